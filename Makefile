@@ -1,0 +1,54 @@
+# The newcomer's commands. Each sets up what it needs in .venv, the first time only.
+.PHONY: install demo test check lock
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
+TESTS := -m "not long"
+
+install: .venv/.ready
+	@echo "Ready. Try: $(BIN)/uploader --help"
+
+demo: .venv/.ready
+	@$(BIN)/uploader run samples/profiles.csv --sandbox; status=$$?; \
+	if [ $$status -ne 3 ]; then echo "make demo: uploader ended with $$status, 3 was expected." >&2; exit 1; fi; \
+	echo "That is the demo: 8 rows of the sample are broken on purpose, hence the retry file (exit status 3)."
+
+test: .venv/.tools
+	@$(BIN)/pytest -n auto $(TESTS)
+
+# The tests come last and once: those of `make test` and the long ones, with coverage.
+check: .venv/.tools
+	@echo "check: format (ruff)" && $(BIN)/ruff format --check --quiet --output-format concise .
+	@echo "check: lint (ruff)" && $(BIN)/ruff check --quiet .
+	@echo "check: types (mypy)" && $(BIN)/mypy
+	@echo "check: layers (import-linter)" && $(BIN)/lint-imports
+	@echo "check: dependencies (deptry)" && $(BIN)/deptry .
+	@echo "check: tests and coverage (pytest)" && $(MAKE) --no-print-directory test TESTS="--cov --cov-report=term"
+
+# hatchling and editables build the editable install, so the locks hold them as well.
+LOCK = printf 'hatchling>=1.27\neditables>=0.5\n' | $(BIN)/uv pip compile --quiet --upgrade --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+lock: .venv/.tools
+	@$(LOCK) pyproject.toml - --output-file requirements.lock
+	@$(LOCK) pyproject.toml - --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+# A mark is set when its step is complete: a step that was interrupted is done again.
+.venv/.packages: requirements.lock
+	@echo "Setting up .venv (about a minute, once) …"
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+		if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+		then exec "$$python" -m venv .venv; fi; \
+	done; \
+	echo "No Python 3.11 or newer with venv was found; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1
+	@$(PIP) --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/.ready: .venv/.packages pyproject.toml uploader/__init__.py
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.tools: requirements-dev.lock .venv/.ready
+	@echo "Adding the test tools to .venv (about a minute, once) …"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,164 @@
+"""Say what flows through a run: plain records, each frozen, one for each stage of a row's way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+RETRY_COLUMNS = ("_row", "_kind", "_code", "_reason", "_attempts")
+"""The columns that a retry file adds to those of its source, in their order."""
+
+RAW_COLUMN = "_raw"
+"""The sixth column of a retry file: the text of a record that could not be split into fields."""
+
+Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
+"""A value as JSON can say it."""
+
+Person: TypeAlias = tuple[str, ...]
+"""The identity values of one row, each as `field=value`: rows that share one of them are one person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record of the source, split into its fields, nothing altered.
+
+    *number* counts records from 1, the header and blank lines not counted. *fields* holds each value as the format
+    has it: text in CSV, JSON values in JSONL, Python's own types in Parquet. *line* is the physical line on which
+    the record begins (0 where the format has none). *text* is the record as written, where the format is JSONL.
+    """
+
+    number: int
+    fields: Mapping[str, object]
+    line: int = 0
+    text: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a row was not accepted: a stable *code* for programs, a *phrase* for people.
+
+    The phrase is made of fixed words and column names only: no value of the row, no text of the server.
+    """
+
+    code: str
+    phrase: str
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """One record of the source that can't be split into fields: its *text* as it stands, and why."""
+
+    number: int
+    reason: Reason
+    line: int = 0
+    text: str = field(default="", repr=False)
+
+
+Record: TypeAlias = Row | Damaged
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent for one row: the person that orders it, and the body, the same bytes on every attempt."""
+
+    row: Row
+    person: Person = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowState:
+    """What one reply says of the request window, as numbers; None for what it does not say (`api.md`, Request limits).
+
+    *period* is the window's length in seconds, *remaining* how many requests are left in it. *reset* and *date* are
+    the server's own clock, in seconds since 1970: when the window resets, and when the reply was made.
+    *retry_after* is what a proxy asks for, in seconds from the reply on.
+    """
+
+    period: float | None = None
+    remaining: int | None = None
+    reset: float | None = None
+    date: float | None = None
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The service spoke: the HTTP *status*, and the *code* of the body ("" where the body is not the API's)."""
+
+    status: int
+    code: str
+    window: WindowState = WindowState()
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """The service did not speak: a fixed phrase that says *why*, and what is known of the request's fate.
+
+    *applied* is whether the request may have been stored all the same. *refused* is whether no connection could be
+    made, which is nobody's row's trouble; *fatal* whether no request of this run can fare better (a certificate that
+    can't be trusted).
+    """
+
+    why: str
+    applied: bool = True
+    refused: bool = False
+    fatal: bool = False
+
+
+Reply: TypeAlias = Answer | Silence
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The row was accepted: HTTP 200 and code 20000. *unsure* is whether an earlier attempt's fate is unknown."""
+
+    request: Request
+    attempts: int
+    unsure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The row was not accepted, and is worth another try another day."""
+
+    request: Request
+    reason: Reason
+    attempts: int
+    unsure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The row would be refused again as it stands: by the check (*attempts* 0) or by the service."""
+
+    record: Record
+    person: Person = field(repr=False)
+    reason: Reason
+    attempts: int = 0
+    unsure: bool = False
+
+
+Outcome: TypeAlias = Sent | Failed | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """The run stopped before the row had an outcome: it is sent again when the run continues."""
+
+    request: Request
+    attempts: int = 0
+    unsure: bool = False
+
+
+def record_of(outcome: Outcome | Unsettled) -> Record:
+    """Return the record of the source that *outcome* is about."""
+    if isinstance(outcome, Rejected):
+        return outcome.record
+    return outcome.request.row
+
+
+def person_of(outcome: Outcome | Unsettled) -> Person:
+    """Return the person that *outcome* is about; empty where the row names none."""
+    if isinstance(outcome, Rejected):
+        return outcome.person
+    return outcome.request.person

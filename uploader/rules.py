@@ -1,0 +1,70 @@
+"""Hold what the user wants made of each column: the mapping as plain data, before it is compiled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from uploader.model import Json
+
+IDENTITY_FIELDS = ("external_id", "phone_no", "email", "kakao_user_id", "line_user_id")
+"""The identity fields of `api.md`; every one a String."""
+
+CONSENTS = (
+    "df_push_optin",
+    "df_push_ads_optin",
+    "df_sms_ads_optin",
+    "df_kakao_ads_optin",
+    "df_push_night_ads_optin",
+)
+"""The consents of `api.md`: Boolean, and never lost in silence."""
+
+Kind: TypeAlias = Literal[
+    "string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>"
+]
+"""A type of `api.md`."""
+
+Emptiness: TypeAlias = Literal["omit", "null"]
+
+TRUE_WORDS = ("true", "1", "yes", "y", "t")
+FALSE_WORDS = ("false", "0", "no", "n", "f")
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyRule:
+    """How one property is made: from a *column*, or from the constant *value* where *column* is None.
+
+    *kind* None is the short form: text in CSV, the value's own type in JSONL and Parquet. *format* is a strptime
+    pattern for dates and datetimes (None: ISO 8601). *true* and *false* are compared in any case.
+    """
+
+    key: str
+    column: str | None = None
+    value: Json = None
+    kind: Kind | None = None
+    format: str | None = None
+    timezone: str | None = None
+    separator: str = "|"
+    true: tuple[str, ...] = TRUE_WORDS
+    false: tuple[str, ...] = FALSE_WORDS
+    when_empty: Emptiness = "omit"
+
+
+@dataclass(frozen=True, slots=True)
+class MomentRule:
+    """The column that `request_datetime` is read from."""
+
+    column: str
+    format: str | None = None
+    timezone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MappingRules:
+    """The whole mapping: identity field → column, the properties in the order they are sent, and the rest."""
+
+    identity: Mapping[str, str]
+    properties: tuple[PropertyRule, ...] = ()
+    null_values: tuple[str, ...] = ("",)
+    when_empty: Emptiness = "omit"
+    other_columns: Literal["ignore", "send"] = "ignore"
+    request_datetime: MomentRule | None = field(default=None)
