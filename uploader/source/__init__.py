@@ -1,0 +1,7 @@
+"""Turn a CSV, JSONL or Parquet file into records, lazily, nothing altered."""
+
+from uploader.source.opening import Source, open_source
+from uploader.source.reading import Reading
+from uploader.source.stream import Fingerprint
+
+__all__ = ["Fingerprint", "Reading", "Source", "open_source"]

@@ -1,0 +1,83 @@
+"""Tell which format a file has, by its name and by its first bytes."""
+
+import json
+from pathlib import PurePath
+from typing import Literal, TypeAlias
+
+from uploader.errors import InputError
+from uploader.source.encoding import reads_as
+
+Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
+
+_SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_TITLES = {"csv": "CSV", "jsonl": "JSONL"}
+_PARQUET = b"PAR1"
+_FOREIGN = (
+    (b"PK\x03\x04", "is an Excel workbook or a ZIP archive; save it as CSV, or unpack it first."),
+    (b"\xd0\xcf\x11\xe0", "is an Excel workbook; save it as CSV first."),
+    (b"\x1f\x8b", "is compressed (gzip); decompress it first."),
+    (b"\x28\xb5\x2f\xfd", "is compressed (zstd); decompress it first."),
+    (b"BZh", "is compressed (bzip2); decompress it first."),
+    (b"\xfd7zXZ\x00", "is compressed (xz); decompress it first."),
+)
+_BZIP2_BLOCK = b"1AY&SY"
+
+
+def format_by_name(name: str) -> Format | None:
+    """Return the format that the suffix of *name* claims."""
+    return _SUFFIXES.get(PurePath(name).suffix.lower())
+
+
+def format_by_content(head: bytes, encoding: str) -> Format:
+    """Return the format that the first bytes of a file look like."""
+    if head.startswith(_PARQUET):
+        return "parquet"
+    return "jsonl" if reads_as(encoding, head).lstrip().startswith("{") else "csv"
+
+
+def refuse_foreign(label: str, head: bytes) -> None:
+    """Raise InputError when the file is empty, or of a kind that this program does not read at all."""
+    if not head:
+        raise InputError(f"{label} is empty. Check how it was made.")
+    for magic, what in _FOREIGN:
+        # "BZh" alone could begin the header of a CSV.
+        if head.startswith(magic) and (magic != b"BZh" or head[4:10] == _BZIP2_BLOCK):
+            raise InputError(f"{label} {what}")
+
+
+def refuse_other_format(label: str, claimed: Format, head: bytes, encoding: str, *, by_name: bool) -> None:
+    """Raise InputError when the content is not what the format *claimed* for it says.
+
+    *by_name* is whether the file's suffix claims it, rather than the configuration.
+    """
+    found = _evident_format(head, encoding)
+    rename = " or rename it" if by_name else ""
+    if claimed == "parquet" and found != "parquet":
+        raise InputError(
+            f"{label} is not Parquet: it does not begin with PAR1. Set source.format: csv or jsonl{rename}."
+        )
+    if claimed != "parquet" and found == "parquet":
+        raise InputError(f"{label} holds Parquet, not {_TITLES[claimed]}. Set source.format: parquet{rename}.")
+    if claimed == "csv" and found == "jsonl":
+        raise InputError(
+            f"{label} looks like JSONL: its first line is a JSON object. Set source.format: jsonl{rename}."
+        )
+
+
+def _evident_format(head: bytes, encoding: str) -> Format | None:
+    if head.startswith(_PARQUET):
+        return "parquet"
+    first, _, _ = reads_as(encoding, head).lstrip().partition("\n")
+    try:
+        return "jsonl" if first.startswith("{") and isinstance(json.loads(first), dict) else None
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,48 @@
+"""Hold the lines of the CSV record that is being read, so that its text can be shown as it stands."""
+
+from collections.abc import Iterator
+
+from uploader.source.lines import LIMIT, Lines, at_any_end, too_long
+from uploader.source.stream import ByteStream
+
+
+class CsvLines:
+    """The lines of a CSV on their way to `csv.reader`, none forgotten before its record is finished.
+
+    *start* is how many lines stand before the record that is being read: whoever reads keeps it current. *ended* is
+    whether a line was asked for when there was none left, *nul_seen* whether a NUL character was read so far.
+    """
+
+    def __init__(self, stream: ByteStream, encoding: str) -> None:
+        """Read *stream* as text in *encoding*."""
+        self.start = 0
+        self.ended = False
+        self.nul_seen = False
+        self._label = stream.place.label
+        self._lines = Lines(stream, encoding, at_any_end)
+        self._held: list[str] = []
+        self._held_from = 0
+        self._held_size = 0
+
+    def lists(self) -> Iterator[list[str]]:
+        """Yield the lines in their order; raises InputError where a record grows past LIMIT."""
+        for lines in self._lines:
+            self._forget_finished_records()
+            if self._held_size > LIMIT:
+                raise too_long(self._label, f"the record that begins on line {self.start + 1}")
+            self._held += lines
+            self._held_size += sum(map(len, lines))
+            self.nul_seen = self._lines.nul_seen
+            yield lines
+        self.ended = True
+
+    def text(self, end: int) -> str:
+        """Return the text of the record that is being read, up to line *end*, without its line end."""
+        text = "".join(self._held[self.start - self._held_from : end - self._held_from])
+        return text.removesuffix("\n").removesuffix("\r")
+
+    def _forget_finished_records(self) -> None:
+        finished = self.start - self._held_from
+        self._held_size -= sum(map(len, self._held[:finished]))
+        del self._held[:finished]
+        self._held_from = self.start

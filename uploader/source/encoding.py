@@ -1,0 +1,45 @@
+"""Settle which encoding a text file is in."""
+
+import codecs
+from difflib import get_close_matches
+from encodings.aliases import aliases
+
+from uploader.errors import ConfigError
+
+BOM = "\ufeff"
+"""The byte order mark that some programs put before the first character of a file; never part of the text."""
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    # Before UTF-16, whose mark begins like this one.
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def settle(encoding: str, head: bytes) -> str:
+    """Return Python's name of the encoding of a file that begins with *head*; "auto" is UTF-8.
+
+    A byte order mark has the last word: the same bytes mean nothing in any other encoding. Raises ConfigError for a
+    name that Python does not know.
+    """
+    named = "utf-8" if encoding == "auto" else _known(encoding)
+    return next((marked for mark, marked in _MARKS if head.startswith(mark)), named)
+
+
+def reads_as(encoding: str, head: bytes) -> str:
+    """Return as much of the text of *head* as can be read, without its byte order mark."""
+    return head.decode(encoding, "ignore").removeprefix(BOM)
+
+
+def _known(encoding: str) -> str:
+    try:
+        # Encoding something also refuses the codecs that do not make bytes of text, such as base64.
+        "a".encode(encoding)
+        return codecs.lookup(encoding).name
+    except (LookupError, ValueError) as error:
+        near = get_close_matches(encoding.lower(), sorted({*aliases, *aliases.values()}), n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else "Use a name such as utf-8, utf-16 or cp949."
+        raise ConfigError(f"source.encoding: '{encoding}' is not an encoding that Python knows. {hint}") from error

@@ -1,0 +1,153 @@
+"""Take a JSONL file apart into records: one JSON object on each line, nothing rounded and nothing dropped."""
+
+import json
+import math
+import re
+from contextlib import suppress
+from itertools import islice
+from typing import NoReturn, TypeAlias
+
+from uploader.errors import InputError
+from uploader.model import Damaged, Json, Reason, Row
+from uploader.source.lines import Lines, at_newlines
+from uploader.source.reading import Records
+from uploader.source.retry_rows import has_retry_columns, record_maker
+from uploader.source.stream import ByteStream
+
+_Fields: TypeAlias = dict[str, Json]
+
+_DEPTH = 100
+_LOOKED_AT = 100
+_NOT_JSON = Reason("not_json", "the line is not JSON")
+_NOT_OBJECT = Reason("not_object", "the line is not a JSON object")
+_DUPLICATE_KEY = Reason("duplicate_key", "an object has the same key twice")
+_NOT_FINITE = Reason("not_finite", "a number is NaN, infinite or too large")
+_NESTING = Reason("nesting", f"arrays and objects are nested more than {_DEPTH} deep")
+_SURROGATE = Reason("surrogate", "a text holds half a character: a \\u escape between d800 and dfff without its pair")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def is_retry_jsonl(stream: ByteStream, encoding: str) -> bool:
+    """Return whether the first object of *stream* has the columns of a retry file.
+
+    What is wrong with the file is left for `jsonl_records` to tell.
+    """
+    with suppress(InputError):
+        for record in islice(jsonl_records(stream, encoding, is_retry=False), _LOOKED_AT):
+            if isinstance(record, Row):
+                return has_retry_columns(record.fields)
+    return False
+
+
+def jsonl_records(stream: ByteStream, encoding: str, *, is_retry: bool) -> Records:
+    """Yield what stands on each line; blank lines are counted, but are no records.
+
+    Raises InputError at the end when not one line is an object, and where bytes are no text or a line has no end.
+    """
+    make = record_maker(is_retry=is_retry)
+    line = blank_lines = damaged = 0
+    for texts in Lines(stream, encoding, at_newlines):
+        for line, ended in enumerate(texts, line + 1):  # noqa: B020 the count goes on from list to list
+            text = ended.removesuffix("\r")
+            if not text or text.isspace():
+                blank_lines += 1
+                continue
+            fields = _fields(text)
+            if isinstance(fields, Reason):
+                damaged += 1
+                yield Damaged(line - blank_lines, fields, line, text)
+            else:
+                yield make(line - blank_lines, fields, line, text)
+    _refuse_without_objects(stream.place.label, records=line - blank_lines, damaged=damaged)
+    return blank_lines
+
+
+def _refuse_without_objects(label: str, *, records: int, damaged: int) -> None:
+    if not records:
+        raise InputError(f"{label} has only blank lines. Check how it was made.")
+    if records == damaged:
+        raise InputError(
+            f"{label}: not one line is a JSON object. JSONL has an object on each line; see source.format."
+        )
+
+
+class _RefusedError(Exception):
+    """A value that Python's json module would take, and we do not."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.code)
+        self.reason = reason
+
+
+def _object(pairs: list[tuple[str, Json]]) -> _Fields:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise _RefusedError(_DUPLICATE_KEY)
+    return fields
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise _RefusedError(_NOT_FINITE)
+    return number
+
+
+def _constant(_word: str) -> NoReturn:
+    raise _RefusedError(_NOT_FINITE)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite, parse_constant=_constant)
+
+
+def _fields(text: str) -> _Fields | Reason:
+    value = _value(text)
+    if isinstance(value, Reason):
+        return value
+    if not isinstance(value, dict):
+        return _NOT_OBJECT
+    if text.count("{") + text.count("[") > _DEPTH and _is_deep(value):
+        return _NESTING
+    if "\\u" in text and _SURROGATE_ESCAPE.search(text) and not _is_unicode(value):
+        return _SURROGATE
+    return value
+
+
+def _value(text: str) -> "Json | Reason":
+    try:
+        value: Json = _DECODER.decode(text)
+    except _RefusedError as refused:
+        return refused.reason
+    except RecursionError:
+        return _NESTING
+    except json.JSONDecodeError:
+        return _NOT_JSON
+    except ValueError:
+        # Python reads integers of at most 4,300 digits.
+        return _NOT_FINITE
+    return value
+
+
+def _is_deep(value: Json) -> bool:
+    level: list[Json] = [value]
+    for _ in range(_DEPTH):
+        level = [inner for outer in level for inner in _within(outer)]
+    return any(isinstance(inner, dict | list) for inner in level)
+
+
+def _within(value: Json) -> list[Json]:
+    match value:
+        case dict():
+            return list(value.values())
+        case list():
+            return value
+        case _:
+            return []
+
+
+def _is_unicode(value: Json) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,167 @@
+"""Open a source: settle what it is, and refuse at once what can't be one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import BinaryIO, Literal, Self, assert_never
+
+from uploader.errors import ConfigError, InputError
+from uploader.source.content import Format, format_by_content, format_by_name, refuse_foreign, refuse_other_format
+from uploader.source.csv_records import CsvDialect, csv_columns, csv_records
+from uploader.source.encoding import settle
+from uploader.source.jsonl_records import is_retry_jsonl, jsonl_records
+from uploader.source.reading import Reading, TakeApart
+from uploader.source.retry_rows import has_retry_columns
+from uploader.source.spool import spool
+from uploader.source.stream import HEAD, ByteStream, Place
+
+_STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a file turned out to be, and how it is taken apart."""
+
+    take_apart: TakeApart
+    columns: tuple[str, ...] | None = None
+    kinds: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    is_retry: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Source:
+    """A file whose records can be read, as often as wanted; closing it deletes a copy of standard input.
+
+    *name* is what the user calls it, *path* its file (None for standard input). *columns* is None where each record
+    has its own (JSONL). *kinds* says the type of each column of a Parquet. *encoding* is the one settled on.
+    *blank_lines* is what the latest whole pass counted.
+    """
+
+    name: str
+    path: Path | None
+    format: Format
+    columns: tuple[str, ...] | None
+    kinds: Mapping[str, str]
+    encoding: str
+    delimiter: str
+    is_retry: bool
+    blank_lines: int = 0
+    _place: Place = field(repr=False)
+    _take_apart: TakeApart = field(repr=False)
+
+    def __enter__(self) -> Self:
+        """Lend the source."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the source."""
+        self.close()
+
+    def close(self) -> None:
+        """Delete the copy of standard input, if there is one."""
+        self._place.discard()
+
+    def read(self) -> Reading:
+        """Return a new pass over the records, from the first."""
+        return Reading(self._place, self._take_apart, self._note_blank_lines)
+
+    def _note_blank_lines(self, count: int) -> None:
+        self.blank_lines = count
+
+
+def open_source(  # noqa: PLR0913 the keys of `source:`, and what standard input needs
+    name: str,
+    *,
+    format: Literal["auto", "csv", "jsonl", "parquet"],  # noqa: A002 the key's name in config.yaml
+    encoding: str,
+    delimiter: str,
+    stdin: BinaryIO | None = None,
+    spool_dir: Path | None = None,
+) -> Source:
+    """Return the source that the user calls *name*; "-" is *stdin*, copied to a private file in *spool_dir*.
+
+    Raises InputError when it can't be a source, ConfigError when *encoding* or *delimiter* can't be one, StorageError
+    when standard input can't be copied.
+    """
+    if len(delimiter) != 1 or delimiter in '"\r\n\0':
+        raise ConfigError('source.delimiter is not one character that can stand between fields. Set it to ",", say.')
+    place = _place(name, stdin, spool_dir)
+    try:
+        head = _head(place)
+        settled = settle(encoding, head)
+        found = _settle_format(place, name, format, head, settled)
+        shape = _shape(place, found, CsvDialect(settled, delimiter))
+    except BaseException:
+        place.discard()
+        raise
+    return Source(
+        name=name,
+        path=None if place.spooled else place.path,
+        format=found,
+        columns=shape.columns,
+        kinds=shape.kinds,
+        encoding=settled,
+        delimiter=delimiter,
+        is_retry=shape.is_retry,
+        _place=place,
+        _take_apart=shape.take_apart,
+    )
+
+
+def _place(name: str, stdin: BinaryIO | None, spool_dir: Path | None) -> Place:
+    if name != _STDIN:
+        return Place(Path(name), name)
+    if stdin is None:
+        raise InputError("there is no standard input. Name a file instead of '-'.")
+    return Place(spool(stdin, spool_dir), "standard input", spooled=True)
+
+
+def _head(place: Place) -> bytes:
+    with ByteStream(place) as stream:
+        head = stream.read(HEAD)
+    refuse_foreign(place.label, head)
+    return head
+
+
+def _settle_format(
+    place: Place, name: str, chosen: Literal["auto", "csv", "jsonl", "parquet"], head: bytes, encoding: str
+) -> Format:
+    claimed = format_by_name(name) if chosen == "auto" else chosen
+    if claimed is None:
+        return format_by_content(head, encoding)
+    refuse_other_format(place.label, claimed, head, encoding, by_name=chosen == "auto")
+    return claimed
+
+
+def _shape(place: Place, found: Format, dialect: CsvDialect) -> _Shape:
+    match found:
+        case "csv":
+            return _csv_shape(place, dialect)
+        case "jsonl":
+            return _jsonl_shape(place, dialect.encoding)
+        case "parquet":
+            return _parquet_shape(place)
+        case _ as never:
+            assert_never(never)
+
+
+def _csv_shape(place: Place, dialect: CsvDialect) -> _Shape:
+    with ByteStream(place) as stream:
+        columns = csv_columns(stream, dialect)
+    take_apart = partial(csv_records, dialect=dialect, columns=columns)
+    return _Shape(take_apart, columns, is_retry=has_retry_columns(columns))
+
+
+def _jsonl_shape(place: Place, encoding: str) -> _Shape:
+    with ByteStream(place) as stream:
+        is_retry = is_retry_jsonl(stream, encoding)
+    return _Shape(partial(jsonl_records, encoding=encoding, is_retry=is_retry), is_retry=is_retry)
+
+
+def _parquet_shape(place: Place) -> _Shape:
+    from uploader.source.parquet_records import parquet_kinds, parquet_records  # noqa: PLC0415 polars starts slowly
+
+    kinds = parquet_kinds(place)
+    return _Shape(parquet_records, tuple(kinds), kinds)

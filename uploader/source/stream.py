@@ -1,0 +1,121 @@
+"""Read the bytes of a file once, front to back, and know the file's fingerprint at the end."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from uploader.errors import InputError
+
+BLOCK = 256 * 1024
+"""How many bytes are read at a time."""
+
+HEAD = 64 * 1024
+"""How many of the first bytes are looked at to tell what a file is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a file was when it was read: two passes with equal fingerprints read the same file.
+
+    *digest* is over the bytes as read. *mtime_ns* and *inode* are 0 for standard input, which is known by content.
+    """
+
+    size: int
+    mtime_ns: int
+    inode: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a source's bytes are: the file's *path*, and the *label* that messages call it by.
+
+    *spooled* is whether the file is a copy of standard input.
+    """
+
+    path: Path
+    label: str
+    spooled: bool = False
+
+    def discard(self) -> None:
+        """Delete the copy of standard input; a file of the user's own stays."""
+        if self.spooled:
+            self.path.unlink(missing_ok=True)
+
+
+class ByteStream:
+    """The bytes of one file, counted and hashed as they pass.
+
+    This is the one door to a source's bytes: what unpacks or recodes them belongs between the file and `blocks`.
+    Whatever goes wrong with the file, while it is opened or read, is an InputError that names it.
+    """
+
+    def __init__(self, place: Place) -> None:
+        """Open the file of *place*."""
+        self.place = place
+        self._file = _open(place)
+        self._found = os.fstat(self._file.fileno())
+        self._digest = blake2b(digest_size=32)
+
+    def __enter__(self) -> Self:
+        """Lend the open stream."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, at most *size* of them; none at the end of the file."""
+        try:
+            block = self._file.read(size)
+        except OSError as error:
+            raise unreadable(self.place.label, error) from error
+        self._digest.update(block)
+        return block
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the bytes from here to the end of the file."""
+        while block := self.read(BLOCK):
+            yield block
+
+    def fingerprint(self) -> Fingerprint:
+        """Return what the file was when it was opened; promised only after the last block."""
+        spooled = self.place.spooled
+        return Fingerprint(
+            size=self._found.st_size,
+            mtime_ns=0 if spooled else self._found.st_mtime_ns,
+            inode=0 if spooled else self._found.st_ino,
+            digest=self._digest.hexdigest(),
+        )
+
+
+def unreadable(label: str, error: OSError) -> InputError:
+    """Return the one line that says why the file called *label* can't be read, and what to do."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{label}: no such file. Check the path.")
+    if isinstance(error, PermissionError):
+        return InputError(f"{label}: permission denied. Give this user the right to read it.")
+    if isinstance(error, IsADirectoryError):
+        return InputError(f"{label} is a directory. Name a file in it.")
+    return InputError(f"{label} can't be read: {error.strerror}. Mend that, then run again.")
+
+
+def _open(place: Place) -> BinaryIO:
+    try:
+        _refuse_what_reads_only_once(place)
+        return place.path.open("rb", buffering=0)
+    except OSError as error:
+        raise unreadable(place.label, error) from error
+    except ValueError as error:
+        raise InputError(f"{place.label!r} can't be the name of a file. Check the path.") from error
+
+
+def _refuse_what_reads_only_once(place: Place) -> None:
+    if not place.path.is_dir() and place.path.exists() and not place.path.is_file():
+        # Opening a pipe would wait for its writer, and the second pass would find nothing.
+        raise InputError(f"{place.label} is not a regular file. Pass it on standard input, as '-'.")
