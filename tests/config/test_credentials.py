@@ -1,0 +1,224 @@
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from uploader.config import Settings
+
+MAPPING = """\
+mapping:
+  identity: {external_id: user_id}
+  properties: {df_name: name}
+"""
+FROM_FILE = f"api: {{service_id: svc, access_token_file: token}}\n{MAPPING}"
+FROM_ENVIRONMENT = f"""\
+api:
+  service_id: ${{DFINERY_SERVICE_ID}}
+  access_token: ${{DFINERY_ACCESS_TOKEN}}
+{MAPPING}"""
+
+
+class Load(Protocol):
+    def __call__(self, text: str, *, environ: Mapping[str, str] = ..., credentials: bool = True) -> Settings: ...
+
+
+def token_file(folder: Path, text: str = "canary-4711\n", mode: int = 0o600) -> Path:
+    file = folder / "token"
+    file.write_text(text, encoding="utf-8")
+    file.chmod(mode)
+    return file
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400])
+def test_a_token_is_read_from_its_file_and_stripped(loaded: Load, tmp_path: Path, mode: int) -> None:
+    file = token_file(tmp_path, "  canary-4711\r\n", mode)
+
+    settings = loaded(FROM_FILE)
+
+    assert (settings.api.access_token.get_secret_value(), settings.api.access_token_file) == ("canary-4711", file)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
+def test_a_token_file_that_others_can_open_is_refused(complaint: Callable[..., str], tmp_path: Path, mode: int) -> None:
+    file = token_file(tmp_path, mode=mode)
+
+    assert complaint(FROM_FILE) == (
+        f"config.yaml line 1: api.access_token_file: {file} is open to other users (mode {mode:04o}); "
+        f"run `chmod 600 {file}`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty; write the token into it"),
+        (" \n", "is empty; write the token into it"),
+        ("canary one", "holds more than one token; write the token into it and nothing else"),
+        ("canary\n#two", "holds more than one token; write the token into it and nothing else"),
+        ("canär", "holds more than one token; write the token into it and nothing else"),
+    ],
+)
+def test_a_token_file_without_one_token_is_refused(
+    complaint: Callable[..., str], tmp_path: Path, text: str, words: str
+) -> None:
+    file = token_file(tmp_path, text)
+
+    assert complaint(FROM_FILE) == f"config.yaml line 1: api.access_token_file: {file} {words}"
+
+
+def test_a_token_file_that_is_missing_is_named_with_what_to_do(complaint: Callable[..., str], tmp_path: Path) -> None:
+    assert complaint(FROM_FILE) == (
+        f"config.yaml line 1: api.access_token_file: {tmp_path}/token does not exist; "
+        f"write the token into it, then `chmod 600 {tmp_path}/token`"
+    )
+
+
+def test_a_folder_is_no_token_file(complaint: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "token").mkdir(mode=0o700)
+
+    assert complaint(FROM_FILE) == (
+        f"config.yaml line 1: api.access_token_file: {tmp_path}/token can't be read (Is a directory); "
+        "let this user own it"
+    )
+
+
+def test_a_named_pipe_is_refused_without_waiting_for_its_writer(complaint: Callable[..., str], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "token", 0o600)
+
+    assert complaint(FROM_FILE) == (
+        f"config.yaml line 1: api.access_token_file: {tmp_path}/token is not a file; name the file that holds the token"
+    )
+
+
+def test_a_token_file_named_by_a_variable_is_told_by_the_variable(
+    complaint: Callable[..., str], tmp_path: Path
+) -> None:
+    token_file(tmp_path, mode=0o644)
+    text = FROM_FILE.replace("file: token", 'file: "${PLACE}/token"')
+
+    assert complaint(text, environ={"PLACE": str(tmp_path)}) == (
+        "config.yaml line 1: api.access_token_file: ${PLACE}/token is open to other users (mode 0644); "
+        'run `chmod 600 "${PLACE}/token"`'
+    )
+
+
+@pytest.mark.parametrize(
+    ("api", "words"),
+    [
+        (
+            "{service_id: svc}",
+            "api.access_token is missing; write access_token: ${DFINERY_ACCESS_TOKEN} below api",
+        ),
+        (
+            "{access_token: canary}",
+            "api.service_id is missing; write service_id: ${DFINERY_SERVICE_ID} below api",
+        ),
+        (
+            "{service_id: svc, access_token: canary, access_token_file: token}",
+            "api.access_token_file is given beside api.access_token; delete one of the two",
+        ),
+        ("canary", "api is not a section; write its keys below it, indented"),
+        ("", "api has no value; write one, or delete the key"),
+        (
+            "{service_id: svc, access_token:}",
+            "api.access_token has no value; write one, or delete the key",
+        ),
+        (
+            "{service_id: svc, access_token_file:}",
+            "api.access_token_file has no value; write one, or delete the key",
+        ),
+        (
+            "{service_id: svc, access_token_file: ~/token}",
+            "api.access_token_file: '~/token' starts with ~, which only a shell knows; write ${HOME} for it",
+        ),
+        (
+            "{service_id: svc, access_token: canary one}",
+            (
+                "api.access_token: its value is empty, or holds a character that none has; "
+                "copy it again from the console"
+            ),
+        ),
+        (
+            '{service_id: "canary\\n", access_token: [canary]}',
+            (
+                "api.access_token: its value is empty, or holds a character that none has; "
+                "copy it again from the console"
+            ),
+        ),
+        (
+            "{service_id: svc, access_token:canary}",
+            "api.access_token… is not a key; did you mean api.access_token? (and 1 more)",
+        ),
+    ],
+)
+def test_credentials_that_can_not_be_used_are_refused(complaint: Callable[..., str], api: str, words: str) -> None:
+    assert complaint(f"api: {api}\n{MAPPING}") == f"config.yaml line 1: {words}"
+
+
+def test_without_an_api_section_both_credentials_are_missing(complaint: Callable[..., str]) -> None:
+    assert complaint(MAPPING) == (
+        "config.yaml: api.access_token is missing; write access_token: ${DFINERY_ACCESS_TOKEN} below api (and 1 more)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "line"),
+    [
+        (
+            {"DFINERY_SERVICE_ID": "svc"},
+            (
+                "config.yaml line 3: api.access_token: the variable DFINERY_ACCESS_TOKEN is not set; "
+                "run `export DFINERY_ACCESS_TOKEN=…`"
+            ),
+        ),
+        (
+            {"DFINERY_SERVICE_ID": "", "DFINERY_ACCESS_TOKEN": "canary"},
+            (
+                "config.yaml line 2: api.service_id: the variable DFINERY_SERVICE_ID is empty; "
+                "run `export DFINERY_SERVICE_ID=…`"
+            ),
+        ),
+        (
+            {},
+            (
+                "config.yaml line 2: api.service_id: the variable DFINERY_SERVICE_ID is not set; "
+                "run `export DFINERY_SERVICE_ID=…` (and 1 more)"
+            ),
+        ),
+    ],
+)
+def test_a_variable_that_is_missing_is_named_with_what_to_do(
+    complaint: Callable[..., str], environ: dict[str, str], line: str
+) -> None:
+    assert complaint(FROM_ENVIRONMENT, environ=environ) == line
+
+
+@pytest.mark.parametrize("text", [MAPPING, FROM_ENVIRONMENT, f"api: {{timeout: 1s}}\n{MAPPING}"])
+def test_a_rehearsal_needs_no_credentials(loaded: Load, text: str) -> None:
+    settings = loaded(text, environ={}, credentials=False)
+
+    assert (settings.api.service_id, settings.api.access_token.get_secret_value()) == ("rehearsal", "rehearsal")
+
+
+def test_a_rehearsal_never_opens_the_token_file(loaded: Load, tmp_path: Path) -> None:
+    token_file(tmp_path, mode=0o666)
+
+    settings = loaded(FROM_FILE, environ={}, credentials=False)
+
+    assert (settings.api.service_id, settings.api.access_token.get_secret_value()) == ("svc", "rehearsal")
+
+
+def test_a_rehearsal_goes_by_the_credentials_that_are_there(loaded: Load) -> None:
+    environ = {"DFINERY_SERVICE_ID": "svc", "DFINERY_ACCESS_TOKEN": "canary"}
+
+    settings = loaded(FROM_ENVIRONMENT, environ=environ, credentials=False)
+
+    assert (settings.api.service_id, settings.api.access_token.get_secret_value()) == ("svc", "canary")
+
+
+def test_a_rehearsal_still_needs_the_other_variables(complaint: Callable[..., str]) -> None:
+    assert complaint(FROM_ENVIRONMENT + "state_dir: ${STATE}\n", environ={}, credentials=False) == (
+        "config.yaml line 7: state_dir: the variable STATE is not set; run `export STATE=…`"
+    )

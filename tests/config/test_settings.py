@@ -1,0 +1,241 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from uploader.config import Settings
+from uploader.config.problem import UnfitValueError
+from uploader.config.quantities import duration, share
+from uploader.rules import MappingRules, MomentRule, PropertyRule
+
+
+class Load(Protocol):
+    def __call__(self, text: str, *overrides: str, credentials: bool = True) -> Settings: ...
+
+
+EVERY_KEY = """\
+api:
+  base_url: http://127.0.0.1:8080/prefix/
+  service_id: svc-2
+  access_token: canary-0815
+  timeout: 500ms
+source:
+  format: jsonl
+  encoding: CP949
+  delimiter: tab
+  null_values: [NULL, ~, "", no]
+mapping:
+  identity: {line_user_id: a, kakao_user_id: b, email: c, phone_no: d, external_id: e}
+  properties: {df_name: name}
+  when_empty: "null"
+  other_columns: send
+  request_datetime: {column: at, format: "%Y%m%d%H%M", timezone: Asia/Seoul}
+rate: {requests: 0012, per: 2h, share: 50%, burst: 3, concurrency: 1000}
+retry: {attempts: 7, base: 1.5s, cap: 1m, outage_timeout: 2h}
+limits: {max_rejected: 0.25}
+output: {retry_file: "{dir}/again{suffix}"}
+when_changed: refuse
+state_dir: state
+"""
+
+
+def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
+    settings = loaded(EVERY_KEY)
+
+    assert settings.model_dump(exclude={"mapping"}) | {"token": settings.api.access_token.get_secret_value()} == {
+        "api": {
+            "base_url": "http://127.0.0.1:8080/prefix",
+            "service_id": "svc-2",
+            "access_token": settings.api.access_token,
+            "access_token_file": None,
+            "timeout": 0.5,
+        },
+        "source": {
+            "format": "jsonl",
+            "encoding": "cp949",
+            "delimiter": "\t",
+            "null_values": ("NULL", "~", "", "no"),
+        },
+        "rate": {"requests": 12, "per": 7200.0, "share": 0.5, "burst": 3, "concurrency": 1000},
+        "retry": {"attempts": 7, "base": 1.5, "cap": 60.0, "outage_timeout": 7200.0},
+        "limits": {"max_rejected": 0.25},
+        "output": {"retry_file": "{dir}/again{suffix}"},
+        "when_changed": "refuse",
+        "state_dir": tmp_path / "state",
+        "token": "canary-0815",
+    }
+
+
+def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load, least: str, tmp_path: Path) -> None:
+    settings = loaded(least)
+
+    assert settings.model_dump(exclude={"api": {"access_token"}, "mapping": {"identity", "properties"}}) == {
+        "api": {
+            "base_url": "https://openapi.dfinery.ai",
+            "service_id": "svc-1",
+            "access_token_file": None,
+            "timeout": 30.0,
+        },
+        "source": {"format": "auto", "encoding": "auto", "delimiter": ",", "null_values": ("",)},
+        "mapping": {"when_empty": "omit", "other_columns": "ignore", "request_datetime": None},
+        "rate": {"requests": 10000, "per": 60.0, "share": 0.95, "burst": 16, "concurrency": 32},
+        "retry": {"attempts": 5, "base": 0.5, "cap": 30.0, "outage_timeout": 1800.0},
+        "limits": {"max_rejected": 0.1},
+        "output": {"retry_file": "{dir}/{stem}.retry{suffix}"},
+        "when_changed": "fresh",
+        "state_dir": tmp_path / ".uploader",
+    }
+
+
+def test_settings_remember_their_file_and_its_folder(loaded: Load, least: str, tmp_path: Path) -> None:
+    settings = loaded(least)
+
+    assert (settings.file, settings.folder) == (Path("config.yaml"), tmp_path)
+
+
+def test_settings_are_frozen(loaded: Load, least: str) -> None:
+    settings = loaded(least)
+
+    with pytest.raises(ValidationError):
+        settings.when_changed = "refuse"  # type: ignore[misc]  # that it is refused is what is tested
+
+
+def test_neither_the_token_nor_the_service_id_is_in_the_repr(loaded: Load) -> None:
+    settings = loaded(EVERY_KEY)
+
+    assert not {"canary-0815", "svc-2"} & set(repr(settings).replace("'", " ").split())
+    assert "canary" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_an_override_wins_over_the_file_and_the_last_one_over_the_others(loaded: Load) -> None:
+    settings = loaded(EVERY_KEY, "rate.requests=100", "rate.requests=200", "source.null_values=[x, 'y z']")
+
+    assert (settings.rate.requests, settings.source.null_values) == (200, ("x", "y z"))
+
+
+def test_an_override_makes_the_section_that_it_needs(loaded: Load, least: str) -> None:
+    settings = loaded(least, "retry.attempts=2", "mapping.request_datetime.column=at")
+
+    assert settings.retry.attempts == 2
+    assert settings.mapping.request_datetime is not None
+
+
+def test_an_override_names_a_column_where_the_file_says_now(loaded: Load, least: str) -> None:
+    settings = loaded(f"{least}  request_datetime: now\n", "mapping.request_datetime.column=at")
+
+    assert settings.rules().request_datetime == MomentRule("at")
+
+
+def test_settings_that_come_from_no_file_start_at_the_working_directory(
+    loaded: Load, least: str, tmp_path: Path
+) -> None:
+    plain = {"api": {"service_id": "svc-1", "access_token": "canary"}, "mapping": loaded(least).mapping}
+
+    settings = Settings.model_validate(plain)
+
+    assert (settings.file, settings.folder, settings.state_dir) == (
+        Path("config.yaml"),
+        tmp_path,
+        tmp_path / ".uploader",
+    )
+
+
+@pytest.mark.parametrize("text", ["a#b", "a: b", "*a", "@a", "yes", "0123", "a=b", "%Y", '"a: b"'])
+def test_an_override_is_read_as_text_as_it_stands(loaded: Load, least: str, text: str) -> None:
+    settings = loaded(least, f"mapping.identity.email={text}")
+
+    assert settings.mapping.identity.email == text.strip('"')
+
+
+def test_an_override_can_say_more_of_a_property_in_short_form(loaded: Load, least: str) -> None:
+    settings = loaded(
+        least, "mapping.properties.df_name.when_empty=null", "mapping.properties.age={column: a, type: long}"
+    )
+
+    assert settings.rules() == MappingRules(
+        {"external_id": "user_id"},
+        (
+            PropertyRule("df_name", column="name", when_empty="null"),
+            PropertyRule("age", column="a", kind="long"),
+        ),
+    )
+
+
+def test_yaml_scalars_stay_text(loaded: Load, least: str) -> None:
+    settings = loaded(least.replace("user_id", "0123").replace("{df_name: name}", "{yes: NULL, 1e3: on, ~: 0x1F}"))
+
+    assert [(rule.key, rule.column) for rule in settings.rules().properties] == [
+        ("yes", "NULL"),
+        ("1e3", "on"),
+        ("~", "0x1F"),
+    ]
+    assert settings.rules().identity == {"external_id": "0123"}
+
+
+def test_an_anchor_may_be_used_again(loaded: Load, least: str) -> None:
+    settings = loaded(least.replace("{df_name: name}", "{a: &long {column: c, type: long}, b: *long}"))
+
+    assert [rule.kind for rule in settings.rules().properties] == ["long", "long"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(loaded: Load, least: str) -> None:
+    assert loaded("\ufeff" + least).rate.requests == 10000
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("https://openapi.dfinery.ai/", "https://openapi.dfinery.ai"),
+        ("https://10.0.0.1:8443", "https://10.0.0.1:8443"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://127.8.9.1", "http://127.8.9.1"),
+        ("http://[::1]:8080/", "http://[::1]:8080"),
+    ],
+)
+def test_a_base_url_is_https_or_stays_on_this_machine(loaded: Load, least: str, written: str, kept: str) -> None:
+    assert loaded(least, f"api.base_url={written}").api.base_url == kept
+
+
+@pytest.mark.parametrize(
+    ("written", "separator"), [(";", ";"), ("|", "|"), (r"\t", "\t"), ("tab", "\t"), ('"\\t"', "\t"), ("','", ",")]
+)
+def test_a_delimiter_is_one_character(loaded: Load, least: str, written: str, separator: str) -> None:
+    assert loaded(least, f"source.delimiter={written}").source.delimiter == separator
+
+
+def test_paths_start_at_the_folder_of_the_configuration(
+    loaded: Load, least: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = loaded(least, "state_dir=below/state")
+    monkeypatch.chdir("/")
+
+    assert settings.state_dir == tmp_path / "below/state"
+
+
+@given(st.integers(1, 10**6), st.sampled_from([("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600)]))
+def test_a_duration_is_its_amount_times_its_unit(amount: int, unit: tuple[str, float]) -> None:
+    name, seconds = unit
+
+    expected = amount * seconds
+    if expected <= 8784 * 3600:
+        assert duration(f"{amount}{name}") == pytest.approx(expected)
+
+
+@given(st.integers(0, 100))
+def test_a_percentage_and_its_fraction_are_the_same_share(percent: int) -> None:
+    assert share(f"{percent}%") == share(f"{percent / 100:.2f}")
+
+
+@pytest.mark.parametrize("read", [duration, share])
+@given(text=st.text() | st.from_regex(r"[0-9.]{1,20}(ms|s|m|h|%)?", fullmatch=True))
+def test_any_text_is_a_finite_amount_or_a_value_error(read: Callable[[object], float], text: str) -> None:
+    try:
+        amount = read(text)
+    except UnfitValueError:
+        return
+
+    assert 0 <= amount <= 8784 * 3600

@@ -1,0 +1,114 @@
+"""Find the service id and the access token, or stand something in for them when nothing is sent."""
+
+import os
+import shlex
+import stat
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from uploader.config.document import Place, Tree
+from uploader.config.paths import resolved
+from uploader.config.problem import Problem, UnfitValueError
+from uploader.config.variables import Filled
+
+PLACEHOLDER = "rehearsal"
+"""What a rehearsal or a check goes by when no service id or token is at hand."""
+
+_SERVICE_ID: Place = ("api", "service_id")
+_TOKEN: Place = ("api", "access_token")
+_TOKEN_FILE: Place = ("api", "access_token_file")
+
+_BOTH = Problem(_TOKEN_FILE, " is given beside api.access_token; delete one of the two")
+_NO_SERVICE_ID = Problem(_SERVICE_ID, " is missing; write service_id: ${DFINERY_SERVICE_ID} below api", late=True)
+_NO_TOKEN = Problem(_TOKEN, " is missing; write access_token: ${DFINERY_ACCESS_TOKEN} below api", late=True)
+
+_MOST_BYTES = 1 << 16
+
+
+def supplied(configuration: Filled, folder: Path, *, wanted: bool) -> Filled:
+    """Return *configuration* with a service id and a token in it, and what is wrong with them among its problems.
+
+    A token file is read only if the credentials are *wanted*. If they are not, those that are missing become
+    `PLACEHOLDER`, and that a variable of theirs is not set is no problem.
+    """
+    api = configuration.tree.get("api", {})
+    if not isinstance(api, dict):
+        return configuration
+    both = (_BOTH,) if {"access_token", "access_token_file"} <= api.keys() else ()
+    if not wanted:
+        return _placeheld(configuration, api, both)
+    token, troubles = _token(configuration, api, folder)
+    if "service_id" not in api:
+        troubles = (*troubles, _NO_SERVICE_ID)
+    api = {"service_id": PLACEHOLDER, **api, "access_token": token}
+    return _with(configuration, api, (*configuration.problems, *both, *troubles))
+
+
+def _placeheld(configuration: Filled, api: Mapping[str, Tree], both: tuple[Problem, ...]) -> Filled:
+    unset = {problem.place for problem in configuration.problems} & {_SERVICE_ID, _TOKEN, _TOKEN_FILE}
+    kept = {key: value for key, value in api.items() if ("api", key) not in unset}
+    problems = tuple(problem for problem in configuration.problems if problem.place not in unset)
+    return _with(configuration, {"service_id": PLACEHOLDER, "access_token": PLACEHOLDER, **kept}, (*problems, *both))
+
+
+def _with(configuration: Filled, api: Mapping[str, Tree], problems: tuple[Problem, ...]) -> Filled:
+    return replace(configuration, tree={**configuration.tree, "api": dict(api)}, problems=problems)
+
+
+def _token(configuration: Filled, api: Mapping[str, Tree], folder: Path) -> tuple[Tree, tuple[Problem, ...]]:
+    if "access_token" in api:
+        return api["access_token"], ()
+    if "access_token_file" not in api:
+        return PLACEHOLDER, (_NO_TOKEN,)
+    written = api["access_token_file"]
+    if not isinstance(written, str):
+        return PLACEHOLDER, ()
+    try:
+        file = resolved(written, folder)
+    except UnfitValueError:
+        # The settings tell what is wrong with the path itself.
+        return PLACEHOLDER, ()
+    try:
+        return _read(file, configuration.variables.get(_TOKEN_FILE, str(file))), ()
+    except UnfitValueError as error:
+        return PLACEHOLDER, (Problem(_TOKEN_FILE, f": {error}"),)
+
+
+def _read(file: Path, name: str) -> str:
+    """Return the token in *file*, which nobody but its owner may read; messages call the file *name*."""
+    try:
+        with open(file, "rb", opener=_at_once) as opened:  # a Path's own open takes no opener
+            _refuse_exposed(os.fstat(opened.fileno()).st_mode, name)
+            written = opened.read(_MOST_BYTES)
+    except FileNotFoundError:
+        raise UnfitValueError(
+            f"{name} does not exist; write the token into it, then `chmod 600 {_quoted(name)}`"
+        ) from None
+    except OSError as error:
+        raise UnfitValueError(f"{name} can't be read ({error.strerror}); let this user own it") from None
+    token = written.decode("utf-8", "replace").strip()
+    if not token:
+        raise UnfitValueError(f"{name} is empty; write the token into it")
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise UnfitValueError(f"{name} holds more than one token; write the token into it and nothing else")
+    return token
+
+
+def _at_once(path: str, flags: int) -> int:
+    # The opening of a named pipe would wait for its other end.
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _refuse_exposed(mode: int, name: str) -> None:
+    if not stat.S_ISREG(mode):
+        raise UnfitValueError(f"{name} is not a file; name the file that holds the token")
+    if mode & 0o077:
+        raise UnfitValueError(
+            f"{name} is open to other users (mode {stat.S_IMODE(mode):04o}); run `chmod 600 {_quoted(name)}`"
+        )
+
+
+def _quoted(name: str) -> str:
+    # A name that holds a variable is left for the shell to fill in.
+    return f'"{name}"' if "${" in name else shlex.quote(name)

@@ -1,0 +1,168 @@
+"""Read YAML as text: every scalar as it is written, and the line that each key stands on."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import yaml
+
+from uploader.errors import ConfigError
+
+Tree: TypeAlias = "str | list[Tree] | dict[str, Tree] | None"
+"""What YAML says: text, lists and sections; None is a key with nothing behind it."""
+
+Place: TypeAlias = tuple[str | int, ...]
+"""Where a value stands: the keys that lead to it, and the index within a list."""
+
+FLAG = 0
+"""The line number of what comes from a `--set`."""
+
+_MOST_BYTES = 1 << 20
+_MOST_VALUES = 100_000
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_LONGEST_SIGN = len("'\\t'")
+_PLAIN_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The configuration as it was written: its values, and the *lines* of its keys (`FLAG` for a `--set`)."""
+
+    file: Path
+    tree: Mapping[str, Tree]
+    lines: Mapping[Place, int]
+
+    def line(self, place: Place) -> int | None:
+        """Return the line on which *place*, or what is nearest around it, was written; None if nothing was."""
+        around = (place[:length] for length in range(len(place), 0, -1))
+        return next((self.lines[outer] for outer in around if outer in self.lines), None)
+
+    def origin(self, place: Place) -> str:
+        """Return the words that say where *place* was written."""
+        line = self.line(place)
+        if line == FLAG:
+            return "--set"
+        return f"{self.file}:" if line is None else f"{self.file} line {line}:"
+
+
+def read(file: Path) -> Document:
+    """Read the configuration in *file*.
+
+    Raise ConfigError if it is missing, unreadable, not UTF-8, not YAML, not a mapping, or has a key twice.
+    """
+    node = _composed(_text(file), str(file))
+    if node is None:
+        raise ConfigError(f"{file} is empty: write one with `uploader init SOURCE`, or name another with --config")
+    lines: dict[Place, int] = {}
+    tree = _Walk(str(file), lines).value(node, ())
+    if not isinstance(tree, dict):
+        raise ConfigError(
+            f"{file} is not a mapping of keys to values: write one with `uploader init SOURCE`, "
+            "or name another with --config"
+        )
+    return Document(file, tree, lines)
+
+
+def parse(text: str, name: str) -> Tree:
+    """Read *text* as one YAML value; raise ConfigError, which calls it *name* and never quotes it, if it is none."""
+    node = _composed(text, name)
+    return None if node is None else _Walk(name, {}).value(node, ())
+
+
+def _text(file: Path) -> str:
+    advice = "write one with `uploader init SOURCE`, or name one with --config"
+    try:
+        with file.open("rb") as opened:
+            written = opened.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        missing = f"no {file} here" if file.name == str(file) else f"{file} does not exist"
+        raise ConfigError(f"{missing}: {advice}") from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{file} can't be read ({why}): {advice}") from None
+    if len(written) > _MOST_BYTES:
+        raise ConfigError(f"{file} is larger than 1 MiB, which no configuration is: {advice}")
+    try:
+        return written.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = written.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{file} line {line}: this is not UTF-8; save the file as UTF-8") from None
+
+
+def _composed(text: str, name: str) -> yaml.Node | None:
+    try:
+        node: yaml.Node | None = yaml.compose(text, Loader=yaml.BaseLoader)
+    except yaml.MarkedYAMLError as error:
+        complaint = f"{_spot(name, error.problem_mark)}: not YAML: {_unquoted(error.problem or 'unreadable')}"
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        complaint = f"{name} line {line}: not YAML: a control character; delete it"
+    except RecursionError:
+        complaint = f"{name}: not a configuration: its values are nested too deeply"
+    else:
+        return node
+    raise ConfigError(complaint)
+
+
+def _spot(name: str, mark: yaml.Mark | None) -> str:
+    return name if mark is None else f"{name} line {mark.line + 1}, column {mark.column + 1}"
+
+
+def _unquoted(problem: str) -> str:
+    """Return the parser's words with what they quote of the file left out: it could be a part of a token."""
+    fixed = _QUOTED.sub(lambda quoted: quoted[0] if _is_syntax(quoted[0]) else "'…'", problem.splitlines()[0])
+    return f"{fixed}; indent with spaces, and quote a value that holds one of : # [ {{"
+
+
+def _is_syntax(quoted: str) -> bool:
+    return len(quoted) <= _LONGEST_SIGN or quoted.startswith("'<")
+
+
+class _Walk:
+    """The way through the nodes of one YAML text, noting the line of each key."""
+
+    def __init__(self, name: str, lines: dict[Place, int]) -> None:
+        self._name = name
+        self._lines = lines
+        self._above: list[yaml.Node] = []
+        self._count = 0
+
+    def value(self, node: yaml.Node, place: Place) -> Tree:
+        self._count += 1
+        if self._count > _MOST_VALUES or any(node is above for above in self._above):
+            raise self._error(node, "an alias (*) repeats what it is a part of, or too much; write it out")
+        if node.tag not in _PLAIN_TAGS:
+            raise self._error(node, "a tag (!) is not read here; delete it, or quote the value")
+        self._lines.setdefault(place, node.start_mark.line + 1)
+        if isinstance(node, yaml.ScalarNode):
+            return None if node.style is None and not node.value else str(node.value)
+        self._above.append(node)
+        try:
+            return self._inner(node, place)
+        finally:
+            self._above.pop()
+
+    def _inner(self, node: yaml.Node, place: Place) -> Tree:
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*place, index)) for index, item in enumerate(node.value)]
+        section: dict[str, Tree] = {}
+        for key_node, value_node in node.value:
+            key = self._key(key_node)
+            here = (*place, key)
+            if key in section:
+                raise self._error(key_node, f"this key was given before, on line {self._lines[here]}; delete one")
+            self._lines[here] = key_node.start_mark.line + 1
+            section[key] = self.value(value_node, here)
+        return section
+
+    def _key(self, node: yaml.Node) -> str:
+        if not isinstance(node, yaml.ScalarNode):
+            raise self._error(node, "a key must be one word, not a list or a section")
+        if node.value == "<<" and node.style is None:
+            raise self._error(node, "the merge key << is not read; write the keys out")
+        return str(node.value)
+
+    def _error(self, node: yaml.Node, words: str) -> ConfigError:
+        return ConfigError(f"{_spot(self._name, node.start_mark)}: {words}")

@@ -1,0 +1,160 @@
+"""Hold every setting of a run, typed and checked."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeAlias
+
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationInfo, model_validator
+
+from uploader.config.address import base_url
+from uploader.config.document import Place
+from uploader.config.mapping import IdentitySettings, MappingSettings, MomentSettings, PropertySettings
+from uploader.config.paths import resolved, template
+from uploader.config.problem import PROPERTIES, MisfitError, UnfitValueError
+from uploader.config.quantities import delimiter, duration, encoding, one_of, share, some_share, whole, word, words
+from uploader.config.section import Section
+from uploader.rules import MappingRules
+
+_MANY = 10**9
+
+
+def _printable(value: object) -> str:
+    name = value.strip() if isinstance(value, str) else ""
+    if not re.fullmatch(r"[!-~]+", name):
+        raise UnfitValueError("is empty, or holds a character that none has; copy it again from the console")
+    return name
+
+
+def _path(value: object, info: ValidationInfo) -> Path:
+    return resolved(value, info.context["folder"] if info.context else Path.cwd())
+
+
+# Named out here: within a class, a field hides the function that has its name.
+Url: TypeAlias = Annotated[str, BeforeValidator(base_url)]
+Encoding: TypeAlias = Annotated[str, BeforeValidator(encoding)]
+Delimiter: TypeAlias = Annotated[str, BeforeValidator(delimiter)]
+Duration: TypeAlias = Annotated[float, BeforeValidator(duration)]
+Location: TypeAlias = Annotated[Path, BeforeValidator(_path)]
+
+
+class ApiSettings(Section):
+    """Where the service is, and who calls it. *access_token* also holds what `access_token_file` names."""
+
+    base_url: Url = "https://openapi.dfinery.ai"
+    service_id: Annotated[str, BeforeValidator(_printable)] = Field(repr=False)
+    access_token: Annotated[SecretStr, BeforeValidator(_printable)]
+    access_token_file: Location | None = None
+    timeout: Duration = 30.0
+
+
+class SourceSettings(Section):
+    """How the source is written."""
+
+    format: Annotated[
+        Literal["auto", "csv", "jsonl", "parquet"], BeforeValidator(one_of("auto", "csv", "jsonl", "parquet"))
+    ] = "auto"
+    encoding: Encoding = "auto"
+    delimiter: Delimiter = ","
+    null_values: Annotated[tuple[Annotated[str, BeforeValidator(word)], ...], BeforeValidator(words)] = ("",)
+
+
+class RateSettings(Section):
+    """The service's limit of requests in each window, and how much of it this run may use. *per* is in seconds."""
+
+    requests: Annotated[int, BeforeValidator(whole(1, _MANY, 10000))] = 10000
+    per: Duration = 60.0
+    share: Annotated[float, BeforeValidator(some_share)] = 0.95
+    burst: Annotated[int, BeforeValidator(whole(1, _MANY, 16))] = 16
+    concurrency: Annotated[int, BeforeValidator(whole(1, 1000, 32))] = 32
+
+    @model_validator(mode="after")
+    def _leaves_a_request(self) -> Self:
+        if self.share * self.requests < 1:
+            raise MisfitError(": requests times share is less than one request in a window; raise one of them")
+        return self
+
+
+class RetrySettings(Section):
+    """How often a request is tried, and how long the waits are, in seconds."""
+
+    attempts: Annotated[int, BeforeValidator(whole(1, 1000, 5))] = 5
+    base: Duration = 0.5
+    cap: Duration = 30.0
+    outage_timeout: Duration = 1800.0
+
+
+class LimitsSettings(Section):
+    """When the check calls a source wrong as a whole. *max_rejected* is a part of 1."""
+
+    max_rejected: Annotated[float, BeforeValidator(share)] = 0.1
+
+
+class OutputSettings(Section):
+    """Where the retry file goes: a template with {dir}, {stem} and {suffix} of the source."""
+
+    retry_file: Annotated[str, BeforeValidator(template)] = "{dir}/{stem}.retry{suffix}"
+
+
+class Settings(Section):
+    """Every setting of a run; durations in seconds, shares as parts of 1, paths absolute."""
+
+    api: ApiSettings
+    source: SourceSettings = SourceSettings()
+    mapping: MappingSettings
+    rate: RateSettings = RateSettings()
+    retry: RetrySettings = RetrySettings()
+    limits: LimitsSettings = LimitsSettings()
+    output: OutputSettings = OutputSettings()
+    when_changed: Annotated[Literal["fresh", "refuse"], BeforeValidator(one_of("fresh", "refuse"))] = "fresh"
+    state_dir: Location = Field(default=".uploader", validate_default=True)
+
+    _file: Path = PrivateAttr(default=Path("config.yaml"))
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @property
+    def file(self) -> Path:
+        """The configuration's file, as the user named it."""
+        return self._file
+
+    @property
+    def folder(self) -> Path:
+        """The absolute folder of the configuration's file, where its relative paths start."""
+        return self._folder
+
+    def rules(self) -> MappingRules:
+        """Return the mapping as plain data."""
+        return self.mapping.rules(self.source.null_values)
+
+    def model_post_init(self, context: Mapping[str, Path] | None, /) -> None:
+        """Keep the *file* and the *folder* that the loading hands over."""
+        if context is not None:
+            self._file = context["file"]
+            self._folder = context["folder"]
+
+
+_SECTIONS: Mapping[Place, type[Section]] = {
+    (): Settings,
+    ("api",): ApiSettings,
+    ("source",): SourceSettings,
+    ("mapping",): MappingSettings,
+    ("mapping", "identity"): IdentitySettings,
+    ("mapping", "request_datetime"): MomentSettings,
+    ("rate",): RateSettings,
+    ("retry",): RetrySettings,
+    ("limits",): LimitsSettings,
+    ("output",): OutputSettings,
+}
+
+
+def keys_of(place: Place) -> tuple[str, ...]:
+    """Return the keys that the section at *place* may have; none where there is no section."""
+    if place[:-1] == PROPERTIES:
+        return tuple(PropertySettings.model_fields)
+    section = _SECTIONS.get(place)
+    return () if section is None else tuple(section.model_fields)
+
+
+def homes_of(key: str) -> tuple[Place, ...]:
+    """Return the places where a section has *key*."""
+    return tuple((*place, key) for place, section in _SECTIONS.items() if key in section.model_fields)
