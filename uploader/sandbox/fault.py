@@ -1,0 +1,183 @@
+"""Say what goes wrong, for which requests and how often."""
+
+import re
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """One kind of fault: how it is written, what it does, and the *pattern* of what follows its name.
+
+    *in_front* is whether something in front of the API answers, so that the request is never applied; otherwise the
+    API does its work and the reply suffers.
+    """
+
+    usage: str
+    does: str
+    pattern: str = ""
+    in_front: bool = False
+
+
+FAULT_KINDS = MappingProxyType(
+    {
+        "code": FaultKind("code=CODE", "HTTP 200 with this code of the API", r"=(?P<code>[0-9]{1,9})", in_front=True),
+        "http": FaultKind(
+            "http=STATUS[:CODE]",
+            "this HTTP status, with a page of a proxy or with this code of the API",
+            r"=(?P<status>[2-5][0-9]{2})(?::(?P<code>[0-9]{1,9}))?",
+            in_front=True,
+        ),
+        "limit": FaultKind(
+            "limit[=429|40401]",
+            "the limit's reply, and a lock-out until the window resets, as if another client had used it up",
+            r"(?:=(?P<limit>429|40401))?",
+            in_front=True,
+        ),
+        "latency": FaultKind(
+            "latency=TIME",
+            "the reply, this much later (500ms, 2s, 1m)",
+            r"=(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|s|m)",
+        ),
+        "hang": FaultKind("hang", "no reply ever", in_front=True),
+        "drop-before": FaultKind("drop-before", "the connection closed, the request not applied", in_front=True),
+        "drop-after": FaultKind("drop-after", "the connection closed, the request applied"),
+        "drip": FaultKind("drip", "the reply one byte every 200 ms, endlessly"),
+        "cut": FaultKind("cut", "half of the reply, then the connection closed"),
+        "garbage": FaultKind("garbage", "HTTP 200 with bytes that are no JSON, the request applied"),
+        "html": FaultKind("html", "HTTP 200 with a page of a proxy, the request not applied", in_front=True),
+        "redirect": FaultKind(
+            "redirect[=[STATUS:]URL]",
+            "a redirect, 302 to http://127.0.0.1:1/ unless told",
+            r"(?:=(?:(?P<status>30[12378]):)?(?P<url>\S+))?",
+            in_front=True,
+        ),
+        "huge": FaultKind("huge", "the reply, 10 MB long"),
+        "number-code": FaultKind("number-code", "the reply with its code as a JSON number"),
+        "retry-after": FaultKind(
+            "retry-after=SECONDS",
+            "HTTP 429 of a proxy with Retry-After, the window untouched",
+            r"=(?P<seconds>[0-9]{1,9})",
+            in_front=True,
+        ),
+        "close": FaultKind("close", "the reply, then the connection closed as announced"),
+    }
+)
+"""Every kind of fault by its name."""
+
+GRAMMAR = "KIND[=ARG] [for SHARE%|for FIELD=VALUE] [times N] [after N]"
+
+_FAULT = re.compile(
+    r"(?P<kind>[a-z-]+)(?P<arg>=\S*)?(?:\s+for\s+(?P<target>.+?))?(?P<counts>(?:\s+(?:times|after)\s+\S+)*)"
+)
+_COUNT = re.compile(r"(times|after)\s+(\S+)")
+_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
+_UNITS = MappingProxyType({"ms": 0.001, "s": 1.0, "m": 60.0})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong, and when.
+
+    It meets the requests whose *field* (of identity or properties) is *value*; *field* "": every request. Of those it
+    leaves out the first *after*, plays for a *share* of the rest (0 to 1), and at most *times* times. *seconds* is a
+    wait: before the reply, or as Retry-After tells it.
+    """
+
+    kind: str
+    status: int = 0
+    code: str = ""
+    seconds: float = 0.0
+    url: str = ""
+    share: float = 1.0
+    field: str = ""
+    value: str = ""
+    times: int | None = None
+    after: int = 0
+
+    @property
+    def in_front(self) -> bool:
+        """Whether the request never reaches the API."""
+        return FAULT_KINDS[self.kind].in_front
+
+    @classmethod
+    def parse(cls, text: str) -> "Fault":
+        """Read one fault as people write it; raises ValueError, which says what would be right.
+
+        The language: `KIND[=ARG] [for SHARE%|for FIELD=VALUE] [times N] [after N]`.
+        """
+        parts = _FAULT.fullmatch(text.strip())
+        if parts is None:
+            raise ValueError(f"fault {text!r} is not of the form {GRAMMAR}")
+        name, kind = parts["kind"], FAULT_KINDS.get(parts["kind"])
+        if kind is None:
+            raise ValueError(f"fault {text!r}: there is no {name!r}; choose from {', '.join(FAULT_KINDS)}")
+        argument = re.fullmatch(kind.pattern, parts["arg"] or "")
+        if argument is None:
+            raise ValueError(f"fault {text!r}: {name!r} is written {kind.usage}")
+        given = {key: found for key, found in argument.groupdict().items() if found is not None}
+        share, field, value = _target(text, parts["target"])
+        counts = _counts(text, parts["counts"])
+        return cls(
+            name,
+            status=_status(name, given),
+            code=_code(given),
+            seconds=_seconds(given),
+            url=given.get("url", "http://127.0.0.1:1/" if name == "redirect" else ""),
+            share=share,
+            field=field,
+            value=value,
+            times=counts.get("times"),
+            after=counts.get("after", 0),
+        )
+
+    def __str__(self) -> str:
+        """Return the fault's kind and what it plays: enough to know it by in a record."""
+        detail = self.code or (str(self.status) if self.status else "")
+        return f"{self.kind}={detail}" if detail else self.kind
+
+
+def _status(name: str, given: dict[str, str]) -> int:
+    if given.get("limit") == "429" or name == "retry-after":
+        return 429
+    if name == "redirect":
+        return int(given.get("status", "302"))
+    return int(given.get("status", "0"))
+
+
+def _code(given: dict[str, str]) -> str:
+    if given.get("limit") == "40401":
+        return "40401"
+    return given.get("code", "")
+
+
+def _seconds(given: dict[str, str]) -> float:
+    if "number" in given:
+        return float(given["number"]) * _UNITS[given["unit"]]
+    return float(given.get("seconds", "0"))
+
+
+def _target(text: str, target: str | None) -> tuple[float, str, str]:
+    if target is None:
+        return 1.0, "", ""
+    share = _SHARE.fullmatch(target)
+    if share is not None:
+        percent = float(share[1])
+        if not 0 < percent <= 100:  # noqa: PLR2004 - a share in percent ends at 100
+            raise ValueError(f"fault {text!r}: {target} is not above 0% and up to 100%")
+        return percent / 100, "", ""
+    field, sign, value = target.partition("=")
+    if not sign or not field:
+        raise ValueError(f"fault {text!r}: 'for {target}' is neither 'for SHARE%' nor 'for FIELD=VALUE'")
+    return 1.0, field, value
+
+
+def _counts(text: str, counts: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, number in _COUNT.findall(counts):
+        if name in found:
+            raise ValueError(f"fault {text!r}: {name!r} is there twice")
+        if not (number.isascii() and number.isdigit()):
+            raise ValueError(f"fault {text!r}: {name!r} wants a whole number, found {number!r}")
+        found[name] = int(number)
+    return found

@@ -1,0 +1,61 @@
+"""Count requests in fixed windows, and lock out whoever exceeds one."""
+
+import math
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One request's place: the window that counted it, when that began and resets (seconds), and what is left in it."""
+
+    window: int
+    start: float
+    reset: float
+    remaining: int
+    over: bool = False
+
+
+class Windows:
+    """Give every request its place; times are seconds since 1970 and never step back."""
+
+    def __init__(self, limit: int, per: float, anchor: float | None) -> None:
+        """Allow *limit* requests in each window of *per* seconds; *anchor* None: the first request opens a window."""
+        self._limit = limit
+        self._per = per
+        self._anchor = anchor
+        self._number = 0
+        self._start: float | None = None
+        self._used = 0
+
+    def arrive(self, now: float) -> Place:
+        """Count one request that comes at *now*."""
+        start = self._roll(now)
+        self._used += 1
+        return self._place(start)
+
+    def burn(self, now: float, requests: int) -> None:
+        """Count *requests* of another client at *now*."""
+        self._roll(now)
+        self._used += requests
+
+    def lock(self, now: float) -> Place:
+        """Exceed the limit at *now*: nobody is accepted until the reset."""
+        start = self._roll(now)
+        self._used = max(self._used, self._limit + 1)
+        return replace(self._place(start), over=True)
+
+    def _place(self, start: float) -> Place:
+        left = self._limit - self._used
+        return Place(self._number, start, start + self._per, max(left, 0), over=left < 0)
+
+    def _roll(self, now: float) -> float:
+        if self._start is not None and now < self._start + self._per:
+            return self._start
+        self._used = 0
+        if self._anchor is None:
+            self._number += 1
+            self._start = now
+        else:
+            self._number = math.floor((now - self._anchor) / self._per)
+            self._start = self._anchor + self._number * self._per
+        return self._start
