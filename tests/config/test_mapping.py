@@ -165,6 +165,10 @@ RESERVED = "is a column that retry files add, which can't be mapped; name a colu
             for pattern in ("yyyyMMdd", "%d.%m.", "%Y-%m", "%Y-%d-%d", "%Y%m%d%Q", "%-d.%m.%Y", "%")
         ),
         (
+            "{column: a, type: datetime, format: '%d %Z'}",
+            f".format: '%d %Z' reads the name of a zone (%Z), which is no offset; write %z, or timezone; {EXAMPLE}",
+        ),
+        (
             "{column: a, type: datetime, format: '%Y-%m-%d %I:%M'}",
             f".format: '%Y-%m-%d %I:%M' reads hours of 12 (%I) without their half of the day (%p); {EXAMPLE}",
         ),

@@ -131,7 +131,7 @@ def test_a_large_field_is_no_trouble(tmp_path: Path) -> None:
         (
             b"id,mail,,mail,mail, \n",
             (
-                "people.csv: in the header columns 3 and 6 have no name; columns 2, 4 and 5 have the same name 'mail'. "
+                "people.csv: in the header columns 3 and 6 have no name; columns 2, 4 and 5 have the same name. "
                 "Give each column a name of its own."
             ),
         ),

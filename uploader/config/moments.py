@@ -20,6 +20,8 @@ def pattern(value: object) -> str:
     directives = re.findall(r"%(.)", value)
     if "I" in directives and "p" not in directives:
         raise UnfitValueError(f"reads hours of 12 (%I) without their half of the day (%p); {_EXAMPLE}")
+    if "Z" in directives:
+        raise UnfitValueError(f"reads the name of a zone (%Z), which is no offset; write %z, or timezone; {_EXAMPLE}")
     if not _reads_back(value):
         raise UnfitValueError(f"is not a pattern that reads year, month and day; {_EXAMPLE}")
     return value

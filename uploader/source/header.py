@@ -47,7 +47,7 @@ def _repeated(header: Sequence[str]) -> list[str]:
     for name, times in Counter(name for name in header if name.strip()).items():
         if times > 1:
             positions = [str(at) for at, other in enumerate(header, 1) if other == name]
-            found.append(f"{_columns(positions)} the same name '{name}'")
+            found.append(f"{_columns(positions)} the same name")
     return found
 
 
