@@ -155,10 +155,3 @@ def record_of(outcome: Outcome | Unsettled) -> Record:
     if isinstance(outcome, Rejected):
         return outcome.record
     return outcome.request.row
-
-
-def person_of(outcome: Outcome | Unsettled) -> Person:
-    """Return the person that *outcome* is about; empty where the row names none."""
-    if isinstance(outcome, Rejected):
-        return outcome.person
-    return outcome.request.person

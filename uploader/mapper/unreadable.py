@@ -1,0 +1,12 @@
+"""Say that a value can't be read as its type, in fixed words that hold nothing of the value."""
+
+from uploader.model import Reason
+
+
+class Unreadable(Exception):  # noqa: N818 — a value is unreadable; it is a row's trouble, never a run's
+    """A value is not what its mapping says; the phrase of *reason* follows the column's name."""
+
+    def __init__(self, reason: Reason) -> None:
+        """Keep the *reason*."""
+        super().__init__(reason.phrase)
+        self.reason = reason

@@ -1,0 +1,149 @@
+"""Judge one reply: what becomes of the row, and whether everybody must wait or stop (`api.md`, Replies)."""
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias, assert_never
+
+from uploader.model import Answer, Reason, Reply, Silence, WindowState
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The row is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The row is at fault: it would be refused again as it stands."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The attempts are used up; another day may be better."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Try this row again after *seconds*."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """The limit was met: nobody sends until the window resets. The row is not charged an attempt."""
+
+    window: WindowState
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """No connection could be made: everybody's trouble, so nobody sends for a while, and no row is charged."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The service refuses every request of this run: *why* says so, with what to do."""
+
+    why: str
+
+
+Verdict: TypeAlias = Accept | Refuse | GiveUp | Again | Limited | Unreachable | Stop
+
+SUCCESS: Final = "20000"
+_LIMIT_CODE: Final = "40401"
+_NAMES: Final = {
+    "40000": "BAD_REQUEST",
+    "40001": "VALIDATION_FAILURE",
+    "40402": "TOO_MANY_EVENTS",
+    "40403": "TOO_MANY_USER_PROFILES",
+    "50000": "INTERNAL_SERVER_ERROR",
+}
+_STOP_CODES: Final = {
+    "40101": "the service does not know this service ID (code 40101). Correct api.service_id.",
+    "40201": "the service does not accept this access token (code 40201). Correct api.access_token.",
+}
+_STOP_STATUSES: Final = {
+    401: "the server does not accept this access token (HTTP 401). Correct api.access_token.",
+    403: "the server forbids these requests (HTTP 403). Correct api.access_token, or ask whether this host is allowed.",
+    404: "the server has nothing at this address (HTTP 404). Correct api.base_url.",
+}
+_ROW_STATUSES: Final = frozenset({400, 413, 422})
+_OK: Final = 200
+_REDIRECTS: Final = range(300, 400)
+_CLIENT_ERRORS: Final = range(400, 500)
+_TIMED_OUT: Final = 408
+_LIMITED: Final = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The table of `api.md`, and how often and how patiently a row is tried.
+
+    *attempts* is how many a row has in all; before attempt n + 1 it waits a random part of
+    min(*cap*, *base* x 2^(n-1)) seconds: exponential back-off with full jitter.
+    """
+
+    attempts: int
+    base: float
+    cap: float
+
+    def judge(self, reply: Reply, *, attempt: int, dice: float) -> Verdict:
+        """Judge the *reply* to the given *attempt* (from 1); *dice* is a random number from 0 to 1."""
+        match reply:
+            case Answer():
+                return self._judge_answer(reply, attempt, dice)
+            case Silence(fatal=True):
+                return Stop(f"{reply.why}. Correct api.base_url, or the certificate.")
+            case Silence(refused=True):
+                return Unreachable(reply.why)
+            case Silence():
+                return self._again(Reason("silence", reply.why), attempt, dice)
+            case _ as never:
+                assert_never(never)
+
+    def _judge_answer(self, answer: Answer, attempt: int, dice: float) -> Verdict:
+        if answer.code in _STOP_CODES:
+            return Stop(_STOP_CODES[answer.code])
+        if answer.status == _LIMITED or answer.code == _LIMIT_CODE:
+            return Limited(answer.window)
+        if answer.status == _OK:
+            return self._judge_code(answer.code, attempt, dice)
+        return self._judge_status(answer.status, attempt, dice)
+
+    def _judge_code(self, code: str, attempt: int, dice: float) -> Verdict:
+        if code == SUCCESS:
+            return Accept()
+        if code.startswith("4"):
+            return Refuse(Reason(code, f"refused by the service: {_name(code)}"))
+        if code:
+            return self._again(Reason(code, f"not accepted by the service: {_name(code)}"), attempt, dice)
+        return self._again(Reason("not_api", "the reply was not the API's (HTTP 200)"), attempt, dice)
+
+    def _judge_status(self, status: int, attempt: int, dice: float) -> Verdict:
+        if status in _STOP_STATUSES:
+            return Stop(_STOP_STATUSES[status])
+        if status in _REDIRECTS:
+            return Stop(
+                f"the server redirects elsewhere (HTTP {status}); no redirect is followed. Correct api.base_url."
+            )
+        if status in _ROW_STATUSES:
+            return Refuse(Reason(str(status), f"refused by the service: HTTP {status}"))
+        if status in _CLIENT_ERRORS and status != _TIMED_OUT:
+            return Stop(f"the server refuses these requests (HTTP {status}). Correct api.base_url.")
+        return self._again(Reason(str(status), f"not accepted by the service: HTTP {status}"), attempt, dice)
+
+    def _again(self, reason: Reason, attempt: int, dice: float) -> Again | GiveUp:
+        if attempt >= self.attempts:
+            return GiveUp(reason)
+        return Again(dice * min(self.cap, self.base * 2.0 ** min(attempt - 1, 64)))
+
+
+def _name(code: str) -> str:
+    # Only codes of the documented table are repeated by name; the service's own words are not.
+    return f"{_NAMES[code]} ({code})" if code in _NAMES else f"code {code}"

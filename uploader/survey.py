@@ -1,0 +1,52 @@
+"""Know what a source holds before the first request goes out."""
+
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+from uploader.model import Damaged, Record, Rejected, Request, Row
+from uploader.tally import Problems
+
+_FEW: Final = 20
+"""So many rejected rows never refuse a file, whatever share of it they are (contract, `limits.max_rejected`)."""
+
+
+@dataclass(slots=True)
+class Survey:
+    """The totals of one whole reading: how many records, how many can't be sent and why.
+
+    *unseen* begins as the columns that the mapping reads, and ends as those that not one row had; as long as there
+    are some, *seen* collects those that the rows do have.
+    """
+
+    unseen: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    read: int = 0
+    rejected: int = 0
+    damaged: int = 0
+    problems: Problems = field(default_factory=Problems)
+
+    def note(self, record: Record, work: Request | Rejected) -> None:
+        """Count *record*, and the *work* that the mapping makes of it."""
+        self.read += 1
+        if isinstance(work, Rejected):
+            self.rejected += 1
+            self.problems.note(work)
+        match record:
+            case Row(fields=fields):
+                if self.unseen:
+                    self.unseen.difference_update(fields)
+                    self.seen.update(fields)
+            case Damaged():
+                self.damaged += 1
+            case _ as never:
+                assert_never(never)
+
+    @property
+    def sendable(self) -> int:
+        """How many rows can be sent."""
+        return self.read - self.rejected
+
+    def exceeds(self, max_rejected: float) -> bool:
+        """Whether more than the share *max_rejected*, and more than a few rows, are rejected."""
+        # Divided, 29 of 100 is 0.29 to the last bit; multiplied, 0.29 x 100 is a little less than 29.
+        return self.rejected > _FEW and self.rejected / self.read > max_rejected

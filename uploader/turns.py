@@ -1,0 +1,76 @@
+"""Decide whose turn it is: rows of one person go one after another, in the order of the file."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from uploader.model import Rejected, Request
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """One row's place in the order: its *work*, how many turns it waits for, and those that wait for it."""
+
+    work: Request | Rejected
+    waits_for: int = 0
+    followers: list["Turn"] = field(default_factory=list)
+
+
+class Turns:
+    """Let a row go when every earlier row that shares an identity value with it is settled.
+
+    Rows that must wait are parked here and hold no worker, at most *room* of them, so that a file sorted by person
+    still keeps all workers busy.
+    """
+
+    def __init__(self, room: int) -> None:
+        """Make an empty lot with place for *room* waiting rows."""
+        self._room = room
+        self._parked = 0
+        self._ready: deque[Turn] = deque()
+        self._last: dict[str, Turn] = {}
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another row may be admitted."""
+        return self._parked < self._room
+
+    @property
+    def parked(self) -> int:
+        """How many rows wait for an earlier row of their person."""
+        return self._parked
+
+    def admit(self, work: Request | Rejected) -> Turn | None:
+        """Return the turn of *work* if it may go now; otherwise park it and return None."""
+        turn = Turn(work)
+        last = self._last
+        for value in work.person:
+            earlier = last.get(value)
+            last[value] = turn
+            if earlier is not None and earlier is not turn and turn not in earlier.followers[-1:]:
+                earlier.followers.append(turn)
+                turn.waits_for += 1
+        if turn.waits_for:
+            self._parked += 1
+            return None
+        return turn
+
+    def next_ready(self) -> Turn | None:
+        """Return the turn of a parked row whose person is free again, or None."""
+        if not self._ready:
+            return None
+        self._parked -= 1
+        return self._ready.popleft()
+
+    def settle(self, turn: Turn) -> bool:
+        """Take note that the row of *turn* is settled; return whether that freed a parked row."""
+        last = self._last
+        for value in turn.work.person:
+            if last.get(value) is turn:
+                del last[value]
+        freed = False
+        for follower in turn.followers:
+            follower.waits_for -= 1
+            if not follower.waits_for:
+                self._ready.append(follower)
+                freed = True
+        return freed
