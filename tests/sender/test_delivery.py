@@ -1,0 +1,443 @@
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any, Final
+
+import pytest
+
+from uploader.errors import OutageError, RefusedError
+from uploader.halt import Halt
+from uploader.model import (
+    Answer,
+    Failed,
+    Outcome,
+    Reason,
+    Rejected,
+    Reply,
+    Request,
+    Row,
+    Sent,
+    Silence,
+    Unsettled,
+    WindowState,
+)
+from uploader.pacing import Pace
+from uploader.policy import Policy
+from uploader.sender import Delivery, Limiter, Patience
+from uploader.tally import Traffic
+
+Leap = Callable[[Coroutine[Any, Any, None]], None]
+
+OK = Answer(200, "20000")
+BUSY = Answer(200, "50000")
+BAD = Answer(200, "40001")
+PAGE = Answer(200, "")
+LOST = Silence("no reply in time")
+UNSENT = Silence("the name of the server changed", applied=False)
+REFUSED = Silence("no connection to the server", applied=False, refused=True)
+UNTRUSTED = Silence("the server's certificate can't be trusted", fatal=True)
+WINDOW: Final = 60.0
+
+
+def limited(seconds: float) -> Answer:
+    return Answer(429, "", WindowState(retry_after=seconds))
+
+
+def request(number: int = 1) -> Request:
+    return Request(Row(number, {"id": str(number)}), (f"external_id={number}",), b'{"n":%d}' % number)
+
+
+REQUEST: Final = request()
+REFUSAL: Final = Reason("40001", "refused by the service: VALIDATION_FAILURE (40001)")
+
+
+class CountingLimiter(Limiter):
+    """A limiter that knows how often it was passed."""
+
+    passes = 0
+
+    async def pass_through(self) -> None:
+        await super().pass_through()
+        self.passes += 1
+
+
+@dataclass
+class Stage:
+    """A delivery in leaping time whose service answers by the script; times are seconds since the curtain rose."""
+
+    script: Iterator[Reply]
+    attempts: int = 3
+    outage_timeout: float = 1_800.0
+    seconds: float = 0.0
+    bodies: list[bytes] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    back_offs: list[float] = field(default_factory=list)
+    traffic: Traffic = field(default_factory=Traffic)
+    halt: Halt = field(default_factory=Halt)
+
+    def __post_init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop, self._began, self._asked = loop, loop.time(), asyncio.Event()
+        pace = Pace(burst=1_000, rate=1_000.0, concurrency=32)
+        self.limiter = CountingLimiter(pace, halt=self.halt, clock=loop.time, sleep=asyncio.sleep)
+        self.delivery = Delivery(
+            self._post,
+            policy=Policy(self.attempts, base=0.5, cap=30.0),
+            limiter=self.limiter,
+            patience=Patience(WINDOW, self.outage_timeout),
+            traffic=self.traffic,
+            halt=self.halt,
+            sleep=self._back_off,
+            clock=loop.time,
+            wall=lambda: 0.0,
+            dice=lambda: 1.0,
+        )
+
+    @property
+    def now(self) -> float:
+        return round(self._loop.time() - self._began, 2)
+
+    async def deliver(self, request: Request = REQUEST) -> Outcome | Unsettled:
+        return await self.delivery.deliver(request)
+
+    async def posted(self, times: int) -> None:
+        """Return when the service has been asked so many *times*."""
+        while len(self.bodies) < times:
+            self._asked.clear()
+            await self._asked.wait()
+
+    async def _post(self, body: bytes) -> Reply:
+        self.times.append(self.now)
+        self.bodies.append(body)
+        self._asked.set()
+        reply = next(self.script)
+        await asyncio.sleep(self.seconds)
+        return reply
+
+    async def _back_off(self, seconds: float) -> None:
+        self.back_offs.append(seconds)
+        await asyncio.sleep(seconds)
+
+
+def stage(*replies: Reply, then: Reply = OK, **settings: Any) -> Stage:  # noqa: ANN401 — the fields of Stage, by name
+    def script() -> Iterator[Reply]:
+        yield from replies
+        yield from repeat(then)
+
+    return Stage(script(), **settings)
+
+
+@pytest.mark.parametrize(
+    ("replies", "outcome", "back_offs"),
+    [
+        ([OK], Sent(REQUEST, 1), []),
+        ([BUSY, OK], Sent(REQUEST, 2), [0.5]),
+        ([BUSY, Answer(503, ""), OK], Sent(REQUEST, 3), [0.5, 1.0]),
+        (
+            [BAD],
+            Rejected(REQUEST.row, REQUEST.person, REFUSAL, 1),
+            [],
+        ),
+        ([BUSY, BAD], Rejected(REQUEST.row, REQUEST.person, REFUSAL, 2), [0.5]),
+        (
+            [BUSY, BUSY, BUSY],
+            Failed(REQUEST, Reason("50000", "not accepted by the service: INTERNAL_SERVER_ERROR (50000)"), 3),
+            [0.5, 1.0],
+        ),
+        ([LOST, LOST, LOST], Failed(REQUEST, Reason("silence", "no reply in time"), 3, unsure=True), [0.5, 1.0]),
+        ([UNSENT, OK], Sent(REQUEST, 2), [0.5]),
+        ([LOST, OK], Sent(REQUEST, 2, unsure=True), [0.5]),
+        ([LOST, BUSY, OK], Sent(REQUEST, 3, unsure=True), [0.5, 1.0]),
+        ([LOST, BAD], Rejected(REQUEST.row, REQUEST.person, REFUSAL, 2, unsure=True), [0.5]),
+        ([PAGE, OK], Sent(REQUEST, 2, unsure=True), [0.5]),
+        ([Answer(504, ""), OK], Sent(REQUEST, 2, unsure=True), [0.5]),
+        ([limited(7), OK], Sent(REQUEST, 1), []),
+        ([limited(7), BUSY, limited(7), BUSY, limited(7), OK], Sent(REQUEST, 3), [0.5, 1.0]),
+        ([REFUSED, REFUSED, REFUSED, REFUSED, OK], Sent(REQUEST, 1), []),
+        ([REFUSED, BUSY, REFUSED, OK], Sent(REQUEST, 2), [0.5]),
+    ],
+)
+def test_a_row_is_tried_as_the_policy_says(
+    leap: Leap, replies: list[Reply], outcome: Outcome, back_offs: list[float]
+) -> None:
+    async def story() -> None:
+        play = stage(*replies)
+
+        assert (await play.deliver(), play.back_offs) == (outcome, back_offs)
+
+        again = len(replies) - 1
+        limits = sum(isinstance(reply, Answer) and reply.status == 429 for reply in replies)
+        assert play.traffic == Traffic(requests=again + 1, retries=again, limited=limits)
+        assert play.bodies == [REQUEST.body] * len(replies)
+
+    leap(story())
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [[OK], [BUSY, BUSY, OK], [LOST, BAD], [limited(3), limited(3), OK], [REFUSED, BUSY, limited(1), OK]],
+)
+def test_every_attempt_passes_the_limiter(leap: Leap, replies: list[Reply]) -> None:
+    async def story() -> None:
+        play = stage(*replies)
+
+        await play.deliver()
+
+        assert (play.limiter.passes, len(play.bodies)) == (len(replies), len(replies))
+
+    leap(story())
+
+
+@pytest.mark.parametrize("reply", [limited(7), Answer(200, "40401", WindowState(reset=107.0, date=100.0))])
+def test_a_limit_reply_holds_everybody_until_the_window_resets(leap: Leap, reply: Answer) -> None:
+    async def story() -> None:
+        play = stage(reply)
+
+        await play.deliver()
+        assert play.times == [0.0, 7.0]
+
+        play.limiter.hold(5.0)
+        await asyncio.gather(*(play.deliver(request(number)) for number in range(3)))
+        assert play.times == [0.0, 7.0, 12.0, 12.0, 12.0]
+
+    leap(story())
+
+
+def test_a_limit_reply_without_a_window_holds_for_the_configured_one(leap: Leap) -> None:
+    async def story() -> None:
+        play = stage(Answer(429, ""))
+
+        await play.deliver()
+
+        assert (play.times, round(play.limiter.held_seconds, 2)) == ([0.0, WINDOW], WINDOW)
+
+    leap(story())
+
+
+def test_holds_for_an_unreachable_service_double_up_to_a_minute(leap: Leap) -> None:
+    async def story() -> None:
+        play = stage(*[REFUSED] * 9)
+
+        assert await play.deliver() == Sent(REQUEST, 1)
+
+        assert play.times == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 123.0, 183.0, 243.0]
+
+    leap(story())
+
+
+def test_the_hold_doubles_with_each_hold_and_not_with_each_row_that_meets_it(leap: Leap) -> None:
+    async def story() -> None:
+        play = stage(*[REFUSED] * 12, seconds=0.01)
+
+        await asyncio.gather(*(play.deliver(request(number)) for number in range(4)))
+
+        assert play.times == [*[0.0] * 4, *[1.01] * 4, *[3.02] * 4, *[7.03] * 4]
+
+    leap(story())
+
+
+def test_a_recovery_begins_the_holds_anew(leap: Leap) -> None:
+    async def story() -> None:
+        play = stage(REFUSED, REFUSED, REFUSED, OK, REFUSED, REFUSED, OK)
+
+        await play.deliver()
+        await play.deliver()
+
+        assert play.times == [0.0, 1.0, 3.0, 7.0, 7.0, 8.0, 10.0]
+
+    leap(story())
+
+
+@pytest.mark.parametrize(
+    ("reply", "why", "times"),
+    [
+        (REFUSED, "no connection to the server", [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 100.0]),
+        (limited(40), "the service limits us (too many requests)", [0.0, 40.0, 80.0]),
+        (limited(101), "the service limits us (too many requests)", [0.0]),
+    ],
+    ids=["unreachable", "limited", "limited for too long"],
+)
+def test_an_outage_that_lasts_ends_the_run(leap: Leap, reply: Reply, why: str, times: list[float]) -> None:
+    async def story() -> None:
+        play = stage(then=reply, outage_timeout=100.0)
+
+        with pytest.raises(OutageError) as trouble:
+            await play.deliver()
+
+        assert play.times == times
+        assert str(trouble.value) == (
+            f"Stopped: {why}, for longer than retry.outage_timeout (100 s). Run again to continue."
+        )
+
+    leap(story())
+
+
+@pytest.mark.parametrize("trouble", [REFUSED, limited(60)])
+@pytest.mark.parametrize("relief", [OK, BUSY, BAD, LOST])
+def test_an_outage_is_over_as_soon_as_the_service_is_there(leap: Leap, trouble: Reply, relief: Reply) -> None:
+    async def story() -> None:
+        cycle: tuple[Reply, ...] = (trouble, trouble, relief)
+        play = stage(*(reply for _ in range(50) for reply in cycle), outage_timeout=200.0)
+
+        for _ in range(50):
+            await play.deliver()
+
+        assert play.now > 100.0
+
+    leap(story())
+
+
+def test_a_service_that_takes_every_other_row_is_no_outage(leap: Leap) -> None:
+    async def story() -> None:
+        play = stage(*(reply for _ in range(60) for reply in (REFUSED, OK)), outage_timeout=300.0, seconds=0.01)
+        sent = 0
+
+        async def work() -> None:
+            nonlocal sent
+            for _ in range(30):
+                assert await play.deliver() == Sent(REQUEST, 1)
+                sent += 1
+
+        await asyncio.gather(work(), work())
+
+        assert sent == 60
+
+    leap(story())
+
+
+def test_what_was_in_flight_when_the_outage_began_does_not_end_it(leap: Leap) -> None:
+    async def story() -> None:
+        play = stage(outage_timeout=100.0)
+        slow = iter([90.0, *repeat(0.0, 50)])
+
+        async def post(_: bytes) -> Reply:
+            seconds = next(slow)
+            await asyncio.sleep(seconds)
+            return OK if seconds else REFUSED
+
+        delivery = Delivery(
+            post,
+            policy=Policy(3, 0.5, 30.0),
+            limiter=play.limiter,
+            patience=Patience(WINDOW, 100.0),
+            traffic=play.traffic,
+            halt=play.halt,
+            sleep=asyncio.sleep,
+            clock=asyncio.get_running_loop().time,
+            wall=lambda: 0.0,
+            dice=lambda: 1.0,
+        )
+        early = asyncio.create_task(delivery.deliver(REQUEST))
+        await asyncio.sleep(0)
+
+        with pytest.raises(OutageError):
+            await delivery.deliver(request(2))
+
+        assert (play.now, await early) == (100.0, Sent(REQUEST, 1))
+
+    leap(story())
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (
+            Answer(200, "40101"),
+            "Stopped: the service does not know this service ID (code 40101). Correct api.service_id.",
+        ),
+        (
+            Answer(200, "40201"),
+            "Stopped: the service does not accept this access token (code 40201). Correct api.access_token.",
+        ),
+        (
+            Answer(302, ""),
+            "Stopped: the server redirects elsewhere (HTTP 302); no redirect is followed. Correct api.base_url.",
+        ),
+        (
+            Answer(404, ""),
+            "Stopped: the server has nothing at this address (HTTP 404). Correct api.base_url.",
+        ),
+        (
+            UNTRUSTED,
+            "Stopped: the server's certificate can't be trusted. Correct api.base_url, or the certificate.",
+        ),
+    ],
+)
+def test_a_service_that_refuses_the_run_ends_it(leap: Leap, reply: Reply, message: str) -> None:
+    async def story() -> None:
+        play = stage(BUSY, reply)
+
+        with pytest.raises(RefusedError) as trouble:
+            await play.deliver()
+
+        assert (str(trouble.value), play.traffic) == (f"{message} Then run again.", Traffic(requests=2, retries=1))
+
+    leap(story())
+
+
+@pytest.mark.parametrize(
+    ("replies", "outcome"),
+    [
+        ([BUSY], Unsettled(REQUEST, 1)),
+        ([LOST], Unsettled(REQUEST, 1, unsure=True)),
+        ([LOST, UNSENT], Unsettled(REQUEST, 2, unsure=True)),
+        ([limited(9)], Unsettled(REQUEST, 1)),
+        ([REFUSED], Unsettled(REQUEST, 1)),
+        ([BUSY, REFUSED], Unsettled(REQUEST, 2)),
+    ],
+)
+def test_an_order_to_stop_leaves_a_row_that_waits_unsettled(
+    leap: Leap, replies: list[Reply], outcome: Unsettled
+) -> None:
+    async def story() -> None:
+        play = stage(*replies)
+        delivering = asyncio.create_task(play.deliver())
+        await play.posted(len(replies))
+        await asyncio.sleep(0.01)
+
+        play.halt.give(KeyboardInterrupt())
+
+        before = play.now
+        assert (await delivering, play.now) == (outcome, before)
+
+    leap(story())
+
+
+def test_a_row_that_never_went_is_unsettled_without_an_attempt(leap: Leap) -> None:
+    async def story() -> None:
+        play = stage()
+        play.halt.give(KeyboardInterrupt())
+
+        assert (await play.deliver(), play.bodies) == (Unsettled(REQUEST, 0), [])
+
+    leap(story())
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        (OK, Sent(REQUEST, 1)),
+        (
+            BAD,
+            Rejected(
+                REQUEST.row, REQUEST.person, Reason("40001", "refused by the service: VALIDATION_FAILURE (40001)"), 1
+            ),
+        ),
+        (LOST, Unsettled(REQUEST, 1, unsure=True)),
+        (limited(5), Unsettled(REQUEST, 1)),
+    ],
+)
+def test_a_request_in_flight_lands_though_the_order_to_stop_was_given(
+    leap: Leap, reply: Reply, outcome: Outcome | Unsettled
+) -> None:
+    async def story() -> None:
+        play = stage(reply, seconds=3.0)
+        delivering = asyncio.create_task(play.deliver())
+        await asyncio.sleep(1.0)
+
+        play.halt.give(KeyboardInterrupt())
+
+        assert (await delivering, play.now) == (outcome, 3.0)
+
+    leap(story())

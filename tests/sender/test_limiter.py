@@ -1,0 +1,255 @@
+import asyncio
+from collections.abc import Callable, Coroutine
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from uploader.halt import Halt, Halted
+from uploader.pacing import Pace
+from uploader.sender import Limiter
+
+Leap = Callable[[Coroutine[Any, Any, None]], None]
+
+OPEN = Pace(burst=1_000, rate=1_000.0, concurrency=8)
+ORDER = KeyboardInterrupt()
+
+
+class Gate:
+    """A limiter in leaping time, and who passed it when: seconds since the gate was built."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self.halt = Halt()
+        self.limiter = Limiter(pace, halt=self.halt, clock=self._loop.time, sleep=asyncio.sleep)
+        self.passed: list[float] = []
+        self.turned_away: list[float] = []
+
+    @property
+    def now(self) -> float:
+        return round(self._loop.time() - self._began, 3)
+
+    async def walk_through(self, times: int = 1) -> None:
+        try:
+            for _ in range(times):
+                await self.limiter.pass_through()
+                self.passed.append(self.now)
+        except Halted:
+            self.turned_away.append(self.now)
+
+    def send(self, walkers: int) -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(self.walk_through()) for _ in range(walkers)]
+
+
+def test_a_burst_goes_at_once_and_the_rest_at_the_pace(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(Pace(burst=4, rate=10.0, concurrency=1))
+
+        await gate.walk_through(8)
+
+        assert gate.passed == [0.0, 0.0, 0.0, 0.0, 0.1, 0.2, 0.3, 0.4]
+
+    leap(story())
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    burst=st.integers(1, 20),
+    rate=st.floats(1.0, 500.0),
+    walkers=st.integers(1, 12),
+    pauses=st.lists(st.floats(0.0, 3.0), max_size=4),
+)
+def test_no_window_lets_more_go_than_the_burst_and_the_rate_allow(
+    leap: Leap, burst: int, rate: float, walkers: int, pauses: list[float]
+) -> None:
+    pace = Pace(burst, rate, walkers)
+
+    async def story() -> None:
+        gate = Gate(pace)
+        for pause in [*pauses, 0.0]:
+            await asyncio.gather(*(gate.walk_through(10) for _ in range(walkers)))
+            await asyncio.sleep(pause)
+
+        for place, first in enumerate(gate.passed):
+            for count, last in enumerate(gate.passed[place:], start=1):
+                assert count <= pace.grants_in(last - first) + 0.001 * rate + 0.001
+
+    leap(story())
+
+
+def test_the_pace_is_reached(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(Pace(burst=16, rate=150.0, concurrency=32))
+
+        await asyncio.gather(*(gate.walk_through(50) for _ in range(32)))
+
+        assert gate.passed[-1] == pytest.approx((1600 - 16) / 150, abs=0.01)
+
+    leap(story())
+
+
+def test_a_hold_closes_the_gate_for_all(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(OPEN)
+        gate.limiter.hold(5.0)
+
+        await asyncio.gather(*gate.send(3))
+
+        assert gate.passed == [5.0, 5.0, 5.0]
+
+    leap(story())
+
+
+def test_a_hold_that_begins_while_one_waits_for_its_token_stops_that_one_too(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(Pace(burst=1, rate=0.1, concurrency=1))
+        tasks = gate.send(2)
+        await asyncio.sleep(5.0)
+
+        gate.limiter.hold(30.0)
+        await asyncio.gather(*tasks)
+
+        assert gate.passed == [0.0, 35.0]
+
+    leap(story())
+
+
+@pytest.mark.parametrize(
+    ("holds", "opens"),
+    [
+        ([(0.0, 5.0), (0.0, 2.0)], 5.0),
+        ([(0.0, 2.0), (1.0, 5.0)], 6.0),
+        ([(0.0, 10.0), (4.0, 1.0), (2.0, 3.0)], 10.0),
+        ([(0.0, 0.0)], 0.0),
+    ],
+)
+def test_of_several_holds_the_longest_counts(leap: Leap, holds: list[tuple[float, float]], opens: float) -> None:
+    async def story() -> None:
+        gate = Gate(OPEN)
+        begun = asyncio.Event()
+
+        async def hold_again_and_again() -> None:
+            for pause, seconds in holds:
+                await asyncio.sleep(pause)
+                gate.limiter.hold(seconds)
+                begun.set()
+
+        holding = asyncio.create_task(hold_again_and_again())
+        await begun.wait()
+        await gate.walk_through()
+
+        assert gate.passed == [opens]
+        await holding
+
+    leap(story())
+
+
+def test_a_shorter_hold_does_not_open_the_gate_for_those_who_come_later(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(OPEN)
+        gate.limiter.hold(10.0)
+        gate.limiter.hold(2.0)
+        await asyncio.sleep(3.0)
+
+        await gate.walk_through()
+
+        assert gate.passed == [10.0]
+
+    leap(story())
+
+
+def test_the_gate_says_whether_and_how_long_it_was_held(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(OPEN)
+        held: list[tuple[bool, float]] = []
+
+        async def look_after(seconds: float) -> None:
+            await asyncio.sleep(seconds)
+            held.append((gate.limiter.is_held, round(gate.limiter.held_seconds, 3)))
+
+        await look_after(3.0)
+        gate.limiter.hold(10.0)
+        await look_after(0.0)
+        await look_after(4.0)
+        gate.limiter.hold(2.0)
+        gate.limiter.hold(8.0)
+        await look_after(7.0)
+        await look_after(1.0)
+        await look_after(50.0)
+        gate.limiter.hold(1.0)
+        await look_after(0.5)
+        await look_after(0.5)
+
+        assert held == [
+            (False, 0.0),
+            (True, 0.0),
+            (True, 4.0),
+            (True, 11.0),
+            (False, 12.0),
+            (False, 12.0),
+            (True, 12.5),
+            (False, 13.0),
+        ]
+
+    leap(story())
+
+
+def test_an_order_to_stop_wakes_those_who_wait_for_a_token(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(Pace(burst=1, rate=0.01, concurrency=4))
+        tasks = gate.send(4)
+        await asyncio.sleep(7.0)
+
+        gate.halt.give(ORDER)
+        await asyncio.gather(*tasks)
+
+        assert (gate.passed, gate.turned_away) == ([0.0], [7.0, 7.0, 7.0])
+
+    leap(story())
+
+
+def test_an_order_to_stop_wakes_those_who_are_held(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(OPEN)
+        gate.limiter.hold(3_600.0)
+        tasks = gate.send(3)
+        await asyncio.sleep(7.0)
+
+        gate.halt.give(ORDER)
+        await asyncio.gather(*tasks)
+
+        assert (gate.passed, gate.turned_away) == ([], [7.0, 7.0, 7.0])
+
+    leap(story())
+
+
+@pytest.mark.parametrize("pace", [OPEN, Pace(burst=1, rate=0.01, concurrency=1)])
+def test_nobody_passes_after_the_order_to_stop_though_there_are_tokens(leap: Leap, pace: Pace) -> None:
+    async def story() -> None:
+        gate = Gate(pace)
+        gate.halt.give(ORDER)
+
+        await asyncio.gather(*gate.send(3))
+
+        assert (gate.passed, gate.turned_away) == ([], [0.0, 0.0, 0.0])
+
+    leap(story())
+
+
+def test_those_who_were_woken_leave_their_tokens_to_others(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(Pace(burst=1, rate=1.0, concurrency=4))
+        tasks = gate.send(4)
+        await asyncio.sleep(0.5)
+        for task in tasks[1:3]:
+            task.cancel()
+
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert gate.passed == [0.0, 1.0]
+        assert [round(later - earlier, 3) for earlier, later in pairwise(gate.passed)] == [1.0]
+
+    leap(story())

@@ -1,0 +1,435 @@
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploader.errors import RefusedError, StorageError
+from uploader.halt import Halt
+from uploader.model import Outcome, Reason, Rejected, Request, Row, Sent, Unsettled, record_of
+from uploader.pipeline import Pipeline
+
+REASON = Reason("no_identity", "no identity value")
+BROKEN = OSError("the source is cut off")
+REFUSAL = RefusedError("the token is wrong")
+DISK = StorageError("the disk is full")
+
+Work = Request | Rejected
+
+
+def request(number: int, *person: str) -> Request:
+    return Request(Row(number, {}), person, b"{}")
+
+
+def rejected(number: int, *person: str) -> Rejected:
+    return Rejected(Row(number, {}), person, REASON)
+
+
+def requests(count: int) -> list[Work]:
+    return [request(number, f"id={number}") for number in range(1, count + 1)]
+
+
+def number_of(outcome: Outcome | Unsettled | Work) -> int:
+    return (outcome.row if isinstance(outcome, Request) else record_of(outcome)).number
+
+
+@dataclass
+class Line:
+    """A pipeline from *works* to a list: what was taken, what is in flight, what was settled."""
+
+    works: Iterable[Work]
+    delays: Callable[[int], int] = lambda _: 1
+    room: int = 8192
+    halt: Halt = field(default_factory=Halt)
+    begun: list[int] = field(default_factory=list)
+    in_flight: set[int] = field(default_factory=set)
+    settled: list[Outcome | Unsettled] = field(default_factory=list)
+    most_in_flight: int = 0
+    most_beyond: int = 0
+
+    def __post_init__(self) -> None:
+        self.pipeline = Pipeline(
+            iter(self.works), deliver=self._deliver, settle=self._settle, halt=self.halt, room=self.room
+        )
+
+    async def carry(self, workers: int = 4) -> None:
+        async with asyncio.timeout(10):
+            await self.pipeline.carry(workers)
+
+    async def deliver(self, request: Request) -> Outcome | Unsettled:
+        """Deliver one request; a test may put another in its place."""
+        return Sent(request, 1)
+
+    def settle(self, outcome: Outcome | Unsettled) -> None:
+        """Hear of an outcome; a test may put another in its place."""
+
+    async def _deliver(self, request: Request) -> Outcome | Unsettled:
+        number = request.row.number
+        self.begun.append(number)
+        self.in_flight.add(number)
+        self.most_in_flight = max(self.most_in_flight, len(self.in_flight))
+        self.most_beyond = max(self.most_beyond, self.pipeline.taken - len(self.settled))
+        try:
+            for _ in range(self.delays(number)):
+                await asyncio.sleep(0)
+            return await self.deliver(request)
+        finally:
+            self.in_flight.discard(number)
+
+    def _settle(self, outcome: Outcome | Unsettled) -> None:
+        self.settle(outcome)
+        self.settled.append(outcome)
+
+    @property
+    def numbers(self) -> list[int]:
+        return [number_of(outcome) for outcome in self.settled]
+
+    @property
+    def finished(self) -> list[int]:
+        """The rows that have an outcome."""
+        return [number_of(outcome) for outcome in self.settled if not isinstance(outcome, Unsettled)]
+
+
+_PEOPLE = st.lists(st.sampled_from(["id=a", "id=b", "id=c", "mail=a", "mail=b", "tel=a"]), max_size=3).map(tuple)
+_ROWS = st.lists(st.tuples(_PEOPLE, st.booleans()), max_size=40)
+
+
+def _works(rows: list[tuple[tuple[str, ...], bool]]) -> list[Work]:
+    return [
+        rejected(number, *person) if unfit else request(number, *person)
+        for number, (person, unfit) in enumerate(rows, start=1)
+    ]
+
+
+@given(rows=_ROWS, workers=st.integers(1, 8), room=st.integers(1, 12), seed=st.integers(0, 999))
+async def test_every_row_settles_once_and_in_its_persons_turn(
+    rows: list[tuple[tuple[str, ...], bool]], workers: int, room: int, seed: int
+) -> None:
+    works = _works(rows)
+    dice = random.Random(seed)  # noqa: S311 — delays that fall alike every time
+    line = Line(works, lambda _: dice.randrange(6), room)
+
+    await line.carry(workers)
+
+    assert sorted(line.numbers) == [number_of(work) for work in works]
+    assert line.pipeline.left_of(len(works)) == 0
+    assert line.most_in_flight <= workers
+    assert line.most_beyond <= workers + room
+    for value in {value for work in works for value in work.person}:
+        turns = [number_of(work) for work in works if value in work.person]
+        assert [number for number in line.numbers if number in turns] == turns
+
+
+@dataclass
+class BrokenLine(Line):
+    """A line that breaks at the row *at*, in the way that *trouble* names."""
+
+    trouble: str = "source"
+    at: int = 1
+
+    def __post_init__(self) -> None:
+        self.works = self._source(self.works)
+        super().__post_init__()
+
+    def _source(self, works: Iterable[Work]) -> Iterator[Work]:
+        for work in works:
+            if self._breaks("source", work):
+                raise BROKEN
+            yield work
+
+    async def deliver(self, request: Request) -> Outcome | Unsettled:
+        if self._breaks("deliver", request):
+            raise REFUSAL
+        if self._breaks("halt", request) or self._breaks("unsettled", request):
+            self.halt.give(REFUSAL)
+        return Unsettled(request) if self._breaks("unsettled", request) else Sent(request, 1)
+
+    def settle(self, outcome: Outcome | Unsettled) -> None:
+        if self._breaks("settle", outcome):
+            raise DISK
+
+    def _breaks(self, part: str, work: Outcome | Unsettled | Work) -> bool:
+        return (part, number_of(work)) == (self.trouble, self.at)
+
+
+@given(
+    rows=_ROWS,
+    bounds=st.tuples(st.integers(1, 8), st.integers(1, 12)),
+    seed=st.integers(0, 999),
+    trouble=st.sampled_from(["source", "deliver", "settle", "halt", "unsettled"]),
+    at=st.integers(1, 40),
+)
+async def test_the_books_balance_whatever_ends_the_run(
+    rows: list[tuple[tuple[str, ...], bool]], bounds: tuple[int, int], seed: int, trouble: str, at: int
+) -> None:
+    workers, room = bounds
+    dice = random.Random(seed)  # noqa: S311 — delays that fall alike every time
+    line = BrokenLine(_works(rows), lambda _: dice.randrange(6), room, trouble=trouble, at=at)
+
+    (raised,) = await asyncio.gather(line.carry(workers), return_exceptions=True)
+
+    assert raised is line.halt.reason
+    assert len(line.finished) == len(set(line.finished))
+    assert len(line.finished) + line.pipeline.left_of(len(rows)) == len(rows)
+    assert line.in_flight == set()
+
+
+@pytest.mark.parametrize("workers", [1, 3, 50])
+async def test_at_most_so_many_are_in_flight_as_there_are_workers(workers: int) -> None:
+    line = Line(requests(100))
+
+    await line.carry(workers)
+
+    assert line.most_in_flight == workers
+
+
+async def test_rows_without_a_person_wait_for_nobody() -> None:
+    line = Line([request(number) for number in range(1, 9)])
+
+    await line.carry(8)
+
+    assert line.most_in_flight == 8
+
+
+async def test_an_empty_source_is_carried_at_once() -> None:
+    line = Line([])
+
+    await line.carry()
+
+    assert (line.settled, line.pipeline.taken, line.pipeline.left_of(0)) == ([], 0, 0)
+
+
+@asynccontextmanager
+async def _closed_door(line: Line, numbers: set[int]) -> AsyncIterator[asyncio.Event]:
+    """Keep the requests *numbers* in flight until the event is set."""
+    door = asyncio.Event()
+
+    async def deliver(request: Request) -> Outcome | Unsettled:
+        if request.row.number in numbers:
+            await door.wait()
+        return Sent(request, 1)
+
+    line.deliver = deliver  # type: ignore[method-assign]  # the part that this test slows down
+    yield door
+
+
+async def test_a_broken_source_loses_no_request_in_flight() -> None:
+    def source() -> Iterator[Work]:
+        yield from requests(3)
+        raise BROKEN
+
+    line = Line(source())
+    async with _closed_door(line, {1, 2, 3}) as door:
+        carrying = asyncio.create_task(line.carry(4))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert (line.halt.reason, carrying.done(), line.settled) == (BROKEN, False, [])
+
+        door.set()
+        with pytest.raises(OSError, match="the source is cut off"):
+            await carrying
+
+    assert (sorted(line.finished), line.pipeline.left_of(10)) == ([1, 2, 3], 7)
+
+
+async def test_a_delivery_that_raises_lets_the_others_land_and_begins_no_new_row() -> None:
+    line = Line(requests(50))
+
+    async def deliver(request: Request) -> Outcome | Unsettled:
+        if request.row.number == 2:
+            raise REFUSAL
+        await asyncio.sleep(0.01)
+        return Sent(request, 1)
+
+    line.deliver = deliver  # type: ignore[method-assign]  # the part that this test breaks
+
+    with pytest.raises(RefusedError, match="the token is wrong"):
+        await line.carry(4)
+
+    assert sorted(line.begun) == [1, 2, 3, 4]
+    assert sorted(line.finished) == [1, 3, 4]
+    assert [outcome for outcome in line.settled if isinstance(outcome, Unsettled)] == [Unsettled(request(2, "id=2"))]
+    assert line.pipeline.left_of(50) == 47
+
+
+async def test_many_deliveries_that_raise_at_once_end_the_run_with_the_first_reason() -> None:
+    line = Line(requests(50), lambda number: number)
+
+    async def deliver(request: Request) -> Outcome | Unsettled:
+        if request.row.number == 4:
+            await line.halt.wait(asyncio.Event().wait())
+        raise RefusedError(f"refused {request.row.number}")
+
+    line.deliver = deliver  # type: ignore[method-assign]  # the part that this test breaks
+
+    with pytest.raises(RefusedError, match="refused 1"):
+        await line.carry(8)
+
+    assert (line.finished, sorted(line.numbers), line.pipeline.left_of(50)) == ([], [*range(1, 9)], 50)
+
+
+async def test_a_disk_that_fills_up_ends_the_run_and_the_others_are_settled() -> None:
+    line = Line(requests(50), lambda _: 3)
+
+    def settle(outcome: Outcome | Unsettled) -> None:
+        if number_of(outcome) == 2:
+            raise DISK
+
+    line.settle = settle  # type: ignore[method-assign]  # the part that this test breaks
+
+    with pytest.raises(StorageError, match="the disk is full"):
+        await line.carry(4)
+
+    assert sorted(line.finished) == [1, *range(3, line.pipeline.taken + 1)]
+    assert len(line.finished) + line.pipeline.left_of(50) == 50
+    assert line.pipeline.taken < 10
+
+
+async def test_a_disk_that_stays_full_loses_no_row_from_the_books() -> None:
+    line = Line([*requests(20), rejected(21)])
+
+    def settle(outcome: Outcome | Unsettled) -> None:  # noqa: ARG001 — it takes what it is given, and fails
+        raise DISK
+
+    line.settle = settle  # type: ignore[method-assign]  # the part that this test breaks
+
+    with pytest.raises(StorageError):
+        await line.carry(4)
+
+    assert (line.settled, line.pipeline.left_of(21)) == ([], 21)
+
+
+async def test_the_later_rows_of_a_person_do_not_overtake_one_that_was_broken_off() -> None:
+    line = Line([request(1, "id=a"), request(2, "id=a"), *requests(0), request(3, "id=b")])
+
+    async def deliver(request: Request) -> Outcome | Unsettled:
+        if request.row.number == 1:
+            line.halt.give(REFUSAL)
+            return Unsettled(request, 1)
+        return Sent(request, 1)
+
+    line.deliver = deliver  # type: ignore[method-assign]  # the part that this test breaks
+
+    with pytest.raises(RefusedError):
+        await line.carry(4)
+
+    assert 2 not in line.begun
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+async def test_an_order_to_stop_begins_no_new_row_and_lets_those_in_flight_land(workers: int) -> None:
+    line = Line(requests(50))
+    async with _closed_door(line, set(range(1, 51))) as door:
+        carrying = asyncio.create_task(line.carry(workers))
+        await asyncio.sleep(0.01)
+
+        line.halt.give(REFUSAL)
+        await asyncio.sleep(0.01)
+        assert not carrying.done()
+        door.set()
+        with pytest.raises(RefusedError, match="the token is wrong"):
+            await carrying
+
+    assert (sorted(line.finished), line.pipeline.left_of(50)) == ([*range(1, workers + 1)], 50 - workers)
+
+
+async def test_an_order_that_was_given_before_carries_nothing() -> None:
+    line = Line(requests(5))
+    line.halt.give(REFUSAL)
+
+    with pytest.raises(RefusedError):
+        await line.carry()
+
+    assert (line.settled, line.pipeline.taken, line.pipeline.left_of(5)) == ([], 0, 5)
+
+
+async def test_an_order_to_stop_wakes_workers_that_wait_for_a_turn() -> None:
+    line = Line([request(number, "id=a") for number in range(1, 20)])
+    async with _closed_door(line, {1}) as door:
+        carrying = asyncio.create_task(line.carry(4))
+        await asyncio.sleep(0.01)
+        line.halt.give(REFUSAL)
+        door.set()
+
+        with pytest.raises(RefusedError):
+            await carrying
+
+    assert (line.finished, line.pipeline.left_of(19)) == ([1], 18)
+
+
+async def test_who_is_cancelled_lets_go_and_keeps_the_books() -> None:
+    line = Line(requests(50))
+    async with _closed_door(line, set(range(1, 51))):
+        carrying = asyncio.create_task(line.carry(4))
+        await asyncio.sleep(0.01)
+
+        carrying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await carrying
+
+    assert (line.finished, line.in_flight, line.pipeline.left_of(50)) == ([], set(), 50)
+
+
+async def test_a_full_parking_lot_stops_the_reading_and_nothing_else() -> None:
+    line = Line([*(request(number, "id=a") for number in range(1, 31)), request(31, "id=b")], room=5)
+    async with _closed_door(line, {1}) as door:
+        carrying = asyncio.create_task(line.carry(4))
+        await asyncio.sleep(0.01)
+        assert (line.begun, line.pipeline.taken) == ([1], 6)
+
+        door.set()
+        await carrying
+
+    assert [number for number in line.numbers if number != 31] == [*range(1, 31)]
+    assert (31 in line.numbers, line.pipeline.left_of(31)) == (True, 0)
+    assert line.most_beyond <= 4 + 5
+
+
+async def test_memory_is_bounded_by_the_workers_and_the_parking_lot() -> None:
+    people = 7
+    line = Line([request(n, f"id={n % people}") for n in range(1, 2_000)], lambda n: n % 5, room=50)
+
+    await line.carry(20)
+
+    assert 50 < line.most_beyond <= people + 50
+    assert len(line.settled) == 1_999
+
+
+async def test_a_rejected_row_goes_through_in_its_persons_turn() -> None:
+    line = Line([request(1, "id=a"), rejected(2, "id=a"), rejected(3, "id=b"), request(4, "id=a")], lambda _: 9)
+
+    await line.carry(4)
+
+    assert line.numbers == [3, 1, 2, 4]
+
+
+async def test_rejected_rows_without_end_leave_others_their_turn() -> None:
+    line = Line(rejected(number) for number in range(1, 100_000))
+    carrying = asyncio.create_task(line.carry(2))
+
+    await asyncio.sleep(0.001)
+    line.halt.give(REFUSAL)
+
+    with pytest.raises(RefusedError):
+        await carrying
+    assert 0 < len(line.finished) < 99_999
+
+
+async def test_a_file_sorted_by_person_keeps_all_workers_busy() -> None:
+    works = [request(10 * person + row, f"id={person}") for person in range(200) for row in range(1, 11)]
+    busy: list[int] = []
+    line = Line(works, lambda _: 4)
+
+    async def deliver(request: Request) -> Outcome | Unsettled:
+        busy.append(len(line.in_flight))
+        return Sent(request, 1)
+
+    line.deliver = deliver  # type: ignore[method-assign]  # the part that this test watches
+
+    await line.carry(32)
+
+    assert set(busy[32:1_500]) == {32}

@@ -1,0 +1,131 @@
+"""Carry rows from the source to their outcomes, several at a time, each person's in order."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, TypeAlias
+
+from uploader.halt import Halt, Halted
+from uploader.model import Outcome, Rejected, Request, Unsettled
+from uploader.turns import Turn, Turns
+
+PARKING: Final = 8192
+"""How many rows may wait for an earlier row of their person; they bound the memory, with the workers."""
+
+_BREATH: Final = 256
+"""After so many rows without a request in between, others (signals, the bar) get their turn."""
+
+Deliver: TypeAlias = Callable[[Request], Awaitable[Outcome | Unsettled]]
+
+
+class Pipeline:
+    """The straight line from work to outcome: workers that share one iterator, and no queue.
+
+    When the source, a delivery or the settling of an outcome raises, the halt is given: no new row begins, and the
+    requests in flight land and are settled.
+    """
+
+    def __init__(
+        self,
+        works: Iterator[Request | Rejected],
+        *,
+        deliver: Deliver,
+        settle: Callable[[Outcome | Unsettled], None],
+        halt: Halt,
+        room: int = PARKING,
+    ) -> None:
+        """Lend the collaborators: where *works* come from, how one is delivered, and who hears of each outcome."""
+        self._works = works
+        self._deliver = deliver
+        self._settle = settle
+        self._halt = halt
+        self._turns = Turns(room)
+        self._exhausted = False
+        self._at_work = 0
+        self._moved = asyncio.Event()
+        self.taken = 0
+        self._unsettled = 0
+
+    def left_of(self, total: int) -> int:
+        """Return how many of *total* rows got no outcome: never taken, still waiting for their turn, or broken off."""
+        return total - self.taken + self._turns.parked + self._unsettled
+
+    async def carry(self, workers: int) -> None:
+        """Carry rows, at most *workers* at a time, until they end.
+
+        When the halt is given, return no sooner than the requests in flight have landed, and raise its reason.
+        """
+        results = await asyncio.gather(*(self._work() for _ in range(workers)), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                self._fail(result)
+        if self._halt.reason is not None:
+            raise self._halt.reason
+
+    async def _work(self) -> None:
+        since_breath = 0
+        while not self._halt.given:
+            turn = self._next_turn()
+            if turn is None:
+                if self._exhausted and not self._turns.parked:
+                    return
+                await self._wait_for_a_turn()
+                continue
+            since_breath = 0 if isinstance(turn.work, Request) else since_breath + 1
+            await self._carry_one(turn)
+            if since_breath >= _BREATH:
+                since_breath = 0
+                await asyncio.sleep(0)  # noqa: TID251 — it gives way and waits for nothing
+
+    def _next_turn(self) -> Turn | None:
+        """Return the next row whose person is free: a parked one first, else the next of the source."""
+        turn = self._turns.next_ready()
+        while turn is None and not self._exhausted and self._turns.has_room:
+            work = self._next_work()
+            if work is not None:
+                turn = self._turns.admit(work)
+        return turn
+
+    def _next_work(self) -> Request | Rejected | None:
+        try:
+            work = next(self._works, None)
+        except BaseException as trouble:  # noqa: BLE001 — kept, and raised when the requests in flight have landed
+            self._fail(trouble)
+            work = None
+        if work is None:
+            self._exhausted = True
+            self._wake()
+        else:
+            self.taken += 1
+        return work
+
+    async def _carry_one(self, turn: Turn) -> None:
+        work = turn.work
+        try:
+            outcome = await self._deliver(work) if isinstance(work, Request) else work
+        except BaseException as trouble:  # noqa: BLE001 — as above
+            self._fail(trouble)
+            assert isinstance(work, Request)  # noqa: S101 — only a delivery awaits
+            outcome = Unsettled(work)
+        try:
+            self._settle(outcome)
+        except BaseException as trouble:  # noqa: BLE001 — as above
+            self._fail(trouble)
+            self._unsettled += 1
+            return
+        if isinstance(outcome, Unsettled):
+            # Its later rows must not overtake it: they stay parked, and the run is ending.
+            self._unsettled += 1
+        elif self._turns.settle(turn):
+            self._wake()
+
+    def _fail(self, trouble: BaseException) -> None:
+        self._halt.give(trouble)
+
+    def _wake(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def _wait_for_a_turn(self) -> None:
+        with contextlib.suppress(Halted):
+            await self._halt.wait(self._moved.wait())

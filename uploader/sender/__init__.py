@@ -1,0 +1,7 @@
+"""Send requests: attempt after attempt, each through the limiter."""
+
+from uploader.sender.delivery import Delivery, Patience
+from uploader.sender.http import Http
+from uploader.sender.limiter import Limiter
+
+__all__ = ["Delivery", "Http", "Limiter", "Patience"]

@@ -1,0 +1,140 @@
+"""Make one attempt: one POST, and what came back."""
+
+import ssl
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from uploader.model import Answer, Reply, Silence, WindowState
+from uploader.sender.window import read_window
+
+PATH: Final = "/api/v1/user-profile"
+"""The call of `api.md` that creates and updates the properties of one user."""
+
+_MOST: Final = 64 * 1024
+"""How many bytes of a reply are read; the API's own are under 200."""
+
+_CONNECT_SECONDS: Final = 10.0
+_LIMITED: Final = 429
+_LIMIT_CODE: Final = "40401"
+
+
+class Http:
+    """A pool of connections to the service; `post` never raises for what the network or the server does.
+
+    It follows no redirect (the token would go along), keeps no cookies, asks for no compression, and obeys no proxy
+    of the environment. It is an async context manager.
+    """
+
+    def __init__(  # noqa: PLR0913 — the address, the credentials, and the bounds of one attempt
+        self,
+        *,
+        base_url: str,
+        service_id: str,
+        access_token: str,
+        timeout: float,
+        connections: int,
+        wall: Callable[[], float],
+    ) -> None:
+        """Take the address and the credentials; *timeout* bounds one attempt, in seconds."""
+        self._url = (URL(base_url) / PATH.lstrip("/")).with_query(service_id=service_id)
+        self._token = access_token
+        self._timeout = timeout
+        self._connections = connections
+        self._wall = wall
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the pool; no connection is made yet."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(
+                # Less than the whole: a server that can't be reached is told from one that does not answer.
+                total=self._timeout,
+                connect=min(_CONNECT_SECONDS, self._timeout / 2),
+            ),
+            headers={
+                "Content-Type": "application/json",
+                "Accept-Encoding": "identity",
+                "access_token": self._token,
+                "User-Agent": "dfinery-uploader",
+            },
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def post(self, body: bytes) -> Reply:
+        """Send *body* once; return the Answer of the service, or the Silence in its place."""
+        assert self._session is not None, "Http is entered before it is used"  # noqa: S101 — a bug otherwise
+        try:
+            async with self._session.post(self._url, data=body, allow_redirects=False) as response:
+                text = await _read(response.content)
+                return self._answer(response, text)
+        except (aiohttp.ClientError, ssl.SSLError, OSError, TimeoutError) as error:
+            # Their own words may hold the request's headers, the token among them: they are never passed on.
+            return _silence(error)
+
+    def _answer(self, response: aiohttp.ClientResponse, text: bytes | None) -> Reply:
+        code = _code(text)
+        window = WindowState()
+        if response.status == _LIMITED or code == _LIMIT_CODE:
+            window = read_window(response.headers, now=self._wall())
+        return Answer(response.status, code, window)
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes | None:
+    """Return the whole body, or None when it is longer than any answer of the API."""
+    text = b""
+    while piece := await content.read(_MOST + 1 - len(text)):
+        text += piece
+        if len(text) > _MOST:
+            return None
+    return text
+
+
+def _code(text: bytes | None) -> str:
+    """Return the code in a reply of the API, text or number (`api.md`, Replies); "" where it is not the API's."""
+    if not text:
+        return ""
+    try:
+        reply = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return ""
+    code = reply.get("code") if isinstance(reply, dict) else None
+    if isinstance(code, int) and not isinstance(code, bool):
+        code = str(code)
+    # A code is a short number: anything else is some other server's word and could be anything.
+    return code if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 6 else ""  # noqa: PLR2004 — the documented codes have five digits
+
+
+_SILENCES: Final[tuple[tuple[type[Exception], Silence], ...]] = (
+    (aiohttp.ClientConnectorCertificateError, Silence("the server's certificate can't be trusted", fatal=True)),
+    (aiohttp.ClientSSLError, Silence("no TLS connection can be made with this server", fatal=True)),
+    (aiohttp.ClientConnectorDNSError, Silence("the server's name can't be resolved", applied=False, refused=True)),
+    (aiohttp.ConnectionTimeoutError, Silence("no connection in time", applied=False, refused=True)),
+    (aiohttp.ClientConnectorError, Silence("no connection to the server", applied=False, refused=True)),
+    (TimeoutError, Silence("no reply in time")),
+    (aiohttp.ServerDisconnectedError, Silence("the connection ended before the reply")),
+    (aiohttp.ClientPayloadError, Silence("the connection ended in the middle of the reply")),
+    (aiohttp.ClientResponseError, Silence("the reply was not HTTP")),
+)
+"""The first type that fits says what is known; anything else is a connection that broke."""
+
+
+def _silence(error: Exception) -> Silence:
+    for kind, silence in _SILENCES:
+        if isinstance(error, kind):
+            return silence
+    return Silence("the connection broke")
