@@ -8,6 +8,7 @@ from uploader.config.problem import PROPERTIES
 from uploader.errors import ConfigError
 
 _FORM = re.compile(r"(?P<key>[^\s=:.\0-\x1f]+(\.[^\s=:.\0-\x1f]+)*)=(?P<value>.*)", re.DOTALL)
+_TEMPLATE = "output.retry_file"
 _MOMENT: Place = ("mapping", "request_datetime")
 
 
@@ -36,6 +37,9 @@ def _with(document: Document, override: str) -> Document:
 def _value(text: str, key: str) -> Tree:
     """Return a list, a section or a quoted text as YAML reads it, and anything else exactly as it is written."""
     text = text.strip()
+    if key == _TEMPLATE and text.startswith("{"):
+        # Its braces are places of a path, not a section.
+        return text
     if text.startswith(("[", "{", '"', "'")):
         return parse(text, f"--set {key}")
     return text or None

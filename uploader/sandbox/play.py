@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 
 import orjson
@@ -59,13 +60,15 @@ async def _drop(request: web.BaseRequest, _: Act, date: Mapping[str, str], __: C
 
 async def _drip(request: web.BaseRequest, act: Act, date: Mapping[str, str], clock: Clock) -> web.StreamResponse:
     response = await _begin(request, act, date, None)
-    for byte in act.verdict.body_bytes():
-        await response.write(bytes((byte,)))
-        await clock.sleep(DRIP_SECONDS)
-    while True:
-        # Blanks after the end: still good JSON, and still no end.
-        await response.write(b" ")
-        await clock.sleep(DRIP_SECONDS)
+    with suppress(ConnectionResetError):
+        for byte in act.verdict.body_bytes():
+            await response.write(bytes((byte,)))
+            await clock.sleep(DRIP_SECONDS)
+        while True:
+            # Blanks after the end: still good JSON, and still no end.
+            await response.write(b" ")
+            await clock.sleep(DRIP_SECONDS)
+    return response
 
 
 async def _cut(request: web.BaseRequest, act: Act, date: Mapping[str, str], _: Clock) -> web.StreamResponse:
@@ -91,10 +94,11 @@ async def _redirect(_: web.BaseRequest, act: Act, date: Mapping[str, str], __: C
 
 async def _huge(request: web.BaseRequest, act: Act, date: Mapping[str, str], _: Clock) -> web.StreamResponse:
     response = await _begin(request, act, date, None)
-    await response.write(act.verdict.body_bytes()[:-1] + b',"padding":"')
-    for _chunk in range(HUGE_BYTES // 65_536):
-        await response.write(b"x" * 65_536)
-    await response.write(b'"}')
+    with suppress(ConnectionResetError):
+        await response.write(act.verdict.body_bytes()[:-1] + b',"padding":"')
+        for _chunk in range(HUGE_BYTES // 65_536):
+            await response.write(b"x" * 65_536)
+        await response.write(b'"}')
     return response
 
 
@@ -107,7 +111,7 @@ async def _number_code(_: web.BaseRequest, act: Act, date: Mapping[str, str], __
 async def _retry_after(_: web.BaseRequest, act: Act, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
     seconds = act.fault.seconds if act.fault is not None else 0
     return web.Response(
-        status=429, body=_PAGE, content_type="text/html", headers={**date, "Retry-After": f"{seconds:g}"}
+        status=429, body=_PAGE, content_type="text/html", headers={**date, "Retry-After": f"{seconds:.0f}"}
     )
 
 

@@ -129,6 +129,11 @@ def _settle_format(
     place: Place, name: str, chosen: Literal["auto", "csv", "jsonl", "parquet"], head: bytes, encoding: str
 ) -> Format:
     claimed = format_by_name(name) if chosen == "auto" else chosen
+    if chosen != "auto" and claimed != "jsonl" and head.startswith(b"{"):
+        # The retry file of a Parquet or of standard input is JSONL; it is taken with the same configuration.
+        with ByteStream(place) as stream:
+            if is_retry_jsonl(stream, encoding):
+                return "jsonl"
     if claimed is None:
         return format_by_content(head, encoding)
     refuse_other_format(place.label, claimed, head, encoding, by_name=chosen == "auto")

@@ -1,0 +1,181 @@
+"""However a command ends: its exit status, one plain line of why, and nothing that nobody should see."""
+
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import pytest
+
+from tests.cli.conftest import Type
+from uploader import __version__
+from uploader.cli import commands
+from uploader.errors import RefusedError
+
+PEOPLE = "id,name,age\n1,Kim,30\n2,Lee,old\n"
+
+
+@pytest.fixture
+def people(folder: Path) -> Path:
+    """Write two persons, one of them with an age that can't be read."""
+    path = folder / "people.csv"
+    path.write_text(PEOPLE, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["rn", "people.csv"], "Error: No such command 'rn'. Did you mean 'run'?"),
+        (["--nope"], "Error: No such option '--nope'."),
+        (["run"], "Error: Missing argument 'SOURCE...'."),
+        (["check"], "Error: Missing argument 'SOURCE...'."),
+        (["run", "--nope", "people.csv"], "Error: No such option '--nope'."),
+        (["run", "people.csv", "--config"], "Error: Option '--config' requires an argument."),
+        (["run", "people.csv", "--limit", "0"], "Error: Invalid value for '--limit': 0 is not in the range x>=1."),
+        (
+            ["run", "people.csv", "--limit", "all"],
+            "Error: Invalid value for '--limit': 'all' is not a valid integer range.",
+        ),
+        (["check", "people.csv", "--sandbox"], "Error: No such option '--sandbox'."),
+        (["run", "people.csv", "--token", "x"], "Error: No such option '--token'."),
+        (
+            ["run", "people.csv", "--set", "rate"],
+            "--set is not of the form key.path=value; write for example --set rate.requests=5000",
+        ),
+        (
+            ["run", "people.csv", "--set", "rate.request=5"],
+            "--set rate.request is not a key; did you mean rate.requests?",
+        ),
+        (
+            ["check", "people.csv", "--config", "other.yaml"],
+            "no other.yaml here: write one with `uploader init SOURCE`, or name one with --config",
+        ),
+        (["run", "people.csv", "people.csv"], "SOURCE 'people.csv' is given twice. Name it once."),
+        (
+            ["run", "people.csv", "--retry-file", "people.csv"],
+            "The retry file people.csv is the SOURCE itself. Name another --retry-file or output.retry_file.",
+        ),
+        (["sandbox", "people.csv"], "Error: Got unexpected extra argument (people.csv)"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_word_is_2_and_one_line_says_why(typed: Type, people: Path, words: list[str], why: str) -> None:
+    ended = typed(*words)
+
+    assert (ended.status, ended.out, ended.err[-1]) == (2, [], why)
+    assert people.read_text(encoding="utf-8") == PEOPLE
+
+
+def test_no_word_at_all_is_2_and_the_help(typed: Type) -> None:
+    ended = typed()
+
+    assert (ended.status, ended.out) == (2, [])
+    assert ended.err[0] == "Usage: uploader [OPTIONS] COMMAND [ARGS]..."
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize("quiet", [[], ["-q"]], ids=["", "quiet"])
+def test_a_source_that_is_not_there_is_4_and_nothing_else_is_said(typed: Type, command: str, quiet: list[str]) -> None:
+    ended = typed(command, "nobody.csv", *quiet)
+
+    assert (ended.status, ended.out, ended.err) == (4, [], ["nobody.csv: no such file. Check the path."])
+
+
+def test_a_check_that_found_something_is_3_and_says_what(typed: Type, people: Path) -> None:
+    ended = typed("check", people.name)
+
+    assert (ended.status, ended.out, ended.err) == (
+        3,
+        [],
+        [
+            "people.csv: 2 rows, 1 can be sent, 1 can't.",
+            "  column 'age': not a whole number: row 2 (line 3)",
+            "  At 9,484 requests a minute, sending takes less than a second.",
+        ],
+    )
+
+
+def test_a_check_that_is_told_to_say_more_names_each_row(typed: Type, people: Path) -> None:
+    ended = typed("check", people.name, "-v")
+
+    assert ended.err[0] == "people.csv: row 2 (line 3): column 'age': not a whole number"
+
+
+def test_a_check_that_is_told_to_be_quiet_says_nothing(typed: Type, people: Path) -> None:
+    ended = typed("check", people.name, "-q")
+
+    assert (ended.status, ended.out, ended.err) == (3, [], [])
+
+
+def test_a_run_in_which_all_was_accepted_is_0_and_silent_where_nobody_watches(typed: Type, people: Path) -> None:
+    ended = typed("run", people.name, "--sandbox", "--limit", "1")
+
+    assert (ended.status, ended.out, ended.err) == (0, [], [])
+
+
+def test_a_run_with_a_rejected_row_is_3_and_tells_where_it_is(typed: Type, people: Path) -> None:
+    ended = typed("run", people.name, "--sandbox", "--retry-file", "mine.csv")
+
+    assert (ended.status, ended.out) == (3, [])
+    assert ended.err[0].startswith("people.csv: 2 rows, 1 request in ")
+    assert ended.err[1:7] == [
+        "  accepted               1",
+        "  rejected               1",
+        "  failed                 0",
+        "Not accepted:",
+        "  column 'age': not a whole number: row 2 (line 3)",
+        "The rows that would have to be sent again are in mine.csv, each with its reason.",
+    ]
+    assert people.with_name("mine.csv").read_text(encoding="utf-8").splitlines() == [
+        "id,name,age,_row,_kind,_code,_reason,_attempts",
+        "2,Lee,old,2,rejected,not_long,column 'age': not a whole number,0",
+    ]
+
+
+def test_a_rehearsal_says_that_it_was_one(typed: Type, people: Path) -> None:
+    ended = typed("run", people.name, "--sandbox", "--limit", "1", "-v")
+
+    assert ended.err[-1] == "This was a rehearsal: nothing left this machine."
+    assert "  profiles   1" in ended.err
+
+
+def test_a_refused_run_ends_with_why(typed: Type, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> NoReturn:
+        raise RefusedError("Stopped: no. Then run again.")
+
+    monkeypatch.setattr(commands, "run", refused)
+
+    ended = typed("run", people.name)
+
+    assert (ended.status, ended.out, ended.err) == (5, [], ["Stopped: no. Then run again."])
+
+
+def test_a_bug_is_1_and_shows_nothing_of_what_was_in_hand(
+    typed: Type, people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> NoReturn:
+        raise ValueError("somebody's name")
+
+    monkeypatch.setattr(commands, "run", broken)
+
+    ended = typed("run", people.name)
+
+    place = f"{Path(__file__).name}:{broken.__code__.co_firstlineno + 1}"
+    line = f"A bug in uploader {__version__}: ValueError at {place}. Please report it with this line."
+    assert (ended.status, ended.out, ended.err) == (1, [], [line])
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(BrokenPipeError(), 1), (click.Abort(), 130), (KeyboardInterrupt(), 130)], ids=repr
+)
+def test_who_left_is_not_told_anything(
+    typed: Type, people: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int
+) -> None:
+    def gone(*_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(commands, "run", gone)
+
+    ended = typed("run", people.name)
+
+    assert (ended.status, ended.out, [line for line in ended.err if line]) == (status, [], [])

@@ -1,0 +1,67 @@
+"""What `--help` shows of each command."""
+
+import click
+import pytest
+
+from tests.cli.conftest import Type
+from uploader import __version__
+from uploader.cli.commands import cli
+from uploader.sandbox import FAULT_KINDS
+
+COMMANDS = sorted(cli.commands)
+OPTIONS = [
+    (name, option) for name in COMMANDS for option in cli.commands[name].params if isinstance(option, click.Option)
+]
+
+
+@pytest.fixture(autouse=True)
+def _a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def test_the_first_help_names_every_command_with_what_it_does(typed: Type) -> None:
+    ended = typed("--help")
+
+    assert (ended.status, ended.err) == (0, [])
+    assert ended.out[ended.out.index("Commands:") :] == [
+        "Commands:",
+        "  check    Read and map everything, send nothing.",
+        "  run      Check, then send.",
+        "  sandbox  The API on this machine, to rehearse against.",
+    ]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_the_help_of_a_command_names_all_its_options_and_fits_a_terminal(typed: Type, command: str, word: str) -> None:
+    ended = typed(command, word)
+
+    assert (ended.status, ended.err) == (0, [])
+    assert ended.out[0].startswith(f"Usage: uploader {command} [OPTIONS]")
+    text = "\n".join(ended.out)
+    assert {name for option in cli.commands[command].params for name in option.opts if name.startswith("-")} <= set(
+        text.replace(",", " ").split()
+    )
+    assert max(map(len, ended.out)) <= 80
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS, ids=lambda value: getattr(value, "name", value))
+def test_every_option_says_what_it_does_in_a_sentence(command: str, option: click.Option) -> None:
+    assert command
+    assert option.help is not None
+    words = option.help.partition("  [default:")[0]
+    assert words.endswith(".")
+    assert words[0].isupper() or words[0].isdigit()
+
+
+def test_the_help_of_the_sandbox_names_every_fault(typed: Type) -> None:
+    out = typed("sandbox", "--help").out
+
+    faults = out[out.index("  Faults (KIND[=ARG] [for SHARE%|for FIELD=VALUE] [times N] [after N]):") + 1 :]
+    assert [line.split()[0] for line in faults if line[:5].strip()] == [kind.usage for kind in FAULT_KINDS.values()]
+
+
+def test_the_version_is_the_packages(typed: Type) -> None:
+    ended = typed("--version")
+
+    assert (ended.status, ended.out, ended.err) == (0, [f"uploader, version {__version__}"], [])

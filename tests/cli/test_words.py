@@ -1,0 +1,222 @@
+"""What people read at the end of a check and of a run: every line of it."""
+
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import CONFIG
+from uploader.app.accounts import Account
+from uploader.app.checking import Job, check
+from uploader.app.options import Options, World
+from uploader.app.running import Result
+from uploader.cli.words import check_lines, problem_lines, run_lines
+from uploader.model import Reason, Rejected, Row
+from uploader.pacing import Pace
+from uploader.sandbox import Report
+from uploader.tally import Books, Problems, Traffic
+
+AGE = Reason("not_long", "column 'age': not a whole number")
+SERVICE = Reason("50000", "not accepted by the service: INTERNAL_SERVER_ERROR (50000)")
+
+
+def problems(*found: tuple[Reason, int, int]) -> Problems:
+    """Return the problems of rows, each given as its reason, number and line."""
+    noted = Problems()
+    for reason, number, line in found:
+        noted.note(Rejected(Row(number, {}, line), (), reason))
+    return noted
+
+
+def account(source: str = "people.csv", *, books: Books, requests: int = 0, limited: int = 0) -> Account:
+    traffic = Traffic(requests, limited=limited)
+    return Account("run-1", source, "2024-03-05T02:15:00+00:00", books, traffic, seconds=19.2)
+
+
+def told(*accounts: Account, sandbox: Report | None = None, complete: bool = True) -> list[str]:
+    return list(run_lines(Result(list(accounts), sandbox), rehearsal=sandbox is not None, complete=complete))
+
+
+def found(folder: Path, content: str, *, stdin: bool = False, rate: float = 158.0) -> list[str]:
+    """Return what is said of a source of this *content*, sent at this *rate*."""
+    (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
+    (folder / "people.csv").write_text(content, encoding="utf-8")
+    lines: list[str] = []
+
+    def hear(job: Job, pace: Pace) -> None:
+        lines.extend(check_lines(job, replace(pace, rate=rate)))
+
+    source = "-" if stdin else "people.csv"
+    check(Options((source,), Path("config.yaml")), World({}, BytesIO(content.encode()), lines.append), hear)
+    return lines
+
+
+@pytest.fixture(autouse=True)
+def _in_the_folder(folder: Path) -> None:
+    assert folder.is_dir()
+
+
+def test_a_check_without_a_problem_is_two_lines(folder: Path) -> None:
+    rows = "1,Kim,30\n" * 3000
+
+    assert found(folder, f"id,name,age\n{rows}") == [
+        "people.csv: 3,000 rows, all can be sent.",
+        "  At 9,480 requests a minute, sending takes about 19 s.",
+    ]
+
+
+def test_a_check_counts_one_as_one(folder: Path) -> None:
+    assert found(folder, "id,name,age\n\n1,Kim,30\n") == [
+        "people.csv: 1 row, all can be sent.",
+        "  1 blank line is skipped.",
+        "  At 9,480 requests a minute, sending takes less than a second.",
+    ]
+
+
+def test_a_check_lists_the_problems_the_most_frequent_first(folder: Path) -> None:
+    rows = ["1,Kim,30", ",Kim,1", *["2,Lee,old"] * 5, "x", "", "", "9,Cho,1"]
+
+    assert found(folder, "\n".join(["id,name,age", *rows, ""]), rate=0.05) == [
+        "people.csv: 9 rows, 2 can be sent, 7 can't.",
+        "  2 blank lines are skipped.",
+        "  column 'age': not a whole number (5 rows): row 3 (line 4), row 4 (line 5), row 5 (line 6), …",
+        "  no identity: nothing in 'id': row 2 (line 3)",
+        "  the record has 1 field where the header has 3: row 8 (line 9)",
+        "  At 3 requests a minute, sending takes about 40 s.",
+    ]
+
+
+def test_a_check_of_nothing_but_bad_rows_promises_no_time(folder: Path) -> None:
+    assert found(folder, "id,name,age\n1,Kim,old\n") == [
+        "people.csv: 1 row, 0 can be sent, 1 can't.",
+        "  column 'age': not a whole number: row 1 (line 2)",
+    ]
+
+
+def test_a_check_of_no_rows_says_so(folder: Path) -> None:
+    assert found(folder, "id,name,age\n") == ["people.csv: no rows, nothing to do."]
+
+
+def test_standard_input_is_called_so(folder: Path) -> None:
+    assert found(folder, "id,name,age\n1,Kim,30\n", stdin=True)[0] == "standard input: 1 row, all can be sent."
+
+
+def test_a_run_in_which_all_was_accepted_is_four_lines() -> None:
+    assert told(account(books=Books(3000, sent=3000), requests=3000)) == [
+        "people.csv: 3,000 rows, 3,000 requests in 19 s",
+        "  accepted           3,000",
+        "  rejected               0",
+        "  failed                 0",
+    ]
+
+
+def test_a_run_of_one_row_counts_one_as_one() -> None:
+    one = replace(account("-", books=Books(1, sent=1), requests=1), unsure=1)
+
+    assert told(one) == [
+        "standard input: 1 row, 1 request in 19 s",
+        "  accepted               1",
+        "  rejected               0",
+        "  failed                 0",
+        "  1 row may have been sent twice: an answer was lost.",
+    ]
+
+
+def test_a_run_tells_everything_that_happened() -> None:
+    whole = replace(
+        account(books=Books(3000, sent=2900, rejected=1, failed=9, not_attempted=90), requests=3100, limited=2),
+        limited_seconds=41.0,
+        unsure=2,
+        problems=problems((AGE, 480, 481), *((SERVICE, number, number + 1) for number in range(1001, 1010))),
+        retry_file=Path("people.retry.csv"),
+    )
+
+    assert told(whole, complete=False) == [
+        "people.csv: 3,000 rows, 3,100 requests in 19 s",
+        "  accepted           2,900",
+        "  rejected               1",
+        "  failed                 9",
+        "  not attempted         90",
+        "  The limit was met: sending paused for 41 s.",
+        "  2 rows may have been sent twice: an answer was lost.",
+        "Not accepted:",
+        (
+            "  not accepted by the service: INTERNAL_SERVER_ERROR (50000) (9 rows): row 1,001 (line 1,002), "
+            "row 1,002 (line 1,003), row 1,003 (line 1,004), …"
+        ),
+        "  column 'age': not a whole number: row 480 (line 481)",
+        "The rows to send again are in people.retry.csv, each with its reason. Mend the rejected ones, then type:",
+        "  uploader run people.retry.csv",
+    ]
+
+
+def test_rows_that_only_failed_need_no_mending() -> None:
+    failed = replace(
+        account(books=Books(2, sent=1, failed=1), requests=6),
+        problems=problems((SERVICE, 2, 0)),
+        retry_file=Path("a b.retry.csv"),
+    )
+
+    assert told(failed)[-4:] == [
+        "Not accepted:",
+        "  not accepted by the service: INTERNAL_SERVER_ERROR (50000): row 2",
+        "The rows to send again are in a b.retry.csv, each with its reason. To send them, type:",
+        "  uploader run 'a b.retry.csv'",
+    ]
+
+
+def test_a_rehearsal_does_not_lead_to_the_real_service() -> None:
+    rehearsed = replace(
+        account(books=Books(2, sent=1, rejected=1), requests=1),
+        problems=problems((AGE, 2, 3)),
+        retry_file=Path("somewhere/people.retry.csv"),
+    )
+    report = Report(1, 1, 1, (), 0, {}, {"20000": 1})
+
+    assert told(rehearsed, sandbox=report)[4:] == [
+        "Not accepted:",
+        "  column 'age': not a whole number: row 2 (line 3)",
+        "The rows that would have to be sent again are in somewhere/people.retry.csv, each with its reason.",
+        "The sandbox's report:",
+        "  requests   1 received, 1 applied, 0 over the limit",
+        "  profiles   1",
+        "  reply      1 x 20000",
+        "This was a rehearsal: nothing left this machine.",
+    ]
+
+
+def test_a_run_that_ended_before_it_began_has_nothing_to_tell() -> None:
+    waiting = account(books=Books(3000, not_attempted=3000))
+
+    assert told(account(books=Books(0)), waiting, complete=False) == []
+
+
+def test_sources_that_a_stop_left_alone_are_named() -> None:
+    stopped = account(books=Books(10, sent=4, not_attempted=6), requests=4)
+    waiting = account("others.csv", books=Books(1, not_attempted=1))
+
+    assert told(stopped, waiting, complete=False)[-2:] == [
+        "  not attempted          6",
+        "others.csv: 1 row, not attempted",
+    ]
+
+
+def test_a_source_without_rows_says_so() -> None:
+    assert told(account(books=Books(0))) == ["people.csv: no rows, nothing to do."]
+
+
+@pytest.mark.parametrize(
+    ("different", "last"),
+    [
+        (12, "  reason 11: row 11"),
+        (13, "  … and 1 other problem"),
+        (14, "  … and 2 other problems"),
+    ],
+)
+def test_a_long_list_of_problems_is_cut_and_says_so(different: int, last: str) -> None:
+    many = problems(*((Reason("code", f"reason {number}"), number, 0) for number in range(different)))
+
+    lines = list(problem_lines(many))
+
+    assert (len(lines), lines[-1]) == (min(different, 13), last)

@@ -1,0 +1,394 @@
+"""Refuse in one line what is wrong as a whole, before anything is sent; a bad row is rejected alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Desk, names, names_of, rules
+from uploader.sandbox import Running, Sandbox
+from uploader.sandbox.box import Act, Arrival, Letter
+
+FILES: dict[str, str | bytes] = {
+    "people.csv": "id,name\n1,name1\n2,name2\n",
+    "empty.csv": "",
+    "blank.csv": "\n\n\n",
+    "blank.jsonl": "\n \n",
+    "no name.csv": "id,title\n1,a\n",
+    "near.csv": "id,nmae\n1,a\n",
+    "neither.csv": "a,b\n1,2\n",
+    "semicolons.csv": "id;name\n1;a\n",
+    "twice.csv": "id,name,name\n1,a,b\n",
+    "nameless.csv": "id,name,\n1,a,b\n",
+    "unclosed.csv": 'id,name\n1,"a\n2,b\n',
+    "bytes.csv": b"id,name\n1,\xff\xfe\xfa\n",
+    "json.csv": '{"id": "1", "name": "a"}\n',
+    "csv.parquet": "id,name\n1,a\n",
+    "parquet.csv": b"PAR1\x00\x00PAR1",
+    "cut.parquet": b"PAR1\x00\x00",
+    "packed.csv": b"\x1f\x8b\x08\x00\x00\x00\x00\x00",
+    "book.csv": b"PK\x03\x04\x14\x00",
+    "csv.jsonl": "id,name\n1,a\n",
+    "array.jsonl": '["1", "a"]\n',
+    "other keys.jsonl": '{"key": "1"}\n',
+    "no name.jsonl": '{"id": "1"}\n{"id": "2", "other": 1}\n',
+}
+
+COLUMN = "Change mapping.properties.df_name in config.yaml."
+
+REFUSED = [
+    ("empty.csv", "empty.csv is empty. Check how it was made."),
+    ("blank.csv", "blank.csv has only blank lines. Check how it was made."),
+    ("blank.jsonl", "blank.jsonl has only blank lines. Check how it was made."),
+    ("no name.csv", f"no name.csv has no column 'name' (it has: id, title). {COLUMN}"),
+    ("near.csv", f"near.csv has no column 'name' (it has: id, nmae). Did you mean 'nmae'? {COLUMN}"),
+    (
+        "neither.csv",
+        (
+            "neither.csv has no column 'id', nor any other that the mapping names. Is its first line a header, and is "
+            "source.delimiter right? Otherwise change mapping.identity.external_id in config.yaml."
+        ),
+    ),
+    (
+        "semicolons.csv",
+        "semicolons.csv: the header has no delimiter ',', but ';'. Is the delimiter ';'? Set source.delimiter: \";\".",
+    ),
+    ("nameless.csv", "nameless.csv: in the header column 3 has no name. Give each column a name of its own."),
+    (
+        "unclosed.csv",
+        (
+            "unclosed.csv: record 1, which begins on line 2, opens a quote that is never closed. "
+            "Close the quote, or double it where it belongs to the field."
+        ),
+    ),
+    (
+        "json.csv",
+        "json.csv looks like JSONL: its first line is a JSON object. Set source.format: jsonl or rename it.",
+    ),
+    (
+        "csv.parquet",
+        "csv.parquet is not Parquet: it does not begin with PAR1. Set source.format: csv or jsonl or rename it.",
+    ),
+    ("parquet.csv", "parquet.csv holds Parquet, not CSV. Set source.format: parquet or rename it."),
+    (
+        "cut.parquet",
+        "cut.parquet can't be read as Parquet: it is cut off, damaged, or holds what polars can't read. Write it anew.",
+    ),
+    ("packed.csv", "packed.csv is compressed (gzip); decompress it first."),
+    ("book.csv", "book.csv is an Excel workbook or a ZIP archive; save it as CSV, or unpack it first."),
+    (
+        "csv.jsonl",
+        "csv.jsonl: not one line is a JSON object. JSONL has an object on each line; see source.format.",
+    ),
+    (
+        "array.jsonl",
+        "array.jsonl: not one line is a JSON object. JSONL has an object on each line; see source.format.",
+    ),
+    ("no name.jsonl", f"no name.jsonl has no column 'name' (it has: id, other). {COLUMN}"),
+    ("nowhere.csv", "nowhere.csv: no such file. Check the path."),
+    (".", ". is a directory. Name a file in it."),
+    ("people.csv/inner.csv", "people.csv/inner.csv can't be read: Not a directory. Mend that, then run again."),
+]
+
+MISUSED = [
+    (
+        ("people.csv", "--config", "nowhere.yaml"),
+        "no nowhere.yaml here: write one with `uploader init SOURCE`, or name one with --config",
+    ),
+    (
+        ("people.csv", "--config", "."),
+        ". can't be read (Is a directory): write one with `uploader init SOURCE`, or name one with --config",
+    ),
+    (
+        ("people.csv", "--config", "empty.csv"),
+        "empty.csv is empty: write one with `uploader init SOURCE`, or name another with --config",
+    ),
+    (("people.csv", "--set", "rate.request=5"), "--set rate.request is not a key; did you mean rate.requests?"),
+    (
+        ("people.csv", "--set", "rate"),
+        "--set is not of the form key.path=value; write for example --set rate.requests=5000",
+    ),
+    (
+        ("people.csv", "--set", "source.encoding=klingon"),
+        "--set source.encoding: 'klingon' is not a text encoding; write auto, utf-8 or cp949",
+    ),
+    (("people.csv", "people.csv"), "SOURCE 'people.csv' is given twice. Name it once."),
+    (("people.csv", "./people.csv"), "SOURCE './people.csv' is given twice. Name it once."),
+    (("-", "-"), "SOURCE '-' is given twice; standard input can be read once."),
+]
+
+USAGES = [
+    ((), "Error: Missing argument 'SOURCE...'."),
+    (("people.csv", "--limit", "0"), "Error: Invalid value for '--limit': 0 is not in the range x>=1."),
+    (("people.csv", "--limit", "many"), "Error: Invalid value for '--limit': 'many' is not a valid integer range."),
+    (("people.csv", "--summary", "."), "Error: Invalid value for '--summary': File '.' is a directory."),
+]
+
+
+@pytest.fixture
+def server(desk: Desk, sandbox: Callable[..., Running]) -> Running:
+    """Lend a sandbox, with the configuration and all files of this module before it."""
+    running: Running = sandbox(rules())
+    desk.configure(running.url)
+    for name, content in FILES.items():
+        desk.write(name, content)
+    return running
+
+
+@pytest.mark.parametrize(("name", "line"), REFUSED, ids=[name for name, _ in REFUSED])
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_file_that_is_wrong_as_a_whole_is_refused_in_one_line(
+    desk: Desk, server: Running, command: str, name: str, line: str
+) -> None:
+    before = desk.files()
+
+    ended = desk.type(command, name, "-q")
+
+    assert (ended.status, ended.out, ended.err) == (4, "", f"{line}\n")
+    assert server.box.requests() == []
+    assert desk.files() == before
+
+
+@pytest.mark.parametrize("name", ["bytes.csv", "other keys.jsonl", "twice.csv"])
+def test_a_file_is_refused_in_one_line_also_where_the_words_are_tested_elsewhere(
+    desk: Desk, server: Running, name: str
+) -> None:
+    ended = desk.type("run", name, "-q")
+
+    assert (ended.status, ended.err.count("\n"), ended.err.startswith(name)) == (4, 1, True)
+    assert server.box.requests() == []
+
+
+@pytest.mark.parametrize(("words", "line"), MISUSED, ids=[" ".join(words) for words, _ in MISUSED])
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_flag_or_a_configuration_that_is_wrong_is_refused_in_one_line(
+    desk: Desk, server: Running, command: str, words: tuple[str, ...], line: str
+) -> None:
+    ended = desk.type(command, *words, "--summary", "summary.json")
+
+    assert (ended.status, ended.out, ended.err) == (2, "", f"{line}\n")
+    assert server.box.requests() == []
+    assert "summary.json" not in desk.files()
+
+
+@pytest.mark.parametrize(("words", "line"), USAGES, ids=[" ".join(words) for words, _ in USAGES])
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_words_that_make_no_command_are_answered_with_the_usage(
+    desk: Desk, server: Running, command: str, words: tuple[str, ...], line: str
+) -> None:
+    ended = desk.type(command, *words)
+
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.splitlines() == [
+        f"Usage: uploader {command} [OPTIONS] SOURCE...",
+        f"Try 'uploader {command} --help' for help.",
+        "",
+        line,
+    ]
+    assert server.box.requests() == []
+
+
+@pytest.mark.parametrize("name", ["DFINERY_SERVICE_ID", "DFINERY_ACCESS_TOKEN"])
+def test_a_variable_that_is_not_set_stops_a_run_but_no_check(
+    desk: Desk, server: Running, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv(name, raising=False)
+    del desk.environ[name]
+    key = name.removeprefix("DFINERY_").lower()
+    line = {"service_id": 3, "access_token": 4}[key]
+
+    ended = desk.type("run", "people.csv")
+
+    assert (ended.status, ended.err) == (
+        2,
+        f"config.yaml line {line}: api.{key}: the variable {name} is not set; run `export {name}=…`\n",
+    )
+    assert server.box.requests() == []
+    assert desk.type("check", "people.csv").status == 0
+
+
+def test_a_key_that_does_not_exist_is_refused_with_its_line(desk: Desk, server: Running) -> None:
+    desk.configure(server.url, more="sorce: {format: csv}\n")
+
+    ended = desk.type("run", "people.csv")
+
+    assert (ended.status, ended.err) == (2, "config.yaml line 8: sorce is not a key; did you mean source?\n")
+    assert server.box.requests() == []
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_file_that_may_not_be_read_is_refused(
+    desk: Desk, server: Running, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    # Whoever runs the tests as root may read everything, so the refusal is played.
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("uploader.source.stream.Path.open", _only("people.csv", refuse, Path.open))
+
+    ended = desk.type(command, "people.csv", "-q")
+
+    assert (ended.status, ended.err) == (
+        4,
+        "people.csv: permission denied. Give this user the right to read it.\n",
+    )
+    assert server.box.requests() == []
+
+
+def _only(name: str, instead: Callable[..., object], otherwise: Callable[..., object]) -> Callable[..., object]:
+    def chosen(path: Path, *words: object, **more: object) -> object:
+        return (instead if path.name == name else otherwise)(path, *words, **more)
+
+    return chosen
+
+
+@pytest.mark.parametrize("content", ["id,name", "id,name\n", "id,name\r\n\r\n"])
+def test_a_header_without_rows_is_nothing_to_do(desk: Desk, server: Running, content: str) -> None:
+    desk.write("header.csv", content)
+
+    checked = desk.type("check", "header.csv")
+    ended = desk.type("run", "header.csv", "-v", "--summary", "summary.json")
+
+    notice = "header.csv: no rows, nothing to do.\n"
+    assert (checked.status, checked.err) == (0, notice)
+    assert (ended.status, ended.err) == (0, notice)
+    assert desk.books() == {}
+    assert server.box.requests() == []
+
+
+BAD_CELLS = [
+    ("age", "thirty", "column 'age': not a whole number"),
+    ("age", "9223372036854775808", "column 'age': a whole number beyond 64 bits"),
+    ("score", "1,5", "column 'score': not a number"),
+    ("score", "nan", "column 'score': not a number"),
+    ("born", "20230230", "column 'born': not a date"),
+    ("joined", "2024-02-30 00:00:00", "column 'joined': not a date and time"),
+    ("wants", "maybe", "column 'wants': neither true nor false"),
+]
+
+
+@pytest.mark.parametrize(("column", "cell", "reason"), BAD_CELLS)
+def test_a_bad_cell_rejects_its_row_alone(
+    desk: Desk, sandbox: Callable[..., Running], column: str, cell: str, reason: str
+) -> None:
+    server = sandbox(rules())
+    desk.configure(
+        server.url,
+        mapping="""\
+mapping:
+  identity: {external_id: id}
+  properties:
+    df_name: name
+    age: {column: age, type: long}
+    score: {column: score, type: double}
+    df_birth: {column: born, type: date, format: "%Y%m%d"}
+    joined: {column: joined, type: datetime, timezone: Asia/Seoul}
+    df_push_optin: wants
+""",
+    )
+    columns = ("id", "name", "age", "score", "born", "joined", "wants")
+    rows = [dict.fromkeys(columns, "") | {"id": str(number), "name": f"name{number}"} for number in (1, 2, 3)]
+    rows[1][column] = f'"{cell}"'
+    desk.write("people.csv", "\n".join([",".join(columns), *(",".join(row.values()) for row in rows), ""]))
+
+    ended = desk.type("run", "people.csv", "--summary", "summary.json")
+
+    assert ended.status == 3
+    assert desk.books() == {"sent": 2, "rejected": 1}
+    assert [(row[0], row[1], row[3], row[4]) for row in desk.retry_rows()] == [(2, "rejected", reason, 0)]
+    assert f"  {reason}: row 2 (line 3)" in ended.err.splitlines()
+    assert names(server) == names_of([1, 3])
+
+
+def _with_bad(desk: Desk, bad: int, good: int, name: str = "people.csv") -> None:
+    lines = [*(f",name{number}" for number in range(bad)), *(f"{number},name{number}" for number in range(good))]
+    desk.write(name, "\n".join(["id,name", *lines, ""]))
+
+
+@pytest.mark.parametrize(
+    ("bad", "good", "most"),
+    [
+        (21, 189, "10%"),
+        # Few rows never refuse a file, whatever share of it they are.
+        (20, 1, "10%"),
+        (20, 1, "0%"),
+        (21, 21, "50%"),
+        (30, 0, "100%"),
+    ],
+)
+def test_a_file_with_as_many_bad_rows_as_are_allowed_is_sent(
+    desk: Desk, server: Running, bad: int, good: int, most: str
+) -> None:
+    _with_bad(desk, bad, good)
+    setting = ("--set", f"limits.max_rejected={most}")
+
+    checked = desk.type("check", "people.csv", *setting)
+    ended = desk.type("run", "people.csv", *setting, "--summary", "summary.json")
+
+    assert (checked.status, ended.status) == (3, 3)
+    assert desk.books() == {name: count for name, count in (("sent", good), ("rejected", bad)) if count}
+    assert names(server) == names_of(range(good))
+
+
+@pytest.mark.parametrize(
+    ("bad", "good", "most", "shown"),
+    [(22, 189, "10%", "10%"), (21, 0, "10%", "10%"), (22, 21, "0.5", "50%"), (21, 500, "0%", "0%")],
+)
+def test_a_file_with_more_bad_rows_than_are_allowed_is_not_sent(  # noqa: PLR0913, PLR0917 — the case and its fixtures
+    desk: Desk, server: Running, bad: int, good: int, most: str, shown: str
+) -> None:
+    _with_bad(desk, bad, good)
+    setting = ("--set", f"limits.max_rejected={most}")
+
+    checked = desk.type("check", "people.csv", *setting)
+    ended = desk.type("run", "people.csv", *setting, "--summary", "summary.json")
+
+    assert (checked.status, ended.status) == (4, 4)
+    assert (
+        checked.last_line
+        == ended.last_line
+        == (
+            f"people.csv: {bad} of {bad + good} rows can't be sent, more than limits.max_rejected ({shown}); "
+            f"most often: no identity: nothing in 'id' ({bad} rows, first row 1). Nothing was sent. "
+            "Mend the file or the mapping, or raise limits.max_rejected."
+        )
+    )
+    assert desk.books() == {"not_attempted": bad + good}
+    assert server.box.requests() == []
+    assert "people.retry.csv" not in desk.files()
+
+
+def test_a_retry_file_is_never_refused_for_its_bad_rows(desk: Desk, server: Running) -> None:
+    _with_bad(desk, 30, 0)
+    assert desk.type("run", "people.csv", "--set", "limits.max_rejected=100%").status == 3
+
+    ended = desk.type("run", "people.retry.csv", "--summary", "summary.json")
+
+    assert ended.status == 3
+    assert desk.books() == {"rejected": 30}
+    assert desk.type("check", "people.retry.csv").status == 3
+    assert server.box.requests() == []
+
+
+def test_a_file_that_changes_while_it_is_sent_is_told(
+    desk: Desk, sandbox: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = sandbox(rules())
+    desk.configure(server.url)
+    people = desk.people(3)
+    answer = server.box.answer
+
+    def append_and_answer(_: object, arrival: Arrival, letter: Letter) -> Act:
+        if arrival.seq == 1:
+            desk.write("people.csv", people.read_bytes() + b"9,late\n")
+        return answer(arrival, letter)
+
+    monkeypatch.setattr(Sandbox, "answer", append_and_answer)
+
+    ended = desk.type("run", "people.csv", "--set", "rate.concurrency=1", "--summary", "summary.json")
+
+    assert (ended.status, ended.last_line) == (
+        9,
+        "people.csv changed while it was being sent. Run again with the file as it is now.",
+    )
+    assert desk.summary()["exit_status"] == 9

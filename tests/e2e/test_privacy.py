@@ -1,0 +1,232 @@
+"""Say nothing that is nobody's business: no token and no value of a row appears outside the retry file."""
+
+import json
+from collections.abc import Callable
+from typing import NoReturn
+
+import pytest
+
+from tests.e2e.conftest import TOKEN, Desk, Ended, rules
+from uploader.sandbox import FAULT_KINDS, Running
+
+WORD = "canary"
+"""Stands in the token and in every value of every row here, and in no column, path or message."""
+
+COLUMNS = ("id", "name", "phone", "email", "born", "age", "wants")
+MAPPING = """\
+mapping:
+  identity: {external_id: id, phone_no: phone, email: email}
+  properties:
+    df_name: name
+    df_birth: {column: born, type: date}
+    age: {column: age, type: long}
+    df_push_optin: wants
+"""
+SOUND = {"born": "2001-02-03", "age": "30", "wants": "Y"}
+
+LASTING = [
+    *("code=40000", "code=50000", "code=40402", "http=400", "http=500", "http=503:50000", "latency=2s", "hang"),
+    *("drop-before", "drop-after", "drip", "cut", "garbage", "html", "huge", "number-code", "close"),
+]
+HOLDING = ["limit", "limit=40401", "retry-after=1"]
+STOPPING = ["redirect", "code=40201", "code=40101", "http=401", "http=404"]
+
+
+def test_every_kind_of_fault_is_among_those_listened_to() -> None:
+    assert {fault.partition("=")[0] for fault in (*LASTING, *HOLDING, *STOPPING)} == set(FAULT_KINDS)
+
+
+def test_a_run_with_every_lasting_fault_tells_no_value(desk: Desk, sandbox: Callable[..., Running]) -> None:
+    faults = [f"{fault} for external_id={_id(number)}" for number, fault in enumerate(LASTING)]
+    server = sandbox(rules(*faults))
+    desk.configure(server.url, mapping=MAPPING)
+    _write_csv(desk, len(LASTING) + 2)
+
+    ended = desk.type("run", "people.csv", "-vv", "--summary", "summary.json")
+
+    assert ended.status == 3
+    _assert_silent(desk, ended)
+    assert WORD in (desk.folder / "people.retry.csv").read_text()
+
+
+def test_a_run_with_every_holding_fault_tells_no_value(desk: Desk, sandbox: Callable[..., Running]) -> None:
+    faults = [f"{fault} for external_id={_id(number)} times 1" for number, fault in enumerate(HOLDING)]
+    server = sandbox(rules(*faults, unit="ms"))
+    desk.configure(server.url, mapping=MAPPING)
+    _write_csv(desk, 6)
+
+    ended = desk.type("run", "people.csv", "-vv", "--summary", "summary.json")
+
+    assert ended.status == 0
+    _assert_silent(desk, ended)
+
+
+@pytest.mark.parametrize("fault", STOPPING)
+def test_a_run_that_is_stopped_tells_no_value(desk: Desk, sandbox: Callable[..., Running], fault: str) -> None:
+    server = sandbox(rules(fault))
+    desk.configure(server.url, mapping=MAPPING)
+    _write_csv(desk, 6)
+
+    ended = desk.type("run", "people.csv", "-vv", "--summary", "summary.json")
+
+    assert ended.status == 5
+    _assert_silent(desk, ended)
+
+
+def test_a_run_that_reaches_nobody_tells_no_value(desk: Desk) -> None:
+    desk.configure("http://127.0.0.1:1", mapping=MAPPING)
+    _write_csv(desk, 6)
+
+    words = ("--set", "retry.outage_timeout=100ms", "--summary", "summary.json")
+    ended = desk.type("run", "people.csv", "-vv", *words)
+
+    assert ended.status == 6
+    _assert_silent(desk, ended)
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize("column", ["born", "age", "wants"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_cell_that_can_not_be_read_is_not_quoted(
+    desk: Desk, sandbox: Callable[..., Running], command: str, column: str, suffix: str
+) -> None:
+    desk.configure(sandbox(rules()).url, mapping=MAPPING)
+    rows = [_person(1), {**_person(2), column: f"{WORD}-cell"}]
+    _write(desk, suffix, rows)
+
+    ended = desk.type(command, f"people.{suffix}", "-vv", "--summary", "summary.json")
+
+    assert ended.status == 3
+    assert f"column '{column}'" in ended.err
+    _assert_silent(desk, ended)
+
+
+BAD_FILES: dict[str, str | bytes] = {
+    "no header.csv": "canary-1,canary-name,010-canary,canary@x.kr,2001-02-03,30,Y\n" * 3,
+    "cut.csv": ",".join(COLUMNS) + '\ncanary-1,"canary-name,010-canary\n',
+    "quotes.csv": ",".join(COLUMNS) + '\n"canary-1"canary,,,,,,\n',
+    "short.csv": ",".join(COLUMNS) + "\ncanary-1,canary\n",
+    "nul.csv": ",".join(COLUMNS) + "\ncanary-1,canary\0,canary,canary,,,\n",
+    "bytes.csv": ",".join(COLUMNS).encode() + b"\ncanary-1,canary\xff\xfe,canary,canary,,,\n",
+    "other delimiter.csv": "canary-1;canary-name;010-canary\n" * 2,
+    "json.csv": '{"canary": "canary"}\n',
+    "foreign keys.jsonl": '{"key": "canary", "other": "canary"}\n' * 2,
+    "cut.jsonl": '{"id": "canary-1", "name": "can\n',
+    "array.jsonl": '["canary"]\n"canary"\n',
+    "mixed.jsonl": '{"id": "canary-1", "name": ["canary", 1]}\n{"id": "canary-2", "name": {"canary": "canary"}}\n',
+    "twice.jsonl": '{"id": "canary-1", "id": "canary-2", "name": "canary"}\n{"id": "canary-3", "name": "canary"}\n',
+    "null consent.jsonl": '{"id": "canary-1", "name": "canary", "wants": null}\n',
+    "not.parquet": "canary",
+    "cut.parquet": "PAR1canary",
+}
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_file_that_is_wrong_is_not_quoted(
+    desk: Desk, sandbox: Callable[..., Running], command: str, name: str
+) -> None:
+    desk.configure(sandbox(rules()).url, mapping=MAPPING)
+    desk.write(name, BAD_FILES[name])
+
+    ended = desk.type(command, name, "-vv", "--summary", "summary.json")
+
+    assert ended.status in {3, 4}
+    _assert_silent(desk, ended)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_rehearsal_tells_no_value(desk: Desk, suffix: str) -> None:
+    desk.configure("http://127.0.0.1:1", mapping=MAPPING)
+    _write(desk, suffix, [_person(1), {**_person(2), "age": WORD}, _person(3)])
+
+    ended = desk.type("run", f"people.{suffix}", "--sandbox", "-vv", "--summary", "summary.json")
+
+    assert ended.status == 3
+    _assert_silent(desk, ended)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "uploader.sender.http.Http.post",
+        "uploader.sender.limiter.Limiter.pass_through",
+        "uploader.policy.Policy.judge",
+        "uploader.tally.Tally.note",
+        "uploader.followup.FollowUp.kind",
+        "uploader.mapper.Plan.carry",
+        "uploader.survey.Survey.note",
+        "uploader.app.checking.compile_plan",
+        "uploader.app.running.retry_path",
+        "uploader.cli.commands.run_lines",
+    ],
+)
+def test_a_bug_is_told_without_what_was_being_handled(
+    desk: Desk, sandbox: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def broken(*_: object, **__: object) -> NoReturn:
+        held = f"{WORD} {TOKEN}"
+        raise ValueError(held)
+
+    desk.configure(sandbox(rules()).url, mapping=MAPPING)
+    _write_csv(desk, 6)
+    monkeypatch.setattr(place, broken)
+
+    ended = desk.type("run", "people.csv", "-vv", "--summary", "summary.json")
+    assert ended.status == 1
+    assert ended.last_line.startswith("A bug in uploader ")
+    assert "Traceback" not in ended.err
+    _assert_silent(desk, ended)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--set", f"api.access_token={TOKEN} {TOKEN}"),
+        ("--set", f"api.base_url=https://user:{TOKEN}@example.com"),
+        ("--set", f"api.access_token.{TOKEN}"),
+        ("--set", f"api.access_token: {TOKEN}"),
+        ("--set", f"api.token={TOKEN}"),
+    ],
+)
+def test_a_wrong_setting_is_told_without_the_token(desk: Desk, words: tuple[str, ...]) -> None:
+    desk.configure("http://127.0.0.1:1", mapping=MAPPING)
+    _write_csv(desk, 1)
+
+    ended = desk.type("run", "people.csv", "-vv", *words)
+
+    assert ended.status == 2
+    _assert_silent(desk, ended)
+
+
+def _id(number: int) -> str:
+    return f"{WORD}-{number}"
+
+
+def _person(number: int) -> dict[str, str]:
+    identity = {
+        "id": _id(number),
+        "name": f"{WORD} {number}",
+        "phone": f"{WORD}010{number}",
+        "email": f"{WORD}{number}@x",
+    }
+    return {**identity, **SOUND}
+
+
+def _write_csv(desk: Desk, count: int) -> None:
+    _write(desk, "csv", [_person(number) for number in range(count)])
+
+
+def _write(desk: Desk, suffix: str, rows: list[dict[str, str]]) -> None:
+    if suffix == "csv":
+        desk.write("people.csv", "\n".join([",".join(COLUMNS), *(",".join(row.values()) for row in rows), ""]))
+    else:
+        desk.write("people.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _assert_silent(desk: Desk, ended: Ended) -> None:
+    """Assert that nothing that was said or written, but for the retry file, holds a value of a row or the token."""
+    assert WORD not in str(desk.folder)
+    assert (WORD in ended.out.lower(), WORD in ended.err.lower()) == (False, False)
+    kept = [desk.folder / "summary.json", *(desk.folder / ".uploader").rglob("*")]
+    assert [path for path in kept if path.is_file() and WORD.encode() in path.read_bytes().lower()] == []

@@ -1,0 +1,261 @@
+"""Show what each reply of the API, and each trouble on the way, makes of the row and of the run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.e2e.conftest import Desk, books_of, names, names_of, plain, rules, sent_ids
+from uploader.sandbox import FAULT_KINDS, Running
+
+ROWS = 6
+THIRD = "for external_id=3"
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A fault that the third row meets each time: what the row is, and what is known of it."""
+
+    fault: str
+    kind: str
+    code: str
+    reason: str
+    unsure: bool = False
+    applied: bool = False
+
+    @property
+    def attempts(self) -> int:
+        return ATTEMPTS if self.kind == "failed" else 1
+
+
+LOST = [
+    Lost("code=40000", "rejected", "40000", "refused by the service: BAD_REQUEST (40000)"),
+    Lost("code=40001", "rejected", "40001", "refused by the service: VALIDATION_FAILURE (40001)"),
+    Lost("code=40402", "rejected", "40402", "refused by the service: TOO_MANY_EVENTS (40402)"),
+    Lost("code=40403", "rejected", "40403", "refused by the service: TOO_MANY_USER_PROFILES (40403)"),
+    Lost("code=49999", "rejected", "49999", "refused by the service: code 49999"),
+    Lost("code=50000", "failed", "50000", "not accepted by the service: INTERNAL_SERVER_ERROR (50000)"),
+    Lost("code=60000", "failed", "60000", "not accepted by the service: code 60000"),
+    Lost("http=400", "rejected", "400", "refused by the service: HTTP 400"),
+    Lost("http=400:40000", "rejected", "400", "refused by the service: HTTP 400"),
+    Lost("http=413", "rejected", "413", "refused by the service: HTTP 413"),
+    Lost("http=422", "rejected", "422", "refused by the service: HTTP 422"),
+    Lost("http=408", "failed", "408", "not accepted by the service: HTTP 408"),
+    Lost("http=500", "failed", "500", "not accepted by the service: HTTP 500"),
+    # Only HTTP 200 is success, whatever the body says.
+    Lost("http=500:20000", "failed", "500", "not accepted by the service: HTTP 500"),
+    Lost("http=201:20000", "failed", "201", "not accepted by the service: HTTP 201"),
+    Lost("http=503", "failed", "503", "not accepted by the service: HTTP 503"),
+    Lost("http=504:50000", "failed", "504", "not accepted by the service: HTTP 504"),
+    Lost("latency=5s", "failed", "silence", "no reply in time", unsure=True, applied=True),
+    Lost("hang", "failed", "silence", "no reply in time", unsure=True),
+    Lost("drip", "failed", "silence", "no reply in time", unsure=True, applied=True),
+    Lost("drop-before", "failed", "silence", "the connection ended before the reply", unsure=True),
+    Lost("drop-after", "failed", "silence", "the connection ended before the reply", unsure=True, applied=True),
+    Lost("cut", "failed", "silence", "the connection ended in the middle of the reply", unsure=True, applied=True),
+    Lost("garbage", "failed", "not_api", "the reply was not the API's (HTTP 200)", unsure=True, applied=True),
+    Lost("html", "failed", "not_api", "the reply was not the API's (HTTP 200)", unsure=True),
+    Lost("huge", "failed", "not_api", "the reply was not the API's (HTTP 200)", unsure=True, applied=True),
+]
+
+PASSING = [
+    *("code=50000", "http=408", "http=500", "http=502", "http=503:50000", "hang", "latency=5s", "drop-before"),
+    *("drop-after", "drip", "cut", "garbage", "html", "huge"),
+]
+"""What a second attempt mends."""
+
+LIMITS = ["limit", "limit=429", "limit=40401", "code=40401", "http=429", "http=429:40401", "retry-after=1"]
+
+HARMLESS = ["latency=50ms", "number-code", "close"]
+
+STOPS = [
+    ("code=40101", "the service does not know this service ID (code 40101). Correct api.service_id."),
+    ("code=40201", "the service does not accept this access token (code 40201). Correct api.access_token."),
+    ("http=400:40201", "the service does not accept this access token (code 40201). Correct api.access_token."),
+    ("http=401", "the server does not accept this access token (HTTP 401). Correct api.access_token."),
+    (
+        "http=403",
+        "the server forbids these requests (HTTP 403). Correct api.access_token, or ask whether this host is allowed.",
+    ),
+    ("http=404", "the server has nothing at this address (HTTP 404). Correct api.base_url."),
+    ("http=405", "the server refuses these requests (HTTP 405). Correct api.base_url."),
+    ("redirect", "the server redirects elsewhere (HTTP 302); no redirect is followed. Correct api.base_url."),
+]
+
+
+def test_every_kind_of_fault_has_a_case() -> None:
+    shown = {*PASSING, *LIMITS, *HARMLESS, *(case.fault for case in LOST), *(fault for fault, _ in STOPS)}
+
+    assert {fault.partition("=")[0] for fault in shown} == set(FAULT_KINDS)
+
+
+def test_every_reply_of_the_documentation_has_a_case() -> None:
+    shown = {*LIMITS, *(case.fault for case in LOST), *(fault for fault, _ in STOPS)}
+
+    assert shown >= {
+        *(f"code={code}" for code in (40000, 40001, 40101, 40201, 40401, 40402, 40403, 50000)),
+        *("http=400", "http=429", "http=500"),
+    }
+
+
+@pytest.mark.parametrize("case", LOST, ids=lambda case: case.fault)
+def test_a_reply_that_is_no_success_costs_its_row_and_no_other(
+    desk: Desk, sandbox: Callable[..., Running], case: Lost
+) -> None:
+    server = sandbox(rules(f"{case.fault} {THIRD}"))
+    desk.configure(server.url)
+    desk.people(ROWS)
+
+    ended = desk.type("run", "people.csv", "--summary", "summary.json")
+
+    summary = desk.summary()
+    assert (ended.status, ended.out) == (3, "")
+    assert plain(ended.err) == _told(case)
+    assert desk.retry_rows() == [(3, case.kind, case.code, case.reason, case.attempts)]
+    assert books_of(summary) == {"sent": ROWS - 1, case.kind: 1}
+    assert {
+        name: summary[name] for name in ("requests", "retries", "maybe_sent_twice", "retry_file", "exit_status")
+    } == {
+        "requests": ROWS - 1 + case.attempts,
+        "retries": case.attempts - 1,
+        "maybe_sent_twice": int(case.unsure),
+        "retry_file": "people.retry.csv",
+        "exit_status": 3,
+    }
+    assert names(server) == names_of({1, 2, 4, 5, 6} | ({3} if case.applied else set()))
+
+
+def _told(case: Lost) -> list[str]:
+    rejected = int(case.kind == "rejected")
+    then = "Mend the rejected ones, then type:" if rejected else "To send them, type:"
+    return [
+        f"people.csv: 6 rows, {ROWS - 1 + case.attempts} requests in 0 s",
+        "  accepted               5",
+        f"  rejected       {rejected:>9}",
+        f"  failed         {1 - rejected:>9}",
+        *(["  1 row may have been sent twice: an answer was lost."] if case.unsure else []),
+        "Not accepted:",
+        f"  {case.reason}: row 3 (line 4)",
+        f"The rows to send again are in people.retry.csv, each with its reason. {then}",
+        "  uploader run people.retry.csv",
+    ]
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_a_trouble_that_passes_is_mended_by_another_attempt(
+    desk: Desk, sandbox: Callable[..., Running], fault: str
+) -> None:
+    server = sandbox(rules(f"{fault} {THIRD} times 1"))
+    desk.configure(server.url)
+    desk.people(ROWS)
+
+    ended = desk.type("run", "people.csv", "--summary", "summary.json")
+
+    summary = desk.summary()
+    assert (ended.status, ended.out, ended.err) == (0, "", "")
+    assert books_of(summary) == {"sent": ROWS}
+    assert (summary["requests"], summary["retries"], summary["retry_file"]) == (ROWS + 1, 1, None)
+    assert names(server) == names_of(range(1, ROWS + 1))
+
+
+@pytest.mark.parametrize("fault", LIMITS)
+def test_the_limit_holds_everybody_and_costs_no_row_an_attempt(
+    desk: Desk, sandbox: Callable[..., Running], fault: str
+) -> None:
+    server = sandbox(rules(f"{fault} {THIRD} times 1", unit="ms"))
+    desk.configure(server.url)
+    desk.people(ROWS)
+
+    ended = desk.type("run", "people.csv", "--set", "retry.attempts=1", "--summary", "summary.json")
+
+    summary = desk.summary()
+    assert (ended.status, ended.out, ended.err) == (0, "", "")
+    assert books_of(summary) == {"sent": ROWS}
+    assert summary["limited"] >= 1
+    assert summary["retries"] == summary["limited"]
+    assert names(server) == names_of(range(1, ROWS + 1))
+
+
+@pytest.mark.parametrize("reply", ["429", "40401"])
+def test_nobody_sends_while_the_window_is_locked(desk: Desk, sandbox: Callable[..., Running], reply: str) -> None:
+    server = sandbox(rules(f"limit={reply} after 10 times 1", unit="ms", limit_reply=reply))
+    desk.configure(server.url)
+    desk.people(40)
+    concurrency = 4
+
+    ended = desk.type("run", "people.csv", "--set", f"rate.concurrency={concurrency}", "--summary", "summary.json")
+
+    assert ended.status == 0
+    assert desk.books() == {"sent": 40}
+    # Those under way when the lock came meet it, and nobody after them.
+    assert server.box.report().over_limit <= concurrency
+    assert desk.summary()["limited"] <= concurrency
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+def test_a_success_that_comes_in_another_way_is_a_success(
+    desk: Desk, sandbox: Callable[..., Running], fault: str
+) -> None:
+    server = sandbox(rules(fault))
+    desk.configure(server.url)
+    desk.people(ROWS)
+
+    ended = desk.type("run", "people.csv", "--summary", "summary.json")
+
+    assert (ended.status, ended.out, ended.err) == (0, "", "")
+    assert desk.books() == {"sent": ROWS}
+    assert len(sent_ids(server)) == ROWS
+    assert names(server) == names_of(range(1, ROWS + 1))
+
+
+@pytest.mark.parametrize(("fault", "why"), STOPS, ids=[fault for fault, _ in STOPS])
+def test_a_reply_that_concerns_every_row_stops_the_run(
+    desk: Desk, sandbox: Callable[..., Running], fault: str, why: str
+) -> None:
+    server = sandbox(rules(f"{fault} {THIRD}"))
+    desk.configure(server.url)
+    desk.people(ROWS)
+
+    ended = desk.type("run", "people.csv", "--set", "rate.concurrency=1", "--summary", "summary.json")
+
+    assert (ended.status, ended.out, ended.last_line) == (5, "", f"Stopped: {why} Then run again.")
+    assert desk.books() == {"sent": 2, "not_attempted": 4}
+    assert sent_ids(server) == ["1", "2", "3"]
+    assert desk.summary()["exit_status"] == 5
+    assert "people.retry.csv" not in desk.files()
+
+
+@pytest.mark.parametrize("reply", ["429", "40401"])
+def test_a_limit_that_never_ends_gives_up_after_the_outage_timeout(
+    desk: Desk, sandbox: Callable[..., Running], reply: str
+) -> None:
+    server = sandbox(rules(limit=0, limit_reply=reply))
+    desk.configure(server.url)
+    desk.people(ROWS)
+
+    ended = desk.type("run", "people.csv", "--set", "retry.outage_timeout=500ms", "--summary", "summary.json")
+
+    assert (ended.status, ended.last_line) == (
+        6,
+        (
+            "Stopped: the service limits us (too many requests), for longer than retry.outage_timeout (0.5 s). "
+            "Run again to continue."
+        ),
+    )
+    assert desk.books() == {"not_attempted": ROWS}
+    assert server.box.profiles() == []
+
+
+def test_a_service_that_is_away_gives_up_after_the_outage_timeout(desk: Desk) -> None:
+    desk.configure("http://127.0.0.1:1")
+    desk.people(ROWS)
+
+    ended = desk.type("run", "people.csv", "--set", "retry.outage_timeout=500ms", "--summary", "summary.json")
+
+    assert (ended.status, ended.last_line) == (
+        6,
+        "Stopped: no connection to the server, for longer than retry.outage_timeout (0.5 s). Run again to continue.",
+    )
+    assert desk.books() == {"not_attempted": ROWS}
+    assert desk.files() == ["config.yaml", "people.csv", "summary.json"]

@@ -1,0 +1,162 @@
+"""Stop in order when a signal asks for it, and end by that signal."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Desk, Ended, ended, names, names_of, rules
+from uploader.sandbox import Running
+
+SECONDS = 30.0
+HEADER = "id,name\n"
+BLOCK = 1 << 20
+"""When so many bytes of standard input were copied, the command waits for more."""
+
+
+def _until(true: Callable[[], bool]) -> None:
+    """Wait for the other process; there is no clock to turn there."""
+    patience = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < patience, "it never came"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_lets_requests_in_flight_land_and_ends_the_run(
+    desk: Desk, sandbox: Callable[..., Running], number: signal.Signals
+) -> None:
+    server = sandbox(rules("code=40001 for external_id=2", latency=(0.2, 0.2)))
+    desk.configure(server.url)
+    desk.people(500)
+
+    with desk.start("run", "people.csv", "--set", "rate.concurrency=4", "--summary", "summary.json") as process:
+        _until(lambda: server.box.report().requests >= 10)
+        process.send_signal(number)
+        run = ended(process)
+
+    assert (run.status, run.out) == (-number, "")
+    assert run.last_line == f"Stopped by {number.name}. Run again to continue."
+    report, books = server.box.report(), desk.books()
+    assert books == {"sent": report.applied, "rejected": 1, "not_attempted": 499 - report.applied}
+    assert report.requests == report.applied + 1 < 100
+    assert desk.summary()["exit_status"] == 128 + number
+    assert [row[:2] for row in desk.retry_rows()] == [(2, "rejected")]
+    assert names(server).keys() == names_of({*range(1, report.requests + 1)} - {2}).keys()
+
+
+def test_a_second_signal_does_not_wait_for_requests_in_flight(desk: Desk, sandbox: Callable[..., Running]) -> None:
+    server = sandbox(rules("hang"))
+    desk.configure(server.url)
+    desk.people(50)
+
+    with desk.start("run", "people.csv", "--set", "api.timeout=1h") as process:
+        _until(lambda: server.box.report().requests >= 1)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        process.send_signal(signal.SIGINT)
+        run = ended(process, 5)
+
+    assert run.status == -signal.SIGINT
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_signal_during_the_check_ends_the_command_before_anything_is_sent(
+    desk: Desk, sandbox: Callable[..., Running], tmp_path: Path, command: str
+) -> None:
+    server = sandbox(rules())
+    desk.configure(server.url)
+    desk.environ["TMPDIR"] = str(tmp_path)
+    summary = ("--summary", "summary.json") if command == "run" else ()
+
+    with desk.start(command, "-", *summary, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(HEADER + "1,name1\n" * (BLOCK // 8))
+        process.stdin.flush()
+        _until(lambda: any(path.stat().st_size >= BLOCK for path in tmp_path.glob("uploader-stdin-*")))
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        process.wait(SECONDS)
+        process.stdin.close()
+        process.stdin = None
+        run = ended(process)
+
+    assert (run.status, run.out) == (-signal.SIGINT, "")
+    assert run.last_line == "Stopped by SIGINT. Run again to continue."
+    assert "Traceback" not in run.err
+    assert server.box.requests() == []
+    assert list(tmp_path.glob("uploader-stdin-*")) == []
+    if command == "run":
+        assert (desk.summary()["exit_status"], desk.books()) == (130, {})
+
+
+def _on_a_terminal(desk: Desk, *words: str) -> Ended:
+    """Run the command with a terminal for people, and return what was shown there."""
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 120))
+    shown = b""
+    with desk.start(*words, stderr=slave) as process:
+        os.close(slave)
+        try:
+            while piece := os.read(master, 65_536):
+                shown += piece
+        except OSError:
+            # Linux says so when the last process has closed the terminal.
+            pass
+        os.close(master)
+        out, _ = process.communicate(timeout=SECONDS)
+    return Ended(process.returncode, out, shown.decode())
+
+
+def test_a_terminal_is_shown_a_bar_and_at_the_end_the_books(desk: Desk, sandbox: Callable[..., Running]) -> None:
+    desk.configure(sandbox(rules(latency=(0.1, 0.1))).url)
+    desk.people(40)
+
+    run = _on_a_terminal(desk, "run", "people.csv", "--set", "rate.concurrency=2")
+
+    assert (run.status, run.out) == (0, "")
+    assert "people.csv   0%|" in run.err
+    assert "/40 [" in run.err
+    assert "of the limit, 0 rejected, 0 failed" in run.err
+    assert "  accepted              40" in run.err.splitlines()
+
+
+def test_quiet_shows_a_terminal_nothing(desk: Desk, sandbox: Callable[..., Running]) -> None:
+    desk.configure(sandbox(rules(latency=(0.1, 0.1))).url)
+    desk.people(10)
+
+    run = _on_a_terminal(desk, "run", "people.csv", "-q")
+
+    assert (run.status, run.out, run.err) == (0, "", "")
+
+
+def test_a_run_started_by_nohup_outlives_its_terminal(desk: Desk, sandbox: Callable[..., Running]) -> None:
+    server = sandbox(rules(latency=(0.1, 0.1)))
+    desk.configure(server.url)
+    desk.people(60)
+    command = [sys.executable, "-m", "uploader", "run", "people.csv", "--set", "rate.concurrency=4"]
+
+    with subprocess.Popen(
+        ["nohup", *command],  # noqa: S607 — wherever nohup is
+        cwd=desk.folder,
+        env={**desk.environ, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while server.box.report().requests < 5 and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGHUP)
+        run = ended(process)
+
+    assert run.status == 0
+    assert server.box.report().applied == 60

@@ -1,0 +1,135 @@
+"""The summary is whole or not there, wherever it is written."""
+
+import json
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from uploader.errors import StorageError
+from uploader.sinks.summary import try_summary, write_summary
+
+PEOPLE = {"source": "people.csv", "read": 3, "retry_file": None, "seconds": 0.25}
+OTHERS = {"source": "다른.csv", "read": 0, "retry_file": "다른.retry.csv", "seconds": 1.0}
+
+
+def test_the_summary_of_one_source_is_an_object(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+
+    write_summary(path, [PEOPLE])
+
+    assert path.read_text(encoding="utf-8") == (
+        '{\n  "source": "people.csv",\n  "read": 3,\n  "retry_file": null,\n  "seconds": 0.25\n}\n'
+    )
+
+
+def test_the_summary_of_several_sources_is_a_list_in_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+
+    write_summary(path, [PEOPLE, OTHERS])
+
+    assert json.loads(path.read_text(encoding="utf-8")) == [PEOPLE, OTHERS]
+    assert "다른.csv" in path.read_text(encoding="utf-8")
+
+
+def test_the_trial_makes_the_folder_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "summary.json"
+
+    try_summary(path)
+
+    assert [str(found.relative_to(tmp_path)) for found in sorted(tmp_path.rglob("*"))] == ["new", "new/folder"]
+
+
+def test_the_trial_leaves_the_last_summary_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    path.write_text("last", encoding="utf-8")
+
+    try_summary(path)
+
+    assert [(found.name, found.read_text(encoding="utf-8")) for found in tmp_path.iterdir()] == [
+        ("summary.json", "last")
+    ]
+
+
+def test_a_reader_has_the_old_summary_or_the_new_one_and_never_half(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    path.write_text("old", encoding="utf-8")
+
+    with path.open(encoding="utf-8") as reader:
+        write_summary(path, [PEOPLE])
+        read_through = reader.read()
+
+    # The old file was not written into: a new one took its name.
+    assert read_through == "old"
+    assert json.loads(path.read_text(encoding="utf-8")) == PEOPLE
+    assert [found.name for found in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_a_link_goes_on_leading_to_the_summary(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    target = tmp_path / "kept" / "2024.json"
+    target.write_text("old", encoding="utf-8")
+    link = tmp_path / "last.json"
+    link.symlink_to(target)
+
+    try_summary(link)
+    write_summary(link, [PEOPLE])
+
+    assert link.is_symlink()
+    assert json.loads(target.read_text(encoding="utf-8")) == PEOPLE
+
+
+def test_a_pipe_is_written_into_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    got: list[str] = []
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text(encoding="utf-8")))
+    reader.start()
+
+    try_summary(pipe)
+    write_summary(pipe, [PEOPLE])
+
+    reader.join()
+    assert [json.loads(text) for text in got] == [PEOPLE]
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"), [("file/summary.json", "Not a directory"), ("folder", "Is a directory"), ("", "Is a directory")]
+)
+def test_a_place_that_cannot_be_written_is_found_by_the_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+
+    with pytest.raises(StorageError) as caught:
+        try_summary(Path(wanted))
+
+    assert str(caught.value) == f"{Path(wanted)}: the summary can't be written ({why}). Name another --summary."
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_full_disk_is_told_when_the_summary_is_written() -> None:
+    with pytest.raises(StorageError) as caught:
+        write_summary(Path("/dev/full"), [PEOPLE])
+
+    assert str(caught.value) == (
+        "/dev/full: the summary can't be written (No space left on device). Name another --summary."
+    )
+
+
+def test_a_summary_that_cannot_take_its_place_leaves_no_file_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device", str(self), None, str(target))
+
+    monkeypatch.setattr(Path, "replace", full)
+
+    with pytest.raises(StorageError):
+        write_summary(tmp_path / "summary.json", [PEOPLE])
+
+    assert list(tmp_path.iterdir()) == []

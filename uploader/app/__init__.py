@@ -1,0 +1,1 @@
+"""Join the parts of one run: the one room that knows them all."""

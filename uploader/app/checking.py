@@ -1,0 +1,156 @@
+"""Read and map a whole source before anything of it is sent."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from uploader.app.accounts import Accounts, new_accounts
+from uploader.app.options import Options, World
+from uploader.config import Settings, load
+from uploader.errors import ConfigError, InputError
+from uploader.mapper import Plan, compile_plan
+from uploader.mapper.plan import check_columns
+from uploader.model import Record, Rejected
+from uploader.pacing import Pace, pace
+from uploader.source import Fingerprint, Reading, Source, open_source
+from uploader.survey import Survey
+from uploader.tally import Books
+
+_SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
+"""Stands for `now` in bodies that are built only to see whether they can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One source that is ready to be sent: its plan, what the survey found, and the file's fingerprint.
+
+    *fingerprint* is None where only the first *limit* rows were read.
+    """
+
+    source: Source
+    plan: Plan
+    survey: Survey
+    fingerprint: Fingerprint | None
+    limit: int | None
+
+    def records(self) -> tuple[Reading, "islice[Record]"]:
+        """Return a new reading of the source, and the records of it that the job is about."""
+        reading = self.source.read()
+        return reading, islice(reading, self.limit)
+
+
+def check(options: Options, world: World, told: Callable[[Job, Pace], None]) -> int:
+    """Read and map every source of *options*, send nothing, and return the exit status; *told* hears of each.
+
+    Raises:
+        UploaderError: a source is wrong as a whole, or the flags or the configuration are.
+    """
+    refuse_double_use(options)
+    settings = settings_of(options, world, credentials=False)
+    accounts = new_accounts(options)
+    with Accounts(accounts, summary=options.summary, clock=time.monotonic) as whole, ExitStack() as stack:
+        for account in accounts:
+            survey = Survey()
+            try:
+                source = stack.enter_context(opened(account.source, settings, world))
+                job = prepare(source, settings, limit=options.limit, survey=survey, on_problem=world.on_problem)
+            finally:
+                account.books = Books(survey.read, rejected=survey.rejected, not_attempted=survey.sendable)
+            told(job, pace_of(settings))
+            refuse_if_too_bad(job, settings)
+            account.finish()
+    return whole.exit_status
+
+
+def settings_of(options: Options, world: World, *, credentials: bool) -> Settings:
+    """Return the settings that *options* and the environment give; raises ConfigError."""
+    return load(options.config, overrides=options.overrides, environ=world.environ, credentials=credentials)
+
+
+def pace_of(settings: Settings) -> Pace:
+    """Return how fast *settings* let a run go."""
+    rate = settings.rate
+    return pace(requests=rate.requests, per=rate.per, share=rate.share, burst=rate.burst, concurrency=rate.concurrency)
+
+
+def opened(name: str, settings: Settings, world: World) -> Source:
+    """Open the source called *name*; raises InputError, or ConfigError for an unknown encoding."""
+    wanted = settings.source
+    return open_source(
+        name, format=wanted.format, encoding=wanted.encoding, delimiter=wanted.delimiter, stdin=world.stdin
+    )
+
+
+def prepare(
+    source: Source,
+    settings: Settings,
+    *,
+    limit: int | None,
+    survey: Survey,
+    on_problem: Callable[[str, Rejected], None] | None = None,
+) -> Job:
+    """Compile the plan for *source* and read it whole, counting into *survey*.
+
+    Raises:
+        InputError: the source is unreadable, lacks a mapped column, or is otherwise wrong as a whole.
+        ConfigError: the mapping does not suit the source.
+    """
+    plan = compile_plan(
+        settings.rules(),
+        source=source.name,
+        config=str(settings.file),
+        columns=source.columns,
+        kinds=source.kinds,
+        null_is_empty=source.format == "parquet",
+    )
+    survey.unseen.update(plan.columns)
+    with source.read() as reading:
+        for record in islice(reading, limit):
+            work = plan.carry(record, _SOME_TIME)
+            survey.note(record, work)
+            if on_problem is not None and isinstance(work, Rejected):
+                on_problem(source.name, work)
+        fingerprint = reading.fingerprint if limit is None else None
+    _refuse_unseen(source, plan, settings, survey, limit)
+    return Job(source, plan, survey, fingerprint, limit)
+
+
+def refuse_if_too_bad(job: Job, settings: Settings) -> None:
+    """Raise InputError when more rows are rejected than `limits.max_rejected` lets pass; retry files always pass."""
+    survey, share = job.survey, settings.limits.max_rejected
+    if job.source.is_retry or not survey.exceeds(share):
+        return
+    reason, problem = survey.problems.most_frequent()[0]
+    raise InputError(
+        f"{job.source.name}: {survey.rejected:,} of {survey.read:,} rows can't be sent, more than limits.max_rejected "
+        f"({share:.0%}); most often: {reason.phrase} ({problem.count:,} rows, first row {problem.places[0][0]}). "
+        "Nothing was sent. Mend the file or the mapping, or raise limits.max_rejected."
+    )
+
+
+def refuse_double_use(options: Options) -> None:
+    """Raise ConfigError when the flags of *options* can't go together."""
+    if options.sources.count("-") > 1:
+        raise ConfigError("SOURCE '-' is given twice; standard input can be read once.")
+    if options.retry_file is not None and len(options.sources) > 1:
+        raise ConfigError("--retry-file goes with one SOURCE; with several, set output.retry_file to a template.")
+    seen: set[Path] = set()
+    for name in options.sources:
+        path = Path(name).resolve()
+        if name != "-" and path in seen:
+            raise ConfigError(f"SOURCE '{name}' is given twice. Name it once.")
+        seen.add(path)
+    if options.summary is not None and options.summary.resolve() in {*seen, options.config.resolve()}:
+        raise ConfigError(f"--summary {options.summary} would replace a file that this run reads. Name another one.")
+
+
+def _refuse_unseen(source: Source, plan: Plan, settings: Settings, survey: Survey, limit: int | None) -> None:
+    """Refuse JSONL of which not one object has a key that the mapping reads; a few rows alone say nothing."""
+    if source.columns is not None or source.is_retry or limit is not None or survey.read == survey.damaged:
+        return
+    if survey.unseen:
+        check_columns(plan.columns, sorted(survey.seen), source=source.name, config=str(settings.file))

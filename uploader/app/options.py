@@ -1,0 +1,41 @@
+"""Hold what the command line asks of one run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from uploader.halt import Halt
+from uploader.model import Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The flags of `run` and `check`; paths are relative to the working directory."""
+
+    sources: tuple[str, ...]
+    config: Path
+    overrides: tuple[str, ...] = ()
+    limit: int | None = None
+    summary: Path | None = None
+    retry_file: Path | None = None
+    sandbox: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What is outside: the environment, the input, and the user who may be watching.
+
+    *say* prints one line for people. *terminal* is where a bar may be drawn (None: nobody watches). *lines* is whether
+    a plain line a minute is wanted in its place. *on_problem* hears of each row that the check rejects, with the
+    source's name. *on_halt* is handed the stop order of a run when it begins to send.
+    """
+
+    environ: Mapping[str, str]
+    stdin: BinaryIO
+    say: Callable[[str], None]
+    terminal: TextIO | None = None
+    lines: bool = False
+    on_problem: Callable[[str, Rejected], None] | None = None
+    on_halt: Callable[[Halt], None] | None = None

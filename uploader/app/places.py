@@ -1,0 +1,62 @@
+"""Settle where the files of a run go."""
+
+from pathlib import Path
+from typing import Final
+
+from uploader.app.options import Options
+from uploader.config import Settings
+from uploader.errors import ConfigError
+from uploader.sinks.retry_file import Shape
+from uploader.source import Source
+
+_COMPRESSED: Final = frozenset({".gz", ".zst", ".bz2", ".xz"})
+
+
+def retry_path(source: Source, settings: Settings, *, named: Path | None, folder: Path | None = None) -> Path:
+    """Return where the retry file of *source* is wanted: as *named*, else in *folder*, else by `output.retry_file`.
+
+    Raises:
+        ConfigError: it is the source itself, or a folder.
+    """
+    stem, suffix = _name(source)
+    if named is not None:
+        path = named
+    elif folder is not None:
+        path = folder / f"{stem}.retry{suffix}"
+    else:
+        where = Path() if source.path is None else source.path.parent
+        path = Path(settings.output.retry_file.format(dir=where, stem=stem, suffix=suffix))
+        if "{dir}" not in settings.output.retry_file:
+            path = settings.folder / path
+    if source.path is not None and path.resolve() == source.path.resolve():
+        raise ConfigError(
+            f"The retry file {path} is the SOURCE itself. Name another --retry-file or output.retry_file."
+        )
+    if path.is_dir():
+        raise ConfigError(f"The retry file {path} is a folder. Name a file with --retry-file or output.retry_file.")
+    return path
+
+
+def refuse_taken(path: Path, options: Options) -> None:
+    """Raise ConfigError when the retry file *path* is another SOURCE of the run, or where its summary goes."""
+    if path.resolve() in {Path(name).resolve() for name in options.sources if name != "-"}:
+        raise ConfigError(f"The retry file {path} is another SOURCE. Name another output.retry_file.")
+    if options.summary is not None and path.resolve() == options.summary.resolve():
+        raise ConfigError(f"The retry file and the summary are both {path}. Name another --summary or --retry-file.")
+
+
+def retry_shape(source: Source, *, damaged: bool) -> Shape:
+    """Return the form of the retry file of *source*; *damaged* is whether some record can't be split into fields."""
+    if source.format == "csv" and source.path is not None:
+        return Shape("csv", source.columns or (), source.delimiter, source.encoding, damaged)
+    # The encoding of the source also where the format is another, since it may stand in the configuration.
+    return Shape("jsonl", encoding=source.encoding)
+
+
+def _name(source: Source) -> tuple[str, str]:
+    if source.path is None:
+        return "stdin", ".jsonl"
+    path = Path(source.name)
+    if path.suffix.lower() in _COMPRESSED:
+        path = path.with_suffix("")
+    return path.stem, ".jsonl" if source.format == "parquet" else path.suffix

@@ -1,0 +1,125 @@
+"""Put what a run found into words for people."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from uploader.app.accounts import Account
+from uploader.app.checking import Job
+from uploader.app.running import Result
+from uploader.pacing import Pace
+from uploader.sinks.progress import spell_seconds
+from uploader.tally import Problem, Problems
+
+_SHOWN: Final = 12
+"""How many different problems a summary lists."""
+
+
+def check_lines(job: Job, pace: Pace) -> Iterator[str]:
+    """Yield what the check of one source found."""
+    survey, name = job.survey, _spoken(job.source.name)
+    if not survey.read:
+        yield f"{name}: no rows, nothing to do."
+        return
+    can = f"{survey.sendable:,} can be sent, {survey.rejected:,} can't" if survey.rejected else "all can be sent"
+    yield f"{name}: {_count(survey.read, 'row')}, {can}."
+    if job.source.blank_lines:
+        skipped = "is skipped" if job.source.blank_lines == 1 else "are skipped"
+        yield f"  {_count(job.source.blank_lines, 'blank line')} {skipped}."
+    yield from problem_lines(survey.problems)
+    if survey.sendable:
+        seconds = survey.sendable / pace.rate
+        takes = "less than a second" if seconds < 1 else f"about {spell_seconds(seconds)}"
+        yield f"  At {pace.rate * 60:,.0f} requests a minute, sending takes {takes}."
+
+
+def run_lines(result: Result, *, rehearsal: bool, complete: bool) -> Iterator[str]:
+    """Yield the summary of a run; *complete* is whether every source came to its end."""
+    begun = complete or any(_is_begun(account) for account in result.accounts)
+    for account in result.accounts if begun else ():
+        yield from _account_lines(account, rehearsal=rehearsal)
+    if result.sandbox is not None:
+        yield "The sandbox's report:"
+        yield from (f"  {line}" for line in result.sandbox.lines())
+    if rehearsal and complete:
+        yield "This was a rehearsal: nothing left this machine."
+
+
+def quiet_lines(result: Result) -> Iterator[str]:
+    """Yield only which rows were not accepted."""
+    for account in result.accounts:
+        left = account.books.rejected + account.books.failed
+        if left and account.retry_file is not None:
+            yield f"{_spoken(account.source)}: {_count(left, 'row')} not accepted, see {account.retry_file}"
+
+
+def problem_lines(problems: Problems) -> Iterator[str]:
+    """Yield each problem with how many rows have it and the first of them, the most frequent first."""
+    found = problems.most_frequent()
+    for reason, problem in found[:_SHOWN]:
+        yield f"  {reason.phrase}{_rows(problem)}"
+    if len(found) > _SHOWN:
+        yield f"  … and {_count(len(found) - _SHOWN, 'other problem')}"
+
+
+def place(number: int, line: int) -> str:
+    """Return how people find a row: its number, and its line where the file has lines."""
+    return f"row {number:,} (line {line:,})" if line else f"row {number:,}"
+
+
+def _account_lines(account: Account, *, rehearsal: bool) -> Iterator[str]:
+    books, name = account.books, _spoken(account.source)
+    if not books.read:
+        yield f"{name}: no rows, nothing to do."
+        return
+    if not _is_begun(account):
+        yield f"{name}: {_count(books.read, 'row')}, not attempted"
+        return
+    requests = _count(account.traffic.requests, "request")
+    yield f"{name}: {_count(books.read, 'row')}, {requests} in {spell_seconds(account.seconds)}"
+    yield f"  accepted       {books.sent:>9,}"
+    yield f"  rejected       {books.rejected:>9,}"
+    yield f"  failed         {books.failed:>9,}"
+    if books.not_attempted:
+        yield f"  not attempted  {books.not_attempted:>9,}"
+    if account.traffic.limited:
+        yield f"  The limit was met: sending paused for {spell_seconds(account.limited_seconds)}."
+    if account.unsure:
+        yield f"  {_count(account.unsure, 'row')} may have been sent twice: an answer was lost."
+    if books.rejected or books.failed:
+        yield "Not accepted:"
+        yield from problem_lines(account.problems)
+    if account.retry_file is not None:
+        yield from _retry_lines(account.retry_file, mend=books.rejected > 0, rehearsal=rehearsal)
+
+
+def _retry_lines(path: Path, *, mend: bool, rehearsal: bool) -> Iterator[str]:
+    if rehearsal:
+        yield f"The rows that would have to be sent again are in {path}, each with its reason."
+        return
+    then = "Mend the rejected ones, then type:" if mend else "To send them, type:"
+    yield f"The rows to send again are in {path}, each with its reason. {then}"
+    # A name that begins with a dash would be taken for a flag.
+    typed = f"./{path}" if str(path).startswith("-") else str(path)
+    yield f"  uploader run {shlex.quote(typed)}"
+
+
+def _is_begun(account: Account) -> bool:
+    """Whether anything became of the rows of *account*."""
+    return account.traffic.requests > 0 or account.books.not_attempted < account.books.read
+
+
+def _rows(problem: Problem) -> str:
+    places = ", ".join(place(number, line) for number, line in problem.places)
+    if problem.count == len(problem.places):
+        return f": {places}"
+    return f" ({problem.count:,} rows): {places}, …"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _spoken(source: str) -> str:
+    return "standard input" if source == "-" else source

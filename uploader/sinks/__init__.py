@@ -1,0 +1,1 @@
+"""Show and keep what became of the rows."""

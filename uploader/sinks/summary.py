@@ -1,0 +1,72 @@
+"""Write the summary of a run as JSON."""
+
+import errno
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from uploader.errors import StorageError
+
+
+def try_summary(path: Path) -> None:
+    """Try that the summary can be written to *path*, before the first request; leave nothing behind.
+
+    Raises:
+        StorageError: it can't.
+    """
+    try:
+        target = _target(path)
+        if target is not None:
+            if not target.parent.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+            trial = _beside(target, "try")
+            trial.touch(mode=0o600)
+            trial.unlink()
+    except OSError as error:
+        raise _trouble(path, error) from None
+
+
+def write_summary(path: Path, summaries: Sequence[Mapping[str, object]]) -> None:
+    """Write the summary of one source, or a list of several, so that a reader never sees half of it.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    whole = summaries[0] if len(summaries) == 1 else list(summaries)
+    text = json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
+    try:
+        target = _target(path)
+        if target is None:
+            path.write_text(text, encoding="utf-8")
+        else:
+            _replace(target, text)
+    except OSError as error:
+        raise _trouble(path, error) from None
+
+
+def _target(path: Path) -> Path | None:
+    """Return the file to be replaced; None for a pipe or a device (/dev/stdout), whose place no file must take."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not path.exists():
+        return path
+    return path.resolve() if path.is_file() else None
+
+
+def _replace(target: Path, text: str) -> None:
+    beside = _beside(target, "new")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(target)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _beside(target: Path, word: str) -> Path:
+    return target.parent / f".{target.name}.{os.getpid()}.{word}"
+
+
+def _trouble(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"{path}: the summary can't be written ({error.strerror}). Name another --summary.")
