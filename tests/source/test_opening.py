@@ -279,3 +279,14 @@ def test_a_pass_that_was_left_has_no_fingerprint(tmp_path: Path) -> None:
     assert list(reading) == []
     with pytest.raises(RuntimeError, match="only at its end"):
         _ = reading.fingerprint
+
+
+@pytest.mark.parametrize("configured", ["csv", "parquet"])
+def test_the_retry_file_of_another_format_is_taken_with_the_same_configuration(
+    tmp_path: Path, configured: Literal["csv", "parquet"]
+) -> None:
+    path = tmp_path / "people.retry.jsonl"
+    path.write_text('{"id":"1","_row":7,"_kind":"failed","_code":"50000","_reason":"x","_attempts":5}\n')
+
+    with open_source(str(path), format=configured, encoding="auto", delimiter=",") as source:
+        assert (source.format, source.is_retry) == ("jsonl", True)

@@ -1,0 +1,354 @@
+"""Hold the documentation to what the program does: every option, key, example, value and status."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import click
+import pytest
+import yaml
+
+from uploader import errors
+from uploader.cli.commands import cli
+from uploader.config import Settings, load
+from uploader.config.settings import keys_of
+from uploader.errors import ConfigError, UploaderError
+from uploader.mapper import compile_plan
+from uploader.model import Request, Row
+from uploader.rules import CONSENTS, IDENTITY_FIELDS, Kind, MappingRules, PropertyRule
+from uploader.sandbox import FAULT_KINDS, Fault
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/configuration.md", "docs/mapping.md")
+LEAST: Mapping[str, Any] = {
+    "api": {"service_id": "svc", "access_token": "canary"},
+    "mapping": {"identity": {"external_id": "user_id"}, "properties": {"df_name": "name"}},
+}
+NOW = "2026-06-01T00:00:00.000Z"
+
+
+@cache
+def page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """Return the blocks of all pages that are written in *language*."""
+    found = re.compile(rf"^(?P<indent> *)```{language}\n(?P<block>.*?)^ *```$", re.DOTALL | re.MULTILINE)
+    return [
+        "".join(line.removeprefix(match["indent"]) for line in match["block"].splitlines(keepends=True))
+        for name in PAGES
+        for match in found.finditer(page(name))
+    ]
+
+
+def tables(name: str, heading: str) -> list[dict[str, str]]:
+    """Return the rows of the table of page *name* whose first column is called *heading*, of all such tables."""
+    rows: list[dict[str, str]] = []
+    titles: list[str] = []
+    for line in page(name).splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+        if not cells:
+            titles = []
+        elif not titles:
+            titles = cells
+        elif titles[0] == heading and not set("".join(cells)) <= {"-"}:
+            rows.append(dict(zip(titles, cells, strict=True)))
+    return rows
+
+
+def spans(cell: str) -> list[str]:
+    """Return what stands in backquotes in *cell*, as it is meant."""
+    return [span.replace("\\|", "|") for span in re.findall(r"`([^`]+)`", cell)]
+
+
+def commands() -> dict[str, click.Command]:
+    return dict(cli.commands)
+
+
+# Commands and options
+
+
+def typed_lines() -> Iterator[str]:
+    """Yield every command line of `uploader` that the pages show."""
+    for block in (*blocks("sh"), *blocks("cron")):
+        for line in block.replace("\\\n", " ").splitlines():
+            _, found, words = line.partition("uploader ")
+            if found and not line.lstrip().startswith("#"):
+                yield words
+    for name in PAGES:
+        yield from re.findall(r"`uploader ((?:run|check|sandbox) [^`]+)`", page(name))
+
+
+@pytest.mark.parametrize("words", sorted(set(typed_lines())))
+def test_every_command_line_that_is_shown_is_understood(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, *arguments = shlex.split(words, comments=True)
+
+    if name in ("--help", "--version"):
+        assert arguments == []
+    else:
+        assert commands()[name].make_context(name, arguments).params
+
+
+@pytest.mark.parametrize("command", sorted(commands()))
+def test_every_option_is_documented(command: str) -> None:
+    options = {name for param in commands()[command].params if isinstance(param, click.Option) for name in param.opts}
+
+    shown = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", page("README.md")))
+
+    assert options - shown == set()
+
+
+def test_no_option_is_documented_that_does_not_exist() -> None:
+    known = {name for command in commands().values() for param in command.params for name in param.opts}
+
+    shown = {name for one in PAGES for name in re.findall(r"`[^`\n]*?(--[a-z][a-z-]*)", page(one))}
+
+    assert shown - known - {"--help", "--version"} == set()
+
+
+def test_every_command_is_documented() -> None:
+    documented = {span.split()[1] for row in tables("README.md", "command") for span in spans(row["command"])}
+
+    assert documented == set(commands())
+
+
+def test_the_version_is_said() -> None:
+    assert "uploader --version" in page("README.md")
+
+
+# Configuration
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one tree over another."""
+    both = {
+        key: merged(below[key], above[key])
+        for key in below.keys() & above.keys()
+        if isinstance(below[key], dict) and isinstance(above[key], dict)
+    }
+    return {**below, **above, **both}
+
+
+def loaded(folder: Path, tree: Mapping[str, Any] = LEAST, *overrides: str) -> Settings:
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
+    return load(file, overrides=overrides, environ={}, credentials=False)
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_every_example_of_a_configuration_loads(block: str, tmp_path: Path) -> None:
+    tree = yaml.load(block, Loader=yaml.BaseLoader)  # noqa: S506 — it makes nothing but text, lists and sections
+
+    # The variables of the examples are nobody's, and a token file stands in the place of the token.
+    api = {**LEAST["api"], **tree.get("api", {}), "service_id": "svc", "access_token": "canary"}
+    if "access_token_file" in api:
+        del api["access_token"]
+    settings = loaded(tmp_path, merged(LEAST, {**tree, "api": api}) | {"api": api})
+
+    assert settings.mapping.identity.columns()
+
+
+def keys() -> list[dict[str, str]]:
+    return [row for row in tables("docs/configuration.md", "key") if ".NAME." not in row["key"]]
+
+
+def test_every_key_is_documented_once() -> None:
+    documented = [key for row in tables("docs/configuration.md", "key") for key in spans(row["key"])]
+
+    sections = [name for name in keys_of(()) if keys_of((name,))]
+    expected = [
+        *(f"{section}.{key}" for section in sections for key in keys_of((section,))),
+        *(f"mapping.properties.NAME.{key}" for key in keys_of(("mapping", "properties", "x"))),
+        *(key for key in keys_of(()) if key not in sections),
+    ]
+    assert sorted(documented) == sorted(expected)
+
+
+@pytest.mark.parametrize("row", [row for row in keys() if row["default"]], ids=lambda row: row["key"])
+def test_a_documented_default_is_what_holds(row: Mapping[str, str], tmp_path: Path) -> None:
+    (key,), (default,) = spans(row["key"]), spans(row["default"])
+
+    settings = loaded(tmp_path, LEAST, f'{key}="{default}"' if "{dir}" in default else f"{key}={default}")
+
+    assert settings.model_dump() == loaded(tmp_path).model_dump()
+
+
+@pytest.mark.parametrize("row", keys(), ids=lambda row: row["key"])
+def test_a_documented_example_is_taken_and_differs_from_the_default(row: Mapping[str, str], tmp_path: Path) -> None:
+    (key,), (example,) = spans(row["key"]), spans(row["example"])
+    if "$" in example:
+        example = "from-the-environment"
+    elif key == "api.access_token_file":
+        (tmp_path / example).touch(mode=0o600)
+    tree = dict(LEAST)
+    if key == "api.access_token_file":
+        tree["api"] = {"service_id": "svc"}
+
+    settings = loaded(tmp_path, tree, f"{key}={example}")
+
+    assert example != (spans(row["default"]) or [""])[0]
+    assert settings.model_fields_set >= {key.split(".")[0]}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [row for row in keys() if all(re.fullmatch(r"`[a-z]+`", word) for word in row["takes"].split(", "))],
+    ids=lambda row: row["key"],
+)
+def test_every_documented_word_is_taken_and_no_other(row: Mapping[str, str], tmp_path: Path) -> None:
+    (key,), words = spans(row["key"]), spans(row["takes"])
+
+    for word in words:
+        loaded(tmp_path, LEAST, f"{key}={word}")
+    with pytest.raises(ConfigError, match=", ".join(words)):
+        loaded(tmp_path, LEAST, f"{key}=zebra")
+
+
+# Values
+
+
+@pytest.mark.parametrize("kind", ["Without a type", *get_args(Kind)])
+def test_every_type_has_its_table(kind: str) -> None:
+    assert values_of(kind)
+
+
+def values_of(kind: str) -> list[tuple[str, str]]:
+    """Return the values that `docs/mapping.md` shows below the heading *kind*, each with what becomes of it."""
+    _, _, below = page("docs/mapping.md").partition(f"\n## {kind}\n")
+    section, _, _ = below.partition("\n## ")
+    rows = re.findall(r"^\| (`.+`) \| (.+) \|$", section, re.MULTILINE)
+    return [
+        (value, spans(sent)[0] if sent.startswith("`") else sent) for values, sent in rows for value in spans(values)
+    ]
+
+
+def carried(kind: Kind | None, value: object, *, key: str = "it") -> str:
+    """Return as JSON what is sent for *value*; where it is refused, why."""
+    zone = "Europe/Berlin" if kind == "datetime" else None
+    rule = PropertyRule(key, "it", kind=kind, timezone=zone)
+    plan = compile_plan(MappingRules({"external_id": "id"}, (rule,)), source="s", config="c", columns=None)
+    work = plan.carry(Row(1, {"id": "1", "it": value}), NOW)
+    if isinstance(work, Request):
+        return json.dumps(json.loads(work.body)["user_properties"][key], separators=(",", ":"))
+    return "refused: " + work.reason.phrase.removeprefix("column 'it': ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "sent"),
+    [(kind, *row) for kind in ("Without a type", *get_args(Kind)) for row in values_of(kind)],
+)
+def test_every_value_becomes_what_is_documented(kind: str, value: str, sent: str) -> None:
+    found = carried(None if kind == "Without a type" else cast("Kind", kind), json.loads(value))
+
+    assert found == sent
+
+
+PARQUET: Mapping[str, tuple[object, ...]] = {
+    "String, Categorical, Enum": ("1",),
+    "integers": (1,),
+    "floats": (1.5,),
+    "Boolean": (True,),
+    "Date": (date(2024, 3, 5),),
+    "Datetime with a zone": (datetime(2024, 3, 5, tzinfo=UTC),),
+    "Datetime without a zone": (datetime(2024, 3, 5),),  # noqa: DTZ001 — that is its point
+    "lists of texts": (["1"],),
+    "lists of integers": ([1],),
+    "lists of floats": ([1.5],),
+    "Decimal, Time, Duration, Binary, Struct": (
+        Decimal("1.5"),
+        datetime(2024, 3, 5, tzinfo=UTC).timetz(),
+        datetime(2024, 3, 5, tzinfo=UTC) - datetime(2024, 3, 4, tzinfo=UTC),
+        b"1",
+        {"a": 1},
+    ),
+}
+"""Values of each kind of column that `docs/mapping.md` names; the text is one that most types can read."""
+
+
+def test_what_parquet_columns_can_be_declared_as_is_documented() -> None:
+    documented = {row["column"]: row["can be declared as"] for row in tables("docs/mapping.md", "column")}
+
+    found = {
+        name: {kind for value in values for kind in get_args(Kind) if not carried(kind, value).startswith("refused")}
+        for name, values in PARQUET.items()
+    }
+
+    texts = {"date", "datetime"}  # which read a text too, only not this one
+    found["String, Categorical, Enum"] |= texts
+    shown = {"every type": set(get_args(Kind)), "nothing": set()}
+    assert found == {name: shown.get(cell, set(spans(cell))) for name, cell in documented.items()}
+
+
+def test_what_the_short_form_makes_of_parquet_columns_is_documented() -> None:
+    documented = {row["column"]: row["short form sends"] == "refused" for row in tables("docs/mapping.md", "column")}
+
+    found = {name: carried(None, values[0]).startswith("refused") for name, values in PARQUET.items()}
+
+    assert found == documented
+
+
+def test_every_identity_field_and_every_consent_is_named() -> None:
+    named = {name for one in PAGES for name in re.findall(r"`(\w+)`", page(one))}
+
+    assert {*IDENTITY_FIELDS, *CONSENTS} - named == set()
+
+
+# The sandbox
+
+
+def test_every_fault_is_documented_and_read() -> None:
+    rows = tables("README.md", "fault")
+
+    assert {re.split(r"[=\[]", spans(row["fault"])[0])[0] for row in rows} == set(FAULT_KINDS)
+
+
+@pytest.mark.parametrize(
+    "text", sorted({text for block in blocks("sh") for text in re.findall(r'--fault "([^"]+)"', block)})
+)
+def test_every_fault_that_is_shown_is_read(text: str) -> None:
+    assert Fault.parse(text).kind == re.split(r"[= ]", text)[0]
+
+
+# Exit statuses
+
+CONTRACT = {
+    "0": "every row",
+    "1": "a bug in this program",
+    "2": "configuration",
+    "3": "finished; some rows were rejected or failed: see the retry file",
+    "4": "nothing was sent",
+    "5": "refuses us",
+    "6": "`retry.outage_timeout`",
+    "7": "disk",
+    "8": "another run",
+    "9": "changed",
+    "10": "time limit",
+    "129, 130, 143": "SIGHUP, SIGINT or SIGTERM",
+}
+
+
+def test_the_exit_statuses_are_those_of_the_contract() -> None:
+    rows = {row["status"]: row["means"] for row in tables("README.md", "status")}
+
+    assert {status: words for status, words in CONTRACT.items() if words not in rows.get(status, "")} == {}
+    assert rows.keys() == CONTRACT.keys()
+
+
+def test_every_exit_status_of_the_program_is_documented() -> None:
+    documented = {int(number) for row in tables("README.md", "status") for number in row["status"].split(", ")}
+
+    known = {
+        kind.exit_status for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UploaderError)
+    }
+
+    assert known - documented == set()
