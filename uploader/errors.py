@@ -40,6 +40,12 @@ class StorageError(UploaderError):
     exit_status = 7
 
 
+class LockedError(UploaderError):
+    """Another run holds the lock that this one needs; nothing was done."""
+
+    exit_status = 8
+
+
 class ChangedError(UploaderError):
     """The source changed while it was being read."""
 

@@ -1,0 +1,121 @@
+"""Let one process at a time send to a service."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from uploader.errors import LockedError, StorageError
+from uploader.journal import Lock
+
+SINCE = "2026-01-01T00:00:00+00:00"
+HOLD = """
+import sys
+from pathlib import Path
+from uploader.journal import Lock
+with Lock(Path(sys.argv[1]), since=sys.argv[2]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "service.lock"
+
+
+@contextmanager
+def another_process(path: Path) -> "Iterator[subprocess.Popen[str]]":
+    """Let another process hold the lock at *path*."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path), SINCE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_the_lock_that_another_process_holds_is_refused_with_who_and_since_when(path: Path) -> None:
+    with another_process(path) as process:
+        with pytest.raises(LockedError) as refused, Lock(path, since="now"):
+            pass
+        holder = Lock(path, since="").holder()
+
+    assert str(refused.value) == (
+        f"Another run sends to this service: process {process.pid}, since {SINCE}. Nothing was done. "
+        "Wait for its end, then run again."
+    )
+    assert refused.value.exit_status == 8
+    assert holder == f"process {process.pid}, since {SINCE}"
+
+
+def test_the_lock_of_a_process_that_was_killed_is_free(path: Path) -> None:
+    with another_process(path) as process:
+        process.kill()
+        process.wait()
+
+        with Lock(path, since="later"):
+            assert path.read_text(encoding="utf-8") == f"process {os.getpid()}, since later\n"
+
+
+def test_a_lock_is_free_again_when_its_context_ends(path: Path) -> None:
+    with Lock(path, since=SINCE):
+        assert Lock(path, since="").holder() is not None
+
+    assert Lock(path, since="").holder() is None
+    with Lock(path, since=SINCE):
+        pass
+
+
+def test_asking_who_holds_a_lock_leaves_it_as_it_is(path: Path) -> None:
+    with Lock(path, since=SINCE):
+        assert Lock(path, since="").holder() == f"process {os.getpid()}, since {SINCE}"
+        assert Lock(path, since="").holder() == f"process {os.getpid()}, since {SINCE}"
+
+
+def test_a_longer_holder_before_leaves_nothing_behind_the_name_of_the_next(path: Path) -> None:
+    path.write_text("process 12345678, since " + "x" * 200, encoding="utf-8")
+
+    with Lock(path, since="now"):
+        assert path.read_text(encoding="utf-8") == f"process {os.getpid()}, since now\n"
+
+
+def test_a_holder_that_has_not_yet_said_its_name_is_another_process(path: Path) -> None:
+    with another_process(path):
+        path.write_bytes(b"")
+
+        assert Lock(path, since="").holder() == "another process"
+
+
+def test_a_planted_link_is_refused(path: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    path.symlink_to(victim)
+
+    with pytest.raises(StorageError) as refused, Lock(path, since="now"):
+        pass
+
+    assert str(refused.value) == f"{path} is a symbolic link, which is not followed. Remove it, then run again."
+    assert victim.read_bytes() == b"precious"
+
+
+def test_a_full_disk_is_told_and_frees_the_lock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pwrite(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", pwrite)
+        with pytest.raises(StorageError, match=f"{path}: No space left on device"), Lock(path, since="now"):
+            pass
+
+    assert Lock(path, since="").holder() is None

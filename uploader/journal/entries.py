@@ -1,0 +1,84 @@
+"""Spell what the journal keeps: one short line for each fact, nothing personal in it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Final, Literal, TypeAlias
+
+from uploader.model import Failed, Outcome, Rejected, Sent, Unsettled, record_of
+
+FORMAT: Final = 1
+"""The version of these lines; a run that was begun in another one is not continued."""
+
+Word: TypeAlias = Literal["begun", "life", "retry_file", "stopped", "finished", "abandoned", "totals"]
+"""What a line with facts is about."""
+
+_SHORT: Final[Mapping[Word, bytes]] = {
+    "begun": b"+",
+    "life": b"l",
+    "retry_file": b"o",
+    "stopped": b"p",
+    "finished": b"z",
+    "abandoned": b"x",
+    "totals": b"t",
+}
+WORDS: Final = {short[0]: word for word, short in _SHORT.items()}
+
+SENT: Final = ord("s")
+AGAIN: Final = ord("a")
+FAILED: Final = ord("f")
+REJECTED: Final = ord("r")
+UNSETTLED: Final = ord("u")
+HELD: Final = ord("h")
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """How a run began: what is read, how it is mapped and where it goes; times as ISO 8601.
+
+    *key* is what the run is known by, *content* and *mapping* are digests, *rows* is the total of the check, of which
+    *damaged* records can't be split into fields.
+    """
+
+    run_id: str
+    key: str
+    source: str
+    started: str
+    base_url: str
+    service_id: str
+    content: str
+    mapping: str
+    rows: int
+    damaged: int
+    limit: int | None
+    version: str
+    format: int = FORMAT
+
+    def spell(self) -> bytes:
+        """Return the line's payload."""
+        return spell_facts("begun", asdict(self))
+
+
+def spell_facts(word: Word, facts: Mapping[str, object]) -> bytes:
+    """Return the payload of a line with *facts*."""
+    return b"%b %b" % (_SHORT[word], json.dumps(facts, separators=(",", ":")).encode())
+
+
+def spell_held(seconds: float) -> bytes:
+    """Return the payload that says that a limit reply held everybody for *seconds* more."""
+    return b"h %.3f" % seconds
+
+
+def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
+    """Return the payload of one row's outcome; *again* is whether an accepted row must be sent again all the same."""
+    doubt = b"!" if outcome.unsure else b""
+    number = record_of(outcome).number
+    match outcome:
+        case Sent():
+            return b"%c %d %d%b" % (AGAIN if again else SENT, number, outcome.attempts, doubt)
+        case Unsettled():
+            return b"u %d %d%b" % (number, outcome.attempts, doubt)
+        case Failed() | Rejected():
+            letter = FAILED if isinstance(outcome, Failed) else REJECTED
+            reason = json.dumps([outcome.reason.code, outcome.reason.phrase]).encode()
+            return b"%c %d %d%b %b" % (letter, number, outcome.attempts, doubt, reason)

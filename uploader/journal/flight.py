@@ -1,0 +1,83 @@
+"""Know which rows were in flight when a process died."""
+
+import errno
+import os
+from pathlib import Path
+from struct import Struct
+from typing import Final, Self
+
+from uploader.journal.folder import open_private, trouble
+
+_NUMBER: Final = Struct("<Q")
+
+
+class Flight:
+    """A small file with one place for each row in flight: a row's number is put there before its first request.
+
+    A place is used again for the next row; that a row has landed is told by the journal. It is a context manager.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Use the file at *path*; raises StorageError."""
+        self._path = path
+        self._handle = open_private(path, os.O_RDWR | os.O_CREAT)
+        self._free: list[int] = []
+        self._places: dict[int, int] = {}
+
+    def __enter__(self) -> Self:
+        """Lend the flight."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        os.close(self._handle)
+
+    def rows(self) -> set[int]:
+        """Return the rows that were in flight at some time in an earlier life of the run; raises StorageError."""
+        try:
+            data = os.pread(self._handle, os.fstat(self._handle).st_size, 0)
+        except OSError as error:
+            raise trouble(self._path, error) from None
+        whole = data[: len(data) - len(data) % _NUMBER.size]
+        return {number for (number,) in _NUMBER.iter_unpack(whole) if number}
+
+    def forget(self) -> None:
+        """Forget the rows of earlier lives, which the journal has by now; raises StorageError."""
+        try:
+            os.ftruncate(self._handle, 0)
+        except OSError as error:
+            raise trouble(self._path, error) from None
+
+    def __contains__(self, row: int) -> bool:
+        """Whether *row* has a place."""
+        return row in self._places
+
+    def take_off(self, row: int) -> None:
+        """Put *row* in a free place, unless it has one; raises StorageError."""
+        if row in self._places:
+            return
+        place = self._free.pop() if self._free else len(self._places)
+        self._places[row] = place
+        self._put(place, row)
+
+    def land(self, row: int) -> None:
+        """Let the place of *row*, whose outcome the journal has, be used again, if it has one."""
+        place = self._places.pop(row, None)
+        if place is not None:
+            self._free.append(place)
+
+    def turn_back(self, row: int) -> None:
+        """Empty the place of *row*, which is not in flight and has no outcome yet; raises StorageError."""
+        place = self._places.get(row)
+        if place is not None:
+            self._put(place, 0)
+            self.land(row)
+
+    def _put(self, place: int, number: int) -> None:
+        data = _NUMBER.pack(number)
+        try:
+            written = os.pwrite(self._handle, data, place * _NUMBER.size)
+        except OSError as error:
+            raise trouble(self._path, error) from None
+        if written != len(data):
+            raise trouble(self._path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))

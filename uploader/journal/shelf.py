@@ -1,0 +1,164 @@
+"""Find, make, compact and throw away the journals of a state folder."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from uploader.errors import StorageError
+from uploader.journal.chain import link
+from uploader.journal.entries import Begun
+from uploader.journal.flight import Flight
+from uploader.journal.fold import Ledger, compacted, fold
+from uploader.journal.folder import open_private, private_folder, sync_folder, trouble
+from uploader.journal.lock import Lock
+from uploader.journal.writer import Journal
+
+_JOURNAL: Final = ".journal"
+_FLIGHT: Final = ".flight"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """One run's journal as it stands: where it is, and what it says."""
+
+    path: Path
+    ledger: Ledger
+
+    @property
+    def flight_path(self) -> Path:
+        """Where the rows in flight are."""
+        return self.path.with_suffix(_FLIGHT)
+
+
+class Shelf:
+    """The journals of a state folder, each in a file named for its run and for what the run is known by."""
+
+    def __init__(self, state: Path) -> None:
+        """Use the folder *state*, made if need be; raises StorageError."""
+        private_folder(state)
+        self._runs = private_folder(state / "runs")
+        self._locks = private_folder(state / "locks")
+
+    def lock(self, service: str, *, since: str) -> Lock:
+        """Return the lock of the *service* (a digest), to be entered."""
+        return Lock(self._locks / f"{service}.lock", since=since)
+
+    def volumes(self) -> Iterator[Volume]:
+        """Yield every run, the newest first."""
+        for path in sorted(self._runs.glob(f"*{_JOURNAL}"), reverse=True):
+            volume = read_volume(path)
+            if volume.ledger.begun is not None:
+                yield volume
+
+    def interrupted(self, key: str) -> Volume | None:
+        """Return the run known by *key* that was interrupted last, if it can be continued: a later one has ended it."""
+        ended = None
+        for path in sorted(self._runs.glob(f"*-{key}{_JOURNAL}"), reverse=True):
+            second = path.name.partition("-")[0]
+            if ended not in {None, second}:
+                break
+            volume = read_volume(path)
+            begun = volume.ledger.begun
+            if begun is None or begun.limit is not None:
+                continue
+            if volume.ledger.is_interrupted:
+                return volume
+            # Of runs begun in one second no name tells the later; but only the last of them can be interrupted.
+            ended = second
+        return None
+
+    def begin(self, begun: Begun) -> Volume:
+        """Make the journal of a new run; raises StorageError."""
+        volume = Volume(self._runs / f"{begun.run_id}-{begun.key}{_JOURNAL}", Ledger())
+        with Journal(volume.path, volume.ledger) as journal:
+            journal.append(begun.spell())
+            journal.sync()
+        return read_volume(volume.path)
+
+    def compact(self, volume: Volume, ending: bytes | None = None) -> None:
+        """Keep of a finished run's journal what is still of use, and with it, or not at all, its *ending* (a payload).
+
+        Raises:
+            StorageError: it can't be written; then the journal stays as it was.
+        """
+        whole = read_volume(volume.path).ledger
+        last = [] if ending is None else [link(ending, whole.checksum)[0]]
+        beside = volume.path.with_suffix(".new")
+        handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            with os.fdopen(handle, "wb") as new, _opened(volume.path) as old:
+                new.writelines(compacted(chain(old, last), whole))
+                new.flush()
+                os.fsync(new.fileno())
+            beside.replace(volume.path)
+        except OSError as error:
+            raise trouble(volume.path, error) from None
+        # A power cut that undoes the renaming leaves a run to be continued, with nothing left to send.
+        with suppress(StorageError):
+            sync_folder(self._runs)
+        with suppress(OSError):
+            volume.flight_path.unlink()
+
+    def is_busy(self, service: str) -> bool:
+        """Whether a process sends to *service* (a digest) right now."""
+        return self.lock(service, since="").holder() is not None
+
+    def is_running(self, volume: Volume, service: str) -> bool:
+        """Whether a process sends the run of *volume* to *service* (a digest) right now."""
+        holder = self.lock(service, since="").holder()
+        return (
+            volume.ledger.is_interrupted
+            and holder is not None
+            and holder.startswith(f"process {volume.ledger.process},")
+        )
+
+    def throw_away_older(self, days: int, *, now: datetime, may_go: Callable[[Volume], bool] = lambda _: False) -> int:
+        """Delete the runs begun over *days* before *now* (interrupted ones only if they *may_go*); return how many."""
+        # A run's ID begins with the time at which it began, so that only old journals need be read.
+        first = f"{now - timedelta(days=days):%Y%m%dT%H%M%SZ}"
+        count = 0
+        for path in sorted(self._runs.glob(f"*{_JOURNAL}")):
+            if path.name >= first:
+                break
+            volume = read_volume(path)
+            if not volume.ledger.is_interrupted or may_go(volume):
+                self.throw_away(volume)
+                count += 1
+        return count
+
+    def leave(self, volume: Volume) -> None:
+        """Note that the interrupted run of *volume* is not continued any more; raises StorageError."""
+        with Journal(volume.path, volume.ledger) as journal:
+            journal.note_facts("abandoned", {})
+            journal.sync()
+
+    def throw_away(self, volume: Volume) -> None:
+        """Delete the journal of *volume*; raises StorageError."""
+        try:
+            volume.flight_path.unlink(missing_ok=True)
+            volume.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise trouble(volume.path, error) from None
+
+
+def read_volume(path: Path) -> Volume:
+    """Return what the journal at *path* says; raises StorageError if it can't be read."""
+    try:
+        with _opened(path) as lines:
+            return Volume(path, fold(lines))
+    except OSError as error:
+        raise trouble(path, error) from None
+
+
+def flight_of(volume: Volume) -> Flight:
+    """Return the rows in flight of *volume*, to be entered."""
+    return Flight(volume.flight_path)
+
+
+def _opened(path: Path) -> BinaryIO:
+    return os.fdopen(open_private(path, os.O_RDONLY), "rb")
