@@ -71,3 +71,37 @@ def test_what_must_be_sent_again_is_all_that_follows_what_must_be_sent_again(
         assert kind == expected
         if kind is not None:
             owed.append(set(person))
+
+
+def test_who_was_owed_a_row_in_an_earlier_life_of_the_run_is_owed_it_still() -> None:
+    followup = FollowUp()
+
+    followup.owe(("a", "b"))
+
+    assert [followup.kind(outcome) for outcome in (sent("c"), sent("b", "c"), sent("c"))] == [None, "again", "again"]
+
+
+@given(st.lists(st.tuples(st.sampled_from([sent, failed, rejected]), PEOPLE), max_size=12), st.integers(0, 12))
+def test_to_owe_what_was_owed_is_as_good_as_to_have_judged_it(
+    rows: list[tuple[Callable[..., Outcome], Person]], cut: int
+) -> None:
+    whole, later = FollowUp(), FollowUp()
+    kinds = [whole.kind(make(*person)) for make, person in rows]
+
+    for kind, (_, person) in zip(kinds[:cut], rows[:cut], strict=True):
+        if kind is not None:
+            later.owe(person)
+
+    assert [later.kind(make(*person)) for make, person in rows[cut:]] == kinds[cut:]
+
+
+def test_nobody_is_forgotten_however_many_are_owed() -> None:
+    followup = FollowUp()
+    for number in range(201_000):
+        followup.owe((f"external_id={number}",))
+
+    kinds = [followup.kind(Sent(Request(Row(1, {}), (f"external_id={number}",), b""), 1)) for number in range(201_000)]
+    strangers = [followup.kind(Sent(Request(Row(1, {}), (f"email={number}",), b""), 1)) for number in range(1_000)]
+
+    assert set(kinds) == {"again"}
+    assert strangers.count("again") < 50

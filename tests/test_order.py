@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from uploader.halt import Halt
-from uploader.model import Outcome, Request, Row, Sent, Unsettled
+from uploader.model import Outcome, Reply, Request, Row, Sent, Unsettled
 from uploader.pacing import Pace
 from uploader.pipeline import Pipeline
 from uploader.policy import Policy
@@ -69,8 +69,12 @@ async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
     async with Http(
         base_url=url, service_id="shop", access_token="t", timeout=5, connections=WORKERS, wall=time.time
     ) as http:
+
+        async def post(request: Request) -> Reply:
+            return await http.post(request.body)
+
         delivery = Delivery(
-            http.post,
+            post,
             policy=Policy(30, base=0.01, cap=0.04),
             limiter=limiter,
             patience=Patience(60, 60),
@@ -80,6 +84,7 @@ async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
             clock=time.monotonic,
             wall=time.time,
             dice=dice.random,
+            note_held=lambda _: None,
         )
         pipeline = Pipeline(iter(requests), deliver=delivery.deliver, settle=settled.append, halt=halt)
         await pipeline.carry(WORKERS)

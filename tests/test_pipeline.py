@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from uploader.errors import RefusedError, StorageError
 from uploader.halt import Halt
-from uploader.model import Outcome, Reason, Rejected, Request, Row, Sent, Unsettled, record_of
+from uploader.model import Outcome, Reason, Rejected, Request, Row, Sent, Settled, Unsettled, record_of
 from uploader.pipeline import Pipeline
 
 REASON = Reason("no_identity", "no identity value")
@@ -33,7 +33,9 @@ def requests(count: int) -> list[Work]:
     return [request(number, f"id={number}") for number in range(1, count + 1)]
 
 
-def number_of(outcome: Outcome | Unsettled | Work) -> int:
+def number_of(outcome: Outcome | Unsettled | Work | Settled) -> int:
+    if isinstance(outcome, Settled):
+        return outcome.number
     return (outcome.row if isinstance(outcome, Request) else record_of(outcome)).number
 
 
@@ -41,7 +43,7 @@ def number_of(outcome: Outcome | Unsettled | Work) -> int:
 class Line:
     """A pipeline from *works* to a list: what was taken, what is in flight, what was settled."""
 
-    works: Iterable[Work]
+    works: Iterable[Work | Settled]
     delays: Callable[[int], int] = lambda _: 1
     room: int = 8192
     halt: Halt = field(default_factory=Halt)
@@ -135,7 +137,7 @@ class BrokenLine(Line):
         self.works = self._source(self.works)
         super().__post_init__()
 
-    def _source(self, works: Iterable[Work]) -> Iterator[Work]:
+    def _source(self, works: Iterable[Work | Settled]) -> Iterator[Work | Settled]:
         for work in works:
             if self._breaks("source", work):
                 raise BROKEN
@@ -152,7 +154,7 @@ class BrokenLine(Line):
         if self._breaks("settle", outcome):
             raise DISK
 
-    def _breaks(self, part: str, work: Outcome | Unsettled | Work) -> bool:
+    def _breaks(self, part: str, work: Outcome | Unsettled | Work | Settled) -> bool:
         return (part, number_of(work)) == (self.trouble, self.at)
 
 
@@ -433,3 +435,72 @@ async def test_a_file_sorted_by_person_keeps_all_workers_busy() -> None:
     await line.carry(32)
 
     assert set(busy[32:1_500]) == {32}
+
+
+def _continued(rows: int, settled: Callable[[int], bool]) -> list[Work | Settled]:
+    return [Settled(number) if settled(number) else request(number, f"id={number}") for number in range(1, rows + 1)]
+
+
+async def test_rows_of_an_earlier_life_are_passed_over() -> None:
+    line = Line(_continued(1_000, lambda number: number % 100 != 0))
+
+    await line.carry(4)
+
+    assert (sorted(line.numbers), line.pipeline.taken) == ([*range(100, 1_001, 100)], 1_000)
+    assert line.pipeline.left_of(1_000) == 0
+
+
+async def test_a_run_of_which_everything_is_settled_ends_without_a_request() -> None:
+    line = Line(_continued(5_000, lambda _: True))
+
+    await line.carry(4)
+
+    assert (line.begun, line.settled, line.pipeline.left_of(5_000)) == ([], [], 0)
+
+
+async def test_others_get_their_turn_while_settled_rows_are_passed_over() -> None:
+    line = Line(_continued(100_000, lambda _: True))
+    breaths = 0
+
+    async def breathe() -> None:
+        nonlocal breaths
+        while True:
+            await asyncio.sleep(0)
+            breaths += 1
+
+    breathing = asyncio.create_task(breathe())
+    await line.carry(4)
+    breathing.cancel()
+
+    assert breaths > 50
+
+
+async def test_an_order_to_stop_is_heard_while_settled_rows_are_passed_over() -> None:
+    line = Line(_continued(1_000_000, lambda _: True))
+    carrying = asyncio.create_task(line.carry(4))
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+    line.halt.give(REFUSAL)
+
+    with pytest.raises(RefusedError):
+        await carrying
+    assert line.pipeline.taken < 100_000
+
+
+async def test_settled_rows_are_not_among_those_left() -> None:
+    line = Line(_continued(50, lambda number: number <= 20))
+
+    async def deliver(request: Request) -> Outcome | Unsettled:
+        if request.row.number == 25:
+            line.halt.give(REFUSAL)
+            return Unsettled(request, 1)
+        return Sent(request, 1)
+
+    line.deliver = deliver  # type: ignore[method-assign]  # the part that this test breaks
+
+    with pytest.raises(RefusedError):
+        await line.carry(2)
+
+    assert len(line.finished) + line.pipeline.left_of(50) == 30
+    assert 25 not in line.finished

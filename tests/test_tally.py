@@ -40,8 +40,17 @@ def test_each_outcome_is_counted_as_what_it_is() -> None:
     for outcome in outcomes:
         tally.note(outcome)
 
-    assert (tally.sent, tally.failed, tally.rejected, tally.unsure, tally.settled) == (2, 2, 1, 3, 5)
+    assert (tally.sent, tally.failed, tally.rejected, tally.unsure, tally.settled) == (2, 2, 1, {2, 4, 6}, 5)
     assert tally.problems.most_frequent() == [(LATE, Problem(2, [(3, 4), (4, 5)])), (EMPTY, Problem(1, [(5, 6)]))]
+
+
+def test_a_row_that_is_in_doubt_twice_is_one_row() -> None:
+    tally = Tally()
+
+    tally.note(Unsettled(request(6), 1, unsure=True))
+    tally.note(Sent(request(6), 1, unsure=True))
+
+    assert (tally.unsure, tally.settled) == ({6}, 1)
 
 
 def test_a_problem_names_its_first_three_rows_and_counts_all() -> None:

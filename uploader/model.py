@@ -110,7 +110,11 @@ Reply: TypeAlias = Answer | Silence
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The row was accepted: HTTP 200 and code 20000. *unsure* is whether an earlier attempt's fate is unknown."""
+    """The row was accepted: HTTP 200 and code 20000.
+
+    Of every outcome, *attempts* counts the requests that were made for the row, and *unsure* is whether the fate of
+    one of them is unknown, so that the row may have been applied more than once.
+    """
 
     request: Request
     attempts: int
@@ -139,6 +143,13 @@ class Rejected:
 
 
 Outcome: TypeAlias = Sent | Failed | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A row that needs nothing any more: an earlier life of the run has its outcome."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

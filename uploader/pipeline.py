@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeAlias
 
 from uploader.halt import Halt, Halted
-from uploader.model import Outcome, Rejected, Request, Unsettled
+from uploader.model import Outcome, Rejected, Request, Settled, Unsettled
 from uploader.turns import Turn, Turns
 
-PARKING: Final = 8192
+PARKING: Final = 1024
 """How many rows may wait for an earlier row of their person; they bound the memory, with the workers."""
 
 _BREATH: Final = 256
@@ -27,7 +27,7 @@ class Pipeline:
 
     def __init__(
         self,
-        works: Iterator[Request | Rejected],
+        works: Iterator[Request | Rejected | Settled],
         *,
         deliver: Deliver,
         settle: Callable[[Outcome | Unsettled], None],
@@ -66,27 +66,31 @@ class Pipeline:
         since_breath = 0
         while not self._halt.given:
             turn = self._next_turn()
-            if turn is None:
-                if self._exhausted and not self._turns.parked:
-                    return
+            if turn is not None:
+                since_breath = 0 if isinstance(turn.work, Request) else since_breath + 1
+                await self._carry_one(turn)
+            elif self._exhausted and not self._turns.parked:
+                return
+            elif self._exhausted or not self._turns.has_room:
                 await self._wait_for_a_turn()
-                continue
-            since_breath = 0 if isinstance(turn.work, Request) else since_breath + 1
-            await self._carry_one(turn)
+            else:
+                since_breath = _BREATH
             if since_breath >= _BREATH:
                 since_breath = 0
                 await asyncio.sleep(0)  # noqa: TID251 — it gives way and waits for nothing
 
     def _next_turn(self) -> Turn | None:
-        """Return the next row whose person is free: a parked one first, else the next of the source."""
+        """Return the next row whose person is free: a parked one first, else one of the next rows of the source."""
         turn = self._turns.next_ready()
-        while turn is None and not self._exhausted and self._turns.has_room:
+        for _ in range(_BREATH):
+            if turn is not None or self._exhausted or not self._turns.has_room:
+                break
             work = self._next_work()
-            if work is not None:
+            if work is not None and not isinstance(work, Settled):
                 turn = self._turns.admit(work)
         return turn
 
-    def _next_work(self) -> Request | Rejected | None:
+    def _next_work(self) -> Request | Rejected | Settled | None:
         try:
             work = next(self._works, None)
         except BaseException as trouble:  # noqa: BLE001 — kept, and raised when the requests in flight have landed

@@ -26,11 +26,15 @@ class Problems:
 
     def note(self, outcome: Failed | Rejected) -> None:
         """Count *outcome* under its reason."""
-        problem = self._found.setdefault(outcome.reason, Problem())
+        record = record_of(outcome)
+        self.add(outcome.reason, record.number, record.line)
+
+    def add(self, reason: Reason, number: int, line: int = 0) -> None:
+        """Count row *number*, which begins on *line* (0: unknown), under *reason*."""
+        problem = self._found.setdefault(reason, Problem())
         problem.count += 1
         if len(problem.places) < PLACES:
-            record = record_of(outcome)
-            problem.places.append((record.number, record.line))
+            problem.places.append((number, line))
 
     def most_frequent(self) -> list[tuple[Reason, Problem]]:
         """Return the reasons with their problems, the most frequent first."""
@@ -39,12 +43,15 @@ class Problems:
 
 @dataclass(slots=True)
 class Tally:
-    """The running counts of one source's rows; `note` takes each outcome once."""
+    """The running counts of one source's rows; `note` takes each outcome once.
+
+    *unsure* are the rows that may have been sent twice.
+    """
 
     sent: int = 0
     rejected: int = 0
     failed: int = 0
-    unsure: int = 0
+    unsure: set[int] = field(default_factory=set)
     problems: Problems = field(default_factory=Problems)
 
     @property
@@ -54,7 +61,8 @@ class Tally:
 
     def note(self, outcome: Outcome | Unsettled) -> None:
         """Count the *outcome* of one row."""
-        self.unsure += outcome.unsure
+        if outcome.unsure:
+            self.unsure.add(record_of(outcome).number)
         match outcome:
             case Sent():
                 self.sent += 1

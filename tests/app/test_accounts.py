@@ -50,7 +50,7 @@ def test_the_summary_has_the_keys_of_the_contract_in_their_order() -> None:
         seconds=4.12345,
         sending_seconds=4.0,
         limited_seconds=1.00049,
-        unsure=1,
+        maybe_sent_twice=1,
         retry_file=Path("people.retry.csv"),
         exit_status=3,
     )

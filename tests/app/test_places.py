@@ -77,11 +77,18 @@ def test_a_template_starts_at_the_source_or_at_the_configuration(
     assert found == Path(path.replace("{config}", str(folder)))
 
 
-def test_a_named_file_wins_over_every_other_place(folder: Path, settings: Load) -> None:
+def test_a_named_file_wins_over_the_template(folder: Path, settings: Load) -> None:
+    with source(written(folder, "people.csv")) as opened:
+        found = retry_path(opened, settings("output.retry_file=all.csv"), named=Path("mine.csv"))
+
+    assert found == Path("mine.csv")
+
+
+def test_a_rehearsal_touches_no_named_file_but_takes_its_name(folder: Path, settings: Load) -> None:
     with source(written(folder, "people.csv")) as opened:
         found = retry_path(opened, settings(), named=Path("mine.csv"), folder=folder / "rehearsal")
 
-    assert found == Path("mine.csv")
+    assert found == folder / "rehearsal" / "mine.csv"
 
 
 def test_a_rehearsal_has_a_place_of_its_own(folder: Path, settings: Load) -> None:

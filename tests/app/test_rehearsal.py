@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from uploader.app.rehearsal import sandbox_for, throwaway_folder
+from uploader.app.rehearsal import sandbox_for, state_in, throwaway_folder
 from uploader.config import Settings
 from uploader.sandbox import Rules
 
@@ -46,10 +46,19 @@ def test_every_property_is_registered_where_all_columns_are_sent(settings: Load)
 
 
 def test_the_folder_of_a_rehearsal_is_new_empty_and_private() -> None:
-    folders = [throwaway_folder(), throwaway_folder()]
+    with throwaway_folder() as one, throwaway_folder() as other:
+        found = [(stat.S_IMODE(folder.stat().st_mode), list(folder.iterdir())) for folder in (one, other)]
 
-    found = [(stat.S_IMODE(folder.stat().st_mode), list(folder.iterdir())) for folder in folders]
+    assert (found, one != other) == ([(0o700, [])] * 2, True)
 
-    for folder in folders:
-        folder.rmdir()
-    assert (found, folders[0] != folders[1]) == ([(0o700, [])] * 2, True)
+
+def test_a_rehearsal_leaves_its_retry_file_and_nothing_else() -> None:
+    with throwaway_folder() as bare, throwaway_folder() as used:
+        for folder in (bare, used):
+            state_in(folder).mkdir()
+        (used / "people.retry.csv").touch()
+
+    left = list(used.iterdir())
+    (used / "people.retry.csv").unlink()
+    used.rmdir()
+    assert (bare.exists(), left) == (False, [used / "people.retry.csv"])

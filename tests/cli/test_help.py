@@ -27,6 +27,7 @@ def test_the_first_help_names_every_command_with_what_it_does(typed: Type) -> No
         "Commands:",
         "  check    Read and map everything, send nothing.",
         "  run      Check, then send.",
+        "  runs     The runs of the past, newest first.",
         "  sandbox  The API on this machine, to rehearse against.",
     ]
 

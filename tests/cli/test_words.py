@@ -112,7 +112,7 @@ def test_a_run_in_which_all_was_accepted_is_four_lines() -> None:
 
 
 def test_a_run_of_one_row_counts_one_as_one() -> None:
-    one = replace(account("-", books=Books(1, sent=1), requests=1), unsure=1)
+    one = replace(account("-", books=Books(1, sent=1), requests=1), maybe_sent_twice=1)
 
     assert told(one) == [
         "standard input: 1 row, 1 request in 19 s",
@@ -127,7 +127,7 @@ def test_a_run_tells_everything_that_happened() -> None:
     whole = replace(
         account(books=Books(3000, sent=2900, rejected=1, failed=9, not_attempted=90), requests=3100, limited=2),
         limited_seconds=41.0,
-        unsure=2,
+        maybe_sent_twice=2,
         problems=problems((AGE, 480, 481), *((SERVICE, number, number + 1) for number in range(1001, 1010))),
         retry_file=Path("people.retry.csv"),
     )

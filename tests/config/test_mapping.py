@@ -265,4 +265,4 @@ def test_a_mapping_that_can_not_work_is_refused(complaint: Callable[..., str], m
 
 
 def test_a_configuration_without_a_mapping_is_refused(complaint: Callable[..., str]) -> None:
-    assert complaint(API) == "config.yaml: mapping is missing; `uploader init SOURCE` writes one to start from"
+    assert complaint(API) == "config.yaml: mapping is missing; the project's config.yaml shows one"

@@ -39,6 +39,7 @@ retry: {attempts: 7, base: 1.5s, cap: 1m, outage_timeout: 2h}
 limits: {max_rejected: 0.25}
 output: {retry_file: "{dir}/again{suffix}"}
 when_changed: refuse
+journal_days: 7
 state_dir: state
 """
 
@@ -65,6 +66,7 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
         "limits": {"max_rejected": 0.25},
         "output": {"retry_file": "{dir}/again{suffix}"},
         "when_changed": "refuse",
+        "journal_days": 7,
         "state_dir": tmp_path / "state",
         "token": "canary-0815",
     }
@@ -87,6 +89,7 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
         "limits": {"max_rejected": 0.1},
         "output": {"retry_file": "{dir}/{stem}.retry{suffix}"},
         "when_changed": "fresh",
+        "journal_days": 30,
         "state_dir": tmp_path / ".uploader",
     }
 

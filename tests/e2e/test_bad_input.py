@@ -93,15 +93,15 @@ REFUSED = [
 MISUSED = [
     (
         ("people.csv", "--config", "nowhere.yaml"),
-        "no nowhere.yaml here: write one with `uploader init SOURCE`, or name one with --config",
+        "no nowhere.yaml here: start from the project's config.yaml, or name one with --config",
     ),
     (
         ("people.csv", "--config", "."),
-        ". can't be read (Is a directory): write one with `uploader init SOURCE`, or name one with --config",
+        ". can't be read (Is a directory): start from the project's config.yaml, or name one with --config",
     ),
     (
         ("people.csv", "--config", "empty.csv"),
-        "empty.csv is empty: write one with `uploader init SOURCE`, or name another with --config",
+        "empty.csv is empty: start from the project's config.yaml, or name another with --config",
     ),
     (("people.csv", "--set", "rate.request=5"), "--set rate.request is not a key; did you mean rate.requests?"),
     (

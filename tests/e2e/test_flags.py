@@ -292,12 +292,12 @@ def test_a_summary_never_takes_the_place_of_another_file_of_the_run(
     server = sandbox(rules("code=40001 for external_id=2"))
     desk.configure(server.url)
     desk.people(3)
-    before = {path.name: path.read_bytes() for path in desk.folder.iterdir()}
+    before = {name: (desk.folder / name).read_bytes() for name in desk.files()}
 
     run = desk.type("run", "people.csv", "--summary", name)
 
     assert run.status == 2
-    assert {path.name: path.read_bytes() for path in desk.folder.iterdir()} == before
+    assert {name: (desk.folder / name).read_bytes() for name in desk.files()} == before
     assert server.box.requests() == []
 
 

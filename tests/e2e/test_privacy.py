@@ -157,7 +157,7 @@ def test_a_rehearsal_tells_no_value(desk: Desk, suffix: str) -> None:
         "uploader.mapper.Plan.carry",
         "uploader.survey.Survey.note",
         "uploader.app.checking.compile_plan",
-        "uploader.app.running.retry_path",
+        "uploader.app.desk.retry_path",
         "uploader.cli.commands.run_lines",
     ],
 )

@@ -1,10 +1,12 @@
 """Take several SOURCEs: all are checked before the first is sent, and each has an account of its own."""
 
+import shlex
+import time
 from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.conftest import Desk, books_of, names, names_of, plain, rules, sent_ids
+from tests.e2e.conftest import Desk, books_of, ended, names, names_of, plain, rules, sent_ids
 from uploader.sandbox import Running
 
 RUN = ("run", "first.csv", "second.csv", "third.csv", "--summary", "summary.json")
@@ -130,3 +132,35 @@ def test_the_retry_file_of_one_source_may_not_be_another_source(desk: Desk, sand
 
     assert run.status == 2
     assert server.box.requests() == []
+
+
+def test_a_row_of_a_later_source_follows_an_unaccepted_one_of_an_earlier(
+    desk: Desk, sandbox: Callable[..., Running]
+) -> None:
+    server = sandbox(rules("code=50000 for external_id=1 times 5"))
+    desk.configure(server.url)
+    desk.write("old.csv", "id,name\n1,old\n2,other\n")
+    desk.write("new.csv", "id,name\n1,new\n")
+
+    first = desk.type("run", "old.csv", "new.csv")
+    again = desk.type(*shlex.split(first.last_line)[1:])
+
+    assert (first.status, again.status) == (3, 0)
+    assert names(server) == {"1": "new", "2": "other"}
+
+
+def test_a_source_that_is_swapped_after_the_check_is_not_sent(desk: Desk, sandbox: Callable[..., Running]) -> None:
+    server = sandbox(rules(latency=(0.2, 0.2)))
+    desk.configure(server.url)
+    desk.people(8, "a.csv")
+    desk.people(2, "b.csv")
+    process = desk.start("run", "a.csv", "b.csv", "--set", "rate.concurrency=1")
+    while server.box.report().requests < 2 and process.poll() is None:
+        time.sleep(0.01)
+    desk.people(2, "b.csv")
+
+    run = ended(process)
+
+    assert run.status == 9
+    assert run.err.splitlines()[-1] == "b.csv changed after it was checked; nothing of it was sent. Run again."
+    assert len(server.box.requests()) == 8

@@ -73,6 +73,7 @@ class Stage:
     bodies: list[bytes] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     back_offs: list[float] = field(default_factory=list)
+    held: list[float] = field(default_factory=list)
     traffic: Traffic = field(default_factory=Traffic)
     halt: Halt = field(default_factory=Halt)
 
@@ -92,6 +93,7 @@ class Stage:
             clock=loop.time,
             wall=lambda: 0.0,
             dice=lambda: 1.0,
+            note_held=self.held.append,
         )
 
     @property
@@ -107,9 +109,9 @@ class Stage:
             self._asked.clear()
             await self._asked.wait()
 
-    async def _post(self, body: bytes) -> Reply:
+    async def _post(self, request: Request) -> Reply:
         self.times.append(self.now)
-        self.bodies.append(body)
+        self.bodies.append(request.body)
         self._asked.set()
         reply = next(self.script)
         await asyncio.sleep(self.seconds)
@@ -152,10 +154,16 @@ def stage(*replies: Reply, then: Reply = OK, **settings: Any) -> Stage:  # noqa:
         ([LOST, BAD], Rejected(REQUEST.row, REQUEST.person, REFUSAL, 2, unsure=True), [0.5]),
         ([PAGE, OK], Sent(REQUEST, 2, unsure=True), [0.5]),
         ([Answer(504, ""), OK], Sent(REQUEST, 2, unsure=True), [0.5]),
-        ([limited(7), OK], Sent(REQUEST, 1), []),
-        ([limited(7), BUSY, limited(7), BUSY, limited(7), OK], Sent(REQUEST, 3), [0.5, 1.0]),
-        ([REFUSED, REFUSED, REFUSED, REFUSED, OK], Sent(REQUEST, 1), []),
-        ([REFUSED, BUSY, REFUSED, OK], Sent(REQUEST, 2), [0.5]),
+        ([limited(7), OK], Sent(REQUEST, 2), []),
+        ([limited(7), BUSY, limited(7), BUSY, limited(7), OK], Sent(REQUEST, 6), [0.5, 1.0]),
+        ([REFUSED, REFUSED, REFUSED, REFUSED, OK], Sent(REQUEST, 5), []),
+        ([REFUSED, BUSY, REFUSED, OK], Sent(REQUEST, 4), [0.5]),
+        # Three tries are charged to the row; the fourth request was the limit's trouble.
+        (
+            [BUSY, limited(7), BUSY, BUSY],
+            Failed(REQUEST, Reason("50000", "not accepted by the service: INTERNAL_SERVER_ERROR (50000)"), 4),
+            [0.5, 1.0],
+        ),
     ],
 )
 def test_a_row_is_tried_as_the_policy_says(
@@ -219,7 +227,7 @@ def test_holds_for_an_unreachable_service_double_up_to_a_minute(leap: Leap) -> N
     async def story() -> None:
         play = stage(*[REFUSED] * 9)
 
-        assert await play.deliver() == Sent(REQUEST, 1)
+        assert await play.deliver() == Sent(REQUEST, 10)
 
         assert play.times == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 123.0, 183.0, 243.0]
 
@@ -262,11 +270,11 @@ def test_an_outage_that_lasts_ends_the_run(leap: Leap, reply: Reply, why: str, t
     async def story() -> None:
         play = stage(then=reply, outage_timeout=100.0)
 
-        with pytest.raises(OutageError) as trouble:
-            await play.deliver()
+        assert await play.deliver() == Unsettled(REQUEST, len(times))
 
         assert play.times == times
-        assert str(trouble.value) == (
+        assert isinstance(play.halt.reason, OutageError)
+        assert str(play.halt.reason) == (
             f"Stopped: {why}, for longer than retry.outage_timeout (100 s). Run again to continue."
         )
 
@@ -296,7 +304,7 @@ def test_a_service_that_takes_every_other_row_is_no_outage(leap: Leap) -> None:
         async def work() -> None:
             nonlocal sent
             for _ in range(30):
-                assert await play.deliver() == Sent(REQUEST, 1)
+                assert isinstance(await play.deliver(), Sent)
                 sent += 1
 
         await asyncio.gather(work(), work())
@@ -311,7 +319,7 @@ def test_what_was_in_flight_when_the_outage_began_does_not_end_it(leap: Leap) ->
         play = stage(outage_timeout=100.0)
         slow = iter([90.0, *repeat(0.0, 50)])
 
-        async def post(_: bytes) -> Reply:
+        async def post(_: Request) -> Reply:
             seconds = next(slow)
             await asyncio.sleep(seconds)
             return OK if seconds else REFUSED
@@ -327,13 +335,15 @@ def test_what_was_in_flight_when_the_outage_began_does_not_end_it(leap: Leap) ->
             clock=asyncio.get_running_loop().time,
             wall=lambda: 0.0,
             dice=lambda: 1.0,
+            note_held=play.held.append,
         )
         early = asyncio.create_task(delivery.deliver(REQUEST))
         await asyncio.sleep(0)
 
-        with pytest.raises(OutageError):
-            await delivery.deliver(request(2))
+        late = await delivery.deliver(request(2))
 
+        assert isinstance(late, Unsettled)
+        assert isinstance(play.halt.reason, OutageError)
         assert (play.now, await early) == (100.0, Sent(REQUEST, 1))
 
     leap(story())
@@ -368,10 +378,12 @@ def test_a_service_that_refuses_the_run_ends_it(leap: Leap, reply: Reply, messag
     async def story() -> None:
         play = stage(BUSY, reply)
 
-        with pytest.raises(RefusedError) as trouble:
-            await play.deliver()
+        outcome = await play.deliver()
 
-        assert (str(trouble.value), play.traffic) == (f"{message} Then run again.", Traffic(requests=2, retries=1))
+        assert isinstance(play.halt.reason, RefusedError)
+        assert str(play.halt.reason) == f"{message} Then run again."
+        assert outcome == Unsettled(REQUEST, 2, unsure=reply is UNTRUSTED)
+        assert play.traffic == Traffic(requests=2, retries=1)
 
     leap(story())
 
@@ -439,5 +451,64 @@ def test_a_request_in_flight_lands_though_the_order_to_stop_was_given(
         play.halt.give(KeyboardInterrupt())
 
         assert (await delivering, play.now) == (outcome, 3.0)
+
+    leap(story())
+
+
+@pytest.mark.parametrize(
+    ("replies", "outcome"),
+    [
+        ([Answer(200, "40201")], Unsettled(REQUEST, 1)),
+        ([LOST, Answer(200, "40201")], Unsettled(REQUEST, 2, unsure=True)),
+        ([BUSY, LOST, Answer(200, "40101")], Unsettled(REQUEST, 3, unsure=True)),
+        ([PAGE, limited(101)], Unsettled(REQUEST, 2, unsure=True)),
+    ],
+)
+def test_a_row_that_met_the_end_of_the_run_keeps_its_attempts_and_its_doubt(
+    leap: Leap, replies: list[Reply], outcome: Unsettled
+) -> None:
+    async def story() -> None:
+        play = stage(*replies, outage_timeout=100.0)
+
+        assert await play.deliver() == outcome
+
+        assert play.halt.given
+
+    leap(story())
+
+
+def test_others_land_when_one_reply_ends_the_run(leap: Leap) -> None:
+    async def story() -> None:
+        play = stage(Answer(200, "40201"), OK, OK, seconds=2.0)
+        first, *others = [asyncio.create_task(play.deliver(request(number))) for number in (1, 2, 3)]
+
+        assert await first == Unsettled(request(1), 1)
+        assert await asyncio.gather(*others) == [Sent(request(2), 1), Sent(request(3), 1)]
+
+        assert len(play.bodies) == 3
+
+    leap(story())
+
+
+def test_a_request_that_does_not_land_in_time_is_abandoned_and_may_be_applied(leap: Leap) -> None:
+    async def story() -> None:
+        play = stage(UNSENT, seconds=20.0)
+        delivering = asyncio.create_task(play.deliver())
+        await asyncio.sleep(1.0)
+
+        play.halt.give(KeyboardInterrupt())
+
+        assert (await delivering, play.now) == (Unsettled(REQUEST, 1, unsure=True), 9.0)
+
+    leap(story())
+
+
+def test_what_a_limit_reply_holds_is_told_as_it_adds_up(leap: Leap) -> None:
+    async def story() -> None:
+        play = stage(limited(7), limited(7), limited(9), REFUSED)
+
+        await asyncio.gather(*(play.deliver(request(number)) for number in (1, 2, 3)))
+
+        assert [round(seconds, 2) for seconds in play.held] == [7.0, 0.0, 2.0]
 
     leap(story())

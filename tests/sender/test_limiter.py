@@ -55,7 +55,7 @@ def test_a_burst_goes_at_once_and_the_rest_at_the_pace(leap: Leap) -> None:
     leap(story())
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     burst=st.integers(1, 20),
     rate=st.floats(1.0, 500.0),
@@ -251,5 +251,19 @@ def test_those_who_were_woken_leave_their_tokens_to_others(leap: Leap) -> None:
 
         assert gate.passed == [0.0, 1.0]
         assert [round(later - earlier, 3) for earlier, later in pairwise(gate.passed)] == [1.0]
+
+    leap(story())
+
+
+def test_a_hold_tells_how_many_more_seconds_everybody_waits(leap: Leap) -> None:
+    async def story() -> None:
+        limiter = Gate(OPEN).limiter
+        more = [limiter.hold(10.0), limiter.hold(4.0), limiter.hold(12.0)]
+        await asyncio.sleep(6.0)
+        more += [limiter.hold(6.0), limiter.hold(7.0)]
+        await asyncio.sleep(60.0)
+        more.append(limiter.hold(3.0))
+
+        assert [round(seconds, 3) for seconds in more] == [10.0, 0.0, 2.0, 0.0, 1.0, 3.0]
 
     leap(story())

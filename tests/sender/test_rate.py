@@ -23,7 +23,7 @@ PER: Final = 0.5
 PACE: Final = pace(requests=LIMIT, per=PER, share=0.95, burst=16, concurrency=32)
 SHAKY: Final = Rules(limit=LIMIT, per=PER, anchor=None, faults=(Fault.parse("code=50000 for 40%"),), seed=3)
 
-Post = Callable[[bytes], Awaitable[Reply]]
+Post = Callable[[Request], Awaitable[Reply]]
 
 
 class BurstingLimiter(Limiter):
@@ -40,10 +40,10 @@ class BurstingLimiter(Limiter):
 def retry_outside_the_limiter(post: Post) -> Post:
     """Broken: the attempts of a row share one token."""
 
-    async def stubborn(body: bytes) -> Reply:
-        reply = await post(body)
+    async def stubborn(request: Request) -> Reply:
+        reply = await post(request)
         while "50000" in repr(reply):
-            reply = await post(body)
+            reply = await post(request)
         return reply
 
     return stubborn
@@ -64,8 +64,12 @@ async def _send(
     async with Http(
         base_url=url, service_id="shop", access_token="t", timeout=5, connections=PACE.concurrency, wall=time.time
     ) as http:
+
+        async def post(request: Request) -> Reply:
+            return await http.post(request.body)
+
         delivery = Delivery(
-            around(http.post),
+            around(post),
             policy=Policy(40, base=0.001, cap=0.001),
             limiter=limiter(halt),
             patience=Patience(PER, 60),
@@ -75,6 +79,7 @@ async def _send(
             clock=time.monotonic,
             wall=time.time,
             dice=dice.random,
+            note_held=lambda _: None,
         )
         pipeline = Pipeline(iter(_requests(180)), deliver=delivery.deliver, settle=settled.append, halt=halt)
         await pipeline.carry(PACE.concurrency)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -133,3 +135,22 @@ def test_a_summary_that_cannot_take_its_place_leaves_no_file_beside_it(
         write_summary(tmp_path / "summary.json", [PEOPLE])
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_summary_on_standard_output_spares_the_file_behind_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    code = "from pathlib import Path; from uploader.sinks.summary import *; p = Path('/dev/stdout'); "
+    code += "try_summary(p); write_summary(p, [{'read': 1}])"
+
+    with log.open("ab") as stdout:
+        stdout.write(b"before\n")
+        stdout.flush()
+        subprocess.run([sys.executable, "-c", code], stdout=stdout, check=True)
+
+    assert log.read_text(encoding="utf-8") == 'before\n{\n  "read": 1\n}\n'
+
+
+def test_a_name_that_is_not_utf8_is_told_with_an_escape(tmp_path: Path) -> None:
+    write_summary(tmp_path / "s.json", [{"source": "\udcb0.csv"}])
+
+    assert json.loads((tmp_path / "s.json").read_text(encoding="utf-8")) == {"source": "\udcb0.csv"}

@@ -1,6 +1,5 @@
 """Keep the account of each source: what became of its rows, and how the run ended."""
 
-import contextlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -33,7 +32,7 @@ class Account:
     seconds: float = 0.0
     sending_seconds: float = 0.0
     limited_seconds: float = 0.0
-    unsure: int = 0
+    maybe_sent_twice: int = 0
     retry_file: Path | None = None
     exit_status: int | None = None
 
@@ -64,7 +63,7 @@ class Account:
             "retries": traffic.retries,
             "limited": traffic.limited,
             "limited_seconds": round(self.limited_seconds, 3),
-            "maybe_sent_twice": self.unsure,
+            "maybe_sent_twice": self.maybe_sent_twice,
             "requests_per_second": round(per_second, 1),
             "retry_file": None if self.retry_file is None else str(self.retry_file),
             "exit_status": self.exit_status,
@@ -79,7 +78,10 @@ def new_accounts(options: Options) -> list[Account]:
 
 
 class Accounts:
-    """The accounts of a run's sources; leaving it writes the summary, however the run ended (but for 1 and 2)."""
+    """The accounts of a run's sources; leaving it writes the summary, however the run ended (but for 1 and 2).
+
+    Without its summary no source has come to its end: the next run continues it, sends nothing, and writes the summary.
+    """
 
     def __init__(self, accounts: Sequence[Account], *, summary: Path | None, clock: Callable[[], float]) -> None:
         """Keep *accounts*, one for each source; *clock* is monotonic."""
@@ -102,9 +104,14 @@ class Accounts:
                 account.seconds = self._clock() - self._began
         if self._summary is None or (error is not None and _status(error) in _UNSAID):
             return
-        # What ended the run is told before a summary that can't be written.
-        with contextlib.suppress(StorageError) if error is not None else contextlib.nullcontext():
+        try:
             write_summary(self._summary, [account.summary() for account in self._accounts])
+        except StorageError as trouble:
+            # What ended the run is told before a summary that can't be written.
+            if error is None:
+                for account in self._accounts:
+                    account.exit_status = _status(trouble)
+                raise
 
     @property
     def exit_status(self) -> int:

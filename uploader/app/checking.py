@@ -11,10 +11,10 @@ from typing import Final
 from uploader.app.accounts import Accounts, new_accounts
 from uploader.app.options import Options, World
 from uploader.config import Settings, load
-from uploader.errors import ConfigError, InputError
+from uploader.errors import ChangedError, ConfigError, InputError
 from uploader.mapper import Plan, compile_plan
 from uploader.mapper.plan import check_columns
-from uploader.model import Record, Rejected
+from uploader.model import Record, Rejected, Request
 from uploader.pacing import Pace, pace
 from uploader.source import Fingerprint, Reading, Source, open_source
 from uploader.survey import Survey
@@ -42,6 +42,22 @@ class Job:
         reading = self.source.read()
         return reading, islice(reading, self.limit)
 
+    def refuse_if_swapped(self) -> None:
+        """Raise ChangedError when the file is not any more the one that was checked, as far as its dates tell."""
+        path, checked = self.source.path, self.fingerprint
+        if path is None or checked is None:
+            return
+        try:
+            found = path.stat()
+        except OSError:
+            found = None
+        if found is None or (found.st_size, found.st_mtime_ns, found.st_ino) != (
+            checked.size,
+            checked.mtime_ns,
+            checked.inode,
+        ):
+            raise ChangedError(f"{self.source.name} changed after it was checked; nothing of it was sent. Run again.")
+
 
 def check(options: Options, world: World, told: Callable[[Job, Pace], None]) -> int:
     """Read and map every source of *options*, send nothing, and return the exit status; *told* hears of each.
@@ -57,7 +73,7 @@ def check(options: Options, world: World, told: Callable[[Job, Pace], None]) -> 
             survey = Survey()
             try:
                 source = stack.enter_context(opened(account.source, settings, world))
-                job = prepare(source, settings, limit=options.limit, survey=survey, on_problem=world.on_problem)
+                job = prepare(source, settings, limit=options.limit, survey=survey, hear=_problems(source, world))
             finally:
                 account.books = Books(survey.read, rejected=survey.rejected, not_attempted=survey.sendable)
             told(job, pace_of(settings))
@@ -91,9 +107,9 @@ def prepare(
     *,
     limit: int | None,
     survey: Survey,
-    on_problem: Callable[[str, Rejected], None] | None = None,
+    hear: Callable[[Record, Request | Rejected], None] | None = None,
 ) -> Job:
-    """Compile the plan for *source* and read it whole, counting into *survey*.
+    """Compile the plan for *source* and read it whole, counting into *survey*; *hear* gets each record, and its work.
 
     Raises:
         InputError: the source is unreadable, lacks a mapped column, or is otherwise wrong as a whole.
@@ -112,8 +128,8 @@ def prepare(
         for record in islice(reading, limit):
             work = plan.carry(record, _SOME_TIME)
             survey.note(record, work)
-            if on_problem is not None and isinstance(work, Rejected):
-                on_problem(source.name, work)
+            if hear is not None:
+                hear(record, work)
         fingerprint = reading.fingerprint if limit is None else None
     _refuse_unseen(source, plan, settings, survey, limit)
     return Job(source, plan, survey, fingerprint, limit)
@@ -146,6 +162,18 @@ def refuse_double_use(options: Options) -> None:
         seen.add(path)
     if options.summary is not None and options.summary.resolve() in {*seen, options.config.resolve()}:
         raise ConfigError(f"--summary {options.summary} would replace a file that this run reads. Name another one.")
+
+
+def _problems(source: Source, world: World) -> Callable[[Record, Request | Rejected], None] | None:
+    tell = world.on_problem
+    if tell is None:
+        return None
+
+    def hear(_: Record, work: Request | Rejected) -> None:
+        if isinstance(work, Rejected):
+            tell(source.name, work)
+
+    return hear
 
 
 def _refuse_unseen(source: Source, plan: Plan, settings: Settings, survey: Survey, limit: int | None) -> None:

@@ -28,8 +28,9 @@ class World:
     """What is outside: the environment, the input, and the user who may be watching.
 
     *say* prints one line for people. *terminal* is where a bar may be drawn (None: nobody watches). *lines* is whether
-    a plain line a minute is wanted in its place. *on_problem* hears of each row that the check rejects, with the
-    source's name. *on_halt* is handed the stop order of a run when it begins to send.
+    a plain line a minute is wanted in its place, *quiet* whether nothing is to be said but what went wrong.
+    *on_problem* hears of each row that the check rejects, with the source's name. *on_halt* is handed the stop order of
+    a run when it begins to send.
     """
 
     environ: Mapping[str, str]
@@ -37,5 +38,6 @@ class World:
     say: Callable[[str], None]
     terminal: TextIO | None = None
     lines: bool = False
+    quiet: bool = False
     on_problem: Callable[[str, Rejected], None] | None = None
     on_halt: Callable[[Halt], None] | None = None

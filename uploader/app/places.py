@@ -19,10 +19,10 @@ def retry_path(source: Source, settings: Settings, *, named: Path | None, folder
         ConfigError: it is the source itself, or a folder.
     """
     stem, suffix = _name(source)
-    if named is not None:
+    if folder is not None:
+        path = folder / (f"{stem}.retry{suffix}" if named is None else named.name)
+    elif named is not None:
         path = named
-    elif folder is not None:
-        path = folder / f"{stem}.retry{suffix}"
     else:
         where = Path() if source.path is None else source.path.parent
         path = Path(settings.output.retry_file.format(dir=where, stem=stem, suffix=suffix))

@@ -1,7 +1,9 @@
 """Rehearse: put the sandbox in the place of the service, and throwaway places in the place of real ones."""
 
+import contextlib
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from uploader.config import Settings
@@ -26,9 +28,21 @@ def sandbox_for(settings: Settings, *, typed: bool) -> Sandbox:
     )
 
 
-def throwaway_folder() -> Path:
-    """Return a new folder for what a rehearsal leaves behind, readable by this user only."""
-    return Path(tempfile.mkdtemp(prefix="uploader-rehearsal-"))
+@contextlib.contextmanager
+def throwaway_folder() -> Iterator[Path]:
+    """Lend a new folder, readable by this user only, for what a rehearsal leaves; only a retry file in it stays."""
+    folder = Path(tempfile.mkdtemp(prefix="uploader-rehearsal-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(state_in(folder), ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def state_in(folder: Path) -> Path:
+    """Return the state folder of a rehearsal in *folder*."""
+    return folder / "state"
 
 
 def _registered(rules: MappingRules, *, typed: bool) -> Mapping[str, str | None]:

@@ -4,46 +4,39 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 import uvloop
 
 from uploader.app.accounts import Account, Accounts, new_accounts
-from uploader.app.checking import (
-    Job,
-    opened,
-    pace_of,
-    prepare,
-    refuse_double_use,
-    refuse_if_too_bad,
-    settings_of,
-)
+from uploader.app.checking import Job, pace_of, refuse_double_use, refuse_if_too_bad, settings_of
+from uploader.app.desk import Desk, Sending
+from uploader.app.lives import Endings, Life, service_of
 from uploader.app.options import Options, World
-from uploader.app.places import refuse_taken, retry_path, retry_shape
-from uploader.app.rehearsal import sandbox_for, throwaway_folder
+from uploader.app.rehearsal import sandbox_for, state_in, throwaway_folder
+from uploader.bookmark import Bookmark
 from uploader.config import Settings
-from uploader.errors import ChangedError, InputError
+from uploader.errors import ChangedError, InputError, StorageError, UploaderError
 from uploader.followup import FollowUp
 from uploader.halt import Halt
-from uploader.model import Outcome, Record, Rejected, Request, Sent, Unsettled, record_of
+from uploader.journal import Shelf
+from uploader.model import Record, Rejected, Request, Settled
 from uploader.pacing import Pace
 from uploader.pipeline import Pipeline
 from uploader.policy import Policy
 from uploader.sandbox import Report, serve
 from uploader.sender import Delivery, Http, Limiter, Patience
 from uploader.sinks.progress import Bar, Standing, plain_line
-from uploader.sinks.retry_file import Remark, RetryFile
-from uploader.survey import Survey
-from uploader.tally import Books, Tally
+from uploader.tally import Books
 
 _BAR_SECONDS: Final = 0.5
 _LINE_SECONDS: Final = 60.0
-_AGAIN: Final = Remark("again", "", "accepted, but an earlier row of the same person was not: send it after that", 0)
+_SYNC_SECONDS: Final = 0.5
 
 
 @dataclass(slots=True)
@@ -64,31 +57,26 @@ def run(options: Options, world: World, result: Result) -> None:
     refuse_double_use(options)
     settings = settings_of(options, world, credentials=not options.sandbox)
     result.accounts.extend(new_accounts(options))
-    with Accounts(result.accounts, summary=options.summary, clock=time.monotonic) as accounts, ExitStack() as stack:
-        jobs = [_checked(account, options, settings, world, stack) for account in result.accounts]
-        for job in jobs:
-            refuse_if_too_bad(job, settings)
-        folder = throwaway_folder() if options.sandbox else None
-        sendings = [
-            _Sending(job, account, stack.enter_context(_retry_file(job, options, settings, folder)))
-            for job, account in zip(jobs, result.accounts, strict=True)
-        ]
-        if any(job.survey.read for job in jobs):
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_send_all(sendings, options, settings, world, result))
-        else:
-            for account in result.accounts:
-                account.finish()
-    result.exit_status = accounts.exit_status
-
-
-@dataclass(frozen=True, slots=True)
-class _Sending:
-    """One source that is about to be sent: its job, its account, its retry file."""
-
-    job: Job
-    account: Account
-    retry: RetryFile
+    with ExitStack() as stack:
+        folder = stack.enter_context(throwaway_folder()) if options.sandbox else None
+        shelf = Shelf(settings.state_dir if folder is None else state_in(folder))
+        stack.enter_context(
+            shelf.lock(service_of(settings.api.base_url, settings.api.service_id), since=result.accounts[0].started)
+        )
+        endings = stack.enter_context(Endings(shelf, journal_days=settings.journal_days))
+        with Accounts(result.accounts, summary=options.summary, clock=time.monotonic) as accounts:
+            desk = Desk(options, settings, world, shelf, folder, stack, FollowUp())
+            sendings = [desk.checked(account) for account in result.accounts]
+            for sending in sendings:
+                refuse_if_too_bad(sending.job, settings)
+            sendings = [desk.decided(sending) for sending in sendings]
+            if any(sending.job.survey.read for sending in sendings):
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    runner.run(_send_all(sendings, desk, endings, result))
+            else:
+                for account in result.accounts:
+                    account.finish()
+        result.exit_status = accounts.exit_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,48 +89,32 @@ class _Wire:
     limiter: Limiter
     http: Http
 
-    def delivery(self, account: Account) -> Delivery:
-        """Return a delivery that counts into *account*."""
+    def delivery(self, life: Life) -> Delivery:
+        """Return a delivery whose every attempt, hold and count is known to *life*."""
         retry = self.settings.retry
         return Delivery(
-            self.http.post,
+            partial(life.post, post=self.http.post),
             policy=Policy(retry.attempts, retry.base, retry.cap),
             limiter=self.limiter,
             patience=Patience(self.settings.rate.per, retry.outage_timeout),
-            traffic=account.traffic,
+            traffic=life.traffic,
             halt=self.halt,
             sleep=asyncio.sleep,
             clock=time.monotonic,
             wall=time.time,
             dice=random.random,
+            note_held=life.note_held,
         )
 
 
-def _checked(account: Account, options: Options, settings: Settings, world: World, stack: ExitStack) -> Job:
-    """Open and survey the source of *account*; what is found is in its books even if it can't be sent."""
-    survey = Survey()
-    try:
-        source = stack.enter_context(opened(account.source, settings, world))
-        return prepare(source, settings, limit=options.limit, survey=survey, on_problem=world.on_problem)
-    finally:
-        account.books = Books(survey.read, not_attempted=survey.read)
-
-
-def _retry_file(job: Job, options: Options, settings: Settings, folder: Path | None) -> RetryFile:
-    path = retry_path(job.source, settings, named=options.retry_file, folder=folder)
-    refuse_taken(path, options)
-    return RetryFile(path, retry_shape(job.source, damaged=job.survey.damaged > 0))
-
-
-async def _send_all(
-    sendings: list[_Sending], options: Options, settings: Settings, world: World, result: Result
-) -> None:
+async def _send_all(sendings: list[Sending], desk: Desk, endings: Endings, result: Result) -> None:
+    settings, world = desk.settings, desk.world
     pace, halt = pace_of(settings), Halt()
     if world.on_halt is not None:
         world.on_halt(halt)
     async with AsyncExitStack() as stack:
         base_url, box = settings.api.base_url, None
-        if options.sandbox:
+        if desk.options.sandbox:
             box = stack.enter_context(sandbox_for(settings, typed=any(s.job.source.format != "csv" for s in sendings)))
             base_url = await stack.enter_async_context(serve(box))
         http = await stack.enter_async_context(_http(settings, base_url, pace))
@@ -150,7 +122,7 @@ async def _send_all(
         wire = _Wire(settings, halt, pace, limiter, http)
         try:
             for sending in sendings:
-                await _send(sending, wire, world)
+                await _send(sending, wire, desk, endings)
         finally:
             result.sandbox = None if box is None else box.report()
 
@@ -166,50 +138,88 @@ def _http(settings: Settings, base_url: str, pace: Pace) -> Http:
     )
 
 
-async def _send(sending: _Sending, wire: _Wire, world: World) -> None:
-    job, account = sending.job, sending.account
-    tally, followup, began = Tally(), FollowUp(), time.monotonic()
-    held_before = wire.limiter.held_seconds
-
-    def settle(outcome: Outcome | Unsettled) -> None:
-        if not isinstance(outcome, Unsettled) and (remark := _remark(outcome, followup)) is not None:
-            sending.retry.write(record_of(outcome), remark)
-        tally.note(outcome)
-
-    reading, records = job.records()
-    works = _works(job, records)
-    pipeline = Pipeline(works, deliver=wire.delivery(account).deliver, settle=settle, halt=wire.halt)
-    watcher = asyncio.create_task(_watch(sending, tally, wire, world))
-    try:
-        with reading:
-            await pipeline.carry(wire.pace.concurrency)
+async def _send(sending: Sending, wire: _Wire, desk: Desk, endings: Endings) -> None:
+    job, account, began = sending.job, sending.account, time.monotonic()
+    job.refuse_if_swapped()
+    volume = sending.volume(desk.shelf)
+    with Life(volume, sending.retry, desk.followup) as life, contextlib.ExitStack() as stack:
+        account.traffic = life.traffic
+        reading, records = job.records()
+        stack.enter_context(reading)
+        works = _works(job, records, life.settled)
+        pipeline = Pipeline(works, deliver=wire.delivery(life).deliver, settle=life.settle, halt=wire.halt)
+        try:
+            async with _beside(_watch(sending, life, wire, desk.world), _sync(life, wire.halt)):
+                await pipeline.carry(wire.pace.concurrency)
+            life.sync()
             if job.fingerprint is not None and reading.fingerprint != job.fingerprint:
                 raise ChangedError(
                     f"{job.source.name} changed while it was being sent. Run again with the file as it is now."
                 )
-    finally:
-        watcher.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watcher
-        read = max(job.survey.read, pipeline.taken)
-        account.books = Books(
-            read,
-            sent=tally.sent,
-            rejected=tally.rejected,
-            failed=tally.failed,
-            not_attempted=pipeline.left_of(read),
-        )
-        account.problems, account.unsure, account.retry_file = tally.problems, tally.unsure, sending.retry.path
-        account.limited_seconds = wire.limiter.held_seconds - held_before
-        account.seconds = account.sending_seconds = time.monotonic() - began
+        finally:
+            account.sending_seconds = time.monotonic() - began
+            account.seconds = volume.ledger.seconds + account.sending_seconds
+            _close_books(sending, life, pipeline, endings, reason=wire.halt.reason)
     account.finish()
 
 
-def _works(job: Job, records: Iterator[Record]) -> Iterator[Request | Rejected]:
-    """Yield what is to be sent, each request made at the moment at which it is taken."""
+def _close_books(
+    sending: Sending, life: Life, pipeline: Pipeline, endings: Endings, *, reason: BaseException | None
+) -> None:
+    """Take the account of *sending* from the totals; *reason* is what ended the run early."""
+    account, tally = sending.account, life.tally
+    read = max(sending.job.survey.read, pipeline.taken)
+    account.books = Books(
+        read, sent=tally.sent, rejected=tally.rejected, failed=tally.failed, not_attempted=pipeline.left_of(read)
+    )
+    account.problems, account.retry_file = tally.problems, sending.retry.path
+    account.maybe_sent_twice = len(tally.unsure)
+    # What a disk did not take, or a bug left in between, can't agree.
+    in_order = reason is None or (isinstance(reason, UploaderError) and not isinstance(reason, StorageError))
+    with contextlib.nullcontext() if in_order else contextlib.suppress(StorageError):
+        volume = life.closed(must_agree=in_order)
+        account.limited_seconds = volume.ledger.held_seconds
+        endings.add(account, volume)
+
+
+@contextlib.asynccontextmanager
+async def _beside(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Let *tasks* go on while the context lasts."""
+    running = [asyncio.create_task(task) for task in tasks]
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _sync(life: Life, halt: Halt) -> None:
+    """Make what is settled last, within a second; a sync that fails ends the run, and is not tried again."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_SYNC_SECONDS)
+        if life.is_dirty:
+            syncing = loop.run_in_executor(None, life.sync)
+            try:
+                await asyncio.shield(syncing)
+            except StorageError as error:
+                halt.give(error)
+                return
+            except asyncio.CancelledError:
+                # The thread goes on: nobody may close the files under it.
+                await asyncio.wait([syncing])
+                raise
+
+
+def _works(job: Job, records: Iterator[Record], settled: Bookmark) -> Iterator[Request | Rejected | Settled]:
+    """Yield what is to be sent, each request made when it is taken; what is *settled* needs nothing."""
     carry = job.plan.carry
     try:
         for record in records:
+            if record.number in settled:
+                yield Settled(record.number)
+                continue
             now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
             yield carry(record, now)
     except InputError as error:
@@ -217,24 +227,15 @@ def _works(job: Job, records: Iterator[Record]) -> Iterator[Request | Rejected]:
         raise ChangedError(f"{job.source.name} changed while it was being sent: {error}") from None
 
 
-def _remark(outcome: Outcome, followup: FollowUp) -> Remark | None:
-    kind = followup.kind(outcome)
-    if kind is None:
-        return None
-    if isinstance(outcome, Sent):
-        return replace(_AGAIN, attempts=outcome.attempts)
-    return Remark(kind, outcome.reason.code, outcome.reason.phrase, outcome.attempts)
-
-
-async def _watch(sending: _Sending, tally: Tally, wire: _Wire, world: World) -> None:
+async def _watch(sending: Sending, life: Life, wire: _Wire, world: World) -> None:
     """Show how far the run is, until cancelled: a bar on a terminal, a line a minute if wanted."""
-    name, rate = sending.job.source.name, wire.settings.rate
+    name, rate, tally = sending.job.source.name, wire.settings.rate, life.tally
 
     def standing() -> Standing:
         return Standing(
             total=sending.job.survey.read,
             settled=tally.settled,
-            requests=sending.account.traffic.requests,
+            requests=life.traffic.requests,
             rejected=tally.rejected,
             failed=tally.failed,
             held=wire.limiter.held_seconds,

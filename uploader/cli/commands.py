@@ -14,6 +14,7 @@ from uploader import __version__
 from uploader.app.checking import Job, check
 from uploader.app.options import Options, World
 from uploader.app.running import Result, run
+from uploader.cli.runs import runs
 from uploader.cli.sandbox import sandbox
 from uploader.cli.signals import end_by, signals_halt, signals_raise
 from uploader.cli.words import check_lines, place, quiet_lines, run_lines
@@ -119,6 +120,7 @@ def run_command(*, quiet: bool, verbose: int, **words: Any) -> int:  # noqa: ANN
         say=say,
         terminal=terminal,
         lines=verbose > 0,
+        quiet=quiet,
         on_halt=signals_halt,
     )
     complete = False
@@ -164,6 +166,7 @@ def check_command(*, quiet: bool, verbose: int, **words: Any) -> int:  # noqa: A
         return check(Options(**words), world, tell)
 
 
+cli.add_command(runs)
 cli.add_command(sandbox)
 
 

@@ -1,8 +1,7 @@
 """Put what a run found into words for people."""
 
 import shlex
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from uploader.app.accounts import Account
@@ -38,7 +37,8 @@ def run_lines(result: Result, *, rehearsal: bool, complete: bool) -> Iterator[st
     """Yield the summary of a run; *complete* is whether every source came to its end."""
     begun = complete or any(_is_begun(account) for account in result.accounts)
     for account in result.accounts if begun else ():
-        yield from _account_lines(account, rehearsal=rehearsal)
+        yield from _account_lines(account)
+    yield from _retry_lines([account for account in result.accounts if account.retry_file is not None], rehearsal)
     if result.sandbox is not None:
         yield "The sandbox's report:"
         yield from (f"  {line}" for line in result.sandbox.lines())
@@ -68,7 +68,7 @@ def place(number: int, line: int) -> str:
     return f"row {number:,} (line {line:,})" if line else f"row {number:,}"
 
 
-def _account_lines(account: Account, *, rehearsal: bool) -> Iterator[str]:
+def _account_lines(account: Account) -> Iterator[str]:
     books, name = account.books, _spoken(account.source)
     if not books.read:
         yield f"{name}: no rows, nothing to do."
@@ -85,24 +85,28 @@ def _account_lines(account: Account, *, rehearsal: bool) -> Iterator[str]:
         yield f"  not attempted  {books.not_attempted:>9,}"
     if account.traffic.limited:
         yield f"  The limit was met: sending paused for {spell_seconds(account.limited_seconds)}."
-    if account.unsure:
-        yield f"  {_count(account.unsure, 'row')} may have been sent twice: an answer was lost."
+    if account.maybe_sent_twice:
+        yield f"  {_count(account.maybe_sent_twice, 'row')} may have been sent twice: an answer was lost."
     if books.rejected or books.failed:
         yield "Not accepted:"
         yield from problem_lines(account.problems)
-    if account.retry_file is not None:
-        yield from _retry_lines(account.retry_file, mend=books.rejected > 0, rehearsal=rehearsal)
 
 
-def _retry_lines(path: Path, *, mend: bool, rehearsal: bool) -> Iterator[str]:
-    if rehearsal:
-        yield f"The rows that would have to be sent again are in {path}, each with its reason."
+def _retry_lines(accounts: Sequence[Account], rehearsal: bool) -> Iterator[str]:  # noqa: FBT001 — a private question of one word
+    paths = [str(account.retry_file) for account in accounts]
+    if not paths:
         return
+    named = " and ".join([", ".join(paths[:-1]), paths[-1]] if len(paths) > 1 else paths)
+    if rehearsal:
+        yield f"The rows that would have to be sent again are in {named}, each with its reason."
+        return
+    mend = any(account.books.rejected for account in accounts)
     then = "Mend the rejected ones, then type:" if mend else "To send them, type:"
-    yield f"The rows to send again are in {path}, each with its reason. {then}"
+    yield f"The rows to send again are in {named}, each with its reason. {then}"
+    # All in one command, in their order: a row of a later file may have to follow one of an earlier file.
     # A name that begins with a dash would be taken for a flag.
-    typed = f"./{path}" if str(path).startswith("-") else str(path)
-    yield f"  uploader run {shlex.quote(typed)}"
+    typed = [shlex.quote(f"./{path}" if path.startswith("-") else path) for path in paths]
+    yield f"  uploader run {' '.join(typed)}"
 
 
 def _is_begun(account: Account) -> bool:

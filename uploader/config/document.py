@@ -54,12 +54,12 @@ def read(file: Path) -> Document:
     """
     node = _composed(_text(file), str(file))
     if node is None:
-        raise ConfigError(f"{file} is empty: write one with `uploader init SOURCE`, or name another with --config")
+        raise ConfigError(f"{file} is empty: start from the project's config.yaml, or name another with --config")
     lines: dict[Place, int] = {}
     tree = _Walk(str(file), lines).value(node, ())
     if not isinstance(tree, dict):
         raise ConfigError(
-            f"{file} is not a mapping of keys to values: write one with `uploader init SOURCE`, "
+            f"{file} is not a mapping of keys to values: start from the project's config.yaml, "
             "or name another with --config"
         )
     return Document(file, tree, lines)
@@ -72,7 +72,7 @@ def parse(text: str, name: str) -> Tree:
 
 
 def _text(file: Path) -> str:
-    advice = "write one with `uploader init SOURCE`, or name one with --config"
+    advice = "start from the project's config.yaml, or name one with --config"
     try:
         with file.open("rb") as opened:
             written = opened.read(_MOST_BYTES + 1)

@@ -9,6 +9,7 @@ from uploader.errors import ConfigError
 
 _FORM = re.compile(r"(?P<key>[^\s=:.\0-\x1f]+(\.[^\s=:.\0-\x1f]+)*)=(?P<value>.*)", re.DOTALL)
 _TEMPLATE = "output.retry_file"
+_TOKEN: Place = ("api", "access_token")
 _MOMENT: Place = ("mapping", "request_datetime")
 
 
@@ -28,6 +29,11 @@ def _with(document: Document, override: str) -> Document:
         raise ConfigError("--set is not of the form key.path=value; write for example --set rate.requests=5000")
     key = found["key"]
     place = tuple(key.split("."))
+    if place == _TOKEN and "${" not in found["value"]:
+        raise ConfigError(
+            "--set api.access_token would show the token to whoever lists processes; "
+            "use api.access_token_file, or a variable: --set 'api.access_token=${NAME}'"
+        )
     tree = _placed(document.tree, place, _value(found["value"], key))
     if tree is None:
         raise ConfigError(f"--set {key} is not a key: what stands above it is one value; set that instead")

@@ -107,6 +107,7 @@ class Settings(Section):
     limits: LimitsSettings = LimitsSettings()
     output: OutputSettings = OutputSettings()
     when_changed: Annotated[Literal["fresh", "refuse"], BeforeValidator(one_of("fresh", "refuse"))] = "fresh"
+    journal_days: Annotated[int, BeforeValidator(whole(1, 36500, 30))] = 30
     state_dir: Location = Field(default=".uploader", validate_default=True)
 
     _file: Path = PrivateAttr(default=Path("config.yaml"))

@@ -108,6 +108,8 @@ def _double(value: object) -> float:
     if isinstance(value, str):
         if _NUMBER.fullmatch(value) is None:
             raise Unreadable(_NOT_DOUBLE)
+        if _WHOLE.fullmatch(value) is not None:
+            return _widened(int(value))
         value = float(value)
     elif isinstance(value, int) and not isinstance(value, bool):
         return _widened(value)

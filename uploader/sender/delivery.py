@@ -41,7 +41,7 @@ class Delivery:
 
     def __init__(  # noqa: PLR0913 — the collaborators of an attempt, each asked for by name
         self,
-        post: Callable[[bytes], Awaitable[Reply]],
+        post: Callable[[Request], Awaitable[Reply]],
         *,
         policy: Policy,
         limiter: Limiter,
@@ -52,8 +52,12 @@ class Delivery:
         clock: Callable[[], float],
         wall: Callable[[], float],
         dice: Callable[[], float],
+        note_held: Callable[[float], None],
     ) -> None:
-        """Keep the collaborators; *clock* is monotonic, *wall* since 1970 (seconds), *dice* gives 0 to 1."""
+        """Keep the collaborators; *clock* is monotonic, *wall* since 1970 (seconds), *dice* gives 0 to 1.
+
+        *note_held* hears for how many seconds more a limit reply holds everybody.
+        """
         self._post = post
         self._policy = policy
         self._limiter = limiter
@@ -64,6 +68,7 @@ class Delivery:
         self._clock = clock
         self._wall = wall
         self._dice = dice
+        self._note_held = note_held
         self._trouble_since: float | None = None
         self._held_at = float("-inf")
         self._next_hold = 1.0
@@ -71,41 +76,38 @@ class Delivery:
     async def deliver(self, request: Request) -> Outcome | Unsettled:
         """Return what became of *request*; Unsettled when the run was told to stop before it had an outcome.
 
-        Raises:
-            RefusedError: the service refuses every request of this run.
-            OutageError: nobody could send for longer than the outage timeout.
+        The halt is given here, with its reason: RefusedError when the service refuses every request of this run,
+        OutageError when nobody could send for longer than the outage timeout.
         """
-        attempt, unsure, posted = 1, False, 0
+        charged, posted, unsure = 1, 0, False
         try:
             while True:
                 await self._limiter.pass_through()
                 began = self._clock()
-                reply = await self._attempt(request, again=posted > 0)
                 posted += 1
-                unsure = unsure or _may_be_applied(reply)
-                verdict = self._policy.judge(reply, attempt=attempt, dice=self._dice())
+                self._traffic.requests += 1
+                self._traffic.retries += posted > 1
+                doubt, unsure = unsure, True  # until the reply says otherwise, it may be applied
+                reply = await self._halt.land(self._post(request))
+                unsure = doubt or _may_be_applied(reply)
+                verdict = self._policy.judge(reply, attempt=charged, dice=self._dice())
                 if not isinstance(verdict, Accept):
                     _LOG.debug("row %d, request %d: %s", request.row.number, posted, _told(reply))
                 self._heed(verdict, began)
                 match verdict:
                     case Accept():
-                        return Sent(request, attempt, unsure)
+                        return Sent(request, posted, unsure)
                     case Refuse(reason):
-                        return Rejected(request.row, request.person, reason, attempt, unsure)
+                        return Rejected(request.row, request.person, reason, posted, unsure)
                     case GiveUp(reason):
-                        return Failed(request, reason, attempt, unsure)
+                        return Failed(request, reason, posted, unsure)
                     case Again(seconds):
-                        attempt += 1
+                        charged += 1
                         await self._halt.wait(self._sleep(seconds))
                     case _:
                         pass
         except Halted:
             return Unsettled(request, posted, unsure)
-
-    async def _attempt(self, request: Request, *, again: bool) -> Reply:
-        self._traffic.requests += 1
-        self._traffic.retries += again
-        return await self._post(request.body)
 
     def _heed(self, verdict: Verdict, began: float) -> None:
         """Do what *verdict* on an attempt that *began* then asks of everybody: hold, stop, or go on as before."""
@@ -113,13 +115,13 @@ class Delivery:
             case Limited(window):
                 self._traffic.limited += 1
                 seconds = hold_for(window, per=self._patience.per, now=self._wall())
-                self._hold(seconds, "the service limits us (too many requests)")
+                self._note_held(self._hold(seconds, "the service limits us (too many requests)"))
             case Unreachable(why):
                 # Who was in flight when the hold began meets the trouble that everybody waits for already.
                 if not self._limiter.is_held:
                     self._hold(self._growing(), why)
             case Stop(why):
-                raise RefusedError(f"Stopped: {why} Then run again.")
+                self._halt.give(RefusedError(f"Stopped: {why} Then run again."))
             case Accept() | Refuse() | GiveUp() | Again():
                 self._recover(began)
             case _ as never:
@@ -143,19 +145,23 @@ class Delivery:
         left = self._trouble_since + self._patience.outage_timeout - self._clock()
         return min(seconds, left) if left > _ROUNDING else seconds
 
-    def _hold(self, seconds: float, why: str) -> None:
+    def _hold(self, seconds: float, why: str) -> float:
+        """Hold everybody for *seconds*, and return how many more that is; stop the run if it lasts too long."""
         now = self._clock()
         if self._trouble_since is None:
             self._trouble_since = now
         if now + seconds - self._trouble_since > self._patience.outage_timeout + _ROUNDING:
-            raise OutageError(
-                f"Stopped: {why}, for longer than retry.outage_timeout ({self._patience.outage_timeout:g} s). "
-                "Run again to continue."
+            self._halt.give(
+                OutageError(
+                    f"Stopped: {why}, for longer than retry.outage_timeout ({self._patience.outage_timeout:g} s). "
+                    "Run again to continue."
+                )
             )
+            return 0.0
         if not self._limiter.is_held:
             _LOG.info("everybody waits %.1f s: %s", seconds, why)
-        self._limiter.hold(seconds)
         self._held_at = now
+        return self._limiter.hold(seconds)
 
 
 def _told(reply: Reply) -> str:

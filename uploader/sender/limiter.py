@@ -45,12 +45,14 @@ class Limiter:
         else:
             await self._halt.wait(self._bucket.acquire())
 
-    def hold(self, seconds: float) -> None:
-        """Let nobody go for *seconds* from now on; of several holds the longest counts."""
+    def hold(self, seconds: float) -> float:
+        """Let nobody go for *seconds* from now on, of several holds the longest; return how many more that is."""
         now = self._clock()
         until = max(self._held_until, now + seconds)
-        self._held += until - max(self._held_until, now)
+        more = until - max(self._held_until, now)
+        self._held += more
         self._held_until = until
+        return more
 
     @property
     def is_held(self) -> bool:

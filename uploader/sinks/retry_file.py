@@ -1,59 +1,32 @@
 """Keep the rows that must be sent (again), as a file that is itself a source."""
 
 import codecs
-import csv
-import io
+import glob
 import json
-import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Final, Literal, Self
+from typing import BinaryIO, Final, Self
 
 from uploader.errors import StorageError
-from uploader.model import RAW_COLUMN, RETRY_COLUMNS, Damaged, Json, Record, Row
+from uploader.model import Record
+from uploader.sinks.spelling import Remark, Shape, header, spell
 
-_OWN: Final = frozenset((*RETRY_COLUMNS, RAW_COLUMN))
-_OWN_TAIL: Final = re.compile(
-    r',"_row":\d+,"_kind":"[^"]*","_code":"[^"]*","_reason":"(?:[^"\\]|\\.)*","_attempts":\d+\}$'
-)
+__all__ = ["Remark", "RetryFile", "Shape"]
+
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _MODE: Final = 0o600
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The form of a retry file: that of its source.
-
-    *columns* are the source's (empty for JSONL); *raw* is whether some record could not be split into fields, so that
-    the sixth column is needed.
-    """
-
-    format: Literal["csv", "jsonl"]
-    columns: tuple[str, ...] = ()
-    delimiter: str = ","
-    encoding: str = "utf-8"
-    raw: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """What a retry file adds to a row: the five columns but `_row`."""
-
-    kind: str
-    code: str
-    reason: str
-    attempts: int
 
 
 class RetryFile:
     """A file made with its first row, never over another: `people.retry.csv`, else `people.retry.2.csv` and so on.
 
-    Every row is written through at once, whole or not at all. Mode 0600, since it holds what the source holds.
+    Every row is written through at once, whole or not at all. Mode 0600, since it holds what the source holds. When a
+    run is continued, the file is made anew from the rows that the journal says it must hold (`rebuild`), and put in the
+    place of what an earlier life left (`put_in_place`): so each row is in it once, and whole.
     """
 
     def __init__(self, wanted: Path, shape: Shape) -> None:
@@ -63,8 +36,12 @@ class RetryFile:
         self._file: BinaryIO | None = None
         self._size = 0
         self._made: list[Path] = []
+        self._beside: Path | None = None
+        self._note_path: Callable[[Path], None] = lambda _: None
         self._encode: Callable[[str], bytes] = str.encode
         self.path: Path | None = None
+        self.is_dirty = False
+        self._is_new = True
 
     def __enter__(self) -> Self:
         """Try that a file can be made here; of the trial nothing is left behind.
@@ -79,17 +56,27 @@ class RetryFile:
                 trial.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
             trial.unlink()
+            _clear_away(self._wanted)
         except OSError as error:
             self._leave_no_empty_folder()
             raise self._no_file(error) from None
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the file, if there is one."""
+        """Close the file, if there is one; a rebuilt one that was not put in its place goes."""
+        self.discard()
         if self._file is not None:
             self._file.close()
             self._file = None
         self._leave_no_empty_folder()
+
+    def know(self, *, damaged: bool) -> None:
+        """Take note, before the first row, whether some record can't be split into fields."""
+        self._shape = replace(self._shape, raw=damaged)
+
+    def announce(self, note_path: Callable[[Path], None]) -> None:
+        """Let *note_path* hear of the path before the file is made."""
+        self._note_path = note_path
 
     def write(self, record: Record, remark: Remark) -> None:
         """Append *record* as it was, with its *remark*.
@@ -99,42 +86,99 @@ class RetryFile:
         """
         if self._file is None:
             self._begin()
-        self._append(self._spell(record, remark))
+        self._append(spell(record, remark, self._shape))
+
+    def rebuild(self, record: Record, remark: Remark) -> None:
+        """Write *record* with its *remark* into a new file beside the one of an earlier life; raises StorageError."""
+        if self._file is None:
+            self._beside = self._wanted.with_name(f".{self._wanted.name}.{os.getpid()}.new")
+            self._open(self._beside)
+        self._append(spell(record, remark, self._shape))
+
+    def discard(self) -> None:
+        """Let go of what was rebuilt, and not put in its place."""
+        if self._beside is None:
+            return
+        if self._file is not None:
+            self._file.close()
+        with suppress(OSError):
+            self._beside.unlink()
+        self._file = self._beside = None
+        self._size = 0
+
+    def put_in_place(self, path: Path | None) -> None:
+        """Put what was rebuilt at *path*, where an earlier life had its file (None: it came to none).
+
+        Raises:
+            StorageError: it can't be put there.
+        """
+        try:
+            if self._beside is None:
+                # The journal knows of no row for it, so whatever it holds was never settled.
+                if path is not None:
+                    path.unlink(missing_ok=True)
+                return
+            self.sync()
+            self.path = path or self._free_place()
+            self._beside.replace(self.path)
+            self._sync_folder()
+        except OSError as error:
+            raise self._no_file(error) from None
+        self._beside = None
+
+    def sync(self) -> None:
+        """Make the file last through a power cut; raises StorageError."""
+        if self._file is None or not self.is_dirty:
+            return
+        self.is_dirty = False
+        try:
+            os.fdatasync(self._file.fileno())
+            if self._is_new:
+                self._sync_folder()
+        except OSError as error:
+            raise self._no_file(error) from None
+
+    def _sync_folder(self) -> None:
+        """Make the file's name last as well."""
+        handle = os.open(self._wanted.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        self._is_new = False
 
     def _begin(self) -> None:
+        self.path = self._free_place()
+        self._open(self.path)
+
+    def _free_place(self) -> Path:
+        """Return the first of the possible paths that is free, taken by an empty file."""
         number = 1
-        while self._file is None:
+        while True:
             path = self._wanted if number == 1 else self._wanted.with_suffix(f".{number}{self._wanted.suffix}")
+            number += 1
+            if os.path.lexists(path):
+                continue
+            self._note_path(path)
             try:
-                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
-                os.fchmod(handle, _MODE)
-                self._file = os.fdopen(handle, "wb", buffering=0)
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
             except FileExistsError:
-                number += 1
+                continue
             except OSError as error:
                 raise self._no_file(error) from None
-            else:
-                self.path = path
+            return path
+
+    def _open(self, path: Path) -> None:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, _MODE)
+            os.fchmod(handle, _MODE)
+            self._file = os.fdopen(handle, "wb", buffering=0)
+        except OSError as error:
+            raise self._no_file(error) from None
         self._encode = codecs.getincrementalencoder(self._shape.encoding)().encode
-        if self._shape.format == "csv":
-            own = (*RETRY_COLUMNS, RAW_COLUMN) if self._shape.raw else RETRY_COLUMNS
-            self._append(_csv_line([*self._columns, *own], self._shape.delimiter))
-
-    @property
-    def _columns(self) -> list[str]:
-        return [column for column in self._shape.columns if column not in _OWN]
-
-    def _spell(self, record: Record, remark: Remark) -> str:
-        if self._shape.format == "csv":
-            return _csv_line(self._cells(record, remark), self._shape.delimiter)
-        return _json_line(record, remark)
-
-    def _cells(self, record: Record, remark: Remark) -> list[object]:
-        own = [record.number, remark.kind, remark.code, remark.reason, remark.attempts]
-        if isinstance(record, Damaged):
-            return [*[""] * len(self._columns), *own, record.text]
-        fields = [record.fields.get(column, "") for column in self._columns]
-        return [*fields, *own, ""] if self._shape.raw else [*fields, *own]
+        first = header(self._shape)
+        if first:
+            self._append(first)
 
     def _append(self, text: str) -> None:
         assert self._file is not None  # noqa: S101 — it was begun
@@ -146,6 +190,7 @@ class RetryFile:
         if written != len(data):
             raise self._cut_back("could take only a part of a row")
         self._size += written
+        self.is_dirty = True
 
     def _encoded(self, text: str) -> bytes:
         try:
@@ -158,16 +203,17 @@ class RetryFile:
 
     def _cut_back(self, why: str) -> StorageError:
         """Leave the file with its whole rows only, or no file where there are none, and say why."""
-        trouble = StorageError(f"{self.path}: {why}. Free some space there, then run again.")
+        path = self._beside or self.path
+        trouble = StorageError(f"{self.path or self._wanted}: {why}. Free some space there, then run again.")
         assert self._file is not None  # noqa: S101 — something was written to it
-        assert self.path is not None  # noqa: S101 — the same
+        assert path is not None  # noqa: S101 — the same
         with suppress(OSError):
             self._file.seek(self._size)
             self._file.truncate()
             if not self._size:
                 self._file.close()
-                self.path.unlink()
-                self._file = self.path = None
+                path.unlink()
+                self._file = self.path = self._beside = None
         return trouble
 
     def _no_file(self, error: OSError) -> StorageError:
@@ -181,72 +227,19 @@ class RetryFile:
                 folder.rmdir()
 
 
-def _csv_line(cells: list[object] | list[str], delimiter: str) -> str:
-    line = io.StringIO()
-    # Cells with a CR or an LF are quoted only when both are part of the line's end.
-    csv.writer(line, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
-    return line.getvalue()
+def _clear_away(wanted: Path) -> None:
+    """Delete what processes that died have left beside the retry file *wanted*: it holds what the source holds."""
+    for left in wanted.parent.glob(f".{glob.escape(wanted.name)}.*"):
+        process = left.name.removeprefix(f".{wanted.name}.").removesuffix(".new").removesuffix(".try")
+        if process.isdecimal() and not _is_alive(int(process)):
+            left.unlink(missing_ok=True)
 
 
-def _json_line(record: Record, remark: Remark) -> str:
-    own: dict[str, object] = {
-        "_row": record.number,
-        "_kind": remark.kind,
-        "_code": remark.code,
-        "_reason": remark.reason,
-        "_attempts": remark.attempts,
-    }
-    if isinstance(record, Damaged):
-        return _json({**own, RAW_COLUMN: record.text}) + "\n"
-    body = _fields_alone(record).removesuffix("}").rstrip()
-    joint = "" if body.endswith("{") else ","
-    return f"{body}{joint}{_json(own)[1:]}\n"
-
-
-def _fields_alone(row: Row) -> str:
-    """Return the object of *row* without the keys of a retry file: to the byte as it was written, where it can be."""
-    added = _OWN & row.fields.keys()
-    if row.text and not added:
-        return row.text.strip()
-    # No key is there twice, so that no other of these keys is left where the tail as it was written is found.
-    text, found = _OWN_TAIL.subn("}", row.text.strip())
-    if found and RAW_COLUMN not in added:
-        return text
-    # A null of Parquet is an empty cell, which JSONL says by leaving its key out; one of JSONL clears a property.
-    absent = {name for name, value in row.fields.items() if value is None and not row.text}
-    return _json({name: value for name, value in row.fields.items() if name not in _OWN | absent})
-
-
-def _json(fields: Mapping[str, object]) -> str:
-    return json.dumps(_plain(fields), ensure_ascii=False, separators=(",", ":"))
-
-
-def _plain(value: object) -> Json:
-    """Spell what only Parquet has, so that the mapping makes of it what it made of the column's value."""
-    match value:
-        case None | str() | bool() | int():
-            return value
-        case float() if math.isfinite(value):
-            return value
-        case Mapping():
-            return {str(name): _plain(inner) for name, inner in value.items()}
-        case list():
-            return [_plain(inner) for inner in value]
-        case date():
-            return _spelled(value)
-        case _:
-            return _of_no_type(value)
-
-
-def _spelled(moment: date) -> Json:
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
-        return moment.isoformat()
+def _is_alive(process: int) -> bool:
     try:
-        return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-    except OverflowError:
-        return _of_no_type(moment)
-
-
-def _of_no_type(value: object) -> Json:
-    # As an object, which the mapping refuses as it refused the value; a mere text would be sent.
-    return {type(value).__name__: str(value)}
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

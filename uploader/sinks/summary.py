@@ -3,10 +3,14 @@
 import errno
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from uploader.errors import StorageError
+
+_DESCRIPTOR: Final = re.compile(r"(?:/dev|/proc/self)/fd/([0-9]+)", re.ASCII)
 
 
 def try_summary(path: Path) -> None:
@@ -37,8 +41,10 @@ def write_summary(path: Path, summaries: Sequence[Mapping[str, object]]) -> None
     text = json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
     try:
         target = _target(path)
-        if target is None:
-            path.write_text(text, encoding="utf-8")
+        if (handle := _open_already(path)) is not None:
+            os.write(handle, text.encode(errors="backslashreplace"))
+        elif target is None:
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
         else:
             _replace(target, text)
     except OSError as error:
@@ -49,15 +55,25 @@ def _target(path: Path) -> Path | None:
     """Return the file to be replaced; None for a pipe or a device (/dev/stdout), whose place no file must take."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if _open_already(path) is not None:
+        return None
     if not path.exists():
         return path
     return path.resolve() if path.is_file() else None
 
 
+def _open_already(path: Path) -> int | None:
+    """Return the descriptor that *path* stands for (`/dev/stdout`): it may lead to a file that others append to."""
+    named = {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(path))
+    found = _DESCRIPTOR.fullmatch(str(path))
+    return int(found[1]) if found is not None else named
+
+
 def _replace(target: Path, text: str) -> None:
     beside = _beside(target, "new")
     try:
-        beside.write_text(text, encoding="utf-8")
+        # Half a surrogate pair stands for a byte of a file's name that is not UTF-8; JSON can say it with an escape.
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
         beside.replace(target)
     except OSError:
         beside.unlink(missing_ok=True)

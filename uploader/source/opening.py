@@ -63,6 +63,13 @@ class Source:
         """Delete the copy of standard input, if there is one."""
         self._place.discard()
 
+    def digest(self) -> str:
+        """Return the digest of the source's bytes, as its fingerprint has it."""
+        with ByteStream(self._place) as stream:
+            for _ in stream.blocks():
+                pass
+            return stream.fingerprint().digest
+
     def read(self) -> Reading:
         """Return a new pass over the records, from the first."""
         return Reading(self._place, self._take_apart, self._note_blank_lines)

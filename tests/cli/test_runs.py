@@ -1,0 +1,194 @@
+"""List the runs of the past."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Type
+from uploader.journal import Begun, Journal, Shelf, Volume, read_volume
+from uploader.model import Failed, Reason, Rejected, Request, Row, Sent
+from uploader.sandbox import Fault, Rules, Running
+
+BEGUN = Begun(
+    run_id="20260101T000000Z-abc123",
+    key="key",
+    source="people.csv",
+    started="2026-01-01T00:00:00+00:00",
+    base_url="https://api.example",
+    service_id="svc",
+    content="content",
+    mapping="mapping",
+    rows=1500,
+    damaged=0,
+    limit=None,
+    version="1.0",
+)
+CANARY = "canary-4711"
+
+
+@pytest.fixture
+def shelf(folder: Path) -> Shelf:
+    return Shelf(folder / ".uploader")
+
+
+def finished(shelf: Shelf, begun: Begun = BEGUN) -> Volume:
+    """Put a run that finished with rows not accepted on the shelf, as the end of a run leaves it."""
+    volume = shelf.begin(begun)
+    with Journal(volume.path, volume.ledger) as journal:
+        journal.note_facts("life", {"pid": 1, "at": "t", "in_flight": []})
+        journal.note_facts("retry_file", {"path": "/people.retry.csv"})
+        for number in range(1, 1498):
+            journal.note(Sent(Request(Row(number, {}), (), b""), 1, unsure=number < 3))
+        journal.note(Failed(Request(Row(1498, {}), (), b""), Reason("50000", "the service had a fault"), 5))
+        journal.note(Rejected(Row(1499, {}), (), Reason("type", "the value of '나이' is not a number")))
+        journal.note(Sent(Request(Row(1500, {}), (), b""), 1), again=True)
+        journal.note_facts("finished", {"status": 3, "at": "t", "seconds": 9.0})
+    shelf.compact(read_volume(volume.path))
+    return read_volume(volume.path)
+
+
+def test_a_folder_without_runs_has_none(typed: Type) -> None:
+    run = typed("runs")
+
+    assert (run.status, run.out, run.err) == (0, ["No runs yet."], [])
+    assert typed("runs", "--json").out == ["[]"]
+
+
+def test_the_runs_are_listed_newest_first_with_how_each_ended_and_its_books(typed: Type, shelf: Shelf) -> None:
+    finished(shelf)
+    shelf.leave(shelf.begin(replace(BEGUN, run_id="20260102T000000Z-b")))
+    shelf.begin(replace(BEGUN, run_id="20260103T000000Z-c", source="-"))
+
+    run = typed("runs")
+
+    nothing = "  1,500 rows: 0 accepted, 0 rejected, 0 failed, 1,500 not attempted"
+    assert (run.status, run.err) == (0, [])
+    assert run.out == [
+        "20260103T000000Z-c  -  interrupted",
+        nothing,
+        "20260102T000000Z-b  people.csv  abandoned",
+        nothing,
+        "20260101T000000Z-abc123  people.csv  finished with 3",
+        "  1,500 rows: 1,498 accepted, 1 rejected, 1 failed, 0 not attempted",
+    ]
+
+
+def test_one_run_is_shown_with_the_rows_not_accepted_and_their_reasons(typed: Type, shelf: Shelf) -> None:
+    finished(shelf)
+
+    run = typed("runs", "20260101")
+
+    assert (run.status, run.err) == (0, [])
+    assert run.out == [
+        "20260101T000000Z-abc123  people.csv  finished with 3",
+        "  1,500 rows: 1,498 accepted, 1 rejected, 1 failed, 0 not attempted",
+        "  begun 2026-01-01T00:00:00+00:00, 1 life, 1,503 requests",
+        "  2 rows may have been sent twice",
+        "  retry file: /people.retry.csv",
+        "  row 1,498: failed: the service had a fault",
+        "  row 1,499: rejected: the value of '나이' is not a number",
+        "  row 1,500: again",
+    ]
+
+
+def test_json_is_for_programs(typed: Type, shelf: Shelf) -> None:
+    finished(shelf)
+
+    (listed,) = json.loads("\n".join(typed("runs", "--json").out))
+    shown = json.loads("\n".join(typed("runs", "--json", BEGUN.run_id).out))
+
+    assert listed == {
+        "run_id": BEGUN.run_id,
+        "source": "people.csv",
+        "started": BEGUN.started,
+        "ended": "finished",
+        "exit_status": 3,
+        "lives": 1,
+        "requests": 1503,
+        "maybe_sent_twice": 2,
+        "retry_file": "/people.retry.csv",
+        "read": 1500,
+        "sent": 1498,
+        "unchanged": 0,
+        "superseded": 0,
+        "rejected": 1,
+        "failed": 1,
+        "not_attempted": 0,
+    }
+    assert {name: value for name, value in shown.items() if name != "rows"} == listed
+    assert shown["rows"][1] == {
+        "row": 1499,
+        "kind": "rejected",
+        "code": "type",
+        "reason": "the value of '나이' is not a number",
+        "attempts": 0,
+    }
+
+
+@pytest.mark.parametrize(("run_id", "found"), [("2027", "no run"), ("2026", "2 runs")])
+def test_an_id_that_names_no_single_run_is_refused(typed: Type, shelf: Shelf, run_id: str, found: str) -> None:
+    shelf.begin(BEGUN)
+    shelf.begin(replace(BEGUN, run_id="20260102T000000Z-b"))
+
+    run = typed("runs", run_id)
+
+    assert (run.status, run.out) == (2, [])
+    assert run.err == [f"{found} with an ID that begins with '{run_id}'. `uploader runs` lists them."]
+
+
+def test_purging_says_how_many_runs_were_deleted(typed: Type, shelf: Shelf) -> None:
+    finished(shelf)
+    shelf.begin(replace(BEGUN, run_id="20260102T000000Z-b"))
+    shelf.begin(replace(BEGUN, run_id="29990101T000000Z-c"))
+
+    assert typed("runs", "--purge", "100000").err == ["0 runs deleted."]
+    assert typed("runs", "--purge", "1").err == ["2 runs deleted."]
+    assert [line.split()[0] for line in typed("runs").out[::2]] == ["29990101T000000Z-c"]
+
+
+def test_purging_needs_a_number_of_days_that_is_not_negative(typed: Type) -> None:
+    assert typed("runs", "--purge", "-1").status == 2
+
+
+def test_a_file_name_that_is_no_text_can_be_listed(typed: Type, shelf: Shelf) -> None:
+    shelf.begin(replace(BEGUN, source=os.fsdecode(b"\xffpeople.csv")))
+
+    for words in ((), ("--json",), ("2026",)):
+        assert typed("runs", *words).status == 0
+
+
+def test_the_runs_are_told_without_credentials_and_in_another_state_folder(typed: Type, folder: Path) -> None:
+    config = (folder / "config.yaml").read_text(encoding="utf-8").replace("canary", '"${NOT_SET}"')
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
+    Shelf(folder / "elsewhere").begin(BEGUN)
+
+    assert typed("runs").out == ["No runs yet."]
+    assert len(typed("runs", "--set", "state_dir=elsewhere").out) == 2
+
+
+def test_a_run_tells_of_itself_nothing_personal(typed: Type, folder: Path, sandbox: Callable[..., Running]) -> None:
+    server = sandbox(Rules(limit=1000, per=1.0, faults=(Fault.parse(f"code=40001 for external_id={CANARY}2"),)))
+    rows = [f"{CANARY}1,{CANARY}name,7", f"{CANARY}2,{CANARY}name,8", f"{CANARY}3,{CANARY}name,{CANARY}"]
+    (folder / "people.csv").write_text("\n".join(("id,name,age", *rows, "")), encoding="utf-8")
+
+    run = typed("run", "people.csv", "--set", f"api.base_url={server.url}", "--set", "limits.max_rejected=100%")
+    run_id = json.loads("\n".join(typed("runs", "--json").out))[0]["run_id"]
+    told = typed("runs").out + typed("runs", run_id).out + typed("runs", "--json", run_id).out
+
+    assert run.status == 3
+    assert "  3 rows: 1 accepted, 2 rejected, 0 failed, 0 not attempted" in told
+    assert [line for line in told if CANARY in line] == []
+    state = [path for path in (folder / ".uploader").rglob("*") if path.is_file()]
+    assert [path for path in state if CANARY.encode() in path.read_bytes()] == []
+
+
+def test_a_state_folder_that_went_is_a_folder_without_runs(typed: Type, shelf: Shelf, folder: Path) -> None:
+    shelf.begin(BEGUN)
+    shutil.rmtree(folder / ".uploader")
+
+    assert typed("runs").out == ["No runs yet."]

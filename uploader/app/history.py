@@ -1,0 +1,114 @@
+"""Tell what the state folder knows of earlier runs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from uploader.app.lives import service_of
+from uploader.errors import ConfigError
+from uploader.journal import Ledger, Shelf, Volume
+from uploader.tally import Books
+
+
+@dataclass(frozen=True, slots=True)
+class Unaccepted:
+    """A row that was not accepted, or has to be sent again, and why."""
+
+    row: int
+    kind: str
+    code: str
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """One run as its journal has it; *ended* says how: `finished`, `running`, `interrupted`, `abandoned`."""
+
+    run_id: str
+    source: str
+    started: str
+    ended: str
+    exit_status: int | None
+    lives: int
+    books: Books
+    requests: int
+    maybe_sent_twice: int
+    retry_file: str | None
+    rows: tuple[Unaccepted, ...]
+
+    def facts(self, *, rows: bool) -> Mapping[str, object]:
+        """Return the run for JSON, its unaccepted *rows* too if wanted."""
+        facts = asdict(self)
+        books = facts.pop("books")
+        listed = facts.pop("rows")
+        return {**facts, **books} | ({"rows": listed} if rows else {})
+
+
+class History:
+    """The runs in a state folder."""
+
+    def __init__(self, state: Path) -> None:
+        """Use the folder *state*; raises StorageError."""
+        self._shelf = Shelf(state)
+
+    def runs(self) -> Iterator[PastRun]:
+        """Yield every run, the newest first."""
+        for volume in self._shelf.volumes():
+            yield self._past(volume)
+
+    def run(self, run_id: str) -> PastRun:
+        """Return the one run whose ID begins with *run_id*; raises ConfigError unless there is just one."""
+        found = [run for run in self.runs() if run.run_id.startswith(run_id)]
+        if len(found) == 1:
+            return found[0]
+        what = "no run" if not found else f"{len(found)} runs"
+        raise ConfigError(f"{what} with an ID that begins with '{run_id}'. `uploader runs` lists them.")
+
+    def purge(self, days: int) -> int:
+        """Delete the runs begun more than *days* ago, interrupted ones too; return how many.
+
+        Those that a run may be going on with, since somebody sends to their service, stay.
+        """
+        return self._shelf.throw_away_older(
+            days, now=datetime.now(UTC), may_go=lambda volume: not self._shelf.is_busy(_service(volume))
+        )
+
+    def _past(self, volume: Volume) -> PastRun:
+        ledger = volume.ledger
+        begun = ledger.begun
+        assert begun is not None  # noqa: S101 — the shelf yields no other
+        return PastRun(
+            run_id=begun.run_id,
+            source=begun.source,
+            started=begun.started,
+            ended=self._ended(volume),
+            exit_status=ledger.status,
+            lives=ledger.lives,
+            books=ledger.books,
+            requests=ledger.requests,
+            maybe_sent_twice=ledger.maybe_sent_twice,
+            retry_file=ledger.retry_file,
+            rows=_unaccepted(ledger),
+        )
+
+    def _ended(self, volume: Volume) -> str:
+        if volume.ledger.is_finished:
+            return "finished"
+        if volume.ledger.is_abandoned:
+            return "abandoned"
+        return "running" if self._shelf.is_running(volume, _service(volume)) else "interrupted"
+
+
+def _service(volume: Volume) -> str:
+    begun = volume.ledger.begun
+    assert begun is not None  # noqa: S101 — no other is interrupted
+    return service_of(begun.base_url, begun.service_id)
+
+
+def _unaccepted(ledger: Ledger) -> tuple[Unaccepted, ...]:
+    return tuple(
+        Unaccepted(number, owed.kind, owed.reason.code, owed.reason.phrase, owed.attempts)
+        for number, owed in sorted(ledger.owed.items())
+    )

@@ -1,0 +1,282 @@
+"""Decide whether a run begins or goes on, and keep its journal while it lasts."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from uploader import __version__
+from uploader.app.accounts import FINISHED, SOME_LEFT, Account
+from uploader.app.checking import Job
+from uploader.config import Settings
+from uploader.errors import ChangedError, StorageError, UploaderError
+from uploader.followup import FollowUp
+from uploader.journal import Begun, Flight, Journal, Ledger, Owed, Shelf, Volume, read_volume
+from uploader.journal.entries import spell_facts
+from uploader.model import Answer, Outcome, Reply, Request, Sent, Unsettled, record_of
+from uploader.policy import SUCCESS
+from uploader.sinks.retry_file import Remark, RetryFile
+from uploader.source import Source
+from uploader.tally import Tally, Traffic
+
+_AGAIN: Final = "accepted, but an earlier row of the same person was not: send it after that"
+
+
+def key_of(settings: Settings, source: Source) -> str:
+    """Return what a run of *source* is known by (contract): base_url, service_id, and the real path or the content."""
+    where = source.digest() if source.path is None else str(source.path.resolve())
+    return _digest(settings.api.base_url, settings.api.service_id, where)
+
+
+def service_of(base_url: str, service_id: str) -> str:
+    """Return what a service is known by."""
+    return _digest(base_url, service_id)
+
+
+def begun(settings: Settings, job: Job, account: Account, key: str) -> Begun:
+    """Return how the run of *job*, known by *key*, begins."""
+    wanted = settings.source
+    mapping = _digest(repr(settings.rules()), wanted.format, wanted.encoding, wanted.delimiter)
+    return Begun(
+        run_id=account.run_id,
+        key=key,
+        source=job.source.name,
+        started=account.started,
+        base_url=settings.api.base_url,
+        service_id=settings.api.service_id,
+        content="" if job.fingerprint is None else job.fingerprint.digest,
+        mapping=mapping,
+        rows=job.survey.read,
+        damaged=job.survey.damaged,
+        limit=job.limit,
+        version=__version__,
+    )
+
+
+def refuse_or_leave(old: Ledger, new: Begun, *, when_changed: str, fresh: bool) -> str | None:
+    """Return None if *new* continues the run of *old*; otherwise what to tell of the rows that were never sent.
+
+    Raises:
+        ChangedError: the content or the mapping changed, and `when_changed` is `refuse`.
+    """
+    before = old.begun
+    if before is None:
+        return None
+    left = f"{old.books.not_attempted:,} of {before.rows:,} rows of the interrupted run {before.run_id} were never sent"
+    if fresh:
+        return f"{new.source}: beginning anew as asked; {left}."
+    changed = [
+        what
+        for what, then, now in (
+            ("the file", before.content, new.content),
+            ("the mapping", before.mapping, new.mapping),
+            ("the program", str(before.format), str(new.format)),
+        )
+        if then != now
+    ]
+    if not changed:
+        return None
+    if when_changed == "refuse":
+        raise ChangedError(
+            f"{new.source}: {' and '.join(changed)} changed since the interrupted run: {left}. Bring back what it was "
+            "to continue, or use --fresh to begin anew."
+        )
+    return f"{new.source}: {' and '.join(changed)} changed since the interrupted run: {left}. Beginning anew."
+
+
+class Life:
+    """One life of a run: its journal, open, and all that hears of an outcome after it.
+
+    The journal comes first: an outcome that could not be appended did not happen, and its row is sent again.
+    """
+
+    def __init__(self, volume: Volume, retry: RetryFile, followup: FollowUp) -> None:
+        """Go on with *volume*; *retry* and *followup* know of its earlier lives already."""
+        self.volume = volume
+        self.settled = volume.ledger.settled
+        self.tally, self.traffic = _counts(volume.ledger)
+        self._retry = retry
+        self._followup = followup
+        self._journal = Journal(volume.path, volume.ledger)
+        self._flight = Flight(volume.flight_path)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Open the journal, and note that this life begins; raises StorageError."""
+        with ExitStack() as stack:
+            stack.enter_context(self._journal)
+            stack.enter_context(self._flight)
+            in_flight = sorted(row for row in self._flight.rows() if row not in self.settled)
+            self.tally.unsure.update(in_flight)
+            self.traffic.requests += len(in_flight)
+            self._journal.note_facts("life", {"pid": os.getpid(), "at": _now(), "in_flight": in_flight})
+            if in_flight:
+                self._journal.sync()
+            self._flight.forget()
+            self._retry.announce(self.note_path)
+            self._retry.put_in_place(_path(self.volume.ledger.retry_file))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the files."""
+        self._stack.close()
+
+    def settle(self, outcome: Outcome | Unsettled) -> None:
+        """Let the journal, the retry file and the totals hear of *outcome*, in this order; raises StorageError."""
+        kind = None if isinstance(outcome, Unsettled) else self._followup.kind(outcome)
+        record = record_of(outcome)
+        if not isinstance(outcome, Unsettled) or outcome.attempts:
+            self._journal.note(outcome, again=kind == "again")
+        if isinstance(outcome, Unsettled):
+            self._flight.turn_back(record.number)
+        else:
+            self._flight.land(record.number)
+        if kind is not None and not isinstance(outcome, Unsettled):
+            self._retry.write(record, _remark(kind, outcome))
+        self.tally.note(outcome)
+
+    def note_held(self, seconds: float) -> None:
+        """Note that a limit reply holds everybody for *seconds* more; raises StorageError."""
+        self._journal.note_held(seconds)
+
+    def note_path(self, path: Path) -> None:
+        """Note where the retry file goes, before it is made; raises StorageError."""
+        self._journal.note_facts("retry_file", {"path": str(path.absolute())})
+
+    async def post(self, request: Request, post: Callable[[bytes], Awaitable[Reply]]) -> Reply:
+        """Make one attempt, known to be in flight until its reply tells its fate; raises StorageError."""
+        number = request.row.number
+        # The place that an earlier attempt of unknown fate has left it is kept, whatever becomes of this one.
+        in_doubt = number in self._flight
+        self._flight.take_off(number)
+        reply = await post(request.body)
+        if not in_doubt and isinstance(reply, Answer) and reply.code and reply.code != SUCCESS:
+            self._flight.turn_back(number)
+        return reply
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether something awaits a sync."""
+        return self._journal.is_dirty or self._retry.is_dirty
+
+    def sync(self) -> None:
+        """Make all that is settled last through a power cut; raises StorageError."""
+        self._journal.sync()
+        self._retry.sync()
+
+    def closed(self, *, must_agree: bool) -> Volume:
+        """Return the journal as it stands; where they *must_agree*, its totals are the running ones.
+
+        Raises:
+            UploaderError: they are not, which is a bug.
+        """
+        volume = read_volume(self.volume.path)
+        folded, running = _totals(volume.ledger), _running(self.tally, self.traffic)
+        if must_agree and folded != running:
+            raise UploaderError(
+                f"The journal says {folded}, the run counted {running}. This is a bug; keep the journal."
+            )
+        return volume
+
+
+class Endings:
+    """Marks the end of each run in its journal, after the summary is written; throws away what is old."""
+
+    def __init__(self, shelf: Shelf, *, journal_days: int) -> None:
+        """Use *shelf*; finished runs older than *journal_days* go."""
+        self._shelf = shelf
+        self._journal_days = journal_days
+        self._ended: list[tuple[Account, Volume]] = []
+
+    def add(self, account: Account, volume: Volume) -> None:
+        """Mark *volume* with the status of *account* when everything is told."""
+        self._ended.append((account, volume))
+
+    def __enter__(self) -> Self:
+        """Lend the list."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Mark each run; raises StorageError, but not over what ended the run."""
+        with contextlib.suppress(StorageError) if error is not None else contextlib.nullcontext():
+            for account, volume in self._ended:
+                self._mark(account, volume)
+        # What can't be thrown away now goes another time.
+        with contextlib.suppress(StorageError):
+            self._shelf.throw_away_older(self._journal_days, now=datetime.now(UTC))
+
+    def _mark(self, account: Account, volume: Volume) -> None:
+        facts: dict[str, object] = {"status": account.exit_status, "at": _now(), "seconds": round(account.seconds, 3)}
+        if account.exit_status in {FINISHED, SOME_LEFT}:
+            # Nothing that can fail comes after this mark: whoever is told to run again must find a run to continue.
+            self._shelf.compact(volume, spell_facts("finished", facts))
+            return
+        with Journal(volume.path, volume.ledger) as journal:
+            journal.note_facts("stopped", facts)
+            journal.sync()
+
+
+def owed_remark(owed: Owed) -> Remark:
+    """Return what the retry file says of a row that an earlier life of the run *owed*."""
+    return Remark(owed.kind, owed.reason.code, owed.reason.phrase or _AGAIN, owed.attempts)
+
+
+def _remark(kind: str, outcome: Outcome) -> Remark:
+    if isinstance(outcome, Sent):
+        return Remark(kind, "", _AGAIN, outcome.attempts)
+    return Remark(kind, outcome.reason.code, outcome.reason.phrase, outcome.attempts)
+
+
+def _counts(ledger: Ledger) -> tuple[Tally, Traffic]:
+    """Return the running totals to go on with."""
+    tally = Tally(sent=ledger.sent, rejected=ledger.rejected, failed=ledger.failed, unsure=set(ledger.unsure))
+    for number, owed in ledger.owed.items():
+        if owed.kind != "again":
+            tally.problems.add(owed.reason, number)
+    return tally, Traffic(ledger.requests, ledger.retries, ledger.limited)
+
+
+def _totals(ledger: Ledger) -> dict[str, int]:
+    return {
+        "sent": ledger.sent,
+        "rejected": ledger.rejected,
+        "failed": ledger.failed,
+        "requests": ledger.requests,
+        "retries": ledger.retries,
+        "limited": ledger.limited,
+        "unsure": len(ledger.unsure),
+    }
+
+
+def _running(tally: Tally, traffic: Traffic) -> dict[str, int]:
+    return {
+        "sent": tally.sent,
+        "rejected": tally.rejected,
+        "failed": tally.failed,
+        "requests": traffic.requests,
+        "retries": traffic.retries,
+        "limited": traffic.limited,
+        "unsure": len(tally.unsure),
+    }
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.blake2b("\0".join(parts).encode(errors="surrogateescape"), digest_size=12).hexdigest()
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,73 @@
+"""Read the command line of `uploader runs`."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from uploader.app.history import History, PastRun
+from uploader.config import load
+
+
+@click.command("runs", short_help="The runs of the past, newest first.")
+@click.argument("run_id", required=False, metavar="[ID]")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=Path("config.yaml"),
+    show_default=True,
+    metavar="FILE",
+    help="Read the configuration from FILE: its state_dir holds the runs.",
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Set one key over the configuration's."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+@click.option("--purge", type=click.IntRange(min=0), metavar="DAYS", help="Delete the runs begun more than DAYS ago.")
+def runs(*, run_id: str | None, config: Path, overrides: tuple[str, ...], as_json: bool, purge: int | None) -> int:
+    """List the runs in the state folder, newest first: when, which file, how it ended, what became of its rows.
+
+    With an ID (its beginning is enough) one run, and its rows that were not accepted, each with its reason.
+    """
+    history = History(load(config, overrides=overrides, environ=os.environ, credentials=False).state_dir)
+    if purge is not None:
+        count = history.purge(purge)
+        click.echo(f"{count} {'run' if count == 1 else 'runs'} deleted.", err=True)
+        return 0
+    if run_id is not None:
+        run = history.run(run_id)
+        _print(json.dumps(run.facts(rows=True), ensure_ascii=False, indent=2) if as_json else "\n".join(_whole(run)))
+    elif as_json:
+        _print(json.dumps([run.facts(rows=False) for run in history.runs()], ensure_ascii=False, indent=2))
+    else:
+        lines = [line for run in history.runs() for line in _short(run)]
+        _print("\n".join(lines) if lines else "No runs yet.")
+    return 0
+
+
+def _print(text: str) -> None:
+    # The name of a file may be no text; what is left of it is spelled as JSON spells it.
+    click.echo(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _short(run: PastRun) -> Iterator[str]:
+    books = run.books
+    ended = run.ended if run.exit_status is None else f"{run.ended} with {run.exit_status}"
+    yield f"{run.run_id}  {run.source}  {ended}"
+    yield (
+        f"  {books.read:,} rows: {books.sent:,} accepted, {books.rejected:,} rejected, {books.failed:,} failed, "
+        f"{books.not_attempted:,} not attempted"
+    )
+
+
+def _whole(run: PastRun) -> Iterator[str]:
+    yield from _short(run)
+    yield f"  begun {run.started}, {run.lives} {'life' if run.lives == 1 else 'lives'}, {run.requests:,} requests"
+    if run.maybe_sent_twice:
+        yield f"  {run.maybe_sent_twice:,} rows may have been sent twice"
+    if run.retry_file is not None:
+        yield f"  retry file: {run.retry_file}"
+    for row in run.rows:
+        yield f"  row {row.row:,}: {row.kind}{f': {row.reason}' if row.reason else ''}"
