@@ -1,5 +1,5 @@
 # The newcomer's commands. Each sets up what it needs in .venv, the first time only.
-.PHONY: install demo test check lock
+.PHONY: install demo test test-crash check lock need-strace
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
@@ -16,8 +16,19 @@ demo: .venv/.ready
 test: .venv/.tools
 	@$(BIN)/pytest -n auto $(TESTS)
 
+# The crash tests in their full size: hundreds of kills, stops and disks that fail, about half an hour.
+test-crash: .venv/.tools need-strace
+	@CRASH=full $(BIN)/pytest -n auto -rP tests/crash
+
+# With it the long tests break processes off at chosen system calls; Debian's own package will do.
+need-strace:
+	@command -v strace >/dev/null || { echo "Installing strace …"; \
+	[ "$$(id -u)" = 0 ] || sudo=sudo; \
+	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq strace >/dev/null; } || \
+	{ echo "strace is needed by the long tests; install it, then run make again." >&2; exit 1; }
+
 # The tests come last and once: those of `make test` and the long ones, with coverage.
-check: .venv/.tools
+check: .venv/.tools need-strace
 	@echo "check: format (ruff)" && $(BIN)/ruff format --check --quiet --output-format concise .
 	@echo "check: lint (ruff)" && $(BIN)/ruff check --quiet .
 	@echo "check: types (mypy)" && $(BIN)/mypy

@@ -1,0 +1,40 @@
+"""Make two classic mistakes on purpose: the judge that finds nothing wrong with the program must find them."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.crash.driver import __file__ as DRIVER  # noqa: N812 — a path
+from tests.crash.yard import KILLED, opened, under_way
+
+ROWS = 600
+MOMENTS = (0.12, 0.08, 0.11, 0.05)
+PACE = ("--set", "rate.requests=800", "--set", "rate.share=1")
+"""So slow that rows wait for their turn to be sent."""
+
+
+def _complaints(folder: Path, *through: str) -> list[str]:
+    """Return what the judge says of a run, started *through* something, that is killed while rows are on their way."""
+    with opened(folder / "whole", ROWS) as yard:
+        truth = yard.truth(yard.live(yard.command()))
+    with opened(folder / "broken", ROWS) as yard:
+        command = yard.command(*PACE, through=through)
+        lives = [yard.live(command, under_way(yard, seconds)) for seconds in MOMENTS]
+        wrong = yard.judge(truth, yard.live(command), crashes=len(MOMENTS))
+    assert [life.status for life in lives] == [KILLED] * len(MOMENTS)
+    return [line.partition(":")[0] for line in wrong]
+
+
+@pytest.mark.long
+def test_a_program_without_the_mistakes_is_not_complained_of(tmp_path: Path) -> None:
+    assert _complaints(tmp_path, "-m", "uploader") == []
+
+
+@pytest.mark.long
+def test_a_journal_that_is_written_before_the_answer_is_caught_losing_rows(tmp_path: Path) -> None:
+    assert "lost" in _complaints(tmp_path, DRIVER, "journal-first")
+
+
+@pytest.mark.long
+def test_a_buffered_journal_is_caught_sending_rows_again(tmp_path: Path) -> None:
+    assert "sent again" in _complaints(tmp_path, DRIVER, "buffered")
