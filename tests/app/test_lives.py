@@ -358,7 +358,7 @@ def account(status: int) -> Account:
 
 
 @pytest.mark.parametrize(
-    ("status", "is_finished"), [(0, True), (3, True), (5, False), (6, False), (7, False), (9, False), (143, False)]
+    ("status", "is_finished"), [(0, True), (3, True), (5, False), (6, False), (9, False), (143, False)]
 )
 def test_a_run_is_finished_only_when_every_row_has_an_outcome(shelf: Shelf, status: int, is_finished: bool) -> None:  # noqa: FBT001 — a table's column
     volume = shelf.begin(BEGUN)
@@ -369,6 +369,16 @@ def test_a_run_is_finished_only_when_every_row_has_an_outcome(shelf: Shelf, stat
     ledger = read_volume(volume.path).ledger
     assert (ledger.is_finished, ledger.is_interrupted) == (is_finished, not is_finished)
     assert (ledger.status, ledger.seconds) == (status, 2.5)
+
+
+def test_a_run_that_a_disk_ended_gets_no_mark_since_the_disk_is_not_tried_again(shelf: Shelf) -> None:
+    volume = shelf.begin(BEGUN)
+    before = volume.path.read_bytes()
+
+    with Endings(shelf, journal_days=10**5) as endings:
+        endings.add(account(7), volume)
+
+    assert volume.path.read_bytes() == before
 
 
 def test_a_run_that_is_not_told_of_ends_without_a_mark(shelf: Shelf) -> None:

@@ -216,6 +216,9 @@ class Endings:
             self._shelf.throw_away_older(self._journal_days, now=datetime.now(UTC))
 
     def _mark(self, account: Account, volume: Volume) -> None:
+        if account.exit_status == StorageError.exit_status:
+            # A disk that failed is not tried again; the run is interrupted, as its journal says without a mark.
+            return
         facts: dict[str, object] = {"status": account.exit_status, "at": _now(), "seconds": round(account.seconds, 3)}
         if account.exit_status in {FINISHED, SOME_LEFT}:
             # Nothing that can fail comes after this mark: whoever is told to run again must find a run to continue.
