@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Final
 from unittest.mock import patch
 
@@ -27,19 +27,18 @@ PR_SET_PTRACER: Final = 0x59616D61
 _BUFFER: Final = 100
 
 
-class _Today(datetime):
+class _OneMoment(datetime):
     @classmethod
-    def now(cls, tz: tzinfo | None = None) -> "_Today":
-        """Return the first moment of the day."""
-        today = datetime.now(tz or UTC)
-        return cls(today.year, today.month, today.day, tzinfo=tz)
+    def now(cls, tz: tzinfo | None = None) -> "_OneMoment":
+        """Return a moment so late that no run begun then is ever old."""
+        return cls(2100, 1, 1, tzinfo=tz)
 
 
 @contextmanager
 def foretold() -> Iterator[None]:
     """Make the run's ID and the names of all its files the same in every life."""
     with (
-        patch("uploader.app.accounts.datetime", _Today),
+        patch("uploader.app.accounts.datetime", _OneMoment),
         patch("uploader.app.accounts.secrets.token_hex", lambda count: "c0ffee"[: 2 * count]),
         patch("os.getpid", lambda: PROCESS),
     ):
