@@ -8,27 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.journal.conftest import BEGUN as JOURNAL_BEGUN
 from uploader.app.history import History, PastRun, Unaccepted
 from uploader.app.lives import service_of
 from uploader.errors import ConfigError
-from uploader.journal import Begun, Journal, Shelf, Volume, read_volume
+from uploader.journal import Journal, Shelf, Volume, read_volume
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent
 from uploader.tally import Books
 
-BEGUN = Begun(
-    run_id="20260101T000000Z-abc123",
-    key="key",
-    source="people.csv",
-    started="2026-01-01T00:00:00+00:00",
-    base_url="https://api.example",
-    service_id="svc",
-    content="content",
-    mapping="mapping",
-    rows=10,
-    damaged=0,
-    limit=None,
-    version="1.0",
-)
+BEGUN = replace(JOURNAL_BEGUN, key="key", rows=10)
 SERVICE = service_of(BEGUN.base_url, BEGUN.service_id)
 PHRASE = "the value of '나이' is not a number"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.conftest import people
+from tests.journal.conftest import BEGUN as JOURNAL_BEGUN
 from uploader.app.accounts import Account
 from uploader.app.checking import opened, prepare
 from uploader.app.lives import Endings, Life, begun, key_of, owed_remark, refuse_or_leave
@@ -21,20 +22,7 @@ from uploader.model import Answer, Failed, Reason, Rejected, Reply, Request, Row
 from uploader.sinks.retry_file import Remark, RetryFile, Shape
 from uploader.survey import Survey
 
-BEGUN = Begun(
-    run_id="20260101T000000Z-abc123",
-    key="key",
-    source="people.csv",
-    started="2026-01-01T00:00:00+00:00",
-    base_url="https://api.example",
-    service_id="svc",
-    content="content",
-    mapping="mapping",
-    rows=1500,
-    damaged=0,
-    limit=None,
-    version="1.0",
-)
+BEGUN = replace(JOURNAL_BEGUN, key="key", rows=1500)
 NEW = replace(BEGUN, run_id="20260102T000000Z-def456", source="./people.csv")
 OLD = Ledger(begun=BEGUN, sent=200, rejected=20, failed=3)
 LEFT = "1,277 of 1,500 rows of the interrupted run 20260101T000000Z-abc123 were never sent"

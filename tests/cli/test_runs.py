@@ -10,24 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Type
+from tests.journal.conftest import BEGUN as JOURNAL_BEGUN
 from uploader.journal import Begun, Journal, Shelf, Volume, read_volume
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent
 from uploader.sandbox import Fault, Rules, Running
 
-BEGUN = Begun(
-    run_id="20260101T000000Z-abc123",
-    key="key",
-    source="people.csv",
-    started="2026-01-01T00:00:00+00:00",
-    base_url="https://api.example",
-    service_id="svc",
-    content="content",
-    mapping="mapping",
-    rows=1500,
-    damaged=0,
-    limit=None,
-    version="1.0",
-)
+BEGUN = replace(JOURNAL_BEGUN, key="key", rows=1500)
 CANARY = "canary-4711"
 
 
