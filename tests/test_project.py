@@ -121,7 +121,7 @@ def _pyproject() -> dict[str, list[str]]:
 
 def _names(requirements: list[str]) -> set[str]:
     """Return the names alone, as a lock writes them."""
-    return {re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower() for requirement in requirements}
+    return {re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace(".", "-") for requirement in requirements}
 
 
 def _locked(lock: str) -> dict[str, str]:

@@ -34,7 +34,9 @@ class PropertyRule:
     """How one property is made: from a *column*, or from the constant *value* where *column* is None.
 
     *kind* None is the short form: text in CSV, the value's own type in JSONL and Parquet. *format* is a strptime
-    pattern for dates and datetimes (None: ISO 8601). *true* and *false* are compared in any case.
+    pattern for dates and datetimes (None: ISO 8601). *true* and *false* are compared in any case. *column* may be a
+    path, `address.city`. The two repairs are done only where they are asked for: *trim* takes the white space around a
+    text away, *thousands* is the character that parts groups of three digits.
     """
 
     key: str
@@ -47,6 +49,8 @@ class PropertyRule:
     true: tuple[str, ...] = TRUE_WORDS
     false: tuple[str, ...] = FALSE_WORDS
     when_empty: Emptiness = "omit"
+    trim: bool = False
+    thousands: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +72,11 @@ class MappingRules:
     when_empty: Emptiness = "omit"
     other_columns: Literal["ignore", "send"] = "ignore"
     request_datetime: MomentRule | None = field(default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacking:
+    """How much a compressed file may unpack to: *size* bytes, or where that is None, *times* its own size."""
+
+    times: int | None = 200
+    size: int | None = None

@@ -1,8 +1,10 @@
 """Where the retry file goes, and in which form."""
 
+import os
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from threading import Thread
 
 import polars as pl
 import pytest
@@ -56,6 +58,30 @@ def test_the_retry_file_lies_beside_its_source(folder: Path, settings: Load, nam
 def test_the_retry_file_of_standard_input_lies_in_the_working_directory(settings: Load) -> None:
     with source("-", stdin=CSV.encode()) as opened:
         assert retry_path(opened, settings(), named=None) == Path("stdin.retry.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("/dev/stdin", "stdin.retry.jsonl"), ("people.csv.gz", "people.retry.jsonl")]
+)
+def test_the_retry_file_of_a_pipe_has_its_name_where_it_has_one(
+    folder: Path, settings: Load, name: str, path: str
+) -> None:
+    if not name.startswith("/"):
+        os.mkfifo(folder / name)
+        Thread(target=(folder / name).write_text, args=(CSV,), kwargs={"encoding": "utf-8"}, daemon=True).start()
+
+    with source(name, stdin=CSV.encode()) as opened:
+        assert retry_path(opened, settings(), named=None) == Path(path)
+
+
+def test_the_retry_file_of_a_descriptor_is_that_of_a_pipe(settings: Load) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, CSV.encode())
+    os.close(writer)
+
+    with source(f"/dev/fd/{reader}") as opened:
+        os.close(reader)
+        assert retry_path(opened, settings(), named=None) == Path("pipe.retry.jsonl")
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path, written: bytes, word
         ),
         (
             "limits: {zzz: 1}",
-            "config.yaml line 7: limits.zzz is not a key; the keys of limits are: max_rejected",
+            "config.yaml line 7: limits.zzz is not a key; the keys of limits are: max_rejected, max_unpacked",
         ),
         (
             "zzz: 1",
@@ -219,6 +219,16 @@ def test_every_section_knows_its_keys() -> None:
         ("rate.share=101%", "rate.share: '101%' is more than the whole; write 10% or 0.1"),
         ("limits.max_rejected=10", "limits.max_rejected: '10' is more than the whole; write 10% or 0.1"),
         ("limits.max_rejected=few", "limits.max_rejected: 'few' is not a share; write 10% or 0.1"),
+        *(
+            (
+                f"limits.max_unpacked={found}",
+                (
+                    f"limits.max_unpacked: '{found}' is neither a multiple nor a size; "
+                    "write 200x, or a size such as 500MB or 10GiB"
+                ),
+            )
+            for found in ("0x", "200", "2.5x", "10XB", "0MB", "-1MB", "500 MB", "500mb", "much")
+        ),
         ("rate={requests: 1}", "rate: requests times share is less than one request in a window; raise one of them"),
         ("source.format=csvv", "source.format: 'csvv' is not one of auto, csv, jsonl, parquet; did you mean csv?"),
         ("source.format=[]", "source.format: a list is not one of auto, csv, jsonl, parquet"),

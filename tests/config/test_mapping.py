@@ -38,6 +38,21 @@ def with_property(key: str, text: str) -> str:
             PropertyRule("p", column="a", kind="boolean", true=("예", "yes"), false=("no",)),
         ),
         ("{column: a, when_empty: null}", PropertyRule("p", column="a", when_empty="null")),
+        ("{column: a, trim: true}", PropertyRule("p", column="a", trim=True)),
+        ("{column: a, trim: false}", PropertyRule("p", column="a")),
+        ("{column: a.b, type: date, trim: true}", PropertyRule("p", column="a.b", kind="date", trim=True)),
+        (
+            "{column: a, type: long, thousands: ','}",
+            PropertyRule("p", column="a", kind="long", thousands=","),
+        ),
+        (
+            '{column: a, type: long, thousands: "."}',
+            PropertyRule("p", column="a", kind="long", thousands="."),
+        ),
+        (
+            '{column: a, type: double, thousands: "\\u00a0"}',
+            PropertyRule("p", column="a", kind="double", thousands="\u00a0"),
+        ),
         ("{value: 017}", PropertyRule("p", value="017", kind="string")),
         ('{value: ""}', PropertyRule("p", value="", kind="string")),
         ("{value: 17, type: long}", PropertyRule("p", value="17", kind="long")),
@@ -127,6 +142,38 @@ RESERVED = "is a column that retry files add, which can't be mapped; name a colu
         ("{column: a, type: long, separator: x}", f".separator needs type: {ARRAYS}; write it, or delete separator"),
         ("{column: a, type: array<long>, separator: ''}", ".separator: '' is not a text; write one value"),
         ("{column: a, true: [x], false: [y]}", ".true needs type: boolean; write it, or delete true"),
+        ("{column: a, trim: yes}", ".trim: 'yes' is not one of true, false"),
+        (
+            "{value: a, trim: true}",
+            ".trim repairs a column, and this is a constant; write value as it is meant, and delete trim",
+        ),
+        (
+            "{value: '1,000', type: long, thousands: ','}",
+            ".thousands repairs a column, and this is a constant; write value as it is meant, and delete thousands",
+        ),
+        ("{column: a, thousands: ','}", ".thousands needs type: long or double; write it, or delete thousands"),
+        (
+            "{column: a, type: string, thousands: ','}",
+            ".thousands needs type: long or double; write it, or delete thousands",
+        ),
+        (
+            "{column: a, type: array<long>, thousands: ','}",
+            ".thousands needs type: long or double; write it, or delete thousands",
+        ),
+        (
+            "{column: a, type: double, thousands: '.'}",
+            ".thousands: '.' is the decimal point of a double; write another character, or type: long",
+        ),
+        *(
+            (
+                f"{{column: a, type: long, thousands: '{wrong}'}}",
+                (
+                    f".thousands: '{wrong}' is not one character that parts thousands; "
+                    'write ",", ".", "\'", or a space in quotes'
+                ),
+            )
+            for wrong in (",,", "1", "-", "a", "|")
+        ),
         ("{column: a, type: boolean, true: [x]}", " has no word in false beside true; give both lists"),
         ("{column: a, type: boolean, true: [], false: [y]}", " has no word in true beside false; give both lists"),
         ("{column: a, type: boolean, true: [], false: []}", " has no word in true beside false; give both lists"),
@@ -187,9 +234,10 @@ def test_a_consent_that_could_be_lost_is_refused(complaint: Callable[..., str], 
     assert complaint(with_property(consent, '{column: c, when_empty: "null"}')) == (
         f"{name}.when_empty: a consent is never cleared; write omit, or delete when_empty"
     )
-    assert complaint(with_property(consent, "{column: c, type: string}")) == (
-        f"{name}.type: a consent is a boolean; write boolean, or delete type"
-    )
+    for kind in set(KINDS) - {"boolean"}:
+        assert complaint(with_property(consent, f'{{column: c, type: "{kind}"}}')) == (
+            f"{name}.type: a consent is a boolean; write boolean, or delete type"
+        )
 
 
 @pytest.mark.parametrize(

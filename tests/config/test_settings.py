@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from uploader.config import Settings
 from uploader.config.problem import UnfitValueError
-from uploader.config.quantities import duration, share
-from uploader.rules import MappingRules, MomentRule, PropertyRule
+from uploader.config.quantities import duration, share, unpacking
+from uploader.rules import MappingRules, MomentRule, PropertyRule, Unpacking
 
 
 class Load(Protocol):
@@ -36,7 +36,7 @@ mapping:
   request_datetime: {column: at, format: "%Y%m%d%H%M", timezone: Asia/Seoul}
 rate: {requests: 0012, per: 2h, share: 50%, burst: 3, concurrency: 1000}
 retry: {attempts: 7, base: 1.5s, cap: 1m, outage_timeout: 2h}
-limits: {max_rejected: 0.25}
+limits: {max_rejected: 0.25, max_unpacked: 1.5GiB}
 output: {retry_file: "{dir}/again{suffix}"}
 when_changed: refuse
 journal_days: 7
@@ -63,7 +63,7 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
         },
         "rate": {"requests": 12, "per": 7200.0, "share": 0.5, "burst": 3, "concurrency": 1000},
         "retry": {"attempts": 7, "base": 1.5, "cap": 60.0, "outage_timeout": 7200.0},
-        "limits": {"max_rejected": 0.25},
+        "limits": {"max_rejected": 0.25, "max_unpacked": {"times": None, "size": 1_610_612_736}},
         "output": {"retry_file": "{dir}/again{suffix}"},
         "when_changed": "refuse",
         "journal_days": 7,
@@ -86,7 +86,7 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
         "mapping": {"when_empty": "omit", "other_columns": "ignore", "request_datetime": None},
         "rate": {"requests": 10000, "per": 60.0, "share": 0.95, "burst": 16, "concurrency": 32},
         "retry": {"attempts": 5, "base": 0.5, "cap": 30.0, "outage_timeout": 1800.0},
-        "limits": {"max_rejected": 0.1},
+        "limits": {"max_rejected": 0.1, "max_unpacked": {"times": 200, "size": None}},
         "output": {"retry_file": "{dir}/{stem}.retry{suffix}"},
         "when_changed": "fresh",
         "journal_days": 30,
@@ -231,6 +231,18 @@ def test_a_duration_is_its_amount_times_its_unit(amount: int, unit: tuple[str, f
 @given(st.integers(0, 100))
 def test_a_percentage_and_its_fraction_are_the_same_share(percent: int) -> None:
     assert share(f"{percent}%") == share(f"{percent / 100:.2f}")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1B", 1), ("20KB", 20_000), ("20KiB", 20_480), ("500MB", 500_000_000), ("10GB", 10**10), ("0.5TiB", 2**39)],
+)
+def test_a_size_has_a_unit_of_a_thousand_or_of_1024(text: str, size: int) -> None:
+    assert unpacking(text) == Unpacking(times=None, size=size)
+
+
+def test_a_multiple_is_a_whole_one() -> None:
+    assert unpacking("1000x") == Unpacking(times=1000)
 
 
 @pytest.mark.parametrize("read", [duration, share])

@@ -74,7 +74,10 @@ REFUSED = [
         "cut.parquet",
         "cut.parquet can't be read as Parquet: it is cut off, damaged, or holds what polars can't read. Write it anew.",
     ),
-    ("packed.csv", "packed.csv is compressed (gzip); decompress it first."),
+    (
+        "packed.csv",
+        "packed.csv is cut off or damaged (gzip): it ends after 8 bytes, in the middle of what it holds. Get it anew.",
+    ),
     ("book.csv", "book.csv is an Excel workbook or a ZIP archive; save it as CSV, or unpack it first."),
     (
         "csv.jsonl",

@@ -81,7 +81,7 @@ def test_a_signal_during_the_check_ends_the_command_before_anything_is_sent(
         assert process.stdin is not None
         process.stdin.write(HEADER + "1,name1\n" * (BLOCK // 8))
         process.stdin.flush()
-        _until(lambda: any(path.stat().st_size >= BLOCK for path in tmp_path.glob("uploader-stdin-*")))
+        _until(lambda: any(path.stat().st_size >= BLOCK for path in tmp_path.glob("uploader-*")))
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         process.wait(SECONDS)
@@ -93,7 +93,7 @@ def test_a_signal_during_the_check_ends_the_command_before_anything_is_sent(
     assert run.last_line == "Stopped by SIGINT. Run again to continue."
     assert "Traceback" not in run.err
     assert server.box.requests() == []
-    assert list(tmp_path.glob("uploader-stdin-*")) == []
+    assert list(tmp_path.glob("uploader-*")) == []
     if command == "run":
         assert (desk.summary()["exit_status"], desk.books()) == (130, {})
 

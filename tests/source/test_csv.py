@@ -117,10 +117,93 @@ def test_the_text_of_a_damaged_record_is_found_across_blocks(tmp_path: Path) -> 
     assert found == [Damaged(1, QUOTES, line=2, text=long), Row(2, {"id": "2"}, line=100_003)]
 
 
-def test_a_large_field_is_no_trouble(tmp_path: Path) -> None:
-    large = "x" * 15_000_000
+LONG_FIELD = Reason("field_size", "a field takes more than 64 KiB (65,536 bytes in UTF-8): shorten it")
+LONG_RECORD = Reason("record_size", "the record takes more than 1 MiB (1,048,576 bytes in UTF-8): shorten it")
 
-    assert records(tmp_path, f"id\n{large}\n".encode()) == [Row(1, {"id": large}, line=2)]
+
+@pytest.mark.parametrize(
+    "field",
+    ["x" * 65_536, "가" * 21_845 + "x", "😀" * 16_384, "é\n" * 21_845 + "x", "x\n" * 32_768],
+    ids=lambda field: f"{field[:2]!r} of {len(field)}",
+)
+def test_a_field_of_64_kib_is_a_row_and_one_byte_more_is_not(tmp_path: Path, field: str) -> None:
+    lines = field.count("\n")
+
+    found = records(tmp_path, f'id,name\n1,"{field}"\n2,"{field}x"\n3,y\n'.encode())
+
+    assert found == [
+        Row(1, {"id": "1", "name": field}, line=2),
+        Damaged(2, LONG_FIELD, line=lines + 3, text=f'2,"{field}x"'),
+        Row(3, {"id": "3", "name": "y"}, line=2 * lines + 4),
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_record_of_1_mib_is_a_row_and_one_byte_more_is_not(tmp_path: Path, end: str) -> None:
+    names = [f"c{at}" for at in range(32)]
+    fields = ["x" * 32_767] * 31 + ["x" * 32_768]
+    content = end.join([",".join(names), ",".join(fields), ",".join([*fields[:-1], fields[-1] + "x"]), ""])
+
+    found = records(tmp_path, content.encode())
+
+    assert found == [
+        Row(1, dict(zip(names, fields, strict=True)), line=2),
+        Damaged(2, LONG_RECORD, line=3, text=",".join(fields) + "x"),
+    ]
+
+
+def test_a_record_of_many_empty_fields_has_its_size_too(tmp_path: Path) -> None:
+    header = ",".join(f"c{at}" for at in range(3))
+    wide = '"' + '""' * 65_000 + '",'
+
+    found = records(tmp_path, f"{header}\n{wide * 2}\n{wide}{wide}x\n".encode())
+
+    assert [type(record) for record in found] == [Row, Row]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"id,name,a,b\n1,x,,\n2,y",
+            "people.csv: the last record (record 2, line 3) breaks off: it has 2 of 4 fields and no line end.",
+        ),
+        (
+            b'id,name\n\n"1',
+            (
+                "people.csv: record 1, which begins on line 3, opens a quote that is never closed. "
+                "Close the quote, or double it where it belongs to the field."
+            ),
+        ),
+        (
+            b'id,name,a\r\n1,"x\r\ny"',
+            "people.csv: the last record (record 1, line 2) breaks off: it has 2 of 3 fields and no line end.",
+        ),
+    ],
+)
+def test_a_last_record_that_breaks_off_means_that_the_file_does(tmp_path: Path, content: bytes, message: str) -> None:
+    found = refusal(tmp_path, content)
+
+    advice = " The file looks cut off; get it whole, or end the line if it is meant so."
+    assert found == (f"{message}{advice}" if "breaks off" in message else message)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_last_record_with_a_line_end_is_damaged_alone(tmp_path: Path, end: str) -> None:
+    reason = Reason("fields", "the record has 1 field where the header has 2")
+
+    assert records(tmp_path, f"id,name{end}1{end}".encode()) == [Damaged(1, reason, line=2, text="1")]
+
+
+def test_a_last_record_with_too_many_fields_is_damaged_alone(tmp_path: Path) -> None:
+    reason = Reason("fields", "the record has 3 fields where the header has 2")
+
+    assert records(tmp_path, b"id,name\n1,2,3") == [Damaged(1, reason, line=2, text="1,2,3")]
+
+
+def test_who_stops_before_a_last_record_that_breaks_off_never_sees_it(tmp_path: Path) -> None:
+    with opened(tmp_path, b"id,name\n1,a\n2") as source, source.read() as reading:
+        assert next(reading) == Row(1, {"id": "1", "name": "a"}, line=2)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +216,20 @@ def test_a_large_field_is_no_trouble(tmp_path: Path) -> None:
             (
                 "people.csv: in the header columns 3 and 6 have no name; columns 2, 4 and 5 have the same name. "
                 "Give each column a name of its own."
+            ),
+        ),
+        (
+            b"sep=;\r\nid;name\r\n1;a\r\n",
+            (
+                "people.csv: its first line is a note for Excel (sep=), not the header. "
+                'Remove that line, and set source.delimiter: ";".'
+            ),
+        ),
+        (
+            b'"sep=\t"\nid\tname\n',
+            (
+                "people.csv: its first line is a note for Excel (sep=), not the header. "
+                'Remove that line, and set source.delimiter: "\\t".'
             ),
         ),
         (b"id,\n1,2\n", "people.csv: in the header column 2 has no name. Give each column a name of its own."),

@@ -120,6 +120,47 @@ def test_a_file_without_a_single_object_is_refused_at_its_end(tmp_path: Path, co
     )
 
 
+WHOLE = '{"a": {"b": [1, -2.5e+10, 3.25E-1], "c": "x\\"y\\\\ \\ud83d\\ude00"}, "d": [true, false, null], "": "홍"}'
+
+
+@pytest.mark.parametrize("size", range(1, len(WHOLE)))
+def test_a_last_line_that_breaks_off_anywhere_means_that_the_file_does(tmp_path: Path, size: int) -> None:
+    assert refusal(tmp_path, b'{"a": 1}\n\n' + WHOLE[:size].encode()) == (
+        "people.jsonl: the last record (record 2, line 3) breaks off: its JSON has no end, and neither has its line. "
+        "The file looks cut off; get it whole, or end the line if it is meant so."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (WHOLE[:20] + "\n", NOT_JSON),
+        ('{"a": 1} x', NOT_JSON),
+        ('{"a": 1}}', NOT_JSON),
+        ('{"a": tru}', NOT_JSON),
+        ('{"a": truth', NOT_JSON),
+        ('{"a": "x"e', NOT_JSON),
+        ('{"a": "\\x', NOT_JSON),
+        ('{"a": "\\ux', NOT_JSON),
+        ("{'a'", NOT_JSON),
+        ('"a', NOT_JSON),
+        ("[1", NOT_JSON),
+        ('{"a": ' + "[" * 99_999, NESTING),
+        ('{"a": 1, "a": 1}', DUPLICATE),
+        ("[1]", NOT_OBJECT),
+    ],
+    ids=lambda value: value.code if isinstance(value, Reason) else f"{str(value)[:16]} of {len(str(value))}",
+)
+def test_a_last_line_that_is_wrong_otherwise_is_damaged_alone(tmp_path: Path, text: str, reason: Reason) -> None:
+    found = records(tmp_path, f'{{"a": 0}}\n{text}'.encode())
+
+    assert found == [Row(1, {"a": 0}, line=1, text='{"a": 0}'), Damaged(2, reason, line=2, text=text.rstrip("\n"))]
+
+
+def test_a_last_line_without_its_end_may_be_whole(tmp_path: Path) -> None:
+    assert records(tmp_path, WHOLE.encode()) == [Row(1, json.loads(WHOLE), line=1, text=WHOLE)]
+
+
 def test_the_records_of_a_file_without_objects_come_before_its_refusal(tmp_path: Path) -> None:
     with opened(tmp_path, b"[1]\n") as source, source.read() as reading:
         assert next(reading) == Damaged(1, NOT_OBJECT, line=1, text="[1]")

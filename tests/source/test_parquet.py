@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from uploader.errors import InputError
 from uploader.model import Row
 from uploader.source import Source, open_source
+from uploader.source.parquet_values import OutOfRange
 
 
 def opened(path: Path) -> Source:
@@ -49,8 +50,94 @@ def test_every_type_comes_as_pythons_own_value_with_a_word_for_its_kind(tmp_path
         found = list(source.read())
 
     assert found == [Row(1, {name: value for name, _, value, _ in COLUMNS})]
-    assert source.kinds == {name: kind for name, _, _, kind in COLUMNS}
+    assert source.kinds == {name: kind for name, _, _, kind in COLUMNS} | {"record.a": "long"}
     assert (source.columns, source.is_retry) == (tuple(name for name, *_ in COLUMNS), False)
+
+
+def read_back(folder: Path, *columns: pl.Series) -> Source:
+    pl.DataFrame(columns).write_parquet(folder / "people.parquet")
+    return opened(folder / "people.parquet")
+
+
+def test_what_is_within_structs_has_a_kind_of_its_own(tmp_path: Path) -> None:
+    address = pl.Struct({"city": pl.String(), "at": pl.Struct({"lat": pl.Float64()}), "tags": pl.List(pl.String())})
+    value = {"city": "서울", "at": {"lat": 37.5}, "tags": ["a"]}
+
+    with read_back(tmp_path, pl.Series("a", [value], address), pl.Series("a.city", [1])) as source:
+        found = list(source.read())
+
+    assert source.columns == ("a", "a.city")
+    assert source.kinds == {
+        "a": "other",
+        "a.city": "long",
+        "a.at": "other",
+        "a.at.lat": "double",
+        "a.tags": "array<string>",
+    }
+    assert found == [Row(1, {"a": value, "a.city": 1})]
+
+
+RARE: list[tuple[pl.DataType, object, object, str]] = [
+    (pl.Int8(), -128, -128, "long"),
+    (pl.UInt64(), 2**64 - 1, 2**64 - 1, "long"),
+    (pl.Float32(), 0.1, 0.10000000149011612, "double"),
+    (pl.Float32(), float("inf"), float("inf"), "double"),
+    (pl.Time(), time(1, 2, 3), time(1, 2, 3), "other"),
+    (pl.Duration("ms"), timedelta(hours=1), timedelta(hours=1), "other"),
+    (pl.Decimal(38, 2), Decimal("-0.50"), Decimal("-0.50"), "other"),
+    (pl.Null(), None, None, "other"),
+    (pl.Datetime("ns", "Asia/Seoul"), 1, datetime(1970, 1, 1, tzinfo=UTC), "datetime"),
+    (pl.List(pl.Struct({"key": pl.String(), "value": pl.Int64()})), [{"key": "a", "value": 1}], None, "other"),
+    (pl.Array(pl.String(), 1), ["a"], ["a"], "array<string>"),
+    (pl.List(pl.UInt64()), [2**64 - 1], [2**64 - 1], "array<long>"),
+    (pl.List(pl.Date()), [date(2024, 1, 1)], None, "other"),
+]
+
+
+@pytest.mark.parametrize(("dtype", "value", "expected", "kind"), RARE, ids=lambda value: str(value)[:30])
+def test_rare_types_come_exactly_as_they_are_stored(
+    tmp_path: Path, dtype: pl.DataType, value: object, expected: object, kind: str
+) -> None:
+    with read_back(tmp_path, pl.Series("a", [value, None], dtype)) as source:
+        found = list(source.read())
+
+    assert source.kinds == {"a": kind}
+    assert found == [Row(1, {"a": value if expected is None else expected}), Row(2, {"a": None})]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "count", "spelled"),
+    [
+        (pl.Date(), 2_932_897, "2932897 days"),
+        (pl.Date(), -719_163, "-719163 days"),
+        (pl.Datetime("us", "Asia/Seoul"), 10**18, f"{10**18} us"),
+        (pl.Datetime("ms"), 2**63 - 1, f"{2**63 - 1} ms"),
+        (pl.Datetime("us"), -(10**18), f"{-(10**18)} us"),
+        (pl.Duration("ms"), 2**63 - 1, f"{2**63 - 1} ms"),
+    ],
+    ids=str,
+)
+def test_a_moment_that_python_does_not_know_is_told_and_its_neighbours_are_whole(
+    tmp_path: Path, dtype: pl.DataType, count: int, spelled: str
+) -> None:
+    with read_back(tmp_path, pl.Series("at", [0, count, None], dtype), pl.Series("id", ["a", "b", "c"])) as source:
+        first, far, empty = (record.fields for record in source.read() if isinstance(record, Row))
+
+    assert isinstance(first["at"], date | datetime | timedelta)
+    assert (str(far["at"]), far["id"], empty) == (spelled, "b", {"at": None, "id": "c"})
+    assert isinstance(far["at"], OutOfRange)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "day"),
+    [(pl.Date(), date(9999, 12, 31)), (pl.Date(), date(1, 1, 1)), (pl.Datetime("ns"), date(2262, 4, 11))],
+)
+def test_the_first_and_the_last_day_are_days(tmp_path: Path, dtype: pl.DataType, day: date) -> None:
+    with read_back(tmp_path, pl.Series("at", [day], pl.Date()).cast(dtype)) as source:
+        (row,) = source.read()
+
+    assert isinstance(row, Row)
+    assert str(row.fields["at"])[:10] == str(day)
 
 
 def test_rows_come_in_their_order_across_batches(tmp_path: Path) -> None:

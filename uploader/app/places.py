@@ -1,15 +1,12 @@
 """Settle where the files of a run go."""
 
 from pathlib import Path
-from typing import Final
 
 from uploader.app.options import Options
 from uploader.config import Settings
 from uploader.errors import ConfigError
 from uploader.sinks.retry_file import Shape
-from uploader.source import Source
-
-_COMPRESSED: Final = frozenset({".gz", ".zst", ".bz2", ".xz"})
+from uploader.source import Source, descriptor, unpacked_name
 
 
 def retry_path(source: Source, settings: Settings, *, named: Path | None, folder: Path | None = None) -> Path:
@@ -54,9 +51,13 @@ def retry_shape(source: Source, *, damaged: bool) -> Shape:
 
 
 def _name(source: Source) -> tuple[str, str]:
-    if source.path is None:
-        return "stdin", ".jsonl"
-    path = Path(source.name)
-    if path.suffix.lower() in _COMPRESSED:
-        path = path.with_suffix("")
-    return path.stem, ".jsonl" if source.format == "parquet" else path.suffix
+    path = unpacked_name(source.name)
+    if source.path is not None:
+        return path.stem, ".jsonl" if source.format == "parquet" else path.suffix
+    match descriptor(source.name):
+        case None:
+            return path.stem, ".jsonl"
+        case 0:
+            return "stdin", ".jsonl"
+        case _:
+            return "pipe", ".jsonl"

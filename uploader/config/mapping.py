@@ -21,6 +21,9 @@ from uploader.rules import (
     PropertyRule,
 )
 
+SEPARATORS = ",.'’_ \u00a0\u2009\u202f"  # noqa: RUF001 — the Swiss write this very apostrophe
+"""The characters that may part groups of three digits."""
+
 KINDS = ("string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>")
 """The types that a property can be declared as, as `rules.Kind` names them."""
 
@@ -44,6 +47,16 @@ def _constant(value: object) -> str | tuple[str, ...]:
     if len(constants) != len(items):
         raise UnfitValueError("is not a constant; write one text, or a list of texts")
     return constants
+
+
+def _flag(value: object) -> bool:
+    return one_of("true", "false")(value) == "true"
+
+
+def _separator_of_thousands(value: object) -> str:
+    if isinstance(value, str) and len(value) == 1 and value in SEPARATORS:
+        return value
+    raise UnfitValueError('is not one character that parts thousands; write ",", ".", "\'", or a space in quotes')
 
 
 def _property(value: object) -> object:
@@ -99,6 +112,8 @@ class PropertySettings(Section):
     true: Words | None = None
     false: Words | None = None
     when_empty: WhenEmpty | None = None
+    trim: Annotated[bool, BeforeValidator(_flag)] = False
+    thousands: Annotated[str, BeforeValidator(_separator_of_thousands)] | None = None
 
     @model_validator(mode="after")
     def _says_where_from(self) -> Self:
@@ -157,6 +172,7 @@ def _rule(key: str, settings: PropertySettings, when_empty: Emptiness) -> Proper
         _refuse_unsafe(key, settings)
     kind = settings.type or ("boolean" if consent else None if settings.value is None else "string")
     _refuse_misplaced(key, settings, kind)
+    _refuse_misplaced_repairs(key, settings)
     true, false = _boolean_words(key, settings)
     return PropertyRule(
         key=key,
@@ -169,6 +185,8 @@ def _rule(key: str, settings: PropertySettings, when_empty: Emptiness) -> Proper
         true=true,
         false=false,
         when_empty="omit" if consent else settings.when_empty or when_empty,
+        trim=settings.trim,
+        thousands=settings.thousands,
     )
 
 
@@ -191,12 +209,32 @@ def _refuse_misplaced(key: str, settings: PropertySettings, kind: Kind | None) -
         "separator": arrays,
         "true": ("boolean",),
         "false": ("boolean",),
+        "thousands": ("long", "double"),
     }
     for name, kinds in homes.items():
         if name in settings.model_fields_set and kind not in kinds:
             raise MisfitError(f" needs type: {' or '.join(kinds)}; write it, or delete {name}", "properties", key, name)
     if isinstance(settings.value, tuple) and kind not in arrays:
         raise MisfitError(f": a list needs type: {' or '.join(arrays)}; write it", "properties", key, "value")
+
+
+def _refuse_misplaced_repairs(key: str, settings: PropertySettings) -> None:
+    """Refuse a repair of what is not read from a column, or of what it would damage."""
+    for name in ("trim", "thousands"):
+        if settings.column is None and name in settings.model_fields_set:
+            raise MisfitError(
+                f" repairs a column, and this is a constant; write value as it is meant, and delete {name}",
+                "properties",
+                key,
+                name,
+            )
+    if settings.thousands == "." and settings.type == "double":
+        raise MisfitError(
+            ": '.' is the decimal point of a double; write another character, or type: long",
+            "properties",
+            key,
+            "thousands",
+        )
 
 
 def _boolean_words(key: str, settings: PropertySettings) -> tuple[tuple[str, ...], tuple[str, ...]]:

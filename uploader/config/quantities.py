@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from uploader.config.problem import UnfitValueError, nearest
+from uploader.rules import Unpacking
 
 _DURATION = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<unit>ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -14,7 +15,16 @@ _LONGEST_HOURS = 8784
 _SHARE = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<percent>%?)")
 _PERCENT = 100
 
-_NOT_FOR_FILES = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}
+_TIMES = re.compile(r"(?P<times>[1-9][0-9]{0,8})x")
+_SIZE = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<unit>[KMGT]?B|[KMGT]iB)")
+_BYTES = {
+    f"{sign}{unit}": base**power
+    for power, sign in enumerate(("", "K", "M", "G", "T"))
+    for unit, base in (("B", 1000), ("iB", 1024))
+}
+
+# UTF-7 has halves of characters, and more than one spelling of most.
+_NOT_FOR_FILES = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 
@@ -68,6 +78,18 @@ def some_share(value: object) -> float:
     if part == 0:
         raise UnfitValueError("leaves nothing to use; write 95% or 0.95")
     return part
+
+
+def unpacking(value: object) -> Unpacking:
+    """Return how much a compressed file may unpack to, as `200x` its size, or `500MB`."""
+    if isinstance(value, str):
+        if times := _TIMES.fullmatch(value):
+            return Unpacking(times=int(times["times"]))
+        size = _SIZE.fullmatch(value)
+        most = int(float(size["amount"]) * _BYTES[size["unit"]]) if size else 0
+        if most:
+            return Unpacking(times=None, size=most)
+    raise UnfitValueError("is neither a multiple nor a size; write 200x, or a size such as 500MB or 10GiB")
 
 
 def whole(least: int, most: int, example: int) -> Callable[[object], int]:

@@ -12,9 +12,20 @@ from uploader.config.document import Place
 from uploader.config.mapping import IdentitySettings, MappingSettings, MomentSettings, PropertySettings
 from uploader.config.paths import resolved, template
 from uploader.config.problem import PROPERTIES, MisfitError, UnfitValueError
-from uploader.config.quantities import delimiter, duration, encoding, one_of, share, some_share, whole, word, words
+from uploader.config.quantities import (
+    delimiter,
+    duration,
+    encoding,
+    one_of,
+    share,
+    some_share,
+    unpacking,
+    whole,
+    word,
+    words,
+)
 from uploader.config.section import Section
-from uploader.rules import MappingRules
+from uploader.rules import MappingRules, Unpacking
 
 _MANY = 10**9
 
@@ -85,9 +96,10 @@ class RetrySettings(Section):
 
 
 class LimitsSettings(Section):
-    """When the check calls a source wrong as a whole. *max_rejected* is a part of 1."""
+    """When a source is called wrong as a whole. *max_rejected* is a part of 1."""
 
     max_rejected: Annotated[float, BeforeValidator(share)] = 0.1
+    max_unpacked: Annotated[Unpacking, BeforeValidator(unpacking)] = Unpacking()
 
 
 class OutputSettings(Section):

@@ -1,11 +1,11 @@
 """Tell which format a file has, by its name and by its first bytes."""
 
 import json
-from pathlib import PurePath
 from typing import Literal, TypeAlias
 
 from uploader.errors import InputError
 from uploader.source.encoding import reads_as
+from uploader.source.packing import unpacked_name
 
 Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
 
@@ -24,17 +24,13 @@ _PARQUET = b"PAR1"
 _FOREIGN = (
     (b"PK\x03\x04", "is an Excel workbook or a ZIP archive; save it as CSV, or unpack it first."),
     (b"\xd0\xcf\x11\xe0", "is an Excel workbook; save it as CSV first."),
-    (b"\x1f\x8b", "is compressed (gzip); decompress it first."),
-    (b"\x28\xb5\x2f\xfd", "is compressed (zstd); decompress it first."),
-    (b"BZh", "is compressed (bzip2); decompress it first."),
-    (b"\xfd7zXZ\x00", "is compressed (xz); decompress it first."),
 )
-_BZIP2_BLOCK = b"1AY&SY"
+_TAR = slice(257, 262)
 
 
 def format_by_name(name: str) -> Format | None:
-    """Return the format that the suffix of *name* claims."""
-    return _SUFFIXES.get(PurePath(name).suffix.lower())
+    """Return the format that the suffix of *name* claims, which stands before the one of a compressed file."""
+    return _SUFFIXES.get(unpacked_name(name).suffix.lower())
 
 
 def format_by_content(head: bytes, encoding: str) -> Format:
@@ -49,9 +45,10 @@ def refuse_foreign(label: str, head: bytes) -> None:
     if not head:
         raise InputError(f"{label} is empty. Check how it was made.")
     for magic, what in _FOREIGN:
-        # "BZh" alone could begin the header of a CSV.
-        if head.startswith(magic) and (magic != b"BZh" or head[4:10] == _BZIP2_BLOCK):
+        if head.startswith(magic):
             raise InputError(f"{label} {what}")
+    if head[_TAR] == b"ustar":
+        raise InputError(f"{label} is a tar archive; unpack it, and name a file of it.")
 
 
 def refuse_other_format(label: str, claimed: Format, head: bytes, encoding: str, *, by_name: bool) -> None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 from uploader.errors import ChangedError, InputError
-from uploader.model import Damaged, Reason
-from uploader.source.csv_lines import CsvLines
+from uploader.model import Damaged, Reason, Row
+from uploader.source.csv_lines import SHORT, CsvLines
 from uploader.source.header import refuse_bad_header
-from uploader.source.lines import LIMIT
+from uploader.source.lines import LIMIT, UndecodedError, undecodable
 from uploader.source.reading import Records
 from uploader.source.retry_rows import has_retry_columns, record_maker
 from uploader.source.stream import ByteStream
@@ -18,6 +18,10 @@ _QUOTES = Reason(
     "quotes",
     "a quoted field is followed by text instead of the delimiter: double the quotes that belong to the field",
 )
+_FIELD = 65_536
+_RECORD = 1_048_576
+_LONG_FIELD = Reason("field_size", f"a field takes more than 64 KiB ({_FIELD:,} bytes in UTF-8): shorten it")
+_LONG_RECORD = Reason("record_size", f"the record takes more than 1 MiB ({_RECORD:,} bytes in UTF-8): shorten it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ def csv_records(stream: ByteStream, dialect: CsvDialect, columns: tuple[str, ...
     """Yield what stands below the header; blank lines are counted, but are no records.
 
     Raises InputError for what can't be told record by record (bytes that are no text, a quote that is never closed, a
-    record without an end), and ChangedError when the header is no longer *columns*.
+    record without an end, a last one that breaks off), and ChangedError when the header is no longer *columns*.
     """
     parser = _CsvParser(stream, dialect)
     if parser.header() != columns:
@@ -51,8 +55,9 @@ class _CsvParser:
     def __init__(self, stream: ByteStream, dialect: CsvDialect) -> None:
         # Above LIMIT, so that CsvLines speaks first: it knows the place.
         csv.field_size_limit(4 * LIMIT)
+        self._place = stream.place
         self._label = stream.place.label
-        self._delimiter = dialect.delimiter
+        self._dialect = dialect
         self._lines = CsvLines(stream, dialect.encoding)
         self._reader = csv.reader(chain.from_iterable(self._lines.lists()), delimiter=dialect.delimiter, strict=True)
         self._blank_lines = 0
@@ -65,9 +70,11 @@ class _CsvParser:
             if self._lines.ended:
                 raise self._unclosed("the header") from None
             raise InputError(f"{self._label}: in the header {_QUOTES.phrase}.") from None
+        except UndecodedError as error:
+            raise self._undecodable("the header", error) from None
         if header is None:
             raise InputError(f"{self._label} has only blank lines. Check how it was made.")
-        refuse_bad_header(self._label, header, self._lines.text(self._reader.line_num), self._delimiter)
+        refuse_bad_header(self._label, header, self._lines.text(self._reader.line_num), self._dialect.delimiter)
         return tuple(header)
 
     def records(self, columns: tuple[str, ...]) -> Records:
@@ -76,13 +83,15 @@ class _CsvParser:
         make = record_maker(is_retry=has_retry_columns(columns))
         number = 0
         while True:
-            lines.start = reader.line_num
+            start = lines.start = reader.line_num
             try:
                 fields = next(reader, None)
             except csv.Error:
                 number += 1
                 yield self._damaged(number, self._quotes(number))
                 continue
+            except UndecodedError as error:
+                raise self._undecodable(f"row {number + 1}", error) from None
             if fields is None:
                 return self._blank_lines
             if not fields:
@@ -90,11 +99,17 @@ class _CsvParser:
                 continue
             number += 1
             if len(fields) != width:
-                yield self._damaged(number, _count_differs(len(fields), width))
-            elif lines.nul_seen and "\0" in lines.text(reader.line_num):
+                yield self._damaged(number, self._misfit(number, len(fields), width))
+                continue
+            if lines.nul_seen and "\0" in lines.text(reader.line_num):
                 yield self._damaged(number, _NUL)
+                continue
+            record = make(number, dict(zip(columns, fields, strict=True)), start + 1, "")
+            if (lines.long_seen or reader.line_num - start > 1) and isinstance(record, Row):
+                fault = self._size_fault(fields)
+                yield record if fault is None else self._damaged(number, fault)
             else:
-                yield make(number, dict(zip(columns, fields, strict=True)), lines.start + 1, "")
+                yield record
 
     def _is_record(self, fields: list[str]) -> bool:
         if not fields:
@@ -109,6 +124,26 @@ class _CsvParser:
         if self._lines.ended:
             raise self._unclosed(f"record {number}") from None
         return _QUOTES
+
+    def _misfit(self, number: int, found: int, expected: int) -> Reason:
+        if found < expected and self._lines.is_unended(self._reader.line_num):
+            raise InputError(
+                f"{self._label}: the last record (record {number}, line {self._lines.start + 1}) breaks off: it has "
+                f"{found} of {expected} fields and no line end. The file looks cut off; get it whole, or end the line "
+                "if it is meant so."
+            )
+        return _count_differs(found, expected)
+
+    def _size_fault(self, fields: list[str]) -> Reason | None:
+        text = self._lines.text(self._reader.line_num)
+        if len(text) <= SHORT:
+            return None
+        if any(len(field) > SHORT and len(field.encode()) > _FIELD for field in fields):
+            return _LONG_FIELD
+        return _LONG_RECORD if len(text.encode()) > _RECORD else None
+
+    def _undecodable(self, what: str, error: UndecodedError) -> InputError:
+        return undecodable(self._place, self._dialect.encoding, f"{what} (line {error.line})")
 
     def _unclosed(self, what: str) -> InputError:
         return InputError(

@@ -4,7 +4,7 @@ import codecs
 from difflib import get_close_matches
 from encodings.aliases import aliases
 
-from uploader.errors import ConfigError
+from uploader.errors import ConfigError, InputError
 
 BOM = "\ufeff"
 """The byte order mark that some programs put before the first character of a file; never part of the text."""
@@ -18,6 +18,12 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+MARKED = frozenset(marked for _, marked in _MARKS)
+"""The encodings whose decoders take the byte order mark for themselves."""
+
+_BY_MARK = ("utf-16", "utf-32")
+_HALVES = "utf-7"
+
 
 def settle(encoding: str, head: bytes) -> str:
     """Return Python's name of the encoding of a file that begins with *head*; "auto" is UTF-8.
@@ -29,6 +35,15 @@ def settle(encoding: str, head: bytes) -> str:
     return next((marked for mark, marked in _MARKS if head.startswith(mark)), named)
 
 
+def refuse_without_mark(label: str, encoding: str, head: bytes) -> None:
+    """Raise InputError where *encoding* leaves the order of the bytes to a mark, and *head* does not begin with it."""
+    if encoding in _BY_MARK and not any(head.startswith(mark) for mark, marked in _MARKS if marked == encoding):
+        raise InputError(
+            f"{label} does not begin with a byte order mark, which {encoding} needs. "
+            f"Set source.encoding: {encoding}-le or {encoding}-be."
+        )
+
+
 def reads_as(encoding: str, head: bytes) -> str:
     """Return as much of the text of *head* as can be read, without its byte order mark."""
     return head.decode(encoding, "ignore").removeprefix(BOM)
@@ -38,8 +53,11 @@ def _known(encoding: str) -> str:
     try:
         # Encoding something also refuses the codecs that do not make bytes of text, such as base64.
         "a".encode(encoding)
-        return codecs.lookup(encoding).name
+        name = codecs.lookup(encoding).name
     except (LookupError, ValueError) as error:
         near = get_close_matches(encoding.lower(), sorted({*aliases, *aliases.values()}), n=1)
         hint = f"Did you mean '{near[0]}'?" if near else "Use a name such as utf-8, utf-16 or cp949."
         raise ConfigError(f"source.encoding: '{encoding}' is not an encoding that Python knows. {hint}") from error
+    if name == _HALVES:
+        raise ConfigError("source.encoding: utf-7 can hold halves of characters. Save the file as utf-8.")
+    return name

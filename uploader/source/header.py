@@ -1,11 +1,13 @@
 """Judge whether the first record of a CSV can name its columns."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
 from uploader.errors import InputError
 
 _DELIMITERS = (",", ";", "\t", "|")
+_NOTE_FOR_EXCEL = re.compile(r'"?sep=(?P<delimiter>.)"?', re.IGNORECASE)
 
 
 def refuse_bad_header(label: str, header: Sequence[str], text: str, delimiter: str) -> None:
@@ -15,10 +17,20 @@ def refuse_bad_header(label: str, header: Sequence[str], text: str, delimiter: s
             f"{label}: the header holds NUL characters. "
             "If the file is UTF-16 without a byte order mark, set source.encoding: utf-16-le."
         )
+    _refuse_note_for_excel(label, text)
     _refuse_other_delimiter(label, text, delimiter)
     faults = [*_nameless(header), *_repeated(header)]
     if faults:
         raise InputError(f"{label}: in the header {'; '.join(faults)}. Give each column a name of its own.")
+
+
+def _refuse_note_for_excel(label: str, text: str) -> None:
+    found = _NOTE_FOR_EXCEL.fullmatch(text)
+    if found is not None:
+        raise InputError(
+            f"{label}: its first line is a note for Excel (sep=), not the header. "
+            f'Remove that line, and set source.delimiter: "{_shown(found["delimiter"])}".'
+        )
 
 
 def _refuse_other_delimiter(label: str, text: str, delimiter: str) -> None:

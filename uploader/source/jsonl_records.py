@@ -9,7 +9,8 @@ from typing import NoReturn, TypeAlias
 
 from uploader.errors import InputError
 from uploader.model import Damaged, Json, Reason, Row
-from uploader.source.lines import Lines, at_newlines
+from uploader.source.cut_json import breaks_off
+from uploader.source.lines import Lines, UndecodedError, at_newlines, undecodable
 from uploader.source.reading import Records
 from uploader.source.retry_rows import has_retry_columns, record_maker
 from uploader.source.stream import ByteStream
@@ -42,24 +43,39 @@ def is_retry_jsonl(stream: ByteStream, encoding: str) -> bool:
 def jsonl_records(stream: ByteStream, encoding: str, *, is_retry: bool) -> Records:
     """Yield what stands on each line; blank lines are counted, but are no records.
 
-    Raises InputError at the end when not one line is an object, and where bytes are no text or a line has no end.
+    Raises InputError at the end when not one line is an object, where bytes are no text, and where a line has no end or
+    the last one breaks off.
     """
-    make = record_maker(is_retry=is_retry)
+    label, make = stream.place.label, record_maker(is_retry=is_retry)
+    lines = Lines(stream, encoding, at_newlines)
     line = blank_lines = damaged = 0
-    for texts in Lines(stream, encoding, at_newlines):
-        for line, ended in enumerate(texts, line + 1):  # noqa: B020 the count goes on from list to list
-            text = ended.removesuffix("\r")
-            if not text or text.isspace():
-                blank_lines += 1
-                continue
-            fields = _fields(text)
-            if isinstance(fields, Reason):
-                damaged += 1
-                yield Damaged(line - blank_lines, fields, line, text)
-            else:
-                yield make(line - blank_lines, fields, line, text)
-    _refuse_without_objects(stream.place.label, records=line - blank_lines, damaged=damaged)
+    try:
+        for texts in lines:
+            for line, ended in enumerate(texts, line + 1):  # noqa: B020 the count goes on from list to list
+                text = ended.removesuffix("\r")
+                if not text or text.isspace():
+                    blank_lines += 1
+                    continue
+                fields = _fields(text)
+                if isinstance(fields, Reason):
+                    if lines.unended and breaks_off(text):
+                        raise _cut_off(label, line - blank_lines, line)
+                    damaged += 1
+                    yield Damaged(line - blank_lines, fields, line, text)
+                else:
+                    yield make(line - blank_lines, fields, line, text)
+    except UndecodedError as error:
+        where = f"row {line - blank_lines + 1} (line {error.line})"
+        raise undecodable(stream.place, encoding, where) from None
+    _refuse_without_objects(label, records=line - blank_lines, damaged=damaged)
     return blank_lines
+
+
+def _cut_off(label: str, number: int, line: int) -> InputError:
+    return InputError(
+        f"{label}: the last record (record {number}, line {line}) breaks off: its JSON has no end, and neither has its "
+        "line. The file looks cut off; get it whole, or end the line if it is meant so."
+    )
 
 
 def _refuse_without_objects(label: str, *, records: int, damaged: int) -> None:

@@ -7,7 +7,7 @@ from io import StringIO
 from typing import TypeAlias
 
 from uploader.errors import InputError
-from uploader.source.encoding import BOM
+from uploader.source.encoding import BOM, MARKED
 from uploader.source.stream import ByteStream, Place
 
 LIMIT = 16 * 1024 * 1024
@@ -38,62 +38,96 @@ def too_long(label: str, what: str) -> InputError:
     return InputError(f"{label}: {what} is longer than 16 MiB. Look there for a missing line end or closing quote.")
 
 
+class UndecodedError(Exception):
+    """Bytes on *line* of the file that are no text in its encoding."""
+
+    def __init__(self, line: int) -> None:
+        """Keep the *line*; the bytes themselves are nobody's business."""
+        super().__init__(f"line {line}")
+        self.line = line
+
+
+def undecodable(place: Place, encoding: str, where: str) -> InputError:
+    """Return what is said of bytes at *where* in the file that are not *encoding*; reads it once more, to its end."""
+    found = f"{place.label}: {where} is not {encoding}"
+    if encoding != _KOREAN and _reads_whole(place, _KOREAN):
+        return InputError(f"{found}, but the whole file reads as {_KOREAN}. Set source.encoding: {_KOREAN}.")
+    return InputError(f"{found}. Set source.encoding to the encoding that the file was saved in.")
+
+
 class Lines:
     """The lines of a byte stream, in lists of as many as a block holds.
 
-    *nul_seen* is whether a NUL character was read so far.
+    *nul_seen* is whether a NUL character was read so far, *unended* whether the last line was, and lacks its end.
     """
 
     def __init__(self, stream: ByteStream, encoding: str, split: Split) -> None:
         """Read *stream* as text in *encoding*, its lines taken apart by *split*."""
         self.nul_seen = False
+        self.unended = False
         self._stream = stream
         self._encoding = encoding
         self._split = split
         self._count = 0
-        self._rest = ""
+        self._rest: list[str] = []
+        self._rest_size = 0
 
     def __iter__(self) -> Iterator[list[str]]:
         """Yield the lines in their order; a list may be empty, and the last line may lack its end.
 
-        Raises InputError where the bytes can't be decoded, or where a line grows past LIMIT.
+        Raises UndecodedError after the last line before what can't be decoded, InputError where a line grows past
+        LIMIT.
         """
         for text in self._texts():
             self.nul_seen = self.nul_seen or "\0" in text
-            lines, self._rest = self._split(self._rest + text)
-            self._count += len(lines)
-            if len(self._rest) > LIMIT:
-                raise too_long(self._stream.place.label, f"line {self._count + 1}")
-            yield lines
-        if self._rest:
-            yield [self._rest]
+            yield self._lines(text)
+        if self._rest_size:
+            self.unended = True
+            yield ["".join(self._rest)]
+
+    def _lines(self, text: str) -> list[str]:
+        """Return the lines that *text* ends, and keep what is left of it."""
+        lines: list[str] = []
+        # A long line is put together when it ends, not again for each block.
+        may_end = "\n" in text or "\r" in text or (self._rest and self._rest[-1].endswith("\r"))
+        self._rest.append(text)
+        self._rest_size += len(text)
+        if may_end:
+            lines, rest = self._split("".join(self._rest))
+            self._rest = [rest] if rest else []
+            self._rest_size = len(rest)
+        if lines and len(lines[0]) > LIMIT:
+            raise self._too_long()
+        self._count += len(lines)
+        if self._rest_size > LIMIT:
+            raise self._too_long()
+        return lines
+
+    def _too_long(self) -> InputError:
+        return too_long(self._stream.place.label, f"line {self._count + 1}")
 
     def _texts(self) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder(self._encoding)("strict")
-        at_start = True
+        # These decoders drop the mark themselves; a second one is a character of the text.
+        at_start = self._encoding not in MARKED
+        for block, final in self._blocks():
+            before = decoder.getstate()
+            try:
+                text = decoder.decode(block, final)
+            except UnicodeError:
+                decoder.setstate(before)
+                # The mark in place of what can't be decoded settles whether a \r before it ends a line.
+                yield _decodable(decoder, block) + "\ufffd"
+                # The error's own words hold bytes of the file.
+                raise UndecodedError(self._count + 1) from None
+            if text:
+                yield text.removeprefix(BOM) if at_start else text
+                at_start = False
+
+    def _blocks(self) -> Iterator[tuple[bytes, bool]]:
         for block in self._stream.blocks():
-            text = self._decoded(decoder, block)
-            yield text.removeprefix(BOM) if at_start else text
-            at_start = at_start and not text
-        yield self._decoded(decoder, b"", final=True)
-
-    def _decoded(self, decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> str:
-        before = decoder.getstate()
-        try:
-            return decoder.decode(block, final)
-        except UnicodeError:
-            decoder.setstate(before)
-            # The mark in place of what can't be decoded settles whether a \r before it ends a line.
-            lines, _ = self._split(self._rest + _decodable(decoder, block) + "\ufffd")
-            # The error's own words hold bytes of the file.
-            raise self._undecodable(self._count + len(lines) + 1) from None
-
-    def _undecodable(self, line: int) -> InputError:
-        place = self._stream.place
-        found = f"{place.label}: line {line} is not {self._encoding}"
-        if self._encoding != _KOREAN and _reads_whole(place, _KOREAN):
-            return InputError(f"{found}, but the whole file reads as {_KOREAN}. Set source.encoding: {_KOREAN}.")
-        return InputError(f"{found}. Set source.encoding to the encoding that the file was saved in.")
+            yield block, False
+        yield b"", True
 
 
 def _decodable(decoder: codecs.IncrementalDecoder, block: bytes) -> str:

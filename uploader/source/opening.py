@@ -1,23 +1,27 @@
 """Open a source: settle what it is, and refuse at once what can't be one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import BinaryIO, Literal, Self, assert_never
 
 from uploader.errors import ConfigError, InputError
+from uploader.rules import Unpacking
 from uploader.source.content import Format, format_by_content, format_by_name, refuse_foreign, refuse_other_format
 from uploader.source.csv_records import CsvDialect, csv_columns, csv_records
-from uploader.source.encoding import settle
+from uploader.source.encoding import refuse_without_mark, settle
 from uploader.source.jsonl_records import is_retry_jsonl, jsonl_records
+from uploader.source.packing import packing_of
+from uploader.source.pipe import STDIN, descriptor, reads_only_once
 from uploader.source.reading import Reading, TakeApart
 from uploader.source.retry_rows import has_retry_columns
-from uploader.source.spool import spool
-from uploader.source.stream import HEAD, ByteStream, Place
+from uploader.source.spool import Spool, blocks_of
+from uploader.source.stream import ByteStream, Place, unreadable
 
-_STDIN = "-"
+_UNPACKING = Unpacking()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,11 @@ class _Shape:
 
 @dataclass(slots=True, kw_only=True)
 class Source:
-    """A file whose records can be read, as often as wanted; closing it deletes a copy of standard input.
+    """A file whose records can be read, as often as wanted; closing it deletes the copies that were made of it.
 
-    *name* is what the user calls it, *path* its file (None for standard input). *columns* is None where each record
-    has its own (JSONL). *kinds* says the type of each column of a Parquet. *encoding* is the one settled on.
-    *blank_lines* is what the latest whole pass counted.
+    *name* is what the user calls it, *path* its file (None for standard input and pipes). *columns* is None where each
+    record has its own (JSONL). *kinds* says the type of each column of a Parquet, those within a struct as `a.b`.
+    *encoding* is the one settled on. *blank_lines* is what the latest whole pass counted.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Source:
     blank_lines: int = 0
     _place: Place = field(repr=False)
     _take_apart: TakeApart = field(repr=False)
+    _copies: ExitStack = field(repr=False)
 
     def __enter__(self) -> Self:
         """Lend the source."""
@@ -60,13 +65,13 @@ class Source:
         self.close()
 
     def close(self) -> None:
-        """Delete the copy of standard input, if there is one."""
-        self._place.discard()
+        """Delete the copies of what could not be read as it is."""
+        self._copies.close()
 
     def digest(self) -> str:
         """Return the digest of the source's bytes, as its fingerprint has it."""
         with ByteStream(self._place) as stream:
-            for _ in stream.blocks():
+            for _ in stream.packed_blocks():
                 pass
             return stream.fingerprint().digest
 
@@ -78,7 +83,7 @@ class Source:
         self.blank_lines = count
 
 
-def open_source(  # noqa: PLR0913 the keys of `source:`, and what standard input needs
+def open_source(  # noqa: PLR0913 the keys of `source:`, and what standard input and compressed files need
     name: str,
     *,
     format: Literal["auto", "csv", "jsonl", "parquet"],  # noqa: A002 the key's name in config.yaml
@@ -86,50 +91,73 @@ def open_source(  # noqa: PLR0913 the keys of `source:`, and what standard input
     delimiter: str,
     stdin: BinaryIO | None = None,
     spool_dir: Path | None = None,
+    unpacking: Unpacking = _UNPACKING,
 ) -> Source:
-    """Return the source that the user calls *name*; "-" is *stdin*, copied to a private file in *spool_dir*.
+    """Return the source that the user calls *name*; "-" is *stdin*.
 
-    Raises InputError when it can't be a source, ConfigError when *encoding* or *delimiter* can't be one, StorageError
-    when standard input can't be copied.
+    What can't be read twice, and a compressed Parquet, is copied to a private file in *spool_dir*. Raises InputError
+    when it can't be a source, ConfigError when *encoding* or *delimiter* can't be one, StorageError when there is no
+    room for the copy.
     """
     if len(delimiter) != 1 or delimiter in '"\r\n\0':
         raise ConfigError('source.delimiter is not one character that can stand between fields. Set it to ",", say.')
-    place = _place(name, stdin, spool_dir)
-    try:
-        head = _head(place)
+    with ExitStack() as copies:
+        spool = Spool(spool_dir, copies)
+        place, head = _unpacked(_place(name, stdin, spool), unpacking)
         settled = settle(encoding, head)
         found = _settle_format(place, name, format, head, settled)
-        shape = _shape(place, found, CsvDialect(settled, delimiter))
-    except BaseException:
-        place.discard()
-        raise
-    return Source(
-        name=name,
-        path=None if place.spooled else place.path,
-        format=found,
-        columns=shape.columns,
-        kinds=shape.kinds,
-        encoding=settled,
-        delimiter=delimiter,
-        is_retry=shape.is_retry,
-        _place=place,
-        _take_apart=shape.take_apart,
-    )
+        if found != "parquet":
+            refuse_without_mark(place.label, settled, head)
+        shape = _shape(place, found, CsvDialect(settled, delimiter), spool)
+        return Source(
+            name=name,
+            path=None if place.spooled else place.path,
+            format=found,
+            columns=shape.columns,
+            kinds=shape.kinds,
+            encoding=settled,
+            delimiter=delimiter,
+            is_retry=shape.is_retry,
+            _place=place,
+            _take_apart=shape.take_apart,
+            _copies=copies.pop_all(),
+        )
 
 
-def _place(name: str, stdin: BinaryIO | None, spool_dir: Path | None) -> Place:
-    if name != _STDIN:
-        return Place(Path(name), name)
-    if stdin is None:
-        raise InputError("there is no standard input. Name a file instead of '-'.")
-    return Place(spool(stdin, spool_dir), "standard input", spooled=True)
+def _place(name: str, stdin: BinaryIO | None, spool: Spool) -> Place:
+    if descriptor(name) == STDIN:
+        label = "standard input" if name == "-" else name
+        if stdin is None:
+            raise InputError(f"there is no standard input. Name a file instead of '{name}'.")
+        return Place(spool.keep(blocks_of(stdin, label), label), label, spooled=True)
+    try:
+        if reads_only_once(name):
+            with Path(name).open("rb", buffering=0) as pipe:
+                return Place(spool.keep(blocks_of(pipe, name), name), name, spooled=True)
+    except OSError as error:
+        raise unreadable(name, error) from error
+    except ValueError as error:
+        raise InputError(f"{name!r} can't be the name of a file. Check the path.") from error
+    return Place(Path(name), name)
+
+
+def _unpacked(place: Place, unpacking: Unpacking) -> tuple[Place, bytes]:
+    """Return *place* with how it is compressed, and the first bytes of what it holds."""
+    head = _head(place)
+    outer = packing_of(head)
+    if outer is not None:
+        place = replace(place, packing=outer, unpacking=unpacking)
+        head = _head(place)
+        inner = packing_of(head)
+        if inner is not None:
+            raise InputError(f"{place.label} is compressed twice ({inner} within {outer}). Unpack it once.")
+    refuse_foreign(place.label, head)
+    return place, head
 
 
 def _head(place: Place) -> bytes:
     with ByteStream(place) as stream:
-        head = stream.read(HEAD)
-    refuse_foreign(place.label, head)
-    return head
+        return stream.head()
 
 
 def _settle_format(
@@ -147,14 +175,14 @@ def _settle_format(
     return claimed
 
 
-def _shape(place: Place, found: Format, dialect: CsvDialect) -> _Shape:
+def _shape(place: Place, found: Format, dialect: CsvDialect, spool: Spool) -> _Shape:
     match found:
         case "csv":
             return _csv_shape(place, dialect)
         case "jsonl":
             return _jsonl_shape(place, dialect.encoding)
         case "parquet":
-            return _parquet_shape(place)
+            return _parquet_shape(place, spool)
         case _ as never:
             assert_never(never)
 
@@ -172,8 +200,14 @@ def _jsonl_shape(place: Place, encoding: str) -> _Shape:
     return _Shape(partial(jsonl_records, encoding=encoding, is_retry=is_retry), is_retry=is_retry)
 
 
-def _parquet_shape(place: Place) -> _Shape:
-    from uploader.source.parquet_records import parquet_kinds, parquet_records  # noqa: PLC0415 polars starts slowly
+def _parquet_shape(place: Place, spool: Spool) -> _Shape:
+    from uploader.source.parquet_records import ParquetFile  # noqa: PLC0415 polars starts slowly
 
-    kinds = parquet_kinds(place)
-    return _Shape(parquet_records, tuple(kinds), kinds)
+    if place.packing is None:
+        file = ParquetFile(place.path, place.label)
+    else:
+        # polars jumps about in its file.
+        with ByteStream(place) as stream:
+            path = spool.keep(stream.blocks(), place.label)
+            file = ParquetFile(path, place.label, copied_from=stream.fingerprint())
+    return _Shape(file.records, file.columns, file.kinds)

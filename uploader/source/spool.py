@@ -1,47 +1,49 @@
-"""Keep standard input in a private temporary file, so that it can be read twice."""
+"""Keep what can't be read twice in private temporary files."""
 
 import os
+import secrets
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
 from uploader.errors import InputError, StorageError
 
 _BLOCK = 1024 * 1024
+_MODE = 0o600
 
 
-def spool(stdin: BinaryIO, folder: Path | None) -> Path:
-    """Copy all of *stdin* to a new file of mode 0600 in *folder* (None: the system's own), and return its path.
+class Spool:
+    """Files of mode 0600 in one folder, each deleted when *stack* closes, however that comes."""
 
-    The caller deletes it. Raises InputError when standard input can't be read, StorageError when the copy can't be
-    written; nothing is left behind then.
-    """
-    try:
-        handle, name = tempfile.mkstemp(prefix="uploader-stdin-", dir=folder)
-        with _gone_if_broken(Path(name)), os.fdopen(handle, "wb") as copy:
-            while block := _read(stdin):
-                copy.write(block)
-    except OSError as error:
-        where = folder or tempfile.gettempdir()
-        raise StorageError(
-            f"standard input can't be kept in {where}: {error.strerror}. Make room there, or name a file instead."
-        ) from error
-    return Path(name)
+    def __init__(self, folder: Path | None, stack: ExitStack) -> None:
+        """Keep files in *folder*; None is the system's own for such files."""
+        self._folder = Path(tempfile.gettempdir()) if folder is None else folder
+        self._stack = stack
 
-
-@contextmanager
-def _gone_if_broken(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        path.unlink()
-        raise
+    def keep(self, blocks: Iterable[bytes], label: str) -> Path:
+        """Return a new file that holds *blocks*, of what messages call *label*; raises StorageError if it can't."""
+        path = self._folder / f"uploader-{secrets.token_hex(16)}"
+        # A signal may end the process as soon as the file is there.
+        self._stack.callback(path.unlink, missing_ok=True)
+        try:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE), "wb") as copy:
+                copy.writelines(blocks)
+        except OSError as error:
+            raise StorageError(
+                f"{label} can't be kept in {self._folder}: {error.strerror}. Make room there, or name a file instead."
+            ) from error
+        return path
 
 
-def _read(stdin: BinaryIO) -> bytes:
-    try:
-        return stdin.read(_BLOCK)
-    except OSError as error:
-        raise InputError(f"standard input can't be read: {error.strerror}. Name a file instead.") from error
+def blocks_of(pipe: BinaryIO, label: str) -> Iterator[bytes]:
+    """Yield all that comes out of *pipe*, which messages call *label*; raises InputError when it breaks."""
+    while True:
+        try:
+            block = pipe.read(_BLOCK)
+        except OSError as error:
+            raise InputError(f"{label} can't be read: {error.strerror}. Name a file instead.") from error
+        if not block:
+            return
+        yield block

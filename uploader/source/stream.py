@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from uploader.errors import InputError
+from uploader.rules import Unpacking
+from uploader.source.packing import Archive, Packing, unpacked
 
 BLOCK = 256 * 1024
 """How many bytes are read at a time."""
@@ -16,12 +18,15 @@ BLOCK = 256 * 1024
 HEAD = 64 * 1024
 """How many of the first bytes are looked at to tell what a file is."""
 
+_UNPACKING = Unpacking()
+
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """What a file was when it was read: two passes with equal fingerprints read the same file.
 
-    *digest* is over the bytes as read. *mtime_ns* and *inode* are 0 for standard input, which is known by content.
+    *digest* is over the bytes of the file as it lies there, compressed or not. *mtime_ns* and *inode* are 0 for
+    standard input and pipes, which are known by content.
     """
 
     size: int
@@ -34,24 +39,22 @@ class Fingerprint:
 class Place:
     """Where a source's bytes are: the file's *path*, and the *label* that messages call it by.
 
-    *spooled* is whether the file is a copy of standard input.
+    *spooled* is whether the file is a copy of standard input or a pipe. *packing* is how the file is compressed, if it
+    is, and *unpacking* how much it may unpack to.
     """
 
     path: Path
     label: str
     spooled: bool = False
-
-    def discard(self) -> None:
-        """Delete the copy of standard input; a file of the user's own stays."""
-        if self.spooled:
-            self.path.unlink(missing_ok=True)
+    packing: Packing | None = None
+    unpacking: Unpacking = _UNPACKING
 
 
 class ByteStream:
-    """The bytes of one file, counted and hashed as they pass.
+    """The bytes of one file, unpacked where it is compressed, and hashed as they lie on the disk.
 
-    This is the one door to a source's bytes: what unpacks or recodes them belongs between the file and `blocks`.
-    Whatever goes wrong with the file, while it is opened or read, is an InputError that names it.
+    This is the one door to a source's bytes. Whatever goes wrong with the file, while it is opened, read or unpacked,
+    is an InputError that names it.
     """
 
     def __init__(self, place: Place) -> None:
@@ -69,18 +72,26 @@ class ByteStream:
         """Close the file."""
         self._file.close()
 
-    def read(self, size: int) -> bytes:
-        """Return the next bytes, at most *size* of them; none at the end of the file."""
-        try:
-            block = self._file.read(size)
-        except OSError as error:
-            raise unreadable(self.place.label, error) from error
-        self._digest.update(block)
-        return block
+    def head(self) -> bytes:
+        """Return the first bytes, HEAD of them where there are so many."""
+        head = b""
+        for block in self.blocks():
+            head += block
+            if len(head) >= HEAD:
+                break
+        return head[:HEAD]
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield the bytes from here to the end of the file."""
-        while block := self.read(BLOCK):
+        """Yield the bytes from the first to the last."""
+        place = self.place
+        if place.packing is None:
+            return self.packed_blocks()
+        archive = Archive(place.label, place.packing, self._found.st_size, place.unpacking)
+        return unpacked(self.packed_blocks(), archive)
+
+    def packed_blocks(self) -> Iterator[bytes]:
+        """Yield the bytes as they lie on the disk."""
+        while block := self._read():
             yield block
 
     def fingerprint(self) -> Fingerprint:
@@ -92,6 +103,14 @@ class ByteStream:
             inode=0 if spooled else self._found.st_ino,
             digest=self._digest.hexdigest(),
         )
+
+    def _read(self) -> bytes:
+        try:
+            block = self._file.read(BLOCK)
+        except OSError as error:
+            raise unreadable(self.place.label, error) from error
+        self._digest.update(block)
+        return block
 
 
 def unreadable(label: str, error: OSError) -> InputError:
