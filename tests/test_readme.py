@@ -15,14 +15,18 @@ import pytest
 import yaml
 
 from uploader import errors
+from uploader.app.accounts import Account
+from uploader.app.findings import Finding
 from uploader.cli.commands import cli
 from uploader.config import Settings, load
 from uploader.config.settings import keys_of
 from uploader.errors import ConfigError, UploaderError
 from uploader.mapper import compile_plan
 from uploader.model import Request, Row
+from uploader.pacing import Pace
 from uploader.rules import CONSENTS, IDENTITY_FIELDS, Kind, MappingRules, PropertyRule
 from uploader.sandbox import FAULT_KINDS, Fault
+from uploader.survey import Survey
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/configuration.md", "docs/mapping.md")
@@ -232,15 +236,21 @@ def values_of(kind: str) -> list[tuple[str, str]]:
     ]
 
 
-def carried(kind: Kind | None, value: object, *, key: str = "it") -> str:
+def carried(kind: Kind | None, value: object) -> str:
     """Return as JSON what is sent for *value*; where it is refused, why."""
     zone = "Europe/Berlin" if kind == "datetime" else None
-    rule = PropertyRule(key, "it", kind=kind, timezone=zone)
-    plan = compile_plan(MappingRules({"external_id": "id"}, (rule,)), source="s", config="c", columns=None)
-    work = plan.carry(Row(1, {"id": "1", "it": value}), NOW)
+    return carried_by(PropertyRule("it", "it", kind=kind, timezone=zone), {"it": value})
+
+
+def carried_by(rule: PropertyRule, fields: Mapping[str, object]) -> str:
+    """Return as JSON what *rule* makes of a row with *fields*; where it is refused, why."""
+    rules = MappingRules({"external_id": "id"}, (rule, PropertyRule("kept", value="k")))
+    plan = compile_plan(rules, source="s", config="c", columns=None)
+    work = plan.carry(Row(1, {"id": "1", **fields}), NOW)
     if isinstance(work, Request):
-        return json.dumps(json.loads(work.body)["user_properties"][key], separators=(",", ":"))
-    return "refused: " + work.reason.phrase.removeprefix("column 'it': ")
+        sent = json.loads(work.body)["user_properties"]
+        return json.dumps(sent[rule.key], separators=(",", ":")) if rule.key in sent else "nothing: it is empty"
+    return "refused: " + work.reason.phrase.removeprefix(f"column '{rule.column}': ")
 
 
 @pytest.mark.parametrize(
@@ -271,6 +281,7 @@ PARQUET: Mapping[str, tuple[object, ...]] = {
         b"1",
         {"a": 1},
     ),
+    "lists of anything else, Map": ([True], [[1]], [date(2024, 3, 5)], [{"key": "a", "value": 1}]),
 }
 """Values of each kind of column that `docs/mapping.md` names; the text is one that most types can read."""
 
@@ -301,6 +312,59 @@ def test_every_identity_field_and_every_consent_is_named() -> None:
     named = {name for one in PAGES for name in re.findall(r"`(\w+)`", page(one))}
 
     assert {*IDENTITY_FIELDS, *CONSENTS} - named == set()
+
+
+def repaired(heading: str) -> list[tuple[str, str]]:
+    """Return the values of the table of `docs/mapping.md` below the smaller *heading*, and what becomes of each."""
+    _, _, below = page("docs/mapping.md").partition(f"\n### {heading}\n")
+    section, _, _ = below.partition("\n##")
+    rows = re.findall(r"^\| (`.+`) \| (.+) \|$", section, re.MULTILINE)
+    return [
+        (value, spans(sent)[0] if sent.startswith("`") else sent) for values, sent in rows for value in spans(values)
+    ]
+
+
+REPAIRS = {
+    "thousands": PropertyRule("it", "it", kind="long", thousands=","),
+    "trim": PropertyRule("it", "it", kind="string", trim=True),
+}
+
+
+@pytest.mark.parametrize(
+    ("heading", "value", "sent"), [(heading, *row) for heading in REPAIRS for row in repaired(heading)]
+)
+def test_every_value_is_repaired_as_documented(heading: str, value: str, sent: str) -> None:
+    assert carried_by(REPAIRS[heading], {"it": json.loads(value)}) == sent
+
+
+@pytest.mark.parametrize("row", tables("docs/mapping.md", "row"), ids=lambda row: row["row"])
+def test_a_path_leads_where_it_is_documented_to_lead(row: Mapping[str, str]) -> None:
+    sent = row["is sent as"]
+
+    for fields in spans(row["row"]):
+        found = carried_by(PropertyRule("it", "a.b"), json.loads(fields))
+        assert found == (spans(sent)[0] if sent.startswith("`") else sent)
+
+
+# What is written for programs
+
+
+def example_with(key: str) -> dict[str, object]:
+    (found,) = (block for block in map(json.loads, blocks("json")) if key in block)
+    return cast("dict[str, object]", found)
+
+
+def test_the_summary_that_is_shown_has_the_keys_of_a_summary() -> None:
+    shown = example_with("run_id")
+
+    assert list(shown) == list(Account("run-1", "customers.csv", "2024-03-05T02:15:00+00:00").summary())
+
+
+def test_the_findings_that_are_shown_have_the_keys_of_findings() -> None:
+    shown = example_with("sendable")
+
+    account = Account("run-1", "customers.csv", "2024-03-05T02:15:00+00:00")
+    assert list(shown) == list(Finding(account, Survey(), Pace(1, 1.0, 1)).facts())
 
 
 # The sandbox

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uploader.mapper import Plan, Repairs, compile_plan
 from uploader.model import Damaged, Reason, Rejected, Request, Row
+from uploader.rules import MappingRules, PropertyRule
 from uploader.survey import Survey
 from uploader.tally import Problem
 
@@ -62,6 +64,57 @@ def test_nothing_is_unseen_when_each_column_stood_in_some_row() -> None:
     note_sendable(survey, 2, "mail")
 
     assert survey.unseen == set()
+
+
+def test_a_path_is_seen_in_a_row_in_which_it_leads_somewhere() -> None:
+    survey = Survey(unseen={"a.b", "a.c", "d.e", "f.g"})
+
+    for fields in ({"a": {"b": None}}, {"a": 5, "d.e": "x"}, {"f": None}, {}):
+        row = Row(1, fields)
+        survey.note(row, Request(row, (), b"{}"))
+
+    assert survey.unseen == {"a.c", "f.g"}
+    assert survey.seen == {"a", "a.b", "d.e", "f"}
+
+
+NOW = "2000-01-01T00:00:00.000Z"
+POWER = Reason("phone_power", "column 'phone': a phone number in scientific notation, cut short")
+ROWS = (
+    Row(1, {"phone": "8.21012E+11", "name": " Ann"}, 2),
+    Row(2, {"phone": "8.21012E+11", "name": "Ben", "points": "1,000"}, 3),
+    Row(3, {"phone": "8.21012E+11", "name": " Cho", "points": "1,00"}, 4),
+    Row(4, {"phone": "01012345678", "name": "Dan ", "points": "7"}, 5),
+    Damaged(5, QUOTES, 6),
+)
+
+
+def planned() -> Plan:
+    rules = MappingRules(
+        {"phone_no": "phone"},
+        (PropertyRule("name", "name", trim=True), PropertyRule("points", "points", kind="long", thousands=",")),
+    )
+    return compile_plan(rules, source="people", config="config.yaml", columns=None)
+
+
+def test_what_passes_is_counted_warned_of_and_known_whole_at_the_end() -> None:
+    survey = Survey()
+
+    passed = list(survey.take(ROWS, planned(), NOW))
+
+    assert [record for record, _ in passed] == list(ROWS)
+    assert (survey.read, survey.rejected, survey.damaged) == (5, 2, 1)
+    assert survey.repairs == Repairs(trimmed=2, thousands=1)
+    assert (survey.repeated, survey.repeated_exactly) == (1, True)
+    assert survey.warnings.most_frequent() == [(POWER, Problem(2, [(1, 2), (2, 3)]))]
+
+
+def test_what_is_repaired_after_the_survey_is_not_counted_there() -> None:
+    survey, plan = Survey(), planned()
+    list(survey.take(ROWS[:1], plan, NOW))
+
+    plan.carry(ROWS[0], NOW)
+
+    assert (survey.repairs, plan.repairs) == (Repairs(trimmed=1), Repairs(trimmed=2))
 
 
 def surveyed(read: int, rejected: int) -> Survey:

@@ -1,9 +1,12 @@
 """Know what a source holds before the first request goes out."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
+from uploader.mapper import Plan, Repairs, resolves
 from uploader.model import Damaged, Record, Rejected, Request, Row
+from uploader.repeats import Repeats
 from uploader.tally import Problems
 
 _FEW: Final = 20
@@ -15,7 +18,8 @@ class Survey:
     """The totals of one whole reading: how many records, how many can't be sent and why.
 
     *unseen* begins as the columns that the mapping reads, and ends as those that not one row had; as long as there
-    are some, *seen* collects those that the rows do have.
+    are some, *seen* collects those that the rows do have. *warnings* are about rows that can be sent all the same.
+    *repeated* is about how many identity values stand in more than one row, exactly so many where *repeated_exactly*.
     """
 
     unseen: set[str] = field(default_factory=set)
@@ -24,6 +28,27 @@ class Survey:
     rejected: int = 0
     damaged: int = 0
     problems: Problems = field(default_factory=Problems)
+    warnings: Problems = field(default_factory=Problems)
+    repairs: Repairs = field(default_factory=Repairs)
+    repeated: int = 0
+    repeated_exactly: bool = True
+
+    def take(self, records: Iterable[Record], plan: Plan, now: str) -> Iterator[tuple[Record, Request | Rejected]]:
+        """Count *records* as they pass, each with the work that *plan* makes of it; at their end all is known.
+
+        *now* stands in bodies for the time of the request.
+        """
+        repeats = Repeats()
+        for record in records:
+            work = plan.carry(record, now)
+            self.note(record, work)
+            repeats.note(work.person)
+            if isinstance(work, Request):
+                for reason in plan.suspect(work):
+                    self.warnings.add(reason, record.number, record.line)
+            yield record, work
+        self.repairs = replace(plan.repairs)
+        self.repeated, self.repeated_exactly = repeats.count, repeats.are_exact
 
     def note(self, record: Record, work: Request | Rejected) -> None:
         """Count *record*, and the *work* that the mapping makes of it."""
@@ -34,8 +59,9 @@ class Survey:
         match record:
             case Row(fields=fields):
                 if self.unseen:
-                    self.unseen.difference_update(fields)
-                    self.seen.update(fields)
+                    paths = {column for column in self.unseen if "." in column and resolves(column, fields)}
+                    self.seen.update(fields, paths)
+                    self.unseen.difference_update(fields, paths)
             case Damaged():
                 self.damaged += 1
             case _ as never:

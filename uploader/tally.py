@@ -18,11 +18,15 @@ class Problem:
 
 
 class Problems:
-    """The reasons of all rows that were not accepted, each with its count and first places."""
+    """What is wrong with rows, each reason with its count and first places."""
 
     def __init__(self) -> None:
         """Begin with none."""
         self._found: dict[Reason, Problem] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._found)
 
     def note(self, outcome: Failed | Rejected) -> None:
         """Count *outcome* under its reason."""

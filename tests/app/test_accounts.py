@@ -19,6 +19,7 @@ from uploader.errors import (
     StorageError,
     UploaderError,
 )
+from uploader.mapper import Repairs
 from uploader.tally import Books, Traffic
 
 EMPTY = Account("run-1", "people.csv", "2024-03-05T02:15:00+00:00")
@@ -53,6 +54,8 @@ def test_the_summary_has_the_keys_of_the_contract_in_their_order() -> None:
         maybe_sent_twice=1,
         retry_file=Path("people.retry.csv"),
         exit_status=3,
+        blank_lines=2,
+        repairs=Repairs(trimmed=4, thousands=3),
     )
 
     assert list(account.summary().items()) == [
@@ -67,6 +70,8 @@ def test_the_summary_has_the_keys_of_the_contract_in_their_order() -> None:
         ("rejected", 1),
         ("failed", 1),
         ("not_attempted", 1),
+        ("blank_lines", 2),
+        ("repairs", {"trimmed": 4, "thousands": 3}),
         ("requests", 12),
         ("retries", 5),
         ("limited", 2),
@@ -143,6 +148,14 @@ def test_the_summary_is_written_with_the_status_of_what_ended_the_run(
 @pytest.mark.parametrize("error", [ConfigError("bad key"), UploaderError("a bug"), ValueError("a bug"), SystemExit(0)])
 def test_no_summary_is_written_for_a_bug_or_a_wrong_word(tmp_path: Path, error: BaseException) -> None:
     assert summary_after(tmp_path, error, replace(EMPTY)) is None
+
+
+def test_what_ended_a_run_is_known_at_the_source_where_it_did(tmp_path: Path) -> None:
+    done, stopped, after = (replace(EMPTY, exit_status=0), replace(EMPTY), replace(EMPTY))
+
+    summary_after(tmp_path, InputError("people.csv is cut off"), done, stopped, after)
+
+    assert [account.error for account in (done, stopped, after)] == [None, "people.csv is cut off", None]
 
 
 def test_a_stop_ends_the_sources_after_it_and_leaves_those_before_it(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.app.conftest import options, people
 from uploader.app.checking import Job, check, pace_of, refuse_double_use
+from uploader.app.findings import Finding
 from uploader.app.options import World
 from uploader.config import Settings
 from uploader.errors import ConfigError, InputError
@@ -171,6 +174,116 @@ def test_the_summary_of_a_check_says_what_was_found(folder: Path, world: World) 
     }
 
 
+MESSY = """\
+mapping:
+  identity: {external_id: id, phone_no: phone}
+  properties: {df_name: {column: name, trim: true}, age: {column: age, type: long, thousands: ","}}
+"""
+
+
+def findings_of(world: World, *sources: str, **more: object) -> list[dict[str, object]]:
+    """Return what a check of *sources* finds as plain data, also if it refuses them."""
+    findings: list[Finding] = []
+    with suppress(InputError):
+        check(options(*sources, **more), world, Heard(), findings)
+    return [dict(finding.facts()) for finding in findings]
+
+
+def test_what_a_check_finds_is_known_as_plain_data(folder: Path, world: World) -> None:
+    text = (folder / "config.yaml").read_text(encoding="utf-8")
+    (folder / "config.yaml").write_text(text.partition("mapping:")[0] + MESSY, encoding="utf-8")
+    rows = ["1,8.2E+11, Kim ,30", "", "1,,Lee,old", '2,,Cho,"1,000"']
+    (folder / "people.csv").write_text("\n".join(["id,phone,name,age", *rows, ""]), encoding="cp949")
+
+    found = findings_of(world, "people.csv", overrides=("source.encoding=cp949", "rate.requests=100", "rate.burst=5"))
+
+    assert found == [
+        {
+            "source": "people.csv",
+            "format": "csv",
+            "encoding": "cp949",
+            "retry_file": False,
+            "read": 3,
+            "sendable": 2,
+            "rejected": 1,
+            "blank_lines": 1,
+            "repairs": {"trimmed": 1, "thousands": 1},
+            "repeated_identities": 1,
+            "problems": [
+                {
+                    "code": "not_long",
+                    "reason": "column 'age': not a whole number",
+                    "rows": 1,
+                    "first": [{"row": 2, "line": 4}],
+                }
+            ],
+            "warnings": [
+                {
+                    "code": "phone_power",
+                    "reason": "column 'phone': a phone number in scientific notation, cut short",
+                    "rows": 1,
+                    "first": [{"row": 1, "line": 2}],
+                }
+            ],
+            "requests_per_minute": 85,
+            "seconds": 1.4,
+            "exit_status": 3,
+        }
+    ]
+
+
+def test_what_a_check_finds_in_several_sources_ends_with_the_one_that_it_refuses(folder: Path, world: World) -> None:
+    people(folder / "a.csv", ["1,Kim,30"])
+    people(folder / "b.csv", ["1,Kim,old"] * 30)
+    people(folder / "c.csv", ["1,Kim,30"])
+
+    found = findings_of(world, "a.csv", "b.csv", "c.csv")
+
+    told = [tuple(facts.get(name) for name in ("source", "format", "read", "exit_status")) for facts in found]
+    assert told == [("a.csv", "csv", 1, 0), ("b.csv", "csv", 30, 4), ("c.csv", None, 0, 4)]
+    errors = [str(facts.get("error"))[:48] for facts in found]
+    assert errors == ["None", "b.csv: 30 of 30 rows can't be sent, more than li", "None"]
+
+
+def test_what_was_found_before_a_source_turned_out_wrong_is_known(folder: Path, world: World) -> None:
+    (folder / "people.csv").write_bytes(b"id,name,age\n1,Kim,30\n2,Lee,old\n" + b"3,Cho,1\n" * 60000 + b"4,\xff,1\n")
+
+    (found,) = findings_of(world, "people.csv")
+
+    assert found["exit_status"] == 4
+    assert found["rejected"] == 1
+    assert str(found["error"]).startswith("people.csv")
+
+
+def test_a_retry_file_and_a_parquet_are_called_what_they_are(folder: Path, world: World) -> None:
+    header = "id,name,age,_row,_kind,_code,_reason,_attempts\n"
+    (folder / "people.retry.csv").write_text(header + "1,Kim,3,1,failed,500,r,1\n", encoding="utf-8")
+    pl.DataFrame({"id": ["1"], "name": ["Kim"], "age": [3]}).write_parquet(folder / "people.parquet")
+
+    found = findings_of(world, "people.retry.csv", "people.parquet")
+
+    assert [(facts["format"], facts["encoding"], facts["retry_file"]) for facts in found] == [
+        ("csv", "utf-8", True),
+        ("parquet", None, False),
+    ]
+
+
+def test_a_path_that_leads_somewhere_in_one_object_of_a_jsonl_is_no_missing_column(folder: Path, world: World) -> None:
+    mapped = ("mapping.properties.df_name=person.name", "mapping.properties.age={column: person.age, type: long}")
+    lines = '{"id": "1", "person": {"name": "Kim"}}\n{"id": "2", "person": {"name": "Lee", "age": 4}}\n'
+    (folder / "people.jsonl").write_text(lines, encoding="utf-8")
+    (folder / "others.jsonl").write_text(lines.replace('"age"', '"years"'), encoding="utf-8")
+
+    status = check(options("people.jsonl", overrides=mapped), world, Heard())
+    error = refused(world, "others.jsonl", overrides=mapped)
+
+    assert status == 0
+    assert str(error) == (
+        "others.jsonl has no column 'person.age' (it has: id, person, person.name). Did you mean 'person.name'? "
+        "Change mapping.properties.age in config.yaml."
+    )
+
+
 def test_a_check_leaves_nothing_behind(folder: Path, world: World) -> None:
     people(folder / "people.csv", ["1,Kim,30", "2,Lee,old"])
 
@@ -192,6 +305,8 @@ def test_standard_input_is_read_from_the_world(folder: Path, world: World) -> No
     ("sources", "more", "words"),
     [
         (("-", "-"), {}, "SOURCE '-' is given twice; standard input can be read once."),
+        (("-", "/dev/stdin"), {}, "SOURCE '/dev/stdin' is given twice; standard input can be read once."),
+        (("/dev/fd/0", "-"), {}, "SOURCE '-' is given twice; standard input can be read once."),
         (("a.csv", "./a.csv"), {}, "SOURCE './a.csv' is given twice. Name it once."),
         (("a.csv", "link.csv"), {}, "SOURCE 'link.csv' is given twice. Name it once."),
         (

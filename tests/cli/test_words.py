@@ -11,10 +11,12 @@ from uploader.app.accounts import Account
 from uploader.app.checking import Job, check
 from uploader.app.options import Options, World
 from uploader.app.running import Result
-from uploader.cli.words import check_lines, problem_lines, run_lines
+from uploader.cli.words import check_lines, first_lines, problem_lines, repeat_lines, run_lines
+from uploader.mapper import Repairs
 from uploader.model import Reason, Rejected, Row
 from uploader.pacing import Pace
 from uploader.sandbox import Report
+from uploader.survey import Survey
 from uploader.tally import Books, Problems, Traffic
 
 AGE = Reason("not_long", "column 'age': not a whole number")
@@ -38,9 +40,9 @@ def told(*accounts: Account, sandbox: Report | None = None, complete: bool = Tru
     return list(run_lines(Result(list(accounts), sandbox), rehearsal=sandbox is not None, complete=complete))
 
 
-def found(folder: Path, content: str, *, stdin: bool = False, rate: float = 158.0) -> list[str]:
+def found(folder: Path, content: str, *, stdin: bool = False, rate: float = 158.0, config: str = CONFIG) -> list[str]:
     """Return what is said of a source of this *content*, sent at this *rate*."""
-    (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
     (folder / "people.csv").write_text(content, encoding="utf-8")
     lines: list[str] = []
 
@@ -58,7 +60,7 @@ def _in_the_folder(folder: Path) -> None:
 
 
 def test_a_check_without_a_problem_is_two_lines(folder: Path) -> None:
-    rows = "1,Kim,30\n" * 3000
+    rows = "".join(f"{number},Kim,30\n" for number in range(3000))
 
     assert found(folder, f"id,name,age\n{rows}") == [
         "people.csv: 3,000 rows, all can be sent.",
@@ -83,8 +85,76 @@ def test_a_check_lists_the_problems_the_most_frequent_first(folder: Path) -> Non
         "  column 'age': not a whole number (5 rows): row 3 (line 4), row 4 (line 5), row 5 (line 6), …",
         "  no identity: nothing in 'id': row 2 (line 3)",
         "  the record has 1 field where the header has 3: row 8 (line 9)",
+        "  1 identity value stands in more than one row.",
         "  At 3 requests a minute, sending takes about 40 s.",
     ]
+
+
+def test_a_check_lists_all_problems_be_they_ever_so_many(folder: Path) -> None:
+    rows = [",".join("x" * fields) for fields in range(4, 24)]
+
+    lines = found(folder, "\n".join(["id,name,age", "1,Kim,30", *rows, ""]))
+
+    assert len([line for line in lines if "where the header has 3" in line]) == 20
+
+
+def test_a_check_tells_what_was_repaired_what_repeats_and_what_may_be_damaged(folder: Path) -> None:
+    mapping = """\
+  identity: {external_id: id, phone_no: phone}
+  properties: {df_name: {column: name, trim: true}, points: {column: points, type: long, thousands: ","}}
+"""
+    config = CONFIG.partition("  identity:")[0] + mapping
+    rows = ['1,1012345678, Kim ,"1,000"', "2,8.2E+11, Lee,7", "1,8.2E+11,#N/A,", "2,8.2E+11,Cho,", "3,8.2E+11,Oh,1"]
+
+    lines = found(folder, "\n".join(["id,phone,name,points", *rows, ""]), config=config)
+
+    assert lines[:-1] == [
+        "people.csv: 5 rows, all can be sent.",
+        "  3 identity values stand in more than one row.",
+        "  2 values were trimmed (trim: true).",
+        "  1 value was freed of separators (thousands).",
+        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        (
+            "    column 'phone': a phone number in scientific notation, cut short (4 rows): row 2 (line 3), "
+            "row 3 (line 4), row 4 (line 5), …"
+        ),
+        "    column 'phone': a Korean mobile number without its leading zero: row 1 (line 2)",
+        "    column 'name': an error of a spreadsheet, such as #N/A or ####: row 3 (line 4)",
+    ]
+
+
+def test_the_number_of_repeats_is_called_an_estimate_where_it_is_one() -> None:
+    survey = Survey(read=3, repeated=1204, repeated_exactly=False)
+
+    assert list(repeat_lines(survey)) == ["  About 1,204 identity values stand in more than one row."]
+
+
+PHONE = Reason("phone_zero", "column 'phone': a Korean mobile number without its leading zero")
+
+
+def test_a_run_tells_the_first_problems_and_warnings_before_it_sends() -> None:
+    survey = Survey(read=3000, rejected=5)
+    survey.problems = problems((AGE, 2, 3), (AGE, 9, 10), *((Reason("c", f"reason {n}"), n, 0) for n in range(3)))
+    survey.warnings = problems((PHONE, 7, 8))
+
+    assert list(first_lines("-", survey)) == [
+        "standard input: 5 of 3,000 rows can't be sent.",
+        "  column 'age': not a whole number: row 2 (line 3), row 9 (line 10)",
+        "  reason 0: row 0",
+        "  reason 1: row 1",
+        "  … and 1 other problem",
+        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        "    column 'phone': a Korean mobile number without its leading zero: row 7 (line 8)",
+    ]
+
+
+def test_a_run_of_good_rows_tells_its_warnings_alone_and_without_any_nothing() -> None:
+    assert list(first_lines("people.csv", Survey(read=3000, warnings=problems((PHONE, 7, 8))))) == [
+        "people.csv: 3,000 rows, all can be sent.",
+        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        "    column 'phone': a Korean mobile number without its leading zero: row 7 (line 8)",
+    ]
+    assert list(first_lines("people.csv", Survey(read=3000))) == []
 
 
 def test_a_check_of_nothing_but_bad_rows_promises_no_time(folder: Path) -> None:
@@ -128,6 +198,7 @@ def test_a_run_tells_everything_that_happened() -> None:
         account(books=Books(3000, sent=2900, rejected=1, failed=9, not_attempted=90), requests=3100, limited=2),
         limited_seconds=41.0,
         maybe_sent_twice=2,
+        repairs=Repairs(trimmed=1204),
         problems=problems((AGE, 480, 481), *((SERVICE, number, number + 1) for number in range(1001, 1010))),
         retry_file=Path("people.retry.csv"),
     )
@@ -140,6 +211,7 @@ def test_a_run_tells_everything_that_happened() -> None:
         "  not attempted         90",
         "  The limit was met: sending paused for 41 s.",
         "  2 rows may have been sent twice: an answer was lost.",
+        "  1,204 values were trimmed (trim: true).",
         "Not accepted:",
         (
             "  not accepted by the service: INTERNAL_SERVER_ERROR (50000) (9 rows): row 1,001 (line 1,002), "

@@ -1,5 +1,7 @@
 """Hold the flags of `run` and `check` to their promises: what is said, what is written, and what is left alone."""
 
+import json
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +13,8 @@ from uploader.sandbox import Running
 
 KEYS = [
     *("run_id", "source", "started", "seconds", "read", "sent", "unchanged", "superseded", "rejected", "failed"),
-    *("not_attempted", "requests", "retries", "limited", "limited_seconds", "maybe_sent_twice"),
-    *("requests_per_second", "retry_file", "exit_status"),
+    *("not_attempted", "blank_lines", "repairs", "requests", "retries", "limited", "limited_seconds"),
+    *("maybe_sent_twice", "requests_per_second", "retry_file", "exit_status"),
 ]
 
 
@@ -165,6 +167,74 @@ def test_check_tells_everything_and_sends_nothing(
     ]
     assert server.box.requests() == []
     assert desk.files() == before
+
+
+def test_check_prints_what_it_found_as_json(desk: Desk) -> None:
+    desk.configure("http://127.0.0.1:1")
+    desk.write("people.csv", "id,name\n1,name1\n,name2\n")
+    desk.people(2, "others.csv")
+
+    one = desk.type("check", "people.csv", "--json")
+    two = desk.type("check", "people.csv", "others.csv", "--json", "-q")
+    wrong = desk.type("check", "nowhere.csv", "--json", "-q")
+    usage = desk.type("check", "people.csv", "--json", "--set", "nokey=1")
+
+    facts = json.loads(one.out)
+    assert (one.status, facts["read"], facts["exit_status"]) == (3, 2, 3)
+    assert one.err.splitlines()[0] == "people.csv: 2 rows, 1 can be sent, 1 can't."
+    assert [facts["source"] for facts in json.loads(two.out)] == ["people.csv", "others.csv"]
+    assert (two.status, two.err) == (3, "")
+    assert (wrong.status, json.loads(wrong.out)["exit_status"]) == (4, 4)
+    assert json.loads(wrong.out)["error"] == wrong.last_line
+    assert (usage.status, usage.out) == (2, "")
+
+
+def test_no_value_of_a_row_is_in_what_check_prints(desk: Desk) -> None:
+    mapping = "mapping: {identity: {external_id: id, phone_no: phone}, properties: {age: {column: age, type: long}}}\n"
+    desk.configure("http://127.0.0.1:1", mapping=mapping)
+    desk.write("people.csv", "id,phone,age\ncanary-1,1077778888,1\ncanary-1,7.777E+11,2\ncanary-3,,canary-4\n,,\n")
+
+    ended = desk.type("check", "people.csv", "--json", "-v")
+
+    assert ended.status == 3
+    assert not re.search("canary|7777", ended.out + ended.err)
+
+
+def test_run_tells_what_is_wrong_before_it_sends_if_it_is_asked_to_say_more(
+    desk: Desk, sandbox: Callable[..., Running]
+) -> None:
+    desk.configure(sandbox(rules()).url)
+    desk.write("people.csv", "id,name\n1,name1\n,name2\n3,#N/A\n")
+
+    watched = desk.type("run", "people.csv", "-v")
+    quiet = desk.type("run", "people.csv", "-v", "-q")
+    alone = desk.type("run", "people.csv")
+
+    first = [
+        "people.csv: 1 of 3 rows can't be sent.",
+        "  no identity: nothing in 'id': row 2 (line 3)",
+        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        "    column 'name': an error of a spreadsheet, such as #N/A or ####: row 3 (line 4)",
+    ]
+    assert watched.err.splitlines()[:4] == first
+    assert plain(watched.err)[4] == "people.csv: 3 rows, 2 requests in 0 s"
+    assert plain(alone.err)[0] == "people.csv: 3 rows, 2 requests in 0 s"
+    assert "#N/A" not in quiet.err + alone.err
+
+
+def test_repairs_are_told_at_the_end_and_counted_in_the_summary_once(
+    desk: Desk, sandbox: Callable[..., Running]
+) -> None:
+    server = sandbox(rules())
+    mapping = "mapping: {identity: {external_id: id}, properties: {df_name: {column: name, trim: true}}}\n"
+    desk.configure(server.url, mapping=mapping)
+    desk.write("people.csv", "id,name\n1, Kim\n\n2,Lee \n3,Cho\n")
+
+    ended = desk.type("run", "people.csv", "-v", "--summary", "summary.json")
+
+    assert names(server) == {"1": "Kim", "2": "Lee", "3": "Cho"}
+    assert "  2 values were trimmed (trim: true)." in ended.err.splitlines()
+    assert (desk.summary()["repairs"], desk.summary()["blank_lines"]) == ({"trimmed": 2, "thousands": 0}, 1)
 
 
 def test_check_names_each_row_when_asked_to(desk: Desk) -> None:

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from uploader.app.options import Options
 from uploader.errors import StorageError, UploaderError
+from uploader.mapper import Repairs
 from uploader.sinks.summary import try_summary, write_summary
 from uploader.tally import Books, Problems, Traffic
 
@@ -21,7 +22,10 @@ _SIGINT: Final = 130
 
 @dataclass(slots=True)
 class Account:
-    """The account of one source, as far as it is known; times in seconds."""
+    """The account of one source, as far as it is known; times in seconds.
+
+    *blank_lines* and *repairs* are those that the check found. *error* is what ended the run at this source.
+    """
 
     run_id: str
     source: str
@@ -35,6 +39,9 @@ class Account:
     maybe_sent_twice: int = 0
     retry_file: Path | None = None
     exit_status: int | None = None
+    blank_lines: int = 0
+    repairs: Repairs = field(default_factory=Repairs)
+    error: str | None = None
 
     def finish(self) -> None:
         """Close the account of a source whose rows all have an outcome.
@@ -59,6 +66,8 @@ class Account:
             "started": self.started,
             "seconds": round(self.seconds, 3),
             **books,
+            "blank_lines": self.blank_lines,
+            "repairs": asdict(self.repairs),
             "requests": traffic.requests,
             "retries": traffic.retries,
             "limited": traffic.limited,
@@ -98,10 +107,12 @@ class Accounts:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Close what is still open with the status of *error*, and write the summary."""
-        for account in self._accounts:
-            if account.exit_status is None:
-                account.exit_status = _status(error)
-                account.seconds = self._clock() - self._began
+        still_open = [account for account in self._accounts if account.exit_status is None]
+        for account in still_open:
+            account.exit_status = _status(error)
+            account.seconds = self._clock() - self._began
+        if still_open and isinstance(error, UploaderError):
+            still_open[0].error = str(error)
         if self._summary is None or (error is not None and _status(error) in _UNSAID):
             return
         try:

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Final
 
 from uploader.app.accounts import Accounts, new_accounts
+from uploader.app.findings import Finding
 from uploader.app.options import Options, World
 from uploader.config import Settings, load
 from uploader.errors import ChangedError, ConfigError, InputError
 from uploader.mapper import Plan, compile_plan
-from uploader.mapper.plan import check_columns
+from uploader.mapper.columns import check_columns
 from uploader.model import Record, Rejected, Request
 from uploader.pacing import Pace, pace
-from uploader.source import Fingerprint, Reading, Source, open_source
+from uploader.source import Fingerprint, Reading, Source, descriptor, open_source
 from uploader.survey import Survey
 from uploader.tally import Books
 
@@ -59,24 +60,31 @@ class Job:
             raise ChangedError(f"{self.source.name} changed after it was checked; nothing of it was sent. Run again.")
 
 
-def check(options: Options, world: World, told: Callable[[Job, Pace], None]) -> int:
+def check(
+    options: Options, world: World, told: Callable[[Job, Pace], None], findings: list[Finding] | None = None
+) -> int:
     """Read and map every source of *options*, send nothing, and return the exit status; *told* hears of each.
+
+    *findings* gets what is found of each source, and holds what is known also when this raises.
 
     Raises:
         UploaderError: a source is wrong as a whole, or the flags or the configuration are.
     """
     refuse_double_use(options)
     settings = settings_of(options, world, credentials=False)
-    accounts = new_accounts(options)
+    accounts, pace = new_accounts(options), pace_of(settings)
+    findings = [] if findings is None else findings
+    findings.extend(Finding(account, Survey(), pace) for account in accounts)
     with Accounts(accounts, summary=options.summary, clock=time.monotonic) as whole, ExitStack() as stack:
-        for account in accounts:
-            survey = Survey()
+        for finding in findings:
+            account, survey = finding.account, finding.survey
             try:
-                source = stack.enter_context(opened(account.source, settings, world))
+                source = finding.source = stack.enter_context(opened(account.source, settings, world))
                 job = prepare(source, settings, limit=options.limit, survey=survey, hear=_problems(source, world))
+                account.blank_lines, account.repairs = source.blank_lines, survey.repairs
             finally:
                 account.books = Books(survey.read, rejected=survey.rejected, not_attempted=survey.sendable)
-            told(job, pace_of(settings))
+            told(job, pace)
             refuse_if_too_bad(job, settings)
             account.finish()
     return whole.exit_status
@@ -97,7 +105,12 @@ def opened(name: str, settings: Settings, world: World) -> Source:
     """Open the source called *name*; raises InputError, or ConfigError for an unknown encoding."""
     wanted = settings.source
     return open_source(
-        name, format=wanted.format, encoding=wanted.encoding, delimiter=wanted.delimiter, stdin=world.stdin
+        name,
+        format=wanted.format,
+        encoding=wanted.encoding,
+        delimiter=wanted.delimiter,
+        stdin=world.stdin,
+        unpacking=settings.limits.max_unpacked,
     )
 
 
@@ -123,11 +136,10 @@ def prepare(
         kinds=source.kinds,
         null_is_empty=source.format == "parquet",
     )
-    survey.unseen.update(plan.columns)
+    if source.columns is None:
+        survey.unseen.update(plan.columns)
     with source.read() as reading:
-        for record in islice(reading, limit):
-            work = plan.carry(record, _SOME_TIME)
-            survey.note(record, work)
+        for record, work in survey.take(islice(reading, limit), plan, _SOME_TIME):
             if hear is not None:
                 hear(record, work)
         fingerprint = reading.fingerprint if limit is None else None
@@ -150,8 +162,9 @@ def refuse_if_too_bad(job: Job, settings: Settings) -> None:
 
 def refuse_double_use(options: Options) -> None:
     """Raise ConfigError when the flags of *options* can't go together."""
-    if options.sources.count("-") > 1:
-        raise ConfigError("SOURCE '-' is given twice; standard input can be read once.")
+    standard_inputs = [name for name in options.sources if descriptor(name) == 0]
+    if len(standard_inputs) > 1:
+        raise ConfigError(f"SOURCE '{standard_inputs[1]}' is given twice; standard input can be read once.")
     if options.retry_file is not None and len(options.sources) > 1:
         raise ConfigError("--retry-file goes with one SOURCE; with several, set output.retry_file to a template.")
     seen: set[Path] = set()

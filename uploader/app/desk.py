@@ -70,6 +70,7 @@ class Desk:
                     self.followup.owe(work.person)
 
             job = prepare(source, settings, limit=options.limit, survey=survey, hear=rebuild if owed else None)
+            account.blank_lines, account.repairs = source.blank_lines, survey.repairs
         finally:
             account.books = Books(survey.read, not_attempted=survey.read)
         new = begun(settings, job, account, key)

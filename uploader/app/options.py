@@ -7,6 +7,7 @@ from typing import BinaryIO, TextIO
 
 from uploader.halt import Halt
 from uploader.model import Rejected
+from uploader.survey import Survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,9 @@ class World:
 
     *say* prints one line for people. *terminal* is where a bar may be drawn (None: nobody watches). *lines* is whether
     a plain line a minute is wanted in its place, *quiet* whether nothing is to be said but what went wrong.
-    *on_problem* hears of each row that the check rejects, with the source's name. *on_halt* is handed the stop order of
-    a run when it begins to send.
+    *on_problem* hears of each row that the check rejects, with the source's name. *on_checked* hears what the check
+    of a run found of each source, with its name, before anything is sent. *on_halt* is handed the stop order of a run
+    when it begins to send.
     """
 
     environ: Mapping[str, str]
@@ -40,4 +42,5 @@ class World:
     lines: bool = False
     quiet: bool = False
     on_problem: Callable[[str, Rejected], None] | None = None
+    on_checked: Callable[[str, Survey], None] | None = None
     on_halt: Callable[[Halt], None] | None = None

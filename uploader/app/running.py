@@ -68,6 +68,8 @@ def run(options: Options, world: World, result: Result) -> None:
             desk = Desk(options, settings, world, shelf, folder, stack, FollowUp())
             sendings = [desk.checked(account) for account in result.accounts]
             for sending in sendings:
+                if world.on_checked is not None:
+                    world.on_checked(sending.job.source.name, sending.job.survey)
                 refuse_if_too_bad(sending.job, settings)
             sendings = [desk.decided(sending) for sending in sendings]
             if any(sending.job.survey.read for sending in sendings):

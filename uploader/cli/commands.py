@@ -1,10 +1,11 @@
 """Read the command line."""
 
+import json
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -12,17 +13,20 @@ import click
 
 from uploader import __version__
 from uploader.app.checking import Job, check
+from uploader.app.findings import Finding
 from uploader.app.options import Options, World
 from uploader.app.running import Result, run
 from uploader.cli.runs import runs
 from uploader.cli.sandbox import sandbox
 from uploader.cli.signals import end_by, signals_halt, signals_raise
-from uploader.cli.words import check_lines, place, quiet_lines, run_lines
+from uploader.cli.words import check_lines, first_lines, place, quiet_lines, run_lines
 from uploader.errors import SignalledError, UploaderError
 from uploader.model import Rejected
 from uploader.pacing import Pace
+from uploader.survey import Survey
 
 _BUG = 1
+_USAGE = 2
 
 
 def main() -> NoReturn:
@@ -121,6 +125,7 @@ def run_command(*, quiet: bool, verbose: int, **words: Any) -> int:  # noqa: ANN
         terminal=terminal,
         lines=verbose > 0,
         quiet=quiet,
+        on_checked=_say_first if (watched or verbose) and not quiet else None,
         on_halt=signals_halt,
     )
     complete = False
@@ -148,7 +153,8 @@ def _tell(result: Result, options: Options, *, complete: bool, quiet: bool, watc
 
 @cli.command("check", short_help="Read and map everything, send nothing.")
 @_common
-def check_command(*, quiet: bool, verbose: int, **words: Any) -> int:  # noqa: ANN401 — click's own words
+@click.option("--json", "as_json", is_flag=True, help="Print what is found as JSON on standard output.")
+def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> int:  # noqa: ANN401 — click's own words
     """Read and map every SOURCE, and send nothing: totals, problems with row and column, and how long sending takes.
 
     With -v every row that can't be sent is named. The exit status is 3 if there are some, 4 if they are so many that
@@ -162,12 +168,30 @@ def check_command(*, quiet: bool, verbose: int, **words: Any) -> int:  # noqa: A
         for line in () if quiet else check_lines(job, pace):
             say(line)
 
-    with signals_raise():
-        return check(Options(**words), world, tell)
+    findings: list[Finding] = []
+    try:
+        with signals_raise():
+            return check(Options(**words), world, tell, findings)
+    finally:
+        if as_json and not any(finding.account.exit_status in {None, _BUG, _USAGE} for finding in findings):
+            _print_json([finding.facts() for finding in findings])
 
 
 cli.add_command(runs)
 cli.add_command(sandbox)
+
+
+def _print_json(facts: Sequence[Mapping[str, object]]) -> None:
+    """Print the *facts* of one source, or of several as a list; nothing where there are none."""
+    if facts:
+        text = json.dumps(facts[0] if len(facts) == 1 else facts, ensure_ascii=False, indent=2)
+        # The name of a file may be no text; what is left of it is spelled as JSON spells it.
+        click.echo(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _say_first(name: str, survey: Survey) -> None:
+    for line in first_lines(name, survey):
+        say(line)
 
 
 def _say_problem(name: str, rejected: Rejected) -> None:

@@ -7,12 +7,17 @@ from typing import Final
 from uploader.app.accounts import Account
 from uploader.app.checking import Job
 from uploader.app.running import Result
+from uploader.mapper import Repairs
 from uploader.pacing import Pace
 from uploader.sinks.progress import spell_seconds
+from uploader.survey import Survey
 from uploader.tally import Problem, Problems
 
 _SHOWN: Final = 12
 """How many different problems a summary lists."""
+
+_FIRST: Final = 3
+"""How many different problems, and warnings, a run tells of before it sends."""
 
 
 def check_lines(job: Job, pace: Pace) -> Iterator[str]:
@@ -26,11 +31,24 @@ def check_lines(job: Job, pace: Pace) -> Iterator[str]:
     if job.source.blank_lines:
         skipped = "is skipped" if job.source.blank_lines == 1 else "are skipped"
         yield f"  {_count(job.source.blank_lines, 'blank line')} {skipped}."
-    yield from problem_lines(survey.problems)
+    yield from problem_lines(survey.problems, shown=None)
+    yield from repeat_lines(survey)
+    yield from _repair_lines(survey.repairs)
+    yield from _warning_lines(survey.warnings, shown=None)
     if survey.sendable:
         seconds = survey.sendable / pace.rate
         takes = "less than a second" if seconds < 1 else f"about {spell_seconds(seconds)}"
         yield f"  At {pace.rate * 60:,.0f} requests a minute, sending takes {takes}."
+
+
+def first_lines(name: str, survey: Survey) -> Iterator[str]:
+    """Yield the first problems and warnings that the check of a run found in the source called *name*."""
+    if survey.rejected:
+        yield f"{_spoken(name)}: {survey.rejected:,} of {_count(survey.read, 'row')} can't be sent."
+        yield from problem_lines(survey.problems, shown=_FIRST)
+    elif survey.warnings:
+        yield f"{_spoken(name)}: {_count(survey.read, 'row')}, all can be sent."
+    yield from _warning_lines(survey.warnings, shown=_FIRST)
 
 
 def run_lines(result: Result, *, rehearsal: bool, complete: bool) -> Iterator[str]:
@@ -54,13 +72,25 @@ def quiet_lines(result: Result) -> Iterator[str]:
             yield f"{_spoken(account.source)}: {_count(left, 'row')} not accepted, see {account.retry_file}"
 
 
-def problem_lines(problems: Problems) -> Iterator[str]:
-    """Yield each problem with how many rows have it and the first of them, the most frequent first."""
+def problem_lines(problems: Problems, shown: int | None = _SHOWN) -> Iterator[str]:
+    """Yield each problem with how many rows have it and the first of them, the most frequent first.
+
+    So many as *shown* are told, all if it is None.
+    """
     found = problems.most_frequent()
-    for reason, problem in found[:_SHOWN]:
+    shown = len(found) if shown is None else shown
+    for reason, problem in found[:shown]:
         yield f"  {reason.phrase}{_rows(problem)}"
-    if len(found) > _SHOWN:
-        yield f"  … and {_count(len(found) - _SHOWN, 'other problem')}"
+    if len(found) > shown:
+        yield f"  … and {_count(len(found) - shown, 'other problem')}"
+
+
+def repeat_lines(survey: Survey) -> Iterator[str]:
+    """Yield how many identity values repeat, if any do; "about" where that is an estimate."""
+    if survey.repeated:
+        about = "" if survey.repeated_exactly else "About "
+        stand = "stands" if survey.repeated == 1 else "stand"
+        yield f"  {about}{_count(survey.repeated, 'identity value')} {stand} in more than one row."
 
 
 def place(number: int, line: int) -> str:
@@ -87,9 +117,25 @@ def _account_lines(account: Account) -> Iterator[str]:
         yield f"  The limit was met: sending paused for {spell_seconds(account.limited_seconds)}."
     if account.maybe_sent_twice:
         yield f"  {_count(account.maybe_sent_twice, 'row')} may have been sent twice: an answer was lost."
+    yield from _repair_lines(account.repairs)
     if books.rejected or books.failed:
         yield "Not accepted:"
         yield from problem_lines(account.problems)
+
+
+def _repair_lines(repairs: Repairs) -> Iterator[str]:
+    for number, done in (
+        (repairs.trimmed, "trimmed (trim: true)"),
+        (repairs.thousands, "freed of separators (thousands)"),
+    ):
+        if number:
+            yield f"  {_count(number, 'value')} {'was' if number == 1 else 'were'} {done}."
+
+
+def _warning_lines(warnings: Problems, *, shown: int | None) -> Iterator[str]:
+    if warnings:
+        yield "  What a spreadsheet may have damaged, and is sent as it stands:"
+        yield from (f"  {line}" for line in problem_lines(warnings, shown))
 
 
 def _retry_lines(accounts: Sequence[Account], rehearsal: bool) -> Iterator[str]:  # noqa: FBT001 — a private question of one word

@@ -1,5 +1,7 @@
 """Turn a row into the request that says the same, or say which column prevents it."""
 
+from uploader.mapper.paths import resolves
 from uploader.mapper.plan import Plan, compile_plan
+from uploader.mapper.repairs import Repairs
 
-__all__ = ["Plan", "compile_plan"]
+__all__ = ["Plan", "Repairs", "compile_plan", "resolves"]

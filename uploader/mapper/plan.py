@@ -1,35 +1,37 @@
 """Compile the mapping once, so that a row costs a few microseconds."""
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
-from uploader.errors import ConfigError, InputError
+from uploader.errors import ConfigError
+from uploader.mapper.columns import OWN_COLUMNS, check_columns, check_kinds, needed_columns, within_structs
 from uploader.mapper.moments import datetime_reader
+from uploader.mapper.paths import MISSING, Take, is_path, reaching, root_of
+from uploader.mapper.repairs import Repairs, trimming, ungrouping
+from uploader.mapper.spreadsheet import Spreadsheet
 from uploader.mapper.unreadable import Unreadable
 from uploader.mapper.values import Reader, kind_of, reader
-from uploader.model import RAW_COLUMN, RETRY_COLUMNS, Damaged, Json, Reason, Record, Rejected, Request, Row
-from uploader.rules import CONSENTS, MappingRules, MomentRule, PropertyRule
+from uploader.model import Damaged, Json, Reason, Record, Rejected, Request, Row
+from uploader.rules import CONSENTS, MappingRules, PropertyRule
 
 PROPERTIES_LIMIT: Final = 8192
 """How many bytes all properties of one user may take together (`api.md`, user_properties: 8 KB)."""
-
-_MISSING: Final = object()
-_OWN_COLUMNS: Final = frozenset((*RETRY_COLUMNS, RAW_COLUMN))
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
     """One property of the plan: where its value is, how it is read, and what an empty one becomes.
 
-    *column* is None for a constant: reading anything gives it.
+    *column* is None for a constant: reading anything gives it. *take* is None where the value is that of the column
+    as it stands.
     """
 
     key: str
     column: str | None
+    take: Take | None
     read: Reader
     sends_null: bool
     is_consent: bool
@@ -39,17 +41,21 @@ class _Step:
 class Plan:
     """The compiled mapping: calling `carry` with a record gives what is sent for it, or why nothing is.
 
-    *columns* names the columns that the mapping reads, each with the key that reads it.
+    *columns* names the columns that the mapping reads, each with the key that reads it. *repairs* counts the values
+    repaired so far. *suspect* says what a spreadsheet may have damaged in a row that can be sent.
     """
 
     columns: Mapping[str, str]
-    _identity: tuple[tuple[str, str], ...]
+    repairs: Repairs
+    suspect: Callable[[Request], Sequence[Reason]]
+    _identity: tuple[tuple[str, str, Take | None], ...]
     _steps: tuple[_Step, ...]
     _empty: frozenset[str]
     _null_is_empty: bool
-    _moment: tuple[str, Callable[[object], Json]] | None
+    _moment: tuple[str, Take | None, Callable[[object], Json]] | None
     _others: Callable[[str], _Step] | None
     _ignored: frozenset[str]
+    _roots: frozenset[str]
 
     def carry(self, record: Record, now: str) -> Request | Rejected:
         """Return the request of *record*, made at *now* (ISO 8601, UTC), or its rejection with column and reason."""
@@ -58,9 +64,13 @@ class Plan:
         identity, trouble = self._identify(record)
         person = tuple([f"{name}={value}" for name, value in identity.items()])
         if trouble is None:
+            repairs = self.repairs
+            trimmed, thousands = repairs.trimmed, repairs.thousands
             built = self._body(record, identity, now)
             if isinstance(built, bytes):
                 return Request(record, person, built)
+            # Nothing of this row is sent, so nothing was repaired.
+            repairs.trimmed, repairs.thousands = trimmed, thousands
             trouble = built
         return Rejected(record, person, trouble)
 
@@ -68,17 +78,21 @@ class Plan:
         """Return the identity fields of *row*; those that can be read come even where another one can't."""
         identity: dict[str, str] = {}
         trouble: Reason | None = None
-        for name, column in self._identity:
-            value = row.fields.get(column)
+        for name, column, take in self._identity:
+            try:
+                value = row.fields.get(column) if take is None else take(row.fields)
+            except Unreadable as unreadable:
+                trouble = trouble or _of_column(column, unreadable)
+                continue
             if type(value) is str:
                 if value not in self._empty:
                     identity[name] = value
             elif type(value) is int:
                 identity[name] = str(value)
-            elif value is not None and trouble is None:
+            elif value is not None and value is not MISSING and trouble is None:
                 trouble = Reason("not_identity", f"column '{column}': neither text nor a whole number")
         if trouble is None and not identity:
-            names = ", ".join(f"'{column}'" for _, column in self._identity)
+            names = ", ".join(f"'{column}'" for _, column, _ in self._identity)
             trouble = Reason("no_identity", f"no identity: nothing in {names}")
         return identity, trouble
 
@@ -92,12 +106,13 @@ class Plan:
                 if column is None:
                     properties[step.key] = step.read(None)
                     continue
-                value = fields.get(column, _MISSING)
+                take = step.take
+                value = fields.get(column, MISSING) if take is None else take(fields)
                 if type(value) is str and value in empty:
-                    value = _MISSING
+                    value = MISSING
                 elif value is None:
-                    value = _MISSING if self._null_is_empty else None
-                if value is _MISSING:
+                    value = MISSING if self._null_is_empty else None
+                if value is MISSING:
                     if step.sends_null:
                         properties[step.key] = None
                 elif value is not None or step.is_consent:
@@ -105,16 +120,21 @@ class Plan:
                 else:
                     properties[step.key] = None
             if self._moment is not None:
-                column, read = self._moment
-                now = str(read(fields.get(column, "")))
+                column, take, read = self._moment
+                now = str(read(fields.get(column) if take is None else take(fields)))
         except Unreadable as unreadable:
-            return Reason(unreadable.reason.code, f"column '{column}': {unreadable.reason.phrase}")
+            return _of_column(column, unreadable)
         return _encoded(identity, properties, now)
 
     def _steps_of(self, row: Row) -> list[_Step]:
         """Return the steps of the mapping, and those of the columns that only this row has (`other_columns: send`)."""
         assert self._others is not None  # noqa: S101 — the caller asked; this tells the type checker
-        return [*self._steps, *(self._others(column) for column in row.fields if column not in self._ignored)]
+        fields, ignored, roots = row.fields, self._ignored, self._roots
+        others = [column for column in fields if column not in ignored]
+        if roots:
+            # Only an object is reached into; what else has its name is a column like any other.
+            others = [name for name in others if name not in roots or not isinstance(fields[name], dict | None)]
+        return [*self._steps, *map(self._others, others)]
 
 
 def compile_plan(  # noqa: PLR0913 — what is known of a source: its name, columns, their kinds, and what null means there
@@ -132,48 +152,33 @@ def compile_plan(  # noqa: PLR0913 — what is known of a source: its name, colu
         InputError: a column that the mapping needs is not in the source.
         ConfigError: a constant can't be read as its type, or the mapping doesn't suit the columns.
     """
-    needed = _needed(rules)
+    needed, repairs = needed_columns(rules), Repairs()
     if columns is not None:
-        check_columns(needed, columns, source=source, config=config)
-    ignored = _OWN_COLUMNS | needed.keys()
+        check_columns(needed, [*columns, *within_structs(columns, kinds or {})], source=source, config=config)
+    paths = {name: reaching(name) for name in needed if is_path(name) and (columns is None or name not in columns)}
+    roots = frozenset(map(root_of, paths))
+    ignored = frozenset(OWN_COLUMNS | needed.keys())
     properties = list(rules.properties)
-    keys = {rule.key for rule in properties}
-    others: Callable[[str], _Step] | None = None
+    others: _Others | None = None
     if rules.other_columns == "send":
-        others = _Others(rules, keys, source)
+        others = _Others(rules, {rule.key for rule in properties}, source)
         if columns is not None:
-            properties.extend(others.rule(column) for column in columns if column not in ignored)
+            properties.extend(others.rule(column) for column in columns if column not in ignored | roots)
             others = None
-    _check_kinds(properties, rules.request_datetime, kinds or {})
+    check_kinds(properties, rules.request_datetime, kinds or {})
     return Plan(
         columns=needed,
-        _identity=tuple(rules.identity.items()),
-        _steps=tuple(_step(rule) for rule in properties),
+        repairs=repairs,
+        suspect=Spreadsheet(rules.identity, properties, paths, unsent=None if others is None else ignored | roots),
+        _identity=tuple((name, column, paths.get(column)) for name, column in rules.identity.items()),
+        _steps=tuple(_step(rule, paths.get(rule.column or ""), repairs) for rule in properties),
         _empty=frozenset(rules.null_values),
         _null_is_empty=null_is_empty,
-        _moment=_moment(rules),
+        _moment=_moment(rules, paths),
         _others=others,
-        _ignored=frozenset(ignored),
+        _ignored=ignored,
+        _roots=roots,
     )
-
-
-def check_columns(needed: Mapping[str, str], found: Sequence[str], *, source: str, config: str) -> None:
-    """Raise InputError for the first column of *needed* that is not *found* in the source."""
-    for column, key in needed.items():
-        if column in found:
-            continue
-        shown = [name for name in found if name not in _OWN_COLUMNS]
-        if not needed.keys() & set(shown):
-            # Perhaps there is no header and these "names" are a person's data: they are not repeated.
-            raise InputError(
-                f"{source} has no column '{column}', nor any other that the mapping names. Is its first line a "
-                f"header, and is source.delimiter right? Otherwise change {key} in {config}."
-            )
-        near = difflib.get_close_matches(column, shown, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise InputError(
-            f"{source} has no column '{column}' (it has: {', '.join(shown)}).{hint} Change {key} in {config}."
-        )
 
 
 class _Others:
@@ -188,7 +193,7 @@ class _Others:
     def __call__(self, column: str) -> _Step:
         step = self._known.get(column)
         if step is None:
-            step = self._known[column] = _step(self.rule(column))
+            step = self._known[column] = _step(self.rule(column), None, Repairs())
         return step
 
     def rule(self, column: str) -> PropertyRule:
@@ -200,41 +205,21 @@ class _Others:
         return PropertyRule(column, column, when_empty=self._when_empty)
 
 
-def _needed(rules: MappingRules) -> dict[str, str]:
-    needed: dict[str, str] = {}
-    for name, column in rules.identity.items():
-        needed.setdefault(column, f"mapping.identity.{name}")
-    for rule in rules.properties:
-        if rule.column is not None:
-            needed.setdefault(rule.column, f"mapping.properties.{rule.key}")
-    if rules.request_datetime is not None:
-        needed.setdefault(rules.request_datetime.column, "mapping.request_datetime")
-    return needed
-
-
-def _check_kinds(properties: Sequence[PropertyRule], moment: MomentRule | None, kinds: Mapping[str, str]) -> None:
-    """Refuse what would read a typed column (Parquet) in one way now and in another from its retry file."""
-    for rule in properties:
-        if kinds.get(rule.column or "") == "naive datetime" and rule.kind is None:
-            raise ConfigError(
-                f"mapping.properties.{rule.key}: column '{rule.column}' holds times without a zone. "
-                f"Write {{column: {rule.column}, type: datetime, timezone: Asia/Seoul}}."
-            )
-    patterns = [(f"properties.{rule.key}", rule.column or "", rule.format) for rule in properties]
-    if moment is not None:
-        patterns.append(("request_datetime", moment.column, moment.format))
-    for key, column, pattern in patterns:
-        if pattern is not None and kinds.get(column) in {"date", "datetime", "naive datetime"}:
-            raise ConfigError(f"mapping.{key}.format: column '{column}' holds dates, not text. Remove `format`.")
-
-
-def _step(rule: PropertyRule) -> _Step:
+def _step(rule: PropertyRule, take: Take | None, repairs: Repairs) -> _Step:
+    """Return the step of *rule*, whose value *take* takes where it is not just that of a column."""
     consent = rule.key in CONSENTS
     if rule.column is None:
         constant = _constant(rule)
-        return _Step(rule.key, None, lambda _: constant, sends_null=False, is_consent=consent)
+        return _Step(rule.key, None, None, lambda _: constant, sends_null=False, is_consent=consent)
+    if rule.trim:
+        take = trimming(take or _taking(rule.column), rule, repairs)
+    read = reader(rule) if rule.thousands is None else ungrouping(reader(rule), rule, repairs)
     sends_null = rule.when_empty == "null" and not consent
-    return _Step(rule.key, rule.column, reader(rule), sends_null=sends_null, is_consent=consent)
+    return _Step(rule.key, rule.column, take, read, sends_null=sends_null, is_consent=consent)
+
+
+def _taking(column: str) -> Take:
+    return lambda fields: fields.get(column, MISSING)
 
 
 def _constant(rule: PropertyRule) -> Json:
@@ -247,9 +232,13 @@ def _constant(rule: PropertyRule) -> Json:
         ) from None
 
 
-def _moment(rules: MappingRules) -> tuple[str, Callable[[object], Json]] | None:
+def _moment(rules: MappingRules, paths: Mapping[str, Take]) -> tuple[str, Take | None, Callable[[object], Json]] | None:
     rule = rules.request_datetime
-    return None if rule is None else (rule.column, datetime_reader(rule.format, rule.timezone))
+    return None if rule is None else (rule.column, paths.get(rule.column), datetime_reader(rule.format, rule.timezone))
+
+
+def _of_column(column: str | None, unreadable: Unreadable) -> Reason:
+    return Reason(unreadable.reason.code, f"column '{column}': {unreadable.reason.phrase}")
 
 
 def _encoded(identity: dict[str, str], properties: dict[str, Json], now: str) -> bytes | Reason:

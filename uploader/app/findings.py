@@ -1,0 +1,55 @@
+"""Say what the check found of one source as plain data, for programs."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from uploader.app.accounts import Account
+from uploader.pacing import Pace
+from uploader.source import Source
+from uploader.survey import Survey
+from uploader.tally import Problems
+
+
+@dataclass(slots=True)
+class Finding:
+    """What the check found of one source, as far as it came; *source* is None until it is opened."""
+
+    account: Account
+    survey: Survey
+    pace: Pace
+    source: Source | None = None
+
+    def facts(self) -> Mapping[str, object]:
+        """Return what was found, without a value of any row; `error` is there where the check was ended by one."""
+        survey, source, rate = self.survey, self.source, self.pace.rate
+        encoding = None if source is None or source.format == "parquet" else source.encoding
+        facts = {
+            "source": self.account.source,
+            "format": None if source is None else source.format,
+            "encoding": encoding,
+            "retry_file": source is not None and source.is_retry,
+            "read": survey.read,
+            "sendable": survey.sendable,
+            "rejected": survey.rejected,
+            "blank_lines": self.account.blank_lines,
+            "repairs": asdict(survey.repairs),
+            "repeated_identities": survey.repeated,
+            "problems": _listed(survey.problems),
+            "warnings": _listed(survey.warnings),
+            "requests_per_minute": round(rate * 60),
+            "seconds": round(survey.sendable / rate, 1),
+            "exit_status": self.account.exit_status,
+        }
+        return facts if self.account.error is None else {**facts, "error": self.account.error}
+
+
+def _listed(problems: Problems) -> list[Mapping[str, object]]:
+    return [
+        {
+            "code": reason.code,
+            "reason": reason.phrase,
+            "rows": problem.count,
+            "first": [{"row": number, "line": line or None} for number, line in problem.places],
+        }
+        for reason, problem in problems.most_frequent()
+    ]
