@@ -16,6 +16,7 @@ Reader = Callable[[object], Json]
 
 _LONG: Final = range(-(2**63), 2**63)
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,40}")
+_NOT_ZERO: Final = re.compile(r"[+-]?[0.]*[1-9]")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 _NOT_STRING: Final = Reason("not_string", "not text")
@@ -23,6 +24,7 @@ _NOT_LONG: Final = Reason("not_long", "not a whole number")
 _TOO_LONG: Final = Reason("long_range", "a whole number beyond 64 bits")
 _NOT_DOUBLE: Final = Reason("not_double", "not a number")
 _NOT_FINITE: Final = Reason("not_finite", "not a finite number")
+_TOO_SMALL: Final = Reason("too_small", "a number so small that it would become 0")
 _NOT_EXACT: Final = Reason("not_exact", "a whole number that a Double can't hold exactly")
 _NOT_BOOLEAN: Final = Reason("not_boolean", "neither true nor false")
 _NULL_CONSENT: Final = Reason("null_consent", "a consent that is null")
@@ -110,7 +112,9 @@ def _double(value: object) -> float:
             raise Unreadable(_NOT_DOUBLE)
         if _WHOLE.fullmatch(value) is not None:
             return _widened(int(value))
-        value = float(value)
+        text, value = value, float(value)
+        if value == 0 and _NOT_ZERO.match(text) is not None:
+            raise Unreadable(_TOO_SMALL)
     elif isinstance(value, int) and not isinstance(value, bool):
         return _widened(value)
     elif not isinstance(value, float):

@@ -24,6 +24,10 @@ _PARQUET = b"PAR1"
 _FOREIGN = (
     (b"PK\x03\x04", "is an Excel workbook or a ZIP archive; save it as CSV, or unpack it first."),
     (b"\xd0\xcf\x11\xe0", "is an Excel workbook; save it as CSV first."),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive; unpack it first."),
+    (b"Rar!\x1a\x07", "is a RAR archive; unpack it first."),
+    (b"\x1f\x9d", "is compressed (.Z); unpack it first."),
+    (b"\x5d\x00\x00", "is compressed (.lzma); unpack it first."),
 )
 _TAR = slice(257, 262)
 
@@ -56,7 +60,7 @@ def refuse_other_format(label: str, claimed: Format, head: bytes, encoding: str,
 
     *by_name* is whether the file's suffix claims it, rather than the configuration.
     """
-    found = _evident_format(head, encoding)
+    found = evident_format(head, encoding)
     rename = " or rename it" if by_name else ""
     if claimed == "parquet" and found != "parquet":
         raise InputError(
@@ -70,7 +74,8 @@ def refuse_other_format(label: str, claimed: Format, head: bytes, encoding: str,
         )
 
 
-def _evident_format(head: bytes, encoding: str) -> Format | None:
+def evident_format(head: bytes, encoding: str) -> Format | None:
+    """Return the format that the first bytes of a file leave no doubt of; None where there is some."""
     if head.startswith(_PARQUET):
         return "parquet"
     first, _, _ = reads_as(encoding, head).lstrip().partition("\n")

@@ -23,8 +23,10 @@ _NOT_JSON = Reason("not_json", "the line is not JSON")
 _NOT_OBJECT = Reason("not_object", "the line is not a JSON object")
 _DUPLICATE_KEY = Reason("duplicate_key", "an object has the same key twice")
 _NOT_FINITE = Reason("not_finite", "a number is NaN, infinite or too large")
+_TOO_SMALL = Reason("too_small", "a number is so small that it would become 0")
 _NESTING = Reason("nesting", f"arrays and objects are nested more than {_DEPTH} deep")
 _SURROGATE = Reason("surrogate", "a text holds half a character: a \\u escape between d800 and dfff without its pair")
+_NOT_ZERO = re.compile(r"-?[0.]*[1-9]")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -106,6 +108,8 @@ def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
         raise _RefusedError(_NOT_FINITE)
+    if number == 0 and _NOT_ZERO.match(digits):
+        raise _RefusedError(_TOO_SMALL)
     return number
 
 
