@@ -87,7 +87,7 @@ def typed_lines() -> Iterator[str]:
             if found and not line.lstrip().startswith("#"):
                 yield words
     for name in PAGES:
-        yield from re.findall(r"`uploader ((?:run|check|runs|sandbox) [^`]+)`", page(name))
+        yield from re.findall(r"`uploader ((?:run|check|init|runs|sandbox) [^`]+)`", page(name))
 
 
 @pytest.mark.parametrize("words", sorted(set(typed_lines())))
@@ -100,7 +100,9 @@ def test_every_command_line_that_is_shown_is_understood(
     if name in ("--help", "--version"):
         assert arguments == []
     else:
-        assert commands()[name].make_context(name, arguments).params
+        # A command keeps the help option that its first context gives it.
+        with click.Context(cli, **cli.context_settings) as above:
+            assert commands()[name].make_context(name, arguments, parent=above).params
 
 
 @pytest.mark.parametrize("command", sorted(commands()))

@@ -49,7 +49,7 @@ def people(folder: Path) -> Path:
         ),
         (
             ["check", "people.csv", "--config", "other.yaml"],
-            "no other.yaml here: start from the project's config.yaml, or name one with --config",
+            "no other.yaml here: run `uploader init SOURCE` to write one, or name one with --config",
         ),
         (["run", "people.csv", "people.csv"], "SOURCE 'people.csv' is given twice. Name it once."),
         (

@@ -26,6 +26,8 @@ def test_the_first_help_names_every_command_with_what_it_does(typed: Type) -> No
     assert ended.out[ended.out.index("Commands:") :] == [
         "Commands:",
         "  check    Read and map everything, send nothing.",
+        "  explain  Show one row, from its fields to its request.",
+        "  init     Write a configuration to start from.",
         "  run      Check, then send.",
         "  runs     The runs of the past, newest first.",
         "  sandbox  The API on this machine, to rehearse against.",

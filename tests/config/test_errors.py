@@ -14,27 +14,22 @@ DURATION = "is not a duration; write a number and its unit, as 500ms, 30s, 1m or
 KEYS = "the keys here are: api, source, mapping, rate, retry, limits, output, when_changed, journal_days, state_dir"
 PLAINTEXT = "would send the token unencrypted; only loopback hosts may have http://"
 PLACEHOLDER = "has a placeholder other than {dir}, {stem} and {suffix}"
+ANEW = "move it away and run `uploader init SOURCE` to write one, or name another with --config"
 PATTERN = 'write for example "{dir}/{stem}.retry{suffix}"'
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("", "config.yaml is empty: start from the project's config.yaml, or name another with --config"),
-        ("# nothing\n", "config.yaml is empty: start from the project's config.yaml, or name another with --config"),
+        ("", "config.yaml is empty: " + ANEW),
+        ("# nothing\n", "config.yaml is empty: " + ANEW),
         (
             "- canary\n",
-            (
-                "config.yaml is not a mapping of keys to values: start from the project's config.yaml, "
-                "or name another with --config"
-            ),
+            "config.yaml is not a mapping of keys to values: " + ANEW,
         ),
         (
             "canary-token",
-            (
-                "config.yaml is not a mapping of keys to values: start from the project's config.yaml, "
-                "or name another with --config"
-            ),
+            "config.yaml is not a mapping of keys to values: " + ANEW,
         ),
         (
             "rate:\n  requests: 1: 2\n",
@@ -95,7 +90,7 @@ def test_aliases_that_grow_without_end_are_refused(complaint: Callable[..., str]
 
 def test_a_missing_configuration_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    advice = "start from the project's config.yaml, or name one with --config"
+    advice = "run `uploader init SOURCE` to write one, or name one with --config"
 
     for path, words in [
         (Path("config.yaml"), "no config.yaml here"),
@@ -110,9 +105,7 @@ def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, environ={})
 
-    assert str(caught.value) == (
-        f"{tmp_path} can't be read (Is a directory): start from the project's config.yaml, or name one with --config"
-    )
+    assert str(caught.value) == f"{tmp_path} can't be read (Is a directory): {ANEW}"
 
 
 @pytest.mark.parametrize(
@@ -122,10 +115,7 @@ def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
         ("rate: {}".encode("utf-16"), "line 1: this is not UTF-8; save the file as UTF-8"),
         (
             b"#" * (1 << 20) + b"\n",
-            (
-                "is larger than 1 MiB, which no configuration is: start from the project's config.yaml, "
-                "or name one with --config"
-            ),
+            "is larger than 1 MiB, which no configuration is: " + ANEW,
         ),
     ],
 )

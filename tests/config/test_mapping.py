@@ -313,4 +313,6 @@ def test_a_mapping_that_can_not_work_is_refused(complaint: Callable[..., str], m
 
 
 def test_a_configuration_without_a_mapping_is_refused(complaint: Callable[..., str]) -> None:
-    assert complaint(API) == "config.yaml: mapping is missing; the project's config.yaml shows one"
+    assert (
+        complaint(API) == "config.yaml: mapping is missing; `uploader init SOURCE` writes a configuration that has one"
+    )

@@ -96,15 +96,18 @@ REFUSED = [
 MISUSED = [
     (
         ("people.csv", "--config", "nowhere.yaml"),
-        "no nowhere.yaml here: start from the project's config.yaml, or name one with --config",
+        "no nowhere.yaml here: run `uploader init SOURCE` to write one, or name one with --config",
     ),
     (
         ("people.csv", "--config", "."),
-        ". can't be read (Is a directory): start from the project's config.yaml, or name one with --config",
+        (
+            ". can't be read (Is a directory): move it away and run `uploader init SOURCE` to write one, "
+            "or name another with --config"
+        ),
     ),
     (
         ("people.csv", "--config", "empty.csv"),
-        "empty.csv is empty: start from the project's config.yaml, or name another with --config",
+        "empty.csv is empty: move it away and run `uploader init SOURCE` to write one, or name another with --config",
     ),
     (("people.csv", "--set", "rate.request=5"), "--set rate.request is not a key; did you mean rate.requests?"),
     (
@@ -373,20 +376,36 @@ def test_a_retry_file_is_never_refused_for_its_bad_rows(desk: Desk, server: Runn
     assert server.box.requests() == []
 
 
+def _append(people: Path) -> None:
+    with people.open("ab") as file:
+        file.write(b"9,late\n")
+
+
+def _replace(people: Path) -> None:
+    other = people.with_suffix(".new")
+    other.write_bytes(people.read_bytes().replace(b"name3", b"other"))
+    other.replace(people)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_append, _replace, lambda people: people.write_bytes(b"id,name\n1,x\n"), lambda people: people.unlink()],
+    ids=["more", "replaced", "rewritten", "deleted"],
+)
 def test_a_file_that_changes_while_it_is_sent_is_told(
-    desk: Desk, sandbox: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+    desk: Desk, sandbox: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
     people = desk.people(3)
     answer = server.box.answer
 
-    def append_and_answer(_: object, arrival: Arrival, letter: Letter) -> Act:
+    def change_and_answer(_: object, arrival: Arrival, letter: Letter) -> Act:
         if arrival.seq == 1:
-            desk.write("people.csv", people.read_bytes() + b"9,late\n")
+            change(people)
         return answer(arrival, letter)
 
-    monkeypatch.setattr(Sandbox, "answer", append_and_answer)
+    monkeypatch.setattr(Sandbox, "answer", change_and_answer)
 
     ended = desk.type("run", "people.csv", "--set", "rate.concurrency=1", "--summary", "summary.json")
 

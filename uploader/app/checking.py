@@ -12,7 +12,7 @@ from uploader.app.accounts import Accounts, new_accounts
 from uploader.app.findings import Finding
 from uploader.app.options import Options, World
 from uploader.config import Settings, load
-from uploader.errors import ChangedError, ConfigError, InputError
+from uploader.errors import ConfigError, InputError
 from uploader.mapper import Plan, compile_plan
 from uploader.mapper.columns import check_columns
 from uploader.model import Record, Rejected, Request
@@ -43,21 +43,17 @@ class Job:
         reading = self.source.read()
         return reading, islice(reading, self.limit)
 
-    def refuse_if_swapped(self) -> None:
-        """Raise ChangedError when the file is not any more the one that was checked, as far as its dates tell."""
+    def is_swapped(self) -> bool:
+        """Return whether the file is not any more the one that was checked, as far as its size, time and inode tell."""
         path, checked = self.source.path, self.fingerprint
         if path is None or checked is None:
-            return
+            return False
         try:
             found = path.stat()
         except OSError:
-            found = None
-        if found is None or (found.st_size, found.st_mtime_ns, found.st_ino) != (
-            checked.size,
-            checked.mtime_ns,
-            checked.inode,
-        ):
-            raise ChangedError(f"{self.source.name} changed after it was checked; nothing of it was sent. Run again.")
+            return True
+        now = (found.st_size, found.st_mtime_ns, found.st_ino)
+        return now != (checked.size, checked.mtime_ns, checked.inode)
 
 
 def check(

@@ -28,15 +28,15 @@ class Options:
 class World:
     """What is outside: the environment, the input, and the user who may be watching.
 
-    *say* prints one line for people. *terminal* is where a bar may be drawn (None: nobody watches). *lines* is whether
-    a plain line a minute is wanted in its place, *quiet* whether nothing is to be said but what went wrong.
-    *on_problem* hears of each row that the check rejects, with the source's name. *on_checked* hears what the check
-    of a run found of each source, with its name, before anything is sent. *on_halt* is handed the stop order of a run
-    when it begins to send.
+    *stdin* is None where it is closed. *say* prints one line for people. *terminal* is where a bar may be drawn (None:
+    nobody watches). *lines* is whether a plain line a minute is wanted in its place, *quiet* whether nothing is to be
+    said but what went wrong. *on_problem* hears of each row that the check rejects, with the source's name.
+    *on_checked* hears what the check of a run found of each source, with its name, before anything is sent. *on_halt*
+    is handed the stop order of a run when it begins to send.
     """
 
     environ: Mapping[str, str]
-    stdin: BinaryIO
+    stdin: BinaryIO | None
     say: Callable[[str], None]
     terminal: TextIO | None = None
     lines: bool = False

@@ -142,7 +142,8 @@ def _http(settings: Settings, base_url: str, pace: Pace) -> Http:
 
 async def _send(sending: Sending, wire: _Wire, desk: Desk, endings: Endings) -> None:
     job, account, began = sending.job, sending.account, time.monotonic()
-    job.refuse_if_swapped()
+    if job.is_swapped():
+        raise ChangedError(f"{job.source.name} changed after it was checked; nothing of it was sent. Run again.")
     volume = sending.volume(desk.shelf)
     with Life(volume, sending.retry, desk.followup) as life, contextlib.ExitStack() as stack:
         account.traffic = life.traffic
@@ -154,7 +155,8 @@ async def _send(sending: Sending, wire: _Wire, desk: Desk, endings: Endings) -> 
             async with _beside(_watch(sending, life, wire, desk.world), _sync(life, wire.halt)):
                 await pipeline.carry(wire.pace.concurrency)
             life.sync()
-            if job.fingerprint is not None and reading.fingerprint != job.fingerprint:
+            # What was read last is compared as it was opened, and may have been changed or replaced since.
+            if job.is_swapped() or (job.fingerprint is not None and reading.fingerprint != job.fingerprint):
                 raise ChangedError(
                     f"{job.source.name} changed while it was being sent. Run again with the file as it is now."
                 )

@@ -16,9 +16,12 @@ from uploader.app.checking import Job, check
 from uploader.app.findings import Finding
 from uploader.app.options import Options, World
 from uploader.app.running import Result, run
+from uploader.cli.explain import explain_command
+from uploader.cli.init import init
 from uploader.cli.runs import runs
 from uploader.cli.sandbox import sandbox
 from uploader.cli.signals import end_by, signals_halt, signals_raise
+from uploader.cli.streams import is_watched, say, standard_input
 from uploader.cli.words import check_lines, first_lines, place, quiet_lines, run_lines
 from uploader.errors import SignalledError, UploaderError
 from uploader.model import Rejected
@@ -50,11 +53,6 @@ def main() -> NoReturn:
         say(_bug(error))
         status = _BUG
     sys.exit(status or 0)
-
-
-def say(line: str) -> None:
-    """Print one line for people."""
-    click.echo(line, err=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -116,11 +114,11 @@ def run_command(*, quiet: bool, verbose: int, **words: Any) -> int:  # noqa: ANN
     options = Options(**words)
     _log(verbose)
     result = Result([])
-    watched = sys.stderr.isatty()
+    watched = is_watched()
     terminal: TextIO | None = sys.stderr if watched and not quiet else None
     world = World(
         environ=os.environ,
-        stdin=sys.stdin.buffer,
+        stdin=standard_input(),
         say=say,
         terminal=terminal,
         lines=verbose > 0,
@@ -161,7 +159,7 @@ def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> 
     `run` would send nothing.
     """
     world = World(
-        environ=os.environ, stdin=sys.stdin.buffer, say=say, on_problem=_say_problem if verbose and not quiet else None
+        environ=os.environ, stdin=standard_input(), say=say, on_problem=_say_problem if verbose and not quiet else None
     )
 
     def tell(job: Job, pace: Pace) -> None:
@@ -177,6 +175,8 @@ def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> 
             _print_json([finding.facts() for finding in findings])
 
 
+cli.add_command(explain_command)
+cli.add_command(init)
 cli.add_command(runs)
 cli.add_command(sandbox)
 

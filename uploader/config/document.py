@@ -19,6 +19,7 @@ Place: TypeAlias = tuple[str | int, ...]
 FLAG = 0
 """The line number of what comes from a `--set`."""
 
+_ANEW = "move it away and run `uploader init SOURCE` to write one, or name another with --config"
 _MOST_BYTES = 1 << 20
 _MOST_VALUES = 100_000
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
@@ -54,14 +55,11 @@ def read(file: Path) -> Document:
     """
     node = _composed(_text(file), str(file))
     if node is None:
-        raise ConfigError(f"{file} is empty: start from the project's config.yaml, or name another with --config")
+        raise ConfigError(f"{file} is empty: {_ANEW}")
     lines: dict[Place, int] = {}
     tree = _Walk(str(file), lines).value(node, ())
     if not isinstance(tree, dict):
-        raise ConfigError(
-            f"{file} is not a mapping of keys to values: start from the project's config.yaml, "
-            "or name another with --config"
-        )
+        raise ConfigError(f"{file} is not a mapping of keys to values: {_ANEW}")
     return Document(file, tree, lines)
 
 
@@ -72,18 +70,17 @@ def parse(text: str, name: str) -> Tree:
 
 
 def _text(file: Path) -> str:
-    advice = "start from the project's config.yaml, or name one with --config"
     try:
         with file.open("rb") as opened:
             written = opened.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         missing = f"no {file} here" if file.name == str(file) else f"{file} does not exist"
-        raise ConfigError(f"{missing}: {advice}") from None
+        raise ConfigError(f"{missing}: run `uploader init SOURCE` to write one, or name one with --config") from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"{file} can't be read ({why}): {advice}") from None
+        raise ConfigError(f"{file} can't be read ({why}): {_ANEW}") from None
     if len(written) > _MOST_BYTES:
-        raise ConfigError(f"{file} is larger than 1 MiB, which no configuration is: {advice}")
+        raise ConfigError(f"{file} is larger than 1 MiB, which no configuration is: {_ANEW}")
     try:
         return written.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from uploader.errors import InputError
 
-_DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS = (",", ";", "\t", "|")
+"""What usually stands between the cells of a CSV, the most usual first."""
 _NOTE_FOR_EXCEL = re.compile(r'"?sep=(?P<delimiter>.)"?', re.IGNORECASE)
 
 
@@ -36,7 +37,7 @@ def _refuse_note_for_excel(label: str, text: str) -> None:
 def _refuse_other_delimiter(label: str, text: str, delimiter: str) -> None:
     if delimiter in text or text.startswith('"'):
         return
-    other = max(_DELIMITERS, key=text.count)
+    other = max(DELIMITERS, key=text.count)
     if other in text:
         shown = "\\t" if other == "\t" else other
         raise InputError(

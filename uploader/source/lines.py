@@ -16,7 +16,8 @@ LIMIT = 16 * 1024 * 1024
 Split: TypeAlias = Callable[[str], tuple[list[str], str]]
 """Takes a text apart into its whole lines, and the rest that the next block goes on with."""
 
-_KOREAN = "cp949"
+KOREAN = "cp949"
+"""The encoding that old Korean programs write."""
 
 
 def at_any_end(text: str) -> tuple[list[str], str]:
@@ -50,8 +51,8 @@ class UndecodedError(Exception):
 def undecodable(place: Place, encoding: str, where: str) -> InputError:
     """Return what is said of bytes at *where* in the file that are not *encoding*; reads it once more, to its end."""
     found = f"{place.label}: {where} is not {encoding}"
-    if encoding != _KOREAN and _reads_whole(place, _KOREAN):
-        return InputError(f"{found}, but the whole file reads as {_KOREAN}. Set source.encoding: {_KOREAN}.")
+    if encoding != KOREAN and reads_whole(place, KOREAN):
+        return InputError(f"{found}, but the whole file reads as {KOREAN}. Set source.encoding: {KOREAN}.")
     return InputError(f"{found}. Set source.encoding to the encoding that the file was saved in.")
 
 
@@ -138,7 +139,8 @@ def _decodable(decoder: codecs.IncrementalDecoder, block: bytes) -> str:
     return "".join(text)
 
 
-def _reads_whole(place: Place, encoding: str) -> bool:
+def reads_whole(place: Place, encoding: str) -> bool:
+    """Return whether every byte of the file is text in *encoding*; reads it to its end."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     with ByteStream(place) as stream:
         try:

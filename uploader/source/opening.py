@@ -18,6 +18,7 @@ from uploader.source.packing import packing_of
 from uploader.source.pipe import STDIN, descriptor, reads_only_once
 from uploader.source.reading import Reading, TakeApart
 from uploader.source.retry_rows import has_retry_columns
+from uploader.source.sniffing import Manner, sniff
 from uploader.source.spool import Spool, blocks_of
 from uploader.source.stream import ByteStream, Place, unreadable
 
@@ -104,24 +105,38 @@ def open_source(  # noqa: PLR0913 the keys of `source:`, and what standard input
     with ExitStack() as copies:
         spool = Spool(spool_dir, copies)
         place, head = _unpacked(_place(name, stdin, spool), unpacking)
-        settled = settle(encoding, head)
-        found = _settle_format(place, name, format, head, settled)
-        if found != "parquet":
-            refuse_without_mark(place.label, settled, head)
-        shape = _shape(place, found, CsvDialect(settled, delimiter), spool)
-        return Source(
-            name=name,
-            path=None if place.spooled else place.path,
-            format=found,
-            columns=shape.columns,
-            kinds=shape.kinds,
-            encoding=settled,
-            delimiter=delimiter,
-            is_retry=shape.is_retry,
-            _place=place,
-            _take_apart=shape.take_apart,
-            _copies=copies.pop_all(),
-        )
+        return _described(name, place, head, Manner(format, encoding, delimiter), spool)
+
+
+def open_unknown(name: str, *, stdin: BinaryIO | None = None, spool_dir: Path | None = None) -> tuple[Source, Manner]:
+    """Return the source that the user calls *name*, and how it turned out to be written; raises as `open_source`."""
+    with ExitStack() as copies:
+        spool = Spool(spool_dir, copies)
+        place, head = _unpacked(_place(name, stdin, spool), _UNPACKING)
+        manner = sniff(place, name, head)
+        return _described(name, place, head, manner, spool), manner
+
+
+def _described(name: str, place: Place, head: bytes, manner: Manner, spool: Spool) -> Source:
+    """Return the source at *place*, written as *manner* says; closing it deletes what is in *spool*."""
+    settled = settle(manner.encoding, head)
+    found = _settle_format(place, name, manner.format, head, settled)
+    if found != "parquet":
+        refuse_without_mark(place.label, settled, head)
+    shape = _shape(place, found, CsvDialect(settled, manner.delimiter), spool)
+    return Source(
+        name=name,
+        path=None if place.spooled else place.path,
+        format=found,
+        columns=shape.columns,
+        kinds=shape.kinds,
+        encoding=settled,
+        delimiter=manner.delimiter,
+        is_retry=shape.is_retry,
+        _place=place,
+        _take_apart=shape.take_apart,
+        _copies=spool.handed_over(),
+    )
 
 
 def _place(name: str, stdin: BinaryIO | None, spool: Spool) -> Place:

@@ -36,6 +36,10 @@ class Spool:
             ) from error
         return path
 
+    def handed_over(self) -> ExitStack:
+        """Return the stack that deletes the files from now on."""
+        return self._stack.pop_all()
+
 
 def blocks_of(pipe: BinaryIO, label: str) -> Iterator[bytes]:
     """Yield all that comes out of *pipe*, which messages call *label*; raises InputError when it breaks."""

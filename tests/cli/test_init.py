@@ -1,0 +1,237 @@
+"""What `uploader init` writes and says, and that it can be used as it is."""
+
+import bz2
+import gzip
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.cli.conftest import Type
+
+SAMPLES: Final = Path(__file__).parents[2] / "samples"
+PEOPLE: Final = """\
+회원번호,이름,이메일,휴대폰,생년월일,나이,등급,푸시수신동의,문자수신거부,가입일시,a: b
+0001,이하은,p1@example.com,010-1111-2222,1990-01-02,31,골드,동의,N,2024-01-02 03:04:05,yes
+0002,김유나,p2@example.com,010-1111-2223,1991-02-03,32,실버,거부,Y,2024-01-03 03:04:05,no
+0003,임현우,p3@example.com,010-1111-2224,1992-03-04,,골드,동의,N,2024-01-04 03:04:05,1
+"""
+WRITTEN: Final = """\
+# Guessed from people.csv, from all its 3 rows. Each guess says why; look them through.
+
+api:
+  service_id: ${DFINERY_SERVICE_ID}       # of your service, from the environment
+  access_token: ${DFINERY_ACCESS_TOKEN}   # its import API token; or access_token_file: PATH, a file of mode 0600
+
+source:
+  encoding: cp949                             # it is not UTF-8, and the whole file reads as this
+  # so the header and the first records fall into the same number of cells
+  delimiter: ";"
+
+mapping:
+  # Who a row is about. Rows that share one of these values are one person.
+  identity:
+    external_id: 회원번호                         # by its name; all 3 rows have it
+    # by its name and because all 3 values look like an e-mail address
+    email: 이메일
+    # by its name and because all 3 values look like a phone number
+    phone_no: 휴대폰
+
+  # What is stored: the name as it is registered in the console, and the column. Change the names to yours.
+  properties:
+    df_name: 이름                               # by its name; text
+    df_birth: {column: 생년월일, type: date}      # by its name; all 3 values are dates
+    나이: {column: 나이, type: long}              # all 2 values are whole numbers
+    df_membership: 등급                         # by its name; text
+    # a consent, by its name; 3 values
+    df_push_optin: {column: 푸시수신동의, type: boolean, true: [동의], false: [거부]}
+    # all 3 values are words for true and false; LOOK: by its name it says who refused, the opposite of a consent
+    문자수신거부: {column: 문자수신거부, type: boolean}
+    # all 3 values are times; LOOK: some name no zone, Asia/Seoul is a guess
+    가입일시: {column: 가입일시, type: datetime, timezone: Asia/Seoul}
+    "a: b": {column: "a: b", type: boolean}   # all 3 values are words for true and false
+
+# The limit of your service; these are the defaults.
+# rate:
+#   requests: 10000           # so many requests …
+#   per: 1m                   # … in each window
+#   share: 0.95               # how much of it this run may use
+"""
+TWINS: Final[dict[str, tuple[str, Callable[[bytes], bytes]]]] = {
+    "cp949": ("csv", lambda content: content.decode().encode("cp949", "replace")),
+    "utf-16": ("csv", lambda content: content.decode().encode("utf-16")),
+    "utf-8 with a mark": ("csv", lambda content: content.decode().encode("utf-8-sig")),
+    "semicolons": ("csv", lambda content: content.decode().replace(",", ";").encode()),
+    "tabs": ("tsv", lambda content: content.decode().replace(",", "\t").encode()),
+    "cp949 with bars": (
+        "txt",
+        lambda content: content.decode().replace("|", "/").replace(",", "|").encode("cp949", "replace"),
+    ),
+    "gzip": ("csv.gz", gzip.compress),
+    "bzip2": ("csv.bz2", bz2.compress),
+}
+"""Ways to write the CSV sample, each with the suffix of its name."""
+
+
+FAST: Final = ("--set", "rate.requests=1000000")
+
+
+@pytest.fixture
+def empty_folder(folder: Path) -> Path:
+    """Return the working directory, without a `config.yaml`."""
+    (folder / "config.yaml").unlink()
+    return folder
+
+
+def test_the_whole_configuration_is_as_it_is_meant(typed: Type, empty_folder: Path) -> None:
+    (empty_folder / "people.csv").write_bytes(PEOPLE.replace(",", ";").encode("cp949"))
+
+    ended = typed("init", "people.csv")
+
+    assert (ended.status, ended.out) == (0, [])
+    assert ended.err == [
+        "config.yaml is written, guessed from all 3 rows of people.csv:",
+        "  encoding: cp949",
+        "  delimiter: ;",
+        "  identity: external_id from '회원번호', email from '이메일', phone_no from '휴대폰'",
+        "  8 properties",
+        "  consent: df_push_optin from '푸시수신동의'",
+        "Each guess says why in a comment. Look them through, then type:",
+        "  uploader check people.csv",
+        "  uploader run people.csv --sandbox",
+    ]
+    assert (empty_folder / "config.yaml").read_text(encoding="utf-8") == WRITTEN
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_sample_is_guessed_checked_and_rehearsed_without_any_editing(
+    typed: Type, empty_folder: Path, suffix: str
+) -> None:
+    source = f"people.{suffix}"
+    (empty_folder / source).write_bytes((SAMPLES / f"profiles.{suffix}").read_bytes())
+
+    guessed, checked, rehearsed = (
+        typed("init", source),
+        typed("check", source),
+        typed("run", source, "--sandbox", *FAST),
+    )
+
+    assert (guessed.status, checked.status, rehearsed.status) == (0, 3, 3)
+    assert checked.err[0] == f"{source}: 3,000 rows, 2,996 can be sent, 4 can't."
+    assert "  accepted           2,996" in rehearsed.err
+    assert [line for line in rehearsed.err if "NOT STORED" in line] == []
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_a_sample_that_is_written_in_another_way_passes_its_check(typed: Type, empty_folder: Path, twin: str) -> None:
+    suffix, write = TWINS[twin]
+    (empty_folder / f"people.{suffix}").write_bytes(write((SAMPLES / "profiles.csv").read_bytes()))
+
+    guessed, checked = typed("init", f"people.{suffix}"), typed("check", f"people.{suffix}")
+
+    assert (guessed.status, checked.status) == (0, 3)
+    assert checked.err[0] == f"people.{suffix}: 3,000 rows, 2,996 can be sent, 4 can't."
+
+
+def test_json_lines_that_are_called_csv_are_known_by_what_they_hold(typed: Type, empty_folder: Path) -> None:
+    (empty_folder / "people.csv").write_bytes((SAMPLES / "profiles.jsonl").read_bytes())
+
+    guessed, checked = typed("init", "people.csv"), typed("check", "people.csv")
+
+    assert (guessed.status, guessed.err[1], checked.status) == (0, "  format: jsonl", 3)
+
+
+def test_standard_input_is_guessed_about_like_a_file(typed: Type, empty_folder: Path) -> None:
+    content = PEOPLE.replace(",", "\t").encode("cp949")
+
+    guessed, checked = typed("init", "-", stdin=content), typed("check", "-", stdin=content)
+
+    assert (guessed.status, checked.status, checked.err[0]) == (0, 0, "standard input: 3 rows, all can be sent.")
+    assert guessed.err[0] == "config.yaml is written, guessed from all 3 rows of standard input:"
+    assert (empty_folder / "config.yaml").is_file()
+
+
+def test_the_configuration_goes_where_it_is_wanted_and_the_next_commands_say_so(
+    typed: Type, empty_folder: Path
+) -> None:
+    (empty_folder / "-my people.csv").write_text("user_id,city\n1,Seoul\n", encoding="utf-8")
+
+    ended = typed("init", "--config", "my config.yaml", "--", "-my people.csv")
+
+    assert ended.err[-2:] == [
+        "  uploader check './-my people.csv' --config 'my config.yaml'",
+        "  uploader run './-my people.csv' --config 'my config.yaml' --sandbox",
+    ]
+    assert [path.name for path in empty_folder.iterdir() if path.suffix != ".csv"] == ["my config.yaml"]
+    assert stat.S_IMODE((empty_folder / "my config.yaml").stat().st_mode) & 0o600 == 0o600
+
+
+def test_an_existing_configuration_is_never_overwritten(typed: Type, folder: Path) -> None:
+    before = (folder / "config.yaml").read_bytes()
+
+    ended = typed("init", "nowhere.csv")
+
+    assert (ended.status, ended.err) == (
+        2,
+        ["config.yaml exists, and is never overwritten. Name another one with --config."],
+    )
+    assert (folder / "config.yaml").read_bytes() == before
+
+
+def test_a_link_that_leads_nowhere_is_not_followed(typed: Type, empty_folder: Path) -> None:
+    (empty_folder / "config.yaml").symlink_to("elsewhere.yaml")
+
+    ended = typed("init", "nowhere.csv")
+
+    assert ended.status == 2
+    assert not (empty_folder / "elsewhere.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "words"),
+    [
+        ("kind,city\na,b\na,b\n", 4, "people.csv: no column says whose row it is:"),
+        ("user_id,email\n1,p@example.com\n", 4, "people.csv: there is no column to store, besides who"),
+        ("p@example.com,Seoul\nq@example.com,Busan\n", 4, "people.csv: its first line looks like a row, not like a"),
+        ("user_id,city\n1", 4, "people.csv: the last record (record 1, line 2) breaks off"),
+        ("", 4, "people.csv is empty."),
+    ],
+)
+def test_what_could_not_be_sent_is_refused_and_nothing_is_written(
+    typed: Type, empty_folder: Path, content: str, status: int, words: str
+) -> None:
+    (empty_folder / "people.csv").write_text(content, encoding="utf-8")
+
+    ended = typed("init", "people.csv")
+
+    assert (ended.status, len(ended.err)) == (status, 1)
+    assert ended.err[0].startswith(words)
+    assert [path.name for path in empty_folder.iterdir()] == ["people.csv"]
+
+
+def test_a_folder_that_is_not_there_is_told(typed: Type, empty_folder: Path) -> None:
+    ended = typed("init", "people.csv", "--config", "no/config.yaml")
+
+    assert (ended.status, ended.err) == (2, ["no is no folder. Make it, or name another file with --config."])
+    assert list(empty_folder.iterdir()) == []
+
+
+def test_a_header_alone_is_guessed_by_its_names(typed: Type, empty_folder: Path) -> None:
+    (empty_folder / "people.csv").write_text("user_id,name,push_optin\n", encoding="utf-8")
+
+    guessed, checked = typed("init", "people.csv"), typed("check", "people.csv")
+
+    assert (guessed.status, checked.status) == (0, 0)
+    assert guessed.err[1] == "  identity: external_id from 'user_id'"
+
+
+def test_values_of_rows_are_neither_written_nor_said(typed: Type, empty_folder: Path) -> None:
+    (empty_folder / "people.csv").write_text(PEOPLE, encoding="utf-8")
+
+    ended = typed("init", "people.csv")
+
+    written = (empty_folder / "config.yaml").read_text(encoding="utf-8")
+    shown = written + "\n".join(ended.err)
+    assert [value for value in ("0001", "이하은", "p1@example.com", "1111", "골드") if value in shown] == []

@@ -1,0 +1,59 @@
+"""How a file is written that nobody described."""
+
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from uploader.source import Manner, open_unknown
+
+KOREAN = "id,이름\n1,이하은\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "manner"),
+    [
+        ("a.csv", b"id,name\n1,a\n", Manner()),
+        ("a.csv", KOREAN.encode(), Manner()),
+        ("a.csv", KOREAN.encode("utf-8-sig"), Manner()),
+        ("a.csv", KOREAN.replace(",", "\t").encode("utf-16"), Manner(delimiter="\t")),
+        ("a.csv", KOREAN.encode("cp949"), Manner(encoding="cp949")),
+        ("a.csv", b"id;name\n1;a,b\n", Manner(delimiter=";")),
+        ("a.csv", b"id|name\n1|a,b,c\n", Manner(delimiter="|")),
+        ("a.csv", b"price;amount\n1,5;2,5\n", Manner(delimiter=";")),
+        ("a.csv", b'id,"a;b;c"\n1,x\n', Manner()),
+        ("a.csv", b"id,a;b\n1,x\n2,y\n", Manner()),
+        ("a.csv", b'id,name\n1,"a\n', Manner()),
+        ("a.csv", b"id\n1\n", Manner()),
+        ("a.csv", b"\n\nid;name\n1;a\n", Manner(delimiter=";")),
+        ("a.jsonl", '{"id":"가"}\n'.encode("cp949"), Manner(encoding="cp949")),
+        ("a.csv", b'{"id":"1"}\n', Manner(format="jsonl")),
+        ("a", b'{"id":"1"}\n', Manner()),
+        ("a.json", b'{"id":\n', Manner()),
+    ],
+)
+def test_a_file_says_how_it_is_written(tmp_path: Path, name: str, content: bytes, manner: Manner) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    source, found = open_unknown(str(tmp_path / name))
+
+    with source:
+        assert found == manner
+
+
+def test_the_first_records_decide_also_of_a_large_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"id;name\n" + b"1;a,b,c\n" * 20_000)
+
+    source, found = open_unknown(str(tmp_path / "a.csv"))
+
+    with source:
+        assert (found, source.columns) == (Manner(delimiter=";"), ("id", "name"))
+
+
+def test_standard_input_is_kept_so_that_it_can_be_read_again(tmp_path: Path) -> None:
+    source, found = open_unknown("-", stdin=BytesIO(KOREAN.encode("cp949")), spool_dir=tmp_path)
+
+    with source:
+        assert (found, [record.number for record in source.read()]) == (Manner(encoding="cp949"), [1])
+        assert len(list(tmp_path.iterdir())) == 1
+    assert list(tmp_path.iterdir()) == []

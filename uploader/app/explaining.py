@@ -1,0 +1,223 @@
+"""Explain one row of a source: its fields, the request that is made of them, and what the last run got back."""
+
+import json
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias
+
+from yarl import URL
+
+from uploader.app.accounts import new_accounts
+from uploader.app.checking import Job, opened, prepare, settings_of
+from uploader.app.history import History
+from uploader.app.lives import begun, key_of
+from uploader.app.options import Options, World
+from uploader.config import Settings
+from uploader.config.credentials import PLACEHOLDER
+from uploader.errors import ConfigError
+from uploader.journal import Ledger, Shelf, Volume
+from uploader.model import Damaged, Reason, Record, Rejected, Request, Row
+from uploader.sender.http import PATH
+from uploader.source import Source
+from uploader.survey import Survey
+
+Fate: TypeAlias = Literal["accepted", "rejected", "failed", "again", "not attempted"]
+"""What became of a row in a run; `again` was accepted, and has to be sent again after an earlier row of its person."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """What the last run that had the row got back for it; *ended* is how the run did, as `uploader runs` has it.
+
+    None is what can't be told: of accepted rows the journal keeps no *attempts*, and when the run is finished only how
+    many were *maybe_sent_twice*; a run with `--limit` does not know the whole file.
+    """
+
+    run_id: str
+    started: str
+    ended: str
+    fate: Fate
+    code: str
+    reason: str
+    attempts: int | None
+    maybe_sent_twice: bool | None
+    file_changed: bool | None
+    mapping_changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All that is known of one row; *service_known* is whether the configuration has a service id at hand."""
+
+    source: str
+    is_retry: bool
+    work: Request | Rejected
+    curl: str | None
+    warnings: tuple[Reason, ...]
+    service_known: bool
+    last_run: LastRun | None
+
+    @property
+    def record(self) -> Record:
+        """The record of the source."""
+        return self.work.record if isinstance(self.work, Rejected) else self.work.row
+
+    @property
+    def body(self) -> Mapping[str, object] | None:
+        """What is sent; None for a row that the mapping rejects."""
+        return None if isinstance(self.work, Rejected) else json.loads(self.work.body)
+
+    def facts(self) -> Mapping[str, object]:
+        """Return the explanation for JSON; it holds the row's values."""
+        record, work = self.record, self.work
+        return {
+            "source": self.source,
+            "row": record.number,
+            "line": record.line or None,
+            "retry_file": self.is_retry,
+            "fields": plain(record.fields) if isinstance(record, Row) else None,
+            "text": record.text if isinstance(record, Damaged) else None,
+            "body": self.body,
+            "rejected": _spelled(work.reason) if isinstance(work, Rejected) else None,
+            "warnings": [_spelled(reason) for reason in self.warnings],
+            "curl": self.curl,
+            "last_run": None if self.last_run is None else asdict(self.last_run),
+        }
+
+
+def explain(options: Options, number: int, world: World) -> Explanation:
+    """Explain the row *number* of the one source of *options*; nothing is sent, and no state is written.
+
+    Raises:
+        ConfigError: there is no such row, or the flags or the configuration are wrong.
+        InputError: the source can't be read so far, or lacks a mapped column.
+    """
+    settings = settings_of(options, world, credentials=False)
+    with opened(options.sources[0], settings, world) as source:
+        job = prepare(source, settings, limit=0, survey=Survey())
+        work = job.plan.carry(_record(source, number), _now())
+        sent = work if isinstance(work, Request) else None
+        return Explanation(
+            source=source.name,
+            is_retry=source.is_retry,
+            work=work,
+            curl=None if sent is None else curl(settings, sent.body),
+            warnings=() if sent is None else tuple(job.plan.suspect(sent)),
+            service_known=_is_service_known(settings),
+            last_run=_last_run(options, settings, job, number),
+        )
+
+
+def curl(settings: Settings, body: bytes) -> str:
+    """Return the command that sends *body* as a run would; the shell that it is pasted into puts the token in."""
+    url = URL(settings.api.base_url) / PATH.lstrip("/")
+    if _is_service_known(settings):
+        address = shlex.quote(str(url.with_query(service_id=settings.api.service_id)))
+    else:
+        address = shlex.quote(str(url.with_query(service_id=""))) + '"$DFINERY_SERVICE_ID"'
+    data = shlex.quote(visible(body.decode()))
+    return (
+        f"curl -X POST {address} -H 'Content-Type: application/json' "
+        f'-H "access_token: $DFINERY_ACCESS_TOKEN" -d {data}'
+    )
+
+
+def visible(text: str) -> str:
+    """Return *text*, which is JSON, with all that a terminal would hide or obey spelled as JSON spells it.
+
+    It still says the same: outside its texts JSON has nothing of the kind but line ends, which stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+
+
+def plain(value: object) -> object:
+    """Return *value* as JSON can say it; what it has no type for as text."""
+    match value:
+        case None | str() | bool() | int():
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case Mapping():
+            return {str(name): plain(inner) for name, inner in value.items()}
+        case list():
+            return [plain(inner) for inner in value]
+        case _:
+            return str(value)
+
+
+def _record(source: Source, number: int) -> Record:
+    found = 0
+    with source.read() as reading:
+        for found, record in enumerate(reading, 1):
+            if found == number:
+                return record
+    rows = f"only {found:,} {'row' if found == 1 else 'rows'}" if found else "no rows"
+    raise ConfigError(f"{source.name} has {rows}; there is no row {number:,}. Name another one with --row.")
+
+
+def _last_run(options: Options, settings: Settings, job: Job, number: int) -> LastRun | None:
+    """Return what the newest run of the source got back for the row *number*, of those that had such a row."""
+    # A shelf would make the folder.
+    if not _is_service_known(settings) or not settings.state_dir.is_dir():
+        return None
+    key = key_of(settings, job.source)
+    volume = _newest(Shelf(settings.state_dir), key, number)
+    if volume is None or volume.ledger.begun is None:
+        return None
+    before, owed = volume.ledger.begun, volume.ledger.owed.get(number)
+    now = begun(settings, job, new_accounts(options)[0], key)
+    return LastRun(
+        run_id=before.run_id,
+        started=before.started,
+        ended=History(settings.state_dir).run(before.run_id).ended,
+        fate=_fate(volume.ledger, number),
+        code="" if owed is None else owed.reason.code,
+        reason="" if owed is None else owed.reason.phrase,
+        attempts=None if owed is None else owed.attempts,
+        maybe_sent_twice=_maybe_sent_twice(volume.ledger, number),
+        file_changed=before.content != job.source.digest() if before.content else None,
+        mapping_changed=before.mapping != now.mapping,
+    )
+
+
+def _newest(shelf: Shelf, key: str, number: int) -> Volume | None:
+    """Return the newest run known by *key* that had a row *number*."""
+
+    def when(volume: Volume) -> tuple[str, int]:
+        # A run's ID tells the second in which it began, and no more.
+        return volume.path.name.partition("-")[0], volume.path.stat().st_mtime_ns
+
+    found = ((volume, volume.ledger.begun) for volume in shelf.volumes())
+    had = (volume for volume, before in found if before is not None and before.key == key and before.rows >= number)
+    return max(had, key=when, default=None)
+
+
+def _fate(ledger: Ledger, number: int) -> Fate:
+    owed = ledger.owed.get(number)
+    if owed is not None:
+        return owed.kind
+    # The journal of a finished run does not tell accepted rows apart any more: they are all that it does not name.
+    return "accepted" if ledger.is_finished or number in ledger.settled else "not attempted"
+
+
+def _maybe_sent_twice(ledger: Ledger, number: int) -> bool | None:
+    if number in ledger.unsure or number in ledger.owed or not ledger.more_unsure:
+        return number in ledger.unsure
+    return None
+
+
+def _is_service_known(settings: Settings) -> bool:
+    return settings.api.service_id != PLACEHOLDER
+
+
+def _spelled(reason: Reason) -> Mapping[str, str]:
+    return {"code": reason.code, "reason": reason.phrase}
+
+
+def _now() -> str:
+    return datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

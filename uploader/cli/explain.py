@@ -1,0 +1,111 @@
+"""Read the command line of `uploader explain`, and put into words what is known of one row."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, assert_never
+
+import click
+
+from uploader.app.explaining import Explanation, LastRun, explain, plain, visible
+from uploader.app.options import Options, World
+from uploader.cli.signals import signals_raise
+from uploader.cli.streams import say, standard_input
+from uploader.cli.words import place
+from uploader.model import Damaged, Rejected
+
+_SHOWN: Final = 2_000
+"""How many characters of one value people are shown; `--json` has all."""
+
+
+@click.command("explain", short_help="Show one row, from its fields to its request.")
+@click.argument("source", metavar="SOURCE")
+@click.option(
+    "--row", "number", type=click.IntRange(min=1), required=True, metavar="N", help="The row, counted as `check` does."
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=Path("config.yaml"),
+    show_default=True,
+    metavar="FILE",
+    help="Read the configuration from FILE.",
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Set one key over the configuration's."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output instead.")
+def explain_command(*, source: str, number: int, config: Path, overrides: tuple[str, ...], as_json: bool) -> int:
+    """Show one row of SOURCE: its fields, what the mapping makes of them, the request, what the last run got back.
+
+    The request is a curl command that takes the token from the environment. Nothing is sent.
+    """
+    world = World(environ=os.environ, stdin=standard_input(), say=say)
+    with signals_raise():
+        told = explain(Options((source,), config, overrides), number, world)
+    if as_json:
+        click.echo(visible(json.dumps(told.facts(), ensure_ascii=False, indent=2)))
+        return 0
+    for line in _lines(told):
+        say(visible(line))
+    return 0
+
+
+def _lines(told: Explanation) -> Iterator[str]:
+    record = told.record
+    name = "standard input" if told.source == "-" else told.source
+    yield f"{name}: {place(record.number, record.line)}"
+    if isinstance(record, Damaged):
+        yield "Its text, which can't be split into fields:"
+        yield f"  {_value(record.text)}"
+    else:
+        yield "Its fields:"
+        yield from (f"  {_value(column)}: {_value(value)}" for column, value in record.fields.items())
+    if isinstance(told.work, Rejected):
+        yield f"It can't be sent: {told.work.reason.phrase}."
+    else:
+        yield "Its body:"
+        body = json.dumps(told.body, ensure_ascii=False, indent=2)
+        yield from (f"  {line}" for line in body.split("\n"))
+        yield from (f"A spreadsheet may have damaged it: {reason.phrase}." for reason in told.warnings)
+        yield "Its request, to be pasted into a shell that has the token:"
+        yield told.curl or ""
+    yield from _run_lines(told)
+
+
+def _run_lines(told: Explanation) -> Iterator[str]:
+    run = told.last_run
+    if run is None and not told.service_known:
+        yield "What a run got back can't be told without the service's id: set DFINERY_SERVICE_ID."
+    elif run is None:
+        yield "No run that had this row is known."
+    else:
+        yield f"Run {run.run_id} of {run.started} ({run.ended}): {_fate(run)}."
+        if run.maybe_sent_twice:
+            yield "  It may have been sent twice: an answer was lost."
+        if run.file_changed:
+            yield "  The file has changed since: it may have been another row."
+        if run.file_changed is None:
+            yield "  It was a run with --limit, so that nobody can tell whether the file has changed since."
+        if run.mapping_changed:
+            yield "  The mapping has changed since: what was sent may differ."
+
+
+def _fate(run: LastRun) -> str:
+    match run.fate:
+        case "accepted" | "not attempted":
+            return run.fate
+        case "again":
+            return "accepted, but to be sent again after an earlier row of the same person, which was not"
+        case "failed" | "rejected":
+            tries = f"after {run.attempts} {'attempt' if run.attempts == 1 else 'attempts'}"
+            return f"{run.fate} {tries if run.attempts else 'by the check'}: {run.reason}"
+        case _ as never:
+            assert_never(never)
+
+
+def _value(value: object) -> str:
+    """Return *value* as JSON, so that it can be told from others that look alike; of a long one its beginning."""
+    text = json.dumps(plain(value), ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"

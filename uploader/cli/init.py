@@ -1,0 +1,71 @@
+"""Read the command line of `uploader init`."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+
+from uploader.app.drafting import Drafted, draft_config
+from uploader.app.options import World
+from uploader.cli.signals import signals_raise
+from uploader.cli.streams import say, standard_input
+from uploader.drafts import Draft
+
+_USUAL: Final = Path("config.yaml")
+
+
+@click.command("init", short_help="Write a configuration to start from.")
+@click.argument("source", metavar="SOURCE")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=_USUAL,
+    show_default=True,
+    metavar="FILE",
+    help="Write the configuration to FILE, which must not exist yet.",
+)
+def init(*, source: str, config: Path) -> int:
+    """Read the whole SOURCE, and write a configuration for it: columns, guessed identity fields and types.
+
+    Each guess says why in a comment. Look them through before you send anything. An existing file is never overwritten.
+    """
+    world = World(environ=os.environ, stdin=standard_input(), say=say)
+    with signals_raise():
+        drafted = draft_config(source, config, world)
+    for line in _lines(drafted, config):
+        say(line)
+    return 0
+
+
+def _lines(drafted: Drafted, config: Path) -> Iterator[str]:
+    draft, written = drafted.draft, drafted.written
+    name = "standard input" if written.source == "-" else written.source
+    rows = "the 1 row" if draft.rows == 1 else f"all {draft.rows:,} rows"
+    yield f"{config} is written, guessed from {rows} of {name}:"
+    said = (("format", written.format), ("encoding", written.encoding), ("delimiter", written.delimiter))
+    for key, value in said:
+        if value is not None:
+            yield f"  {key}: {value}"
+    yield from _guess_lines(draft)
+    yield "Each guess says why in a comment. Look them through, then type:"
+    given = "" if config == _USUAL else f" --config {_typed(str(config))}"
+    yield f"  uploader check {_typed(written.source)}{given}"
+    yield f"  uploader run {_typed(written.source)}{given} --sandbox"
+
+
+def _guess_lines(draft: Draft) -> Iterator[str]:
+    yield f"  identity: {', '.join(f'{each.field} from {each.column!r}' for each in draft.identities)}"
+    count = len(draft.properties)
+    yield f"  {count:,} {'property' if count == 1 else 'properties'}"
+    for each in draft.consents:
+        yield f"  consent: {each.key} from {each.column!r}"
+    for omission in draft.omissions:
+        yield f"  left out: {omission.column!r}"
+
+
+def _typed(path: str) -> str:
+    # A name that begins with a dash would be taken for a flag.
+    return shlex.quote(f"./{path}" if path.startswith("-") and path != "-" else path)
