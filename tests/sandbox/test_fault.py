@@ -31,6 +31,8 @@ ANYBODY = Heard({"external_id": "1"}, {"vip": True})
             Fault("cut", field="df_name", value="Kim Minsu", times=2, after=1),
         ),
         ("drip for email=", Fault("drip", field="email", value="")),
+        ("html from 500ms until 1m", Fault("html", begins=0.5, ends=60.0)),
+        ("hang for 5% until 2.5s after 3", Fault("hang", share=0.05, after=3, ends=2.5)),
     ],
 )
 def test_a_fault_is_read_as_it_is_written(text: str, fault: Fault) -> None:
@@ -45,7 +47,7 @@ def test_a_kind_without_an_argument_is_read_by_its_name(kind: str) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "fault '' is not of the form KIND[=ARG] [for SHARE%|for FIELD=VALUE] [times N] [after N]"),
+        ("", "fault '' is not of the form KIND[=ARG] [for SHARE%|for FIELD=VALUE] [times N] [after N] [from TIME] "),
         ("hang often", "fault 'hang often' is not of the form KIND[=ARG]"),
         ("explode", "there is no 'explode'; choose from code, http, limit"),
         ("hang=3", "'hang' is written hang"),
@@ -59,6 +61,9 @@ def test_a_kind_without_an_argument_is_read_by_its_name(kind: str) -> None:
         ("hang for =x", "'for =x' is neither"),
         ("hang times x", "'times' wants a whole number, found 'x'"),
         ("hang times 1 times 2", "'times' is there twice"),
+        ("hang from 5", "'from' wants a time such as 500ms, 5s or 1m, found '5'"),
+        ("hang from 5s from 6s", "'from' is there twice"),
+        ("hang from 5s until 5s", "it would end before it begins"),
     ],
 )
 def test_a_wrong_fault_says_what_would_be_right(text: str, complaint: str) -> None:
@@ -82,6 +87,15 @@ def test_a_fault_leaves_out_the_first_and_ends_after_its_times() -> None:
     dealt = [deck.deal(ANYBODY) for _ in range(5)]
 
     assert dealt == [None, fault, fault, None, None]
+
+
+def test_a_fault_plays_only_in_its_time() -> None:
+    fault = Fault.parse("hang from 5s until 65s")
+    deck = Deck((fault,), seed=0)
+
+    dealt = [deck.deal(ANYBODY, elapsed=elapsed) for elapsed in (0.0, 4.999, 5.0, 64.999, 65.0, 200.0)]
+
+    assert dealt == [None, None, fault, fault, None, None]
 
 
 def test_every_fault_counts_the_requests_that_another_fault_takes() -> None:

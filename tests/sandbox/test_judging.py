@@ -301,3 +301,15 @@ def test_rules_that_can_not_hold_are_refused(rules: dict[str, int], complaint: s
 
 def test_the_token_is_in_no_repr() -> None:
     assert "secret" not in repr((Rules(token="secret"), letter()))
+
+
+def test_the_time_of_a_fault_is_counted_from_the_first_request_on() -> None:
+    time = FakeTime()
+    with Sandbox(Rules(faults=(Fault.parse("http=503 from 5s until 6s"),)), clock=time.clock()) as box:
+        time.now += 100
+        statuses = []
+        for seconds in (0, 4.9, 0.2, 0.8, 0.2):
+            time.now += seconds
+            statuses.append(reply(ask(box))[0])
+
+    assert statuses == [200, 200, 503, 503, 200]

@@ -14,13 +14,14 @@ import click
 
 from uploader.errors import ConfigError
 from uploader.sandbox import FAULT_KINDS, Fault, Rules, Sandbox, serve
+from uploader.sandbox.fault import GRAMMAR
 from uploader.sandbox.kinds import KINDS
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _CENTURY = 100 * 365 * 24 * 3600
 
-_FAULTS_HELP = "\b\nFaults (KIND[=ARG] [for SHARE%|for FIELD=VALUE] [times N] [after N]):\n" + "\n".join(
+_FAULTS_HELP = f"\b\nFaults, each written\n{textwrap.fill(GRAMMAR, 76)}:\n" + "\n".join(
     textwrap.fill(kind.does, 78, initial_indent=f"  {kind.usage:24} ", subsequent_indent=" " * 27)
     for kind in FAULT_KINDS.values()
 )

@@ -81,6 +81,7 @@ class Sandbox:
         self._deck = Deck(rules.faults, rules.seed)
         self._dice = random.Random(rules.seed)  # noqa: S311 - dice of a rehearsal, which must fall alike every time
         self._seq = self._store.last_seq()
+        self._first: float | None = None
 
     def __enter__(self) -> Self:
         """Lend the sandbox."""
@@ -100,6 +101,8 @@ class Sandbox:
         """Count a request whose head has come, before anything else is known of it."""
         with self._lock:
             monotonic = self.clock.monotonic()
+            if self._first is None:
+                self._first = monotonic
             wall = self._epoch + monotonic
             self._seq += 1
             return Arrival(self._seq, wall, monotonic, self._windows.arrive(wall))
@@ -109,7 +112,8 @@ class Sandbox:
         heard = hear(letter.body)
         with self._lock:
             place = arrival.place
-            fault = None if place.over else self._deck.deal(heard)
+            elapsed = 0.0 if self._first is None else arrival.monotonic - self._first
+            fault = None if place.over else self._deck.deal(heard, elapsed=elapsed)
             if fault is not None and fault.kind == "limit":
                 place = self._windows.lock(self.now())
             verdict = self._judge(arrival.seq, letter, heard, fault, over=place.over)

@@ -13,9 +13,12 @@ class Deck:
         """Deal *faults* with the dice of *seed*."""
         self._cards = tuple(_Card(fault, f"{seed}:{place}") for place, fault in enumerate(faults))
 
-    def deal(self, heard: Heard) -> Fault | None:
-        """Return the fault that this request meets: the first that plays, though each counts the request."""
-        met = [card for card in self._cards if card.counts(heard)]
+    def deal(self, heard: Heard, *, elapsed: float = 0.0) -> Fault | None:
+        """Return the fault that this request meets: the first that plays, though each counts the request.
+
+        *elapsed* is how many seconds after the first request it came.
+        """
+        met = [card for card in self._cards if card.counts(heard) and card.lasts(elapsed)]
         return next((card.fault for card in met if card.plays()), None)
 
 
@@ -32,6 +35,10 @@ class _Card:
             return False
         self._met += 1
         return self._met > self.fault.after
+
+    def lasts(self, elapsed: float) -> bool:
+        """Tell whether it is the fault's time."""
+        return self.fault.begins <= elapsed < self.fault.ends
 
     def plays(self) -> bool:
         """Tell whether the fault plays now, and note it."""

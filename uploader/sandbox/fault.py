@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from math import inf
 from types import MappingProxyType
 
 
@@ -65,12 +66,14 @@ FAULT_KINDS = MappingProxyType(
 )
 """Every kind of fault by its name."""
 
-GRAMMAR = "KIND[=ARG] [for SHARE%|for FIELD=VALUE] [times N] [after N]"
+GRAMMAR = "KIND[=ARG] [for SHARE%|for FIELD=VALUE] [times N] [after N] [from TIME] [until TIME]"
 
 _FAULT = re.compile(
-    r"(?P<kind>[a-z-]+)(?P<arg>=\S*)?(?:\s+for\s+(?P<target>.+?))?(?P<counts>(?:\s+(?:times|after)\s+\S+)*)"
+    r"(?P<kind>[a-z-]+)(?P<arg>=\S*)?(?:\s+for\s+(?P<target>.+?))?(?P<counts>(?:\s+(?:times|after|from|until)\s+\S+)*)"
 )
 _COUNT = re.compile(r"(times|after)\s+(\S+)")
+_MOMENT = re.compile(r"(from|until)\s+(\S+)")
+_TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m)")
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
 _UNITS = MappingProxyType({"ms": 0.001, "s": 1.0, "m": 60.0})
 
@@ -80,8 +83,9 @@ class Fault:
     """One thing that goes wrong, and when.
 
     It meets the requests whose *field* (of identity or properties) is *value*; *field* "": every request. Of those it
-    leaves out the first *after*, plays for a *share* of the rest (0 to 1), and at most *times* times. *seconds* is a
-    wait: before the reply, or as Retry-After tells it.
+    leaves out the first *after*, plays for a *share* of the rest (0 to 1), and at most *times* times. It plays *begins*
+    seconds after the sandbox's first request at the earliest, and no more when it *ends*. *seconds* is a wait: before
+    the reply, or as Retry-After tells it.
     """
 
     kind: str
@@ -94,6 +98,8 @@ class Fault:
     value: str = ""
     times: int | None = None
     after: int = 0
+    begins: float = 0.0
+    ends: float = inf
 
     @property
     def in_front(self) -> bool:
@@ -104,7 +110,7 @@ class Fault:
     def parse(cls, text: str) -> "Fault":
         """Read one fault as people write it; raises ValueError, which says what would be right.
 
-        The language: `KIND[=ARG] [for SHARE%|for FIELD=VALUE] [times N] [after N]`.
+        The language: `KIND[=ARG] [for SHARE%|for FIELD=VALUE] [times N] [after N] [from TIME] [until TIME]`.
         """
         parts = _FAULT.fullmatch(text.strip())
         if parts is None:
@@ -118,6 +124,7 @@ class Fault:
         given = {key: found for key, found in argument.groupdict().items() if found is not None}
         share, field, value = _target(text, parts["target"])
         counts = _counts(text, parts["counts"])
+        begins, ends = _span(text, parts["counts"])
         return cls(
             name,
             status=_status(name, given),
@@ -129,6 +136,8 @@ class Fault:
             value=value,
             times=counts.get("times"),
             after=counts.get("after", 0),
+            begins=begins,
+            ends=ends,
         )
 
     def __str__(self) -> str:
@@ -170,6 +179,22 @@ def _target(text: str, target: str | None) -> tuple[float, str, str]:
     if not sign or not field:
         raise ValueError(f"fault {text!r}: 'for {target}' is neither 'for SHARE%' nor 'for FIELD=VALUE'")
     return 1.0, field, value
+
+
+def _span(text: str, counts: str) -> tuple[float, float]:
+    """Return when a fault begins and ends, in seconds after the first request."""
+    found: dict[str, float] = {}
+    for name, moment in _MOMENT.findall(counts):
+        time = _TIME.fullmatch(moment)
+        if name in found:
+            raise ValueError(f"fault {text!r}: {name!r} is there twice")
+        if time is None:
+            raise ValueError(f"fault {text!r}: {name!r} wants a time such as 500ms, 5s or 1m, found {moment!r}")
+        found[name] = float(time[1]) * _UNITS[time[2]]
+    begins, ends = found.get("from", 0.0), found.get("until", inf)
+    if begins >= ends:
+        raise ValueError(f"fault {text!r}: it would end before it begins")
+    return begins, ends
 
 
 def _counts(text: str, counts: str) -> dict[str, int]:
