@@ -1,5 +1,5 @@
 # The newcomer's commands. Each sets up what it needs in .venv, the first time only.
-.PHONY: install demo test test-crash check lock need-strace
+.PHONY: install demo test test-crash test-pace check lock need-strace
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
@@ -19,6 +19,10 @@ test: .venv/.tools
 # The crash tests in their full size: hundreds of kills, stops and disks that fail, about half an hour.
 test-crash: .venv/.tools need-strace
 	@CRASH=full $(BIN)/pytest -n auto -rP tests/crash
+
+# The pace and the outages in their full size: 20 windows at each anchor, outages of a minute, about ten minutes.
+test-pace: .venv/.tools
+	@PACE=full $(BIN)/pytest -n auto -rP tests/e2e/test_pace.py tests/e2e/test_outages.py
 
 # With it the long tests break processes off at chosen system calls; Debian's own package will do.
 need-strace:

@@ -9,13 +9,14 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from tests.sender.parts import gate
 from uploader.halt import Halt
 from uploader.model import Outcome, Reply, Request, Row, Sent, Unsettled
 from uploader.pacing import Pace
 from uploader.pipeline import Pipeline
 from uploader.policy import Policy
 from uploader.sandbox import Fault, Rules, Running, Sandbox
-from uploader.sender import Delivery, Http, Limiter, Patience
+from uploader.sender import Delivery, Http, Patience
 from uploader.tally import Traffic
 
 WORKERS = 50
@@ -65,7 +66,7 @@ def _standing(box: Sandbox) -> dict[str, object]:
 async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
     halt, settled = Halt(), list[Outcome | Unsettled]()
     dice = random.Random(7)  # noqa: S311 — the same waits every time
-    limiter = Limiter(Pace(1_000, 100_000.0, WORKERS), halt=halt, clock=time.monotonic, sleep=asyncio.sleep)
+    limiter = gate(Pace(1_000, 100_000.0, WORKERS), halt, time.monotonic)
     async with Http(
         base_url=url, service_id="shop", access_token="t", timeout=5, connections=WORKERS, wall=time.time
     ) as http:
@@ -85,6 +86,7 @@ async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
             wall=time.time,
             dice=dice.random,
             note_held=lambda _: None,
+            most_rows=WORKERS,
         )
         pipeline = Pipeline(iter(requests), deliver=delivery.deliver, settle=settled.append, halt=halt)
         await pipeline.carry(WORKERS)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.model import Answer, Reason, Reply, Silence, WindowState
-from uploader.policy import Accept, Again, GiveUp, Limited, Policy, Refuse, Stop, Unreachable, Verdict
+from uploader.policy import Accept, Again, Crowded, GiveUp, Limited, Policy, Refuse, Stop, Unreachable, Verdict
 
 POLICY = Policy(attempts=5, base=0.5, cap=30.0)
 WINDOW = WindowState(period=60.0, remaining=0, reset=1_719_397_769.0)
@@ -30,10 +30,10 @@ def judged(reply: Reply, attempt: int = 1, dice: float = 1.0) -> Verdict:
         (200, "40401", Limited(WINDOW)),
         (200, "40402", Refuse(Reason("40402", "refused by the service: TOO_MANY_EVENTS (40402)"))),
         (200, "40403", Refuse(Reason("40403", "refused by the service: TOO_MANY_USER_PROFILES (40403)"))),
-        (200, "50000", Again(0.5)),
+        (200, "50000", Again(0.5, "not accepted by the service: INTERNAL_SERVER_ERROR (50000)")),
         (400, "", Refuse(Reason("400", "refused by the service: HTTP 400"))),
         (429, "", Limited(WINDOW)),
-        (500, "", Again(0.5)),
+        (500, "", Again(0.5, "not accepted by the service: HTTP 500")),
     ],
 )
 def test_each_line_of_the_reply_table_has_its_verdict(status: int, code: str, verdict: Verdict) -> None:
@@ -43,15 +43,15 @@ def test_each_line_of_the_reply_table_has_its_verdict(status: int, code: str, ve
 @pytest.mark.parametrize(
     ("status", "code", "verdict"),
     [
-        (200, "", Again(0.5)),
-        (200, "0", Again(0.5)),
-        (200, "20001", Again(0.5)),
-        (200, "30000", Again(0.5)),
+        (200, "", Again(0.5, "the reply was not the API's (HTTP 200)")),
+        (200, "0", Again(0.5, "not accepted by the service: code 0")),
+        (200, "20001", Again(0.5, "not accepted by the service: code 20001")),
+        (200, "30000", Again(0.5, "not accepted by the service: code 30000")),
         (200, "40499", Refuse(Reason("40499", "refused by the service: code 40499"))),
-        (200, "50001", Again(0.5)),
-        (200, "99999", Again(0.5)),
-        (201, "20000", Again(0.5)),
-        (204, "", Again(0.5)),
+        (200, "50001", Again(0.5, "not accepted by the service: code 50001")),
+        (200, "99999", Again(0.5, "not accepted by the service: code 99999")),
+        (201, "20000", Again(0.5, "not accepted by the service: HTTP 201")),
+        (204, "", Again(0.5, "not accepted by the service: HTTP 204")),
         (301, "", Stop(REDIRECTED.format(301))),
         (302, "20000", Stop(REDIRECTED.format(302))),
         (304, "", Stop(REDIRECTED.format(304))),
@@ -72,17 +72,17 @@ def test_each_line_of_the_reply_table_has_its_verdict(status: int, code: str, ve
         (404, "", Stop("the server has nothing at this address (HTTP 404). Correct api.base_url.")),
         (405, "", Stop(NEVER_SERVED.format(405))),
         (407, "", Stop(NEVER_SERVED.format(407))),
-        (408, "", Again(0.5)),
+        (408, "", Again(0.5, "not accepted by the service: HTTP 408")),
         (413, "", Refuse(Reason("413", "refused by the service: HTTP 413"))),
         (415, "", Stop(NEVER_SERVED.format(415))),
         (422, "", Refuse(Reason("422", "refused by the service: HTTP 422"))),
         (499, "", Stop(NEVER_SERVED.format(499))),
-        (500, "20000", Again(0.5)),
-        (500, "40001", Again(0.5)),
-        (502, "", Again(0.5)),
-        (503, "", Again(0.5)),
-        (504, "", Again(0.5)),
-        (599, "", Again(0.5)),
+        (500, "20000", Again(0.5, "not accepted by the service: HTTP 500")),
+        (500, "40001", Again(0.5, "not accepted by the service: HTTP 500")),
+        (502, "", Again(0.5, "not accepted by the service: HTTP 502")),
+        (503, "", Again(0.5, "not accepted by the service: HTTP 503")),
+        (504, "", Again(0.5, "not accepted by the service: HTTP 504")),
+        (599, "", Again(0.5, "not accepted by the service: HTTP 599")),
         (400, "20000", Refuse(Reason("400", "refused by the service: HTTP 400"))),
         (400, "50000", Refuse(Reason("400", "refused by the service: HTTP 400"))),
     ],
@@ -110,11 +110,15 @@ def test_a_limit_reply_holds_everybody_and_costs_the_row_no_attempt(status: int,
 @pytest.mark.parametrize(
     ("silence", "verdict"),
     [
-        (Silence("no reply in time"), Again(0.5)),
-        (Silence("the connection broke", applied=False), Again(0.5)),
+        (Silence("no reply in time"), Again(0.5, "no reply in time")),
+        (Silence("the connection broke", applied=False), Again(0.5, "the connection broke")),
         (
             Silence("no connection to the server", applied=False, refused=True),
             Unreachable("no connection to the server"),
+        ),
+        (
+            Silence("this machine has no socket or file left", applied=False, local=True),
+            Crowded("this machine has no socket or file left"),
         ),
         (
             Silence("the server's certificate can't be trusted", fatal=True),
@@ -137,6 +141,11 @@ def test_a_row_is_not_charged_for_a_server_that_nobody_reaches(attempt: int) -> 
     assert judged(silence, attempt) == Unreachable("no connection in time")
 
 
+@pytest.mark.parametrize("attempt", [1, 5, 1000])
+def test_a_row_is_not_charged_for_a_machine_without_a_socket_left(attempt: int) -> None:
+    assert judged(Silence("no socket", applied=False, local=True), attempt) == Crowded("no socket")
+
+
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
@@ -149,7 +158,9 @@ def test_a_row_is_not_charged_for_a_server_that_nobody_reaches(attempt: int) -> 
     ],
 )
 def test_a_row_is_given_up_with_its_last_attempt_and_not_before(reply: Reply, reason: Reason) -> None:
-    assert [judged(reply, attempt) for attempt in (1, 2, 3, 4)] == [Again(0.5), Again(1.0), Again(2.0), Again(4.0)]
+    assert [judged(reply, attempt) for attempt in (1, 2, 3, 4)] == [
+        Again(seconds, reason.phrase) for seconds in (0.5, 1.0, 2.0, 4.0)
+    ]
     assert judged(reply, 5) == GiveUp(reason)
     assert judged(reply, 6) == GiveUp(reason)
 
@@ -179,7 +190,7 @@ def test_a_back_off_is_a_random_part_of_a_wait_that_doubles_up_to_the_cap(
     verdict = Policy(attempt + 1, base, cap).judge(Silence("no reply in time"), attempt=attempt, dice=dice)
 
     # Beyond 2^64 every base that is allowed has met its cap.
-    assert verdict == Again(dice * min(cap, base * 2.0 ** min(attempt - 1, 64)))
+    assert verdict == Again(dice * min(cap, base * 2.0 ** min(attempt - 1, 64)), "no reply in time")
     assert isinstance(verdict, Again)
     assert 0 <= verdict.seconds <= cap
 
@@ -190,7 +201,8 @@ def test_the_dice_choose_any_wait_from_none_to_the_longest(attempt: int, longest
 
     waits = [policy.judge(Answer(503, ""), attempt=attempt, dice=dice) for dice in (0.0, 0.5, 1.0)]
 
-    assert waits == [Again(0.0), Again(longest / 2), Again(longest)]
+    why = "not accepted by the service: HTTP 503"
+    assert waits == [Again(0.0, why), Again(longest / 2, why), Again(longest, why)]
 
 
 @given(st.builds(Answer, st.integers(100, 999), st.from_regex(r"[0-9]{0,6}", fullmatch=True)), st.integers(1, 9))

@@ -52,6 +52,12 @@ class ChangedError(UploaderError):
     exit_status = 9
 
 
+class TimeUpError(UploaderError):
+    """A time limit given to the run was reached."""
+
+    exit_status = 10
+
+
 class SignalledError(UploaderError):
     """The run was told to stop by a signal; its exit status is 128 and the signal's number."""
 

@@ -10,6 +10,10 @@ RETRY_COLUMNS = ("_row", "_kind", "_code", "_reason", "_attempts")
 RAW_COLUMN = "_raw"
 """The sixth column of a retry file: the text of a record that could not be split into fields."""
 
+LIMIT_STATUS = 429
+LIMIT_CODE = "40401"
+"""How the service says that the limit is exceeded (`api.md`, Replies)."""
+
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 """A value as JSON can say it."""
 
@@ -89,19 +93,25 @@ class Answer:
     code: str
     window: WindowState = WindowState()
 
+    @property
+    def is_limit(self) -> bool:
+        """Whether it says that the limit is exceeded (`api.md`, Replies: 40401, or HTTP 429)."""
+        return self.status == LIMIT_STATUS or self.code == LIMIT_CODE
+
 
 @dataclass(frozen=True, slots=True)
 class Silence:
     """The service did not speak: a fixed phrase that says *why*, and what is known of the request's fate.
 
     *applied* is whether the request may have been stored all the same. *refused* is whether no connection could be
-    made, which is nobody's row's trouble; *fatal* whether no request of this run can fare better (a certificate that
-    can't be trusted).
+    made, which is nobody's row's trouble; *local* whether this machine has no socket or file left for it; *fatal*
+    whether no request of this run can fare better (a certificate that can't be trusted).
     """
 
     why: str
     applied: bool = True
     refused: bool = False
+    local: bool = False
     fatal: bool = False
 
 

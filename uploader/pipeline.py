@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeAlias
 
+from uploader.canary import Canary
+from uploader.errors import RefusedError
 from uploader.halt import Halt, Halted
 from uploader.model import Outcome, Rejected, Request, Settled, Unsettled
 from uploader.turns import Turn, Turns
@@ -25,20 +27,25 @@ class Pipeline:
     requests in flight land and are settled.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — the collaborators, each asked for by name
         self,
         works: Iterator[Request | Rejected | Settled],
         *,
         deliver: Deliver,
         settle: Callable[[Outcome | Unsettled], None],
         halt: Halt,
+        canary: Canary | None = None,
         room: int = PARKING,
     ) -> None:
-        """Lend the collaborators: where *works* come from, how one is delivered, and who hears of each outcome."""
+        """Lend the collaborators: where *works* come from, how one is delivered, and who hears of each outcome.
+
+        As long as *canary* is not over, rows go one by one.
+        """
         self._works = works
         self._deliver = deliver
         self._settle = settle
         self._halt = halt
+        self._canary = canary or Canary(0)
         self._turns = Turns(room)
         self._exhausted = False
         self._at_work = 0
@@ -54,7 +61,12 @@ class Pipeline:
         """Carry rows, at most *workers* at a time, until they end.
 
         When the halt is given, return no sooner than the requests in flight have landed, and raise its reason.
+
+        Raises:
+            RefusedError: the service rejected all of the first rows.
         """
+        await self._work_until(lambda: self._canary.is_over)
+        self._end_canary()
         results = await asyncio.gather(*(self._work() for _ in range(workers)), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
@@ -62,9 +74,24 @@ class Pipeline:
         if self._halt.reason is not None:
             raise self._halt.reason
 
+    def _end_canary(self) -> None:
+        """Settle what the canary still holds back: the rows are at an end, or the run is."""
+        self._canary.is_over = True
+        for work, outcome in self._canary.release():
+            if not self._halt.given:
+                self._settle_one(outcome)
+            elif isinstance(work, Request):
+                self._settle_one(Unsettled(work, outcome.attempts, outcome.unsure))
+            else:
+                # The check will reject it once more, behind the rows before it.
+                self._unsettled += 1
+
     async def _work(self) -> None:
+        await self._work_until(lambda: False)
+
+    async def _work_until(self, done: Callable[[], bool]) -> None:
         since_breath = 0
-        while not self._halt.given:
+        while not self._halt.given and not done():
             turn = self._next_turn()
             if turn is not None:
                 since_breath = 0 if isinstance(turn.work, Request) else since_breath + 1
@@ -111,17 +138,23 @@ class Pipeline:
             self._fail(trouble)
             assert isinstance(work, Request)  # noqa: S101 — only a delivery awaits
             outcome = Unsettled(work)
+        settled = [self._settle_one(one) for one in self._canary.note(work, outcome)]
+        if self._canary.is_dead:
+            self._fail(_refused(self._canary.last))
+        # A row that is not settled is not overtaken: its later rows stay parked, and the run is ending.
+        if all(settled) and not isinstance(outcome, Unsettled) and self._turns.settle(turn):
+            self._wake()
+
+    def _settle_one(self, outcome: Outcome | Unsettled) -> bool:
+        """Let *outcome* be heard of; return whether that succeeded."""
         try:
             self._settle(outcome)
         except BaseException as trouble:  # noqa: BLE001 — as above
             self._fail(trouble)
             self._unsettled += 1
-            return
-        if isinstance(outcome, Unsettled):
-            # Its later rows must not overtake it: they stay parked, and the run is ending.
-            self._unsettled += 1
-        elif self._turns.settle(turn):
-            self._wake()
+            return False
+        self._unsettled += isinstance(outcome, Unsettled)
+        return True
 
     def _fail(self, trouble: BaseException) -> None:
         self._halt.give(trouble)
@@ -133,3 +166,11 @@ class Pipeline:
     async def _wait_for_a_turn(self) -> None:
         with contextlib.suppress(Halted):
             await self._halt.wait(self._moved.wait())
+
+
+def _refused(last: Rejected) -> RefusedError:
+    return RefusedError(
+        f"Stopped: the service rejected every one of the first rows, the last of them for this: {last.reason.phrase}. "
+        "Mend the mapping or the file, then run again; none of these rows is lost. If they are meant to be rejected, "
+        "set limits.canary: 0."
+    )

@@ -24,12 +24,18 @@ class GiveUp:
 
     reason: Reason
 
+    @property
+    def why(self) -> str:
+        """What the last attempt met."""
+        return self.reason.phrase
+
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Try this row again after *seconds*."""
+    """Try this row again after *seconds*; *why* it was not accepted may be its own trouble or everybody's."""
 
     seconds: float
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +53,22 @@ class Unreachable:
 
 
 @dataclass(frozen=True, slots=True)
+class Crowded:
+    """This machine has no socket or file left for the request: fewer at once, then. No row is charged."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """The service refuses every request of this run: *why* says so, with what to do."""
 
     why: str
 
 
-Verdict: TypeAlias = Accept | Refuse | GiveUp | Again | Limited | Unreachable | Stop
+Verdict: TypeAlias = Accept | Refuse | GiveUp | Again | Limited | Unreachable | Crowded | Stop
 
 SUCCESS: Final = "20000"
-_LIMIT_CODE: Final = "40401"
 _NAMES: Final = {
     "40000": "BAD_REQUEST",
     "40001": "VALIDATION_FAILURE",
@@ -78,7 +90,6 @@ _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _CLIENT_ERRORS: Final = range(400, 500)
 _TIMED_OUT: Final = 408
-_LIMITED: Final = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +111,8 @@ class Policy:
                 return self._judge_answer(reply, attempt, dice)
             case Silence(fatal=True):
                 return Stop(f"{reply.why}. Correct api.base_url, or the certificate.")
+            case Silence(local=True):
+                return Crowded(reply.why)
             case Silence(refused=True):
                 return Unreachable(reply.why)
             case Silence():
@@ -110,7 +123,7 @@ class Policy:
     def _judge_answer(self, answer: Answer, attempt: int, dice: float) -> Verdict:
         if answer.code in _STOP_CODES:
             return Stop(_STOP_CODES[answer.code])
-        if answer.status == _LIMITED or answer.code == _LIMIT_CODE:
+        if answer.is_limit:
             return Limited(answer.window)
         if answer.status == _OK:
             return self._judge_code(answer.code, attempt, dice)
@@ -141,7 +154,7 @@ class Policy:
     def _again(self, reason: Reason, attempt: int, dice: float) -> Again | GiveUp:
         if attempt >= self.attempts:
             return GiveUp(reason)
-        return Again(dice * min(self.cap, self.base * 2.0 ** min(attempt - 1, 64)))
+        return Again(dice * min(self.cap, self.base * 2.0 ** min(attempt - 1, 64)), reason.phrase)
 
 
 def _name(code: str) -> str:

@@ -225,7 +225,7 @@ def test_what_a_check_finds_is_known_as_plain_data(folder: Path, world: World) -
                     "first": [{"row": 1, "line": 2}],
                 }
             ],
-            "requests_per_minute": 85,
+            "requests_per_minute": 88,
             "seconds": 1.4,
             "exit_status": 3,
         }

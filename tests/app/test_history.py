@@ -106,11 +106,11 @@ def _finish(volume: Volume) -> None:
         journal.note_facts("finished", {"status": 3, "at": "t", "seconds": 1.0})
 
 
-def test_a_run_whose_process_holds_the_lock_of_its_service_is_running(state: Path) -> None:
+def test_a_run_whose_process_holds_the_lock_of_its_file_is_running(state: Path) -> None:
     shelf = Shelf(state)
     one_life(shelf.begin(BEGUN))
 
-    with shelf.lock(SERVICE, since="now"):
+    with shelf.lock(BEGUN.key, since="now"):
         assert [run.ended for run in History(state).runs()] == ["running"]
 
 
@@ -144,12 +144,12 @@ def test_purging_deletes_what_is_older_interrupted_or_not(state: Path) -> None:
     assert [run.run_id[-1] for run in History(state).runs()] == ["1"]
 
 
-def test_purging_spares_a_run_whose_service_is_being_sent_to(state: Path) -> None:
+def test_purging_spares_a_run_whose_file_is_being_sent(state: Path) -> None:
     shelf = Shelf(state)
     one_life(shelf.begin(BEGUN))
     _finish(shelf.begin(replace(BEGUN, key="other")))
 
-    with shelf.lock(SERVICE, since="now"):
+    with shelf.lock(BEGUN.key, since="now"):
         assert History(state).purge(0) == 1
         assert [run.ended for run in History(state).runs()] == ["running"]
     assert History(state).purge(0) == 1

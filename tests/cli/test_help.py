@@ -7,6 +7,7 @@ from tests.cli.conftest import Type
 from uploader import __version__
 from uploader.cli.commands import cli
 from uploader.sandbox import FAULT_KINDS
+from uploader.sandbox.fault import GRAMMAR
 
 COMMANDS = sorted(cli.commands)
 OPTIONS = [
@@ -60,7 +61,9 @@ def test_every_option_says_what_it_does_in_a_sentence(command: str, option: clic
 def test_the_help_of_the_sandbox_names_every_fault(typed: Type) -> None:
     out = typed("sandbox", "--help").out
 
-    faults = out[out.index("  Faults (KIND[=ARG] [for SHARE%|for FIELD=VALUE] [times N] [after N]):") + 1 :]
+    begins = out.index("  Faults, each written") + 1
+    assert " ".join(line.strip() for line in out[begins : begins + 2]) == f"{GRAMMAR}:"
+    faults = out[begins + 2 :]
     assert [line.split()[0] for line in faults if line[:5].strip()] == [kind.usage for kind in FAULT_KINDS.values()]
 
 

@@ -9,7 +9,7 @@ import pytest
 from uploader.config import Settings, load
 from uploader.errors import ConfigError
 
-ENVIRON = {"DFINERY_SERVICE_ID": "svc-1", "DFINERY_ACCESS_TOKEN": "canary-4711"}
+ENVIRON = {"DFINERY_SERVICE_ID": "svc-1", "DFINERY_ACCESS_TOKEN": "linnet-4711"}
 
 
 class Load(Protocol):
@@ -51,8 +51,8 @@ def complaint(loaded: Load) -> Callable[..., str]:
             loaded(text, *overrides, environ=environ, credentials=credentials)
         line = str(caught.value)
         assert line.isprintable()
-        assert "canary" not in line
-        assert caught.value.__context__ is None or "canary" not in repr(caught.value.__context__)
+        assert "linnet" not in line
+        assert caught.value.__context__ is None or "linnet" not in repr(caught.value.__context__)
         return line
 
     return refused

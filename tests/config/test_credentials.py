@@ -24,7 +24,7 @@ class Load(Protocol):
     def __call__(self, text: str, *, environ: Mapping[str, str] = ..., credentials: bool = True) -> Settings: ...
 
 
-def token_file(folder: Path, text: str = "canary-4711\n", mode: int = 0o600) -> Path:
+def token_file(folder: Path, text: str = "linnet-4711\n", mode: int = 0o600) -> Path:
     file = folder / "token"
     file.write_text(text, encoding="utf-8")
     file.chmod(mode)
@@ -33,11 +33,11 @@ def token_file(folder: Path, text: str = "canary-4711\n", mode: int = 0o600) -> 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400])
 def test_a_token_is_read_from_its_file_and_stripped(loaded: Load, tmp_path: Path, mode: int) -> None:
-    file = token_file(tmp_path, "  canary-4711\r\n", mode)
+    file = token_file(tmp_path, "  linnet-4711\r\n", mode)
 
     settings = loaded(FROM_FILE)
 
-    assert (settings.api.access_token.get_secret_value(), settings.api.access_token_file) == ("canary-4711", file)
+    assert (settings.api.access_token.get_secret_value(), settings.api.access_token_file) == ("linnet-4711", file)
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
@@ -55,8 +55,8 @@ def test_a_token_file_that_others_can_open_is_refused(complaint: Callable[..., s
     [
         ("", "is empty; write the token into it"),
         (" \n", "is empty; write the token into it"),
-        ("canary one", "holds more than one token; write the token into it and nothing else"),
-        ("canary\n#two", "holds more than one token; write the token into it and nothing else"),
+        ("linnet one", "holds more than one token; write the token into it and nothing else"),
+        ("linnet\n#two", "holds more than one token; write the token into it and nothing else"),
         ("canär", "holds more than one token; write the token into it and nothing else"),
     ],
 )
@@ -112,14 +112,14 @@ def test_a_token_file_named_by_a_variable_is_told_by_the_variable(
             "api.access_token is missing; write access_token: ${DFINERY_ACCESS_TOKEN} below api",
         ),
         (
-            "{access_token: canary}",
+            "{access_token: linnet}",
             "api.service_id is missing; write service_id: ${DFINERY_SERVICE_ID} below api",
         ),
         (
-            "{service_id: svc, access_token: canary, access_token_file: token}",
+            "{service_id: svc, access_token: linnet, access_token_file: token}",
             "api.access_token_file is given beside api.access_token; delete one of the two",
         ),
-        ("canary", "api is not a section; write its keys below it, indented"),
+        ("linnet", "api is not a section; write its keys below it, indented"),
         ("", "api has no value; write one, or delete the key"),
         (
             "{service_id: svc, access_token:}",
@@ -134,14 +134,14 @@ def test_a_token_file_named_by_a_variable_is_told_by_the_variable(
             "api.access_token_file: '~/token' starts with ~, which only a shell knows; write ${HOME} for it",
         ),
         (
-            "{service_id: svc, access_token: canary one}",
+            "{service_id: svc, access_token: linnet one}",
             (
                 "api.access_token: its value is empty, or holds a character that none has; "
                 "copy it again from the console"
             ),
         ),
         (
-            '{service_id: "canary\\n", access_token: [canary]}',
+            '{service_id: "linnet\\n", access_token: [linnet]}',
             (
                 "api.access_token: its value is empty, or holds a character that none has; "
                 "copy it again from the console"
@@ -174,7 +174,7 @@ def test_without_an_api_section_both_credentials_are_missing(complaint: Callable
             ),
         ),
         (
-            {"DFINERY_SERVICE_ID": "", "DFINERY_ACCESS_TOKEN": "canary"},
+            {"DFINERY_SERVICE_ID": "", "DFINERY_ACCESS_TOKEN": "linnet"},
             (
                 "config.yaml line 2: api.service_id: the variable DFINERY_SERVICE_ID is empty; "
                 "run `export DFINERY_SERVICE_ID=…`"
@@ -211,11 +211,11 @@ def test_a_rehearsal_never_opens_the_token_file(loaded: Load, tmp_path: Path) ->
 
 
 def test_a_rehearsal_goes_by_the_credentials_that_are_there(loaded: Load) -> None:
-    environ = {"DFINERY_SERVICE_ID": "svc", "DFINERY_ACCESS_TOKEN": "canary"}
+    environ = {"DFINERY_SERVICE_ID": "svc", "DFINERY_ACCESS_TOKEN": "linnet"}
 
     settings = loaded(FROM_ENVIRONMENT, environ=environ, credentials=False)
 
-    assert (settings.api.service_id, settings.api.access_token.get_secret_value()) == ("svc", "canary")
+    assert (settings.api.service_id, settings.api.access_token.get_secret_value()) == ("svc", "linnet")
 
 
 def test_a_rehearsal_still_needs_the_other_variables(complaint: Callable[..., str]) -> None:

@@ -24,11 +24,11 @@ PATTERN = 'write for example "{dir}/{stem}.retry{suffix}"'
         ("", "config.yaml is empty: " + ANEW),
         ("# nothing\n", "config.yaml is empty: " + ANEW),
         (
-            "- canary\n",
+            "- linnet\n",
             "config.yaml is not a mapping of keys to values: " + ANEW,
         ),
         (
-            "canary-token",
+            "linnet-token",
             "config.yaml is not a mapping of keys to values: " + ANEW,
         ),
         (
@@ -44,7 +44,7 @@ PATTERN = 'write for example "{dir}/{stem}.retry{suffix}"'
             f"config.yaml line 2, column 1: not YAML: expected ',' or '}}', but got '<stream end>'; {HINT}",
         ),
         (
-            "api:\n  access_token: *canary\n",
+            "api:\n  access_token: *linnet\n",
             f"config.yaml line 2, column 17: not YAML: found undefined alias '…'; {HINT}",
         ),
         (
@@ -143,7 +143,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path, written: bytes, word
         ),
         (
             "limits: {zzz: 1}",
-            "config.yaml line 7: limits.zzz is not a key; the keys of limits are: max_rejected, max_unpacked",
+            "config.yaml line 7: limits.zzz is not a key; the keys of limits are: max_rejected, max_unpacked, canary",
         ),
         (
             "zzz: 1",
@@ -208,6 +208,8 @@ def test_every_section_knows_its_keys() -> None:
         ("rate.share=0%", "rate.share: '0%' leaves nothing to use; write 95% or 0.95"),
         ("rate.share=101%", "rate.share: '101%' is more than the whole; write 10% or 0.1"),
         ("limits.max_rejected=10", "limits.max_rejected: '10' is more than the whole; write 10% or 0.1"),
+        ("limits.canary=-1", "limits.canary: '-1' is not between 0 and 1000; write 20"),
+        ("limits.canary=few", "limits.canary: 'few' is not a whole number; write 20"),
         ("limits.max_rejected=few", "limits.max_rejected: 'few' is not a share; write 10% or 0.1"),
         *(
             (
@@ -265,20 +267,20 @@ def test_every_section_knows_its_keys() -> None:
             "state_dir: after ${ stands no NAME}; write ${NAME} for a variable, or $${ for a plain ${",
         ),
         ("api.service_id.x=1", "api.service_id.x is not a key: what stands above it is one value; set that instead"),
-        ("api.base_url=canary", f"api.base_url: its value is not a URL that starts with https:// and a host; {URL}"),
+        ("api.base_url=linnet", f"api.base_url: its value is not a URL that starts with https:// and a host; {URL}"),
         (
-            "api.base_url=ftp://canary",
+            "api.base_url=ftp://linnet",
             f"api.base_url: its value is not a URL that starts with https:// and a host; {URL}",
         ),
         ("api.base_url=https://a b", f"api.base_url: its value is not a URL; {URL}"),
         ("api.base_url=https://[::1", f"api.base_url: its value is not a URL; {URL}"),
         ("api.base_url=https://a:99999", f"api.base_url: its value is not a URL; {URL}"),
         (
-            "api.base_url=https://a:canary@b",
+            "api.base_url=https://a:linnet@b",
             f"api.base_url: its value holds more than scheme, host and path (a user name, a ? or a #); {URL}",
         ),
         (
-            "api.base_url=https://a?token=canary",
+            "api.base_url=https://a?token=linnet",
             f"api.base_url: its value holds more than scheme, host and path (a user name, a ? or a #); {URL}",
         ),
         (
@@ -290,17 +292,17 @@ def test_every_section_knows_its_keys() -> None:
                 f"api.base_url={url}",
                 f"api.base_url: its value {PLAINTEXT}; {URL}",
             )
-            for url in ("http://canary.example", "http://128.0.0.1", "http://localhost.evil.example", "http://[::2]")
+            for url in ("http://linnet.example", "http://128.0.0.1", "http://localhost.evil.example", "http://[::2]")
         ),
-        ("api.acces_token=canary", "api.acces_token is not a key; did you mean api.access_token?"),
+        ("api.acces_token=linnet", "api.acces_token is not a key; did you mean api.access_token?"),
         (
-            "api.access_token=canary",
+            "api.access_token=linnet",
             (
                 "api.access_token would show the token to whoever lists processes; "
                 "use api.access_token_file, or a variable: --set 'api.access_token=${NAME}'"
             ),
         ),
-        ("api=canary", "api is not a section; write its keys below it, indented"),
+        ("api=linnet", "api is not a section; write its keys below it, indented"),
     ],
 )
 def test_a_bad_value_is_told_with_what_is_accepted(
@@ -311,7 +313,7 @@ def test_a_bad_value_is_told_with_what_is_accepted(
 
 @pytest.mark.parametrize(
     "override",
-    ["canary", "api.access_token:canary==", "=canary", "api..access_token=canary", "a b=canary", "a\x1b=canary"],
+    ["linnet", "api.access_token:linnet==", "=linnet", "api..access_token=linnet", "a b=linnet", "a\x1b=linnet"],
 )
 def test_an_override_of_another_form_is_refused_without_an_echo(
     complaint: Callable[..., str], least: str, override: str
@@ -332,7 +334,7 @@ def test_of_several_problems_the_first_is_told_and_the_others_counted(
 
 
 def test_what_comes_from_a_variable_is_never_shown(complaint: Callable[..., str], least: str) -> None:
-    environ = {"DFINERY_SERVICE_ID": "svc", "DFINERY_ACCESS_TOKEN": "canary", "RATE": "canary"}
+    environ = {"DFINERY_SERVICE_ID": "svc", "DFINERY_ACCESS_TOKEN": "linnet", "RATE": "linnet"}
 
     assert complaint(least + 'rate: {requests: "${RATE}0"}\n', environ=environ) == (
         "config.yaml line 7: rate.requests: what ${RATE}0 holds is not a whole number; write 10000"

@@ -21,7 +21,7 @@ EVERY_KEY = """\
 api:
   base_url: http://127.0.0.1:8080/prefix/
   service_id: svc-2
-  access_token: canary-0815
+  access_token: linnet-0815
   timeout: 500ms
 source:
   format: jsonl
@@ -36,7 +36,7 @@ mapping:
   request_datetime: {column: at, format: "%Y%m%d%H%M", timezone: Asia/Seoul}
 rate: {requests: 0012, per: 2h, share: 50%, burst: 3, concurrency: 1000}
 retry: {attempts: 7, base: 1.5s, cap: 1m, outage_timeout: 2h}
-limits: {max_rejected: 0.25, max_unpacked: 1.5GiB}
+limits: {max_rejected: 0.25, max_unpacked: 1.5GiB, canary: 0}
 output: {retry_file: "{dir}/again{suffix}"}
 when_changed: refuse
 journal_days: 7
@@ -63,12 +63,12 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
         },
         "rate": {"requests": 12, "per": 7200.0, "share": 0.5, "burst": 3, "concurrency": 1000},
         "retry": {"attempts": 7, "base": 1.5, "cap": 60.0, "outage_timeout": 7200.0},
-        "limits": {"max_rejected": 0.25, "max_unpacked": {"times": None, "size": 1_610_612_736}},
+        "limits": {"max_rejected": 0.25, "max_unpacked": {"times": None, "size": 1_610_612_736}, "canary": 0},
         "output": {"retry_file": "{dir}/again{suffix}"},
         "when_changed": "refuse",
         "journal_days": 7,
         "state_dir": tmp_path / "state",
-        "token": "canary-0815",
+        "token": "linnet-0815",
     }
 
 
@@ -86,7 +86,7 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
         "mapping": {"when_empty": "omit", "other_columns": "ignore", "request_datetime": None},
         "rate": {"requests": 10000, "per": 60.0, "share": 0.95, "burst": 16, "concurrency": 32},
         "retry": {"attempts": 5, "base": 0.5, "cap": 30.0, "outage_timeout": 1800.0},
-        "limits": {"max_rejected": 0.1, "max_unpacked": {"times": 200, "size": None}},
+        "limits": {"max_rejected": 0.1, "max_unpacked": {"times": 200, "size": None}, "canary": 20},
         "output": {"retry_file": "{dir}/{stem}.retry{suffix}"},
         "when_changed": "fresh",
         "journal_days": 30,
@@ -110,8 +110,8 @@ def test_settings_are_frozen(loaded: Load, least: str) -> None:
 def test_neither_the_token_nor_the_service_id_is_in_the_repr(loaded: Load) -> None:
     settings = loaded(EVERY_KEY)
 
-    assert not {"canary-0815", "svc-2"} & set(repr(settings).replace("'", " ").split())
-    assert "canary" not in repr(settings) + str(settings) + settings.model_dump_json()
+    assert not {"linnet-0815", "svc-2"} & set(repr(settings).replace("'", " ").split())
+    assert "linnet-0815" not in repr(settings) + str(settings) + settings.model_dump_json()
 
 
 def test_an_override_wins_over_the_file_and_the_last_one_over_the_others(loaded: Load) -> None:
@@ -136,7 +136,7 @@ def test_an_override_names_a_column_where_the_file_says_now(loaded: Load, least:
 def test_settings_that_come_from_no_file_start_at_the_working_directory(
     loaded: Load, least: str, tmp_path: Path
 ) -> None:
-    plain = {"api": {"service_id": "svc-1", "access_token": "canary"}, "mapping": loaded(least).mapping}
+    plain = {"api": {"service_id": "svc-1", "access_token": "linnet"}, "mapping": loaded(least).mapping}
 
     settings = Settings.model_validate(plain)
 

@@ -7,7 +7,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -94,10 +95,15 @@ retry: {{attempts: 2, base: 10ms, cap: 50ms, outage_timeout: 10s}}
         assert isinstance(left.value.code, int)
         return Ended(left.value.code, said.out, said.err)
 
-    def start(self, *words: str, **more: Any) -> "subprocess.Popen[str]":  # noqa: ANN401 — Popen's own arguments
-        """Start the command as a process of its own."""
+    def start(
+        self,
+        *words: str,
+        through: Sequence[str] = ("-m", "uploader"),
+        **more: Any,  # noqa: ANN401 — Popen's own arguments
+    ) -> "subprocess.Popen[str]":
+        """Start the command as a process of its own; *through* is how Python starts it."""
         return subprocess.Popen(
-            [sys.executable, "-m", "uploader", *words],
+            [sys.executable, *through, *words],
             cwd=self.folder,
             env={**os.environ, **self.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
             stdout=subprocess.PIPE,
@@ -167,6 +173,24 @@ def names_of(numbers: Iterable[int]) -> dict[str, object]:
 def plain(err: str) -> Sequence[str]:
     """Return the lines of *err* with the times that differ from run to run made equal."""
     return re.sub(r"in \d+ s$", "in 0 s", err, flags=re.MULTILINE).splitlines()
+
+
+def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for another process; there is no clock to turn there."""
+    patience = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < patience, "it never came"
+        time.sleep(0.01)
+
+
+def busiest(moments: Sequence[float], window: float) -> int:
+    """Return how many of *moments*, in their order, the fullest *window* of seconds holds, however it is aligned."""
+    first, most = 0, 0
+    for last, moment in enumerate(moments):
+        while moments[first] <= moment - window:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
 
 
 @pytest.fixture

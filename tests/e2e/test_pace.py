@@ -1,34 +1,140 @@
 """Hold the limit, and use it: what the sandbox counted in each window."""
 
+import os
 from collections.abc import Callable
+from typing import Final, Literal
 
 import pytest
 
-from tests.e2e.conftest import Desk, books_of
+from tests.e2e.conftest import Desk, books_of, busiest, ended, until
 from uploader.sandbox import Rules, Running
 
-LIMIT = 1000
-SHARE = 0.95
-ROWS = 8000
+LIMIT: Final = 1000
+PER: Final = 2.0
+CONCURRENCY: Final = 32
+FULL: Final = os.environ.get("PACE") == "full"
+"""Whether every anchor gets 20 windows (`make test-pace`)."""
+
+LIMITED: Final = ("--set", f"rate.requests={LIMIT}", "--set", f"rate.per={PER:g}s", "--set", "api.timeout=10s")
+SIZES: Final = [
+    (0.7, 0.95, 20),
+    (0.0, 0.95, 8),
+    (1.3, 0.95, 8),
+    (None, 0.95, 8),
+    (0.0, 1.0, 8),
+    (None, 1.0, 8),
+    *([(0.7, 1.0, 8), (1.3, 1.0, 8)] if FULL else []),
+]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("anchor", [0.0, 0.7, 1.3, None])
+@pytest.mark.parametrize(("anchor", "share", "windows"), SIZES)
 def test_the_limit_is_never_exceeded_and_nearly_used_up(
-    desk: Desk, sandbox: Callable[..., Running], anchor: float | None
+    desk: Desk, sandbox: Callable[..., Running], anchor: float | None, share: float, windows: int
 ) -> None:
-    server = sandbox(Rules(limit=LIMIT, per=2.0, anchor=anchor))
+    windows = 20 if FULL else windows
+    rows = int((windows + 1.5) * share * LIMIT)
+    server = sandbox(Rules(limit=LIMIT, per=PER, anchor=anchor))
     desk.configure(server.url)
-    desk.people(ROWS)
-    limit = ("--set", f"rate.requests={LIMIT}", "--set", "rate.per=2s", "--set", f"rate.share={SHARE}")
+    desk.people(rows)
 
-    ended = desk.process("run", "people.csv", "--set", "api.timeout=10s", *limit, "--summary", "summary.json")
+    with desk.start("run", "people.csv", *LIMITED, "--set", f"rate.share={share}", "--summary", "s.json") as process:
+        run = ended(process, 120)
 
     report = server.box.report()
-    assert (ended.status, ended.out, ended.err) == (0, "", "")
-    assert books_of(desk.summary()) == {"sent": ROWS}
-    assert (report.requests, report.over_limit, report.codes) == (ROWS, 0, {"20000": ROWS})
+    assert (run.status, run.out, run.err) == (0, "", "")
+    assert books_of(desk.summary("s.json")) == {"sent": rows}
+    assert (report.requests, report.over_limit, report.codes) == (rows, 0, {"20000": rows})
     full = [window.received for window in report.windows[1:-1]]
-    assert len(full) >= 7
-    assert sum(full) / len(full) >= 0.97 * SHARE * LIMIT
+    assert len(full) >= windows - 1
+    assert sum(full) / len(full) >= 0.97 * share * LIMIT
     assert max(full) <= LIMIT
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("reply", ["429", "40401"])
+@pytest.mark.parametrize("unit", ["s", "ms"])
+def test_another_client_that_burns_the_quota_costs_a_pause_and_no_row(
+    desk: Desk, sandbox: Callable[..., Running], reply: Literal["429", "40401"], unit: Literal["s", "ms"]
+) -> None:
+    server = sandbox(Rules(limit=LIMIT, per=PER, anchor=0.3, limit_reply=reply, unit=unit))
+    desk.configure(server.url)
+    desk.people(3000)
+
+    with desk.start("run", "people.csv", *LIMITED, "--summary", "summary.json") as process:
+        until(lambda: server.box.report().requests >= 700)
+        server.box.burn(LIMIT)
+        run = ended(process)
+
+    requests = server.box.requests()
+    refused = [request for request in requests if request.over]
+    assert (run.status, run.err) == (0, "")
+    assert desk.books() == {"sent": 3000}
+    assert 1 <= len(refused) <= CONCURRENCY
+    assert len({request.window for request in refused}) == 1
+    reset = refused[0].window_start + PER
+    again = min(request.arrived for request in requests if request.arrived >= reset)
+    assert again - reset <= 2.0
+    assert desk.summary()["limited"] == len(refused)
+    assert 0 < desk.summary()["limited_seconds"] <= PER + 2
+
+
+@pytest.mark.long
+def test_a_run_that_starts_right_after_another_adds_no_burst(desk: Desk, sandbox: Callable[..., Running]) -> None:
+    limit, per = 20, 4.0
+    server = sandbox(Rules(limit=limit, per=per, anchor=None))
+    desk.configure(server.url)
+    desk.people(6)
+
+    for _ in range(5):
+        words = ("--set", f"rate.requests={limit}", "--set", "rate.per=4s", "--set", "rate.share=1")
+        assert desk.type("run", "people.csv", *words).status == 0
+
+    moments = [request.monotonic for request in server.box.requests()]
+    assert (len(moments), server.box.report().over_limit) == (30, 0)
+    assert busiest(moments, per) <= limit
+    assert busiest(moments, 0.05) <= 2
+
+
+@pytest.mark.long
+def test_a_service_that_tells_nothing_of_its_window_gets_the_configured_pace(
+    desk: Desk, sandbox: Callable[..., Running]
+) -> None:
+    server = sandbox(Rules(limit=LIMIT, per=PER, spelling="none"))
+    desk.configure(server.url)
+    desk.people(5 * LIMIT)
+
+    run = desk.process("run", "people.csv", *LIMITED)
+
+    report = server.box.report()
+    assert (run.status, report.over_limit) == (0, 0)
+    full = [window.received for window in report.windows[1:-1]]
+    assert sum(full) / len(full) >= 0.9 * LIMIT
+
+
+@pytest.mark.long
+def test_another_client_is_noticed_and_leaves_its_quota(desk: Desk, sandbox: Callable[..., Running]) -> None:
+    server = sandbox(Rules(limit=LIMIT, per=4.0, unit="ms"))
+    desk.configure(server.url)
+    desk.people(1500)
+
+    with desk.start("run", "people.csv", *LIMITED, "--set", "rate.per=4s") as process:
+        until(lambda: server.box.report().requests >= 100)
+        until(lambda: _burns(server) or process.poll() is not None)
+        run = ended(process)
+
+    assert run.status == 0
+    assert server.box.report().over_limit == 0
+    assert [line.partition(",")[0] for line in run.err.splitlines()] == ["Others use the same quota"]
+
+
+def _burns(server: Running) -> bool:
+    """Use a little of the quota, as another client would; about 100 a second."""
+    server.box.burn(1)
+    return False
+
+
+def test_the_busiest_window_is_found() -> None:
+    moments = [0.0, 0.5, 0.9, 1.4, 1.45, 3.0]
+
+    assert [busiest(moments, window) for window in (0.1, 1.0, 10.0)] == [2, 4, 6]

@@ -1,9 +1,11 @@
-"""Let one process at a time send to a service."""
+"""Let one process at a time send a file to a service."""
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +28,7 @@ with Lock(Path(sys.argv[1]), since=sys.argv[2]):
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "service.lock"
+    return tmp_path / "people.lock"
 
 
 @contextmanager
@@ -47,12 +49,12 @@ def another_process(path: Path) -> "Iterator[subprocess.Popen[str]]":
 
 def test_the_lock_that_another_process_holds_is_refused_with_who_and_since_when(path: Path) -> None:
     with another_process(path) as process:
-        with pytest.raises(LockedError) as refused, Lock(path, since="now"):
+        with pytest.raises(LockedError) as refused, Lock(path, since="now", what="people.csv"):
             pass
         holder = Lock(path, since="").holder()
 
     assert str(refused.value) == (
-        f"Another run sends to this service: process {process.pid}, since {SINCE}. Nothing was done. "
+        f"Another run sends people.csv to this service: process {process.pid}, since {SINCE}. Nothing was done. "
         "Wait for its end, then run again."
     )
     assert refused.value.exit_status == 8
@@ -119,3 +121,63 @@ def test_a_full_disk_is_told_and_frees_the_lock(path: Path, monkeypatch: pytest.
             pass
 
     assert Lock(path, since="").holder() is None
+
+
+def test_locks_of_two_files_do_not_meet(tmp_path: Path) -> None:
+    with Lock(tmp_path / "one.lock", since=SINCE), Lock(tmp_path / "two.lock", since=SINCE) as second:
+        assert second.holder() is not None
+
+
+def test_a_lock_that_nobody_holds_is_cleared_away_and_one_that_is_held_stays(path: Path) -> None:
+    with Lock(path, since=SINCE):
+        Lock(path, since="").clear_away()
+        assert path.exists()
+
+    Lock(path, since="").clear_away()
+    assert not path.exists()
+
+
+def test_clearing_away_a_lock_that_is_not_there_does_nothing(path: Path) -> None:
+    Lock(path, since="").clear_away()
+
+    assert not path.exists()
+
+
+def test_whoever_opened_a_lock_before_it_was_cleared_away_takes_the_new_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock, cleared = fcntl.flock, list[bool]()
+
+    def clear_first(handle: int, operation: int) -> None:
+        if not cleared:
+            cleared.append(True)
+            path.unlink()
+        flock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", clear_first)
+    with Lock(path, since="now"):
+        monkeypatch.undo()
+        assert path.read_text(encoding="utf-8") == f"process {os.getpid()}, since now\n"
+        assert Lock(path, since="").holder() is not None
+
+
+def test_a_lock_that_is_cleared_away_again_and_again_is_given_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flock = fcntl.flock
+
+    def clear_always(handle: int, operation: int) -> None:
+        path.unlink(missing_ok=True)
+        flock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", clear_always)
+    with pytest.raises(LockedError, match="can't be locked"), Lock(path, since="now"):
+        pass
+
+
+def test_who_only_looks_at_a_lock_keeps_nobody_from_taking_it(path: Path) -> None:
+    path.touch(mode=0o600)
+    looking = os.open(path, os.O_RDWR)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(0.02, os.close, [looking]).start()
+
+    with Lock(path, since="now"):
+        assert path.read_text(encoding="utf-8") == f"process {os.getpid()}, since now\n"

@@ -193,16 +193,16 @@ def test_what_a_crash_while_compacting_left_does_no_harm(shelf: Shelf) -> None:
     assert not whole.path.with_suffix(".new").exists()
 
 
-def test_a_run_is_running_while_its_process_holds_the_lock_of_its_service(shelf: Shelf) -> None:
+def test_a_run_is_running_while_its_process_holds_the_lock_of_its_file(shelf: Shelf) -> None:
     volume = shelf.begin(BEGUN)
     with Journal(volume.path, volume.ledger) as journal:
         journal.note_facts("life", {"pid": os.getpid(), "at": "t"})
     volume = read_volume(volume.path)
 
-    with shelf.lock("svc", since="now"):
-        assert shelf.is_running(volume, "svc")
-        assert not shelf.is_running(volume, "another service")
-    assert not shelf.is_running(volume, "svc")
+    with shelf.lock(BEGUN.key, since="now"):
+        assert (shelf.is_running(volume), shelf.is_busy(volume)) == (True, True)
+    with shelf.lock("another file of the service", since="now"):
+        assert (shelf.is_running(volume), shelf.is_busy(volume)) == (False, False)
 
 
 def test_a_run_of_a_process_that_died_is_not_running_though_another_holds_the_lock(shelf: Shelf) -> None:
@@ -210,5 +210,6 @@ def test_a_run_of_a_process_that_died_is_not_running_though_another_holds_the_lo
     with Journal(volume.path, volume.ledger) as journal:
         journal.note_facts("life", {"pid": 1, "at": "t"})
 
-    with shelf.lock("svc", since="now"):
-        assert not shelf.is_running(read_volume(volume.path), "svc")
+    with shelf.lock(BEGUN.key, since="now"):
+        assert not shelf.is_running(read_volume(volume.path))
+        assert shelf.is_busy(volume)

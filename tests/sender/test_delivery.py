@@ -1,11 +1,12 @@
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any, Final
 
 import pytest
 
+from tests.sender.parts import LoneQuota, UntoldWindow
 from uploader.errors import OutageError, RefusedError
 from uploader.halt import Halt
 from uploader.model import (
@@ -24,7 +25,7 @@ from uploader.model import (
 )
 from uploader.pacing import Pace
 from uploader.policy import Policy
-from uploader.sender import Delivery, Limiter, Patience
+from uploader.sender import Delivery, Limiter, Pass, Patience
 from uploader.tally import Traffic
 
 Leap = Callable[[Coroutine[Any, Any, None]], None]
@@ -57,9 +58,10 @@ class CountingLimiter(Limiter):
 
     passes = 0
 
-    async def pass_through(self) -> None:
-        await super().pass_through()
+    async def pass_through(self) -> Pass:
+        ticket = await super().pass_through()
         self.passes += 1
+        return ticket
 
 
 @dataclass
@@ -70,6 +72,7 @@ class Stage:
     attempts: int = 3
     outage_timeout: float = 1_800.0
     seconds: float = 0.0
+    most_rows: int = 32
     bodies: list[bytes] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     back_offs: list[float] = field(default_factory=list)
@@ -81,7 +84,11 @@ class Stage:
         loop = asyncio.get_running_loop()
         self._loop, self._began, self._asked = loop, loop.time(), asyncio.Event()
         pace = Pace(burst=1_000, rate=1_000.0, concurrency=32)
-        self.limiter = CountingLimiter(pace, halt=self.halt, clock=loop.time, sleep=asyncio.sleep)
+        self.quota = LoneQuota(loop.time)
+        self.limiter = CountingLimiter(
+            pace, window=UntoldWindow(), quota=self.quota, halt=self.halt, clock=loop.time, sleep=asyncio.sleep
+        )
+        self.post: Callable[[Request], Awaitable[Reply]] = self._answer
         self.delivery = Delivery(
             self._post,
             policy=Policy(self.attempts, base=0.5, cap=30.0),
@@ -94,6 +101,7 @@ class Stage:
             wall=lambda: 0.0,
             dice=lambda: 1.0,
             note_held=self.held.append,
+            most_rows=self.most_rows,
         )
 
     @property
@@ -110,6 +118,9 @@ class Stage:
             await self._asked.wait()
 
     async def _post(self, request: Request) -> Reply:
+        return await self.post(request)
+
+    async def _answer(self, request: Request) -> Reply:
         self.times.append(self.now)
         self.bodies.append(request.body)
         self._asked.set()
@@ -240,7 +251,8 @@ def test_the_hold_doubles_with_each_hold_and_not_with_each_row_that_meets_it(lea
 
         await asyncio.gather(*(play.deliver(request(number)) for number in range(4)))
 
-        assert play.times == [*[0.0] * 4, *[1.01] * 4, *[3.02] * 4, *[7.03] * 4]
+        probes = [1.01, 3.02, 7.03, 15.04, 31.05, 63.06, 123.07, 183.08, 243.09]
+        assert play.times == [*[0.0] * 4, *probes, *[243.1] * 3]
 
     leap(story())
 
@@ -336,6 +348,7 @@ def test_what_was_in_flight_when_the_outage_began_does_not_end_it(leap: Leap) ->
             wall=lambda: 0.0,
             dice=lambda: 1.0,
             note_held=play.held.append,
+            most_rows=32,
         )
         early = asyncio.create_task(delivery.deliver(REQUEST))
         await asyncio.sleep(0)

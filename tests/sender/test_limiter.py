@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.sender.parts import gate as gate_of
 from uploader.halt import Halt, Halted
-from uploader.pacing import Pace
-from uploader.sender import Limiter
+from uploader.model import Answer, WindowState
+from uploader.pacing import Others, Pace, Window
 
 Leap = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -20,11 +21,11 @@ ORDER = KeyboardInterrupt()
 class Gate:
     """A limiter in leaping time, and who passed it when: seconds since the gate was built."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, *, runs: int = 1) -> None:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self.halt = Halt()
-        self.limiter = Limiter(pace, halt=self.halt, clock=self._loop.time, sleep=asyncio.sleep)
+        self.limiter = gate_of(pace, self.halt, self._loop.time, runs=runs)
         self.passed: list[float] = []
         self.turned_away: list[float] = []
 
@@ -35,8 +36,9 @@ class Gate:
     async def walk_through(self, times: int = 1) -> None:
         try:
             for _ in range(times):
-                await self.limiter.pass_through()
+                ticket = await self.limiter.pass_through()
                 self.passed.append(self.now)
+                self.limiter.land(ticket, None)
         except Halted:
             self.turned_away.append(self.now)
 
@@ -265,5 +267,72 @@ def test_a_hold_tells_how_many_more_seconds_everybody_waits(leap: Leap) -> None:
         more.append(limiter.hold(3.0))
 
         assert [round(seconds, 3) for seconds in more] == [10.0, 0.0, 2.0, 0.0, 1.0, 3.0]
+
+    leap(story())
+
+
+def test_after_a_hold_one_goes_alone_until_the_service_is_trusted_again(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(OPEN)
+        gate.limiter.hold(2.0)
+        probe = await gate.limiter.pass_through()
+        others = gate.send(3)
+        await asyncio.sleep(5.0)
+        assert gate.passed == []
+
+        gate.limiter.trust()
+        gate.limiter.land(probe, None)
+        await asyncio.gather(*others)
+
+        assert [round(passed - 7.0, 1) for passed in gate.passed] == [0.0, 0.0, 0.0]
+
+    leap(story())
+
+
+def test_no_more_are_in_flight_than_the_pace_says(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(Pace(burst=100, rate=1_000.0, concurrency=3))
+        flying = [await gate.limiter.pass_through() for _ in range(3)]
+        waiting = gate.send(1)
+        await asyncio.sleep(3.0)
+        assert gate.passed == []
+
+        gate.limiter.land(flying[0], None)
+        await asyncio.gather(*waiting)
+
+        assert gate.passed == [3.0]
+
+    leap(story())
+
+
+def test_runs_that_share_the_quota_share_what_may_be_in_flight(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(Pace(burst=100, rate=1_000.0, concurrency=8), runs=4)
+        flying = [await gate.limiter.pass_through() for _ in range(2)]
+        waiting = gate.send(1)
+        await asyncio.sleep(1.0)
+        assert (len(flying), gate.passed) == (2, [])
+
+        gate.halt.give(ORDER)
+        await asyncio.gather(*waiting)
+
+    leap(story())
+
+
+def test_others_who_use_the_quota_are_told_of_once(leap: Leap) -> None:
+    async def story() -> None:
+        loop, told = asyncio.get_running_loop(), list[Others]()
+        window = Window(requests=1_000, per=60.0, share=0.95)
+        pace = Pace(burst=4, rate=10.0, concurrency=8)
+        limiter = gate_of(pace, Halt(), loop.time, window=window, on_others=told.append)
+        began = loop.time()
+
+        for number in range(300):
+            ticket = await limiter.pass_through()
+            # For each of ours comes one of somebody else.
+            state = WindowState(60.0, 999 - 2 * number, began + 60.0, began + (loop.time() - began) // 1)
+            limiter.land(ticket, Answer(200, "20000", state))
+
+        assert [round(others.per_minute, -2) for others in told] == [600.0]
 
     leap(story())

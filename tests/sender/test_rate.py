@@ -9,13 +9,14 @@ from typing import Final
 import pytest
 from aiolimiter import AsyncLimiter
 
+from tests.sender.parts import LoneQuota, UntoldWindow, gate
 from uploader.halt import Halt
 from uploader.model import Outcome, Reply, Request, Row, Sent, Unsettled
 from uploader.pacing import Pace, pace
 from uploader.pipeline import Pipeline
 from uploader.policy import Policy
 from uploader.sandbox import Fault, Rules, Running
-from uploader.sender import Delivery, Http, Limiter, Patience
+from uploader.sender import Delivery, Http, Limiter, Pass, Patience
 from uploader.tally import Traffic
 
 LIMIT: Final = 100
@@ -30,11 +31,22 @@ class BurstingLimiter(Limiter):
     """Broken: the whole limit as a bucket, which is filled at the start and leaks as well while it is emptied."""
 
     def __init__(self, pace: Pace, halt: Halt) -> None:
-        super().__init__(pace, halt=halt, clock=time.monotonic, sleep=asyncio.sleep)
+        super().__init__(
+            pace,
+            window=UntoldWindow(),
+            quota=LoneQuota(time.monotonic),
+            halt=halt,
+            clock=time.monotonic,
+            sleep=asyncio.sleep,
+        )
         self._all_at_once = AsyncLimiter(LIMIT, PER)
 
-    async def pass_through(self) -> None:
+    async def pass_through(self) -> Pass:
         await self._all_at_once.acquire()
+        return Pass(0, time.monotonic())
+
+    def land(self, ticket: Pass, reply: Reply | None) -> None:
+        pass
 
 
 def retry_outside_the_limiter(post: Post) -> Post:
@@ -80,6 +92,7 @@ async def _send(
             wall=time.time,
             dice=dice.random,
             note_held=lambda _: None,
+            most_rows=PACE.concurrency,
         )
         pipeline = Pipeline(iter(_requests(180)), deliver=delivery.deliver, settle=settled.append, halt=halt)
         await pipeline.carry(PACE.concurrency)
@@ -87,7 +100,7 @@ async def _send(
 
 
 def _honest(halt: Halt) -> Limiter:
-    return Limiter(PACE, halt=halt, clock=time.monotonic, sleep=asyncio.sleep)
+    return gate(PACE, halt, time.monotonic)
 
 
 def _bursting(halt: Halt) -> Limiter:

@@ -15,7 +15,7 @@ NOTHING = WindowState()
 
 
 def read(headers: Mapping[str, str]) -> WindowState:
-    return read_window(CIMultiDict(headers), now=NOW)
+    return read_window(CIMultiDict(headers), now=lambda: NOW)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,19 @@ def read(headers: Mapping[str, str]) -> WindowState:
 )
 def test_the_window_is_read_in_every_spelling(headers: dict[str, str]) -> None:
     assert read(headers) == WindowState(period=60.0, remaining=7, reset=1_719_397_800.0, date=DATED)
+
+
+@pytest.mark.parametrize(
+    ("headers", "window"),
+    [
+        ({"X-Rate-Limit-Limit": "10000", "x-ratelimit-limit": "1m"}, WindowState(period=60.0)),
+        ({"X-Rate-Limit-Remaining": "", "x-ratelimit-remaining": "7"}, WindowState(remaining=7)),
+        ({"X-Rate-Limit-Reset": "soon", "x-ratelimit-reset": "1719397800"}, WindowState(reset=1_719_397_800.0)),
+        ({"X-Rate-Limit-Remaining": "7", "x-ratelimit-remaining": "9"}, WindowState(remaining=7)),
+    ],
+)
+def test_of_two_spellings_the_first_that_makes_sense_counts(headers: dict[str, str], window: WindowState) -> None:
+    assert read(headers) == window
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ class Desk:
         try:
             source = self.stack.enter_context(opened(account.source, settings, self.world))
             key = key_of(settings, source)
+            what = "this input" if source.path is None else account.source
+            self.stack.enter_context(self.shelf.lock(key, since=account.started, what=what))
             old = None if options.limit is not None else self.shelf.interrupted(key)
             retry = self.stack.enter_context(self._retry_file(source, old))
             owed = {} if old is None else old.ledger.owed

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from uploader.app.lives import service_of
 from uploader.errors import ConfigError
 from uploader.journal import Ledger, Shelf, Volume
 from uploader.tally import Books
@@ -69,10 +68,10 @@ class History:
     def purge(self, days: int) -> int:
         """Delete the runs begun more than *days* ago, interrupted ones too; return how many.
 
-        Those that a run may be going on with, since somebody sends to their service, stay.
+        Those that a run may be going on with, since somebody sends their file, stay.
         """
         return self._shelf.throw_away_older(
-            days, now=datetime.now(UTC), may_go=lambda volume: not self._shelf.is_busy(_service(volume))
+            days, now=datetime.now(UTC), may_go=lambda volume: not self._shelf.is_busy(volume)
         )
 
     def _past(self, volume: Volume) -> PastRun:
@@ -98,13 +97,7 @@ class History:
             return "finished"
         if volume.ledger.is_abandoned:
             return "abandoned"
-        return "running" if self._shelf.is_running(volume, _service(volume)) else "interrupted"
-
-
-def _service(volume: Volume) -> str:
-    begun = volume.ledger.begun
-    assert begun is not None  # noqa: S101 — no other is interrupted
-    return service_of(begun.base_url, begun.service_id)
+        return "running" if self._shelf.is_running(volume) else "interrupted"
 
 
 def _unaccepted(ledger: Ledger) -> tuple[Unaccepted, ...]:

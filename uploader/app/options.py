@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from uploader.app.deadline import Deadline
 from uploader.halt import Halt
 from uploader.model import Rejected
 from uploader.survey import Survey
@@ -22,6 +23,7 @@ class Options:
     retry_file: Path | None = None
     sandbox: bool = False
     fresh: bool = False
+    deadline: Deadline | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,16 @@ from uploader.app.desk import Desk, Sending
 from uploader.app.lives import Endings, Life, service_of
 from uploader.app.options import Options, World
 from uploader.app.rehearsal import sandbox_for, state_in, throwaway_folder
+from uploader.app.sockets import fitted
 from uploader.bookmark import Bookmark
+from uploader.canary import Canary
 from uploader.config import Settings
 from uploader.errors import ChangedError, InputError, StorageError, UploaderError
 from uploader.followup import FollowUp
 from uploader.halt import Halt
 from uploader.journal import Shelf
 from uploader.model import Record, Rejected, Request, Settled
-from uploader.pacing import Pace
+from uploader.pacing import Others, Pace, Window
 from uploader.pipeline import Pipeline
 from uploader.policy import Policy
 from uploader.sandbox import Report, serve
@@ -60,9 +62,6 @@ def run(options: Options, world: World, result: Result) -> None:
     with ExitStack() as stack:
         folder = stack.enter_context(throwaway_folder()) if options.sandbox else None
         shelf = Shelf(settings.state_dir if folder is None else state_in(folder))
-        stack.enter_context(
-            shelf.lock(service_of(settings.api.base_url, settings.api.service_id), since=result.accounts[0].started)
-        )
         endings = stack.enter_context(Endings(shelf, journal_days=settings.journal_days))
         with Accounts(result.accounts, summary=options.summary, clock=time.monotonic) as accounts:
             desk = Desk(options, settings, world, shelf, folder, stack, FollowUp())
@@ -72,6 +71,10 @@ def run(options: Options, world: World, result: Result) -> None:
                     world.on_checked(sending.job.source.name, sending.job.survey)
                 refuse_if_too_bad(sending.job, settings)
             sendings = [desk.decided(sending) for sending in sendings]
+            if options.deadline is not None:
+                options.deadline.refuse_if_over()
+                if not world.quiet:
+                    world.say(options.deadline.forecast(sum(map(_to_send, sendings)), pace_of(settings)))
             if any(sending.job.survey.read for sending in sendings):
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                     runner.run(_send_all(sendings, desk, endings, result))
@@ -79,6 +82,11 @@ def run(options: Options, world: World, result: Result) -> None:
                 for account in result.accounts:
                     account.finish()
         result.exit_status = accounts.exit_status
+
+
+def _to_send(sending: Sending) -> int:
+    """Return how many rows of *sending* are still to be sent, at most."""
+    return min(sending.job.survey.sendable, sending.account.books.not_attempted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +114,13 @@ class _Wire:
             wall=time.time,
             dice=random.random,
             note_held=life.note_held,
+            most_rows=self.pace.concurrency,
         )
 
 
 async def _send_all(sendings: list[Sending], desk: Desk, endings: Endings, result: Result) -> None:
     settings, world = desk.settings, desk.world
-    pace, halt = pace_of(settings), Halt()
+    pace, halt = fitted(pace_of(settings)), Halt()
     if world.on_halt is not None:
         world.on_halt(halt)
     async with AsyncExitStack() as stack:
@@ -120,13 +129,40 @@ async def _send_all(sendings: list[Sending], desk: Desk, endings: Endings, resul
             box = stack.enter_context(sandbox_for(settings, typed=any(s.job.source.format != "csv" for s in sendings)))
             base_url = await stack.enter_async_context(serve(box))
         http = await stack.enter_async_context(_http(settings, base_url, pace))
-        limiter = Limiter(pace, halt=halt, clock=time.monotonic, sleep=asyncio.sleep)
+        limiter = stack.enter_context(_limiter(settings, pace, halt, desk))
         wire = _Wire(settings, halt, pace, limiter, http)
+        deadline = desk.options.deadline
         try:
-            for sending in sendings:
-                await _send(sending, wire, desk, endings)
+            async with _beside(*([] if deadline is None else [deadline.keep(halt)])):
+                for sending in sendings:
+                    await _send(sending, wire, desk, endings)
         finally:
             result.sandbox = None if box is None else box.report()
+
+
+@contextlib.contextmanager
+def _limiter(settings: Settings, pace: Pace, halt: Halt, desk: Desk) -> Iterator[Limiter]:
+    """Lend the gate of all requests: it shares the service's quota with all other runs of this machine."""
+    rate, world = settings.rate, desk.world
+
+    def tell(others: Others) -> None:
+        if not world.quiet:
+            world.say(
+                f"Others use the same quota, about {others.per_minute:,.0f} requests a minute: "
+                "this run takes what they leave."
+            )
+
+    service = service_of(settings.api.base_url, settings.api.service_id)
+    with desk.shelf.quota(service, clock=time.monotonic, window=rate.per) as quota:
+        yield Limiter(
+            pace,
+            window=Window(requests=rate.requests, per=rate.per, share=rate.share),
+            quota=quota,
+            halt=halt,
+            clock=time.monotonic,
+            sleep=asyncio.sleep,
+            on_others=tell,
+        )
 
 
 def _http(settings: Settings, base_url: str, pace: Pace) -> Http:
@@ -150,7 +186,13 @@ async def _send(sending: Sending, wire: _Wire, desk: Desk, endings: Endings) -> 
         reading, records = job.records()
         stack.enter_context(reading)
         works = _works(job, records, life.settled)
-        pipeline = Pipeline(works, deliver=wire.delivery(life).deliver, settle=life.settle, halt=wire.halt)
+        pipeline = Pipeline(
+            works,
+            deliver=wire.delivery(life).deliver,
+            settle=life.settle,
+            halt=wire.halt,
+            canary=Canary(_birds(job, life, wire.settings)),
+        )
         try:
             async with _beside(_watch(sending, life, wire, desk.world), _sync(life, wire.halt)):
                 await pipeline.carry(wire.pace.concurrency)
@@ -165,6 +207,11 @@ async def _send(sending: Sending, wire: _Wire, desk: Desk, endings: Endings) -> 
             account.seconds = volume.ledger.seconds + account.sending_seconds
             _close_books(sending, life, pipeline, endings, reason=wire.halt.reason)
     account.finish()
+
+
+def _birds(job: Job, life: Life, settings: Settings) -> int:
+    """Return how many of the first rows tell a wrong mapping: none where the service accepted some already."""
+    return 0 if job.source.is_retry or life.tally.sent else settings.limits.canary
 
 
 def _close_books(

@@ -13,9 +13,11 @@ import click
 
 from uploader import __version__
 from uploader.app.checking import Job, check
+from uploader.app.deadline import Deadline
 from uploader.app.findings import Finding
 from uploader.app.options import Options, World
 from uploader.app.running import Result, run
+from uploader.cli.deadline import until, within
 from uploader.cli.explain import explain_command
 from uploader.cli.init import init
 from uploader.cli.runs import runs
@@ -105,13 +107,29 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Keep the rows to send again in FILE (never over an existing one).",
 )
 @click.option("--fresh", is_flag=True, help="Begin anew, whatever an interrupted run left.")
-def run_command(*, quiet: bool, verbose: int, **words: Any) -> int:  # noqa: ANN401 — click's own words
+@click.option(
+    "--until",
+    callback=until,
+    metavar="TIME",
+    help="Stop at that local time, 05:00 or 2024-03-06T05:00; run again to go on.",
+)
+@click.option("--for", "within", callback=within, metavar="DURATION", help="Stop after so long, 90m or 3h.")
+def run_command(
+    *,
+    quiet: bool,
+    verbose: int,
+    until: Deadline | None,
+    within: Deadline | None,
+    **words: Any,  # noqa: ANN401 — click's own words
+) -> int:
     """Check every SOURCE (CSV, JSONL or Parquet; `-` is standard input), then send one request for each row.
 
     Nothing is sent before everything is checked. Rows that are not accepted go to a retry file, each with its reason;
     it is itself a SOURCE.
     """
-    options = Options(**words)
+    if until is not None and within is not None:
+        raise click.UsageError("--until and --for can't go together. Give one of them.")
+    options = Options(**words, deadline=until or within)
     _log(verbose)
     result = Result([])
     watched = is_watched()

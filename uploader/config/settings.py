@@ -96,10 +96,11 @@ class RetrySettings(Section):
 
 
 class LimitsSettings(Section):
-    """When a source is called wrong as a whole. *max_rejected* is a part of 1."""
+    """When a source or its mapping is wrong as a whole. *max_rejected* is a part of 1, *canary* a number of rows."""
 
     max_rejected: Annotated[float, BeforeValidator(share)] = 0.1
     max_unpacked: Annotated[Unpacking, BeforeValidator(unpacking)] = Unpacking()
+    canary: Annotated[int, BeforeValidator(whole(0, 1000, 20))] = 20
 
 
 class OutputSettings(Section):

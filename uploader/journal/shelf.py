@@ -16,6 +16,7 @@ from uploader.journal.flight import Flight
 from uploader.journal.fold import Ledger, compacted, fold
 from uploader.journal.folder import open_private, private_folder, sync_folder, trouble
 from uploader.journal.lock import Lock
+from uploader.journal.quota import Quota
 from uploader.journal.writer import Journal
 
 _JOURNAL: Final = ".journal"
@@ -43,10 +44,15 @@ class Shelf:
         private_folder(state)
         self._runs = private_folder(state / "runs")
         self._locks = private_folder(state / "locks")
+        self._quotas = state / "quota"
 
-    def lock(self, service: str, *, since: str) -> Lock:
-        """Return the lock of the *service* (a digest), to be entered."""
-        return Lock(self._locks / f"{service}.lock", since=since)
+    def lock(self, key: str, *, since: str, what: str = "this file") -> Lock:
+        """Return the lock of the runs known by *key*, to be entered; *what* they send, for people."""
+        return Lock(self._locks / f"{key}.lock", since=since, what=what)
+
+    def quota(self, service: str, *, clock: Callable[[], float], window: float) -> Quota:
+        """Return the quota of *service* (a digest), to be entered; see `Quota`."""
+        return Quota(private_folder(self._quotas) / service, clock=clock, window=window)
 
     def volumes(self) -> Iterator[Volume]:
         """Yield every run, the newest first."""
@@ -104,18 +110,22 @@ class Shelf:
         with suppress(OSError):
             volume.flight_path.unlink()
 
-    def is_busy(self, service: str) -> bool:
-        """Whether a process sends to *service* (a digest) right now."""
-        return self.lock(service, since="").holder() is not None
+    def is_busy(self, volume: Volume) -> bool:
+        """Whether a process sends the file of *volume* to its service right now."""
+        return self._holder(volume) is not None
 
-    def is_running(self, volume: Volume, service: str) -> bool:
-        """Whether a process sends the run of *volume* to *service* (a digest) right now."""
-        holder = self.lock(service, since="").holder()
+    def is_running(self, volume: Volume) -> bool:
+        """Whether a process sends the run of *volume* right now."""
+        holder = self._holder(volume)
         return (
             volume.ledger.is_interrupted
             and holder is not None
             and holder.startswith(f"process {volume.ledger.process},")
         )
+
+    def _holder(self, volume: Volume) -> str | None:
+        begun = volume.ledger.begun
+        return None if begun is None else self.lock(begun.key, since="").holder()
 
     def throw_away_older(self, days: int, *, now: datetime, may_go: Callable[[Volume], bool] = lambda _: False) -> int:
         """Delete the runs begun over *days* before *now* (interrupted ones only if they *may_go*); return how many."""
@@ -144,6 +154,9 @@ class Shelf:
             volume.path.unlink(missing_ok=True)
         except OSError as error:
             raise trouble(volume.path, error) from None
+        begun = volume.ledger.begun
+        if begun is not None and not any(self._runs.glob(f"*-{begun.key}{_JOURNAL}")):
+            self.lock(begun.key, since="").clear_away()
 
 
 def read_volume(path: Path) -> Volume:

@@ -2,6 +2,6 @@
 
 from uploader.sender.delivery import Delivery, Patience
 from uploader.sender.http import Http
-from uploader.sender.limiter import Limiter
+from uploader.sender.limiter import Limiter, Pass
 
-__all__ = ["Delivery", "Http", "Limiter", "Patience"]
+__all__ = ["Delivery", "Http", "Limiter", "Pass", "Patience"]

@@ -7,16 +7,25 @@ from typing import Final, assert_never
 
 from uploader.errors import OutageError, RefusedError
 from uploader.halt import Halt, Halted
-from uploader.model import Answer, Failed, Outcome, Rejected, Reply, Request, Sent, Unsettled
+from uploader.health import Health
+from uploader.model import Answer, Failed, Outcome, Rejected, Reply, Request, Sent, Unsettled, WindowState
 from uploader.pacing import hold_for
-from uploader.policy import Accept, Again, GiveUp, Limited, Policy, Refuse, Stop, Unreachable, Verdict
-from uploader.sender.limiter import Limiter
+from uploader.policy import Accept, Again, Crowded, GiveUp, Limited, Policy, Refuse, Stop, Unreachable, Verdict
+from uploader.sender.limiter import Limiter, Pass
 from uploader.tally import Traffic
 
 _LOG: Final = logging.getLogger("uploader.sender")
 
 _LONGEST_HOLD: Final = 60.0
 """Seconds between two tries to reach a service that can't be reached; they begin at one and double."""
+
+_LEAST_HOLD: Final = 0.05
+"""Seconds to hold when the window is all but over."""
+
+_CROWDED_SECONDS: Final = 1.0
+"""So long, at most, a row waits for a socket or file to become free."""
+
+_LIMITED: Final = "the service limits us (too many requests)"
 
 _ROUNDING: Final = 0.001
 """Seconds by which a hold that lasts as long as the patience may miss its end."""
@@ -53,10 +62,12 @@ class Delivery:
         wall: Callable[[], float],
         dice: Callable[[], float],
         note_held: Callable[[float], None],
+        most_rows: int,
     ) -> None:
         """Keep the collaborators; *clock* is monotonic, *wall* since 1970 (seconds), *dice* gives 0 to 1.
 
-        *note_held* hears for how many seconds more a limit reply holds everybody.
+        *most_rows* is how many rows may be delivered at once. *note_held* hears for how many seconds more a limit reply
+        holds everybody.
         """
         self._post = post
         self._policy = policy
@@ -69,6 +80,7 @@ class Delivery:
         self._wall = wall
         self._dice = dice
         self._note_held = note_held
+        self._health = Health(most_rows)
         self._trouble_since: float | None = None
         self._held_at = float("-inf")
         self._next_hold = 1.0
@@ -79,21 +91,19 @@ class Delivery:
         The halt is given here, with its reason: RefusedError when the service refuses every request of this run,
         OutageError when nobody could send for longer than the outage timeout.
         """
-        charged, posted, unsure = 1, 0, False
+        charges: list[float] = []
+        posted, unsure = 0, False
         try:
             while True:
-                await self._limiter.pass_through()
-                began = self._clock()
+                ticket = await self._limiter.pass_through()
                 posted += 1
                 self._traffic.requests += 1
                 self._traffic.retries += posted > 1
                 doubt, unsure = unsure, True  # until the reply says otherwise, it may be applied
-                reply = await self._halt.land(self._post(request))
+                reply = await self._landed(ticket, request)
                 unsure = doubt or _may_be_applied(reply)
-                verdict = self._policy.judge(reply, attempt=charged, dice=self._dice())
-                if not isinstance(verdict, Accept):
-                    _LOG.debug("row %d, request %d: %s", request.row.number, posted, _told(reply))
-                self._heed(verdict, began)
+                verdict = self._judged(reply, request, charges)
+                self._heed(verdict, ticket)
                 match verdict:
                     case Accept():
                         return Sent(request, posted, unsure)
@@ -102,36 +112,75 @@ class Delivery:
                     case GiveUp(reason):
                         return Failed(request, reason, posted, unsure)
                     case Again(seconds):
-                        charged += 1
                         await self._halt.wait(self._sleep(seconds))
+                    case Crowded():
+                        await self._halt.wait(self._sleep(_CROWDED_SECONDS * self._dice()))
                     case _:
                         pass
         except Halted:
             return Unsettled(request, posted, unsure)
 
-    def _heed(self, verdict: Verdict, began: float) -> None:
-        """Do what *verdict* on an attempt that *began* then asks of everybody: hold, stop, or go on as before."""
+    async def _landed(self, ticket: Pass, request: Request) -> Reply:
+        """Return the reply to the request of *ticket*, whether it is abandoned or not counted as landed."""
+        reply: Reply | None = None
+        try:
+            reply = await self._halt.land(self._post(request))
+        finally:
+            self._limiter.land(ticket, reply)
+        return reply
+
+    def _judged(self, reply: Reply, request: Request, charges: list[float]) -> Verdict:
+        """Judge *reply*: a row's trouble is charged to it (*charges* are the times), everybody's is not."""
+        charges[:] = [at for at in charges if not self._health.excuses(at)]
+        verdict = self._policy.judge(reply, attempt=len(charges) + 1, dice=self._dice())
+        if not isinstance(verdict, Accept):
+            _LOG.debug("row %d: %s", request.row.number, _told(reply))
+        if isinstance(verdict, Again | GiveUp):
+            now = self._clock()
+            self._health.note_bad(request.row.number, now)
+            if self._health.is_suspect:
+                self._limiter.be_wary()
+            if self._health.is_out:
+                return Unreachable(verdict.why)
+            charges.append(now)
+        return verdict
+
+    def _heed(self, verdict: Verdict, ticket: Pass) -> None:
+        """Do what *verdict* on the attempt of *ticket* asks of everybody: hold, stop, or go on as before."""
         match verdict:
             case Limited(window):
                 self._traffic.limited += 1
-                seconds = hold_for(window, per=self._patience.per, now=self._wall())
-                self._note_held(self._hold(seconds, "the service limits us (too many requests)"))
+                self._note_held(self._hold(self._until_reset(window), _LIMITED, everybody=True))
             case Unreachable(why):
                 # Who was in flight when the hold began meets the trouble that everybody waits for already.
                 if not self._limiter.is_held:
                     self._hold(self._growing(), why)
+            case Crowded(why):
+                if not self._limiter.thin_out(ticket) and not self._limiter.is_held:
+                    self._hold(self._growing(), why)
             case Stop(why):
                 self._halt.give(RefusedError(f"Stopped: {why} Then run again."))
-            case Accept() | Refuse() | GiveUp() | Again():
-                self._recover(began)
+            case Accept() | Refuse():
+                self._recover(ticket.at)
+            case Again() | GiveUp():
+                pass
             case _ as never:
                 assert_never(never)
+
+    def _until_reset(self, window: WindowState) -> float:
+        """Return how long to hold after a limit reply: as a proxy asks, else until the window is over."""
+        known = self._limiter.until_reset()
+        if window.retry_after is not None or known is None:
+            return hold_for(window, per=self._patience.per, now=self._wall())
+        return max(known, _LEAST_HOLD)
 
     def _recover(self, began: float) -> None:
         """Take note that the service was there for an attempt that *began* then."""
         if began > self._held_at:
             self._trouble_since = None
             self._next_hold = 1.0
+            self._health.note_good(self._clock())
+            self._limiter.trust()
         elif self._trouble_since is not None:
             # It was in flight when the last hold began, and says nothing of what came after.
             self._trouble_since = max(self._trouble_since, began)
@@ -145,7 +194,7 @@ class Delivery:
         left = self._trouble_since + self._patience.outage_timeout - self._clock()
         return min(seconds, left) if left > _ROUNDING else seconds
 
-    def _hold(self, seconds: float, why: str) -> float:
+    def _hold(self, seconds: float, why: str, *, everybody: bool = False) -> float:
         """Hold everybody for *seconds*, and return how many more that is; stop the run if it lasts too long."""
         now = self._clock()
         if self._trouble_since is None:
@@ -161,7 +210,7 @@ class Delivery:
         if not self._limiter.is_held:
             _LOG.info("everybody waits %.1f s: %s", seconds, why)
         self._held_at = now
-        return self._limiter.hold(seconds)
+        return self._limiter.hold(seconds, everybody=everybody)
 
 
 def _told(reply: Reply) -> str:

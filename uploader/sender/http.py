@@ -1,5 +1,6 @@
 """Make one attempt: one POST, and what came back."""
 
+import errno
 import ssl
 from collections.abc import Callable
 from types import TracebackType
@@ -9,7 +10,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from uploader.model import Answer, Reply, Silence, WindowState
+from uploader.model import Answer, Reply, Silence
 from uploader.sender.window import read_window
 
 PATH: Final = "/api/v1/user-profile"
@@ -19,8 +20,8 @@ _MOST: Final = 64 * 1024
 """How many bytes of a reply are read; the API's own are under 200."""
 
 _CONNECT_SECONDS: Final = 10.0
-_LIMITED: Final = 429
-_LIMIT_CODE: Final = "40401"
+_NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
+"""What says that this machine has no socket, file, port or memory left for one more connection."""
 
 
 class Http:
@@ -88,10 +89,7 @@ class Http:
 
     def _answer(self, response: aiohttp.ClientResponse, text: bytes | None) -> Reply:
         code = _code(text)
-        window = WindowState()
-        if response.status == _LIMITED or code == _LIMIT_CODE:
-            window = read_window(response.headers, now=self._wall())
-        return Answer(response.status, code, window)
+        return Answer(response.status, code, read_window(response.headers, now=self._wall))
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes | None:
@@ -134,6 +132,8 @@ _SILENCES: Final[tuple[tuple[type[Exception], Silence], ...]] = (
 
 
 def _silence(error: Exception) -> Silence:
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return Silence("this machine has no socket or file left", applied=False, local=True)
     for kind, silence in _SILENCES:
         if isinstance(error, kind):
             return silence

@@ -1,58 +1,241 @@
-"""Let requests go at the pace, and nobody at all while the limit holds everybody."""
+"""Let requests go at the pace, one as a probe when in doubt, and nobody at all while everybody is held."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from aiolimiter import AsyncLimiter
 
 from uploader.halt import Halt, Halted
-from uploader.pacing import Pace
+from uploader.model import Answer, Reply
+from uploader.pacing import Crowd, Others, Pace, Window
+
+_WARY: Final = 4
+"""So many may be in flight while the service may be out."""
+
+_GLANCE: Final = 0.05
+"""Seconds after which those who wait for others to land look again: how many may be in flight changes with time."""
+
+
+class Place(Protocol):
+    """A place in the quota, or when to ask again for one."""
+
+    @property
+    def wait(self) -> float:
+        """Seconds to wait: until the place comes, or before asking again."""
+        ...
+
+    @property
+    def taken(self) -> bool:
+        """Whether a place was taken."""
+        ...
+
+
+class Quota(Protocol):
+    """The service's quota as all runs of this machine share it; times are seconds of the limiter's clock."""
+
+    @property
+    def runs(self) -> int:
+        """How many runs share it."""
+        ...
+
+    @property
+    def granted(self) -> int:
+        """How many requests of all runs went so far."""
+        ...
+
+    def take(self, *, rate: float, burst: int) -> Place:
+        """Take the next place of a bucket of this *rate* (a second) and *burst*."""
+        ...
+
+    def hold(self, until: float) -> None:
+        """Let no run go before *until*."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The right to make one request: its *number*, and when it was given, in monotonic seconds."""
+
+    number: int
+    at: float
 
 
 class Limiter:
-    """The one gate that every attempt passes: aiolimiter's bucket, and a hold that closes it for all."""
+    """The one gate that every attempt passes, one after another; whoever passed tells it the reply (`land`).
 
-    def __init__(
+    In this order: nobody passes while a hold lasts; one alone passes as a probe after it, or when in doubt; no more
+    than the latency asks for are in flight; aiolimiter's bucket keeps this process, and *quota* all processes, to the
+    pace; and the window, where the service tells its state, has the last word.
+    """
+
+    def __init__(  # noqa: PLR0913 — what decides about a request's going, each asked for by name
         self,
         pace: Pace,
         *,
+        window: Window,
+        quota: Quota,
         halt: Halt,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
+        on_others: Callable[[Others], None] = lambda _: None,
     ) -> None:
-        """Size the bucket by *pace*; *clock* gives monotonic seconds."""
-        self._bucket = AsyncLimiter(pace.burst, pace.refill)
+        """Size the bucket by *pace*; *clock* gives monotonic seconds; *on_others* hears once of others' requests."""
+        self._pace = pace
+        self._window = window
+        self._quota = quota
         self._halt = halt
         self._clock = clock
         self._sleep = sleep
+        self._on_others: Callable[[Others], None] | None = on_others
+        # The window's state may ask for a little more than the pace; it is the quota that keeps to the letter.
+        self._bucket = AsyncLimiter(pace.burst, pace.refill / 1.25)
+        self._turnstile = asyncio.Lock()
+        self._crowd = Crowd(pace.concurrency)
+        self._landed = asyncio.Event()
         self._held_until = float("-inf")
         self._held = 0.0
+        self._in_doubt = False
+        self._probe: int | None = None
+        self._wary = False
 
-    async def pass_through(self) -> None:
-        """Return when one more request may go; raise Halted when the run is told to stop before that."""
+    async def pass_through(self) -> Pass:
+        """Return when one more request may go; raise Halted when the run is told to stop before that.
+
+        Raises:
+            StorageError: the quota's file fails.
+        """
+        if self._turnstile.locked():
+            await self._halt.wait(self._turnstile.acquire())
+        else:
+            await self._turnstile.acquire()
+        try:
+            return await self._pass()
+        finally:
+            self._turnstile.release()
+
+    async def _pass(self) -> Pass:
         while True:
-            while (left := self._held_until - self._clock()) > 0:
-                await self._halt.wait(self._sleep(left))
             if self._halt.given:
                 raise Halted
-            await self._take_token()
-            # A hold may have begun while this one waited for its token.
-            if self._held_until <= self._clock():
-                return
+            now = self._clock()
+            if self._held_until > now:
+                await self._wait(self._held_until - now)
+            elif self._must_wait_for_others(now):
+                await self._wait_for_a_landing()
+            elif (seconds := self._window.wait(now, in_flight=self._uncounted())) > 0:
+                await self._wait(seconds)
+            elif await self._take_token():
+                return self._depart()
 
-    async def _take_token(self) -> None:
+    def _depart(self) -> Pass:
+        now = self._clock()
+        number = self._crowd.depart(now)
+        if self._in_doubt:
+            self._probe = number
+        return Pass(number, now)
+
+    def _must_wait_for_others(self, now: float) -> bool:
+        if self._probe is not None:
+            return True
+        most = min(self._part(), _WARY) if self._wary else self._part()
+        return not self._crowd.has_room(now, rate=self._rate(now), most=most)
+
+    def _part(self) -> int:
+        """Return how many requests of this process may be in flight: its part of what all together may have."""
+        return max(1, self._pace.concurrency // self._quota.runs)
+
+    def _uncounted(self) -> int:
+        """Return how many requests the service may not have counted yet when it told what is left."""
+        others = self._pace.concurrency - self._part() if self._quota.runs > 1 else 0
+        return self._crowd.count + others
+
+    def _rate(self, now: float) -> float:
+        if self._quota.runs > 1:
+            # What the others have in flight is not known: only the pace that allows for it is safe.
+            return self._pace.rate
+        return self._window.rate(now, in_flight=self._crowd.count, otherwise=self._pace.rate)
+
+    async def _take_token(self) -> bool:
+        """Wait for this request's place; return whether it may go, or has to look again."""
         if self._bucket.has_capacity():
             await self._bucket.acquire()
         else:
             await self._halt.wait(self._bucket.acquire())
+        while True:
+            place = self._quota.take(rate=self._rate(self._clock()), burst=self._pace.burst)
+            if not place.taken and place.wait > _GLANCE:
+                # Another run has met the limit.
+                self.hold(place.wait)
+            elif place.wait > 0:
+                await self._wait(place.wait)
+            # A hold may have begun meanwhile.
+            if self._held_until > self._clock():
+                return False
+            if place.taken:
+                return True
 
-    def hold(self, seconds: float) -> float:
-        """Let nobody go for *seconds* from now on, of several holds the longest; return how many more that is."""
+    def land(self, ticket: Pass, reply: Reply | None) -> None:
+        """Take note that the request of *ticket* has landed with *reply*; None: it was abandoned."""
+        now = self._clock()
+        self._crowd.land(ticket.number, now)
+        if self._probe == ticket.number:
+            self._probe = None
+        if isinstance(reply, Answer):
+            self._window.note(
+                reply.window,
+                sent=ticket.at,
+                received=now,
+                counted=self._quota.granted - self._crowd.count,
+                in_flight=self._uncounted(),
+                accepted=not reply.is_limit,
+            )
+            others = self._window.others if self._on_others is not None else None
+            if others is not None and self._on_others is not None:
+                self._on_others(others)
+                self._on_others = None
+        self._landed.set()
+
+    def hold(self, seconds: float, *, everybody: bool = False) -> float:
+        """Let nobody go for *seconds* from now on, of several holds the longest; return how many more that is.
+
+        After it one goes alone, as a probe. *everybody* is whether the other runs of this machine hold as well.
+
+        Raises:
+            StorageError: the quota's file fails.
+        """
         now = self._clock()
         until = max(self._held_until, now + seconds)
         more = until - max(self._held_until, now)
         self._held += more
         self._held_until = until
+        self._in_doubt = True
+        if everybody:
+            self._quota.hold(until)
         return more
+
+    def be_wary(self) -> None:
+        """Let only a few go at once until `trust`: the service may be out."""
+        self._wary = True
+
+    def trust(self) -> None:
+        """Let all go again: the service was there."""
+        self._wary = False
+        self._in_doubt = False
+        self._probe = None
+
+    def thin_out(self, ticket: Pass) -> bool:
+        """Halve how many may be in flight: this machine had no room for the request of *ticket*.
+
+        Return False where one at a time is too many already.
+        """
+        return self._crowd.thin_out(departed=ticket.at, now=self._clock())
+
+    def until_reset(self) -> float | None:
+        """Return in how many seconds the service's window is over for certain; None where that is not known."""
+        return self._window.until_reset(self._clock())
 
     @property
     def is_held(self) -> bool:
@@ -63,3 +246,12 @@ class Limiter:
     def held_seconds(self) -> float:
         """How long everybody was held until now, in seconds."""
         return self._held - max(0.0, self._held_until - self._clock())
+
+    async def _wait(self, seconds: float) -> None:
+        await self._halt.wait(self._sleep(seconds))
+
+    async def _wait_for_a_landing(self) -> None:
+        self._landed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GLANCE):
+                await self._halt.wait(self._landed.wait())

@@ -1,12 +1,11 @@
-"""Do the window's arithmetic: how fast we may go, and how long to hold when the limit was met."""
+"""Size the pace of a run so that no window, however it is aligned, gets more than its share."""
 
 from dataclasses import dataclass
 from typing import Final
 
-from uploader.model import WindowState
-
-_LEAST_HOLD: Final = 1.0
-"""Seconds to hold when the reset that a server names is just past: its clock shows whole seconds only."""
+_LEAST_BURST: Final = 2
+_BURSTS: Final = 40
+"""A burst is at most this part of the budget: what may go at once can't go evenly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +38,6 @@ def pace(*, requests: int, per: float, share: float, burst: int, concurrency: in
     """
     in_flight = max(1, min(concurrency, requests // 10))
     budget = max(1.0, min(share * requests, requests - in_flight))
-    held = max(1, min(burst, int(budget // 2)))
+    held = max(1, min(burst, int(budget // 2), max(_LEAST_BURST, int(budget // _BURSTS))))
     # With a budget below two the burst is all of it: one request, and the next just over a window later.
     return Pace(held, max(budget - held, 0.99) / per, in_flight)
-
-
-def hold_for(window: WindowState, *, per: float, now: float) -> float:
-    """Return how many seconds everybody must hold after a limit reply (`api.md`, Request limits).
-
-    A `Retry-After` is obeyed. Otherwise it is the time from the reply's own date to the reset it names, so that a
-    wrong local clock does no harm; *now* (seconds since 1970) serves where the reply has no date. A reset that makes
-    no sense gives one whole window: the one the reply names, or *per* seconds.
-    """
-    if window.retry_after is not None and window.retry_after >= 0:
-        return max(window.retry_after, _LEAST_HOLD)
-    period = window.period or per
-    if window.reset is None:
-        return period
-    left = window.reset - (now if window.date is None else window.date)
-    if -_LEAST_HOLD < left <= 0:
-        return _LEAST_HOLD
-    return left if 0 < left <= period + 1 else period

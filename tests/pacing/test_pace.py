@@ -1,4 +1,4 @@
-"""How fast a run goes, and how long it holds: laws of the arithmetic, and a simulated bucket that keeps them."""
+"""How fast a run goes: laws of the arithmetic, and a simulated bucket that keeps them."""
 
 import itertools
 import math
@@ -9,8 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from uploader.model import WindowState
-from uploader.pacing import Pace, hold_for, pace
+from uploader.pacing import Pace, pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,9 @@ SMALL_WISHES = st.builds(
         (Wish(10_000, 60, 0.95, 16, 32), Pace(16, 9484 / 60, 32)),
         (Wish(10_000, 60, 1.0, 16, 32), Pace(16, 9952 / 60, 32)),
         (Wish(1_000, 2, 1.0, 4, 32), Pace(4, 964 / 2, 32)),
-        (Wish(100, 10, 0.95, 16, 32), Pace(16, 74 / 10, 10)),
-        (Wish(20, 10, 0.5, 16, 32), Pace(5, 5 / 10, 2)),
+        (Wish(100, 10, 0.95, 16, 32), Pace(2, 88 / 10, 10)),
+        (Wish(400, 10, 0.95, 16, 32), Pace(9, 359 / 10, 32)),
+        (Wish(20, 10, 0.5, 16, 32), Pace(2, 8 / 10, 2)),
         (Wish(6, 10, 1.0, 16, 32), Pace(2, 3 / 10, 1)),
         (Wish(5, 10, 1.0, 16, 32), Pace(2, 2 / 10, 1)),
         (Wish(4, 10, 1.0, 16, 32), Pace(1, 2 / 10, 1)),
@@ -189,7 +189,7 @@ def burst_not_subtracted(wish: Wish) -> Pace:
 
 
 @pytest.mark.parametrize("wish", [Wish(100, 1.0, 0.95, 16, 32), Wish(20, 60.0, 1.0, 4, 8), Wish(5, 1.0, 1.0, 2, 1)])
-@pytest.mark.parametrize(("broken", "excess"), [(whole_limit, 1.9), (burst_not_subtracted, 1.1)])
+@pytest.mark.parametrize(("broken", "excess"), [(whole_limit, 1.9), (burst_not_subtracted, 1.01)])
 def test_a_bucket_that_forgets_its_burst_is_seen_to_exceed_the_share(
     wish: Wish, broken: Callable[[Wish], Pace], excess: float
 ) -> None:
@@ -204,56 +204,3 @@ def test_a_bucket_that_forgets_its_burst_is_seen_to_exceed_the_share(
 )
 def test_the_fullest_window_is_found_at_any_alignment(times: list[float], length: float, most: int) -> None:
     assert most_in_any_window(times, length) == most
-
-
-RESET = 1_719_397_769.0
-
-
-@pytest.mark.parametrize(
-    ("window", "now", "seconds"),
-    [
-        (WindowState(), RESET, 60.0),
-        (WindowState(period=10.0), RESET, 10.0),
-        (WindowState(period=0.0), RESET, 60.0),
-        (WindowState(retry_after=7.0), RESET, 7.0),
-        (WindowState(retry_after=600.0, reset=RESET, date=RESET - 5), RESET, 600.0),
-        (WindowState(retry_after=0.0), RESET, 1.0),
-        (WindowState(retry_after=-3.0), RESET, 60.0),
-        (WindowState(reset=RESET), RESET - 12.5, 12.5),
-        (WindowState(reset=RESET, date=RESET - 12), RESET + 5000, 12.0),
-        (WindowState(reset=RESET, date=RESET - 12), RESET - 5000, 12.0),
-        (WindowState(reset=RESET, date=RESET), RESET - 30, 1.0),
-        (WindowState(reset=RESET), RESET + 0.9, 1.0),
-        (WindowState(reset=RESET), RESET + 1.0, 60.0),
-        (WindowState(reset=RESET), RESET - 61.0, 61.0),
-        (WindowState(reset=RESET), RESET - 61.5, 60.0),
-        (WindowState(reset=RESET, period=10.0), RESET - 11.0, 11.0),
-        (WindowState(reset=RESET, period=10.0), RESET - 12.0, 10.0),
-        (WindowState(reset=0.0), RESET, 60.0),
-        (WindowState(remaining=0, reset=RESET, date=RESET - 3, period=60.0), RESET, 3.0),
-    ],
-)
-def test_everybody_holds_until_the_reset_if_it_makes_sense_else_for_a_window(
-    window: WindowState, now: float, seconds: float
-) -> None:
-    assert hold_for(window, per=60.0, now=now) == seconds
-
-
-MOMENTS = st.none() | st.floats(-1e12, 1e12)
-
-
-@given(
-    st.builds(
-        WindowState,
-        period=st.none() | st.floats(0, 1e6),
-        remaining=st.none() | st.integers(0, 10),
-        reset=MOMENTS,
-        date=MOMENTS,
-    ),
-    st.floats(0.001, 1e6),
-    st.floats(0, 1e10),
-)
-def test_a_hold_always_ends_a_second_after_the_longest_window_at_the_latest(
-    window: WindowState, per: float, now: float
-) -> None:
-    assert 0 < hold_for(window, per=per, now=now) <= max(window.period or per, 1.0) + 1

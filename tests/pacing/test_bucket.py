@@ -1,0 +1,35 @@
+"""Several who share one number share one bucket."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploader.pacing import reserve
+
+
+def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
+    due, waits = 0.0, []
+    for _ in range(6):
+        due, wait = reserve(due, now=100.0, rate=2.0, burst=3)
+        waits.append(wait)
+
+    assert waits == [0.0, 0.0, 0.0, 0.5, 1.0, 1.5]
+
+
+@given(
+    rate=st.floats(0.1, 1_000),
+    burst=st.integers(1, 50),
+    pauses=st.lists(st.floats(0, 10), min_size=1, max_size=60),
+    window=st.floats(0.1, 20),
+)
+def test_no_window_holds_more_than_the_burst_and_the_rate_allow(
+    rate: float, burst: int, pauses: list[float], window: float
+) -> None:
+    due, now, times = 0.0, 0.0, []
+    for pause in pauses:
+        now += pause / rate
+        due, wait = reserve(due, now=now, rate=rate, burst=burst)
+        times.append(now + wait)
+
+    assert times == sorted(times)
+    for first in times:
+        assert sum(first <= time < first + window for time in times) <= burst + rate * window + 1e-6

@@ -1,0 +1,80 @@
+"""Lend the tests of the gate a quota that nobody else shares, and gates made with it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from uploader.halt import Halt
+from uploader.model import WindowState
+from uploader.pacing import Others, Pace, Window, reserve
+from uploader.sender import Limiter
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the quota, or when to ask again for one."""
+
+    wait: float
+    taken: bool
+
+
+class LoneQuota:
+    """A quota that works, kept in memory; it begins with a full burst, and *runs* may be said to share it."""
+
+    def __init__(self, clock: Callable[[], float], *, runs: int = 1) -> None:
+        self._clock = clock
+        self._due = float("-inf")
+        self.held_until = float("-inf")
+        self.runs = runs
+        self.granted = 0
+
+    def take(self, *, rate: float, burst: int) -> Place:
+        now = self._clock()
+        if self.held_until > now:
+            return Place(self.held_until - now, taken=False)
+        self._due, wait = reserve(self._due, now=now, rate=rate, burst=burst)
+        self.granted += 1
+        return Place(wait, taken=True)
+
+    def hold(self, until: float) -> None:
+        self.held_until = max(self.held_until, until)
+
+
+class UntoldWindow(Window):
+    """A window of which the replies tell nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(requests=1_000_000, per=60.0, share=1.0)
+
+    def note(  # noqa: PLR0913 — as it is
+        self,
+        state: WindowState,
+        *,
+        sent: float,
+        received: float,
+        counted: int,
+        in_flight: int = 0,
+        accepted: bool = True,
+    ) -> None:
+        pass
+
+
+def gate(  # noqa: PLR0913 — what a test may want to be different
+    pace: Pace,
+    halt: Halt,
+    clock: Callable[[], float],
+    *,
+    window: Window | None = None,
+    runs: int = 1,
+    on_others: Callable[[Others], None] = lambda _: None,
+) -> Limiter:
+    """Return a gate by *clock*, whose *window* is told nothing unless it is given."""
+    return Limiter(
+        pace,
+        window=window or UntoldWindow(),
+        quota=LoneQuota(clock, runs=runs),
+        halt=halt,
+        clock=clock,
+        sleep=asyncio.sleep,
+        on_others=on_others,
+    )

@@ -1,0 +1,58 @@
+"""Tell everybody's trouble from a row's: a service that is out from a row that it does not like."""
+
+from collections import deque
+from typing import Final
+
+_IN_A_ROW: Final = 12
+"""So many replies in a row, of as many rows, are everybody's trouble. Where three in ten fail by chance, one run of
+twelve is met in two million requests; and it costs a second."""
+
+
+_SUSPECT: Final = 3
+"""After so many bad replies in a row only a few requests go at once, until it is known whose trouble it is."""
+
+
+class Health:
+    """Judge the service by its latest replies; times are monotonic seconds.
+
+    A reply is *bad* when it may be the service's fault: none at all, a proxy's page, an error inside the server. One
+    good reply ends all suspicion. What was charged to rows while the service was out is *excused*.
+    """
+
+    def __init__(self, most_rows: int) -> None:
+        """Expect at most *most_rows* rows to be in flight at once: so many may be all that there is to ask."""
+        self._rows_needed = min(_IN_A_ROW, most_rows)
+        self._bad: deque[tuple[int, float]] = deque(maxlen=4 * _IN_A_ROW)
+        self._out_since: float | None = None
+        self._outages: list[tuple[float, float]] = []
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the service is out: everybody's trouble."""
+        return self._out_since is not None
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether the latest replies were all bad, though they are too few to tell."""
+        return len(self._bad) >= _SUSPECT
+
+    def note_bad(self, row: int, at: float) -> None:
+        """Take note of a bad reply to *row*."""
+        self._bad.append((row, at))
+        if self._out_since is None and len(self._bad) >= _IN_A_ROW:
+            rows = {number for number, _ in self._bad}
+            if len(rows) >= self._rows_needed:
+                self._out_since = self._bad[0][1]
+
+    def note_good(self, at: float) -> None:
+        """Take note that the service was there."""
+        self._bad.clear()
+        if self._out_since is not None:
+            self._outages.append((self._out_since, at))
+            self._out_since = None
+
+    def excuses(self, at: float) -> bool:
+        """Whether a bad reply that came then was the service's fault, and no row's."""
+        if self._out_since is not None and at >= self._out_since:
+            return True
+        return any(begin <= at <= end for begin, end in self._outages)

@@ -1,0 +1,84 @@
+"""Know how many requests need be in flight at once: what the latency and the rate ask for, under a ceiling."""
+
+from collections import OrderedDict
+from typing import Final
+
+_LEAST: Final = 4
+_MARGIN: Final = 2.0
+"""In flight may be so many times what the mean latency asks for: latencies differ."""
+
+_MEMORY: Final = 0.1
+"""How much one reply says of the latency."""
+
+_MENDED: Final = 50
+"""After so many replies without trouble one more may be in flight."""
+
+
+class Crowd:
+    """Count the requests in flight and bound them; times are monotonic seconds.
+
+    The bound follows the latency both ways, so that a stall can't pile up more requests than the rate asks for. Local
+    trouble (no sockets or files left) halves the ceiling, which then grows again one by one.
+    """
+
+    def __init__(self, ceiling: int) -> None:
+        """Never let more than *ceiling* be in flight."""
+        self._highest = ceiling
+        self._ceiling = ceiling
+        self._latency = 0.0
+        self._in_flight: OrderedDict[int, float] = OrderedDict()
+        self._number = 0
+        self._since_trouble = 0
+        self._thinned_at = float("-inf")
+
+    @property
+    def count(self) -> int:
+        """How many are in flight."""
+        return len(self._in_flight)
+
+    @property
+    def ceiling(self) -> int:
+        """How many may be in flight at most, now."""
+        return self._ceiling
+
+    def has_room(self, now: float, *, rate: float, most: int) -> bool:
+        """Whether one more may go, when *rate* a second are let go, and *most* in flight are this process's part."""
+        count = len(self._in_flight)
+        if count < _LEAST:
+            return count < min(self._ceiling, most)
+        return count < min(self._ceiling, most, self.wanted(now, rate))
+
+    def wanted(self, now: float, rate: float) -> int:
+        """Return how many in flight *rate* a second asks for, by the latency so far."""
+        oldest = next(iter(self._in_flight.values()), now)
+        # Who has been waiting longer than the mean tells of a latency that is growing.
+        latency = max(self._latency, now - oldest)
+        return max(_LEAST, int(_MARGIN * latency * rate) + 2)
+
+    def depart(self, now: float) -> int:
+        """Count a request that goes *now*, and return the number by which it lands."""
+        self._number += 1
+        self._in_flight[self._number] = now
+        return self._number
+
+    def land(self, number: int, now: float) -> None:
+        """Count the request *number* as landed *now*."""
+        latency = now - self._in_flight.pop(number)
+        self._latency += _MEMORY * (latency - self._latency) if self._latency else latency
+        self._since_trouble += 1
+        if self._ceiling < self._highest and self._since_trouble >= _MENDED:
+            self._ceiling += 1
+            self._since_trouble = 0
+
+    def thin_out(self, *, departed: float, now: float) -> bool:
+        """Halve the ceiling, since this machine had no socket or file left for a request that *departed* then.
+
+        Return False where the ceiling is at one already. What departed before the last halving says nothing new.
+        """
+        if departed >= self._thinned_at:
+            if self._ceiling == 1:
+                return False
+            self._ceiling = max(1, min(self._ceiling, len(self._in_flight) + 1) // 2)
+            self._thinned_at = now
+            self._since_trouble = 0
+        return True

@@ -1,0 +1,238 @@
+"""Learn from the replies what the service's request window really is, and what of it is left."""
+
+import math
+from typing import Final
+
+from uploader.model import WindowState
+from uploader.pacing.others import Gone, Others, Use
+
+_PROOFS: Final = 8
+"""So many replies of one window must fit together before its state is believed."""
+
+_SLACK: Final = 20
+"""Of so many replies one may repeat what another one said: gateways count approximately."""
+
+_WHOLE_SECOND: Final = 1.0
+_MILLISECOND: Final = 0.001
+_OFTEN: Final = 30
+_SAMPLES: Final = 4
+"""A window has so many samples at least, however short it is."""
+
+_LEAST_SAMPLE: Final = 0.5
+_LONGEST_SAMPLE: Final = 1.0
+_GLANCE: Final = 0.02
+_LOOKS: Final = 2.0
+"""While others leave no room, one request goes in so many samples, to see whether they have stopped."""
+
+_CAUTION: Final = 1.1
+"""Others are expected to use so many times what they used of late."""
+
+_CATCH_UP: Final = 1.15
+"""In a window that has more room than the even pace would use, it may be so many times as fast."""
+
+
+class Window:
+    """The service's request window by our own monotonic clock, as far as its replies tell (`api.md`, Request limits).
+
+    What a reply says is believed only after several replies of one window fit together: `remaining` falls at least as
+    fast as we send, and `reset` stays until the window is over. As long as nothing is believed, `wait` never holds.
+    Everything is relative to the reply's own `Date`, so that no clock need be right.
+    """
+
+    def __init__(self, *, requests: int, per: float, share: float) -> None:
+        """Begin with the configured limit of *requests* in *per* seconds, and the *share* of it that is ours."""
+        self._limit = requests
+        self._reserve = requests * (1 - share)
+        self._even = requests * share / per
+        self._configured = self._period = per
+        self._reset: float | None = None
+        self._left = requests
+        self._most = requests
+        self._heard = 0
+        self._ends = math.inf
+        self._rolled_at: float | None = None
+        self._trusted = False
+        self._slides = False
+        self._proven = False
+        self._heard_at = -math.inf
+        self._ahead = _Bounds()
+        self._use = Use(requests)
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the replies tell the window's state, as far as can be seen."""
+        return self._trusted
+
+    @property
+    def period(self) -> float:
+        """The window's length in seconds: the one that the service names, else the configured one."""
+        return self._period
+
+    @property
+    def others(self) -> Others | None:
+        """What others use of the quota; None where nobody else is seen."""
+        return Others(self._use.rate * 60) if self._use.is_seen else None
+
+    def note(  # noqa: PLR0913 — what a reply says, and all that is known of its request
+        self,
+        state: WindowState,
+        *,
+        sent: float,
+        received: float,
+        counted: int,
+        in_flight: int = 0,
+        accepted: bool = True,
+    ) -> None:
+        """Learn from the reply to a request that was *sent* then and whose reply was *received* then.
+
+        *counted* is how many requests of this machine have arrived for certain, and never falls; those *in_flight* may
+        have arrived as well.
+        """
+        if state.remaining is None or state.reset is None or self._slides:
+            return
+        self._ahead.note(state.date, sent=sent, received=received)
+        if not self._learn_period(state.period, None if state.date is None else state.reset - state.date):
+            self._heard, self._trusted = 0, False
+            return
+        self._heard_at = received
+        if not self._is_of_this_window(state.remaining, state.reset, sent=sent, received=received):
+            return
+        self._left = min(self._left, state.remaining)
+        self._most = max(self._most, state.remaining)
+        if accepted:
+            self._heard += 1
+            self._judge()
+        if self._left:
+            # Where nothing is left it can't be seen how much more was asked for.
+            gone = Gone(received, self._limit - self._left, counted, in_flight)
+            self._use.note(gone, sample=self._sample, period=self._period)
+
+    def wait(self, now: float, *, in_flight: int) -> float:
+        """Return how many seconds nobody may go; 0 where the window has room for one more.
+
+        *in_flight* are the requests that may not have been counted by the service when it told what is left.
+        """
+        if not self._trusted:
+            return 0.0
+        if now >= self._ends:
+            self._roll(now)
+        room = self._left - in_flight - self._reserve
+        if room < 1:
+            return self._ends - now
+        if room - self._expected(now) >= 1:
+            return 0.0
+        looks_at = self._heard_at + _LOOKS * self._sample
+        if now >= looks_at and not in_flight:
+            return 0.0
+        return max(min(self._ends, looks_at) - now, _GLANCE)
+
+    def rate(self, now: float, *, in_flight: int, otherwise: float) -> float:
+        """Return how many requests a second may go: evenly what is ours of the window, or *otherwise* if in doubt.
+
+        Where a window is known to have room left that the even pace would not use, it may be a little more.
+        """
+        if not self._trusted:
+            return otherwise
+        left = self._ends - now
+        if not self._proven or left <= 0:
+            return self._even
+        room = self._left - in_flight - self._reserve - self._expected(now)
+        return min(max(room / left, self._even), self._even * _CATCH_UP)
+
+    def until_reset(self, now: float) -> float | None:
+        """Return in how many seconds the window is over for certain; None where that is not known."""
+        return None if math.isinf(self._ends) or self._slides or now >= self._ends else self._ends - now
+
+    def _expected(self, now: float) -> float:
+        """Return what must be left to others and to looking after them until the window is over."""
+        rate = self._use.believed(self._period)
+        if not rate:
+            return 0.0
+        return (rate * _CAUTION + 1 / (_LOOKS * self._sample)) * (self._ends - now)
+
+    @property
+    def _sample(self) -> float:
+        return min(max(self._period / _OFTEN, _LEAST_SAMPLE), _LONGEST_SAMPLE, self._period / _SAMPLES)
+
+    def _learn_period(self, period: float | None, left: float | None) -> bool:
+        """Learn the window's length; return whether the seconds that are *left* of the window make sense.
+
+        A length that is shorter than what is left of it is a lie; the configured one serves, then.
+        """
+        told = self._configured if period is None else period
+        if left is None:
+            self._period = told
+            return True
+        if left > told + _WHOLE_SECOND:
+            told = self._configured
+        self._period = told
+        return -_WHOLE_SECOND <= left <= told + _WHOLE_SECOND
+
+    def _is_of_this_window(self, remaining: int, reset: float, *, sent: float, received: float) -> bool:
+        """Whether a reply speaks of the present window, which it may begin."""
+        before = self._reset
+        if before is None or reset > before:
+            if before is not None and reset - before <= self._period - _WHOLE_SECOND:
+                # A reset that moves on while its window lasts is no reset: the limit slides, or the header lies.
+                self._slides, self._trusted = True, False
+                return False
+            self._begin(remaining, reset, received)
+        elif reset < before:
+            return False
+        elif self._rolled_at is not None and sent > self._rolled_at:
+            # The window that was thought to be over goes on: whoever said so was early.
+            self._rolled_at = None
+            self._left = remaining
+            self._ends = received + self._sample
+        return self._rolled_at is None
+
+    def _begin(self, remaining: int, reset: float, received: float) -> None:
+        """Begin a new window: it ends a period after its first reply came, at the latest, and by its own reset."""
+        if self._reset is not None:
+            self._proven = True
+        whole = reset == int(reset)
+        latest = reset + (_WHOLE_SECOND if whole else _MILLISECOND)
+        known = self._ahead.earliest(latest)
+        self._ends = min(received + self._period, received + self._period if known is None else max(known, received))
+        self._reset = reset
+        self._rolled_at = None
+        self._left = self._most = remaining
+        self._heard = 0
+        self._use.begin()
+
+    def _judge(self) -> None:
+        """Believe the state when it falls with every request, and no more when it does not."""
+        spread = self._most - self._left
+        if spread + 1 + self._heard // _SLACK < self._heard:
+            self._trusted = False
+        elif self._heard >= _PROOFS and self._period >= _WHOLE_SECOND:
+            self._trusted = True
+
+    def _roll(self, now: float) -> None:
+        """Take the window to be over, without a reply of the next one yet."""
+        self._rolled_at = now
+        self._ends = now + self._period
+        self._left = self._most = self._limit
+        self._heard = 0
+        self._use.begin()
+
+
+class _Bounds:
+    """Bound how far the service's clock is ahead of ours, from the dates of its replies, which show whole seconds."""
+
+    def __init__(self) -> None:
+        self._least = -math.inf
+        self._most = math.inf
+
+    def note(self, date: float | None, *, sent: float, received: float) -> None:
+        if date is None:
+            return
+        self._least = max(self._least, date - received)
+        self._most = min(self._most, date + _WHOLE_SECOND - sent)
+        if self._least > self._most:
+            # The service's clock was set: what it said before is void.
+            self._least, self._most = date - received, date + _WHOLE_SECOND - sent
+
+    def earliest(self, moment: float) -> float | None:
+        """Return a time of our clock by which the service's shows *moment* for certain; None if nothing is known."""
+        return None if math.isinf(self._least) else moment - self._least
