@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.test_pipeline import Line, number_of, rejected, request
 from uploader.canary import Canary
 from uploader.errors import RefusedError, SignalledError
-from uploader.model import Failed, Outcome, Reason, Rejected, Request, Sent, Unsettled
+from uploader.model import Failed, Outcome, Reason, Rejected, Request, Sent, Unsettled, Work
 from uploader.pipeline import Pipeline
 
 WRONG = Reason("40001", "refused by the service: VALIDATION_FAILURE (40001)")
@@ -22,6 +22,10 @@ STOP = SignalledError("stop", 15)
 
 def refused(work: Request) -> Rejected:
     return Rejected(work.row, work.person, WRONG, 1)
+
+
+def heard(canary: Canary, work: Work, outcome: Outcome | Unsettled) -> list[Outcome | Unsettled]:
+    return [told for _, told in canary.note(work, outcome)]
 
 
 class Watched(Line):
@@ -50,7 +54,7 @@ def people(count: int) -> list[Request | Rejected]:
 def test_what_is_rejected_at_first_is_settled_when_a_row_is_accepted() -> None:
     canary, one, two, three = Canary(3), request(1), request(2), request(3)
 
-    told = [canary.note(one, refused(one)), canary.note(two, refused(two)), canary.note(three, Sent(three, 1))]
+    told = [heard(canary, one, refused(one)), heard(canary, two, refused(two)), heard(canary, three, Sent(three, 1))]
 
     assert told == [[], [], [refused(one), refused(two), Sent(three, 1)]]
     assert (canary.is_over, canary.is_dead) == (True, False)
@@ -59,7 +63,7 @@ def test_what_is_rejected_at_first_is_settled_when_a_row_is_accepted() -> None:
 def test_a_row_that_failed_ends_the_watch_too() -> None:
     canary, one, two = Canary(3), request(1), request(2)
 
-    told = [canary.note(one, refused(one)), canary.note(two, Failed(two, BUSY, 5))]
+    told = [heard(canary, one, refused(one)), heard(canary, two, Failed(two, BUSY, 5))]
 
     assert told == [[], [refused(one), Failed(two, BUSY, 5)]]
     assert canary.is_over
@@ -68,7 +72,7 @@ def test_a_row_that_failed_ends_the_watch_too() -> None:
 def test_as_many_rejections_as_are_watched_are_the_end() -> None:
     canary, works = Canary(3), [request(1), request(2), request(3)]
 
-    told = [canary.note(work, refused(work)) for work in works]
+    told = [heard(canary, work, refused(work)) for work in works]
 
     assert (told, canary.is_dead, canary.is_over) == ([[], [], []], True, False)
     assert canary.last == refused(works[2])
@@ -79,10 +83,10 @@ def test_what_the_check_rejected_does_not_count_but_keeps_its_place() -> None:
     canary, bad, one, worse, two = Canary(2), rejected(1), request(2), rejected(3), request(4)
 
     told = [
-        canary.note(bad, bad),
-        canary.note(one, refused(one)),
-        canary.note(worse, worse),
-        canary.note(two, Sent(two, 1)),
+        heard(canary, bad, bad),
+        heard(canary, one, refused(one)),
+        heard(canary, worse, worse),
+        heard(canary, two, Sent(two, 1)),
     ]
 
     assert told == [[bad], [], [], [refused(one), worse, Sent(two, 1)]]
@@ -91,7 +95,7 @@ def test_what_the_check_rejected_does_not_count_but_keeps_its_place() -> None:
 def test_a_row_without_an_outcome_says_nothing() -> None:
     canary, one, two = Canary(2), request(1), request(2)
 
-    told = [canary.note(one, refused(one)), canary.note(two, Unsettled(two))]
+    told = [heard(canary, one, refused(one)), heard(canary, two, Unsettled(two))]
 
     assert (told, canary.is_over) == ([[], [Unsettled(two)]], False)
 
@@ -99,7 +103,7 @@ def test_a_row_without_an_outcome_says_nothing() -> None:
 def test_no_canary_watches_nothing() -> None:
     canary, one = Canary(0), request(1)
 
-    assert (canary.is_over, canary.note(one, refused(one))) == (True, [refused(one)])
+    assert (canary.is_over, heard(canary, one, refused(one))) == (True, [refused(one)])
 
 
 async def test_the_watched_rows_go_one_by_one_and_the_rest_together() -> None:

@@ -2,15 +2,32 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uploader.canary import Canary
 from uploader.errors import RefusedError, StorageError
 from uploader.halt import Halt
-from uploader.model import Outcome, Reason, Rejected, Request, Row, Sent, Settled, Unsettled, record_of
+from uploader.model import (
+    Failed,
+    Kept,
+    Outcome,
+    Passed,
+    Reason,
+    Rejected,
+    Request,
+    Row,
+    Sent,
+    Settled,
+    Superseded,
+    Unchanged,
+    Unsettled,
+    person_of,
+    record_of,
+)
 from uploader.pipeline import Pipeline
 
 REASON = Reason("no_identity", "no identity value")
@@ -18,7 +35,7 @@ BROKEN = OSError("the source is cut off")
 REFUSAL = RefusedError("the token is wrong")
 DISK = StorageError("the disk is full")
 
-Work = Request | Rejected
+Work = Request | Rejected | Unchanged | Superseded
 
 
 def request(number: int, *person: str) -> Request:
@@ -33,8 +50,8 @@ def requests(count: int) -> list[Work]:
     return [request(number, f"id={number}") for number in range(1, count + 1)]
 
 
-def number_of(outcome: Outcome | Unsettled | Work | Settled) -> int:
-    if isinstance(outcome, Settled):
+def number_of(outcome: Outcome | Unsettled | Work | Passed) -> int:
+    if isinstance(outcome, Settled | Kept):
         return outcome.number
     return (outcome.row if isinstance(outcome, Request) else record_of(outcome)).number
 
@@ -43,7 +60,7 @@ def number_of(outcome: Outcome | Unsettled | Work | Settled) -> int:
 class Line:
     """A pipeline from *works* to a list: what was taken, what is in flight, what was settled."""
 
-    works: Iterable[Work | Settled]
+    works: Iterable[Work | Passed]
     delays: Callable[[int], int] = lambda _: 1
     room: int = 8192
     halt: Halt = field(default_factory=Halt)
@@ -65,6 +82,11 @@ class Line:
     async def deliver(self, request: Request) -> Outcome | Unsettled:
         """Deliver one request; a test may put another in its place."""
         return Sent(request, 1)
+
+    async def refuse(self, request: Request) -> Outcome | Unsettled:
+        """Reject *request* as the service would."""
+        await asyncio.sleep(0)
+        return Rejected(request.row, request.person, REASON, 1)
 
     def settle(self, outcome: Outcome | Unsettled) -> None:
         """Hear of an outcome; a test may put another in its place."""
@@ -121,8 +143,8 @@ async def test_every_row_settles_once_and_in_its_persons_turn(
     assert line.pipeline.left_of(len(works)) == 0
     assert line.most_in_flight <= workers
     assert line.most_beyond <= workers + room
-    for value in {value for work in works for value in work.person}:
-        turns = [number_of(work) for work in works if value in work.person]
+    for value in {value for work in works for value in person_of(work)}:
+        turns = [number_of(work) for work in works if value in person_of(work)]
         assert [number for number in line.numbers if number in turns] == turns
 
 
@@ -137,7 +159,7 @@ class BrokenLine(Line):
         self.works = self._source(self.works)
         super().__post_init__()
 
-    def _source(self, works: Iterable[Work | Settled]) -> Iterator[Work | Settled]:
+    def _source(self, works: Iterable[Work | Passed]) -> Iterator[Work | Passed]:
         for work in works:
             if self._breaks("source", work):
                 raise BROKEN
@@ -154,7 +176,7 @@ class BrokenLine(Line):
         if self._breaks("settle", outcome):
             raise DISK
 
-    def _breaks(self, part: str, work: Outcome | Unsettled | Work | Settled) -> bool:
+    def _breaks(self, part: str, work: Outcome | Unsettled | Work | Passed) -> bool:
         return (part, number_of(work)) == (self.trouble, self.at)
 
 
@@ -437,7 +459,7 @@ async def test_a_file_sorted_by_person_keeps_all_workers_busy() -> None:
     assert set(busy[32:1_500]) == {32}
 
 
-def _continued(rows: int, settled: Callable[[int], bool]) -> list[Work | Settled]:
+def _continued(rows: int, settled: Callable[[int], bool]) -> list[Work | Passed]:
     return [Settled(number) if settled(number) else request(number, f"id={number}") for number in range(1, rows + 1)]
 
 
@@ -504,3 +526,142 @@ async def test_settled_rows_are_not_among_those_left() -> None:
 
     assert len(line.finished) + line.pipeline.left_of(50) == 30
     assert 25 not in line.finished
+
+
+def _taker(number: int, *members: int) -> Request:
+    """Return the request of row *number*, which takes the rows *members* along; all are of one person."""
+    return replace(request(number, "id=a"), members=tuple(request(member, "id=a") for member in members))
+
+
+async def test_rows_that_a_request_takes_along_are_superseded_by_it_when_it_is_settled() -> None:
+    taker = _taker(4, 1, 3)
+    line = Line([Kept(1), request(2, "id=b"), Kept(3), taker])
+
+    await line.carry(1)
+
+    assert line.settled == [
+        Sent(request(2, "id=b"), 1),
+        Sent(taker, 1),
+        Superseded(request(1, "id=a"), 4),
+        Superseded(request(3, "id=a"), 4),
+    ]
+    assert (line.pipeline.taken, line.pipeline.left_of(4)) == (4, 0)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "settled"),
+    [
+        (
+            Failed(_taker(3, 1, 2), REASON, 5, unsure=True),
+            [
+                Failed(request(1, "id=a"), REASON, 5, unsure=True, taker=3),
+                Failed(request(2, "id=a"), REASON, 5, unsure=True, taker=3),
+                Failed(_taker(3, 1, 2), REASON, 5, unsure=True),
+            ],
+        ),
+        (
+            Rejected(Row(3, {}), ("id=a",), REASON, 1),
+            [
+                Rejected(Row(1, {}), ("id=a",), REASON, 1, taker=3),
+                Rejected(Row(2, {}), ("id=a",), REASON, 1, taker=3),
+                Rejected(Row(3, {}), ("id=a",), REASON, 1),
+            ],
+        ),
+    ],
+)
+async def test_rows_that_a_request_takes_along_are_no_more_accepted_than_it_is_and_keep_their_order(
+    outcome: Outcome, settled: list[Outcome]
+) -> None:
+    line = Line([Kept(1), Kept(2), _taker(3, 1, 2)])
+
+    async def deliver(request: Request) -> Outcome | Unsettled:
+        assert request.row.number == 3
+        return outcome
+
+    line.deliver = deliver  # type: ignore[method-assign]  # the part that this test puts words into
+
+    await line.carry()
+
+    assert (line.settled, line.pipeline.left_of(3)) == (settled, 0)
+
+
+@pytest.mark.parametrize(("work", "by"), [(Unchanged(_taker(3, 1, 2)), 3), (Superseded(_taker(3, 1, 2), 0), 0)])
+async def test_rows_that_are_taken_along_by_one_that_needs_no_request_are_superseded_too(
+    work: Unchanged | Superseded, by: int
+) -> None:
+    line = Line([work])
+
+    await line.carry()
+
+    assert line.settled == [work, Superseded(request(1, "id=a"), by), Superseded(request(2, "id=a"), by)]
+    assert (line.begun, line.pipeline.left_of(3)) == ([], 0)
+
+
+async def test_rows_that_a_request_takes_along_are_left_when_it_has_no_outcome() -> None:
+    line = Line([_taker(3, 1, 2), request(4, "id=b")])
+
+    async def deliver(request: Request) -> Outcome | Unsettled:
+        line.halt.give(REFUSAL)
+        return Unsettled(request, 1)
+
+    line.deliver = deliver  # type: ignore[method-assign]  # the part that this test breaks
+
+    with pytest.raises(RefusedError):
+        await line.carry(1)
+
+    assert (line.finished, line.pipeline.left_of(4)) == ([], 4)
+
+
+async def test_the_books_have_the_rows_of_a_request_that_waits_for_its_turn() -> None:
+    line = Line([_taker(2, 1), _taker(5, 3, 4)])
+    async with _closed_door(line, {2}) as door:
+        carrying = asyncio.create_task(line.carry(4))
+        await asyncio.sleep(0.01)
+        line.halt.give(REFUSAL)
+        door.set()
+
+        with pytest.raises(RefusedError):
+            await carrying
+
+    assert (sorted(line.finished), line.pipeline.left_of(9)) == ([1, 2], 7)
+
+
+@pytest.mark.parametrize("breaks", [1, 2, 3])
+async def test_what_settles_together_stops_settling_where_it_breaks(breaks: int) -> None:
+    line = Line([_taker(3, 1, 2)])
+
+    def settle(outcome: Outcome | Unsettled) -> None:  # noqa: ARG001 — it takes what it is given, and may fail
+        if len(line.settled) == breaks - 1:
+            raise DISK
+
+    line.settle = settle  # type: ignore[method-assign]  # the part that this test breaks
+
+    with pytest.raises(StorageError):
+        await line.carry()
+
+    assert (line.numbers, line.pipeline.left_of(3)) == ([3, 1, 2][: breaks - 1], 4 - breaks)
+
+
+async def test_first_rows_that_are_all_rejected_take_back_those_that_they_took_along() -> None:
+    line = Line([_taker(2, 1), *(request(number, f"id={number}") for number in (3, 4, 5))])
+    line.pipeline = Pipeline(
+        iter(line.works), deliver=line.refuse, settle=line.settled.append, halt=line.halt, canary=Canary(2)
+    )
+
+    with pytest.raises(RefusedError, match="every one of the first rows"):
+        await line.carry()
+
+    assert (line.finished, sorted(line.numbers), line.pipeline.left_of(5)) == ([], [1, 2, 3], 5)
+
+
+async def test_an_order_to_stop_is_heard_while_rows_are_kept() -> None:
+    line = Line(Kept(number) for number in range(1, 1_000_000))
+    carrying = asyncio.create_task(line.carry(4))
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+    line.halt.give(REFUSAL)
+
+    with pytest.raises(RefusedError):
+        await carrying
+    assert (line.pipeline.taken, line.pipeline.left_of(1_000_000)) == (0, 1_000_000)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.model import Person, Reason, Rejected, Request, Row
+from uploader.model import Person, Reason, Rejected, Request, Row, Work
 from uploader.turns import Turn, Turns
 
 
@@ -106,14 +106,14 @@ def test_rows_of_one_person_go_in_file_order_and_everybody_goes_at_the_first_cha
 class NoOrder(Turns):
     """A broken variant: whoever asks may go."""
 
-    def admit(self, work: Request | Rejected) -> Turn | None:
+    def admit(self, work: Work) -> Turn | None:
         return Turn(work)
 
 
 class OneValue(Turns):
     """A broken variant: only the first identity value of a row orders it."""
 
-    def admit(self, work: Request | Rejected) -> Turn | None:
+    def admit(self, work: Work) -> Turn | None:
         assert isinstance(work, Request)
         return super().admit(Request(work.row, work.person[:1], work.body))
 
@@ -121,7 +121,7 @@ class OneValue(Turns):
 class OneAtATime(Turns):
     """A broken variant: everybody is taken for one person."""
 
-    def admit(self, work: Request | Rejected) -> Turn | None:
+    def admit(self, work: Work) -> Turn | None:
         assert isinstance(work, Request)
         return super().admit(Request(work.row, ("everybody",), work.body))
 

@@ -2,7 +2,10 @@
 
 from typing import TypeAlias
 
-from uploader.model import Outcome, Rejected, Request, Unsettled
+from uploader.model import Outcome, Rejected, Request, Unsettled, Work
+
+Became: TypeAlias = tuple[Work, Outcome | Unsettled]
+"""A row, and what became of it."""
 
 HeldBack: TypeAlias = tuple[Request | Rejected, Rejected]
 """A row, as it was to be sent or as the check rejected it, and what became of it."""
@@ -32,20 +35,24 @@ class Canary:
         """The service's latest rejection that is held back; raises IndexError where there is none."""
         return self._rejections[-1]
 
-    def note(self, work: Request | Rejected, outcome: Outcome | Unsettled) -> list[Outcome | Unsettled]:
+    def note(self, work: Work, outcome: Outcome | Unsettled) -> list[Became]:
         """Return what may be settled, in its order, now that *outcome* became of *work*."""
         if self.is_over or isinstance(outcome, Unsettled):
-            return [outcome]
-        if isinstance(outcome, Rejected) and (isinstance(work, Request) or self._held_back):
-            # What the check rejected says nothing of the service, but must not overtake an earlier row of its person.
+            return [(work, outcome)]
+        if isinstance(work, Request | Rejected) and isinstance(outcome, Rejected) and self._holds_back(work):
             self._held_back.append((work, outcome))
             if isinstance(work, Request):
                 self._rejections.append(outcome)
             return []
-        self.is_over = isinstance(work, Request)
-        return [*(held for _, held in self.release()), outcome]
+        # Whoever is unchanged was accepted before, with this mapping.
+        self.is_over = not isinstance(work, Rejected)
+        return [*self.release(), (work, outcome)]
 
-    def release(self) -> list[HeldBack]:
+    def _holds_back(self, work: Request | Rejected) -> bool:
+        # What the check rejected says nothing of the service, but must not overtake an earlier row of its person.
+        return isinstance(work, Request) or bool(self._held_back)
+
+    def release(self) -> list[Became]:
         """Return what was held back, in its order, and hold it back no more."""
         held_back, self._held_back = self._held_back, []
-        return held_back
+        return list(held_back)

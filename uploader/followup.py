@@ -2,7 +2,7 @@
 
 from typing import Final, Literal, TypeAlias, assert_never
 
-from uploader.model import Failed, Outcome, Person, Rejected, Sent
+from uploader.model import Failed, Outcome, Person, Rejected, Sent, Superseded, Unchanged
 
 Kind: TypeAlias = Literal["failed", "rejected", "again"]
 """Why a row stands in the retry file; `again`: it was accepted, but has to follow an earlier row that was not."""
@@ -28,6 +28,10 @@ class FollowUp:
         """Take note that *person* has a row in the retry file already."""
         self._owed.add(person)
 
+    def owes(self, person: Person) -> bool:
+        """Whether *person* has a row in the retry file."""
+        return self._owed.has_any(person)
+
     def kind(self, outcome: Outcome) -> Kind | None:
         """Return why the row of *outcome* must be sent again; None if it need not be."""
         match outcome:
@@ -42,6 +46,8 @@ class FollowUp:
             case Rejected():
                 self._owed.add(outcome.person)
                 return "rejected"
+            case Unchanged() | Superseded():
+                return None
             case _ as never:
                 assert_never(never)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 RETRY_COLUMNS = ("_row", "_kind", "_code", "_reason", "_attempts")
 """The columns that a retry file adds to those of its source, in their order."""
@@ -62,11 +62,15 @@ Record: TypeAlias = Row | Damaged
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent for one row: the person that orders it, and the body, the same bytes on every attempt."""
+    """What is sent for one row: the person that orders it, and the body, the same bytes on every attempt.
+
+    *members* are earlier rows of the person whose values it takes with it, oldest first (`coalesce`).
+    """
 
     row: Row
     person: Person = field(repr=False)
     body: bytes = field(repr=False)
+    members: "tuple[Request, ...]" = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,33 +137,78 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The row was not accepted, and is worth another try another day."""
+    """The row was not accepted, and is worth another try another day.
+
+    *taker* is the later row whose request spoke for this one, and whose *attempts* these are; 0: its own did.
+    """
 
     request: Request
     reason: Reason
     attempts: int
     unsure: bool = False
+    taker: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The row would be refused again as it stands: by the check (*attempts* 0) or by the service."""
+    """The row would be refused again as it stands: by the check (*attempts* 0) or by the service.
+
+    *taker* is as in `Failed`.
+    """
 
     record: Record
     person: Person = field(repr=False)
     reason: Reason
     attempts: int = 0
     unsure: bool = False
+    taker: int = 0
 
 
-Outcome: TypeAlias = Sent | Failed | Rejected
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The service has just this of the person already: it accepted the same last, so nothing is sent."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Another row has the last word on the person, so that this one is not sent.
+
+    *by* is the later row of the same source that took this row's values with it; 0: a row of a later run.
+    """
+
+    request: Request
+    by: int = 0
+
+
+Outcome: TypeAlias = Sent | Failed | Rejected | Unchanged | Superseded
+
+
+Work: TypeAlias = Request | Rejected | Unchanged | Superseded
+"""What is to be done about one row: a request is delivered, the others are what becomes of it already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A row that needs nothing any more: an earlier life of the run has its outcome."""
+    """A row that needs nothing any more: an earlier life of the run has its outcome.
+
+    *person* is known only where rows of one person are merged.
+    """
 
     number: int
+    person: Person = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A row that is kept until the last row of its person comes, and takes it along."""
+
+    number: int
+
+
+Passed: TypeAlias = Settled | Kept
+"""What asks for nothing when its row comes by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +218,24 @@ class Unsettled:
     request: Request
     attempts: int = 0
     unsure: bool = False
+
+
+def person_of(work: Work) -> Person:
+    """Return the person that *work* is about."""
+    return work.request.person if isinstance(work, Unchanged | Superseded) else work.person
+
+
+def members_of(work: Work) -> tuple[Request, ...]:
+    """Return the earlier rows that *work* takes with it."""
+    match work:
+        case Request():
+            return work.members
+        case Unchanged() | Superseded():
+            return work.request.members
+        case Rejected():
+            return ()
+        case _ as never:
+            assert_never(never)
 
 
 def record_of(outcome: Outcome | Unsettled) -> Record:

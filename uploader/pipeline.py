@@ -5,11 +5,12 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeAlias
 
-from uploader.canary import Canary
+from uploader.canary import Became, Canary
 from uploader.errors import RefusedError
 from uploader.halt import Halt, Halted
-from uploader.model import Outcome, Rejected, Request, Settled, Unsettled
-from uploader.turns import Turn, Turns
+from uploader.members import spread
+from uploader.model import Kept, Outcome, Passed, Rejected, Request, Settled, Unsettled, Work
+from uploader.turns import Turn, Turns, rows_of
 
 PARKING: Final = 1024
 """How many rows may wait for an earlier row of their person; they bound the memory, with the workers."""
@@ -29,7 +30,7 @@ class Pipeline:
 
     def __init__(  # noqa: PLR0913 — the collaborators, each asked for by name
         self,
-        works: Iterator[Request | Rejected | Settled],
+        works: Iterator[Work | Passed],
         *,
         deliver: Deliver,
         settle: Callable[[Outcome | Unsettled], None],
@@ -79,9 +80,9 @@ class Pipeline:
         self._canary.is_over = True
         for work, outcome in self._canary.release():
             if not self._halt.given:
-                self._settle_one(outcome)
-            elif isinstance(work, Request):
-                self._settle_one(Unsettled(work, outcome.attempts, outcome.unsure))
+                self._settle_whole((work, outcome))
+            elif isinstance(work, Request) and isinstance(outcome, Rejected):
+                self._settle_whole((work, Unsettled(work, outcome.attempts, outcome.unsure)))
             else:
                 # The check will reject it once more, behind the rows before it.
                 self._unsettled += 1
@@ -113,11 +114,11 @@ class Pipeline:
             if turn is not None or self._exhausted or not self._turns.has_room:
                 break
             work = self._next_work()
-            if work is not None and not isinstance(work, Settled):
+            if work is not None and not isinstance(work, Passed):
                 turn = self._turns.admit(work)
         return turn
 
-    def _next_work(self) -> Request | Rejected | Settled | None:
+    def _next_work(self) -> Work | Passed | None:
         try:
             work = next(self._works, None)
         except BaseException as trouble:  # noqa: BLE001 — kept, and raised when the requests in flight have landed
@@ -126,8 +127,8 @@ class Pipeline:
         if work is None:
             self._exhausted = True
             self._wake()
-        else:
-            self.taken += 1
+        elif not isinstance(work, Kept):
+            self.taken += 1 if isinstance(work, Settled) else rows_of(work)
         return work
 
     async def _carry_one(self, turn: Turn) -> None:
@@ -138,12 +139,22 @@ class Pipeline:
             self._fail(trouble)
             assert isinstance(work, Request)  # noqa: S101 — only a delivery awaits
             outcome = Unsettled(work)
-        settled = [self._settle_one(one) for one in self._canary.note(work, outcome)]
+        settled = [self._settle_whole(one) for one in self._canary.note(work, outcome)]
         if self._canary.is_dead:
             self._fail(_refused(self._canary.last))
         # A row that is not settled is not overtaken: its later rows stay parked, and the run is ending.
         if all(settled) and not isinstance(outcome, Unsettled) and self._turns.settle(turn):
             self._wake()
+
+    def _settle_whole(self, became: Became) -> bool:
+        """Let what became of a row, and of those that it took with it, be heard of; return whether that succeeded."""
+        outcomes = spread(*became)
+        for done, outcome in enumerate(outcomes, start=1):
+            if not self._settle_one(outcome):
+                # What settles later relies on what settles before.
+                self._unsettled += len(outcomes) - done
+                return False
+        return True
 
     def _settle_one(self, outcome: Outcome | Unsettled) -> bool:
         """Let *outcome* be heard of; return whether that succeeded."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
+from uploader.census import Census
 from uploader.mapper import Plan, Repairs, resolves
 from uploader.model import Damaged, Record, Rejected, Request, Row
 from uploader.repeats import Repeats
@@ -19,6 +20,8 @@ class Survey:
 
     *unseen* begins as the columns that the mapping reads, and ends as those that not one row had; as long as there
     are some, *seen* collects those that the rows do have. *warnings* are about rows that can be sent all the same.
+    *known* are the rows of people whom the memory knows, *changed* those of them that differ (None: it was not asked).
+    *census* counts what the next run is compared with, where that is wanted.
     *repeated* is about how many identity values stand in more than one row, exactly so many where *repeated_exactly*.
     """
 
@@ -30,6 +33,9 @@ class Survey:
     problems: Problems = field(default_factory=Problems)
     warnings: Problems = field(default_factory=Problems)
     repairs: Repairs = field(default_factory=Repairs)
+    census: Census | None = None
+    known: int = 0
+    changed: int | None = None
     repeated: int = 0
     repeated_exactly: bool = True
 
@@ -53,6 +59,8 @@ class Survey:
     def note(self, record: Record, work: Request | Rejected) -> None:
         """Count *record*, and the *work* that the mapping makes of it."""
         self.read += 1
+        if self.census is not None:
+            self.census.note(record, work)
         if isinstance(work, Rejected):
             self.rejected += 1
             self.problems.note(work)
@@ -71,6 +79,11 @@ class Survey:
     def sendable(self) -> int:
         """How many rows can be sent."""
         return self.read - self.rejected
+
+    @property
+    def to_send(self) -> int:
+        """How many rows can be sent, without those of which the memory knows that the service has them just so."""
+        return self.sendable - (0 if self.changed is None else self.known - self.changed)
 
     def exceeds(self, max_rejected: float) -> bool:
         """Whether more than the share *max_rejected*, and more than a few rows, are rejected."""

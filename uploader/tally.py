@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from uploader.model import Failed, Outcome, Reason, Rejected, Sent, Unsettled, record_of
+from uploader.model import Failed, Outcome, Reason, Rejected, Sent, Superseded, Unchanged, Unsettled, record_of
 
 PLACES = 3
 """How many rows are named as examples of one problem."""
@@ -53,6 +53,8 @@ class Tally:
     """
 
     sent: int = 0
+    unchanged: int = 0
+    superseded: int = 0
     rejected: int = 0
     failed: int = 0
     unsure: set[int] = field(default_factory=set)
@@ -61,15 +63,19 @@ class Tally:
     @property
     def settled(self) -> int:
         """How many rows have an outcome."""
-        return self.sent + self.rejected + self.failed
+        return self.sent + self.unchanged + self.superseded + self.rejected + self.failed
 
     def note(self, outcome: Outcome | Unsettled) -> None:
         """Count the *outcome* of one row."""
-        if outcome.unsure:
+        if not isinstance(outcome, Unchanged | Superseded) and outcome.unsure:
             self.unsure.add(record_of(outcome).number)
         match outcome:
             case Sent():
                 self.sent += 1
+            case Unchanged():
+                self.unchanged += 1
+            case Superseded():
+                self.superseded += 1
             case Failed():
                 self.failed += 1
                 self.problems.note(outcome)

@@ -3,14 +3,14 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from uploader.model import Rejected, Request
+from uploader.model import Work, members_of, person_of
 
 
 @dataclass(slots=True, eq=False)
 class Turn:
     """One row's place in the order: its *work*, how many turns it waits for, and those that wait for it."""
 
-    work: Request | Rejected
+    work: Work
     waits_for: int = 0
     followers: list["Turn"] = field(default_factory=list)
 
@@ -39,18 +39,18 @@ class Turns:
         """How many rows wait for an earlier row of their person."""
         return self._parked
 
-    def admit(self, work: Request | Rejected) -> Turn | None:
+    def admit(self, work: Work) -> Turn | None:
         """Return the turn of *work* if it may go now; otherwise park it and return None."""
         turn = Turn(work)
         last = self._last
-        for value in work.person:
+        for value in person_of(work):
             earlier = last.get(value)
             last[value] = turn
             if earlier is not None and earlier is not turn and turn not in earlier.followers[-1:]:
                 earlier.followers.append(turn)
                 turn.waits_for += 1
         if turn.waits_for:
-            self._parked += 1
+            self._parked += rows_of(work)
             return None
         return turn
 
@@ -58,13 +58,14 @@ class Turns:
         """Return the turn of a parked row whose person is free again, or None."""
         if not self._ready:
             return None
-        self._parked -= 1
-        return self._ready.popleft()
+        turn = self._ready.popleft()
+        self._parked -= rows_of(turn.work)
+        return turn
 
     def settle(self, turn: Turn) -> bool:
         """Take note that the row of *turn* is settled; return whether that freed a parked row."""
         last = self._last
-        for value in turn.work.person:
+        for value in person_of(turn.work):
             if last.get(value) is turn:
                 del last[value]
         freed = False
@@ -74,3 +75,8 @@ class Turns:
                 self._ready.append(follower)
                 freed = True
         return freed
+
+
+def rows_of(work: Work) -> int:
+    """Return how many rows *work* is about."""
+    return 1 + len(members_of(work))

@@ -206,6 +206,7 @@ def test_what_a_check_finds_is_known_as_plain_data(folder: Path, world: World) -
             "read": 3,
             "sendable": 2,
             "rejected": 1,
+            "changed": None,
             "blank_lines": 1,
             "repairs": {"trimmed": 1, "thousands": 1},
             "repeated_identities": 1,
@@ -225,6 +226,7 @@ def test_what_a_check_finds_is_known_as_plain_data(folder: Path, world: World) -
                     "first": [{"row": 1, "line": 2}],
                 }
             ],
+            "guard": None,
             "requests_per_minute": 88,
             "seconds": 1.4,
             "exit_status": 3,

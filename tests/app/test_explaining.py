@@ -19,7 +19,8 @@ from tests.app.conftest import CONFIG, options, people
 from uploader.app.accounts import new_accounts
 from uploader.app.checking import opened, prepare
 from uploader.app.explaining import Explanation, LastRun, curl, explain, plain, visible
-from uploader.app.lives import begun, key_of
+from uploader.app.keys import key_of
+from uploader.app.lives import begun
 from uploader.app.options import World
 from uploader.config import Settings, load
 from uploader.errors import ConfigError, InputError
@@ -40,7 +41,10 @@ def as_begun(settings: Settings, world: World, name: str = "people.csv", run_id:
     """Return how a run of *name* begins now, under *run_id*."""
     with opened(name, settings, world) as source:
         job = prepare(source, settings, limit=None, survey=Survey())
-        return replace(begun(settings, job, new_accounts(options(name))[0], key_of(settings, source)), run_id=run_id)
+        account = new_accounts(options(name))[0]
+        return replace(
+            begun(settings, job, account, key_of(settings, source), origin=run_id, full=False), run_id=run_id
+        )
 
 
 def request(number: int) -> Request:

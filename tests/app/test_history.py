@@ -10,10 +10,10 @@ import pytest
 
 from tests.journal.conftest import BEGUN as JOURNAL_BEGUN
 from uploader.app.history import History, PastRun, Unaccepted
-from uploader.app.lives import service_of
+from uploader.app.keys import service_of
 from uploader.errors import ConfigError
 from uploader.journal import Journal, Shelf, Volume, read_volume
-from uploader.model import Failed, Reason, Rejected, Request, Row, Sent
+from uploader.model import Failed, Reason, Rejected, Request, Row, Sent, Superseded
 from uploader.tally import Books
 
 BEGUN = replace(JOURNAL_BEGUN, key="key", rows=10)
@@ -65,6 +65,26 @@ def test_a_past_run_has_its_books_and_every_row_not_accepted_in_their_order(stat
             Unaccepted(7, "rejected", "type", PHRASE, 0),
         ),
     )
+
+
+def test_a_superseded_row_points_to_the_row_that_took_it_along(state: Path) -> None:
+    volume = Shelf(state).begin(BEGUN)
+    with Journal(volume.path, volume.ledger) as journal:
+        journal.note(Failed(request(3), Reason("50000", "why"), 5))
+        journal.note(Sent(request(5), 1))
+        journal.note(Superseded(request(1), 5))
+        journal.note(Superseded(request(4)))
+
+    (run,) = History(state).runs()
+
+    assert run.rows == (
+        Unaccepted(1, "superseded", "", "row 5 of the same person took it along", 0, 5),
+        Unaccepted(3, "failed", "50000", "why", 5),
+        Unaccepted(4, "superseded", "", "a later run has the last word on the person", 0),
+    )
+    listed = run.facts(rows=True)["rows"]
+    assert isinstance(listed, list)
+    assert [row.get("by", "none") for row in listed] == [5, "none", None]
 
 
 def test_for_json_the_books_stand_beside_the_rest_and_the_rows_only_where_wanted(state: Path) -> None:

@@ -12,7 +12,8 @@ from tests.app.conftest import people
 from tests.journal.conftest import BEGUN as JOURNAL_BEGUN
 from uploader.app.accounts import Account
 from uploader.app.checking import opened, prepare
-from uploader.app.lives import Endings, Life, begun, key_of, owed_remark, refuse_or_leave
+from uploader.app.keys import key_of
+from uploader.app.lives import Endings, Life, begun, owed_remark, refuse_or_leave
 from uploader.app.options import World
 from uploader.config import Settings
 from uploader.errors import ChangedError, StorageError, UploaderError
@@ -123,7 +124,8 @@ def test_the_mapping_is_another_when_it_could_make_other_requests(
     def digest(*overrides: str) -> str:
         with opened("people.csv", settings(), world) as source:
             job = prepare(source, settings(), limit=None, survey=Survey())
-            return begun(settings(*overrides), job, Account("id", "people.csv", "now"), "key").mapping
+            account = Account("id", "people.csv", "now")
+            return begun(settings(*overrides), job, account, "key", origin="id", full=False).mapping
 
     assert (digest(override) != digest()) == is_other
 
@@ -203,7 +205,10 @@ def test_totals_that_disagree_are_a_bug(shelf: Shelf, retry: RetryFile) -> None:
             life.closed(must_agree=True)
         assert life.closed(must_agree=False).ledger.sent == 1
 
-    numbers = "'sent': 1, 'rejected': 0, 'failed': 0, 'requests': {}, 'retries': 0, 'limited': 0, 'unsure': 0"
+    numbers = (
+        "'sent': 1, 'unchanged': 0, 'superseded': 0, 'rejected': 0, 'failed': 0, "
+        "'requests': {}, 'retries': 0, 'limited': 0, 'unsure': 0"
+    )
     said, counted = ("{" + numbers.format(requests) + "}" for requests in (1, 0))
     assert str(found.value) == f"The journal says {said}, the run counted {counted}. This is a bug; keep the journal."
     assert found.value.exit_status == 1

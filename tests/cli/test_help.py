@@ -29,6 +29,7 @@ def test_the_first_help_names_every_command_with_what_it_does(typed: Type) -> No
         "  check    Read and map everything, send nothing.",
         "  explain  Show one row, from its fields to its request.",
         "  init     Write a configuration to start from.",
+        "  memory   What changed_only remembers of each service.",
         "  run      Check, then send.",
         "  runs     The runs of the past, newest first.",
         "  sandbox  The API on this machine, to rehearse against.",

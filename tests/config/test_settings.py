@@ -37,8 +37,13 @@ mapping:
 rate: {requests: 0012, per: 2h, share: 50%, burst: 3, concurrency: 1000}
 retry: {attempts: 7, base: 1.5s, cap: 1m, outage_timeout: 2h}
 limits: {max_rejected: 0.25, max_unpacked: 1.5GiB, canary: 0}
+guard: {rows: 10%, empty: 0.05, changed: 100%, consents: 0%}
 output: {retry_file: "{dir}/again{suffix}"}
 when_changed: refuse
+changed_only: true
+full_every: 30d
+coalesce: true
+retry_last_failures: true
 journal_days: 7
 state_dir: state
 """
@@ -64,8 +69,13 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
         "rate": {"requests": 12, "per": 7200.0, "share": 0.5, "burst": 3, "concurrency": 1000},
         "retry": {"attempts": 7, "base": 1.5, "cap": 60.0, "outage_timeout": 7200.0},
         "limits": {"max_rejected": 0.25, "max_unpacked": {"times": None, "size": 1_610_612_736}, "canary": 0},
+        "guard": {"rows": 0.1, "empty": 0.05, "changed": 1.0, "consents": 0.0},
         "output": {"retry_file": "{dir}/again{suffix}"},
         "when_changed": "refuse",
+        "changed_only": True,
+        "full_every": 2592000.0,
+        "coalesce": True,
+        "retry_last_failures": True,
         "journal_days": 7,
         "state_dir": tmp_path / "state",
         "token": "linnet-0815",
@@ -87,11 +97,29 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
         "rate": {"requests": 10000, "per": 60.0, "share": 0.95, "burst": 16, "concurrency": 32},
         "retry": {"attempts": 5, "base": 0.5, "cap": 30.0, "outage_timeout": 1800.0},
         "limits": {"max_rejected": 0.1, "max_unpacked": {"times": 200, "size": None}, "canary": 20},
+        "guard": {"rows": 0.3, "empty": 0.2, "changed": 0.5, "consents": 0.05},
         "output": {"retry_file": "{dir}/{stem}.retry{suffix}"},
         "when_changed": "fresh",
+        "changed_only": False,
+        "full_every": None,
+        "coalesce": False,
+        "retry_last_failures": False,
         "journal_days": 30,
         "state_dir": tmp_path / ".uploader",
     }
+
+
+@pytest.mark.parametrize(
+    ("lines", "override"), [("guard: {}\n", "guard={}"), ("guard: {rows: 5%}\n", "guard.rows=30%")]
+)
+def test_the_guard_is_on_where_its_section_is_there(lines: str, override: str, loaded: Load, least: str) -> None:
+    written, overridden = loaded(least + lines), loaded(least, override)
+
+    assert (written.guarded, overridden.guarded) == (written.guard, overridden.guard)
+
+
+def test_the_guard_is_off_where_its_section_is_not_there(loaded: Load, least: str) -> None:
+    assert loaded(least).guarded is None
 
 
 def test_settings_remember_their_file_and_its_folder(loaded: Load, least: str, tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ def sent(number: int, attempts: int = 1, *, unsure: bool = False) -> Sent:
     return Sent(request(number), attempts, unsure)
 
 
-def failed(number: int, attempts: int = 1, *, unsure: bool = False) -> Failed:
-    return Failed(request(number), REASON, attempts, unsure)
+def failed(number: int, attempts: int = 1, *, unsure: bool = False, taker: int = 0) -> Failed:
+    return Failed(request(number), REASON, attempts, unsure, taker)
 
 
 def rejected(number: int, attempts: int = 0) -> Rejected:

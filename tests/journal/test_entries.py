@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.journal.conftest import BEGUN, NO_VALUE, chained, failed, folded, rejected, request, sent, unsettled
 from uploader.journal import Begun, Owed
 from uploader.journal.entries import spell_facts, spell_held, spell_outcome
-from uploader.model import Damaged, Failed, Outcome, Reason, Rejected, Unsettled
+from uploader.model import Damaged, Failed, Outcome, Reason, Rejected, Superseded, Unsettled
 
 TEXT = st.text(max_size=12)
 
@@ -23,6 +23,10 @@ TEXT = st.text(max_size=12)
         (unsettled(7, 2), False, b"u 7 2"),
         (unsettled(7, 1, unsure=True), False, b"u 7 1!"),
         (failed(7, 5), False, b'f 7 5 ["50000", "the service had a fault of its own"]'),
+        (failed(7, 5, taker=9), False, b'f 7 5^ ["50000", "the service had a fault of its own"]'),
+        (failed(7, 5, unsure=True, taker=9), False, b'f 7 5^! ["50000", "the service had a fault of its own"]'),
+        (Superseded(request(7), 9), False, b"v 7 9"),
+        (Superseded(request(7)), False, b"v 7 0"),
         (Rejected(Damaged(8, NO_VALUE), (), Reason("x", "y")), False, b'r 8 0 ["x", "y"]'),
     ],
 )

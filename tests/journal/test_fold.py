@@ -23,7 +23,7 @@ from tests.journal.conftest import (
 from uploader.journal import Owed
 from uploader.journal.entries import spell_facts, spell_held, spell_outcome
 from uploader.journal.fold import compacted
-from uploader.model import Failed, Reason, Rejected, Sent, Unsettled
+from uploader.model import Failed, Reason, Rejected, Sent, Superseded, Unsettled
 from uploader.tally import Books
 
 ROWS = 12
@@ -36,12 +36,15 @@ def journals(draw: st.DrawFn) -> list[bytes]:
     for number in draw(st.lists(st.integers(1, 99), max_size=ROWS, unique=True)):
         attempts, unsure = draw(st.integers(1, 5)), draw(st.booleans())
         reason = Reason(draw(st.sampled_from(["50000", "x"])), draw(st.sampled_from(["why", "'이름'\n"])))
-        event = draw(st.sampled_from("saafruhpo"))
+        event = draw(st.sampled_from("saafrvuhpo"))
         match event:
             case "s" | "a":
                 payloads.append(spell_outcome(Sent(request(number), attempts, unsure), again=event == "a"))
             case "f":
-                payloads.append(spell_outcome(Failed(request(number), reason, attempts, unsure), again=False))
+                taker = draw(st.sampled_from([0, 100]))
+                payloads.append(spell_outcome(Failed(request(number), reason, attempts, unsure, taker), again=False))
+            case "v":
+                payloads.append(spell_outcome(Superseded(request(number), attempts), again=False))
             case "r":
                 payloads.append(spell_outcome(Rejected(request(number).row, (), reason, attempts - 1), again=False))
             case "u":
@@ -155,6 +158,27 @@ def test_the_books_count_every_row_of_the_check() -> None:
     assert ledger.owed.keys() == {2, 3, 4}
     assert ledger.owed[2] == Owed("again", Reason("", ""), 3)
     assert ledger.owed[3] == Owed("failed", REASON, 5)
+
+
+def test_the_attempts_of_a_request_are_counted_once_however_many_rows_it_spoke_for() -> None:
+    ledger = folded(
+        chained(
+            [
+                BEGUN.spell(),
+                spell_outcome(failed(1, 5, unsure=True, taker=3), again=False),
+                spell_outcome(failed(2, 5, taker=3), again=False),
+                spell_outcome(failed(3, 5), again=False),
+                spell_outcome(sent(6), again=False),
+                spell_outcome(Superseded(request(4), 6), again=False),
+                spell_outcome(Superseded(request(5), 6), again=False),
+            ]
+        )
+    )
+
+    assert ledger.books == Books(100, sent=1, superseded=2, failed=3, not_attempted=94)
+    assert (ledger.requests, ledger.retries, ledger.unsure) == (6, 4, {1})
+    assert ledger.owed == {number: Owed("failed", REASON, 5) for number in (1, 2, 3)}
+    assert ledger.superseded == {4: 6, 5: 6}
 
 
 def test_a_row_is_settled_by_its_first_outcome() -> None:

@@ -80,10 +80,16 @@ class Account:
 
 
 def new_accounts(options: Options) -> list[Account]:
-    """Return an empty account for each source of *options*, all begun now."""
+    """Return an empty account for each source of *options*, all begun now.
+
+    Their runs' IDs sort as the sources stand, and behind those of every run begun before.
+    """
     now = datetime.now(UTC)
     began = now.isoformat(timespec="seconds")
-    return [Account(f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}", name, began) for name in options.sources]
+    return [
+        Account(f"{now:%Y%m%dT%H%M%SZ}-{now.microsecond + number:06x}{secrets.token_hex(1)}", name, began)
+        for number, name in enumerate(options.sources)
+    ]
 
 
 class Accounts:

@@ -1,7 +1,7 @@
 """Read and map a whole source before anything of it is sent."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -10,9 +10,14 @@ from typing import Final
 
 from uploader.app.accounts import Accounts, new_accounts
 from uploader.app.findings import Finding
+from uploader.app.keys import key_of, mapping_of, service_of
+from uploader.app.likeness import compared, refuse_if_unlike
 from uploader.app.options import Options, World
+from uploader.app.recall import Recall, library_of
+from uploader.census import Census
 from uploader.config import Settings, load
 from uploader.errors import ConfigError, InputError
+from uploader.journal import PastTotals
 from uploader.mapper import Plan, compile_plan
 from uploader.mapper.columns import check_columns
 from uploader.model import Record, Rejected, Request
@@ -72,16 +77,22 @@ def check(
     findings = [] if findings is None else findings
     findings.extend(Finding(account, Survey(), pace) for account in accounts)
     with Accounts(accounts, summary=options.summary, clock=time.monotonic) as whole, ExitStack() as stack:
+        recall = _recall(settings, stack)
         for finding in findings:
             account, survey = finding.account, finding.survey
             try:
                 source = finding.source = stack.enter_context(opened(account.source, settings, world))
-                job = prepare(source, settings, limit=options.limit, survey=survey, hear=_problems(source, world))
+                hears = [*_problems(source, world), *([] if recall is None else [recall.comparing(survey)])]
+                job = prepare(source, settings, limit=options.limit, survey=survey, hears=hears)
                 account.blank_lines, account.repairs = source.blank_lines, survey.repairs
             finally:
                 account.books = Books(survey.read, rejected=survey.rejected, not_attempted=survey.sendable)
             told(job, pace)
             refuse_if_too_bad(job, settings)
+            if survey.census is not None and not options.full:
+                past = PastTotals(settings.state_dir)
+                finding.comparison = compared(source.name, key_of(settings, source), survey, settings, past)
+                refuse_if_unlike([finding.comparison])
             account.finish()
     return whole.exit_status
 
@@ -116,9 +127,9 @@ def prepare(
     *,
     limit: int | None,
     survey: Survey,
-    hear: Callable[[Record, Request | Rejected], None] | None = None,
+    hears: Sequence[Callable[[Record, Request | Rejected], None]] = (),
 ) -> Job:
-    """Compile the plan for *source* and read it whole, counting into *survey*; *hear* gets each record, and its work.
+    """Compile the plan for *source* and read it whole, counting into *survey*; *hears* get each record and its work.
 
     Raises:
         InputError: the source is unreadable, lacks a mapped column, or is otherwise wrong as a whole.
@@ -134,9 +145,11 @@ def prepare(
     )
     if source.columns is None:
         survey.unseen.update(plan.columns)
+    if settings.guarded is not None and _is_comparable(source, limit):
+        survey.census = Census(source.columns, mapped=plan.columns, null_values=settings.source.null_values)
     with source.read() as reading:
         for record, work in survey.take(islice(reading, limit), plan, _SOME_TIME):
-            if hear is not None:
+            for hear in hears:
                 hear(record, work)
         fingerprint = reading.fingerprint if limit is None else None
     _refuse_unseen(source, plan, settings, survey, limit)
@@ -173,16 +186,31 @@ def refuse_double_use(options: Options) -> None:
         raise ConfigError(f"--summary {options.summary} would replace a file that this run reads. Name another one.")
 
 
-def _problems(source: Source, world: World) -> Callable[[Record, Request | Rejected], None] | None:
+def _is_comparable(source: Source, limit: int | None) -> bool:
+    """Whether the next run is of the same source, whole: one of a retry file or of standard input is not."""
+    return limit is None and not source.is_retry and source.path is not None
+
+
+def _recall(settings: Settings, stack: ExitStack) -> Recall | None:
+    """Return what is remembered of people, only to be looked at; None where nothing is, or nothing asks for it."""
+    service = service_of(settings.api.base_url, settings.api.service_id)
+    library = library_of(settings.state_dir)
+    if not settings.changed_only or not library.has(service):
+        return None
+    recall = stack.enter_context(Recall(library, service, settings, mapping=mapping_of(settings), read_only=True))
+    return recall if recall.is_kept else None
+
+
+def _problems(source: Source, world: World) -> Iterator[Callable[[Record, Request | Rejected], None]]:
     tell = world.on_problem
     if tell is None:
-        return None
+        return
 
     def hear(_: Record, work: Request | Rejected) -> None:
         if isinstance(work, Rejected):
             tell(source.name, work)
 
-    return hear
+    yield hear
 
 
 def _refuse_unseen(source: Source, plan: Plan, settings: Settings, survey: Survey, limit: int | None) -> None:

@@ -1,16 +1,22 @@
 """Make every source of a run ready, before the first request of any of them."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uploader.app.accounts import Account
 from uploader.app.checking import Job, opened, prepare
-from uploader.app.lives import begun, key_of, owed_remark, refuse_or_leave
+from uploader.app.keys import key_of
+from uploader.app.likeness import compared, refuse_if_unlike
+from uploader.app.lives import begun, owed_remark, refuse_or_leave
+from uploader.app.merging import link, noting
 from uploader.app.options import Options, World
 from uploader.app.places import refuse_taken, retry_path, retry_shape
+from uploader.app.recall import Recall
 from uploader.config import Settings
 from uploader.followup import FollowUp
+from uploader.groups import Groups
 from uploader.journal import Begun, Shelf, Volume
 from uploader.model import Record, Rejected, Request
 from uploader.sinks.retry_file import RetryFile
@@ -21,13 +27,26 @@ from uploader.tally import Books
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """One source that is about to be sent: its job, its account, its retry file, and the run that it continues."""
+    """One source that is about to be sent: its job, its account, its retry file, and the run that it continues.
+
+    *groups* are its rows that become one request; None where each row becomes one.
+    """
 
     job: Job
     account: Account
     begun: Begun
     retry: RetryFile
     old: Volume | None
+    groups: Groups | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it goes on with a run that has sent or settled rows already."""
+        old = self.old
+        if old is None or old.ledger.begun is None or old.ledger.begun.run_id != self.account.run_id:
+            return False
+        books = old.ledger.books
+        return old.ledger.requests > 0 or books.not_attempted < books.read
 
     def volume(self, shelf: Shelf) -> Volume:
         """Return the journal that the source goes on with: that of its interrupted run, or a new one."""
@@ -53,6 +72,7 @@ class Desk:
     folder: Path | None
     stack: ExitStack
     followup: FollowUp
+    recall: Recall
 
     def checked(self, account: Account) -> Sending:
         """Open and survey the source of *account*; what is found is in its books even if it can't be sent."""
@@ -65,19 +85,32 @@ class Desk:
             old = None if options.limit is not None else self.shelf.interrupted(key)
             retry = self.stack.enter_context(self._retry_file(source, old))
             owed = {} if old is None else old.ledger.owed
+            origin = self._origin(source, account)
+            before = "" if old is None or old.ledger.begun is None else old.ledger.begun.from_run
+            wanted = settings.guarded is not None or options.deadline is not None
+            asks = wanted and self.recall.is_kept and settings.changed_only and not source.is_retry
 
             def rebuild(record: Record, work: Request | Rejected) -> None:
                 if record.number in owed:
                     retry.rebuild(record, owed_remark(owed[record.number]))
                     self.followup.owe(work.person)
+                    # The crash may have come before the memory heard of it.
+                    self.recall.owe(work.person, before)
 
-            job = prepare(source, settings, limit=options.limit, survey=survey, hear=rebuild if owed else None)
+            groups = Groups() if settings.coalesce else None
+            hears = [] if groups is None else [noting(groups)]
+            hears += [rebuild] if owed else []
+            hears += [self.recall.comparing(survey)] if asks else []
+            job = prepare(source, settings, limit=options.limit, survey=survey, hears=hears)
             account.blank_lines, account.repairs = source.blank_lines, survey.repairs
+            if groups is not None:
+                link(groups, job)
         finally:
             account.books = Books(survey.read, not_attempted=survey.read)
-        new = begun(settings, job, account, key)
+        full = options.full or self.recall.is_due(refresh_key(source, key))
+        new = begun(settings, job, account, key, origin=origin, full=full)
         retry.know(damaged=survey.damaged > 0)
-        return Sending(job, account, new, retry, old)
+        return Sending(job, account, new, retry, old, groups)
 
     def decided(self, sending: Sending) -> Sending:
         """Return *sending* as it will go: on with its old run, or anew, in which case that is told."""
@@ -100,11 +133,41 @@ class Desk:
         retry.know(damaged=sending.job.survey.damaged > 0)
         return replace(sending, retry=retry)
 
+    def refuse_unlike(self, sendings: Sequence[Sending]) -> None:
+        """Raise InputError if a source differs too much from the one before it; with `--accept`, only tell it.
+
+        A run that goes on with rows sent already was accepted when it began.
+        """
+        options, guarded = self.options, [sending for sending in sendings if not sending.has_begun]
+        comparisons = [
+            compared(one.job.source.name, one.begun.key, one.job.survey, self.settings, self.shelf.totals)
+            for one in ([] if options.full else guarded)
+        ]
+        if not options.accept:
+            refuse_if_unlike(comparisons)
+        elif not self.world.quiet:
+            for comparison in comparisons:
+                if comparison is not None and comparison.found:
+                    self.world.say(f"{comparison} It is sent all the same (--accept).")
+
+    def _origin(self, source: Source, account: Account) -> str:
+        """Return the run that the rows of *source* are from: this one, or for a retry file the one that made it."""
+        if source.is_retry:
+            return "" if source.path is None else self.shelf.origin_of(source.path)
+        return account.run_id
+
     def _retry_file(self, source: Source, old: Volume | None) -> RetryFile:
         if old is not None and old.ledger.retry_file is not None:
             path = Path(old.ledger.retry_file)
         else:
-            path = retry_path(source, self.settings, named=self.options.retry_file, folder=self.folder)
+            taken_in = source.name in self.options.taken_in
+            named = None if taken_in else self.options.retry_file
+            path = retry_path(source, self.settings, named=named, folder=self.folder, taken_in=taken_in)
         refuse_taken(path, self.options)
         damaged = old is not None and old.ledger.begun is not None and old.ledger.begun.damaged > 0
         return RetryFile(path, retry_shape(source, damaged=damaged))
+
+
+def refresh_key(source: Source, key: str) -> str:
+    """Return what the memory knows *source* by, whose runs are known by *key*: standard input is always the same."""
+    return key if source.path is not None else "-"

@@ -10,10 +10,9 @@ from typing import Literal, TypeAlias
 
 from yarl import URL
 
-from uploader.app.accounts import new_accounts
 from uploader.app.checking import Job, opened, prepare, settings_of
 from uploader.app.history import History
-from uploader.app.lives import begun, key_of
+from uploader.app.keys import key_of, reading_of
 from uploader.app.options import Options, World
 from uploader.config import Settings
 from uploader.config.credentials import PLACEHOLDER
@@ -24,7 +23,9 @@ from uploader.sender.http import PATH
 from uploader.source import Source
 from uploader.survey import Survey
 
-Fate: TypeAlias = Literal["accepted", "rejected", "failed", "again", "not attempted"]
+Fate: TypeAlias = Literal[
+    "accepted", "accepted or unchanged", "superseded", "rejected", "failed", "again", "not attempted"
+]
 """What became of a row in a run; `again` was accepted, and has to be sent again after an earlier row of its person."""
 
 
@@ -107,7 +108,7 @@ def explain(options: Options, number: int, world: World) -> Explanation:
             curl=None if sent is None else curl(settings, sent.body),
             warnings=() if sent is None else tuple(job.plan.suspect(sent)),
             service_known=_is_service_known(settings),
-            last_run=_last_run(options, settings, job, number),
+            last_run=_last_run(settings, job, number),
         )
 
 
@@ -160,7 +161,7 @@ def _record(source: Source, number: int) -> Record:
     raise ConfigError(f"{source.name} has {rows}; there is no row {number:,}. Name another one with --row.")
 
 
-def _last_run(options: Options, settings: Settings, job: Job, number: int) -> LastRun | None:
+def _last_run(settings: Settings, job: Job, number: int) -> LastRun | None:
     """Return what the newest run of the source got back for the row *number*, of those that had such a row."""
     # A shelf would make the folder.
     if not _is_service_known(settings) or not settings.state_dir.is_dir():
@@ -170,7 +171,6 @@ def _last_run(options: Options, settings: Settings, job: Job, number: int) -> La
     if volume is None or volume.ledger.begun is None:
         return None
     before, owed = volume.ledger.begun, volume.ledger.owed.get(number)
-    now = begun(settings, job, new_accounts(options)[0], key)
     return LastRun(
         run_id=before.run_id,
         started=before.started,
@@ -181,7 +181,7 @@ def _last_run(options: Options, settings: Settings, job: Job, number: int) -> La
         attempts=None if owed is None else owed.attempts,
         maybe_sent_twice=_maybe_sent_twice(volume.ledger, number),
         file_changed=before.content != job.source.digest() if before.content else None,
-        mapping_changed=before.mapping != now.mapping,
+        mapping_changed=before.mapping != reading_of(settings),
     )
 
 
@@ -201,8 +201,12 @@ def _fate(ledger: Ledger, number: int) -> Fate:
     owed = ledger.owed.get(number)
     if owed is not None:
         return owed.kind
+    if number in ledger.superseded:
+        return "superseded"
     # The journal of a finished run does not tell accepted rows apart any more: they are all that it does not name.
-    return "accepted" if ledger.is_finished or number in ledger.settled else "not attempted"
+    if not ledger.is_finished and number not in ledger.settled:
+        return "not attempted"
+    return "accepted or unchanged" if ledger.unchanged else "accepted"
 
 
 def _maybe_sent_twice(ledger: Ledger, number: int) -> bool | None:

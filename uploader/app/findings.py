@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from uploader.app.accounts import Account
+from uploader.app.likeness import Comparison
 from uploader.pacing import Pace
 from uploader.source import Source
 from uploader.survey import Survey
@@ -12,12 +13,16 @@ from uploader.tally import Problems
 
 @dataclass(slots=True)
 class Finding:
-    """What the check found of one source, as far as it came; *source* is None until it is opened."""
+    """What the check found of one source, as far as it came; *source* is None until it is opened.
+
+    *comparison* is None where nothing is there to compare it with.
+    """
 
     account: Account
     survey: Survey
     pace: Pace
     source: Source | None = None
+    comparison: Comparison | None = None
 
     def facts(self) -> Mapping[str, object]:
         """Return what was found, without a value of any row; `error` is there where the check was ended by one."""
@@ -31,13 +36,15 @@ class Finding:
             "read": survey.read,
             "sendable": survey.sendable,
             "rejected": survey.rejected,
+            "changed": None if survey.changed is None else survey.to_send,
             "blank_lines": self.account.blank_lines,
             "repairs": asdict(survey.repairs),
             "repeated_identities": survey.repeated,
             "problems": _listed(survey.problems),
             "warnings": _listed(survey.warnings),
+            "guard": None if self.comparison is None else self.comparison.facts(),
             "requests_per_minute": round(rate * 60),
-            "seconds": round(survey.sendable / rate, 1),
+            "seconds": round(survey.to_send / rate, 1),
             "exit_status": self.account.exit_status,
         }
         return facts if self.account.error is None else {**facts, "error": self.account.error}

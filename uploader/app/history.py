@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import starmap
+from operator import attrgetter
 from pathlib import Path
 
 from uploader.errors import ConfigError
@@ -12,13 +14,17 @@ from uploader.tally import Books
 
 @dataclass(frozen=True, slots=True)
 class Unaccepted:
-    """A row that was not accepted, or has to be sent again, and why."""
+    """A row that was not accepted, or has to be sent again, and why.
+
+    Of a row of kind `superseded`, *by* is the row that took it along; None: it was a row of a later run.
+    """
 
     row: int
     kind: str
     code: str
     reason: str
     attempts: int
+    by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class PastRun:
         """Return the run for JSON, its unaccepted *rows* too if wanted."""
         facts = asdict(self)
         books = facts.pop("books")
-        listed = facts.pop("rows")
+        listed = [_without_by(row) for row in facts.pop("rows")]
         return {**facts, **books} | ({"rows": listed} if rows else {})
 
 
@@ -101,7 +107,18 @@ class History:
 
 
 def _unaccepted(ledger: Ledger) -> tuple[Unaccepted, ...]:
-    return tuple(
+    owed = [
         Unaccepted(number, owed.kind, owed.reason.code, owed.reason.phrase, owed.attempts)
-        for number, owed in sorted(ledger.owed.items())
-    )
+        for number, owed in ledger.owed.items()
+    ]
+    return tuple(sorted([*owed, *starmap(_superseded, ledger.superseded.items())], key=attrgetter("row")))
+
+
+def _without_by(row: Mapping[str, object]) -> Mapping[str, object]:
+    """Return *row* without what only superseded ones have."""
+    return {name: value for name, value in row.items() if name != "by" or row["kind"] == "superseded"}
+
+
+def _superseded(number: int, by: int) -> Unaccepted:
+    why = f"row {by:,} of the same person took it along" if by else "a later run has the last word on the person"
+    return Unaccepted(number, "superseded", "", why, 0, by or None)

@@ -1,7 +1,6 @@
 """Decide whether a run begins or goes on, and keep its journal while it lasts."""
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -13,35 +12,26 @@ from typing import Final, Self
 from uploader import __version__
 from uploader.app.accounts import FINISHED, SOME_LEFT, Account
 from uploader.app.checking import Job
+from uploader.app.keys import reading_of
+from uploader.app.recall import Sift
 from uploader.config import Settings
 from uploader.errors import ChangedError, StorageError, UploaderError
 from uploader.followup import FollowUp
+from uploader.guard import Past, Totals
 from uploader.journal import Begun, Flight, Journal, Ledger, Owed, Shelf, Volume, read_volume
 from uploader.journal.entries import spell_facts
-from uploader.model import Answer, Outcome, Reply, Request, Sent, Unsettled, record_of
+from uploader.model import Answer, Failed, Outcome, Rejected, Reply, Request, Sent, Unsettled, record_of
 from uploader.policy import SUCCESS
 from uploader.sinks.retry_file import Remark, RetryFile
-from uploader.source import Source
 from uploader.tally import Tally, Traffic
 
 _AGAIN: Final = "accepted, but an earlier row of the same person was not: send it after that"
 
 
-def key_of(settings: Settings, source: Source) -> str:
-    """Return what a run of *source* is known by (contract): base_url, service_id, and the real path or the content."""
-    where = source.digest() if source.path is None else str(source.path.resolve())
-    return _digest(settings.api.base_url, settings.api.service_id, where)
-
-
-def service_of(base_url: str, service_id: str) -> str:
-    """Return what a service is known by."""
-    return _digest(base_url, service_id)
-
-
-def begun(settings: Settings, job: Job, account: Account, key: str) -> Begun:
-    """Return how the run of *job*, known by *key*, begins."""
-    wanted = settings.source
-    mapping = _digest(repr(settings.rules()), wanted.format, wanted.encoding, wanted.delimiter)
+def begun(  # noqa: PLR0913 — all that a run is known by
+    settings: Settings, job: Job, account: Account, key: str, *, origin: str, full: bool
+) -> Begun:
+    """Return how the run of *job*, known by *key*, begins; see `Begun`."""
     return Begun(
         run_id=account.run_id,
         key=key,
@@ -50,11 +40,13 @@ def begun(settings: Settings, job: Job, account: Account, key: str) -> Begun:
         base_url=settings.api.base_url,
         service_id=settings.api.service_id,
         content="" if job.fingerprint is None else job.fingerprint.digest,
-        mapping=mapping,
+        mapping=reading_of(settings),
         rows=job.survey.read,
         damaged=job.survey.damaged,
         limit=job.limit,
         version=__version__,
+        origin=origin,
+        full=full,
     )
 
 
@@ -95,8 +87,9 @@ class Life:
     The journal comes first: an outcome that could not be appended did not happen, and its row is sent again.
     """
 
-    def __init__(self, volume: Volume, retry: RetryFile, followup: FollowUp) -> None:
-        """Go on with *volume*; *retry* and *followup* know of its earlier lives already."""
+    def __init__(self, volume: Volume, retry: RetryFile, followup: FollowUp, sift: Sift | None = None) -> None:
+        """Go on with *volume*; *retry* and *followup* know of its earlier lives already; *sift* hears of outcomes."""
+        self._sift = sift
         self.volume = volume
         self.settled = volume.ledger.settled
         self.tally, self.traffic = _counts(volume.ledger)
@@ -130,18 +123,22 @@ class Life:
         self._stack.close()
 
     def settle(self, outcome: Outcome | Unsettled) -> None:
-        """Let the journal, the retry file and the totals hear of *outcome*, in this order; raises StorageError."""
+        """Let the journal, the retry file, the memory and the totals hear of *outcome*; raises StorageError."""
         kind = None if isinstance(outcome, Unsettled) else self._followup.kind(outcome)
         record = record_of(outcome)
+        if self._sift is not None:
+            self._sift.before(outcome, owed=kind is not None)
         if not isinstance(outcome, Unsettled) or outcome.attempts:
             self._journal.note(outcome, again=kind == "again")
         if isinstance(outcome, Unsettled):
             self._flight.turn_back(record.number)
         else:
             self._flight.land(record.number)
-        if kind is not None and not isinstance(outcome, Unsettled):
+        if kind is not None and isinstance(outcome, Sent | Failed | Rejected):
             self._retry.write(record, _remark(kind, outcome))
         self.tally.note(outcome)
+        if self._sift is not None:
+            self._sift.after(outcome, unsure=record.number in self.tally.unsure)
 
     def note_held(self, seconds: float) -> None:
         """Note that a limit reply holds everybody for *seconds* more; raises StorageError."""
@@ -167,6 +164,12 @@ class Life:
         """Whether something awaits a sync."""
         return self._journal.is_dirty or self._retry.is_dirty
 
+    def flush(self) -> None:
+        """Write what waits to be written; before each `sync`. Raises StorageError."""
+        self._journal.flush()
+        if self._sift is not None:
+            self._sift.flush()
+
     def sync(self) -> None:
         """Make all that is settled last through a power cut; raises StorageError."""
         self._journal.sync()
@@ -178,6 +181,7 @@ class Life:
         Raises:
             UploaderError: they are not, which is a bug.
         """
+        self.flush()
         volume = read_volume(self.volume.path)
         folded, running = _totals(volume.ledger), _running(self.tally, self.traffic)
         if must_agree and folded != running:
@@ -194,11 +198,11 @@ class Endings:
         """Use *shelf*; finished runs older than *journal_days* go."""
         self._shelf = shelf
         self._journal_days = journal_days
-        self._ended: list[tuple[Account, Volume]] = []
+        self._ended: list[tuple[Account, Volume, Totals | None]] = []
 
-    def add(self, account: Account, volume: Volume) -> None:
-        """Mark *volume* with the status of *account* when everything is told."""
-        self._ended.append((account, volume))
+    def add(self, account: Account, volume: Volume, totals: Totals | None = None) -> None:
+        """Mark *volume* with the status of *account* when everything is told; *totals* are kept if it is finished."""
+        self._ended.append((account, volume, totals))
 
     def __enter__(self) -> Self:
         """Lend the list."""
@@ -209,18 +213,21 @@ class Endings:
     ) -> None:
         """Mark each run; raises StorageError, but not over what ended the run."""
         with contextlib.suppress(StorageError) if error is not None else contextlib.nullcontext():
-            for account, volume in self._ended:
-                self._mark(account, volume)
+            for account, volume, totals in self._ended:
+                self._mark(account, volume, totals)
         # What can't be thrown away now goes another time.
         with contextlib.suppress(StorageError):
             self._shelf.throw_away_older(self._journal_days, now=datetime.now(UTC))
 
-    def _mark(self, account: Account, volume: Volume) -> None:
+    def _mark(self, account: Account, volume: Volume, totals: Totals | None) -> None:
         if account.exit_status == StorageError.exit_status:
             # A disk that failed is not tried again; the run is interrupted, as its journal says without a mark.
             return
         facts: dict[str, object] = {"status": account.exit_status, "at": _now(), "seconds": round(account.seconds, 3)}
         if account.exit_status in {FINISHED, SOME_LEFT}:
+            if totals is not None and volume.ledger.begun is not None:
+                began = volume.ledger.begun
+                self._shelf.totals.keep(began.key, Past(str(facts["at"]), began.mapping, totals))
             # Nothing that can fail comes after this mark: whoever is told to run again must find a run to continue.
             self._shelf.compact(volume, spell_facts("finished", facts))
             return
@@ -234,7 +241,7 @@ def owed_remark(owed: Owed) -> Remark:
     return Remark(owed.kind, owed.reason.code, owed.reason.phrase or _AGAIN, owed.attempts)
 
 
-def _remark(kind: str, outcome: Outcome) -> Remark:
+def _remark(kind: str, outcome: Sent | Failed | Rejected) -> Remark:
     if isinstance(outcome, Sent):
         return Remark(kind, "", _AGAIN, outcome.attempts)
     return Remark(kind, outcome.reason.code, outcome.reason.phrase, outcome.attempts)
@@ -242,7 +249,14 @@ def _remark(kind: str, outcome: Outcome) -> Remark:
 
 def _counts(ledger: Ledger) -> tuple[Tally, Traffic]:
     """Return the running totals to go on with."""
-    tally = Tally(sent=ledger.sent, rejected=ledger.rejected, failed=ledger.failed, unsure=set(ledger.unsure))
+    tally = Tally(
+        sent=ledger.sent,
+        unchanged=ledger.unchanged,
+        superseded=len(ledger.superseded),
+        rejected=ledger.rejected,
+        failed=ledger.failed,
+        unsure=set(ledger.unsure),
+    )
     for number, owed in ledger.owed.items():
         if owed.kind != "again":
             tally.problems.add(owed.reason, number)
@@ -252,6 +266,8 @@ def _counts(ledger: Ledger) -> tuple[Tally, Traffic]:
 def _totals(ledger: Ledger) -> dict[str, int]:
     return {
         "sent": ledger.sent,
+        "unchanged": ledger.unchanged,
+        "superseded": len(ledger.superseded),
         "rejected": ledger.rejected,
         "failed": ledger.failed,
         "requests": ledger.requests,
@@ -264,6 +280,8 @@ def _totals(ledger: Ledger) -> dict[str, int]:
 def _running(tally: Tally, traffic: Traffic) -> dict[str, int]:
     return {
         "sent": tally.sent,
+        "unchanged": tally.unchanged,
+        "superseded": tally.superseded,
         "rejected": tally.rejected,
         "failed": tally.failed,
         "requests": traffic.requests,
@@ -271,10 +289,6 @@ def _running(tally: Tally, traffic: Traffic) -> dict[str, int]:
         "limited": traffic.limited,
         "unsure": len(tally.unsure),
     }
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.blake2b("\0".join(parts).encode(errors="surrogateescape"), digest_size=12).hexdigest()
 
 
 def _path(text: str | None) -> Path | None:

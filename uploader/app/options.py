@@ -13,7 +13,10 @@ from uploader.survey import Survey
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The flags of `run` and `check`; paths are relative to the working directory."""
+    """The flags of `run` and `check`; paths are relative to the working directory.
+
+    *taken_in* are those of the sources that nobody named: retry files of earlier runs (`retry_last_failures`).
+    """
 
     sources: tuple[str, ...]
     config: Path
@@ -23,7 +26,10 @@ class Options:
     retry_file: Path | None = None
     sandbox: bool = False
     fresh: bool = False
+    full: bool = False
+    accept: bool = False
     deadline: Deadline | None = None
+    taken_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """Settle where the files of a run go."""
 
+import re
 from pathlib import Path
+from typing import Final
 
 from uploader.app.options import Options
 from uploader.config import Settings
@@ -8,13 +10,21 @@ from uploader.errors import ConfigError
 from uploader.sinks.retry_file import Shape
 from uploader.source import Source, descriptor, unpacked_name
 
+_NUMBER: Final = re.compile(r"\.[0-9]+$", re.ASCII)
 
-def retry_path(source: Source, settings: Settings, *, named: Path | None, folder: Path | None = None) -> Path:
+
+def retry_path(
+    source: Source, settings: Settings, *, named: Path | None, folder: Path | None = None, taken_in: bool = False
+) -> Path:
     """Return where the retry file of *source* is wanted: as *named*, else in *folder*, else by `output.retry_file`.
+
+    That of a retry file that was *taken_in* goes beside it: its name only gets another number, night after night.
 
     Raises:
         ConfigError: it is the source itself, or a folder.
     """
+    if taken_in and source.path is not None:
+        return source.path.with_name(_NUMBER.sub("", source.path.stem) + source.path.suffix)
     stem, suffix = _name(source)
     if folder is not None:
         path = folder / (f"{stem}.retry{suffix}" if named is None else named.name)
@@ -36,7 +46,9 @@ def retry_path(source: Source, settings: Settings, *, named: Path | None, folder
 
 def refuse_taken(path: Path, options: Options) -> None:
     """Raise ConfigError when the retry file *path* is another SOURCE of the run, or where its summary goes."""
-    if path.resolve() in {Path(name).resolve() for name in options.sources if name != "-"}:
+    # One that was taken in is there, so that a retry file of this name gets another number.
+    named = [name for name in options.sources if name != "-" and name not in options.taken_in]
+    if path.resolve() in {Path(name).resolve() for name in named}:
         raise ConfigError(f"The retry file {path} is another SOURCE. Name another output.retry_file.")
     if options.summary is not None and path.resolve() == options.summary.resolve():
         raise ConfigError(f"The retry file and the summary are both {path}. Name another --summary or --retry-file.")

@@ -15,9 +15,14 @@ import uvloop
 
 from uploader.app.accounts import Account, Accounts, new_accounts
 from uploader.app.checking import Job, pace_of, refuse_double_use, refuse_if_too_bad, settings_of
-from uploader.app.desk import Desk, Sending
-from uploader.app.lives import Endings, Life, service_of
+from uploader.app.desk import Desk, Sending, refresh_key
+from uploader.app.keys import mapping_of, service_of
+from uploader.app.leftovers import with_leftovers
+from uploader.app.likeness import to_keep
+from uploader.app.lives import Endings, Life
+from uploader.app.merging import Merging
 from uploader.app.options import Options, World
+from uploader.app.recall import Recall, Sift, library_of
 from uploader.app.rehearsal import sandbox_for, state_in, throwaway_folder
 from uploader.app.sockets import fitted
 from uploader.bookmark import Bookmark
@@ -26,8 +31,8 @@ from uploader.config import Settings
 from uploader.errors import ChangedError, InputError, StorageError, UploaderError
 from uploader.followup import FollowUp
 from uploader.halt import Halt
-from uploader.journal import Shelf
-from uploader.model import Record, Rejected, Request, Settled
+from uploader.journal import Quota, Shelf
+from uploader.model import Passed, Record, Settled, Work
 from uploader.pacing import Others, Pace, Window
 from uploader.pipeline import Pipeline
 from uploader.policy import Policy
@@ -35,6 +40,7 @@ from uploader.sandbox import Report, serve
 from uploader.sender import Delivery, Http, Limiter, Patience
 from uploader.sinks.progress import Bar, Standing, plain_line
 from uploader.tally import Books
+from uploader.waiting import WaitingRoom
 
 _BAR_SECONDS: Final = 0.5
 _LINE_SECONDS: Final = 60.0
@@ -58,19 +64,29 @@ def run(options: Options, world: World, result: Result) -> None:
     """
     refuse_double_use(options)
     settings = settings_of(options, world, credentials=not options.sandbox)
-    result.accounts.extend(new_accounts(options))
     with ExitStack() as stack:
         folder = stack.enter_context(throwaway_folder()) if options.sandbox else None
         shelf = Shelf(settings.state_dir if folder is None else state_in(folder))
+        if settings.retry_last_failures and options.limit is None:
+            options = with_leftovers(options, settings, shelf)
+        result.accounts.extend(new_accounts(options))
+        recall = Recall(
+            library_of(shelf.state),
+            service_of(settings.api.base_url, settings.api.service_id),
+            settings,
+            mapping=mapping_of(settings),
+        )
+        stack.enter_context(recall)
         endings = stack.enter_context(Endings(shelf, journal_days=settings.journal_days))
         with Accounts(result.accounts, summary=options.summary, clock=time.monotonic) as accounts:
-            desk = Desk(options, settings, world, shelf, folder, stack, FollowUp())
+            desk = Desk(options, settings, world, shelf, folder, stack, FollowUp(), recall)
             sendings = [desk.checked(account) for account in result.accounts]
             for sending in sendings:
                 if world.on_checked is not None:
                     world.on_checked(sending.job.source.name, sending.job.survey)
                 refuse_if_too_bad(sending.job, settings)
             sendings = [desk.decided(sending) for sending in sendings]
+            desk.refuse_unlike(sendings)
             if options.deadline is not None:
                 options.deadline.refuse_if_over()
                 if not world.quiet:
@@ -86,7 +102,9 @@ def run(options: Options, world: World, result: Result) -> None:
 
 def _to_send(sending: Sending) -> int:
     """Return how many rows of *sending* are still to be sent, at most."""
-    return min(sending.job.survey.sendable, sending.account.books.not_attempted)
+    survey = sending.job.survey
+    unchanged = 0 if survey.changed is None or sending.begun.full else survey.known - survey.changed
+    return min(survey.sendable - unchanged, sending.account.books.not_attempted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +116,7 @@ class _Wire:
     pace: Pace
     limiter: Limiter
     http: Http
+    quota: Quota
 
     def delivery(self, life: Life) -> Delivery:
         """Return a delivery whose every attempt, hold and count is known to *life*."""
@@ -129,8 +148,9 @@ async def _send_all(sendings: list[Sending], desk: Desk, endings: Endings, resul
             box = stack.enter_context(sandbox_for(settings, typed=any(s.job.source.format != "csv" for s in sendings)))
             base_url = await stack.enter_async_context(serve(box))
         http = await stack.enter_async_context(_http(settings, base_url, pace))
-        limiter = stack.enter_context(_limiter(settings, pace, halt, desk))
-        wire = _Wire(settings, halt, pace, limiter, http)
+        service = service_of(settings.api.base_url, settings.api.service_id)
+        quota = stack.enter_context(desk.shelf.quota(service, clock=time.monotonic, window=settings.rate.per))
+        wire = _Wire(settings, halt, pace, _limiter(settings, pace, halt, quota, desk.world), http, quota)
         deadline = desk.options.deadline
         try:
             async with _beside(*([] if deadline is None else [deadline.keep(halt)])):
@@ -140,10 +160,9 @@ async def _send_all(sendings: list[Sending], desk: Desk, endings: Endings, resul
             result.sandbox = None if box is None else box.report()
 
 
-@contextlib.contextmanager
-def _limiter(settings: Settings, pace: Pace, halt: Halt, desk: Desk) -> Iterator[Limiter]:
-    """Lend the gate of all requests: it shares the service's quota with all other runs of this machine."""
-    rate, world = settings.rate, desk.world
+def _limiter(settings: Settings, pace: Pace, halt: Halt, quota: Quota, world: World) -> Limiter:
+    """Return the gate of all requests: it shares the service's *quota* with all other runs of this machine."""
+    rate = settings.rate
 
     def tell(others: Others) -> None:
         if not world.quiet:
@@ -152,17 +171,15 @@ def _limiter(settings: Settings, pace: Pace, halt: Halt, desk: Desk) -> Iterator
                 "this run takes what they leave."
             )
 
-    service = service_of(settings.api.base_url, settings.api.service_id)
-    with desk.shelf.quota(service, clock=time.monotonic, window=rate.per) as quota:
-        yield Limiter(
-            pace,
-            window=Window(requests=rate.requests, per=rate.per, share=rate.share),
-            quota=quota,
-            halt=halt,
-            clock=time.monotonic,
-            sleep=asyncio.sleep,
-            on_others=tell,
-        )
+    return Limiter(
+        pace,
+        window=Window(requests=rate.requests, per=rate.per, share=rate.share),
+        quota=quota,
+        halt=halt,
+        clock=time.monotonic,
+        sleep=asyncio.sleep,
+        on_others=tell,
+    )
 
 
 def _http(settings: Settings, base_url: str, pace: Pace) -> Http:
@@ -181,14 +198,32 @@ async def _send(sending: Sending, wire: _Wire, desk: Desk, endings: Endings) -> 
     if job.is_swapped():
         raise ChangedError(f"{job.source.name} changed after it was checked; nothing of it was sent. Run again.")
     volume = sending.volume(desk.shelf)
-    with Life(volume, sending.retry, desk.followup) as life, contextlib.ExitStack() as stack:
+    begun = volume.ledger.begun or sending.begun
+    sift = Sift(
+        desk.recall,
+        begun,
+        skips=desk.settings.changed_only and not (begun.full or sending.begun.full) and not job.source.is_retry,
+        owes=desk.followup.owes,
+        retry=job.source.is_retry,
+    )
+    with Life(volume, sending.retry, desk.followup, sift) as life, contextlib.ExitStack() as stack:
         account.traffic = life.traffic
         reading, records = job.records()
         stack.enter_context(reading)
-        works = _works(job, records, life.settled)
+        works = _works(job, records, life.settled, named=sending.groups is not None)
+        if sending.groups is not None:
+            merging = Merging(
+                sending.groups,
+                stack.enter_context(WaitingRoom(desk.shelf.state)),
+                merged=job.plan.merged,
+                owes=desk.followup.owes,
+                taken_by=lambda row: volume.ledger.superseded.get(row, row),
+            )
+            works = merging.merge(works)
+        works = sift.sifted(works)
         pipeline = Pipeline(
             works,
-            deliver=wire.delivery(life).deliver,
+            deliver=partial(sift.deliver, deliver=wire.delivery(life).deliver),
             settle=life.settle,
             halt=wire.halt,
             canary=Canary(_birds(job, life, wire.settings)),
@@ -196,6 +231,7 @@ async def _send(sending: Sending, wire: _Wire, desk: Desk, endings: Endings) -> 
         try:
             async with _beside(_watch(sending, life, wire, desk.world), _sync(life, wire.halt)):
                 await pipeline.carry(wire.pace.concurrency)
+            life.flush()
             life.sync()
             # What was read last is compared as it was opened, and may have been changed or replaced since.
             if job.is_swapped() or (job.fingerprint is not None and reading.fingerprint != job.fingerprint):
@@ -207,6 +243,12 @@ async def _send(sending: Sending, wire: _Wire, desk: Desk, endings: Endings) -> 
             account.seconds = volume.ledger.seconds + account.sending_seconds
             _close_books(sending, life, pipeline, endings, reason=wire.halt.reason)
     account.finish()
+    if job.limit is None and not job.source.is_retry:
+        desk.recall.note_refreshed(refresh_key(job.source, begun.key), began=_seconds(begun.started), whole=begun.full)
+
+
+def _seconds(started: str) -> float:
+    return datetime.fromisoformat(started).timestamp()
 
 
 def _birds(job: Job, life: Life, settings: Settings) -> int:
@@ -221,7 +263,13 @@ def _close_books(
     account, tally = sending.account, life.tally
     read = max(sending.job.survey.read, pipeline.taken)
     account.books = Books(
-        read, sent=tally.sent, rejected=tally.rejected, failed=tally.failed, not_attempted=pipeline.left_of(read)
+        read,
+        sent=tally.sent,
+        unchanged=tally.unchanged,
+        superseded=tally.superseded,
+        rejected=tally.rejected,
+        failed=tally.failed,
+        not_attempted=pipeline.left_of(read),
     )
     account.problems, account.retry_file = tally.problems, sending.retry.path
     account.maybe_sent_twice = len(tally.unsure)
@@ -230,7 +278,7 @@ def _close_books(
     with contextlib.nullcontext() if in_order else contextlib.suppress(StorageError):
         volume = life.closed(must_agree=in_order)
         account.limited_seconds = volume.ledger.held_seconds
-        endings.add(account, volume)
+        endings.add(account, volume, to_keep(sending.job.survey))
 
 
 @contextlib.asynccontextmanager
@@ -248,11 +296,14 @@ async def _beside(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
 async def _sync(life: Life, halt: Halt) -> None:
     """Make what is settled last, within a second; a sync that fails ends the run, and is not tried again."""
     loop = asyncio.get_running_loop()
+    syncing: asyncio.Future[None] = loop.create_future()
+    syncing.set_result(None)
     while True:
         await asyncio.sleep(_SYNC_SECONDS)
         if life.is_dirty:
-            syncing = loop.run_in_executor(None, life.sync)
             try:
+                life.flush()
+                syncing = loop.run_in_executor(None, life.sync)
                 await asyncio.shield(syncing)
             except StorageError as error:
                 halt.give(error)
@@ -263,13 +314,16 @@ async def _sync(life: Life, halt: Halt) -> None:
                 raise
 
 
-def _works(job: Job, records: Iterator[Record], settled: Bookmark) -> Iterator[Request | Rejected | Settled]:
-    """Yield what is to be sent, each request made when it is taken; what is *settled* needs nothing."""
+def _works(job: Job, records: Iterator[Record], settled: Bookmark, *, named: bool) -> Iterator[Work | Passed]:
+    """Yield what is to be sent, each request made when it is taken; what is *settled* needs nothing.
+
+    *named* is whether a settled row has its person with it.
+    """
     carry = job.plan.carry
     try:
         for record in records:
             if record.number in settled:
-                yield Settled(record.number)
+                yield Settled(record.number, job.plan.person(record) if named else ())
                 continue
             now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
             yield carry(record, now)

@@ -20,6 +20,7 @@ from uploader.app.running import Result, run
 from uploader.cli.deadline import until, within
 from uploader.cli.explain import explain_command
 from uploader.cli.init import init
+from uploader.cli.memory import memory
 from uploader.cli.runs import runs
 from uploader.cli.sandbox import sandbox
 from uploader.cli.signals import end_by, signals_halt, signals_raise
@@ -107,6 +108,13 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Keep the rows to send again in FILE (never over an existing one).",
 )
 @click.option("--fresh", is_flag=True, help="Begin anew, whatever an interrupted run left.")
+@click.option("--accept", is_flag=True, help="Send also what differs too much from the last finished run (`guard`).")
+@click.option(
+    "--changed-only",
+    is_flag=True,
+    help="Send only what changed since it was last accepted, as changed_only: true does.",
+)
+@click.option("--full", is_flag=True, help="Send every row, changed or not.")
 @click.option(
     "--until",
     callback=until,
@@ -114,12 +122,14 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Stop at that local time, 05:00 or 2024-03-06T05:00; run again to go on.",
 )
 @click.option("--for", "within", callback=within, metavar="DURATION", help="Stop after so long, 90m or 3h.")
-def run_command(
+def run_command(  # noqa: PLR0913 — one for each flag that is more than a word of the options
     *,
     quiet: bool,
     verbose: int,
     until: Deadline | None,
     within: Deadline | None,
+    changed_only: bool,
+    overrides: tuple[str, ...],
     **words: Any,  # noqa: ANN401 — click's own words
 ) -> int:
     """Check every SOURCE (CSV, JSONL or Parquet; `-` is standard input), then send one request for each row.
@@ -129,7 +139,9 @@ def run_command(
     """
     if until is not None and within is not None:
         raise click.UsageError("--until and --for can't go together. Give one of them.")
-    options = Options(**words, deadline=until or within)
+    if changed_only:
+        overrides = (*overrides, "changed_only=true")
+    options = Options(**words, overrides=overrides, deadline=until or within)
     _log(verbose)
     result = Result([])
     watched = is_watched()
@@ -195,6 +207,7 @@ def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> 
 
 cli.add_command(explain_command)
 cli.add_command(init)
+cli.add_command(memory)
 cli.add_command(runs)
 cli.add_command(sandbox)
 

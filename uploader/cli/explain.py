@@ -94,8 +94,10 @@ def _run_lines(told: Explanation) -> Iterator[str]:
 
 def _fate(run: LastRun) -> str:
     match run.fate:
-        case "accepted" | "not attempted":
+        case "accepted" | "accepted or unchanged" | "not attempted":
             return run.fate
+        case "superseded":
+            return "superseded: another row of the same person took its place"
         case "again":
             return "accepted, but to be sent again after an earlier row of the same person, which was not"
         case "failed" | "rejected":

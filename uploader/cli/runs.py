@@ -29,7 +29,8 @@ from uploader.config import load
 def runs(*, run_id: str | None, config: Path, overrides: tuple[str, ...], as_json: bool, purge: int | None) -> int:
     """List the runs in the state folder, newest first: when, which file, how it ended, what became of its rows.
 
-    With an ID (its beginning is enough) one run, and its rows that were not accepted, each with its reason.
+    With an ID (its beginning is enough) one run, and its rows that were not accepted, each with its reason, and those
+    that another row took along.
     """
     history = History(load(config, overrides=overrides, environ=os.environ, credentials=False).state_dir)
     if purge is not None:
@@ -56,9 +57,14 @@ def _short(run: PastRun) -> Iterator[str]:
     books = run.books
     ended = run.ended if run.exit_status is None else f"{run.ended} with {run.exit_status}"
     yield f"{run.run_id}  {run.source}  {ended}"
+    needless = "".join(
+        f"{count:,} {word}, "
+        for word, count in (("unchanged", books.unchanged), ("superseded", books.superseded))
+        if count
+    )
     yield (
-        f"  {books.read:,} rows: {books.sent:,} accepted, {books.rejected:,} rejected, {books.failed:,} failed, "
-        f"{books.not_attempted:,} not attempted"
+        f"  {books.read:,} rows: {books.sent:,} accepted, {needless}{books.rejected:,} rejected, "
+        f"{books.failed:,} failed, {books.not_attempted:,} not attempted"
     )
 
 

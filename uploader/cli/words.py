@@ -35,8 +35,10 @@ def check_lines(job: Job, pace: Pace) -> Iterator[str]:
     yield from repeat_lines(survey)
     yield from _repair_lines(survey.repairs)
     yield from _warning_lines(survey.warnings, shown=None)
-    if survey.sendable:
-        seconds = survey.sendable / pace.rate
+    if survey.changed is not None:
+        yield f"  About {survey.to_send:,} changed since the service accepted them last; the others need no request."
+    if survey.to_send:
+        seconds = survey.to_send / pace.rate
         takes = "less than a second" if seconds < 1 else f"about {spell_seconds(seconds)}"
         yield f"  At {pace.rate * 60:,.0f} requests a minute, sending takes {takes}."
 
@@ -109,6 +111,10 @@ def _account_lines(account: Account) -> Iterator[str]:
     requests = _count(account.traffic.requests, "request")
     yield f"{name}: {_count(books.read, 'row')}, {requests} in {spell_seconds(account.seconds)}"
     yield f"  accepted       {books.sent:>9,}"
+    if books.unchanged:
+        yield f"  unchanged      {books.unchanged:>9,}"
+    if books.superseded:
+        yield f"  superseded     {books.superseded:>9,}"
     yield f"  rejected       {books.rejected:>9,}"
     yield f"  failed         {books.failed:>9,}"
     if books.not_attempted:

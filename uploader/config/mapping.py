@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from uploader.config.moments import pattern, zone
 from uploader.config.problem import MisfitError, UnfitValueError
-from uploader.config.quantities import one_of, text, words
+from uploader.config.quantities import flag, one_of, text, words
 from uploader.config.section import Section
 from uploader.model import RAW_COLUMN, RETRY_COLUMNS, Json
 from uploader.rules import (
@@ -47,10 +47,6 @@ def _constant(value: object) -> str | tuple[str, ...]:
     if len(constants) != len(items):
         raise UnfitValueError("is not a constant; write one text, or a list of texts")
     return constants
-
-
-def _flag(value: object) -> bool:
-    return one_of("true", "false")(value) == "true"
 
 
 def _separator_of_thousands(value: object) -> str:
@@ -112,7 +108,7 @@ class PropertySettings(Section):
     true: Words | None = None
     false: Words | None = None
     when_empty: WhenEmpty | None = None
-    trim: Annotated[bool, BeforeValidator(_flag)] = False
+    trim: Annotated[bool, BeforeValidator(flag)] = False
     thousands: Annotated[str, BeforeValidator(_separator_of_thousands)] | None = None
 
     @model_validator(mode="after")

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from uploader.config.problem import UnfitValueError, nearest
 from uploader.rules import Unpacking
 
-_DURATION = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<unit>ms|s|m|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<unit>ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST_HOURS = 8784
 
 _SHARE = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<percent>%?)")
@@ -59,6 +59,11 @@ def duration(value: object) -> float:
     if not 0 < seconds <= _LONGEST_HOURS * _SECONDS["h"]:
         raise UnfitValueError(f"is not between 1ms and {_LONGEST_HOURS}h; write for example 30s")
     return seconds
+
+
+def flag(value: object) -> bool:
+    """Return whether *value* says true; the other word is false."""
+    return one_of("true", "false")(value) == "true"
 
 
 def share(value: object) -> float:

@@ -16,6 +16,7 @@ from uploader.config.quantities import (
     delimiter,
     duration,
     encoding,
+    flag,
     one_of,
     share,
     some_share,
@@ -103,6 +104,15 @@ class LimitsSettings(Section):
     canary: Annotated[int, BeforeValidator(whole(0, 1000, 20))] = 20
 
 
+class GuardSettings(Section):
+    """How far a file may differ from the one before it, as parts of 1; 1 is any distance."""
+
+    rows: Annotated[float, BeforeValidator(share)] = 0.3
+    empty: Annotated[float, BeforeValidator(share)] = 0.2
+    changed: Annotated[float, BeforeValidator(share)] = 0.5
+    consents: Annotated[float, BeforeValidator(share)] = 0.05
+
+
 class OutputSettings(Section):
     """Where the retry file goes: a template with {dir}, {stem} and {suffix} of the source."""
 
@@ -118,8 +128,13 @@ class Settings(Section):
     rate: RateSettings = RateSettings()
     retry: RetrySettings = RetrySettings()
     limits: LimitsSettings = LimitsSettings()
+    guard: GuardSettings = GuardSettings()
     output: OutputSettings = OutputSettings()
     when_changed: Annotated[Literal["fresh", "refuse"], BeforeValidator(one_of("fresh", "refuse"))] = "fresh"
+    changed_only: Annotated[bool, BeforeValidator(flag)] = False
+    full_every: Duration | None = None
+    coalesce: Annotated[bool, BeforeValidator(flag)] = False
+    retry_last_failures: Annotated[bool, BeforeValidator(flag)] = False
     journal_days: Annotated[int, BeforeValidator(whole(1, 36500, 30))] = 30
     state_dir: Location = Field(default=".uploader", validate_default=True)
 
@@ -135,6 +150,11 @@ class Settings(Section):
     def folder(self) -> Path:
         """The absolute folder of the configuration's file, where its relative paths start."""
         return self._folder
+
+    @property
+    def guarded(self) -> GuardSettings | None:
+        """How far a file may differ from the one before it; None unless the section `guard` is there."""
+        return self.guard if "guard" in self.model_fields_set else None
 
     def rules(self) -> MappingRules:
         """Return the mapping as plain data."""
@@ -157,6 +177,7 @@ _SECTIONS: Mapping[Place, type[Section]] = {
     ("rate",): RateSettings,
     ("retry",): RetrySettings,
     ("limits",): LimitsSettings,
+    ("guard",): GuardSettings,
     ("output",): OutputSettings,
 }
 

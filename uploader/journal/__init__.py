@@ -6,6 +6,7 @@ from uploader.journal.fold import Ledger, Owed, fold
 from uploader.journal.lock import Lock
 from uploader.journal.quota import Place, Quota
 from uploader.journal.shelf import Shelf, Volume, read_volume
+from uploader.journal.totals import PastTotals
 from uploader.journal.writer import Journal
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Ledger",
     "Lock",
     "Owed",
+    "PastTotals",
     "Place",
     "Quota",
     "Shelf",

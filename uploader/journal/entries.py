@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final, Literal, TypeAlias
 
-from uploader.model import Failed, Outcome, Rejected, Sent, Unsettled, record_of
+from uploader.model import Failed, Outcome, Rejected, Sent, Superseded, Unchanged, Unsettled, record_of
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The version of these lines; a run that was begun in another one is not continued."""
 
 Word: TypeAlias = Literal["begun", "life", "retry_file", "stopped", "finished", "abandoned", "totals"]
@@ -29,7 +29,11 @@ AGAIN: Final = ord("a")
 FAILED: Final = ord("f")
 REJECTED: Final = ord("r")
 UNSETTLED: Final = ord("u")
+UNCHANGED: Final = ord("n")
+SUPERSEDED: Final = ord("v")
 HELD: Final = ord("h")
+TAKEN: Final = b"^"
+"""Behind the attempts of a row: they were made for another row, which took this one with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class Begun:
     """How a run began: what is read, how it is mapped and where it goes; times as ISO 8601.
 
     *key* is what the run is known by, *content* and *mapping* are digests, *rows* is the total of the check, of which
-    *damaged* records can't be split into fields.
+    *damaged* records can't be split into fields. *origin* is the run that the rows are from: that of a retry file, else
+    this one. *full* is whether no row is passed over.
     """
 
     run_id: str
@@ -52,7 +57,14 @@ class Begun:
     damaged: int
     limit: int | None
     version: str
+    origin: str = ""
+    full: bool = False
     format: int = FORMAT
+
+    @property
+    def from_run(self) -> str:
+        """The run that the rows are from, as far as that is known; else this one, which has met them."""
+        return self.origin or self.run_id
 
     def spell(self) -> bytes:
         """Return the line's payload."""
@@ -69,10 +81,19 @@ def spell_held(seconds: float) -> bytes:
     return b"h %.3f" % seconds
 
 
+def spell_unchanged(first: int, last: int) -> bytes:
+    """Return the payload that says that the rows from *first* to *last* were unchanged."""
+    return b"n %d %d" % (first, last)
+
+
 def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
     """Return the payload of one row's outcome; *again* is whether an accepted row must be sent again all the same."""
-    doubt = b"!" if outcome.unsure else b""
     number = record_of(outcome).number
+    if isinstance(outcome, Unchanged):
+        return spell_unchanged(number, number)
+    if isinstance(outcome, Superseded):
+        return b"v %d %d" % (number, outcome.by)
+    doubt = b"!" if outcome.unsure else b""
     match outcome:
         case Sent():
             return b"%c %d %d%b" % (AGAIN if again else SENT, number, outcome.attempts, doubt)
@@ -81,4 +102,5 @@ def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
         case Failed() | Rejected():
             letter = FAILED if isinstance(outcome, Failed) else REJECTED
             reason = json.dumps([outcome.reason.code, outcome.reason.phrase]).encode()
-            return b"%c %d %d%b %b" % (letter, number, outcome.attempts, doubt, reason)
+            taken = TAKEN if outcome.taker else b""
+            return b"%c %d %d%b%b %b" % (letter, number, outcome.attempts, taken, doubt, reason)

@@ -7,7 +7,20 @@ from typing import Any, Final, Literal, TypeAlias
 
 from uploader.bookmark import Bookmark
 from uploader.journal.chain import link, links
-from uploader.journal.entries import AGAIN, FAILED, HELD, REJECTED, SENT, UNSETTLED, WORDS, Begun, spell_facts
+from uploader.journal.entries import (
+    AGAIN,
+    FAILED,
+    HELD,
+    REJECTED,
+    SENT,
+    SUPERSEDED,
+    TAKEN,
+    UNCHANGED,
+    UNSETTLED,
+    WORDS,
+    Begun,
+    spell_facts,
+)
 from uploader.model import Reason
 from uploader.tally import Books
 
@@ -29,7 +42,8 @@ class Owed:
 class Ledger:
     """Everything that one journal says.
 
-    *settled* are the rows with an outcome, *owed* those that the retry file must hold, *unsure* those that may have
+    *settled* are the rows with an outcome, *owed* those that the retry file must hold, *superseded* those that another
+    row has the last word on, with that row (0: of a later run), *unsure* those that may have
     been sent twice (and *more_unsure* how many were dropped from a compacted journal). *size* and *checksum* are where
     the next line goes on: what lies behind was never written whole.
     """
@@ -40,6 +54,8 @@ class Ledger:
     unsure: set[int] = field(default_factory=set)
     more_unsure: int = 0
     sent: int = 0
+    unchanged: int = 0
+    superseded: dict[int, int] = field(default_factory=dict)
     rejected: int = 0
     failed: int = 0
     requests: int = 0
@@ -71,8 +87,17 @@ class Ledger:
     def books(self) -> Books:
         """What became of every row; those without an outcome were not attempted."""
         rows = self.begun.rows if self.begun is not None else 0
-        done = self.sent + self.rejected + self.failed
-        return Books(rows, sent=self.sent, rejected=self.rejected, failed=self.failed, not_attempted=rows - done)
+        superseded = len(self.superseded)
+        done = self.sent + self.unchanged + superseded + self.rejected + self.failed
+        return Books(
+            rows,
+            sent=self.sent,
+            unchanged=self.unchanged,
+            superseded=superseded,
+            rejected=self.rejected,
+            failed=self.failed,
+            not_attempted=rows - done,
+        )
 
 
 def fold(lines: Iterable[bytes]) -> Ledger:
@@ -84,6 +109,10 @@ def fold(lines: Iterable[bytes]) -> Ledger:
         try:
             if kind in _ROW_KINDS:
                 note_row(kind, payload)
+            elif kind == UNCHANGED:
+                _note_unchanged(ledger, payload)
+            elif kind == SUPERSEDED:
+                _note_superseded(ledger, payload)
             elif kind == HELD:
                 ledger.held_seconds += float(payload[2:])
                 ledger.limited += 1
@@ -95,6 +124,17 @@ def fold(lines: Iterable[bytes]) -> Ledger:
         ledger.size += len(payload) + 10
         ledger.checksum = checksum
     return ledger
+
+
+def _note_unchanged(ledger: Ledger, payload: bytes) -> None:
+    first, last = map(int, payload[2:].split(b" "))
+    ledger.unchanged += sum(ledger.settled.add(number) for number in range(first, last + 1))
+
+
+def _note_superseded(ledger: Ledger, payload: bytes) -> None:
+    number, by = map(int, payload[2:].split(b" "))
+    if ledger.settled.add(number):
+        ledger.superseded[number] = by
 
 
 _ROW_KINDS: Final = frozenset({SENT, AGAIN, FAILED, REJECTED, UNSETTLED})
@@ -112,11 +152,12 @@ class _RowNotes:
         if counted.endswith(b"!"):
             ledger.unsure.add(number)
             counted = counted[:-1]
-        attempts = int(counted)
+        made_for_it = not counted.endswith(TAKEN)
+        attempts = int(counted.removesuffix(TAKEN))
         code, phrase = json.loads(parts[3]) if kind in _REASONED else ("", "")
-        ledger.requests += attempts
-        if attempts > 1:
-            ledger.retries += attempts - 1
+        if made_for_it:
+            ledger.requests += attempts
+            ledger.retries += max(0, attempts - 1)
         if kind == UNSETTLED or not ledger.settled.add(number):
             return
         if kind == SENT:
@@ -131,8 +172,8 @@ class _RowNotes:
             ledger.rejected += 1
 
 
-_DROPPED_KINDS: Final = frozenset({b"s", b"u", b"h"})
-_DROPPED: Final = ("sent", "requests", "retries", "limited", "held_seconds", "more_unsure")
+_DROPPED_KINDS: Final = frozenset({b"s", b"u", b"h", b"n"})
+_DROPPED: Final = ("sent", "unchanged", "requests", "retries", "limited", "held_seconds", "more_unsure")
 """What a compacted journal holds as totals, in the place of the lines that were dropped."""
 
 

@@ -17,6 +17,7 @@ from uploader.journal.fold import Ledger, compacted, fold
 from uploader.journal.folder import open_private, private_folder, sync_folder, trouble
 from uploader.journal.lock import Lock
 from uploader.journal.quota import Quota
+from uploader.journal.totals import PastTotals
 from uploader.journal.writer import Journal
 
 _JOURNAL: Final = ".journal"
@@ -41,10 +42,11 @@ class Shelf:
 
     def __init__(self, state: Path) -> None:
         """Use the folder *state*, made if need be; raises StorageError."""
-        private_folder(state)
+        self.state = private_folder(state)
         self._runs = private_folder(state / "runs")
         self._locks = private_folder(state / "locks")
         self._quotas = state / "quota"
+        self.totals = PastTotals(state)
 
     def lock(self, key: str, *, since: str, what: str = "this file") -> Lock:
         """Return the lock of the runs known by *key*, to be entered; *what* they send, for people."""
@@ -60,6 +62,19 @@ class Shelf:
             volume = read_volume(path)
             if volume.ledger.begun is not None:
                 yield volume
+
+    def origin_of(self, retry_file: Path) -> str:
+        """Return the run that the rows of *retry_file* are from; "" if that is not known."""
+        place = retry_file.resolve()
+        for volume in self.volumes():
+            ledger = volume.ledger
+            if (
+                ledger.begun is not None
+                and ledger.retry_file is not None
+                and Path(ledger.retry_file).resolve() == place
+            ):
+                return ledger.begun.from_run
+        return ""
 
     def interrupted(self, key: str) -> Volume | None:
         """Return the run known by *key* that was interrupted last, if it can be continued: a later one has ended it."""

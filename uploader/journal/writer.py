@@ -6,10 +6,10 @@ from typing import Self
 
 from uploader.errors import StorageError
 from uploader.journal.chain import link
-from uploader.journal.entries import Word, spell_facts, spell_held, spell_outcome
+from uploader.journal.entries import Word, spell_facts, spell_held, spell_outcome, spell_unchanged
 from uploader.journal.fold import Ledger
 from uploader.journal.folder import open_private, sync_folder, trouble
-from uploader.model import Outcome, Unsettled
+from uploader.model import Outcome, Unchanged, Unsettled
 
 
 class Journal:
@@ -29,6 +29,7 @@ class Journal:
         self._checksum = ledger.checksum
         self._broken: StorageError | None = None
         self._is_dirty = False
+        self._unchanged: tuple[int, int] | None = None
         self._handle = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             if os.fstat(self._handle).st_size != ledger.size:
@@ -47,8 +48,27 @@ class Journal:
         os.close(self._handle)
 
     def note(self, outcome: Outcome | Unsettled, *, again: bool = False) -> None:
-        """Append one row's *outcome*; raises StorageError unless the whole line was written."""
-        self._append(spell_outcome(outcome, again=again))
+        """Append one row's *outcome*; raises StorageError unless the whole line was written.
+
+        Rows in a row that are unchanged make one line, which is written with whatever comes next, or by `flush`.
+        """
+        if isinstance(outcome, Unchanged):
+            self._note_unchanged(outcome.request.row.number)
+        else:
+            self._append(spell_outcome(outcome, again=again))
+
+    def flush(self) -> None:
+        """Append what waits to be a line; raises StorageError."""
+        if self._unchanged is not None:
+            waiting, self._unchanged = self._unchanged, None
+            self._write(spell_unchanged(*waiting))
+
+    def _note_unchanged(self, number: int) -> None:
+        if self._unchanged is not None and self._unchanged[1] == number - 1:
+            self._unchanged = self._unchanged[0], number
+        else:
+            self.flush()
+            self._unchanged = number, number
 
     def note_held(self, seconds: float) -> None:
         """Append that a limit reply holds everybody for *seconds* more; raises StorageError."""
@@ -63,6 +83,11 @@ class Journal:
         self._append(payload)
 
     def _append(self, payload: bytes) -> None:
+        # In their order: a later row of a person must not be known before an earlier one.
+        self.flush()
+        self._write(payload)
+
+    def _write(self, payload: bytes) -> None:
         if self._broken is not None:
             raise self._broken
         line, checksum = link(payload, self._checksum)
@@ -79,11 +104,14 @@ class Journal:
 
     @property
     def is_dirty(self) -> bool:
-        """Whether something was written since the last sync."""
-        return self._is_dirty
+        """Whether something was noted since the last sync."""
+        return self._is_dirty or self._unchanged is not None
 
     def sync(self) -> None:
-        """Make what was written last through a power cut; may be called from another thread. Raises StorageError."""
+        """Make what was written last through a power cut; may be called from another thread. Raises StorageError.
+
+        What waits to be a line is not written by it: `flush` comes before.
+        """
         if self._broken is not None:
             raise self._broken
         self._is_dirty = False

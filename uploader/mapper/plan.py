@@ -1,7 +1,7 @@
 """Compile the mapping once, so that a row costs a few microseconds."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import orjson
@@ -14,7 +14,7 @@ from uploader.mapper.repairs import Repairs, trimming, ungrouping
 from uploader.mapper.spreadsheet import Spreadsheet
 from uploader.mapper.unreadable import Unreadable
 from uploader.mapper.values import Reader, kind_of, reader
-from uploader.model import Damaged, Json, Reason, Record, Rejected, Request, Row
+from uploader.model import Damaged, Json, Person, Reason, Record, Rejected, Request, Row
 from uploader.rules import CONSENTS, MappingRules, PropertyRule
 
 PROPERTIES_LIMIT: Final = 8192
@@ -62,7 +62,7 @@ class Plan:
         if isinstance(record, Damaged):
             return Rejected(record, (), record.reason)
         identity, trouble = self._identify(record)
-        person = tuple([f"{name}={value}" for name, value in identity.items()])
+        person = _person(identity)
         if trouble is None:
             repairs = self.repairs
             trimmed, thousands = repairs.trimmed, repairs.thousands
@@ -73,6 +73,35 @@ class Plan:
             repairs.trimmed, repairs.thousands = trimmed, thousands
             trouble = built
         return Rejected(record, person, trouble)
+
+    def person(self, record: Record) -> Person:
+        """Return the person of *record* alone, as `carry` gives it."""
+        return () if isinstance(record, Damaged) else _person(self._identify(record)[0])
+
+    def merged(self, requests: Sequence[Request]) -> Request | None:
+        """Return the last of *requests* (of one person, in file order) as one that says what all of them do.
+
+        Later values win, a null too. None where the properties take more than a request may hold.
+        """
+        identity: dict[str, str] = {}
+        properties: dict[str, Json] = {}
+        now = ""
+        for request in requests:
+            # What orjson wrote it reads as it was, to the last digit.
+            body = orjson.loads(request.body)
+            identity |= body["identity"]
+            properties |= body["user_properties"]
+            now = body["request_datetime"]
+        # In the order of a single row, so that the same values make the same body.
+        identity = {name: identity[name] for name, _, _ in self._identity if name in identity}
+        properties = {step.key: properties[step.key] for step in self._steps if step.key in properties} | properties
+        built = _encoded(identity, properties, now)
+        last = requests[-1]
+        return (
+            replace(last, person=_person(identity), body=built, members=tuple(requests[:-1]))
+            if isinstance(built, bytes)
+            else None
+        )
 
     def _identify(self, row: Row) -> tuple[dict[str, str], Reason | None]:
         """Return the identity fields of *row*; those that can be read come even where another one can't."""
@@ -235,6 +264,10 @@ def _constant(rule: PropertyRule) -> Json:
 def _moment(rules: MappingRules, paths: Mapping[str, Take]) -> tuple[str, Take | None, Callable[[object], Json]] | None:
     rule = rules.request_datetime
     return None if rule is None else (rule.column, paths.get(rule.column), datetime_reader(rule.format, rule.timezone))
+
+
+def _person(identity: Mapping[str, str]) -> Person:
+    return tuple([f"{name}={value}" for name, value in identity.items()])
 
 
 def _of_column(column: str | None, unreadable: Unreadable) -> Reason:

@@ -1,0 +1,283 @@
+"""What one service accepted last survives every end of a run, and is never more than is known."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from uploader.errors import LockedError, StorageError
+from uploader.memory import Memory
+from uploader.memory.store import delete
+
+X, Y = b"x" * 12, b"y" * 12
+ANN, BOB, MAIL = 1, -2, 3
+OLD, MID, NEW = "20260101T000000Z-a", "20260102T000000Z-a", "20260103T000000Z-a"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "service.memory"
+
+
+def opened(path: Path) -> Memory:
+    return Memory(path, facts={"base_url": "http://127.0.0.1", "service_id": "svc"}, now=1000.0)
+
+
+def accept(memory: Memory, person: int, body: bytes) -> None:
+    """Go the whole way of one accepted request."""
+    memory.forget([person])
+    memory.commit()
+    memory.remember(person, body)
+    memory.commit()
+
+
+def killed(memory: Memory) -> None:
+    """End *memory* as a process that is killed would: what was not committed is lost."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Memory, "commit", lambda _: None)
+        memory.__exit__(None, None, None)
+
+
+def test_what_was_accepted_is_known_to_the_next_run(path: Path) -> None:
+    with opened(path) as memory:
+        accept(memory, ANN, X)
+
+    with opened(path) as memory:
+        assert (memory.body([ANN]), memory.body([BOB])) == (X, None)
+        assert memory.facts()["people"] == "1"
+
+
+def test_who_is_forgotten_is_unknown_at_once_and_after_a_crash(path: Path) -> None:
+    with opened(path) as memory:
+        accept(memory, ANN, X)
+    memory = opened(path).__enter__()
+    memory.forget([ANN])
+    at_once = memory.body([ANN])
+    memory.commit()
+    killed(memory)
+
+    with opened(path) as again:
+        assert (at_once, again.body([ANN])) == (None, None)
+
+
+def test_what_was_not_committed_is_not_remembered(path: Path) -> None:
+    memory = opened(path).__enter__()
+    memory.forget([ANN])
+    memory.commit()
+    memory.remember(ANN, X)
+    in_this_run = memory.body([ANN])
+    killed(memory)
+
+    with opened(path) as again:
+        assert (in_this_run, again.body([ANN])) == (X, None)
+
+
+def test_a_person_whose_values_were_accepted_with_different_bodies_is_unknown(path: Path) -> None:
+    with opened(path) as memory:
+        accept(memory, ANN, X)
+        accept(memory, MAIL, Y)
+
+        assert memory.body([ANN, MAIL]) is None
+        accept(memory, MAIL, X)
+        assert memory.body([ANN, MAIL]) == X
+
+
+def test_who_was_never_forgotten_is_never_remembered(path: Path) -> None:
+    with opened(path) as memory:
+        memory.remember(ANN, X)
+        memory.commit()
+
+    with opened(path) as memory:
+        assert memory.body([ANN]) is None
+
+
+@pytest.mark.parametrize("first", ["one", "other"])
+def test_where_two_runs_meet_at_one_person_neither_remembers(path: Path, first: str) -> None:
+    with opened(path) as one, opened(path) as other:
+        for memory in (one, other) if first == "one" else (other, one):
+            memory.forget([ANN])
+        one.commit()
+        other.commit()
+        one.remember(ANN, X)
+        other.remember(ANN, Y)
+        one.commit()
+        other.commit()
+
+    with opened(path) as memory:
+        assert memory.body([ANN]) is None
+        accept(memory, ANN, X)
+        assert memory.body([ANN]) == X
+    with opened(path) as memory:
+        assert memory.body([ANN]) == X
+
+
+def test_what_a_killed_run_left_is_taken_over_by_the_next(path: Path) -> None:
+    memory = opened(path).__enter__()
+    memory.forget([ANN])
+    memory.commit()
+    killed(memory)
+
+    with opened(path) as again:
+        accept(again, ANN, Y)
+
+    with opened(path) as last:
+        assert last.body([ANN]) == Y
+
+
+def test_a_second_run_finds_what_the_first_has_finished_with(path: Path) -> None:
+    with opened(path) as one, opened(path) as other:
+        accept(one, ANN, X)
+        accept(other, ANN, Y)
+
+    with opened(path) as memory:
+        assert memory.body([ANN]) == Y
+
+
+# Rows that are owed
+
+
+def test_a_row_is_overtaken_by_an_accepted_row_of_a_later_run_only(path: Path) -> None:
+    with opened(path) as memory:
+        memory.owe([ANN], MID)
+        memory.commit()
+        memory.overtake([ANN], OLD)
+        before = memory.is_overtaken([ANN], MID)
+        memory.overtake([ANN], MID)
+        itself = memory.is_overtaken([ANN], MID)
+        memory.overtake([ANN], NEW)
+
+    with opened(path) as memory:
+        assert (before, itself, memory.is_overtaken([ANN], MID)) == (False, False, True)
+        assert not memory.is_overtaken([BOB], MID)
+
+
+def test_an_overtaking_lasts_at_once(path: Path) -> None:
+    memory = opened(path).__enter__()
+    memory.owe([ANN], OLD)
+    memory.commit()
+    memory.overtake([ANN], NEW)
+    killed(memory)
+
+    with opened(path) as again:
+        assert again.is_overtaken([ANN], OLD)
+
+
+def test_a_run_hears_of_what_another_has_come_to_owe_meanwhile(path: Path) -> None:
+    with opened(path) as one, opened(path) as other:
+        one.owe([ANN], OLD)
+        one.commit()
+        other.overtake([ANN], NEW)
+
+        assert one.is_overtaken([ANN], OLD)
+
+
+def test_a_row_of_nobody_knows_which_run_is_overtaken_when_nothing_is_owed_any_more(path: Path) -> None:
+    with opened(path) as memory:
+        memory.owe([ANN], OLD)
+        memory.owe([ANN], MID)
+        memory.commit()
+        memory.overtake([ANN], MID)
+        with_one_due = memory.is_overtaken([ANN], None)
+        memory.pay([ANN], MID)
+        memory.commit()
+
+        assert (with_one_due, memory.is_overtaken([ANN], None)) == (False, True)
+        assert not memory.is_overtaken([BOB], None)
+
+
+def test_a_row_that_was_paid_and_fails_again_is_owed_again(path: Path) -> None:
+    with opened(path) as memory:
+        memory.owe([ANN], OLD)
+        memory.commit()
+        memory.pay([ANN], OLD)
+        memory.commit()
+        paid = memory.is_owed([ANN], OLD)
+        memory.owe([ANN], OLD)
+        memory.commit()
+
+        assert (paid, memory.is_owed([ANN], OLD)) == (False, True)
+
+
+# The file
+
+
+def test_only_its_owner_can_read_it(path: Path) -> None:
+    with opened(path) as memory:
+        accept(memory, ANN, X)
+        modes = {one.name: one.stat().st_mode & 0o777 for one in path.parent.iterdir()}
+
+    assert set(modes.values()) == {0o600}
+    assert len(modes) == 4
+
+
+def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
+    path.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(StorageError), opened(path):
+        pass
+
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_damaged_file_is_refused_with_what_to_do(path: Path) -> None:
+    path.write_bytes(b"no database at all " * 100)
+
+    with pytest.raises(StorageError, match=r"is damaged. Run `uploader memory --forget`"), opened(path):
+        pass
+
+
+def test_a_full_disk_is_told_and_forgets_nothing_by_halves(path: Path) -> None:
+    with opened(path) as memory:
+        accept(memory, ANN, X)
+    with sqlite3.connect(path) as sql:
+        (pages,) = sql.execute("PRAGMA page_count").fetchone()
+    sql.close()
+
+    with opened(path) as memory:
+        memory._sql.execute(f"PRAGMA max_page_count = {pages}")  # noqa: SLF001 — the only disk that is full on demand
+        memory.forget([ANN, *range(10, 20_000)])
+        with pytest.raises(StorageError, match=r"full\. Make room"):
+            memory.commit()
+
+    with opened(path) as memory:
+        assert memory.body([ANN]) == X
+
+
+def test_a_memory_in_use_can_not_be_deleted(path: Path) -> None:
+    with opened(path), pytest.raises(LockedError):
+        delete(path)
+    delete(path)
+
+    assert sorted(one.name for one in path.parent.iterdir()) == ["service.lock"]
+
+
+def test_a_memory_that_is_only_looked_at_stays_as_it_is(path: Path) -> None:
+    with opened(path) as memory:
+        accept(memory, ANN, X)
+    before = path.read_bytes()
+
+    with Memory(path, facts={}, read_only=True) as memory:
+        assert memory.body([ANN]) == X
+
+    assert path.read_bytes() == before
+
+
+def test_a_memory_that_is_not_there_can_not_be_looked_at(path: Path) -> None:
+    with pytest.raises(StorageError), Memory(path, facts={}, read_only=True):
+        pass
+
+
+def test_a_folder_in_its_place_is_refused(path: Path) -> None:
+    path.mkdir()
+
+    with pytest.raises(StorageError), opened(path):
+        pass
+
+
+def test_a_link_in_the_place_of_its_lock_is_not_followed(path: Path, tmp_path: Path) -> None:
+    path.with_suffix(".lock").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(StorageError), opened(path):
+        pass
+
+    assert not (tmp_path / "elsewhere").exists()

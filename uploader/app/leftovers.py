@@ -1,0 +1,71 @@
+"""Find the retry files that earlier runs of the same sources have left, and that were not sent yet."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from uploader.app.keys import key_of_path
+from uploader.app.options import Options
+from uploader.config import Settings
+from uploader.journal import Shelf, Volume
+from uploader.source import descriptor
+
+
+def with_leftovers(options: Options, settings: Settings, shelf: Shelf) -> Options:
+    """Return *options* with each source behind the retry files that are still to be sent before it, oldest first.
+
+    Those are the one of its last finished run, and what such files have left in their turn, as far as another try can
+    help: rows that were rejected once more wait for somebody to mend them.
+    """
+    finished = [volume for volume in shelf.volumes() if volume.ledger.is_finished]
+    known = {Path(name).resolve() for name in options.sources if descriptor(name) is None}
+    sources: list[str] = []
+    taken_in: list[str] = []
+    for name in options.sources:
+        for path in [] if descriptor(name) is not None else _left_by(name, finished, settings):
+            if path.resolve() not in known:
+                known.add(path.resolve())
+                taken_in.append(str(path))
+                sources.append(str(path))
+        sources.append(name)
+    return replace(options, sources=tuple(sources), taken_in=tuple(taken_in))
+
+
+def _left_by(name: str, finished: Sequence[Volume], settings: Settings) -> Iterator[Path]:
+    """Yield the retry files that runs of the source *name* have left; *finished* has the newest run first."""
+    runs = _runs_of(key_of_path(settings, Path(name)), finished)
+    waiting = runs[:1]
+    sent = [run for volume in runs for run in _sent(volume, finished, settings)]
+    while sent:
+        volume = sent.pop()
+        if volume.ledger.failed:
+            waiting.append(volume)
+        sent += _sent(volume, finished, settings)
+    for volume in sorted(waiting, key=_origin):
+        path = volume.ledger.retry_file
+        if path is not None and Path(path).exists() and not _sent(volume, finished, settings):
+            yield Path(path)
+
+
+def _sent(volume: Volume, finished: Sequence[Volume], settings: Settings) -> list[Volume]:
+    """Return the last finished run of the retry file of *volume* that began after it, as a list of one or none."""
+    path = volume.ledger.retry_file
+    if path is None:
+        return []
+    runs = _runs_of(key_of_path(settings, Path(path)), finished)
+    return [run for run in runs[:1] if _begun(run) > _begun(volume)]
+
+
+def _runs_of(key: str, finished: Sequence[Volume]) -> list[Volume]:
+    """Return those of *finished* that sent all of what is known by *key*."""
+    return [
+        volume for volume in finished if (begun := volume.ledger.begun) and begun.key == key and begun.limit is None
+    ]
+
+
+def _begun(volume: Volume) -> str:
+    return "" if volume.ledger.begun is None else volume.ledger.begun.run_id
+
+
+def _origin(volume: Volume) -> str:
+    return "" if volume.ledger.begun is None else volume.ledger.begun.from_run

@@ -1,0 +1,267 @@
+"""Know what the service has of a person already, and pass over rows that need no request."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeAlias
+
+from uploader.config import Settings
+from uploader.journal import Begun
+from uploader.memory import Digests, Library, Memory
+from uploader.model import (
+    Outcome,
+    Passed,
+    Person,
+    Record,
+    Rejected,
+    Request,
+    Sent,
+    Superseded,
+    Unchanged,
+    Unsettled,
+    Work,
+    record_of,
+)
+from uploader.survey import Survey
+
+BATCH: Final = 256
+"""So many rows are looked up, and their people forgotten, at a time: one sync to disk for all of them."""
+
+
+Deliver: TypeAlias = Callable[[Request], Awaitable[Outcome | Unsettled]]
+
+
+def library_of(state: Path) -> Library:
+    """Return the memories in the state folder *state*."""
+    return Library(state, wall=time.time)
+
+
+class Recall:
+    """The memory of one service, opened when it is needed: by `changed_only`, by a row that is owed, or if it is there.
+
+    It is a context manager.
+    """
+
+    def __init__(
+        self, library: Library, service: str, settings: Settings, *, mapping: str, read_only: bool = False
+    ) -> None:
+        """Use the memory of *service* (a digest) in *library*; *mapping* is what the mapping is known by.
+
+        *read_only* makes and changes nothing.
+        """
+        self._read_only = read_only
+        self._library = library
+        self._service = service
+        self._settings = settings
+        self._mapping = mapping
+        self._stack = ExitStack()
+        self._memory: Memory | None = None
+        self._digests: Digests | None = None
+        self._kept = False
+        self.doubted: set[int] = set()
+        """People of whom a request may still be on its way: only the row that made it is remembered of them."""
+
+    def __enter__(self) -> Self:
+        """Open the memory if it is there, or wanted; raises StorageError, LockedError."""
+        wanted = self._settings.changed_only and not self._read_only
+        if wanted or self._library.has(self._service):
+            memory = self.memory()
+            if wanted:
+                memory.keep()
+            self._kept = memory.is_kept
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the memory."""
+        self._stack.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a memory."""
+        return self._memory is not None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what is accepted is remembered."""
+        return self._kept
+
+    def memory(self) -> Memory:
+        """Return the memory, made if need be; raises StorageError, LockedError."""
+        if self._memory is None:
+            api = self._settings.api
+            facts = {"base_url": api.base_url, "service_id": api.service_id}
+            self._memory = self._stack.enter_context(
+                self._library.memory(self._service, facts, read_only=self._read_only)
+            )
+        return self._memory
+
+    @property
+    def digests(self) -> Digests:
+        """What makes digests of people and bodies; raises StorageError."""
+        if self._digests is None:
+            self._digests = Digests(self._library.key(), self._mapping)
+        return self._digests
+
+    def has(self, request: Request) -> bool | None:
+        """Whether the service has just what *request* says; None where nothing is remembered of its person."""
+        if not self._kept:
+            return None
+        known = self.memory().body(self.digests.people(request.person))
+        return None if known is None else known == self.digests.body(request)
+
+    def comparing(self, survey: Survey) -> Callable[[Record, Request | Rejected], None]:
+        """Return what counts in *survey*, of each record and its work, who is known, and who of them changed."""
+        survey.changed = 0
+
+        def compare(_: Record, work: Request | Rejected) -> None:
+            same = self.has(work) if isinstance(work, Request) else None
+            if same is not None and survey.changed is not None:
+                survey.known += 1
+                survey.changed += not same
+
+        return compare
+
+    def owe(self, person: Person, origin: str) -> None:
+        """Note that a row of the run *origin* is owed to *person*; raises StorageError."""
+        self.memory().owe(self.digests.people(person), origin)
+
+    def is_due(self, source: str) -> bool:
+        """Whether everything of *source* (a key) must be sent anew, by `full_every`."""
+        every = self._settings.full_every
+        if not self._kept or every is None:
+            return False
+        last = self.memory().refreshed(source)
+        return last is not None and time.time() - last >= every
+
+    def note_refreshed(self, source: str, *, began: float, whole: bool) -> None:
+        """Note that a run of *source* that *began* then (since 1970) is finished; *whole*: it passed over no row."""
+        if self._kept and (whole or self.memory().refreshed(source) is None):
+            self.memory().note_refreshed(source, began)
+
+    def commit(self) -> None:
+        """Make what was noted last; raises StorageError."""
+        if self._memory is not None:
+            self._memory.commit()
+
+
+class Sift:
+    """Pass over the rows of one source that need no request, and keep the memory true while the others are sent.
+
+    A person with a row in the works is not passed over, and remembered only when the last of their rows is accepted.
+    """
+
+    def __init__(
+        self, recall: Recall, begun: Begun, *, skips: bool, owes: Callable[[Person], bool], retry: bool
+    ) -> None:
+        """Use *recall* for the run that has *begun*; *skips* is whether rows that the service has are passed over.
+
+        *owes* tells whether a person has a row in the retry file of this run, *retry* is whether its rows are those of
+        a retry file.
+        """
+        self._recall = recall
+        self._skips = skips
+        self._owes = owes
+        self._origin = begun.origin
+        self._noted_as = begun.from_run
+        self._retry = retry
+        self._pending: dict[int, int] = {}
+
+    def sifted(self, works: Iterator[Work | Passed]) -> Iterator[Work | Passed]:
+        """Yield *works*, those that need no request as what became of them; raises StorageError."""
+        if not self._recall.is_kept:
+            # A request is made when it is taken: its time is that of sending.
+            yield from map(self._sifted, works)
+            return
+        while batch := list(islice(works, BATCH)):
+            found = [self._sifted(work) for work in batch]
+            # Whoever is in the batch is forgotten before any of it is sent.
+            self._recall.commit()
+            yield from found
+
+    def _sifted(self, work: Work | Passed) -> Work | Passed:
+        recall = self._recall
+        match work:
+            case Request():
+                if self._is_overtaken(work):
+                    return Superseded(work)
+                if not recall.is_kept:
+                    return work
+                people, memory = recall.digests.people(work.person), recall.memory()
+                if self._may_skip(people, work) and memory.body(people) == recall.digests.body(work):
+                    return Unchanged(work)
+                memory.forget(people)
+                self._pending.update(dict.fromkeys(people, work.row.number))
+            case Rejected() if work.person:
+                recall.owe(work.person, self._noted_as)
+                if recall.is_kept:
+                    self._pending.update(dict.fromkeys(recall.digests.people(work.person), work.record.number))
+            case _:
+                pass
+        return work
+
+    def _may_skip(self, people: Iterable[int], work: Request) -> bool:
+        return self._skips and self._pending.keys().isdisjoint(people) and not self._owes(work.person)
+
+    def _is_overtaken(self, request: Request) -> bool:
+        recall = self._recall
+        if not self._retry or not recall.is_open:
+            return False
+        return recall.memory().is_overtaken(recall.digests.people(request.person), self._origin or None)
+
+    async def deliver(self, request: Request, deliver: Deliver) -> Outcome | Unsettled:
+        """Let *deliver* send *request*, unless a run at the same time overtook it since it was sifted."""
+        return Superseded(request) if self._is_overtaken(request) else await deliver(request)
+
+    def before(self, outcome: Outcome | Unsettled, *, owed: bool) -> None:
+        """Note, before the journal hears of *outcome*, what it does to rows of retry files; raises StorageError.
+
+        *owed* is whether its own row will stand in one: that lasts before it does.
+        """
+        if isinstance(outcome, Unsettled | Superseded):
+            return
+        recall, person = self._recall, _person_of(outcome)
+        # Of what the check rejects, which may be very many rows, note was taken when they were sifted.
+        is_noted = isinstance(outcome, Rejected) and not outcome.attempts
+        if owed and person and not is_noted:
+            self._owe_at_once(person)
+        if isinstance(outcome, Sent | Unchanged) and recall.is_open and self._origin:
+            people = recall.digests.people(person)
+            recall.memory().overtake(people, self._origin)
+            if self._retry and not owed:
+                recall.memory().pay(people, self._origin)
+
+    def _owe_at_once(self, person: Person) -> None:
+        recall = self._recall
+        if not recall.memory().is_owed(recall.digests.people(person), self._noted_as):
+            recall.owe(person, self._noted_as)
+            recall.commit()
+
+    def after(self, outcome: Outcome | Unsettled, *, unsure: bool) -> None:
+        """Note *outcome*, which the journal has; *unsure* is whether the fate of a request for its row is not known."""
+        recall = self._recall
+        if not recall.is_kept or isinstance(outcome, Unchanged):
+            return
+        people, number = recall.digests.people(_person_of(outcome)), record_of(outcome).number
+        last = [value for value in people if self._pending.get(value) == number]
+        for value in last:
+            del self._pending[value]
+        # A request that is still on its way somewhere would overwrite what a later row of the person has set.
+        if isinstance(outcome, Sent) and last and recall.doubted.isdisjoint(people):
+            body, memory = recall.digests.body(outcome.request), recall.memory()
+            for value in last:
+                memory.remember(value, body)
+        if unsure:
+            recall.doubted.update(people)
+
+    def flush(self) -> None:
+        """Make what was noted last; raises StorageError."""
+        self._recall.commit()
+
+
+def _person_of(outcome: Outcome | Unsettled) -> Person:
+    return outcome.person if isinstance(outcome, Rejected) else outcome.request.person

@@ -1,0 +1,58 @@
+"""Read the command line of `uploader memory`."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from uploader.app.recall import library_of
+from uploader.config import load
+from uploader.memory import Shelved
+from uploader.sinks.progress import spell_seconds
+
+_MEGABYTE = 1_000_000
+
+
+@click.command("memory", short_help="What changed_only remembers of each service.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=Path("config.yaml"),
+    show_default=True,
+    metavar="FILE",
+    help="Read the configuration from FILE: its state_dir holds the memory.",
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Set one key over the configuration's."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+@click.option("--forget", is_flag=True, help="Forget everything: the next run sends every row once.")
+def memory(*, config: Path, overrides: tuple[str, ...], as_json: bool, forget: bool) -> int:
+    """Tell for each service how many people are remembered, since when, and what that takes on disk.
+
+    Digests are remembered, no values.
+    """
+    settings = load(config, overrides=overrides, environ=os.environ, credentials=False)
+    library = library_of(settings.state_dir)
+    if forget:
+        count = library.forget()
+        click.echo(f"{count} {'memory' if count == 1 else 'memories'} forgotten.", err=True)
+        return 0
+    shelved = list(library.shelved())
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in shelved], ensure_ascii=False, indent=2))
+    else:
+        lines = [line for one in shelved for line in _lines(one)]
+        click.echo("\n".join(lines) if lines else "Nothing is remembered.")
+    return 0
+
+
+def _lines(one: Shelved) -> Iterator[str]:
+    yield f"{one.base_url}, service {one.service_id}"
+    yield (
+        f"  {one.people:,} identity values remembered, {one.size / _MEGABYTE:,.1f} MB, "
+        f"made {spell_seconds(one.age)} ago, last used {spell_seconds(one.used)} ago"
+    )

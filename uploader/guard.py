@@ -1,0 +1,135 @@
+"""Compare a file with the one before it by their totals, and name what differs too much."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_OFF = 1.0
+"""A bound of the whole bounds nothing (`guard.rows: 100%`): a file may well grow to three times its size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What one file was, as numbers alone.
+
+    Of its *rows*, *damaged* can't be split into fields and *sendable* can be sent. *columns* says for each column in
+    how many of the undamaged rows it is empty, *consents* for each consent in how many of the sendable ones it is true.
+    """
+
+    rows: int
+    damaged: int
+    sendable: int
+    columns: Mapping[str, int]
+    consents: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The totals of an earlier file, when its run *finished* (ISO 8601), and by which *mapping* (a digest)."""
+
+    finished: str
+    mapping: str
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How far a file may differ, as parts of 1; 1 is any distance.
+
+    *rows* is the change of their number, up or down; *empty* how much a column's share of empty cells may rise, and
+    *consents* how much a consent's share of true; *changed* is the share of the people known that may have changed.
+    """
+
+    rows: float
+    empty: float
+    changed: float
+    consents: float
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """How many people of the file are *known* from earlier runs, and how many of these *changed*."""
+
+    known: int
+    changed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that differs too much: a *code* for programs, a *phrase* with both figures for people."""
+
+    code: str
+    phrase: str
+
+
+def differences(before: Totals, now: Totals, bounds: Bounds, people: People | None = None) -> list[Difference]:
+    """Return what differs by more than *bounds* between two files; *people* is None where they can't be compared.
+
+    Of a file without rows only that is told.
+    """
+    found = [*_rows(before, now, bounds.rows)]
+    if now.rows:
+        found += _columns(before, now, bounds.empty)
+        found += _consents(before, now, bounds.consents)
+        found += _people(people, bounds.changed)
+    return found
+
+
+def sentence(name: str, finished: str, found: list[Difference]) -> str:
+    """Return in words how the file called *name* differs from that of the run that *finished* then."""
+    phrases = "; ".join(difference.phrase for difference in found)
+    return f"{name} differs too much from the last finished run ({finished[:10]}): {phrases}."
+
+
+def _rows(before: Totals, now: Totals, bound: float) -> Iterator[Difference]:
+    if before.rows and bound < _OFF:
+        change = (now.rows - before.rows) / before.rows
+        if _exceeds(abs(change), bound):
+            phrase = f"{now.rows:,} rows instead of {before.rows:,} ({change:+.1%}, guard.rows {_spelt(bound)})"
+            yield Difference("rows", phrase)
+
+
+def _columns(before: Totals, now: Totals, bound: float) -> Iterator[Difference]:
+    if bound >= _OFF:
+        return
+    split_before, split_now = before.rows - before.damaged, now.rows - now.damaged
+    if not split_before or not split_now:
+        return
+    for name, empty_before in before.columns.items():
+        empty = now.columns.get(name)
+        if empty is None:
+            # What is within an object is counted as long as the mapping reads it: it may still be there.
+            if name.partition(".")[0] not in now.columns:
+                yield Difference("column", f"column '{name}' is gone (guard.empty {_spelt(bound)})")
+            continue
+        share_before, share = empty_before / split_before, empty / split_now
+        if _exceeds(share - share_before, bound):
+            phrase = f"column '{name}' empty in {share:.1%} of rows instead of {share_before:.1%}"
+            yield Difference("empty", f"{phrase} (guard.empty {_spelt(bound)})")
+
+
+def _consents(before: Totals, now: Totals, bound: float) -> Iterator[Difference]:
+    if not before.sendable or not now.sendable:
+        return
+    for name, true in now.consents.items():
+        share_before, share = before.consents.get(name, 0) / before.sendable, true / now.sendable
+        if _exceeds(share - share_before, bound):
+            phrase = f"consent {name} true in {share:.1%} of rows instead of {share_before:.1%}"
+            yield Difference("consent", f"{phrase} (guard.consents {_spelt(bound)})")
+
+
+def _people(people: People | None, bound: float) -> Iterator[Difference]:
+    if people is None or not people.known:
+        return
+    share = people.changed / people.known
+    if _exceeds(share, bound):
+        phrase = f"{people.changed:,} of {people.known:,} known people changed ({share:.1%}, guard.changed "
+        yield Difference("changed", f"{phrase}{_spelt(bound)})")
+
+
+def _exceeds(share: float, bound: float) -> bool:
+    # A difference of two shares is off by a little: 0.22 - 0.02 is more than 0.2 to the last bit.
+    return round(share - bound, 9) > 0
+
+
+def _spelt(bound: float) -> str:
+    return f"{bound * 100:.6g}%"

@@ -1,0 +1,297 @@
+"""Keep, for one service, a digest of what it accepted last for each person."""
+
+import fcntl
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Final, Self
+
+from uploader.errors import LockedError, StorageError
+
+_FORMAT: Final = "1"
+_MODE: Final = 0o600
+_BUSY_SECONDS: Final = 60.0
+_CACHE_KIB: Final = 65_536
+_EPOCH_BYTES: Final = 4
+_TOKEN_BYTES: Final = 8
+
+_DUE: Final = 0
+_OVERTAKEN: Final = 1
+"""What became of a row that is owed; where it was accepted itself, it is neither."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS accepted (person INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS owed (person INTEGER, origin TEXT, state INTEGER NOT NULL DEFAULT 0,
+                                 PRIMARY KEY (person, origin)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refreshed (source TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+"""
+
+_FORGET: Final = """
+INSERT INTO accepted VALUES (:person, :token) ON CONFLICT DO UPDATE SET body =
+    CASE WHEN length(body) > 8 OR body = :token OR substr(body, 1, 4) < :epoch THEN :token ELSE :epoch END
+"""
+"""A token of an earlier epoch is one of a run that is gone, one of this epoch may be another run's: then nobody knows
+whose request comes last, and the epoch alone, which is no token, keeps both from remembering."""
+
+_LEARN: Final = "UPDATE accepted SET body = ? WHERE person = ? AND body = ?"
+# States of what is owed: 0 due, 1 overtaken, 2 paid.
+_OWE: Final = "INSERT INTO owed (person, origin) VALUES (?, ?) ON CONFLICT DO UPDATE SET state = 0 WHERE state = 2"
+_OVERTAKE: Final = "UPDATE owed SET state = 1 WHERE person = ? AND origin < ?"
+_PAY: Final = "UPDATE owed SET state = 2 WHERE person = ? AND origin = ? AND state = 0"
+
+
+class Memory:
+    """What one service accepted last, in a SQLite file: digests only; people are the numbers that `Digests` makes.
+
+    **A person is forgotten before a request about them goes out**, and that is made to last (`commit`) before it does;
+    remembered again only after the service accepted it. So whatever is remembered is what the service has, after any
+    crash. A person who is forgotten has the token of this run in place of a digest; where two runs meet at one person,
+    neither remembers. It is a context manager.
+    """
+
+    def __init__(self, path: Path, *, facts: dict[str, str], now: float = 0.0, read_only: bool = False) -> None:
+        """Use the file at *path*; *facts* and *now* (seconds since 1970) are noted in it when it is made.
+
+        *read_only* needs the file to be there.
+        """
+        self._made = now
+        self._path = path
+        self._facts = facts
+        self._read_only = read_only
+        self._epoch = b""
+        self._token = b""
+        self._stack = ExitStack()
+        self._sql: sqlite3.Connection
+        self._forgotten: set[int] = set()
+        self._learned: dict[int, bytes] = {}
+        self._owing: set[tuple[int, str]] = set()
+        self._overtaken: set[tuple[int, str]] = set()
+        self._paid: set[tuple[int, str]] = set()
+
+    def __enter__(self) -> Self:
+        """Open the file, once nobody is forgetting it; raises StorageError."""
+        with self._in_our_words(), ExitStack() as stack:
+            lock = locked(self._path)
+            stack.callback(os.close, lock)
+            if self._read_only:
+                fcntl.flock(lock, fcntl.LOCK_SH)
+                self._sql = sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+                stack.callback(self._sql.close)
+            else:
+                if seized(lock):
+                    # Nobody else has it open: whatever tokens are in it are those of runs that are gone.
+                    with closing(self._connected()) as sql:
+                        sql.execute("UPDATE facts SET value = value + 1 WHERE name = 'epoch'")
+                fcntl.flock(lock, fcntl.LOCK_SH)
+                self._sql = self._connected()
+                stack.callback(self._sql.close)
+                (epoch,) = self._sql.execute("SELECT value FROM facts WHERE name = 'epoch'").fetchone()
+                self._epoch = int(epoch).to_bytes(_EPOCH_BYTES, "big")
+                self._token = self._epoch + secrets.token_bytes(_TOKEN_BYTES - _EPOCH_BYTES)
+            self._sql.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write what waits, as far as that is possible, and close the file."""
+        if not self._read_only:
+            with suppress(StorageError):
+                self.commit()
+        with suppress(sqlite3.Error):
+            self._stack.close()
+
+    def _connected(self) -> sqlite3.Connection:
+        """Return the file, opened for writing, and made if need be."""
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE))
+        sql = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+        try:
+            sql.execute("PRAGMA journal_mode = WAL")
+            # What is forgotten must stay so through a power cut.
+            sql.execute("PRAGMA synchronous = FULL")
+            sql.executescript(_SCHEMA)
+            told = {"format": _FORMAT, "made": f"{self._made:.0f}", "epoch": "1", **self._facts}
+            sql.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", told.items())
+        except BaseException:
+            sql.close()
+            raise
+        return sql
+
+    def body(self, people: Sequence[int]) -> bytes | None:
+        """Return the digest that was accepted last for all of *people*, who are one person; None if it is not known."""
+        with self._in_our_words():
+            found = {self._body(person) for person in people}
+        body = found.pop() if len(found) == 1 else None
+        return body if body is not None and len(body) > _TOKEN_BYTES else None
+
+    def _body(self, person: int) -> bytes | None:
+        if person in self._learned:
+            return self._learned[person]
+        if person in self._forgotten:
+            return None
+        row = self._sql.execute("SELECT body FROM accepted WHERE person = ?", (person,)).fetchone()
+        return None if row is None else row[0]
+
+    def forget(self, people: Iterable[int]) -> None:
+        """Forget *people*, about whom a request will go out after the next `commit`."""
+        for person in people:
+            self._learned.pop(person, None)
+            self._forgotten.add(person)
+
+    def remember(self, person: int, body: bytes) -> None:
+        """Remember with the next `commit` that *body* (a digest) was accepted last for *person*."""
+        self._learned[person] = body
+
+    def owe(self, people: Iterable[int], origin: str) -> None:
+        """Note with the next `commit` that a row of the run *origin* is owed to *people*."""
+        self._owing.update((person, origin) for person in people)
+
+    def is_owed(self, people: Iterable[int], origin: str) -> bool:
+        """Whether a row of the run *origin* is known to be owed to all of *people*, and still is."""
+        with self._in_our_words():
+            return all(self._state(person, origin) == _DUE for person in people)
+
+    def pay(self, people: Iterable[int], origin: str) -> None:
+        """Note with the next `commit` that the row of *origin* that was owed to *people* is accepted."""
+        self._paid.update((person, origin) for person in people)
+
+    def overtake(self, people: Iterable[int], origin: str) -> None:
+        """Note at once, if *people* are owed rows of runs before *origin*, that this one has the last word on them."""
+        query = "SELECT 1 FROM owed WHERE person = ? AND origin < ? AND state <> ? LIMIT 1"
+        with self._in_our_words():
+            met = {
+                (person, origin)
+                for person in people
+                if self._sql.execute(query, (person, origin, _OVERTAKEN)).fetchone() is not None
+            }
+        if met:
+            self._overtaken |= met
+            self.commit()
+
+    def is_overtaken(self, people: Iterable[int], origin: str | None) -> bool:
+        """Whether a later run has the last word on one of *people*, to whom a row of *origin* is owed.
+
+        *origin* None is a run that is not known: then no row of any run may be owed to that person any more.
+        """
+        with self._in_our_words():
+            if origin is not None:
+                return any(self._state(person, origin) == _OVERTAKEN for person in people)
+            query = "SELECT state FROM owed WHERE person = ?"
+            found = [{state for (state,) in self._sql.execute(query, (person,))} for person in people]
+            return any(_OVERTAKEN in states and _DUE not in states for states in found)
+
+    def _state(self, person: int, origin: str) -> int | None:
+        query = "SELECT state FROM owed WHERE person = ? AND origin = ?"
+        row = self._sql.execute(query, (person, origin)).fetchone()
+        return None if row is None else int(row[0])
+
+    def commit(self) -> None:
+        """Make all that was forgotten, remembered and noted last through a power cut; raises StorageError."""
+        waiting = (self._forgotten, self._learned, self._owing, self._overtaken, self._paid)
+        if not any(waiting):
+            return
+        with self._in_our_words():
+            self._sql.execute("BEGIN IMMEDIATE")
+            try:
+                self._write()
+            except BaseException:
+                # The write may have ended the transaction itself: a full disk does.
+                if self._sql.in_transaction:
+                    self._sql.execute("ROLLBACK")
+                raise
+            self._sql.execute("COMMIT")
+        for noted in waiting:
+            noted.clear()
+
+    def _write(self) -> None:
+        sql, token = self._sql, self._token
+        # In their order in the file: far fewer pages are touched.
+        forgotten = [{"person": one, "token": token, "epoch": self._epoch} for one in sorted(self._forgotten)]
+        sql.executemany(_FORGET, forgotten)
+        sql.executemany(_LEARN, [(body, person, token) for person, body in sorted(self._learned.items())])
+        sql.executemany(_OWE, sorted(self._owing))
+        sql.executemany(_OVERTAKE, sorted(self._overtaken))
+        sql.executemany(_PAY, sorted(self._paid))
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether some run asked for what is accepted to be remembered; else only what is owed is."""
+        with self._in_our_words():
+            return self._sql.execute("SELECT 1 FROM facts WHERE name = 'kept'").fetchone() is not None
+
+    def keep(self) -> None:
+        """From now on what is accepted is to be remembered; raises StorageError."""
+        with self._in_our_words():
+            self._sql.execute("INSERT OR IGNORE INTO facts VALUES ('kept', '')")
+
+    @property
+    def is_void(self) -> bool:
+        """Whether nothing is remembered of anybody."""
+        with self._in_our_words():
+            return self._sql.execute("SELECT 1 FROM accepted LIMIT 1").fetchone() is None
+
+    def refreshed(self, source: str) -> float | None:
+        """Return when a run sent all of *source* (a key), in seconds since 1970; None if none did."""
+        with self._in_our_words():
+            row = self._sql.execute("SELECT at FROM refreshed WHERE source = ?", (source,)).fetchone()
+        return None if row is None else float(row[0])
+
+    def note_refreshed(self, source: str, at: float) -> None:
+        """Note that a run that began *at* sent all of *source*; raises StorageError."""
+        with self._in_our_words():
+            self._sql.execute("INSERT OR REPLACE INTO refreshed VALUES (?, ?)", (source, at))
+
+    def facts(self) -> dict[str, str]:
+        """Return what was noted when the file was made, and how many people are remembered (`people`)."""
+        with self._in_our_words():
+            facts = dict(self._sql.execute("SELECT name, value FROM facts"))
+            query = "SELECT count(*) FROM accepted WHERE length(body) > ?"
+            (people,) = self._sql.execute(query, (_TOKEN_BYTES,)).fetchone()
+        return {**facts, "people": str(people)}
+
+    @contextmanager
+    def _in_our_words(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise StorageError(f"{self._path}: {error}. Make room or give way there, then run again.") from None
+        except sqlite3.DatabaseError:
+            raise StorageError(
+                f"{self._path} is damaged. Run `uploader memory --forget`; the next run then sends everything."
+            ) from None
+        except OSError as error:
+            raise StorageError(
+                f"{self._path}: {error.strerror}. Make room or give way there, then run again."
+            ) from None
+
+
+def locked(path: Path) -> int:
+    """Return the lock file of the memory at *path*, open and not locked yet; raises OSError."""
+    return os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
+
+
+def seized(lock: int) -> bool:
+    """Take *lock* for this process alone, if nobody else has it; raises OSError."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def delete(path: Path) -> None:
+    """Delete the memory at *path*; raises LockedError while a run uses it, StorageError if it can't be deleted."""
+    try:
+        lock = locked(path)
+        try:
+            if not seized(lock):
+                raise LockedError(f"{path} is in use by another process. Nothing was done. Try again later.")
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        finally:
+            os.close(lock)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}. Give way there, then try again.") from None
