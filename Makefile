@@ -1,5 +1,5 @@
 # The newcomer's commands. Each sets up what it needs in .venv, the first time only.
-.PHONY: install demo test test-crash test-pace check lock need-strace
+.PHONY: install demo test test-crash test-pace check lock need-strace bench bench-full profile
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
@@ -30,6 +30,19 @@ need-strace:
 	[ "$$(id -u)" = 0 ] || sudo=sudo; \
 	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq strace >/dev/null; } || \
 	{ echo "strace is needed by the long tests; install it, then run make again." >&2; exit 1; }
+
+# Side by side with what else could send the file, about ten minutes on two idle cores; it installs what it needs, and
+# writes benchmarks/results.json and docs/performance.md. It fails when a figure that is wanted does not hold.
+bench: .venv/.ready
+	@$(BIN)/python -m benchmarks
+
+# With more rounds, ten million rows, and the long benchmarks: two hours.
+bench-full: .venv/.ready
+	@$(BIN)/python -m benchmarks --full
+
+# Where a row's time goes, part by part.
+profile: .venv/.ready
+	@$(BIN)/python -m benchmarks.row_cost
 
 # The tests come last and once: those of `make test` and the long ones, with coverage.
 check: .venv/.tools need-strace

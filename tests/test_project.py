@@ -93,7 +93,7 @@ def test_no_file_names_a_folder_of_somebodys_machine() -> None:
 def test_the_makefile_has_the_targets_that_the_readme_names() -> None:
     targets = {line.partition(":")[0] for line in _lines("Makefile") if re.match(r"^[a-z]+:", line)}
 
-    assert targets == {"install", "demo", "test", "check", "lock"}
+    assert targets == {"install", "demo", "test", "check", "lock", "bench", "profile"}
 
 
 def test_the_readme_begins_with_the_demo_and_the_tests() -> None:

@@ -1,0 +1,275 @@
+"""Call each part of a row's way alone, in a loop over the same rows, and tell its CPU time."""
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from benchmarks.contenders import CONCURRENCY
+from benchmarks.nginx import Nginx
+from benchmarks.people import write_people
+from uploader.app.checking import opened, settings_of
+from uploader.app.options import Options, World
+from uploader.bookmark import Bookmark
+from uploader.config import Settings
+from uploader.followup import FollowUp
+from uploader.halt import Halt
+from uploader.journal import Flight, Journal, Ledger, Quota
+from uploader.mapper import Plan, compile_plan
+from uploader.model import Answer, Outcome, Record, Rejected, Reply, Request, Sent, Settled, Unsettled, record_of
+from uploader.pacing import Window, pace
+from uploader.pipeline import Pipeline
+from uploader.policy import Policy
+from uploader.sender import Delivery, Http, Limiter, Patience
+from uploader.source import Source
+from uploader.tally import Tally, Traffic
+from uploader.turns import Turns
+
+_OK: Final = Answer(200, "20000")
+
+
+class Bench:
+    """The parts of a run, each with what it needs to be called alone."""
+
+    def __init__(self, folder: Path, settings: Settings, source: Source, plan: Plan, quota: Quota) -> None:
+        """Read and map what the loops will be given."""
+        self._folder = folder
+        self._settings = settings
+        self._source = source
+        self._plan = plan
+        self._quota = quota
+        with source.read() as reading:
+            self._records: list[Record] = list(reading)
+        works = [plan.carry(record, _now()) for record in self._records]
+        self._requests = [work for work in works if isinstance(work, Request)]
+        self._outcomes = [Sent(request, 1) for request in self._requests]
+
+    @classmethod
+    @contextlib.contextmanager
+    def made(cls, folder: Path, rows: int, config: Path) -> Iterator["Bench"]:
+        """Lend a bench for a CSV of so many *rows*, mapped by *config*."""
+        path = write_people(folder / f"people-{rows}.csv", rows)
+        world = World({}, sys.stdin.buffer, print)
+        settings = settings_of(Options((str(path),), config), world, credentials=False)
+        with opened(str(path), settings, world) as source:
+            plan = compile_plan(
+                settings.rules(), source=source.name, config="config.yaml", columns=source.columns, kinds=source.kinds
+            )
+            with Quota(folder / "quota", clock=time.monotonic, window=settings.rate.per) as quota:
+                yield cls(folder, settings, source, plan, quota)
+
+    def loops(self, server: Nginx) -> list[tuple[str, str, Callable[[], float]]]:
+        """Return each part's name, what belongs to it, and a loop over all rows that tells its seconds of CPU."""
+        return [
+            ("read", "`source`: bytes, hash, text, cells, `Row`", self._read),
+            ("map", "`mapper`: `Request` with its body, and the moment of `now`", self._map),
+            ("turns", "`turns`: who may go; admit and settle", self._turns),
+            ("pipeline", "`pipeline` and `bookmark` without turns: a worker's loop", self._pipeline),
+            ("delivery", "`sender.delivery`, `policy`, `halt`: one attempt, judged", self._delivery),
+            ("gate", "`sender.limiter`, `pacing`, `journal.quota`: hold, window, bucket, the quota of all runs", self._gate),
+            ("HTTP", "`sender.http`: one POST over a socket, its reply understood", partial(self._http, server)),
+            ("journal", "`journal.writer`: one checksummed line, one write; no sync", self._journal),
+            ("flight", "`journal.flight`: take off and land", self._flight),
+            ("followup", "`followup`: must it be sent again?", self._followup),
+            ("tally", "`tally`: the totals", self._tally),
+        ]  # fmt: skip
+
+    def _read(self) -> float:
+        with self._source.read() as reading:
+            return _cpu(lambda: _drain(reading))
+
+    def _map(self) -> float:
+        def loop() -> None:
+            for record in self._records:
+                self._plan.carry(record, _now())
+
+        return _cpu(loop)
+
+    def _turns(self) -> float:
+        turns = Turns(1024)
+
+        def loop() -> None:
+            for request in self._requests:
+                turns.next_ready()
+                turn = turns.admit(request)
+                if turn is not None:
+                    turns.settle(turn)
+
+        return _cpu(loop)
+
+    def _pipeline(self) -> float:
+        outcomes = {outcome.request.row.number: outcome for outcome in self._outcomes}
+
+        async def deliver(request: Request) -> Outcome | Unsettled:
+            return outcomes[request.row.number]
+
+        def works(settled: Bookmark) -> Iterator[Request | Rejected | Settled]:
+            for request in self._requests:
+                if request.row.number not in settled:
+                    yield request
+
+        line = Pipeline(works(Bookmark()), deliver=deliver, settle=_ignore, halt=Halt())
+        # The turns are shown as a part of their own.
+        return max(0.0, _cpu_of(lambda: line.carry(CONCURRENCY)) - self._turns())
+
+    def _limiter(self, halt: Halt) -> Limiter:
+        rate = self._settings.rate
+        free = pace(
+            requests=rate.requests, per=rate.per, share=rate.share, burst=rate.burst, concurrency=rate.concurrency
+        )
+        window = Window(requests=rate.requests, per=rate.per, share=rate.share)
+        return Limiter(free, window=window, quota=self._quota, halt=halt, clock=time.monotonic, sleep=asyncio.sleep)
+
+    def _deliverer(self, post: Callable[[Request], Awaitable[Reply]], halt: Halt) -> Delivery:
+        retry = self._settings.retry
+        return Delivery(
+            post,
+            policy=Policy(retry.attempts, retry.base, retry.cap),
+            limiter=self._limiter(halt),
+            patience=Patience(self._settings.rate.per, retry.outage_timeout),
+            traffic=Traffic(),
+            halt=halt,
+            sleep=asyncio.sleep,
+            clock=time.monotonic,
+            wall=time.time,
+            dice=lambda: 0.5,
+            note_held=_ignore,
+            most_rows=CONCURRENCY,
+        )
+
+    def _delivery(self) -> float:
+        async def post(_: Request) -> Reply:
+            return _OK
+
+        async def loop() -> None:
+            delivery = self._deliverer(post, Halt())
+            for request in self._requests:
+                await delivery.deliver(request)
+
+        # The gate is shown as a part of its own.
+        return max(0.0, _cpu_of(loop) - self._gate())
+
+    def together(self) -> float:
+        """Do all of a row's way but HTTP, row after row as a run does; each POST only gives way once."""
+        path, halt, followup, tally = self._folder / "cost.journal", Halt(), FollowUp(), Tally()
+
+        async def post(request: Request) -> Reply:
+            flight.take_off(request.row.number)
+            await asyncio.sleep(0)
+            return _OK
+
+        def settle(outcome: Outcome | Unsettled) -> None:
+            if not isinstance(outcome, Unsettled):
+                followup.kind(outcome)
+                journal.note(outcome)
+                flight.land(record_of(outcome).number)
+                tally.note(outcome)
+
+        async def loop() -> None:
+            works = (self._plan.carry(record, _now()) for record in reading)
+            deliver = self._deliverer(post, halt).deliver
+            await Pipeline(works, deliver=deliver, settle=settle, halt=halt).carry(CONCURRENCY)
+
+        with (
+            self._source.read() as reading,
+            Journal(path, Ledger()) as journal,
+            Flight(path.with_suffix(".flight")) as flight,
+        ):
+            seconds = _cpu_of(loop)
+        path.unlink()
+        path.with_suffix(".flight").unlink()
+        return seconds
+
+    def _gate(self) -> float:
+        async def loop() -> None:
+            limiter = self._limiter(Halt())
+            for _ in self._requests:
+                limiter.land(await limiter.pass_through(), _OK)
+
+        return _cpu_of(loop)
+
+    def _http(self, server: Nginx) -> float:
+        async def loop() -> None:
+            shared = iter(self._requests)
+            async with _posting(server) as http:
+                await asyncio.gather(*(_post_all(shared, http) for _ in range(CONCURRENCY)))
+
+        return _cpu_of(loop)
+
+    def _journal(self) -> float:
+        path = self._folder / "cost.journal"
+        with Journal(path, Ledger()) as journal:
+            seconds = _cpu(lambda: _drain(map(journal.note, self._outcomes)))
+        path.unlink()
+        return seconds
+
+    def _flight(self) -> float:
+        path = self._folder / "cost.flight"
+
+        def loop() -> None:
+            for request in self._requests:
+                flight.take_off(request.row.number)
+                flight.land(request.row.number)
+
+        with Flight(path) as flight:
+            seconds = _cpu(loop)
+        path.unlink()
+        return seconds
+
+    def _followup(self) -> float:
+        followup = FollowUp()
+        return _cpu(lambda: _drain(map(followup.kind, self._outcomes)))
+
+    def _tally(self) -> float:
+        tally = Tally()
+        return _cpu(lambda: _drain(map(tally.note, self._outcomes)))
+
+
+@contextlib.asynccontextmanager
+async def _posting(server: Nginx) -> AsyncIterator[Http]:
+    async with Http(
+        base_url=server.url,
+        service_id="bench",
+        access_token="bench",  # noqa: S106 — nobody's
+        timeout=30.0,
+        connections=CONCURRENCY,
+        wall=time.time,
+    ) as http:
+        yield http
+
+
+async def _post_all(requests: Iterator[Request], http: Http) -> None:
+    for request in requests:
+        if await http.post(request.body) != _OK:
+            sys.exit("nginx did not answer as it should; is something else on its port?")
+
+
+def _cpu(loop: Callable[[], object]) -> float:
+    began = time.process_time()
+    loop()
+    return time.process_time() - began
+
+
+def _cpu_of(loop: Callable[[], Coroutine[None, None, None]]) -> float:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return _cpu(lambda: runner.run(loop()))
+
+
+def _drain(things: Iterator[object]) -> None:
+    for _ in things:
+        pass
+
+
+def _ignore(_: object) -> None:
+    pass
+
+
+def _now() -> str:
+    return datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

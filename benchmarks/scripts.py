@@ -1,0 +1,67 @@
+"""Let the benchmarks that are scripts of their own speak, and keep what they print."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.figures import Chapter, Wanted
+from benchmarks.measuring import ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script of this folder: the *key* and *title* of its chapter, what it takes, and *what* it promises."""
+
+    key: str
+    title: str
+    words: tuple[str, ...]
+    what: str
+
+
+CHECK: Final = Script(
+    "check",
+    "The check",
+    ("--rows", "1000000", "--times", "1"),
+    "the check at 80,000 rows a second or more, its memory flat",
+)
+RESUME: Final = Script(
+    "resume", "Resuming", (), "resuming 5,000,000 settled rows: at most 30 s and 100 MB more than a fresh start"
+)
+MEMORY: Final = Script("memory", "What is remembered", (), "what `benchmarks/memory.py` promises")
+
+
+def told_by(scripts: Sequence[Script], *, tell: Callable[[str], None]) -> Iterator[Chapter]:
+    """Yield the chapter of each of *scripts* that is there."""
+    for script in scripts:
+        if not (ROOT / "benchmarks" / f"{script.key}.py").exists():
+            tell(f"{script.key}: there is no benchmarks/{script.key}.py; left out")
+            continue
+        tell(f"{script.key}: benchmarks/{script.key}.py {' '.join(script.words)}".rstrip())
+        done = subprocess.run(
+            [sys.executable, "-m", f"benchmarks.{script.key}", *script.words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode not in {0, 1} or not done.stdout:
+            sys.exit(f"benchmarks/{script.key}.py ended with {done.returncode}: {done.stderr.strip()[-600:]}")
+        print(f"\n{done.stdout.rstrip()}")
+        yield chapter(script, done.stdout, holds=done.returncode == 0)
+
+
+def chapter(script: Script, printed: str, *, holds: bool) -> Chapter:
+    """Return what *script* *printed*; *holds* is whether it called every figure good."""
+    found = re.findall(r"found ([\d.,]*\d)", printed)
+    return Chapter(
+        script.key,
+        script.title,
+        f"As `python -m {' '.join((f'benchmarks.{script.key}', *script.words))}` prints it:"
+        f"\n\n```text\n{printed.rstrip()}\n```",
+        (),
+        (Wanted(script.what, " and ".join(found) if found else "see below", holds),),
+        {"printed": printed, "found": found},
+    )
