@@ -73,7 +73,7 @@ class Bench:
             ("turns", "`turns`: who may go; admit and settle", self._turns),
             ("pipeline", "`pipeline` and `bookmark` without turns: a worker's loop", self._pipeline),
             ("delivery", "`sender.delivery`, `policy`, `halt`: one attempt, judged", self._delivery),
-            ("gate", "`sender.limiter`, `pacing`, `journal.quota`: hold, window, bucket, the quota of all runs", self._gate),
+            ("gate", "`sender.limiter`, `pacing`, `journal.quota`: hold, window, bucket, quota", self._gate),
             ("HTTP", "`sender.http`: one POST over a socket, its reply understood", partial(self._http, server)),
             ("journal", "`journal.writer`: one checksummed line, one write; no sync", self._journal),
             ("flight", "`journal.flight`: take off and land", self._flight),

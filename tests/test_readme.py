@@ -17,7 +17,7 @@ import yaml
 from uploader import errors
 from uploader.app.accounts import Account
 from uploader.app.findings import Finding
-from uploader.cli.commands import cli
+from uploader.cli.commands import cli, every_command
 from uploader.config import Settings, load
 from uploader.config.settings import keys_of
 from uploader.errors import ConfigError, UploaderError
@@ -73,7 +73,7 @@ def spans(cell: str) -> list[str]:
 
 
 def commands() -> dict[str, click.Command]:
-    return dict(cli.commands)
+    return every_command()
 
 
 # Commands and options

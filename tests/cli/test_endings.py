@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Type
 from uploader import __version__
-from uploader.cli import commands
+from uploader.cli import run as commands
 from uploader.errors import RefusedError
 
 PEOPLE = "id,name,age\n1,Kim,30\n2,Lee,old\n"

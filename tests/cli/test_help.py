@@ -5,14 +5,13 @@ import pytest
 
 from tests.cli.conftest import Type
 from uploader import __version__
-from uploader.cli.commands import cli
+from uploader.cli.commands import every_command
 from uploader.sandbox import FAULT_KINDS
 from uploader.sandbox.fault import GRAMMAR
 
-COMMANDS = sorted(cli.commands)
-OPTIONS = [
-    (name, option) for name in COMMANDS for option in cli.commands[name].params if isinstance(option, click.Option)
-]
+LOADED = every_command()
+COMMANDS = sorted(LOADED)
+OPTIONS = [(name, option) for name in COMMANDS for option in LOADED[name].params if isinstance(option, click.Option)]
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +43,7 @@ def test_the_help_of_a_command_names_all_its_options_and_fits_a_terminal(typed: 
     assert (ended.status, ended.err) == (0, [])
     assert ended.out[0].startswith(f"Usage: uploader {command} [OPTIONS]")
     text = "\n".join(ended.out)
-    assert {name for option in cli.commands[command].params for name in option.opts if name.startswith("-")} <= set(
+    assert {name for option in LOADED[command].params for name in option.opts if name.startswith("-")} <= set(
         text.replace(",", " ").split()
     )
     assert max(map(len, ended.out)) <= 80

@@ -158,7 +158,7 @@ def test_a_rehearsal_tells_no_value(desk: Desk, suffix: str) -> None:
         "uploader.survey.Survey.note",
         "uploader.app.checking.compile_plan",
         "uploader.app.desk.retry_path",
-        "uploader.cli.commands.run_lines",
+        "uploader.cli.run.run_lines",
     ],
 )
 def test_a_bug_is_told_without_what_was_being_handled(

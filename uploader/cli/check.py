@@ -1,0 +1,59 @@
+"""Read the command line of `uploader check`."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import click
+
+from uploader.app.checking import Job, check
+from uploader.app.findings import Finding
+from uploader.app.options import Options, World
+from uploader.cli.flags import common
+from uploader.cli.signals import signals_raise
+from uploader.cli.streams import say, standard_input
+from uploader.cli.words import check_lines, place
+from uploader.model import Rejected
+from uploader.pacing import Pace
+
+_UNSAID: Final = frozenset({None, 1, 2})
+"""The exit statuses of which nothing is told as JSON."""
+
+
+@click.command("check", short_help="Read and map everything, send nothing.")
+@common
+@click.option("--json", "as_json", is_flag=True, help="Print what is found as JSON on standard output.")
+def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> int:  # noqa: ANN401 — click's own words
+    """Read and map every SOURCE, and send nothing: totals, problems with row and column, and how long sending takes.
+
+    With -v every row that can't be sent is named. The exit status is 3 if there are some, 4 if they are so many that
+    `run` would send nothing.
+    """
+    world = World(
+        environ=os.environ, stdin=standard_input(), say=say, on_problem=_say_problem if verbose and not quiet else None
+    )
+
+    def tell(job: Job, pace: Pace) -> None:
+        for line in () if quiet else check_lines(job, pace):
+            say(line)
+
+    findings: list[Finding] = []
+    try:
+        with signals_raise():
+            return check(Options(**words), world, tell, findings)
+    finally:
+        if as_json and not any(finding.account.exit_status in _UNSAID for finding in findings):
+            _print_json([finding.facts() for finding in findings])
+
+
+def _print_json(facts: Sequence[Mapping[str, object]]) -> None:
+    """Print the *facts* of one source, or of several as a list; nothing where there are none."""
+    if facts:
+        text = json.dumps(facts[0] if len(facts) == 1 else facts, ensure_ascii=False, indent=2)
+        # The name of a file may be no text; what is left of it is spelled as JSON spells it.
+        click.echo(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _say_problem(name: str, rejected: Rejected) -> None:
+    say(f"{name}: {place(rejected.record.number, rejected.record.line)}: {rejected.reason.phrase}")

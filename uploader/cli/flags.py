@@ -1,0 +1,41 @@
+"""Give `run` and `check` the flags that they have in common."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what `run` and `check` have in common."""
+    parts = (
+        click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
+        click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            default=Path("config.yaml"),
+            show_default=True,
+            metavar="FILE",
+            help="Read the configuration from FILE.",
+        ),
+        click.option(
+            "--set",
+            "overrides",
+            multiple=True,
+            metavar="KEY.PATH=VALUE",
+            help="Set one key over the configuration's; may repeat.",
+        ),
+        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N rows of each SOURCE."),
+        click.option(
+            "--summary",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="Write the summary to FILE, as JSON.",
+        ),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but what went wrong."),
+        click.option("-v", "--verbose", count=True, help="Say more; twice, to see every retry."),
+    )
+    for part in reversed(parts):
+        command = part(command)
+    return command

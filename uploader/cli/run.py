@@ -1,0 +1,113 @@
+"""Read the command line of `uploader run`."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from uploader.app.deadline import Deadline
+from uploader.app.options import Options, World
+from uploader.app.running import Result, run
+from uploader.cli.deadline import until, within
+from uploader.cli.flags import common
+from uploader.cli.signals import signals_halt, signals_raise
+from uploader.cli.streams import is_watched, say, standard_input
+from uploader.cli.words import first_lines, quiet_lines, run_lines
+from uploader.survey import Survey
+
+
+@click.command("run", short_help="Check, then send.")
+@common
+@click.option("--sandbox", is_flag=True, help="Rehearse: start the sandbox for this run, and send there.")
+@click.option(
+    "--retry-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep the rows to send again in FILE (never over an existing one).",
+)
+@click.option("--fresh", is_flag=True, help="Begin anew, whatever an interrupted run left.")
+@click.option("--accept", is_flag=True, help="Send also what differs too much from the last finished run (`guard`).")
+@click.option(
+    "--changed-only",
+    is_flag=True,
+    help="Send only what changed since it was last accepted, as changed_only: true does.",
+)
+@click.option("--full", is_flag=True, help="Send every row, changed or not.")
+@click.option(
+    "--until",
+    callback=until,
+    metavar="TIME",
+    help="Stop at that local time, 05:00 or 2024-03-06T05:00; run again to go on.",
+)
+@click.option("--for", "within", callback=within, metavar="DURATION", help="Stop after so long, 90m or 3h.")
+def run_command(  # noqa: PLR0913 — one for each flag that is more than a word of the options
+    *,
+    quiet: bool,
+    verbose: int,
+    until: Deadline | None,
+    within: Deadline | None,
+    changed_only: bool,
+    overrides: tuple[str, ...],
+    **words: Any,  # noqa: ANN401 — click's own words
+) -> int:
+    """Check every SOURCE (CSV, JSONL or Parquet; `-` is standard input), then send one request for each row.
+
+    Nothing is sent before everything is checked. Rows that are not accepted go to a retry file, each with its reason;
+    it is itself a SOURCE.
+    """
+    if until is not None and within is not None:
+        raise click.UsageError("--until and --for can't go together. Give one of them.")
+    if changed_only:
+        overrides = (*overrides, "changed_only=true")
+    options = Options(**words, overrides=overrides, deadline=until or within)
+    _log(verbose)
+    result = Result([])
+    watched = is_watched()
+    terminal: TextIO | None = sys.stderr if watched and not quiet else None
+    world = World(
+        environ=os.environ,
+        stdin=standard_input(),
+        say=say,
+        terminal=terminal,
+        lines=verbose > 0,
+        quiet=quiet,
+        on_checked=_say_first if (watched or verbose) and not quiet else None,
+        on_halt=signals_halt,
+    )
+    complete = False
+    try:
+        with signals_raise():
+            run(options, world, result)
+        complete = True
+    finally:
+        _tell(result, options, complete=complete, quiet=quiet, watched=watched or verbose > 0)
+    return result.exit_status
+
+
+def _tell(result: Result, options: Options, *, complete: bool, quiet: bool, watched: bool) -> None:
+    # Without a terminal, a run in which every row was accepted is silent: cron sends mail of what is said.
+    is_empty = any(not account.books.read for account in result.accounts)
+    if quiet:
+        lines = quiet_lines(result)
+    elif watched or result.exit_status or is_empty or not complete:
+        lines = run_lines(result, rehearsal=options.sandbox, complete=complete)
+    else:
+        return
+    for line in lines:
+        say(line)
+
+
+def _say_first(name: str, survey: Survey) -> None:
+    for line in first_lines(name, survey):
+        say(line)
+
+
+def _log(verbose: int) -> None:
+    log = logging.getLogger("uploader")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log.handlers[:] = [handler]
+    log.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG))
