@@ -247,7 +247,8 @@ async def _posting(server: Nginx) -> AsyncIterator[Http]:
 
 async def _post_all(requests: Iterator[Request], http: Http) -> None:
     for request in requests:
-        if await http.post(request.body) != _OK:
+        reply = await http.post(request.body)
+        if not isinstance(reply, Answer) or (reply.status, reply.code) != (_OK.status, _OK.code):
             sys.exit("nginx did not answer as it should; is something else on its port?")
 
 

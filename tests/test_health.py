@@ -23,6 +23,8 @@ def struck(health: Health, rows: list[int], begin: float = 0.0) -> Health:
         ([1, 2, 3, 4] * 3, 4, True),
         ([1, 2, 3, 4] * 2, 4, False),
         ([1] * 12, 1, True),
+        ([row for row in range(11) for _ in range(5)], 32, False),
+        ([row for row in range(12) for _ in range(5)], 32, True),
     ],
 )
 def test_a_service_is_out_when_twelve_replies_in_a_row_were_bad_of_as_many_rows_as_there_can_be(

@@ -1,6 +1,5 @@
 """Tell everybody's trouble from a row's: a service that is out from a row that it does not like."""
 
-from collections import deque
 from typing import Final
 
 _IN_A_ROW: Final = 12
@@ -22,7 +21,9 @@ class Health:
     def __init__(self, most_rows: int) -> None:
         """Expect at most *most_rows* rows to be in flight at once: so many may be all that there is to ask."""
         self._rows_needed = min(_IN_A_ROW, most_rows)
-        self._bad: deque[tuple[int, float]] = deque(maxlen=4 * _IN_A_ROW)
+        self._bad = 0
+        self._bad_since = 0.0
+        self._rows: set[int] = set()
         self._out_since: float | None = None
         self._outages: list[tuple[float, float]] = []
 
@@ -34,19 +35,22 @@ class Health:
     @property
     def is_suspect(self) -> bool:
         """Whether the latest replies were all bad, though they are too few to tell."""
-        return len(self._bad) >= _SUSPECT
+        return self._bad >= _SUSPECT
 
     def note_bad(self, row: int, at: float) -> None:
         """Take note of a bad reply to *row*."""
-        self._bad.append((row, at))
-        if self._out_since is None and len(self._bad) >= _IN_A_ROW:
-            rows = {number for number, _ in self._bad}
-            if len(rows) >= self._rows_needed:
-                self._out_since = self._bad[0][1]
+        if not self._bad:
+            self._bad_since = at
+        self._bad += 1
+        if self._out_since is None:
+            self._rows.add(row)
+            if self._bad >= _IN_A_ROW and len(self._rows) >= self._rows_needed:
+                self._out_since = self._bad_since
 
     def note_good(self, at: float) -> None:
         """Take note that the service was there."""
-        self._bad.clear()
+        self._bad = 0
+        self._rows.clear()
         if self._out_since is not None:
             self._outages.append((self._out_since, at))
             self._out_since = None

@@ -36,11 +36,13 @@ class Pipeline:
         settle: Callable[[Outcome | Unsettled], None],
         halt: Halt,
         canary: Canary | None = None,
+        doubt: asyncio.Event | None = None,
         room: int = PARKING,
     ) -> None:
         """Lend the collaborators: where *works* come from, how one is delivered, and who hears of each outcome.
 
-        As long as *canary* is not over, rows go one by one.
+        As long as *canary* is not over, rows go one by one; no longer when there is *doubt* whether the service is out,
+        of which one row alone would not tell.
         """
         self._works = works
         self._deliver = deliver
@@ -51,6 +53,7 @@ class Pipeline:
         self._exhausted = False
         self._at_work = 0
         self._moved = asyncio.Event()
+        self._doubt = doubt or asyncio.Event()
         self.taken = 0
         self._unsettled = 0
 
@@ -66,14 +69,28 @@ class Pipeline:
         Raises:
             RefusedError: the service rejected all of the first rows.
         """
-        await self._work_until(lambda: self._canary.is_over)
+        first = asyncio.create_task(self._work_first())
+        await self._canary_or_doubt(first)
         self._end_canary()
-        results = await asyncio.gather(*(self._work() for _ in range(workers)), return_exceptions=True)
+        rest = (self._work() for _ in range(workers if first.done() else workers - 1))
+        results = await asyncio.gather(first, *rest, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 self._fail(result)
         if self._halt.reason is not None:
             raise self._halt.reason
+
+    async def _canary_or_doubt(self, first: asyncio.Task[None]) -> None:
+        """Wait until the *first* worker has seen the canary through, or has to do with a service that may be out."""
+        doubt = asyncio.create_task(self._doubt.wait())
+        await asyncio.wait({first, doubt}, return_when=asyncio.FIRST_COMPLETED)
+        doubt.cancel()
+
+    async def _work_first(self) -> None:
+        """Carry rows until the canary is over; in doubt, with the others from then on."""
+        await self._work_until(lambda: self._canary.is_over)
+        if self._doubt.is_set():
+            await self._work()
 
     def _end_canary(self) -> None:
         """Settle what the canary still holds back: the rows are at an end, or the run is."""

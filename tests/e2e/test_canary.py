@@ -164,3 +164,15 @@ def test_a_signal_while_they_are_watched_leaves_them_to_the_next_run(
     assert requests < 8
     assert second.status == 3
     assert desk.books() == {"sent": 20 - (8 - requests), "rejected": 8 - requests}
+
+
+def test_an_outage_at_the_very_start_fails_no_row(desk: Desk, sandbox: Callable[..., Running]) -> None:
+    server = sandbox(rules("http=503 until 3s"))
+    desk.configure(server.url)
+    desk.people(60)
+    patient = ("--set", "retry.attempts=5", "--set", "retry.base=500ms")
+
+    ended = desk.type("run", "people.csv", *patient, "--summary", "summary.json")
+
+    assert ended.status == 0
+    assert desk.books() == {"sent": 60}

@@ -174,13 +174,22 @@ def test_the_runs_that_share_the_quota_are_counted_and_the_dead_ones_cleared_awa
             killed.kill()
             killed.wait()
             found.append(runs(quota))
-            members = sorted(path.name for path in folder.glob("run-*"))
+            members = sorted(path.name.rpartition("-")[0] for path in folder.glob("run-*"))
             leaving.communicate()
             found.append(runs(quota))
 
     assert found == [1, 3, 2, 1]
     assert members == sorted(f"run-{pid}" for pid in (os.getpid(), leaving.pid))
     assert [path.name for path in folder.iterdir()] == ["standing"]
+
+
+def test_runs_of_two_containers_share_the_quota_though_their_processes_have_the_same_number(folder: Path) -> None:
+    hand = Hand()
+    with opened(folder, hand) as one, opened(folder, hand) as other:
+        one.take(rate=RATE, burst=BURST)
+        other.take(rate=RATE, burst=BURST)
+
+        assert (one.runs, other.runs, other.granted) == (2, 2, 2)
 
 
 def test_a_run_that_comes_is_seen_by_the_next_request(folder: Path) -> None:
@@ -293,19 +302,18 @@ def test_the_quota_is_private(folder: Path) -> None:
     assert (stat.S_IMODE(folder.stat().st_mode), modes) == (0o700, {"standing": 0o600, "run": 0o600})
 
 
-@pytest.mark.parametrize("what", ["standing", "run"])
-def test_a_planted_link_is_refused(folder: Path, tmp_path: Path, what: str) -> None:
-    name = what if what == "standing" else f"run-{os.getpid()}"
+def test_a_planted_link_is_refused(folder: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
     folder.mkdir(mode=0o700)
-    (folder / name).symlink_to(victim)
+    (folder / "standing").symlink_to(victim)
 
     with pytest.raises(StorageError) as refused, opened(folder, Hand()):
         pass
 
     assert (
-        str(refused.value) == f"{folder / name} is a symbolic link, which is not followed. Remove it, then run again."
+        str(refused.value)
+        == f"{folder / 'standing'} is a symbolic link, which is not followed. Remove it, then run again."
     )
     assert victim.read_bytes() == b"precious"
 

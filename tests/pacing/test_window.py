@@ -187,3 +187,26 @@ def test_the_reset_is_never_awaited_too_short(
 
     # A microsecond is what the clock since 1970 can't show.
     assert left is None or received + left >= last + 60.0 - 1e-5
+
+
+@pytest.mark.parametrize("share", [0.95, 1.0])
+@pytest.mark.parametrize("gone", [WindowState(), WindowState(60.0, 50, SERVED - 60, SERVED - 100)])
+def test_replies_that_tell_no_more_of_the_window_leave_the_configured_pace(gone: WindowState, share: float) -> None:
+    window = Window(requests=1_000, per=60.0, share=share)
+    sent = [0] * 6
+    now = 0.0
+
+    while now < 6 * 60.0:
+        if (seconds := window.wait(now, in_flight=0)) > 0:
+            now += seconds
+            continue
+        number = int(now // 60)
+        sent[number] += 1
+        told = WindowState(60.0, 1_000 - sent[number], SERVED + 60 * (number + 1), float(math.floor(SERVED + now)))
+        window.note(told if now < 100 else gone, sent=now, received=now + 0.01, counted=sum(sent))
+        now += 1 / window.rate(now, in_flight=0, otherwise=10.0)
+
+    assert all(980 * share <= count <= 1_000 * share for count in sent[:2])
+    assert all(count <= 1_000 * share for count in sent)
+    assert all(599 <= count <= 601 for count in sent[3:])
+    assert not window.is_trusted

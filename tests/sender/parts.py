@@ -1,6 +1,7 @@
 """Lend the tests of the gate a quota that nobody else shares, and gates made with it."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -67,14 +68,17 @@ def gate(  # noqa: PLR0913 — what a test may want to be different
     window: Window | None = None,
     runs: int = 1,
     on_others: Callable[[Others], None] = lambda _: None,
+    quota: LoneQuota | None = None,
+    patience: float = math.inf,
 ) -> Limiter:
     """Return a gate by *clock*, whose *window* is told nothing unless it is given."""
     return Limiter(
         pace,
         window=window or UntoldWindow(),
-        quota=LoneQuota(clock, runs=runs),
+        quota=quota or LoneQuota(clock, runs=runs),
         halt=halt,
         clock=clock,
         sleep=asyncio.sleep,
         on_others=on_others,
+        patience=patience,
     )

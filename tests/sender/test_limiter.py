@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from itertools import pairwise
 from typing import Any
@@ -7,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.sender.parts import LoneQuota
 from tests.sender.parts import gate as gate_of
+from uploader.errors import OutageError
 from uploader.halt import Halt, Halted
 from uploader.model import Answer, WindowState
 from uploader.pacing import Others, Pace, Window
@@ -334,5 +337,26 @@ def test_others_who_use_the_quota_are_told_of_once(leap: Leap) -> None:
             limiter.land(ticket, Answer(200, "20000", state))
 
         assert [round(others.per_minute, -2) for others in told] == [600.0]
+
+    leap(story())
+
+
+@pytest.mark.parametrize(("seconds", "ends"), [(29.0, False), (31.0, True)])
+def test_a_hold_of_another_run_that_lasts_longer_than_the_patience_ends_this_one(
+    leap: Leap,
+    seconds: float,
+    ends: bool,  # noqa: FBT001 — what is found
+) -> None:
+    async def story() -> None:
+        loop, halt = asyncio.get_running_loop(), Halt()
+        began, quota = loop.time(), LoneQuota(loop.time)
+        quota.hold(began + seconds)
+        limiter = gate_of(OPEN, halt, loop.time, quota=quota, patience=30.0)
+
+        with contextlib.suppress(Halted):
+            await limiter.pass_through()
+
+        assert isinstance(halt.reason, OutageError) is ends
+        assert round(loop.time() - began) == (0 if ends else seconds)
 
     leap(story())

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -118,8 +118,8 @@ class _Wire:
     http: Http
     quota: Quota
 
-    def delivery(self, life: Life) -> Delivery:
-        """Return a delivery whose every attempt, hold and count is known to *life*."""
+    def delivery(self, life: Life, *, on_suspicion: Callable[[], None]) -> Delivery:
+        """Return a delivery whose every attempt, hold and count is known to *life*; *on_suspicion* see there."""
         retry = self.settings.retry
         return Delivery(
             partial(life.post, post=self.http.post),
@@ -134,6 +134,7 @@ class _Wire:
             dice=random.random,
             note_held=life.note_held,
             most_rows=self.pace.concurrency,
+            on_suspicion=on_suspicion,
         )
 
 
@@ -179,6 +180,7 @@ def _limiter(settings: Settings, pace: Pace, halt: Halt, quota: Quota, world: Wo
         clock=time.monotonic,
         sleep=asyncio.sleep,
         on_others=tell,
+        patience=settings.retry.outage_timeout,
     )
 
 
@@ -221,12 +223,14 @@ async def _send(sending: Sending, wire: _Wire, desk: Desk, endings: Endings) -> 
             )
             works = merging.merge(works)
         works = sift.sifted(works)
+        doubt = asyncio.Event()
         pipeline = Pipeline(
             works,
-            deliver=partial(sift.deliver, deliver=wire.delivery(life).deliver),
+            deliver=partial(sift.deliver, deliver=wire.delivery(life, on_suspicion=doubt.set).deliver),
             settle=life.settle,
             halt=wire.halt,
             canary=Canary(_birds(job, life, wire.settings)),
+            doubt=doubt,
         )
         try:
             async with _beside(_watch(sending, life, wire, desk.world), _sync(life, wire.halt)):

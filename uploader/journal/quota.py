@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 from struct import Struct
 from typing import Final, Self
 from zlib import crc32
@@ -81,7 +82,8 @@ class Quota:
         private_folder(self._folder)
         self._handle = open_private(self._path, os.O_RDWR | os.O_CREAT)
         try:
-            self._member_path = self._folder / f"run-{os.getpid()}"
+            # Two containers of one machine may have processes of the same number.
+            self._member_path = self._folder / f"run-{os.getpid()}-{token_hex(4)}"
             # Under the lock of all nobody takes the new file for a dead run's.
             self._seize(_PATIENCE_JOINING)
             try:

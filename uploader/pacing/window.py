@@ -49,6 +49,7 @@ class Window:
         self._left = requests
         self._most = requests
         self._heard = 0
+        self._unheard = 0
         self._ends = math.inf
         self._rolled_at: float | None = None
         self._trusted = False
@@ -88,6 +89,8 @@ class Window:
         *counted* is how many requests of this machine have arrived for certain, and never falls; those *in_flight* may
         have arrived as well.
         """
+        # As long as no reply tells what is left, each may have taken one of it.
+        self._unheard += 1
         if state.remaining is None or state.reset is None or self._slides:
             return
         self._ahead.note(state.date, sent=sent, received=received)
@@ -97,6 +100,7 @@ class Window:
         self._heard_at = received
         if not self._is_of_this_window(state.remaining, state.reset, sent=sent, received=received):
             return
+        self._unheard = 0
         self._left = min(self._left, state.remaining)
         self._most = max(self._most, state.remaining)
         if accepted:
@@ -116,7 +120,7 @@ class Window:
             return 0.0
         if now >= self._ends:
             self._roll(now)
-        room = self._left - in_flight - self._reserve
+        room = self._room(in_flight)
         if room < 1:
             return self._ends - now
         if room - self._expected(now) >= 1:
@@ -131,17 +135,20 @@ class Window:
 
         Where a window is known to have room left that the even pace would not use, it may be a little more.
         """
-        if not self._trusted:
+        if not self._trusted or self._rolled_at is not None:
             return otherwise
         left = self._ends - now
         if not self._proven or left <= 0:
             return self._even
-        room = self._left - in_flight - self._reserve - self._expected(now)
+        room = self._room(in_flight) - self._expected(now)
         return min(max(room / left, self._even), self._even * _CATCH_UP)
 
     def until_reset(self, now: float) -> float | None:
         """Return in how many seconds the window is over for certain; None where that is not known."""
         return None if math.isinf(self._ends) or self._slides or now >= self._ends else self._ends - now
+
+    def _room(self, in_flight: int) -> float:
+        return self._left - self._unheard - in_flight - self._reserve
 
     def _expected(self, now: float) -> float:
         """Return what must be left to others and to looking after them until the window is over."""
@@ -209,11 +216,13 @@ class Window:
             self._trusted = True
 
     def _roll(self, now: float) -> None:
-        """Take the window to be over, without a reply of the next one yet."""
+        """Take the window to be over, without a reply of the next one yet; two of them end the trust."""
+        if self._rolled_at is not None:
+            self._trusted = False
         self._rolled_at = now
         self._ends = now + self._period
         self._left = self._most = self._limit
-        self._heard = 0
+        self._heard = self._unheard = 0
         self._use.begin()
 
 

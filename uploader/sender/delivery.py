@@ -63,11 +63,13 @@ class Delivery:
         dice: Callable[[], float],
         note_held: Callable[[float], None],
         most_rows: int,
+        on_suspicion: Callable[[], None] = lambda: None,
     ) -> None:
         """Keep the collaborators; *clock* is monotonic, *wall* since 1970 (seconds), *dice* gives 0 to 1.
 
         *most_rows* is how many rows may be delivered at once. *note_held* hears for how many seconds more a limit reply
-        holds everybody.
+        holds everybody. *on_suspicion* is called when bad replies may be the service's trouble: the more rows are in
+        delivery, the sooner that is known.
         """
         self._post = post
         self._policy = policy
@@ -81,6 +83,7 @@ class Delivery:
         self._dice = dice
         self._note_held = note_held
         self._health = Health(most_rows)
+        self._on_suspicion = on_suspicion
         self._trouble_since: float | None = None
         self._held_at = float("-inf")
         self._next_hold = 1.0
@@ -140,6 +143,7 @@ class Delivery:
             self._health.note_bad(request.row.number, now)
             if self._health.is_suspect:
                 self._limiter.be_wary()
+                self._on_suspicion()
             if self._health.is_out:
                 return Unreachable(verdict.why)
             charges.append(now)

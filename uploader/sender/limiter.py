@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from aiolimiter import AsyncLimiter
 
+from uploader.errors import OutageError
 from uploader.halt import Halt, Halted
 from uploader.model import Answer, Reply
 from uploader.pacing import Crowd, Others, Pace, Window
+
+_LOG: Final = logging.getLogger("uploader.sender")
 
 _WARY: Final = 4
 """So many may be in flight while the service may be out."""
@@ -81,8 +86,12 @@ class Limiter:
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
         on_others: Callable[[Others], None] = lambda _: None,
+        patience: float = math.inf,
     ) -> None:
-        """Size the bucket by *pace*; *clock* gives monotonic seconds; *on_others* hears once of others' requests."""
+        """Size the bucket by *pace*; *clock* gives monotonic seconds; *on_others* hears once of others' requests.
+
+        *patience* is how long the hold of another run, or of one before, may last: one that is longer ends this run.
+        """
         self._pace = pace
         self._window = window
         self._quota = quota
@@ -90,6 +99,7 @@ class Limiter:
         self._clock = clock
         self._sleep = sleep
         self._on_others: Callable[[Others], None] | None = on_others
+        self._patience = patience
         # The window's state may ask for a little more than the pace; it is the quota that keeps to the letter.
         self._bucket = AsyncLimiter(pace.burst, pace.refill / 1.25)
         self._turnstile = asyncio.Lock()
@@ -103,6 +113,8 @@ class Limiter:
 
     async def pass_through(self) -> Pass:
         """Return when one more request may go; raise Halted when the run is told to stop before that.
+
+        A hold of another run that lasts too long gives the halt, with an OutageError.
 
         Raises:
             StorageError: the quota's file fails.
@@ -167,8 +179,7 @@ class Limiter:
         while True:
             place = self._quota.take(rate=self._rate(self._clock()), burst=self._pace.burst)
             if not place.taken and place.wait > _GLANCE:
-                # Another run has met the limit.
-                self.hold(place.wait)
+                self._join_hold(place.wait)
             elif place.wait > 0:
                 await self._wait(place.wait)
             # A hold may have begun meanwhile.
@@ -176,6 +187,19 @@ class Limiter:
                 return False
             if place.taken:
                 return True
+
+    def _join_hold(self, seconds: float) -> None:
+        """Hold with another run, or on behalf of one before, that has met the limit."""
+        if seconds > self._patience:
+            self._halt.give(
+                OutageError(
+                    f"Stopped: another run has met the service's limit, and nobody may send for {seconds:,.0f} s, "
+                    f"longer than retry.outage_timeout ({self._patience:g} s). Run again to continue."
+                )
+            )
+            raise Halted
+        _LOG.info("everybody waits %.1f s: another run has met the limit", seconds)
+        self.hold(seconds)
 
     def land(self, ticket: Pass, reply: Reply | None) -> None:
         """Take note that the request of *ticket* has landed with *reply*; None: it was abandoned."""
