@@ -120,8 +120,7 @@ def _fill(folder: Path, people: int) -> int:
     facts = {"base_url": settings.api.base_url, "service_id": settings.api.service_id}
     requests = _requests(settings, people)
     dice = random.Random(1)  # noqa: S311 — any order is as good
-    with library.memory(service_of(settings.api.base_url, settings.api.service_id), facts) as memory:
-        memory.keep()
+    with library.memory(service_of(settings.api.base_url, settings.api.service_id), facts, keep=True) as memory:
         while batch := list(islice(requests, _BATCH)):
             dice.shuffle(batch)
             for request in batch:

@@ -110,6 +110,12 @@ def test_keys_that_hardly_any_object_has_are_not_remembered() -> None:
     assert len(census.totals().columns) == 203
 
 
+def test_a_key_that_one_object_of_a_few_has_is_not_remembered() -> None:
+    census = of_objects([{"id": str(number), f"kim{number}@mail.example": 1} for number in range(5)])
+
+    assert census.lasting().columns == {"id": 0}
+
+
 def test_a_column_of_a_header_is_remembered_though_it_is_always_empty() -> None:
     rules = MappingRules({"external_id": "id"}, (PropertyRule("df_name", "name"),))
 

@@ -16,6 +16,9 @@ _MOST_KEYS: Final = 10_000
 _RARE: Final = 0.01
 """A key that a smaller share of the objects fills is no column: it comes and goes, and may be data itself."""
 
+_FEW: Final = 2
+"""And a key that fewer objects fill may be one person's."""
+
 _ANY_TRUE: Final = b'":true'
 _TRUE: Final = tuple((name, f'"{name}":true'.encode()) for name in CONSENTS)
 """How a consent stands in a body: no text in it can look so, since its quotes are escaped."""
@@ -63,10 +66,9 @@ class Census:
         """Return the counts to be remembered: of JSON objects without the keys that hardly any of them fills."""
         totals = self.totals()
         split = self._rows - self._damaged
-        least = self._least_share * split
-        return replace(
-            totals, columns={name: count for name, count in totals.columns.items() if split - count >= least}
-        )
+        least = max(_FEW, self._least_share * split) if self._least_share else 0.0
+        lasting = {name: count for name, count in totals.columns.items() if split - count >= least}
+        return replace(totals, columns=lasting)
 
     def _note_columns(self, fields: Mapping[str, object]) -> None:
         empty = self._empty

@@ -407,3 +407,15 @@ def test_a_person_of_no_value_is_nobody(desk: Desk) -> None:
     person: Person = ()
 
     assert kinds(desk.run(Rejected(Row(1, {}), person, REASON), run_id=ONE)) == ["Rejected"]
+
+
+def test_a_memory_that_another_run_makes_meanwhile_is_heard_of(
+    tmp_path: Path, settings: Callable[..., Settings]
+) -> None:
+    library = Library(tmp_path, wall=lambda: 0.0)
+    with Recall(library, "svc", settings(), mapping="mapping") as recall:
+        before = recall.is_open
+        with library.memory("svc", {}, keep=True):
+            after = recall.is_open
+
+    assert (before, after, recall.is_kept) == (False, True, False)

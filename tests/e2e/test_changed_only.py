@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Desk, ended, names, rules
+from tests.e2e.conftest import Desk, ended, names, rules, until
 from uploader.sandbox import Running, running
 from uploader.turns import Turn, Turns
 
@@ -29,7 +29,7 @@ def write(desk: Desk, people: Mapping[str, str]) -> None:
 def books(desk: Desk, people: Mapping[str, str], *words: str, status: int = 0) -> dict[str, int]:
     """Send the file of *people*, and return its books."""
     write(desk, people)
-    ending = desk.type("run", "people.csv", "--summary", "summary.json", *words)
+    ending = desk.type("run", "people.csv", "--set", "api.timeout=30s", "--summary", "summary.json", *words)
     assert (ending.status, ending.err if status == 0 else "") == (status, "")
     return desk.books()
 
@@ -111,6 +111,18 @@ def test_full_sends_everything_once(desk: Desk) -> None:
     assert found == [{"sent": 2}, {"sent": 2}, {"unchanged": 2}]
 
 
+def test_full_sends_also_what_an_interrupted_run_has_passed_over(desk: Desk) -> None:
+    people = {"1": "a", "2": "a", "3": "b"}
+    with served(desk, "http=401:40300 for external_id=3 times 1") as server:
+        books(desk, {"1": "a", "2": "a"})
+        stopped = books(desk, people, status=5)
+        full = desk.type("run", "people.csv", "--full", "--summary", "summary.json")
+
+        assert (stopped, full.status, desk.books()) == ({"unchanged": 2, "not_attempted": 1}, 0, {"sent": 3})
+        assert [request.identity["external_id"] for request in server.box.requests()][-3:] == ["1", "2", "3"]
+    assert "beginning anew as asked; 1 of 3 rows" in full.err
+
+
 def test_full_every_sends_everything_when_it_is_due(desk: Desk) -> None:
     people = {"1": "a", "2": "b"}
     with served(desk, more=f"{ONLY}full_every: 30d\n"):
@@ -130,6 +142,25 @@ def test_a_run_that_sends_all_keeps_a_memory_true_that_is_there(desk: Desk) -> N
         back = books(desk, {"1": "a"})
 
         assert (plain, back, stored(server, {"1": "a"})) == ({"sent": 1}, {"sent": 1}, {"1": "a"})
+
+
+def test_a_memory_does_not_begin_beside_a_run_that_would_make_it_wrong(desk: Desk) -> None:
+    with served(desk, "latency=1s for df_name=plain times 1", more="") as server:
+        desk.write("other.csv", "id,name\n0,first\n1,plain\n1,last\n")
+        with desk.start("run", "other.csv", "-q", "--set", "api.timeout=5s") as plain:
+            until(lambda: len(server.box.requests()) > 1)
+            beside = books(desk, {"1": "a"}, "--changed-only")
+            assert ended(plain).status == 0
+        overwritten = stored(server, {"1": "a"})
+
+        after = books(desk, {"1": "a"}, "--changed-only")
+
+        assert (beside, overwritten, after, stored(server, {"1": "a"})) == (
+            {"sent": 1},
+            {"1": "last"},
+            {"sent": 1},
+            {"1": "a"},
+        )
 
 
 def test_the_flag_does_what_the_key_does(desk: Desk) -> None:
@@ -164,8 +195,10 @@ def test_a_check_says_about_how_many_changed_and_makes_nothing(desk: Desk) -> No
         untouched = not (desk.folder / ".uploader").exists()
         books(desk, people)
         write(desk, people | {"1": "b", "new": "c"})
+        state = sorted((desk.folder / ".uploader").rglob("*"))
 
         after = desk.type("check", "people.csv")
+        assert sorted((desk.folder / ".uploader").rglob("*")) == state
         facts = desk.type("check", "people.csv", "--json", "-q").out
 
     assert (untouched, "changed" in before.err) == (True, False)

@@ -63,6 +63,18 @@ def test_a_retry_file_that_was_copied_elsewhere_is_overtaken_too(desk: Desk) -> 
         assert (retry(desk, "mended.csv"), names(server)) == ({"superseded": 1}, {"1": "new"})
 
 
+def test_without_the_key_no_retry_is_sent_that_may_be_overtaken(desk: Desk) -> None:
+    with running(rules("http=503 times 2")) as server:
+        desk.configure(server.url)
+        send(desk, {"1": "old"})
+        send(desk, {"1": "new"})
+        (desk.folder / ".uploader" / "memory" / "key").unlink()
+
+        ending = desk.type("run", "people.retry.csv")
+
+        assert (ending.status, "memory --forget" in ending.err, names(server)) == (7, True, {"1": "new"})
+
+
 def test_what_a_retry_leaves_is_as_old_as_its_first_run(desk: Desk) -> None:
     with running(rules("http=503 for df_name=old times 4")) as server:
         desk.configure(server.url)
@@ -184,3 +196,25 @@ def test_a_retry_file_that_is_gone_is_nobodys_trouble(desk: Desk) -> None:
 
         assert send(desk, {"1": "b"}).status == 0
         assert per_source(desk) == [("people.csv", {"sent": 1})]
+
+
+def test_a_retry_file_that_was_emptied_is_nobodys_trouble(desk: Desk) -> None:
+    with running(rules("http=503 times 2")) as server:
+        desk.configure(server.url, more=LAST)
+        send(desk, {"1": "a"})
+        (desk.folder / "people.retry.csv").write_bytes(b"")
+
+        assert send(desk, {"1": "b"}).status == 0
+        assert per_source(desk) == [("people.csv", {"sent": 1})]
+
+
+def test_what_failed_in_a_run_that_was_broken_off_and_never_continued_is_taken_in(desk: Desk) -> None:
+    with running(rules("http=503 for external_id=1 times 2", "http=401 for external_id=2 times 1")) as server:
+        desk.configure(server.url, more=LAST)
+        broken_off = send(desk, {"1": "a", "2": "b", "3": "c"})
+        anew = send(desk, {"4": "d"})
+        send(desk, {"5": "e"})
+
+        assert (broken_off.status, anew.status) == (5, 0)
+        assert per_source(desk) == [("people.retry.csv", {"sent": 1}), ("people.csv", {"sent": 1})]
+        assert names(server) == {"1": "a", "3": "c", "4": "d", "5": "e"}

@@ -281,3 +281,34 @@ def test_a_link_in_the_place_of_its_lock_is_not_followed(path: Path, tmp_path: P
         pass
 
     assert not (tmp_path / "elsewhere").exists()
+
+
+# Who begins to remember
+
+
+def test_what_is_accepted_is_kept_from_the_run_on_that_asks_for_it(path: Path) -> None:
+    with opened(path) as memory:
+        before = memory.is_kept
+    with Memory(path, facts={}, keep=True) as memory:
+        asked = memory.is_kept
+    with opened(path) as memory:
+        assert (before, asked, memory.is_kept) == (False, True, True)
+
+
+def test_nothing_is_kept_while_a_run_is_at_work_that_would_not_know_of_it(path: Path) -> None:
+    with opened(path), Memory(path, facts={}, keep=True) as memory:
+        beside = memory.is_kept
+    with Memory(path, facts={}, keep=True) as memory:
+        assert (beside, memory.is_kept) == (False, True)
+
+
+def test_a_row_that_is_owed_after_another_one_of_its_person_was_paid_stays_owed(path: Path) -> None:
+    with opened(path) as memory:
+        memory.owe([ANN], OLD)
+        memory.commit()
+        memory.pay([ANN], OLD)
+        at_once = memory.is_owed([ANN], OLD)
+        memory.owe([ANN], OLD)
+        memory.commit()
+
+        assert (at_once, memory.is_owed([ANN], OLD)) == (False, True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from uploader.app.accounts import Account
 from uploader.app.checking import Job, opened, prepare
-from uploader.app.keys import key_of
+from uploader.app.keys import key_of, reading_of
 from uploader.app.likeness import compared, refuse_if_unlike
 from uploader.app.lives import begun, owed_remark, refuse_or_leave
 from uploader.app.merging import link, noting
@@ -84,7 +84,7 @@ class Desk:
             self.stack.enter_context(self.shelf.lock(key, since=account.started, what=what))
             old = None if options.limit is not None else self.shelf.interrupted(key)
             retry = self.stack.enter_context(self._retry_file(source, old))
-            owed = {} if old is None else old.ledger.owed
+            owed = old.ledger.owed if old is not None and self._may_go_on(old, source) else {}
             origin = self._origin(source, account)
             before = "" if old is None or old.ledger.begun is None else old.ledger.begun.from_run
             wanted = settings.guarded is not None or options.deadline is not None
@@ -112,14 +112,19 @@ class Desk:
         retry.know(damaged=survey.damaged > 0)
         return Sending(job, account, new, retry, old, groups)
 
+    def _may_go_on(self, old: Volume, source: Source) -> bool:
+        """Whether the run of *old* read *source* as it is now: in another file its rows are other people's."""
+        begun = old.ledger.begun
+        return begun is not None and (begun.content, begun.mapping) == (source.digest(), reading_of(self.settings))
+
     def decided(self, sending: Sending) -> Sending:
         """Return *sending* as it will go: on with its old run, or anew, in which case that is told."""
         old, account, say = sending.old, sending.account, self.world.say
         if old is None or old.ledger.begun is None:
             return sending
-        changed = refuse_or_leave(
-            old.ledger, sending.begun, when_changed=self.settings.when_changed, fresh=self.options.fresh
-        )
+        # Whoever asks for every row means those too that the interrupted run has passed over.
+        fresh = self.options.fresh or (self.options.full and old.ledger.unchanged > 0)
+        changed = refuse_or_leave(old.ledger, sending.begun, when_changed=self.settings.when_changed, fresh=fresh)
         if changed is None:
             account.run_id, account.started = old.ledger.begun.run_id, old.ledger.begun.started
             books = account.books = old.ledger.books

@@ -14,15 +14,16 @@ from uploader.source import descriptor
 def with_leftovers(options: Options, settings: Settings, shelf: Shelf) -> Options:
     """Return *options* with each source behind the retry files that are still to be sent before it, oldest first.
 
-    Those are the one of its last finished run, and what such files have left in their turn, as far as another try can
-    help: rows that were rejected once more wait for somebody to mend them.
+    Those are the one of its last finished run, those of runs that were broken off and never continued since the one
+    before that, and what such files have left in their turn, as far as another try can help: rows that were rejected
+    once more wait for somebody to mend them.
     """
-    finished = [volume for volume in shelf.volumes() if volume.ledger.is_finished]
+    ended = [volume for volume in shelf.volumes() if volume.ledger.is_finished or volume.ledger.is_abandoned]
     known = {Path(name).resolve() for name in options.sources if descriptor(name) is None}
     sources: list[str] = []
     taken_in: list[str] = []
     for name in options.sources:
-        for path in [] if descriptor(name) is not None else _left_by(name, finished, settings):
+        for path in [] if descriptor(name) is not None else _left_by(name, ended, settings):
             if path.resolve() not in known:
                 known.add(path.resolve())
                 taken_in.append(str(path))
@@ -31,10 +32,11 @@ def with_leftovers(options: Options, settings: Settings, shelf: Shelf) -> Option
     return replace(options, sources=tuple(sources), taken_in=tuple(taken_in))
 
 
-def _left_by(name: str, finished: Sequence[Volume], settings: Settings) -> Iterator[Path]:
-    """Yield the retry files that runs of the source *name* have left; *finished* has the newest run first."""
-    runs = _runs_of(key_of_path(settings, Path(name)), finished)
-    waiting = runs[:1]
+def _left_by(name: str, ended: Sequence[Volume], settings: Settings) -> Iterator[Path]:
+    """Yield the retry files that runs of the source *name* have left; *ended* has the newest run first."""
+    finished = [volume for volume in ended if volume.ledger.is_finished]
+    runs = _runs_of(key_of_path(settings, Path(name)), ended)
+    waiting = _latest(runs)
     sent = [run for volume in runs for run in _sent(volume, finished, settings)]
     while sent:
         volume = sent.pop()
@@ -43,8 +45,23 @@ def _left_by(name: str, finished: Sequence[Volume], settings: Settings) -> Itera
         sent += _sent(volume, finished, settings)
     for volume in sorted(waiting, key=_origin):
         path = volume.ledger.retry_file
-        if path is not None and Path(path).exists() and not _sent(volume, finished, settings):
+        if path is not None and _has_rows(Path(path)) and not _sent(volume, finished, settings):
             yield Path(path)
+
+
+def _latest(runs: Sequence[Volume]) -> list[Volume]:
+    """Return those of *runs* (the newest first) that came after the last but one that was finished."""
+    latest: list[Volume] = []
+    for run in runs:
+        if run.ledger.is_finished and any(other.ledger.is_finished for other in latest):
+            break
+        latest.append(run)
+    return latest
+
+
+def _has_rows(path: Path) -> bool:
+    """Whether there is anything in the file at *path*: one that was emptied was dealt with by hand."""
+    return path.exists() and path.stat().st_size > 0
 
 
 def _sent(volume: Volume, finished: Sequence[Volume], settings: Settings) -> list[Volume]:

@@ -67,11 +67,11 @@ class Recall:
     def __enter__(self) -> Self:
         """Open the memory if it is there, or wanted; raises StorageError, LockedError."""
         wanted = self._settings.changed_only and not self._read_only
+        if not wanted and not self._read_only:
+            self._stack.enter_context(self._library.presence(self._service))
         if wanted or self._library.has(self._service):
-            memory = self.memory()
-            if wanted:
-                memory.keep()
-            self._kept = memory.is_kept
+            self._stack.close()
+            self._kept = self.memory().is_kept
         return self
 
     def __exit__(
@@ -82,7 +82,9 @@ class Recall:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a memory."""
+        """Whether there is a memory; another run may have made it meanwhile. Raises StorageError."""
+        if self._memory is None and self._library.has(self._service):
+            self.memory()
         return self._memory is not None
 
     @property
@@ -96,7 +98,7 @@ class Recall:
             api = self._settings.api
             facts = {"base_url": api.base_url, "service_id": api.service_id}
             self._memory = self._stack.enter_context(
-                self._library.memory(self._service, facts, read_only=self._read_only)
+                self._library.memory(self._service, facts, keep=self._settings.changed_only, read_only=self._read_only)
             )
         return self._memory
 

@@ -1,13 +1,16 @@
 """Find the memories of a state folder, one for each service."""
 
+import fcntl
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from uploader.errors import StorageError
 from uploader.memory.keys import private_key
-from uploader.memory.store import Memory, delete
+from uploader.memory.store import Memory, delete, locked
 
 _SUFFIX: Final = ".memory"
 _KEY: Final = "key"
@@ -35,28 +38,51 @@ class Library:
         self._folder = state / "memory"
 
     def key(self) -> bytes:
-        """Return the key of all digests here, made if need be; raises StorageError."""
+        """Return the key of all digests here, made before the first memory is; raises StorageError."""
         self._make_folder()
-        return private_key(self._folder / _KEY)
+        path = self._folder / _KEY
+        # Asked for in this order: whoever makes a memory has made the key.
+        if any(self._folder.glob(f"*{_SUFFIX}")) and not path.exists():
+            # With another key nobody would be known: retries that a later run has overtaken would be sent.
+            raise StorageError(f"{path} is gone. Run `uploader memory --forget`; the next run sends everything.")
+        return private_key(path)
 
     def has(self, service: str) -> bool:
         """Whether there is a memory of *service* (a digest)."""
         return self._path(service).exists()
 
-    def memory(self, service: str, facts: dict[str, str], *, read_only: bool = False) -> Memory:
-        """Return the memory of *service*, to be entered; *facts* are noted in a new one. Raises StorageError."""
+    @contextmanager
+    def presence(self, service: str) -> Iterator[None]:
+        """Let those who would begin to remember know that a run of *service* is at work; raises StorageError."""
+        self._make_folder()
+        try:
+            lock = locked(self._path(service))
+        except OSError as error:
+            raise StorageError(f"{self._folder}: {error.strerror}. Give way there, then run again.") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(lock)
+
+    def memory(self, service: str, facts: dict[str, str], *, keep: bool = False, read_only: bool = False) -> Memory:
+        """Return the memory of *service*, to be entered; *facts* are noted in a new one. Raises StorageError.
+
+        With *keep*, what is accepted is remembered from now on, unless a run is at work that would not know of it.
+        """
         if not read_only:
-            self._make_folder()
-        return Memory(self._path(service), facts=facts, now=self._wall(), read_only=read_only)
+            self.key()
+        return Memory(self._path(service), facts=facts, now=self._wall(), keep=keep, read_only=read_only)
 
     def shelved(self) -> Iterator[Shelved]:
         """Yield what is known of each memory; raises StorageError."""
         now = self._wall()
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            # Looking makes files of its own beside it for a while.
+            beside = [path, *(part for part in path.parent.glob(f"{path.name}-*") if not part.name.endswith("-shm"))]
+            found = [part.stat() for part in beside]
             with Memory(path, facts={}, read_only=True) as memory:
                 facts = memory.facts()
-            beside = [path, *path.parent.glob(f"{path.name}-*")]
-            found = [part.stat() for part in beside]
             yield Shelved(
                 base_url=facts.get("base_url", ""),
                 service_id=facts.get("service_id", ""),

@@ -53,14 +53,17 @@ class Memory:
     neither remembers. It is a context manager.
     """
 
-    def __init__(self, path: Path, *, facts: dict[str, str], now: float = 0.0, read_only: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, facts: dict[str, str], now: float = 0.0, keep: bool = False, read_only: bool = False
+    ) -> None:
         """Use the file at *path*; *facts* and *now* (seconds since 1970) are noted in it when it is made.
 
-        *read_only* needs the file to be there.
+        *keep* is whether what is accepted is to be remembered from now on, *read_only* needs the file to be there.
         """
         self._made = now
         self._path = path
         self._facts = facts
+        self._keep = keep
         self._read_only = read_only
         self._epoch = b""
         self._token = b""
@@ -79,6 +82,7 @@ class Memory:
             stack.callback(os.close, lock)
             if self._read_only:
                 fcntl.flock(lock, fcntl.LOCK_SH)
+                stack.callback(self._tidy, lock)
                 self._sql = sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
                 stack.callback(self._sql.close)
             else:
@@ -86,6 +90,9 @@ class Memory:
                     # Nobody else has it open: whatever tokens are in it are those of runs that are gone.
                     with closing(self._connected()) as sql:
                         sql.execute("UPDATE facts SET value = value + 1 WHERE name = 'epoch'")
+                        if self._keep:
+                            # A run that began before would go on without forgetting whom it sends.
+                            sql.execute("INSERT OR IGNORE INTO facts VALUES ('kept', '')")
                 fcntl.flock(lock, fcntl.LOCK_SH)
                 self._sql = self._connected()
                 stack.callback(self._sql.close)
@@ -103,6 +110,14 @@ class Memory:
                 self.commit()
         with suppress(sqlite3.Error):
             self._stack.close()
+
+    def _tidy(self, lock: int) -> None:
+        """Take away what SQLite makes also where it only reads; whoever writes needs it, and does so at their end."""
+        with suppress(OSError):
+            log, index = (self._path.with_name(self._path.name + suffix) for suffix in ("-wal", "-shm"))
+            if seized(lock) and not log.stat().st_size:
+                log.unlink()
+                index.unlink()
 
     def _connected(self) -> sqlite3.Connection:
         """Return the file, opened for writing, and made if need be."""
@@ -147,12 +162,15 @@ class Memory:
 
     def owe(self, people: Iterable[int], origin: str) -> None:
         """Note with the next `commit` that a row of the run *origin* is owed to *people*."""
-        self._owing.update((person, origin) for person in people)
+        owing = {(person, origin) for person in people}
+        self._owing |= owing
+        # What was accepted before was another row of theirs.
+        self._paid -= owing
 
     def is_owed(self, people: Iterable[int], origin: str) -> bool:
         """Whether a row of the run *origin* is known to be owed to all of *people*, and still is."""
         with self._in_our_words():
-            return all(self._state(person, origin) == _DUE for person in people)
+            return all((person, origin) not in self._paid and self._state(person, origin) == _DUE for person in people)
 
     def pay(self, people: Iterable[int], origin: str) -> None:
         """Note with the next `commit` that the row of *origin* that was owed to *people* is accepted."""
@@ -221,11 +239,6 @@ class Memory:
         """Whether some run asked for what is accepted to be remembered; else only what is owed is."""
         with self._in_our_words():
             return self._sql.execute("SELECT 1 FROM facts WHERE name = 'kept'").fetchone() is not None
-
-    def keep(self) -> None:
-        """From now on what is accepted is to be remembered; raises StorageError."""
-        with self._in_our_words():
-            self._sql.execute("INSERT OR IGNORE INTO facts VALUES ('kept', '')")
 
     @property
     def is_void(self) -> bool:
