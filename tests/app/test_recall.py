@@ -410,8 +410,9 @@ def test_a_person_of_no_value_is_nobody(desk: Desk) -> None:
 
 
 def test_a_memory_that_another_run_makes_meanwhile_is_heard_of(
-    tmp_path: Path, settings: Callable[..., Settings]
+    tmp_path: Path, settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("uploader.app.recall._LOOK_SECONDS", 0.0)
     library = Library(tmp_path, wall=lambda: 0.0)
     with Recall(library, "svc", settings(), mapping="mapping") as recall:
         before = recall.is_open

@@ -39,6 +39,10 @@ def library_of(state: Path) -> Library:
     return Library(state, wall=time.time)
 
 
+_LOOK_SECONDS: Final = 0.1
+"""So often it is looked whether another run has made a memory."""
+
+
 class Recall:
     """The memory of one service, opened when it is needed: by `changed_only`, by a row that is owed, or if it is there.
 
@@ -61,6 +65,7 @@ class Recall:
         self._memory: Memory | None = None
         self._digests: Digests | None = None
         self._kept = False
+        self._look_at = 0.0
         self.doubted: set[int] = set()
         """People of whom a request may still be on its way: only the row that made it is remembered of them."""
 
@@ -82,9 +87,11 @@ class Recall:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a memory; another run may have made it meanwhile. Raises StorageError."""
-        if self._memory is None and self._library.has(self._service):
-            self.memory()
+        """Whether there is a memory; another run may have made it a moment ago. Raises StorageError."""
+        if self._memory is None and time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _LOOK_SECONDS
+            if self._library.has(self._service):
+                self.memory()
         return self._memory is not None
 
     @property
