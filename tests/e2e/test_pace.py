@@ -19,12 +19,12 @@ FULL: Final = os.environ.get("PACE") == "full"
 LIMITED: Final = ("--set", f"rate.requests={LIMIT}", "--set", f"rate.per={PER:g}s", "--set", "api.timeout=10s")
 SIZES: Final = [
     (0.7, 0.95, 20),
-    (0.0, 0.95, 8),
-    (1.3, 0.95, 8),
-    (None, 0.95, 8),
-    (0.0, 1.0, 8),
-    (None, 1.0, 8),
-    *([(0.7, 1.0, 8), (1.3, 1.0, 8)] if FULL else []),
+    (0.0, 0.95, 5),
+    (1.3, 0.95, 5),
+    (None, 0.95, 5),
+    (0.0, 1.0, 5),
+    (None, 1.0, 5),
+    *([(0.7, 1.0, 5), (1.3, 1.0, 5)] if FULL else []),
 ]
 
 
