@@ -10,6 +10,7 @@ import click
 
 from uploader.app.explaining import Explanation, LastRun, explain, plain, visible
 from uploader.app.options import Options, World
+from uploader.cli.flags import config_flag, set_flag
 from uploader.cli.signals import signals_raise
 from uploader.cli.streams import say, standard_input
 from uploader.cli.words import place
@@ -24,17 +25,8 @@ _SHOWN: Final = 2_000
 @click.option(
     "--row", "number", type=click.IntRange(min=1), required=True, metavar="N", help="The row, counted as `check` does."
 )
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("config.yaml"),
-    show_default=True,
-    metavar="FILE",
-    help="Read the configuration from FILE.",
-)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Set one key over the configuration's."
-)
+@config_flag()
+@set_flag()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output instead.")
 def explain_command(*, source: str, number: int, config: Path, overrides: tuple[str, ...], as_json: bool) -> int:
     """Show one row of SOURCE: its fields, what the mapping makes of them, the request, what the last run got back.

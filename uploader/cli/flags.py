@@ -1,31 +1,21 @@
-"""Give `run` and `check` the flags that they have in common."""
+"""Give commands the flags that they have in common."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
+
+Flag: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Adds a flag to a command."""
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what `run` and `check` have in common."""
     parts = (
         click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
-        click.option(
-            "--config",
-            type=click.Path(path_type=Path),
-            default=Path("config.yaml"),
-            show_default=True,
-            metavar="FILE",
-            help="Read the configuration from FILE.",
-        ),
-        click.option(
-            "--set",
-            "overrides",
-            multiple=True,
-            metavar="KEY.PATH=VALUE",
-            help="Set one key over the configuration's; may repeat.",
-        ),
+        config_flag(),
+        set_flag(),
         click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N rows of each SOURCE."),
         click.option(
             "--summary",
@@ -39,3 +29,26 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     for part in reversed(parts):
         command = part(command)
     return command
+
+
+def config_flag(what: str = "Read the configuration from FILE.") -> Flag:
+    """Return `--config`, of which the help says *what*."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        default=Path("config.yaml"),
+        show_default=True,
+        metavar="FILE",
+        help=what,
+    )
+
+
+def set_flag() -> Flag:
+    """Return `--set`."""
+    return click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY.PATH=VALUE",
+        help="Set one key over the configuration's; may repeat.",
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from uploader.app.recall import library_of
+from uploader.cli.flags import config_flag, set_flag
 from uploader.config import load
 from uploader.memory import Shelved
 from uploader.sinks.progress import spell_seconds
@@ -17,17 +18,8 @@ _MEGABYTE = 1_000_000
 
 
 @click.command("memory", short_help="What changed_only remembers of each service.")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("config.yaml"),
-    show_default=True,
-    metavar="FILE",
-    help="Read the configuration from FILE: its state_dir holds the memory.",
-)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Set one key over the configuration's."
-)
+@config_flag("Read the configuration from FILE: its state_dir holds the memory.")
+@set_flag()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 @click.option("--forget", is_flag=True, help="Forget everything: the next run sends every row once.")
 def memory(*, config: Path, overrides: tuple[str, ...], as_json: bool, forget: bool) -> int:

@@ -8,22 +8,14 @@ from pathlib import Path
 import click
 
 from uploader.app.history import History, PastRun
+from uploader.cli.flags import config_flag, set_flag
 from uploader.config import load
 
 
 @click.command("runs", short_help="The runs of the past, newest first.")
 @click.argument("run_id", required=False, metavar="[ID]")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("config.yaml"),
-    show_default=True,
-    metavar="FILE",
-    help="Read the configuration from FILE: its state_dir holds the runs.",
-)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Set one key over the configuration's."
-)
+@config_flag("Read the configuration from FILE: its state_dir holds the runs.")
+@set_flag()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 @click.option("--purge", type=click.IntRange(min=0), metavar="DAYS", help="Delete the runs begun more than DAYS ago.")
 def runs(*, run_id: str | None, config: Path, overrides: tuple[str, ...], as_json: bool, purge: int | None) -> int:
