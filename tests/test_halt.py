@@ -171,70 +171,25 @@ async def test_who_does_not_wait_through_the_halt_is_left_alone() -> None:
     assert await in_flight is True
 
 
-async def landed(halt: Halt, flying: Awaitable[object]) -> str:
-    try:
-        return f"got {await halt.land(flying)}"
-    except Halted:
-        return "abandoned"
-
-
-async def after(seconds: float, word: str) -> str:
-    await asyncio.sleep(seconds)
-    return word
-
-
-async def test_a_request_in_flight_lands_within_the_time_it_has_left() -> None:
-    halt = Halt(landing=60.0)
-    flights = [asyncio.create_task(landed(halt, after(seconds, "tea"))) for seconds in (0, 0.01)]
-    await asyncio.sleep(0)
-
-    halt.give(FIRST)
-
-    assert await asyncio.gather(*flights) == ["got tea", "got tea"]
-
-
-async def test_a_request_that_is_still_open_when_its_time_is_over_is_abandoned() -> None:
-    halt = Halt(landing=0.0)
-    flight = asyncio.create_task(landed(halt, forever()))
-    await asyncio.sleep(0)
-
-    halt.give(FIRST)
-
-    assert await flight == "abandoned"
-
-
-async def test_without_an_order_a_request_may_take_as_long_as_it_likes() -> None:
-    halt = Halt(landing=0.0)
-
-    assert await landed(halt, after(0.01, "tea")) == "got tea"
-
-
-async def test_a_request_that_began_just_after_the_order_has_the_same_time_to_land() -> None:
-    halt = Halt(landing=0.01)
-    halt.give(FIRST)
-
-    assert await landed(halt, after(0, "tea")) == "got tea"
-    assert await landed(halt, forever()) == "abandoned"
-
-
-async def test_a_second_order_gives_no_more_time_to_land() -> None:
-    halt = Halt(landing=0.05)
-    flight = asyncio.create_task(landed(halt, forever()))
-    await asyncio.sleep(0)
-    began = asyncio.get_running_loop().time()
+async def test_what_is_in_flight_is_abandoned_when_its_time_to_land_is_over() -> None:
+    halt, over = Halt(landing=0.05), asyncio.Event()
+    halt.when_landing_is_over(over.set)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
 
     halt.give(FIRST)
     await asyncio.sleep(0.04)
     halt.give(SECOND)
+    assert not over.is_set()
+    await over.wait()
 
-    assert await flight == "abandoned"
-    assert asyncio.get_running_loop().time() - began < 0.09
+    assert 0.04 < loop.time() - began < 0.09
 
 
-@pytest.mark.parametrize("flying", [_timed_out, _out_of_time])
-async def test_a_timeout_of_the_request_itself_is_no_abandoning(flying: Callable[[], Awaitable[None]]) -> None:
-    halt = Halt(landing=60.0)
-    halt.give(FIRST)
+async def test_without_an_order_nothing_in_flight_is_abandoned() -> None:
+    halt, over = Halt(landing=0.0), asyncio.Event()
+    halt.when_landing_is_over(over.set)
 
-    with pytest.raises(TimeoutError):
-        await halt.land(flying())
+    await asyncio.sleep(0.01)
+
+    assert not over.is_set()

@@ -1,7 +1,7 @@
 """End every wait of a run at once, when the run is told to stop."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ class Halted(Exception):  # noqa: N818 — it is an order that was obeyed, not a
 class Halt:
     """A stop order: once given, it stands, and whoever waits through it is woken with `Halted`.
 
-    Requests in flight `land`: they have some seconds left. *reason* is what gave the order first, and what the run ends
+    Requests in flight have some seconds left to land. *reason* is what gave the order first, and what the run ends
     with; None before.
     """
 
@@ -26,12 +26,16 @@ class Halt:
         self.reason: BaseException | None = None
         self._landing = landing
         self._waits: set[asyncio.Timeout] = set()
-        self._flights: set[asyncio.Timeout] = set()
+        self._abandon: Callable[[], None] | None = None
 
     @property
     def given(self) -> bool:
         """Whether the order was given."""
         return self.reason is not None
+
+    def when_landing_is_over(self, abandon: Callable[[], None]) -> None:
+        """Call *abandon* when the order was given and the requests in flight have had their time to land."""
+        self._abandon = abandon
 
     def give(self, reason: BaseException) -> None:
         """Give the order, because of *reason*."""
@@ -39,28 +43,22 @@ class Halt:
             # Everybody was woken by the first order; who is still waking must not be disturbed.
             return
         self.reason = reason
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
         for wait in tuple(self._waits):
-            wait.reschedule(now)
-        for flight in tuple(self._flights):
-            flight.reschedule(now + self._landing)
+            wait.reschedule(loop.time())
+        if self._abandon is not None:
+            loop.call_later(self._landing, self._abandon)
 
     async def wait(self, waiting: Awaitable[T]) -> T:
         """Return the result of *waiting*; raise Halted as soon as the order is given."""
-        return await self._until(asyncio.timeout(0 if self.given else None), self._waits, waiting)
-
-    async def land(self, flying: Awaitable[T]) -> T:
-        """Return the result of *flying*; raise Halted when it takes too long after the order was given."""
-        return await self._until(asyncio.timeout(self._landing if self.given else None), self._flights, flying)
-
-    async def _until(self, end: asyncio.Timeout, group: set[asyncio.Timeout], awaited: Awaitable[T]) -> T:
+        end = asyncio.timeout(0 if self.given else None)
         try:
             async with end:
-                group.add(end)
-                return await awaited
+                self._waits.add(end)
+                return await waiting
         except TimeoutError:
             if end.expired():
                 raise Halted from None
             raise
         finally:
-            group.discard(end)
+            self._waits.discard(end)

@@ -13,6 +13,8 @@ def spread(work: Work, outcome: Outcome | Unsettled) -> list[Outcome | Unsettled
     file in their own order, so that the taker comes last.
     """
     members = members_of(work)
+    if not members:
+        return [outcome]
     match outcome:
         case Sent() | Unchanged():
             return [outcome, *(Superseded(member, outcome.request.row.number) for member in members)]

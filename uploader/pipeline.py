@@ -18,6 +18,8 @@ PARKING: Final = 1024
 _BREATH: Final = 256
 """After so many rows without a request in between, others (signals, the bar) get their turn."""
 
+_PASSED: Final = (Settled, Kept)
+
 Deliver: TypeAlias = Callable[[Request], Awaitable[Outcome | Unsettled]]
 
 
@@ -131,7 +133,7 @@ class Pipeline:
             if turn is not None or self._exhausted or not self._turns.has_room:
                 break
             work = self._next_work()
-            if work is not None and not isinstance(work, Passed):
+            if work is not None and not isinstance(work, _PASSED):
                 turn = self._turns.admit(work)
         return turn
 
@@ -156,11 +158,13 @@ class Pipeline:
             self._fail(trouble)
             assert isinstance(work, Request)  # noqa: S101 — only a delivery awaits
             outcome = Unsettled(work)
-        settled = [self._settle_whole(one) for one in self._canary.note(work, outcome)]
+        settled = True
+        for one in self._canary.note(work, outcome):
+            settled = self._settle_whole(one) and settled
         if self._canary.is_dead:
             self._fail(_refused(self._canary.last))
         # A row that is not settled is not overtaken: its later rows stay parked, and the run is ending.
-        if all(settled) and not isinstance(outcome, Unsettled) and self._turns.settle(turn):
+        if settled and not isinstance(outcome, Unsettled) and self._turns.settle(turn):
             self._wake()
 
     def _settle_whole(self, became: Became) -> bool:

@@ -3,22 +3,22 @@
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
-from uploader.model import Answer, Reason, Reply, Silence, WindowState
+from uploader.model import Answer, Reason, Reply, Silence, WindowState, fact
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Accept:
     """The row is stored."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Refuse:
     """The row is at fault: it would be refused again as it stands."""
 
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class GiveUp:
     """The attempts are used up; another day may be better."""
 
@@ -30,7 +30,7 @@ class GiveUp:
         return self.reason.phrase
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Again:
     """Try this row again after *seconds*; *why* it was not accepted may be its own trouble or everybody's."""
 
@@ -38,28 +38,28 @@ class Again:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Limited:
     """The limit was met: nobody sends until the window resets. The row is not charged an attempt."""
 
     window: WindowState
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Unreachable:
     """No connection could be made: everybody's trouble, so nobody sends for a while, and no row is charged."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Crowded:
     """This machine has no socket or file left for the request: fewer at once, then. No row is charged."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Stop:
     """The service refuses every request of this run: *why* says so, with what to do."""
 
@@ -69,6 +69,7 @@ class Stop:
 Verdict: TypeAlias = Accept | Refuse | GiveUp | Again | Limited | Unreachable | Crowded | Stop
 
 SUCCESS: Final = "20000"
+_ACCEPT: Final = Accept()
 _NAMES: Final = {
     "40000": "BAD_REQUEST",
     "40001": "VALIDATION_FAILURE",
@@ -131,7 +132,7 @@ class Policy:
 
     def _judge_code(self, code: str, attempt: int, dice: float) -> Verdict:
         if code == SUCCESS:
-            return Accept()
+            return _ACCEPT
         if code.startswith("4"):
             return Refuse(Reason(code, f"refused by the service: {_name(code)}"))
         if code:

@@ -67,15 +67,15 @@ class Tally:
 
     def note(self, outcome: Outcome | Unsettled) -> None:
         """Count the *outcome* of one row."""
-        if not isinstance(outcome, Unchanged | Superseded) and outcome.unsure:
-            self.unsure.add(record_of(outcome).number)
         match outcome:
             case Sent():
                 self.sent += 1
             case Unchanged():
                 self.unchanged += 1
+                return
             case Superseded():
                 self.superseded += 1
+                return
             case Failed():
                 self.failed += 1
                 self.problems.note(outcome)
@@ -86,6 +86,8 @@ class Tally:
                 pass
             case _ as never:
                 assert_never(never)
+        if outcome.unsure:
+            self.unsure.add(record_of(outcome).number)
 
 
 @dataclass(slots=True)

@@ -379,7 +379,7 @@ async def test_a_retry_that_is_overtaken_while_it_waits_is_not_sent(desk: Desk) 
         async def deliver(_: Request) -> Outcome:
             raise AssertionError
 
-        assert await sift.deliver(work, deliver) == Superseded(work)
+        assert await sift.delivering(deliver)(work) == Superseded(work)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_the_place_of_a_row_that_landed_goes_to_the_next_row(path: Path) -> None
             flight.land(row)
             flight.land(row + 10_000)
 
-    assert path.stat().st_size == 2 * 8
+    assert rows(path) == {1_000, 11_000}
 
 
 def test_a_row_that_takes_off_again_keeps_its_one_place(path: Path) -> None:
@@ -47,11 +47,31 @@ def test_a_row_that_takes_off_again_keeps_its_one_place(path: Path) -> None:
         flight.take_off(5)
         flight.take_off(5)
         assert 5 in flight
+        assert rows(path) == {5}
         flight.turn_back(5)
         assert 5 not in flight
 
     assert rows(path) == set()
-    assert path.stat().st_size == 8
+
+
+def test_any_number_of_rows_may_be_in_flight(path: Path) -> None:
+    many = set(range(1, 3_000))
+    with Flight(path) as flight:
+        for row in many:
+            flight.take_off(row)
+
+        # Not when it is closed: whoever is killed closes nothing.
+        assert rows(path) == many
+
+
+def test_rows_of_an_earlier_life_are_overwritten_only_one_by_one(path: Path) -> None:
+    with Flight(path) as flight:
+        for row in range(1, 1_001):
+            flight.take_off(row)
+
+    with Flight(path) as flight:
+        flight.take_off(5_000)
+        assert rows(path) == {5_000, *range(2, 1_001)}
 
 
 def test_a_row_that_never_took_off_may_land_and_turn_back(path: Path) -> None:

@@ -121,6 +121,28 @@ def test_a_run_that_starts_right_after_another_adds_no_burst(folder: Path) -> No
         assert taken(quota, 2) == [0.3, 0.4]
 
 
+def test_what_may_go_at_once_may_be_taken_at_once(folder: Path) -> None:
+    hand = Hand()
+    with opened(folder, hand) as quota:
+        taken(quota, 1)
+        hand.now += 5.0
+        places = [quota.take(rate=RATE, burst=BURST, most=3) for _ in range(3)]
+
+        assert [(round(place.wait, 6), place.taken) for place in places] == [(0.0, 3), (0.0, 1), (0.1, 1)]
+        assert quota.granted == 6
+
+
+def test_where_two_runs_share_it_each_takes_one_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hand, pid = Hand(), os.getpid()
+    with opened(folder, hand) as one:
+        taken(one, 1)
+        monkeypatch.setattr(os, "getpid", lambda: pid + 1)
+        with opened(folder, hand):
+            hand.now += 5.0
+
+            assert one.take(rate=RATE, burst=BURST, most=3).taken == 1
+
+
 def test_two_runs_at_once_take_turns(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hand, pid = Hand(), os.getpid()
     with opened(folder, hand) as one:
@@ -138,7 +160,7 @@ def test_a_hold_of_one_run_is_everybodys_until_it_ends(folder: Path) -> None:
         quota.hold(hand.now + 7.0)
         quota.hold(hand.now + 3.0)
 
-        assert quota.take(rate=RATE, burst=BURST) == Place(7.0, taken=False)
+        assert quota.take(rate=RATE, burst=BURST) == Place(7.0, 0)
         hand.now += 7.0
         assert quota.take(rate=RATE, burst=BURST).taken
 

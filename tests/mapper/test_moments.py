@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from uploader.mapper import compile_plan
+from uploader.mapper import Now, compile_plan
 from uploader.model import Reason, Request, Row
 from uploader.rules import Kind, MappingRules, MomentRule, PropertyRule
 
@@ -290,3 +290,46 @@ def test_the_time_of_the_request_is_now_unless_a_column_says_it() -> None:
 
     assert isinstance(done, Request)
     assert json.loads(done.body)["request_datetime"] == NOW
+
+
+DIGITS = st.tuples(*[st.integers(0, 9)] * 14).map(lambda found: "".join(map(str, found)))
+
+
+@given(
+    digits=DIGITS | st.datetimes().map(lambda moment: moment.strftime("%Y%m%d%H%M%S").rjust(14, "0")),
+    between=st.sampled_from(" T"),
+)
+@example(digits="20240230093000", between=" ")
+@example(digits="20240229235960", between=" ")
+@example(digits="20240229240000", between="T")
+@example(digits="00000101000000", between=" ")
+def test_the_short_way_of_a_plain_time_reads_as_the_long_way(digits: str, between: str) -> None:
+    year, month, day, hour, minute, second = digits[:4], *(digits[place : place + 2] for place in range(4, 14, 2))
+    plain = f"{year}-{month}-{day}{between}{hour}:{minute}:{second}"
+
+    assert read(plain, timezone="Asia/Seoul") == read(f"{plain}.0", timezone="Asia/Seoul")
+    assert read(plain[:10], kind="date") == read(digits[:8], kind="date", pattern="%Y%m%d")
+    assert read(plain[:10], kind="date") == read(f"{plain[:10]} ", kind="date", pattern="%Y-%m-%d ")
+
+
+@pytest.mark.parametrize("text", ["2024-W01-1", "2024W011", "20240101", "2024-001", "2024-1-1", "\uff12024-01-01"])
+def test_no_other_form_of_an_iso_date_is_read(text: str) -> None:
+    assert read(text, kind="date") == Reason("not_date", "column 'cell': not a date")
+    assert read(f"{text} 09:30:00", timezone="UTC") == NOT_DATETIME
+
+
+def test_now_is_the_time_of_the_clock_spelled_anew_each_millisecond() -> None:
+    hand = [0]
+    now = Now(lambda: hand[0])
+    found = []
+    for moment in (0, 999_999, 1_000_000, 1_719_211_345_394_999_999, 1_719_211_345_394_000_000):
+        hand[0] = moment
+        found.append(now())
+
+    assert found == [
+        "1970-01-01T00:00:00.000Z",
+        "1970-01-01T00:00:00.000Z",
+        "1970-01-01T00:00:00.001Z",
+        "2024-06-24T06:42:25.394Z",
+        "2024-06-24T06:42:25.394Z",
+    ]

@@ -162,7 +162,7 @@ class _Simulation:
         elif (seconds := self._window.wait(now, in_flight=self._crowd.count)) > 0:
             self._at(now + max(seconds, 0.001), again)
         else:
-            self._due, seconds = reserve(self._due, now=now, rate=rate, burst=self._pace.burst)
+            self._due, seconds, _ = reserve(self._due, now=now, rate=rate, burst=self._pace.burst)
             late = self._dice.uniform(0, _TIMER_LATE) if seconds > 0 else 0.0
             self._at(now + seconds + late, partial(self._go, life=life))
 

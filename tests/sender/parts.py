@@ -13,10 +13,10 @@ from uploader.sender import Limiter
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in the quota, or when to ask again for one."""
+    """Places in the quota, or when to ask again for one."""
 
     wait: float
-    taken: bool
+    taken: int
 
 
 class LoneQuota:
@@ -29,13 +29,13 @@ class LoneQuota:
         self.runs = runs
         self.granted = 0
 
-    def take(self, *, rate: float, burst: int) -> Place:
+    def take(self, *, rate: float, burst: int, most: int) -> Place:
         now = self._clock()
         if self.held_until > now:
-            return Place(self.held_until - now, taken=False)
-        self._due, wait = reserve(self._due, now=now, rate=rate, burst=burst)
-        self.granted += 1
-        return Place(wait, taken=True)
+            return Place(self.held_until - now, 0)
+        self._due, wait, places = reserve(self._due, now=now, rate=rate, burst=burst, most=most)
+        self.granted += places
+        return Place(wait, places)
 
     def hold(self, until: float) -> None:
         self.held_until = max(self.held_until, until)

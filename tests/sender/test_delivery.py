@@ -8,7 +8,7 @@ import pytest
 
 from tests.sender.parts import LoneQuota, UntoldWindow
 from uploader.errors import OutageError, RefusedError
-from uploader.halt import Halt
+from uploader.halt import Halt, Halted
 from uploader.model import (
     Answer,
     Failed,
@@ -503,15 +503,19 @@ def test_others_land_when_one_reply_ends_the_run(leap: Leap) -> None:
     leap(story())
 
 
-def test_a_request_that_does_not_land_in_time_is_abandoned_and_may_be_applied(leap: Leap) -> None:
+def test_a_request_that_is_abandoned_may_be_applied(leap: Leap) -> None:
     async def story() -> None:
-        play = stage(UNSENT, seconds=20.0)
-        delivering = asyncio.create_task(play.deliver())
-        await asyncio.sleep(1.0)
+        play = stage()
 
-        play.halt.give(KeyboardInterrupt())
+        async def abandoned(_: Request) -> Reply:
+            raise Halted
 
-        assert (await delivering, play.now) == (Unsettled(REQUEST, 1, unsure=True), 9.0)
+        play.post = abandoned
+
+        found = [await play.deliver() for _ in range(40)]
+
+        assert found == [Unsettled(REQUEST, 1, unsure=True)] * 40
+        assert play.now < 0.1, "it is in flight no more, and makes room for others"
 
     leap(story())
 

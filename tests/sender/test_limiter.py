@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.sender.parts import LoneQuota
+from tests.sender.parts import LoneQuota, Place, UntoldWindow
 from tests.sender.parts import gate as gate_of
 from uploader.errors import OutageError
 from uploader.halt import Halt, Halted
@@ -358,5 +358,136 @@ def test_a_hold_of_another_run_that_lasts_longer_than_the_patience_ends_this_one
 
         assert isinstance(halt.reason, OutageError) is ends
         assert round(loop.time() - began) == (0 if ends else seconds)
+
+    leap(story())
+
+
+FAST = Pace(burst=64, rate=5_000.0, concurrency=16, handful=5)
+
+
+class CountedQuota(LoneQuota):
+    """A quota that counts how often it is asked."""
+
+    asked = 0
+
+    def take(self, *, rate: float, burst: int, most: int) -> Place:
+        self.asked += 1
+        return super().take(rate=rate, burst=burst, most=most)
+
+
+def test_at_a_high_rate_places_are_taken_by_the_handful(leap: Leap) -> None:
+    async def story() -> None:
+        halt, clock = Halt(), asyncio.get_running_loop().time
+        quota = CountedQuota(clock)
+        limiter = gate_of(FAST, halt, clock, quota=quota)
+
+        for _ in range(40):
+            limiter.land(await limiter.pass_through(), None)
+
+        assert (quota.granted, quota.asked) == (40, 8)
+
+    leap(story())
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    burst=st.integers(1, 40),
+    rate=st.floats(100.0, 5_000.0),
+    handful=st.integers(1, 40),
+    pauses=st.lists(st.floats(0.0, 0.02), min_size=1, max_size=8),
+)
+def test_no_window_lets_more_go_than_burst_rate_and_one_handful_allow(
+    leap: Leap, burst: int, rate: float, handful: int, pauses: list[float]
+) -> None:
+    pace = Pace(burst, rate, 8, min(handful, burst))
+
+    async def story() -> None:
+        gate = Gate(pace)
+        for pause in pauses:
+            await gate.walk_through(7)
+            await asyncio.sleep(pause)
+        await asyncio.gather(*(gate.walk_through(20) for _ in range(8)))
+
+        for place, first in enumerate(gate.passed):
+            for count, last in enumerate(gate.passed[place:], start=1):
+                assert count <= pace.grants_in(last - first) + pace.handful - 1 + 0.001 * rate + 0.001
+
+    leap(story())
+
+
+def test_what_is_left_of_a_handful_is_not_used_during_a_hold_nor_after_it(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(FAST)
+        await gate.walk_through()
+        gate.limiter.hold(0.005)
+
+        walkers = gate.send(3)
+        await asyncio.sleep(0.004)
+        assert gate.passed == [0.0]
+        await asyncio.gather(*walkers)
+
+        assert gate.passed[1] == pytest.approx(0.005, abs=0.001)
+
+    leap(story())
+
+
+def test_what_is_left_of_a_handful_is_void_when_it_is_not_used_at_once(leap: Leap) -> None:
+    async def story() -> None:
+        halt, clock = Halt(), asyncio.get_running_loop().time
+        quota = CountedQuota(clock)
+        limiter = gate_of(FAST, halt, clock, quota=quota)
+
+        limiter.land(await limiter.pass_through(), None)
+        await asyncio.sleep(0.05)
+        limiter.land(await limiter.pass_through(), None)
+
+        assert quota.asked == 2
+
+    leap(story())
+
+
+def test_who_has_a_place_of_a_handful_is_turned_away_by_the_order_to_stop(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(FAST)
+        await gate.walk_through()
+        gate.halt.give(ORDER)
+
+        await gate.walk_through()
+
+        assert (gate.passed, gate.turned_away) == ([0.0], [0.0])
+
+    leap(story())
+
+
+def test_a_handful_lets_no_more_be_in_flight_than_may_be(leap: Leap) -> None:
+    async def story() -> None:
+        limiter = gate_of(Pace(64, 5_000.0, 3, 3), Halt(), asyncio.get_running_loop().time)
+        flying = [await limiter.pass_through() for _ in range(3)]
+
+        late = asyncio.create_task(limiter.pass_through())
+        await asyncio.sleep(0.5)
+        assert not late.done()
+        limiter.land(flying[0], None)
+
+        assert (await late).number == 4
+
+    leap(story())
+
+
+def test_what_is_left_of_a_handful_is_not_counted_as_arrived(leap: Leap) -> None:
+    async def story() -> None:
+        told = list[object]()
+
+        class Listening(UntoldWindow):
+            def note(self, *_: object, **known: object) -> None:
+                told.append(known["counted"])
+
+        limiter = gate_of(FAST, Halt(), asyncio.get_running_loop().time, window=Listening())
+        for _ in range(3):
+            limiter.land(await limiter.pass_through(), Answer(200, "20000"))
+        await asyncio.sleep(0.05)
+        limiter.land(await limiter.pass_through(), Answer(200, "20000"))
+
+        assert told == [1, 2, 3, 4]
 
     leap(story())

@@ -3,9 +3,9 @@
 import json
 import math
 import shlex
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from yarl import URL
@@ -18,8 +18,8 @@ from uploader.config import Settings
 from uploader.config.credentials import PLACEHOLDER
 from uploader.errors import ConfigError
 from uploader.journal import Ledger, Shelf, Volume
-from uploader.model import Damaged, Reason, Record, Rejected, Request, Row
-from uploader.sender.http import PATH
+from uploader.mapper import Now
+from uploader.model import PATH, Damaged, Reason, Record, Rejected, Request, Row
 from uploader.source import Source
 from uploader.survey import Survey
 
@@ -99,7 +99,7 @@ def explain(options: Options, number: int, world: World) -> Explanation:
     settings = settings_of(options, world, credentials=False)
     with opened(options.sources[0], settings, world) as source:
         job = prepare(source, settings, limit=0, survey=Survey())
-        work = job.plan.carry(_record(source, number), _now())
+        work = job.plan.carry(_record(source, number), Now(time.time_ns)())
         sent = work if isinstance(work, Request) else None
         return Explanation(
             source=source.name,
@@ -221,7 +221,3 @@ def _is_service_known(settings: Settings) -> bool:
 
 def _spelled(reason: Reason) -> Mapping[str, str]:
     return {"code": reason.code, "reason": reason.phrase}
-
-
-def _now() -> str:
-    return datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

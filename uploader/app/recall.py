@@ -31,6 +31,8 @@ BATCH: Final = 256
 """So many rows are looked up, and their people forgotten, at a time: one sync to disk for all of them."""
 
 
+_NOT_SAID: Final = (Unsettled, Superseded)
+
 Deliver: TypeAlias = Callable[[Request], Awaitable[Outcome | Unsettled]]
 
 
@@ -222,23 +224,27 @@ class Sift:
             return False
         return recall.memory().is_overtaken(recall.digests.people(request.person), self._origin or None)
 
-    async def deliver(self, request: Request, deliver: Deliver) -> Outcome | Unsettled:
-        """Let *deliver* send *request*, unless a run at the same time overtook it since it was sifted."""
-        return Superseded(request) if self._is_overtaken(request) else await deliver(request)
+    def delivering(self, deliver: Deliver) -> Deliver:
+        """Return what lets *deliver* send a request, unless a run at the same time overtook it since it was sifted."""
+
+        async def unless_overtaken(request: Request) -> Outcome | Unsettled:
+            return Superseded(request) if self._is_overtaken(request) else await deliver(request)
+
+        return unless_overtaken if self._retry else deliver
 
     def before(self, outcome: Outcome | Unsettled, *, owed: bool) -> None:
         """Note, before the journal hears of *outcome*, what it does to rows of retry files; raises StorageError.
 
         *owed* is whether its own row will stand in one: that lasts before it does.
         """
-        if isinstance(outcome, Unsettled | Superseded):
+        if not (owed or self._origin) or isinstance(outcome, _NOT_SAID):
             return
         recall, person = self._recall, _person_of(outcome)
         # Of what the check rejects, which may be very many rows, note was taken when they were sifted.
         is_noted = isinstance(outcome, Rejected) and not outcome.attempts
         if owed and person and not is_noted:
             self._owe_at_once(person)
-        if isinstance(outcome, Sent | Unchanged) and recall.is_open and self._origin:
+        if self._origin and isinstance(outcome, Sent | Unchanged) and recall.is_open:
             people = recall.digests.people(person)
             recall.memory().overtake(people, self._origin)
             if self._retry and not owed:

@@ -2,18 +2,17 @@
 
 import asyncio
 import contextlib
-import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
+from datetime import datetime
 from typing import Final
 
 import uvloop
 
 from uploader.app.accounts import Account, Accounts, new_accounts
+from uploader.app.ahead import a_few_at_once
 from uploader.app.checking import Job, pace_of, refuse_double_use, refuse_if_too_bad, settings_of
 from uploader.app.desk import Desk, Sending, refresh_key
 from uploader.app.keys import mapping_of, service_of
@@ -24,20 +23,18 @@ from uploader.app.merging import Merging
 from uploader.app.options import Options, World
 from uploader.app.recall import Recall, Sift, library_of
 from uploader.app.rehearsal import sandbox_for, state_in, throwaway_folder
-from uploader.app.sockets import fitted
+from uploader.app.wire import Wire, wired
 from uploader.bookmark import Bookmark
 from uploader.canary import Canary
 from uploader.config import Settings
 from uploader.errors import ChangedError, InputError, StorageError, UploaderError
 from uploader.followup import FollowUp
 from uploader.halt import Halt
-from uploader.journal import Quota, Shelf
+from uploader.journal import Shelf
+from uploader.mapper import Now
 from uploader.model import Passed, Record, Settled, Work
-from uploader.pacing import Others, Pace, Window
 from uploader.pipeline import Pipeline
-from uploader.policy import Policy
 from uploader.sandbox import Report, serve
-from uploader.sender import Delivery, Http, Limiter, Patience
 from uploader.sinks.progress import Bar, Standing, plain_line
 from uploader.tally import Books
 from uploader.waiting import WaitingRoom
@@ -107,51 +104,17 @@ def _to_send(sending: Sending) -> int:
     return min(survey.sendable - unchanged, sending.account.books.not_attempted)
 
 
-@dataclass(frozen=True, slots=True)
-class _Wire:
-    """What all sources of a run share: the stop order, the pace, the gate and the pool of connections."""
-
-    settings: Settings
-    halt: Halt
-    pace: Pace
-    limiter: Limiter
-    http: Http
-    quota: Quota
-
-    def delivery(self, life: Life, *, on_suspicion: Callable[[], None]) -> Delivery:
-        """Return a delivery whose every attempt, hold and count is known to *life*; *on_suspicion* see there."""
-        retry = self.settings.retry
-        return Delivery(
-            partial(life.post, post=self.http.post),
-            policy=Policy(retry.attempts, retry.base, retry.cap),
-            limiter=self.limiter,
-            patience=Patience(self.settings.rate.per, retry.outage_timeout),
-            traffic=life.traffic,
-            halt=self.halt,
-            sleep=asyncio.sleep,
-            clock=time.monotonic,
-            wall=time.time,
-            dice=random.random,
-            note_held=life.note_held,
-            most_rows=self.pace.concurrency,
-            on_suspicion=on_suspicion,
-        )
-
-
 async def _send_all(sendings: list[Sending], desk: Desk, endings: Endings, result: Result) -> None:
-    settings, world = desk.settings, desk.world
-    pace, halt = fitted(pace_of(settings)), Halt()
-    if world.on_halt is not None:
-        world.on_halt(halt)
+    settings, halt = desk.settings, Halt()
+    if desk.world.on_halt is not None:
+        desk.world.on_halt(halt)
     async with AsyncExitStack() as stack:
         base_url, box = settings.api.base_url, None
         if desk.options.sandbox:
             box = stack.enter_context(sandbox_for(settings, typed=any(s.job.source.format != "csv" for s in sendings)))
             base_url = await stack.enter_async_context(serve(box))
-        http = await stack.enter_async_context(_http(settings, base_url, pace))
-        service = service_of(settings.api.base_url, settings.api.service_id)
-        quota = stack.enter_context(desk.shelf.quota(service, clock=time.monotonic, window=settings.rate.per))
-        wire = _Wire(settings, halt, pace, _limiter(settings, pace, halt, quota, desk.world), http, quota)
+        wiring = wired(settings, base_url=base_url, shelf=desk.shelf, halt=halt, world=desk.world)
+        wire = await stack.enter_async_context(wiring)
         deadline = desk.options.deadline
         try:
             async with _beside(*([] if deadline is None else [deadline.keep(halt)])):
@@ -161,41 +124,7 @@ async def _send_all(sendings: list[Sending], desk: Desk, endings: Endings, resul
             result.sandbox = None if box is None else box.report()
 
 
-def _limiter(settings: Settings, pace: Pace, halt: Halt, quota: Quota, world: World) -> Limiter:
-    """Return the gate of all requests: it shares the service's *quota* with all other runs of this machine."""
-    rate = settings.rate
-
-    def tell(others: Others) -> None:
-        if not world.quiet:
-            world.say(
-                f"Others use the same quota, about {others.per_minute:,.0f} requests a minute: "
-                "this run takes what they leave."
-            )
-
-    return Limiter(
-        pace,
-        window=Window(requests=rate.requests, per=rate.per, share=rate.share),
-        quota=quota,
-        halt=halt,
-        clock=time.monotonic,
-        sleep=asyncio.sleep,
-        on_others=tell,
-        patience=settings.retry.outage_timeout,
-    )
-
-
-def _http(settings: Settings, base_url: str, pace: Pace) -> Http:
-    return Http(
-        base_url=base_url,
-        service_id=settings.api.service_id,
-        access_token=settings.api.access_token.get_secret_value(),
-        timeout=settings.api.timeout,
-        connections=pace.concurrency,
-        wall=time.time,
-    )
-
-
-async def _send(sending: Sending, wire: _Wire, desk: Desk, endings: Endings) -> None:
+async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> None:
     job, account, began = sending.job, sending.account, time.monotonic()
     if job.is_swapped():
         raise ChangedError(f"{job.source.name} changed after it was checked; nothing of it was sent. Run again.")
@@ -212,7 +141,7 @@ async def _send(sending: Sending, wire: _Wire, desk: Desk, endings: Endings) -> 
         account.traffic = life.traffic
         reading, records = job.records()
         stack.enter_context(reading)
-        works = _works(job, records, life.settled, named=sending.groups is not None)
+        works = a_few_at_once(_works(job, records, life.settled, named=sending.groups is not None), time.monotonic)
         if sending.groups is not None:
             merging = Merging(
                 sending.groups,
@@ -226,7 +155,7 @@ async def _send(sending: Sending, wire: _Wire, desk: Desk, endings: Endings) -> 
         doubt = asyncio.Event()
         pipeline = Pipeline(
             works,
-            deliver=partial(sift.deliver, deliver=wire.delivery(life, on_suspicion=doubt.set).deliver),
+            deliver=sift.delivering(wire.delivery(life, on_suspicion=doubt.set).deliver),
             settle=life.settle,
             halt=wire.halt,
             canary=Canary(_birds(job, life, wire.settings)),
@@ -323,20 +252,19 @@ def _works(job: Job, records: Iterator[Record], settled: Bookmark, *, named: boo
 
     *named* is whether a settled row has its person with it.
     """
-    carry = job.plan.carry
+    carry, now = job.plan.carry, Now(time.time_ns)
     try:
         for record in records:
             if record.number in settled:
                 yield Settled(record.number, job.plan.person(record) if named else ())
                 continue
-            now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-            yield carry(record, now)
+            yield carry(record, now())
     except InputError as error:
         # The check has read it to its end, so it is not the file that was checked.
         raise ChangedError(f"{job.source.name} changed while it was being sent: {error}") from None
 
 
-async def _watch(sending: Sending, life: Life, wire: _Wire, world: World) -> None:
+async def _watch(sending: Sending, life: Life, wire: Wire, world: World) -> None:
     """Show how far the run is, until cancelled: a bar on a terminal, a line a minute if wanted."""
     name, rate, tally = sending.job.source.name, wire.settings.rate, life.tally
 

@@ -89,18 +89,21 @@ def spell_unchanged(first: int, last: int) -> bytes:
 def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
     """Return the payload of one row's outcome; *again* is whether an accepted row must be sent again all the same."""
     number = record_of(outcome).number
-    if isinstance(outcome, Unchanged):
-        return spell_unchanged(number, number)
-    if isinstance(outcome, Superseded):
-        return b"v %d %d" % (number, outcome.by)
-    doubt = b"!" if outcome.unsure else b""
     match outcome:
         case Sent():
-            return b"%c %d %d%b" % (AGAIN if again else SENT, number, outcome.attempts, doubt)
+            return b"%c %d %d%b" % (AGAIN if again else SENT, number, outcome.attempts, _doubt(outcome))
+        case Unchanged():
+            return spell_unchanged(number, number)
+        case Superseded():
+            return b"v %d %d" % (number, outcome.by)
         case Unsettled():
-            return b"u %d %d%b" % (number, outcome.attempts, doubt)
+            return b"u %d %d%b" % (number, outcome.attempts, _doubt(outcome))
         case Failed() | Rejected():
             letter = FAILED if isinstance(outcome, Failed) else REJECTED
             reason = json.dumps([outcome.reason.code, outcome.reason.phrase]).encode()
             taken = TAKEN if outcome.taker else b""
-            return b"%c %d %d%b%b %b" % (letter, number, outcome.attempts, taken, doubt, reason)
+            return b"%c %d %d%b%b %b" % (letter, number, outcome.attempts, taken, _doubt(outcome), reason)
+
+
+def _doubt(outcome: Sent | Failed | Rejected | Unsettled) -> bytes:
+    return b"!" if outcome.unsure else b""

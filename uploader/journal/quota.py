@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 from struct import Struct
@@ -15,6 +15,7 @@ from zlib import crc32
 
 from uploader.errors import StorageError
 from uploader.journal.folder import open_private, private_folder, trouble
+from uploader.model import fact
 from uploader.pacing import reserve
 
 _STATE: Final = Struct("<16sddQQ")
@@ -25,7 +26,7 @@ _LOOK_SECONDS: Final = 1.0
 """So often it is looked whether other runs were killed."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Standing:
     """What the file says: when the bucket is *due* to be empty, until when nobody may go, how many went.
 
@@ -38,12 +39,12 @@ class Standing:
     joined: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Place:
-    """How many seconds to wait: until the place that was *taken* comes, or before asking again."""
+    """How many places were *taken*, and how many seconds to wait: until they come, or before asking again."""
 
     wait: float
-    taken: bool
+    taken: int
 
 
 _MILLISECOND: Final = 0.001
@@ -51,7 +52,7 @@ _PATIENCE: Final = 5
 _PATIENCE_JOINING: Final = 1_000
 """So many milliseconds to wait for a process that has the file: it lets go within some microseconds, unless stopped."""
 
-_BUSY: Final = Place(_MILLISECOND, taken=False)
+_BUSY: Final = Place(_MILLISECOND, 0)
 
 
 class Quota:
@@ -124,10 +125,11 @@ class Quota:
                 self._granted = max(self._granted, known.granted if known is not None else 0)
         return self._granted
 
-    def take(self, *, rate: float, burst: int) -> Place:
+    def take(self, *, rate: float, burst: int, most: int = 1) -> Place:
         """Take the next place of a bucket that lets *burst* go at once, and *rate* a second after that.
 
-        While a hold lasts, or another run has the file just now, no place is taken: ask again after its wait.
+        Where several may go at once, and no other run has a part in them, take up to *most* of them. While a hold
+        lasts, or another run has the file just now, no place is taken: ask again after its wait.
 
         Raises:
             StorageError: the file can't be read or written.
@@ -139,13 +141,13 @@ class Quota:
         except OSError as error:
             raise trouble(self._path, error) from None
         try:
-            return self._take(rate, burst)
+            return self._take(rate, burst, most)
         except OSError as error:
             raise trouble(self._path, error) from None
         finally:
             fcntl.flock(self._handle, fcntl.LOCK_UN)
 
-    def _take(self, rate: float, burst: int) -> Place:
+    def _take(self, rate: float, burst: int, most: int) -> Place:
         now = self._clock()
         credit = (burst - 1) / rate
         known = self._read()
@@ -157,11 +159,12 @@ class Quota:
         self._granted = max(self._granted, known.granted)
         known = self._with_our_hold(known)
         if known.held_until > now:
-            return Place(known.held_until - now, taken=False)
-        due, wait = reserve(known.due, now=now, rate=rate, burst=burst)
-        self._granted += 1
+            return Place(known.held_until - now, 0)
+        most = most if self._runs == 1 else 1
+        due, wait, places = reserve(known.due, now=now, rate=rate, burst=burst, most=most)
+        self._granted += places
         self._write(Standing(due, known.held_until, self._granted, known.joined))
-        return Place(wait, taken=True)
+        return Place(wait, places)
 
     def hold(self, until: float) -> None:
         """Let no run go before *until*; raises StorageError."""

@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 from uploader.mapper.unreadable import Unreadable
 from uploader.model import Reason
 
-_ISO_DATE: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
+_ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_PLAIN_DATE: Final = re.compile(r"\d{8}", re.ASCII)
+_PLAIN_DATETIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ](?:[01]\d|2[0-3]):\d{2}:\d{2}", re.ASCII)
 _ISO_DATETIME: Final = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?(Z|z|[+-]\d{2}(?::?\d{2})?)?",
     re.ASCII,
@@ -22,6 +24,7 @@ _NOT_A_TIME: Final = Reason("no_such_time", "a local time that the clock change 
 _TWICE: Final = Reason("time_twice", "a local time that the clock change gives twice; it needs an offset")
 _OUT_OF_RANGE: Final = Reason("not_datetime", "a time outside the years 1 to 9999")
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_OFFSET: Final = timedelta()
 _SECONDS: Final = 6
 
@@ -66,6 +69,24 @@ def datetime_reader(pattern: str | None, timezone: str | None) -> Callable[[obje
     return read
 
 
+class Now:
+    """Tells the time as the API writes a Datetime (`api.md`): spelled once for each millisecond."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        """Read *clock*, in nanoseconds since 1970."""
+        self._clock = clock
+        self._milliseconds = -1
+        self._spelled = ""
+
+    def __call__(self) -> str:
+        """Return the time now."""
+        milliseconds = self._clock() // 1_000_000
+        if milliseconds != self._milliseconds:
+            self._milliseconds = milliseconds
+            self._spelled = spell_utc(_EPOCH + timedelta(milliseconds=milliseconds))
+        return self._spelled
+
+
 def spell_utc(moment: datetime) -> str:
     """Return *moment*, which has an offset, as the API writes a Datetime: `2023-08-15T12:30:00.000Z`."""
     offset = moment.utcoffset() or _NO_OFFSET
@@ -95,16 +116,29 @@ def _placed(moment: datetime, zone: ZoneInfo | None) -> str:
 
 
 def _iso_date(text: str) -> date:
-    match = _ISO_DATE.fullmatch(text)
-    if match is None:
+    return _date_as(_ISO_DATE, text)
+
+
+def _plain_date(text: str) -> date:
+    return _date_as(_PLAIN_DATE, text)
+
+
+def _date_as(form: re.Pattern[str], text: str) -> date:
+    """Return the date that *text* of this *form* is; `fromisoformat` alone would read others as well."""
+    if form.fullmatch(text) is None:
         raise Unreadable(_NOT_DATE)
     try:
-        return date(int(match[1]), int(match[2]), int(match[3]))
+        return date.fromisoformat(text)
     except ValueError:
         raise Unreadable(_NOT_DATE) from None
 
 
 def _iso_datetime(text: str) -> datetime:
+    if _PLAIN_DATETIME.fullmatch(text) is not None:
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            raise Unreadable(_NOT_DATETIME) from None
     match = _ISO_DATETIME.fullmatch(text)
     if match is None:
         raise Unreadable(_NOT_DATETIME)
@@ -122,6 +156,8 @@ def _offset(text: str) -> tzinfo | None:
 
 
 def _date_by(pattern: str) -> Callable[[str], date]:
+    if pattern == "%Y%m%d":
+        return _plain_date
     parse = _parser(pattern, _NOT_DATE)
     return lambda text: parse(text).date()
 

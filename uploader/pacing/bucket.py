@@ -1,13 +1,16 @@
 """Share one bucket among all who have its clock: the generic cell rate algorithm, in one number."""
 
 
-def reserve(due: float, *, now: float, rate: float, burst: int) -> tuple[float, float]:
-    """Reserve the next place in a bucket that is *due* then; return when it is due afterwards, and how long to wait.
+def reserve(due: float, *, now: float, rate: float, burst: int, most: int = 1) -> tuple[float, float, int]:
+    """Reserve places in a bucket that is *due* then; return when it is due afterwards, how long to wait, and how many.
 
     *due* is when the bucket will be empty again, were nothing to come any more (ITU-T I.371: the theoretical arrival
     time). It lets *burst* go at once and *rate* a second after that; whoever reserved earlier goes earlier, so that
-    several processes share it evenly. Times are seconds of any one clock.
+    several processes share it evenly. There are up to *most* places where as many may go at once, else there is one.
+    Times are seconds of any one clock.
     """
     interval = 1 / rate
     goes = max(now, due - (burst - 1) * interval)
-    return max(now, due) + interval, goes - now
+    begins = max(now, due)
+    places = max(1, min(most, int(burst - (begins - now) * rate))) if most > 1 else 1
+    return begins + places * interval, goes - now, places

@@ -43,10 +43,11 @@ class Crowd:
 
     def has_room(self, now: float, *, rate: float, most: int) -> bool:
         """Whether one more may go, when *rate* a second are let go, and *most* in flight are this process's part."""
-        count = len(self._in_flight)
-        if count < _LEAST:
-            return count < min(self._ceiling, most)
-        return count < min(self._ceiling, most, self.wanted(now, rate))
+        return len(self._in_flight) < self.bound(now, rate=rate, most=most)
+
+    def bound(self, now: float, *, rate: float, most: int) -> int:
+        """Return how many may be in flight, when *rate* and *most* are as for `has_room`."""
+        return min(self._ceiling, most, self.wanted(now, rate))
 
     def wanted(self, now: float, rate: float) -> int:
         """Return how many in flight *rate* a second asks for, by the latency so far."""

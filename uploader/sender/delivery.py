@@ -103,7 +103,12 @@ class Delivery:
                 self._traffic.requests += 1
                 self._traffic.retries += posted > 1
                 doubt, unsure = unsure, True  # until the reply says otherwise, it may be applied
-                reply = await self._landed(ticket, request)
+                reply: Reply | None = None
+                try:
+                    reply = await self._post(request)
+                finally:
+                    # Whoever abandons it, or breaks off, has nothing in flight any more either.
+                    self._limiter.land(ticket, reply)
                 unsure = doubt or _may_be_applied(reply)
                 verdict = self._judged(reply, request, charges)
                 self._heed(verdict, ticket)
@@ -123,21 +128,14 @@ class Delivery:
         except Halted:
             return Unsettled(request, posted, unsure)
 
-    async def _landed(self, ticket: Pass, request: Request) -> Reply:
-        """Return the reply to the request of *ticket*, whether it is abandoned or not counted as landed."""
-        reply: Reply | None = None
-        try:
-            reply = await self._halt.land(self._post(request))
-        finally:
-            self._limiter.land(ticket, reply)
-        return reply
-
     def _judged(self, reply: Reply, request: Request, charges: list[float]) -> Verdict:
         """Judge *reply*: a row's trouble is charged to it (*charges* are the times), everybody's is not."""
-        charges[:] = [at for at in charges if not self._health.excuses(at)]
+        if charges:
+            charges[:] = [at for at in charges if not self._health.excuses(at)]
         verdict = self._policy.judge(reply, attempt=len(charges) + 1, dice=self._dice())
-        if not isinstance(verdict, Accept):
-            _LOG.debug("row %d: %s", request.row.number, _told(reply))
+        if isinstance(verdict, Accept):
+            return verdict
+        _LOG.debug("row %d: %s", request.row.number, _told(reply))
         if isinstance(verdict, Again | GiveUp):
             now = self._clock()
             self._health.note_bad(request.row.number, now)
@@ -152,6 +150,8 @@ class Delivery:
     def _heed(self, verdict: Verdict, ticket: Pass) -> None:
         """Do what *verdict* on the attempt of *ticket* asks of everybody: hold, stop, or go on as before."""
         match verdict:
+            case Accept() | Refuse():
+                self._recover(ticket.at)
             case Limited(window):
                 self._traffic.limited += 1
                 self._note_held(self._hold(self._until_reset(window), _LIMITED, everybody=True))
@@ -164,8 +164,6 @@ class Delivery:
                     self._hold(self._growing(), why)
             case Stop(why):
                 self._halt.give(RefusedError(f"Stopped: {why} Then run again."))
-            case Accept() | Refuse():
-                self._recover(ticket.at)
             case Again() | GiveUp():
                 pass
             case _ as never:

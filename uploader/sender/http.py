@@ -10,11 +10,10 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from uploader.model import Answer, Reply, Silence
+from uploader.halt import Halted
+from uploader.model import PATH, Answer, Reply, Silence
 from uploader.sender.window import read_window
-
-PATH: Final = "/api/v1/user-profile"
-"""The call of `api.md` that creates and updates the properties of one user."""
+from uploader.timeouts import ExpiredError, Timeouts
 
 _MOST: Final = 64 * 1024
 """How many bytes of a reply are read; the API's own are under 200."""
@@ -45,6 +44,8 @@ class Http:
         self._url = (URL(base_url) / PATH.lstrip("/")).with_query(service_id=service_id)
         self._token = access_token
         self._timeout = timeout
+        self._timeouts = Timeouts(timeout)
+        self._abandoned = False
         self._connections = connections
         self._wall = wall
         self._session: aiohttp.ClientSession | None = None
@@ -55,11 +56,9 @@ class Http:
             connector=aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=60),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(
-                # Less than the whole: a server that can't be reached is told from one that does not answer.
-                total=self._timeout,
-                connect=min(_CONNECT_SECONDS, self._timeout / 2),
-            ),
+            # Less than the whole, which is not aiohttp's: a server that can't be reached is told from one that does
+            # not answer.
+            timeout=aiohttp.ClientTimeout(total=None, connect=min(_CONNECT_SECONDS, self._timeout / 2)),
             headers={
                 "Content-Type": "application/json",
                 "Accept-Encoding": "identity",
@@ -77,15 +76,30 @@ class Http:
             await self._session.close()
 
     async def post(self, body: bytes) -> Reply:
-        """Send *body* once; return the Answer of the service, or the Silence in its place."""
-        assert self._session is not None, "Http is entered before it is used"  # noqa: S101 — a bug otherwise
+        """Send *body* once; return the Answer of the service, or the Silence in its place.
+
+        Raises:
+            Halted: it was abandoned.
+        """
         try:
-            async with self._session.post(self._url, data=body, allow_redirects=False) as response:
-                text = await _read(response.content)
-                return self._answer(response, text)
+            return await self._timeouts.within(self._post(body))
+        except ExpiredError:
+            if self._abandoned:
+                raise Halted from None
+            return _LATE
         except (aiohttp.ClientError, ssl.SSLError, OSError, TimeoutError) as error:
             # Their own words may hold the request's headers, the token among them: they are never passed on.
             return _silence(error)
+
+    def abandon(self) -> None:
+        """End what is in flight: the run is told to stop, and it has had its time to land."""
+        self._abandoned = True
+        self._timeouts.end_all()
+
+    async def _post(self, body: bytes) -> Reply:
+        assert self._session is not None, "Http is entered before it is used"  # noqa: S101 — a bug otherwise
+        async with self._session.post(self._url, data=body, allow_redirects=False) as response:
+            return self._answer(response, await _read(response.content))
 
     def _answer(self, response: aiohttp.ClientResponse, text: bytes | None) -> Reply:
         code = _code(text)
@@ -117,13 +131,14 @@ def _code(text: bytes | None) -> str:
     return code if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 6 else ""  # noqa: PLR2004 — the documented codes have five digits
 
 
+_LATE: Final = Silence("no reply in time")
 _SILENCES: Final[tuple[tuple[type[Exception], Silence], ...]] = (
     (aiohttp.ClientConnectorCertificateError, Silence("the server's certificate can't be trusted", fatal=True)),
     (aiohttp.ClientSSLError, Silence("no TLS connection can be made with this server", fatal=True)),
     (aiohttp.ClientConnectorDNSError, Silence("the server's name can't be resolved", applied=False, refused=True)),
     (aiohttp.ConnectionTimeoutError, Silence("no connection in time", applied=False, refused=True)),
     (aiohttp.ClientConnectorError, Silence("no connection to the server", applied=False, refused=True)),
-    (TimeoutError, Silence("no reply in time")),
+    (TimeoutError, _LATE),
     (aiohttp.ServerDisconnectedError, Silence("the connection ended before the reply")),
     (aiohttp.ClientPayloadError, Silence("the connection ended in the middle of the reply")),
     (aiohttp.ClientResponseError, Silence("the reply was not HTTP")),

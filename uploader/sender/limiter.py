@@ -5,14 +5,13 @@ import contextlib
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from aiolimiter import AsyncLimiter
 
 from uploader.errors import OutageError
 from uploader.halt import Halt, Halted
-from uploader.model import Answer, Reply
+from uploader.model import Answer, Reply, fact
 from uploader.pacing import Crowd, Others, Pace, Window
 
 _LOG: Final = logging.getLogger("uploader.sender")
@@ -24,17 +23,21 @@ _GLANCE: Final = 0.05
 """Seconds after which those who wait for others to land look again: how many may be in flight changes with time."""
 
 
+_HANDFUL_SECONDS: Final = 0.01
+"""So long what is left of a handful may be used: how many may be in flight, and how fast, changes with time."""
+
+
 class Place(Protocol):
-    """A place in the quota, or when to ask again for one."""
+    """Places in the quota, or when to ask again for one."""
 
     @property
     def wait(self) -> float:
-        """Seconds to wait: until the place comes, or before asking again."""
+        """Seconds to wait: until the places come, or before asking again."""
         ...
 
     @property
-    def taken(self) -> bool:
-        """Whether a place was taken."""
+    def taken(self) -> int:
+        """How many places were taken."""
         ...
 
 
@@ -51,8 +54,8 @@ class Quota(Protocol):
         """How many requests of all runs went so far."""
         ...
 
-    def take(self, *, rate: float, burst: int) -> Place:
-        """Take the next place of a bucket of this *rate* (a second) and *burst*."""
+    def take(self, *, rate: float, burst: int, most: int) -> Place:
+        """Take the next place of a bucket of this *rate* (a second) and *burst*; up to *most* that may go at once."""
         ...
 
     def hold(self, until: float) -> None:
@@ -60,7 +63,7 @@ class Quota(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Pass:
     """The right to make one request: its *number*, and when it was given, in monotonic seconds."""
 
@@ -110,6 +113,11 @@ class Limiter:
         self._in_doubt = False
         self._probe: int | None = None
         self._wary = False
+        # What is left of a handful, until when, and how many may be in flight with it.
+        self._left = 0
+        self._left_until = float("-inf")
+        self._room = 0
+        self._unused = 0
 
     async def pass_through(self) -> Pass:
         """Return when one more request may go; raise Halted when the run is told to stop before that.
@@ -119,6 +127,9 @@ class Limiter:
         Raises:
             StorageError: the quota's file fails.
         """
+        if self._left and (now := self._clock()) < self._left_until and self._is_free(now):
+            self._left -= 1
+            return self._depart(now)
         if self._turnstile.locked():
             await self._halt.wait(self._turnstile.acquire())
         else:
@@ -127,6 +138,15 @@ class Limiter:
             return await self._pass()
         finally:
             self._turnstile.release()
+
+    def _is_free(self, now: float) -> bool:
+        """Whether a place that is left of a handful may be used *now*: nobody is before us, and nothing has come up."""
+        return (
+            self._crowd.count < self._room
+            and not self._turnstile.locked()
+            and not self._halt.given
+            and self._window.wait(now, in_flight=self._uncounted()) <= 0
+        )
 
     async def _pass(self) -> Pass:
         while True:
@@ -139,21 +159,22 @@ class Limiter:
                 await self._wait_for_a_landing()
             elif (seconds := self._window.wait(now, in_flight=self._uncounted())) > 0:
                 await self._wait(seconds)
-            elif await self._take_token():
-                return self._depart()
+            elif await self._take_places():
+                return self._depart(self._clock())
 
-    def _depart(self) -> Pass:
-        now = self._clock()
+    def _depart(self, now: float) -> Pass:
+        self._unused -= 1
         number = self._crowd.depart(now)
         if self._in_doubt:
             self._probe = number
         return Pass(number, now)
 
     def _must_wait_for_others(self, now: float) -> bool:
-        if self._probe is not None:
-            return True
-        most = min(self._part(), _WARY) if self._wary else self._part()
-        return not self._crowd.has_room(now, rate=self._rate(now), most=most)
+        return self._probe is not None or not self._crowd.has_room(now, rate=self._rate(now), most=self._most())
+
+    def _most(self) -> int:
+        """Return how many requests of this process may be in flight at most."""
+        return min(self._part(), _WARY) if self._wary else self._part()
 
     def _part(self) -> int:
         """Return how many requests of this process may be in flight: its part of what all together may have."""
@@ -170,23 +191,41 @@ class Limiter:
             return self._pace.rate
         return self._window.rate(now, in_flight=self._crowd.count, otherwise=self._pace.rate)
 
-    async def _take_token(self) -> bool:
-        """Wait for this request's place; return whether it may go, or has to look again."""
-        if self._bucket.has_capacity():
-            await self._bucket.acquire()
-        else:
-            await self._halt.wait(self._bucket.acquire())
+    async def _take_places(self) -> bool:
+        """Wait for this request's place; return whether it may go, or has to look again.
+
+        Where it need not wait, and the rate is high, those that come right behind it may have theirs at once.
+        """
+        await self._through_bucket(1)
         while True:
-            place = self._quota.take(rate=self._rate(self._clock()), burst=self._pace.burst)
+            now = self._clock()
+            rate = self._rate(now)
+            place = self._quota.take(rate=rate, burst=self._pace.burst, most=self._handful())
+            self._unused += place.taken
             if not place.taken and place.wait > _GLANCE:
                 self._join_hold(place.wait)
             elif place.wait > 0:
                 await self._wait(place.wait)
+            if place.taken > 1:
+                await self._through_bucket(place.taken - 1)
             # A hold may have begun meanwhile.
             if self._held_until > self._clock():
                 return False
             if place.taken:
+                self._left = place.taken - 1
+                self._left_until = now + _HANDFUL_SECONDS
+                self._room = self._crowd.bound(now, rate=rate, most=self._most())
                 return True
+
+    async def _through_bucket(self, requests: int) -> None:
+        if self._bucket.has_capacity(requests):
+            await self._bucket.acquire(requests)
+        else:
+            await self._halt.wait(self._bucket.acquire(requests))
+
+    def _handful(self) -> int:
+        """Return how many places to take at once: one when in doubt, and one where the pace is a usual one."""
+        return 1 if self._in_doubt or self._wary else self._pace.handful
 
     def _join_hold(self, seconds: float) -> None:
         """Hold with another run, or on behalf of one before, that has met the limit."""
@@ -212,7 +251,7 @@ class Limiter:
                 reply.window,
                 sent=ticket.at,
                 received=now,
-                counted=self._quota.granted - self._crowd.count,
+                counted=self._quota.granted - self._unused - self._crowd.count,
                 in_flight=self._uncounted(),
                 accepted=not reply.is_limit,
             )
@@ -236,6 +275,7 @@ class Limiter:
         self._held += more
         self._held_until = until
         self._in_doubt = True
+        self._left = 0
         if everybody:
             self._quota.hold(until)
         return more
@@ -243,6 +283,7 @@ class Limiter:
     def be_wary(self) -> None:
         """Let only a few go at once until `trust`: the service may be out."""
         self._wary = True
+        self._left = 0
 
     def trust(self) -> None:
         """Let all go again: the service was there."""

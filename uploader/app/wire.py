@@ -1,0 +1,97 @@
+"""Open what all sources of a run share on their way to the service."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from uploader.app.checking import pace_of
+from uploader.app.keys import service_of
+from uploader.app.lives import Life
+from uploader.app.options import World
+from uploader.app.sockets import fitted
+from uploader.config import Settings
+from uploader.halt import Halt
+from uploader.journal import Quota, Shelf
+from uploader.pacing import Others, Pace, Window
+from uploader.policy import Policy
+from uploader.sender import Delivery, Http, Limiter, Patience
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What all sources of a run share: the stop order, the pace, the gate and the pool of connections."""
+
+    settings: Settings
+    halt: Halt
+    pace: Pace
+    limiter: Limiter
+    http: Http
+
+    def delivery(self, life: Life, *, on_suspicion: Callable[[], None]) -> Delivery:
+        """Return a delivery whose every attempt, hold and count is known to *life*; *on_suspicion* see there."""
+        retry = self.settings.retry
+        return Delivery(
+            partial(life.post, post=self.http.post),
+            policy=Policy(retry.attempts, retry.base, retry.cap),
+            limiter=self.limiter,
+            patience=Patience(self.settings.rate.per, retry.outage_timeout),
+            traffic=life.traffic,
+            halt=self.halt,
+            sleep=asyncio.sleep,
+            clock=time.monotonic,
+            wall=time.time,
+            dice=random.random,
+            note_held=life.note_held,
+            most_rows=self.pace.concurrency,
+            on_suspicion=on_suspicion,
+        )
+
+
+@asynccontextmanager
+async def wired(settings: Settings, *, base_url: str, shelf: Shelf, halt: Halt, world: World) -> AsyncIterator[Wire]:
+    """Open the pool to *base_url* and join the runs that share the quota, which *shelf* keeps; raises StorageError."""
+    pace = fitted(pace_of(settings))
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(_http(settings, base_url, pace))
+        halt.when_landing_is_over(http.abandon)
+        service = service_of(settings.api.base_url, settings.api.service_id)
+        quota = stack.enter_context(shelf.quota(service, clock=time.monotonic, window=settings.rate.per))
+        yield Wire(settings, halt, pace, _limiter(settings, pace, halt, quota, world), http)
+
+
+def _limiter(settings: Settings, pace: Pace, halt: Halt, quota: Quota, world: World) -> Limiter:
+    """Return the gate of all requests: it shares the service's *quota* with all other runs of this machine."""
+    rate = settings.rate
+
+    def tell(others: Others) -> None:
+        if not world.quiet:
+            world.say(
+                f"Others use the same quota, about {others.per_minute:,.0f} requests a minute: "
+                "this run takes what they leave."
+            )
+
+    return Limiter(
+        pace,
+        window=Window(requests=rate.requests, per=rate.per, share=rate.share),
+        quota=quota,
+        halt=halt,
+        clock=time.monotonic,
+        sleep=asyncio.sleep,
+        on_others=tell,
+        patience=settings.retry.outage_timeout,
+    )
+
+
+def _http(settings: Settings, base_url: str, pace: Pace) -> Http:
+    return Http(
+        base_url=base_url,
+        service_id=settings.api.service_id,
+        access_token=settings.api.access_token.get_secret_value(),
+        timeout=settings.api.timeout,
+        connections=pace.concurrency,
+        wall=time.time,
+    )
