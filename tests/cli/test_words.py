@@ -11,7 +11,8 @@ from uploader.app.accounts import Account
 from uploader.app.checking import Job, check
 from uploader.app.options import Options, World
 from uploader.app.running import Result
-from uploader.cli.words import check_lines, first_lines, problem_lines, repeat_lines, run_lines
+from uploader.cli.run_words import run_lines
+from uploader.cli.words import check_lines, first_lines, problem_lines, repeat_lines
 from uploader.mapper import Repairs
 from uploader.model import Reason, Rejected, Row
 from uploader.pacing import Pace

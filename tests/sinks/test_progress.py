@@ -5,7 +5,8 @@ from io import StringIO
 
 import pytest
 
-from uploader.sinks.progress import Bar, Standing, plain_line, spell_seconds
+from uploader.sinks.durations import spell_seconds
+from uploader.sinks.progress import Bar, Standing, plain_line
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Final
 from uploader.errors import TimeUpError
 from uploader.halt import Halt
 from uploader.pacing import Pace
-from uploader.sinks.progress import spell_seconds
+from uploader.sinks.durations import spell_seconds
 
 _LOOK_SECONDS: Final = 30.0
 """So often the clock on the wall is looked at anew: it may have been set."""

@@ -21,7 +21,7 @@ _UNSAID: Final = frozenset({None, 1, 2})
 """The exit statuses of which nothing is told as JSON."""
 
 
-@click.command("check", short_help="Read and map everything, send nothing.")
+@click.command("check")
 @common
 @click.option("--json", "as_json", is_flag=True, help="Print what is found as JSON on standard output.")
 def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> int:  # noqa: ANN401 — click's own words

@@ -15,15 +15,18 @@ from uploader.errors import SignalledError, UploaderError
 _BUG = 1
 
 _COMMANDS: Final = {
-    "check": ("uploader.cli.check", "check_command"),
-    "explain": ("uploader.cli.explain", "explain_command"),
-    "init": ("uploader.cli.init", "init"),
-    "memory": ("uploader.cli.memory", "memory"),
-    "run": ("uploader.cli.run", "run_command"),
-    "runs": ("uploader.cli.runs", "runs"),
-    "sandbox": ("uploader.cli.sandbox", "sandbox"),
+    "check": ("check_command", "Read and map everything, send nothing."),
+    "explain": ("explain_command", "Show one row, from its fields to its request."),
+    "init": ("init", "Write a configuration to start from."),
+    "memory": ("memory", "What changed_only remembers of each service."),
+    "run": ("run_command", "Check, then send."),
+    "runs": ("runs", "The runs of the past, newest first."),
+    "sandbox": ("sandbox", "The API on this machine, to rehearse against."),
 }
-"""Where each command is: it is loaded when it is asked for, so that what one needs costs the others no time."""
+"""Each command's name in the module of its name, and what it does.
+
+It is loaded when it is asked for, so that what one needs costs the others no time.
+"""
 
 
 def main() -> NoReturn:
@@ -63,9 +66,17 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of this name."""
         if cmd_name in _COMMANDS and cmd_name not in self.commands:
-            module, name = _COMMANDS[cmd_name]
-            self.add_command(getattr(import_module(module), name))
+            name, does = _COMMANDS[cmd_name]
+            command: click.Command = getattr(import_module(f"uploader.cli.{cmd_name}"), name)
+            command.short_help = does
+            self.add_command(command)
         return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each command does, without loading it."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, does) for name, (_, does) in sorted(_COMMANDS.items())])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

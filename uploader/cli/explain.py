@@ -20,7 +20,7 @@ _SHOWN: Final = 2_000
 """How many characters of one value people are shown; `--json` has all."""
 
 
-@click.command("explain", short_help="Show one row, from its fields to its request.")
+@click.command("explain")
 @click.argument("source", metavar="SOURCE")
 @click.option(
     "--row", "number", type=click.IntRange(min=1), required=True, metavar="N", help="The row, counted as `check` does."

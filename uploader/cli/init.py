@@ -17,7 +17,7 @@ from uploader.drafts import Draft
 _USUAL: Final = Path("config.yaml")
 
 
-@click.command("init", short_help="Write a configuration to start from.")
+@click.command("init")
 @click.argument("source", metavar="SOURCE")
 @click.option(
     "--config",

@@ -12,12 +12,12 @@ from uploader.app.recall import library_of
 from uploader.cli.flags import config_flag, set_flag
 from uploader.config import load
 from uploader.memory import Shelved
-from uploader.sinks.progress import spell_seconds
+from uploader.sinks.durations import spell_seconds
 
 _MEGABYTE = 1_000_000
 
 
-@click.command("memory", short_help="What changed_only remembers of each service.")
+@click.command("memory")
 @config_flag("Read the configuration from FILE: its state_dir holds the memory.")
 @set_flag()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")

@@ -13,13 +13,14 @@ from uploader.app.options import Options, World
 from uploader.app.running import Result, run
 from uploader.cli.deadline import until, within
 from uploader.cli.flags import common
+from uploader.cli.run_words import quiet_lines, run_lines
 from uploader.cli.signals import signals_halt, signals_raise
 from uploader.cli.streams import is_watched, say, standard_input
-from uploader.cli.words import first_lines, quiet_lines, run_lines
+from uploader.cli.words import first_lines
 from uploader.survey import Survey
 
 
-@click.command("run", short_help="Check, then send.")
+@click.command("run")
 @common
 @click.option("--sandbox", is_flag=True, help="Rehearse: start the sandbox for this run, and send there.")
 @click.option(

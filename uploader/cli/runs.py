@@ -12,7 +12,7 @@ from uploader.cli.flags import config_flag, set_flag
 from uploader.config import load
 
 
-@click.command("runs", short_help="The runs of the past, newest first.")
+@click.command("runs")
 @click.argument("run_id", required=False, metavar="[ID]")
 @config_flag("Read the configuration from FILE: its state_dir holds the runs.")
 @set_flag()

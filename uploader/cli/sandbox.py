@@ -86,7 +86,7 @@ def _registered(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -
     return names or None
 
 
-@click.command("sandbox", short_help="The API on this machine, to rehearse against.", epilog=_FAULTS_HELP)
+@click.command("sandbox", epilog=_FAULTS_HELP)
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free one.")
 @click.option(
     "--limit",

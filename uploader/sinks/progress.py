@@ -6,6 +6,8 @@ from typing import Final, Self, TextIO
 
 from tqdm import tqdm
 
+from uploader.sinks.durations import spell_seconds
+
 _FORM: Final = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 _SHARE_SECONDS: Final = 1.0
 
@@ -64,11 +66,3 @@ def plain_line(name: str, standing: Standing, *, rows_per_second: float) -> str:
         f"{name}: {standing.settled:,} of {standing.total:,} rows ({percent}%), {standing.rejected:,} rejected, "
         f"{standing.failed:,} failed, about {left} left"
     )
-
-
-def spell_seconds(seconds: float) -> str:
-    """Return *seconds* as a person says them: `41 s`, `12 min`, `8 h 20 min`."""
-    if seconds < 100:  # noqa: PLR2004 — up to here the seconds still mean something
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004 — minutes of an hour
