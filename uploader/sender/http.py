@@ -109,8 +109,8 @@ class Http:
 async def _read(content: aiohttp.StreamReader) -> bytes | None:
     """Return the whole body, or None when it is longer than any answer of the API."""
     text = b""
-    while piece := await content.read(_MOST + 1 - len(text)):
-        text += piece
+    while not content.at_eof():
+        text += await content.read(_MOST + 1 - len(text))
         if len(text) > _MOST:
             return None
     return text
