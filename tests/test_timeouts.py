@@ -89,13 +89,14 @@ async def test_who_is_cancelled_by_others_is_cancelled_and_not_expired() -> None
         await flight
 
 
-async def test_who_is_cancelled_by_others_as_well_stays_cancelled() -> None:
+@pytest.mark.parametrize("others_first", [True, False])
+async def test_who_is_cancelled_by_others_as_well_stays_cancelled(*, others_first: bool) -> None:
     timeouts = Timeouts(60.0)
     flight = asyncio.create_task(told(timeouts, forever()))
     await asyncio.sleep(0)
 
-    timeouts.end_all()
-    flight.cancel()
+    for end in (flight.cancel, timeouts.end_all) if others_first else (timeouts.end_all, flight.cancel):
+        end()
 
     with pytest.raises(asyncio.CancelledError):
         await flight

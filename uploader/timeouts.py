@@ -21,7 +21,7 @@ class Timeouts:
         """Give each *seconds*, a finite time."""
         self._seconds = seconds
         self._began: dict[asyncio.Task[object], float] = {}
-        self._ended: dict[asyncio.Task[object], int] = {}
+        self._ended: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     async def within(self, awaited: Awaitable[T]) -> T:
@@ -29,6 +29,7 @@ class Timeouts:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101 — only a task awaits
+        cancelled = task.cancelling()
         self._began[task] = now = loop.time()
         if self._timer is None:
             self._timer = loop.call_at(now + self._seconds, self._end_oldest)
@@ -36,13 +37,16 @@ class Timeouts:
             return await awaited
         except asyncio.CancelledError:
             # Who was cancelled by somebody else as well stays cancelled.
-            if task in self._ended and task.uncancel() <= self._ended.pop(task):
-                raise ExpiredError from None
+            if task in self._ended:
+                self._ended.remove(task)
+                if task.uncancel() <= cancelled:
+                    raise ExpiredError from None
             raise
         finally:
             del self._began[task]
-            if self._ended.pop(task, None) is not None:
+            if task in self._ended:
                 # It came to its end in spite of being cancelled.
+                self._ended.remove(task)
                 task.uncancel()
 
     def end_all(self) -> None:
@@ -61,5 +65,5 @@ class Timeouts:
 
     def _end(self, task: asyncio.Task[object]) -> None:
         if task not in self._ended:
-            self._ended[task] = task.cancelling()
+            self._ended.add(task)
             task.cancel()

@@ -60,7 +60,7 @@ def test_any_number_of_rows_may_be_in_flight(path: Path) -> None:
         for row in many:
             flight.take_off(row)
 
-        # Not when it is closed: whoever is killed closes nothing.
+        # Not when it is closed: who is killed closes nothing.
         assert rows(path) == many
 
 

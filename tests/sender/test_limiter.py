@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Coroutine
 from itertools import pairwise
 from typing import Any
@@ -14,6 +15,7 @@ from uploader.errors import OutageError
 from uploader.halt import Halt, Halted
 from uploader.model import Answer, WindowState
 from uploader.pacing import Others, Pace, Window
+from uploader.sender import Limiter
 
 Leap = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -489,5 +491,61 @@ def test_what_is_left_of_a_handful_is_not_counted_as_arrived(leap: Leap) -> None
         limiter.land(await limiter.pass_through(), Answer(200, "20000"))
 
         assert told == [1, 2, 3, 4]
+
+    leap(story())
+
+
+class _CoarseClock:
+    """A clock that moves in milliseconds, as the timers of an event loop do: whoever sleeps wakes a little late."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def __call__(self) -> float:
+        return self._loop.time()
+
+    async def sleep(self, seconds: float) -> None:
+        now = self._loop.time()
+        await asyncio.sleep(math.ceil((now + seconds) * 1_000) / 1_000 - now)
+
+
+@pytest.mark.parametrize("handful", [1, 5, 10])
+def test_a_pace_of_thousands_a_second_is_reached_though_timers_are_coarse(leap: Leap, handful: int) -> None:
+    async def story() -> None:
+        clock, halt = _CoarseClock(), Halt()
+        pace = Pace(burst=16, rate=5_000.0, concurrency=64, handful=handful)
+        limiter = Limiter(
+            pace, window=UntoldWindow(), quota=LoneQuota(clock), halt=halt, clock=clock, sleep=clock.sleep
+        )
+        passed = 0
+
+        async def walk() -> None:
+            nonlocal passed
+            for _ in range(40):
+                ticket = await limiter.pass_through()
+                passed += 1
+                await asyncio.sleep(0.002)
+                limiter.land(ticket, None)
+
+        began = clock()
+        await asyncio.gather(*(walk() for _ in range(64)))
+
+        assert passed / (clock() - began) > 0.95 * pace.rate
+
+    leap(story())
+
+
+def test_who_has_no_room_on_this_machine_leaves_no_handful(leap: Leap) -> None:
+    async def story() -> None:
+        limiter = gate_of(FAST, Halt(), asyncio.get_running_loop().time)
+        flying = [await limiter.pass_through() for _ in range(4)]
+        assert limiter.thin_out(flying[0])
+        limiter.land(flying[0], None)
+
+        late = asyncio.create_task(limiter.pass_through())
+        await asyncio.sleep(0.001)
+
+        assert not late.done(), "three are in flight where two may be"
+        late.cancel()
 
     leap(story())

@@ -2,7 +2,6 @@
 
 import errno
 import os
-from mmap import ALLOCATIONGRANULARITY, mmap
 from pathlib import Path
 from struct import Struct
 from typing import Final, Self
@@ -15,9 +14,7 @@ _NUMBER: Final = Struct("<Q")
 class Flight:
     """A small file with one place for each row in flight: a row's number is put there before its first request.
 
-    A place is used again for the next row; that a row has landed is told by the journal. The file is mapped into
-    memory: what is put there is in the file, also when the process is killed, without a call of the system for each
-    row. It is a context manager.
+    A place is used again for the next row; that a row has landed is told by the journal. It is a context manager.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,8 +23,6 @@ class Flight:
         self._handle = open_private(path, os.O_RDWR | os.O_CREAT)
         self._free: list[int] = []
         self._places: dict[int, int] = {}
-        self._map: mmap | None = None
-        self._room = 0
 
     def __enter__(self) -> Self:
         """Lend the flight."""
@@ -35,7 +30,6 @@ class Flight:
 
     def __exit__(self, *_: object) -> None:
         """Close the file."""
-        self._unmap()
         os.close(self._handle)
 
     def rows(self) -> set[int]:
@@ -49,7 +43,6 @@ class Flight:
 
     def forget(self) -> None:
         """Forget the rows of earlier lives, which the journal has by now; raises StorageError."""
-        self._unmap()
         try:
             os.ftruncate(self._handle, 0)
         except OSError as error:
@@ -64,8 +57,6 @@ class Flight:
         if row in self._places:
             return
         place = self._free.pop() if self._free else len(self._places)
-        if place >= self._room:
-            self._grow()
         self._places[row] = place
         self._put(place, row)
 
@@ -76,32 +67,17 @@ class Flight:
             self._free.append(place)
 
     def turn_back(self, row: int) -> None:
-        """Empty the place of *row*, which is not in flight and has no outcome yet."""
+        """Empty the place of *row*, which is not in flight and has no outcome yet; raises StorageError."""
         place = self._places.get(row)
         if place is not None:
             self._put(place, 0)
             self.land(row)
 
     def _put(self, place: int, number: int) -> None:
-        assert self._map is not None  # noqa: S101 — who has a place has room
-        _NUMBER.pack_into(self._map, place * _NUMBER.size, number)
-
-    def _grow(self) -> None:
-        size = self._room * _NUMBER.size + ALLOCATIONGRANULARITY
-        self._unmap()
+        data = _NUMBER.pack(number)
         try:
-            # What the disk has taken once it can't refuse later, when nobody could be told.
-            known = os.fstat(self._handle).st_size
-            blank = bytes(max(0, size - known))
-            written = os.pwrite(self._handle, blank, known)
-            self._map = mmap(self._handle, size) if written == len(blank) else None
+            written = os.pwrite(self._handle, data, place * _NUMBER.size)
         except OSError as error:
             raise trouble(self._path, error) from None
-        if self._map is None:
+        if written != len(data):
             raise trouble(self._path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-        self._room = size // _NUMBER.size
-
-    def _unmap(self) -> None:
-        if self._map is not None:
-            self._map.close()
-        self._map, self._room = None, 0

@@ -159,6 +159,10 @@ class Limiter:
                 await self._wait_for_a_landing()
             elif (seconds := self._window.wait(now, in_flight=self._uncounted())) > 0:
                 await self._wait(seconds)
+            elif self._left and now < self._left_until:
+                # Whoever was here before has left it.
+                self._left -= 1
+                return self._depart(now)
             elif await self._take_places():
                 return self._depart(self._clock())
 
@@ -296,6 +300,7 @@ class Limiter:
 
         Return False where one at a time is too many already.
         """
+        self._left = 0
         return self._crowd.thin_out(departed=ticket.at, now=self._clock())
 
     def until_reset(self) -> float | None:
