@@ -54,9 +54,10 @@ check: .venv/.tools need-strace
 	@echo "check: dependencies (deptry)" && $(BIN)/deptry .
 	@echo "check: tests and coverage (pytest)" && $(MAKE) --no-print-directory test TESTS="--cov --cov-report=term"
 
-# hatchling and editables build the editable install, so the locks hold them as well.
+# hatchling and editables build the editable install, so the locks hold them as well. Extras are kept in the names:
+# without them, older pips look for the newest `coverage[toml]` and find no hash for it.
 LOCK = printf 'hatchling>=1.27\neditables>=0.5\n' | $(BIN)/uv pip compile --quiet --upgrade --universal \
-	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+	--python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 lock: .venv/.tools
 	@$(LOCK) pyproject.toml - --output-file requirements.lock
