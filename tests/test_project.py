@@ -72,8 +72,8 @@ def test_the_development_lock_holds_the_tools_as_well() -> None:
 
 
 def test_the_development_lock_names_the_extras_that_its_packages_ask_for() -> None:
-    # Before 23.3, pip holds `coverage[toml]` to be another package than the locked `coverage`, takes its newest version,
-    # and refuses that one, as it has no hash.
+    # Before 23.3, pip holds `coverage[toml]` to be another package than the locked `coverage`, takes its newest
+    # version, and refuses that one, as it has no hash.
     locked = [match for line in _lines("requirements-dev.lock") if (match := REQUIREMENT.match(line))]
     extras = {match[0].partition("==")[0].partition("[")[0]: match["extras"] or "" for match in locked}
     asked = {
