@@ -2,6 +2,9 @@
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from importlib.resources import files
+from itertools import pairwise
+from struct import unpack_from
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +17,7 @@ from uploader.rules import Kind, MappingRules, MomentRule, PropertyRule
 
 NOW = "2024-06-24T06:42:25.394Z"
 NEW_YORK = "America/New_York"
+ZONES = sorted(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
 NOT_DATETIME = Reason("not_datetime", "column 'cell': not a date and time")
 NO_ZONE = Reason("no_zone", "column 'cell': a time with neither an offset nor a `timezone` in its mapping")
 SKIPPED = Reason("no_such_time", "column 'cell': a local time that the clock change skips")
@@ -34,6 +38,18 @@ def read(
     found = json.loads(done.body)["user_properties"]["p"]
     assert isinstance(found, str)
     return found
+
+
+def clock_changes(name: str) -> list[int]:
+    """Return when the offset of the zone *name* changes, in seconds since 1970, as its file says (RFC 9636)."""
+    data = files("tzdata.zoneinfo").joinpath(*name.split("/")).read_bytes()
+    begin = data.rindex(b"TZif")
+    _, _, _, times, types, _ = unpack_from(">6l", data, begin + 20)
+    moments = unpack_from(f">{times}q", data, begin + 44)
+    kinds = data[begin + 44 + 8 * times :][:times]
+    offsets = [unpack_from(">lBB", data, begin + 44 + 9 * times + 6 * kind)[0] for kind in range(types)]
+    steps = zip(moments, [0, *kinds], kinds, strict=False)
+    return [at for at, before, after in steps if offsets[before] != offsets[after]]
 
 
 def by_strptime(text: str, pattern: str) -> datetime:
@@ -119,15 +135,26 @@ def test_a_local_time_is_taken_in_its_zone_unless_the_clock_change_makes_it_doub
     assert read(datetime.fromisoformat(text), timezone=zone) == expected
 
 
-@given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 — hypothesis adds the zone
-def test_a_local_time_in_new_york_names_the_moment_that_new_york_saw_or_is_refused(moment: datetime) -> None:
-    local = moment.astimezone(ZoneInfo(NEW_YORK))
+@given(
+    moment=st.datetimes(datetime(1880, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 — hypothesis adds the zone
+    name=st.just(NEW_YORK) | st.sampled_from(ZONES),
+)
+@example(moment=datetime(1988, 10, 8, 16, 30, tzinfo=UTC), name="Asia/Seoul")
+@example(moment=datetime(1985, 12, 31, 22, 30, tzinfo=UTC), name="Africa/Casablanca")
+def test_a_local_time_names_the_moment_that_its_zone_saw_or_is_refused(moment: datetime, name: str) -> None:
+    local = moment.astimezone(ZoneInfo(name))
 
-    found = read(local.replace(tzinfo=None).isoformat(), timezone=NEW_YORK)
+    found = read(local.replace(tzinfo=None).isoformat(), timezone=name)
 
     doubtful = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
     expected = moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
     assert found == (TWICE if doubtful else expected)
+
+
+def test_no_zone_changes_its_clock_twice_within_a_day() -> None:
+    close = [(name, at) for name in ZONES for at, after in pairwise(clock_changes(name)) if after - at <= 24 * 3600]
+
+    assert close == []
 
 
 @given(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ _OUT_OF_RANGE: Final = Reason("not_datetime", "a time outside the years 1 to 999
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_OFFSET: Final = timedelta()
 _SECONDS: Final = 6
+_DAYS: Final = 366
 
 _FIELDS: Final = {"Y": "year", "m": "month", "d": "day", "H": "hour", "M": "minute", "S": "second", "f": "microsecond"}
 _WIDTHS: Final = {"y": 2, "m": 2, "d": 2, "H": 2, "I": 2, "M": 2, "S": 2, "j": 3}
@@ -57,14 +58,13 @@ def datetime_reader(pattern: str | None, timezone: str | None) -> Callable[[obje
     raises `Unreadable`, also for a local time that does not exist or exists twice.
     """
     parse = _iso_datetime if pattern is None else _parser(pattern, _NOT_DATETIME)
-    zone = None if timezone is None else ZoneInfo(timezone)
+    offset = _no_offset if timezone is None else _Clock(ZoneInfo(timezone)).offset
 
     def read(value: object) -> str:
-        if isinstance(value, str):
-            return _placed(parse(value), zone)
-        if isinstance(value, datetime):
-            return _placed(value, zone)
-        raise Unreadable(_NOT_DATETIME)
+        moment = parse(value) if isinstance(value, str) else value
+        if not isinstance(moment, datetime):
+            raise Unreadable(_NOT_DATETIME)
+        return _spelled(moment, offset(moment)) if moment.tzinfo is None else spell_utc(moment)
 
     return read
 
@@ -95,24 +95,48 @@ def spell_utc(moment: datetime) -> str:
 
 def _spelled(local: datetime, offset: timedelta) -> str:
     try:
-        # isoformat cuts what is below the millisecond; it does not round.
-        return (local - offset).isoformat(timespec="milliseconds") + "Z"
+        moment = local - offset
     except OverflowError:
         raise Unreadable(_OUT_OF_RANGE) from None
+    # isoformat cuts what is below the millisecond; it does not round.
+    return moment.isoformat(timespec="milliseconds") + "Z" if moment.microsecond else moment.isoformat() + ".000Z"
 
 
-def _placed(moment: datetime, zone: ZoneInfo | None) -> str:
-    """Return *moment* in UTC: by its own offset, else as the local time of *zone*."""
-    if moment.tzinfo is not None:
-        return spell_utc(moment)
-    if zone is None:
-        raise Unreadable(_NO_ZONE)
-    first = zone.utcoffset(moment) or _NO_OFFSET
-    second = zone.utcoffset(moment.replace(fold=1)) or _NO_OFFSET
-    if first == second:
-        return _spelled(moment, first)
-    # At a change of the clock the two readings differ: the offset grows where times are skipped.
-    raise Unreadable(_NOT_A_TIME if first < second else _TWICE)
+def _no_offset(_: datetime) -> timedelta:
+    raise Unreadable(_NO_ZONE)
+
+
+class _Clock:
+    """The clocks of one time zone: by how much each local time is ahead of UTC."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+        self._by_year: dict[int, timedelta | None] = {}
+
+    def offset(self, local: datetime) -> timedelta:
+        """Return the offset of *local*; raises `Unreadable` where a clock change skips that time or gives it twice."""
+        year = local.year
+        if year not in self._by_year:
+            self._by_year[year] = self._of_whole(year)
+        always = self._by_year[year]
+        return self._offset(local) if always is None else always
+
+    def _offset(self, local: datetime) -> timedelta:
+        first = self._zone.utcoffset(local) or _NO_OFFSET
+        second = self._zone.utcoffset(local.replace(fold=1)) or _NO_OFFSET
+        if first == second:
+            return first
+        # At a change of the clock the two readings differ: the offset grows where times are skipped.
+        raise Unreadable(_NOT_A_TIME if first < second else _TWICE)
+
+    def _of_whole(self, year: int) -> timedelta | None:
+        """Return the one offset of all of *year*; None where the clock is changed then, or may be."""
+        if not MINYEAR < year < MAXYEAR:
+            return None
+        begin = datetime(year - 1, 12, 31)  # noqa: DTZ001 — a local time of this zone
+        # Of the days before and after the year as well; no zone has changed its clock twice within a day.
+        offsets = {self._zone.utcoffset(begin + timedelta(days=day)) for day in range(_DAYS + 2)}
+        return offsets.pop() if len(offsets) == 1 else None
 
 
 def _iso_date(text: str) -> date:
