@@ -142,6 +142,7 @@ def prepare(
         columns=source.columns,
         kinds=source.kinds,
         null_is_empty=source.format == "parquet",
+        only_texts=source.format == "csv",
     )
     if source.columns is None:
         survey.unseen.update(plan.columns)

@@ -12,6 +12,7 @@ from uploader.mapper.moments import datetime_reader
 from uploader.mapper.paths import MISSING, Take, is_path, reaching, root_of
 from uploader.mapper.repairs import Repairs, trimming, ungrouping
 from uploader.mapper.spreadsheet import Spreadsheet
+from uploader.mapper.texts import Texts
 from uploader.mapper.unreadable import Unreadable
 from uploader.mapper.values import Reader, kind_of, reader
 from uploader.model import Damaged, Json, Person, Reason, Record, Rejected, Request, Row
@@ -48,6 +49,7 @@ class Plan:
     columns: Mapping[str, str]
     repairs: Repairs
     suspect: Callable[[Request], Sequence[Reason]]
+    _texts: Texts | None
     _identity: tuple[tuple[str, str, Take | None], ...]
     _steps: tuple[_Step, ...]
     _empty: frozenset[str]
@@ -61,8 +63,7 @@ class Plan:
         """Return the request of *record*, made at *now* (ISO 8601, UTC), or its rejection with column and reason."""
         if isinstance(record, Damaged):
             return Rejected(record, (), record.reason)
-        identity, trouble = self._identify(record)
-        person = _person(identity)
+        identity, person, trouble = self._identify(record)
         if trouble is None:
             repairs = self.repairs
             trimmed, thousands = repairs.trimmed, repairs.thousands
@@ -76,7 +77,7 @@ class Plan:
 
     def person(self, record: Record) -> Person:
         """Return the person of *record* alone, as `carry` gives it."""
-        return () if isinstance(record, Damaged) else _person(self._identify(record)[0])
+        return () if isinstance(record, Damaged) else self._identify(record)[1]
 
     def merged(self, requests: Sequence[Request]) -> Request | None:
         """Return the last of *requests* (of one person, in file order) as one that says what all of them do.
@@ -103,15 +104,18 @@ class Plan:
             else None
         )
 
-    def _identify(self, row: Row) -> tuple[dict[str, str], Reason | None]:
-        """Return the identity fields of *row*; those that can be read come even where another one can't."""
-        identity: dict[str, str] = {}
+    def _identify(self, row: Row) -> tuple[dict[str, str], Person, Reason | None]:
+        """Return the identity of *row* and its person; what can be read comes even where another field can't."""
+        if self._texts is not None:
+            identity, person = self._texts.identify(row.fields)
+            return identity, person, None if identity else self._no_identity()
+        identity = {}
         trouble: Reason | None = None
         for name, column, take in self._identity:
             try:
                 value = row.fields.get(column) if take is None else take(row.fields)
             except Unreadable as unreadable:
-                trouble = trouble or _of_column(column, unreadable)
+                trouble = trouble or unreadable.in_column(column)
                 continue
             if type(value) is str:
                 if value not in self._empty:
@@ -121,11 +125,26 @@ class Plan:
             elif value is not None and value is not MISSING and trouble is None:
                 trouble = Reason("not_identity", f"column '{column}': neither text nor a whole number")
         if trouble is None and not identity:
-            names = ", ".join(f"'{column}'" for _, column, _ in self._identity)
-            trouble = Reason("no_identity", f"no identity: nothing in {names}")
-        return identity, trouble
+            trouble = self._no_identity()
+        return identity, _person(identity), trouble
+
+    def _no_identity(self) -> Reason:
+        names = ", ".join(f"'{column}'" for _, column, _ in self._identity)
+        return Reason("no_identity", f"no identity: nothing in {names}")
 
     def _body(self, row: Row, identity: dict[str, str], now: str) -> bytes | Reason:
+        properties = self._properties(row) if self._texts is None else self._texts.properties(row.fields)
+        if isinstance(properties, Reason):
+            return properties
+        if self._moment is not None:
+            column, take, read = self._moment
+            try:
+                now = str(read(row.fields.get(column) if take is None else take(row.fields)))
+            except Unreadable as unreadable:
+                return unreadable.in_column(column)
+        return _encoded(identity, properties, now)
+
+    def _properties(self, row: Row) -> dict[str, Json] | Reason:
         properties: dict[str, Json] = {}
         fields, empty = row.fields, self._empty
         column: str | None = None
@@ -148,12 +167,9 @@ class Plan:
                     properties[step.key] = step.read(value)
                 else:
                     properties[step.key] = None
-            if self._moment is not None:
-                column, take, read = self._moment
-                now = str(read(fields.get(column) if take is None else take(fields)))
         except Unreadable as unreadable:
-            return _of_column(column, unreadable)
-        return _encoded(identity, properties, now)
+            return unreadable.in_column(column)
+        return properties
 
     def _steps_of(self, row: Row) -> list[_Step]:
         """Return the steps of the mapping, and those of the columns that only this row has (`other_columns: send`)."""
@@ -174,8 +190,11 @@ def compile_plan(  # noqa: PLR0913 — what is known of a source: its name, colu
     columns: Sequence[str] | None,
     kinds: Mapping[str, str] | None = None,
     null_is_empty: bool = False,
+    only_texts: bool = False,
 ) -> Plan:
     """Compile *rules* for a source with *columns* (None where each record brings its own keys).
+
+    *only_texts* is whether every record has a text in each of *columns*.
 
     Raises:
         InputError: a column that the mapping needs is not in the source.
@@ -195,19 +214,38 @@ def compile_plan(  # noqa: PLR0913 — what is known of a source: its name, colu
             properties.extend(others.rule(column) for column in columns if column not in ignored | roots)
             others = None
     check_kinds(properties, rules.request_datetime, kinds or {})
+    identity = tuple((name, column, paths.get(column)) for name, column in rules.identity.items())
+    steps = tuple(_step(rule, paths.get(rule.column or ""), repairs) for rule in properties)
+    empty = frozenset(rules.null_values)
     return Plan(
         columns=needed,
         repairs=repairs,
         suspect=Spreadsheet(rules.identity, properties, paths, unsent=None if others is None else ignored | roots),
-        _identity=tuple((name, column, paths.get(column)) for name, column in rules.identity.items()),
-        _steps=tuple(_step(rule, paths.get(rule.column or ""), repairs) for rule in properties),
-        _empty=frozenset(rules.null_values),
+        _texts=_texts(identity, steps, empty) if only_texts and others is None else None,
+        _identity=identity,
+        _steps=steps,
+        _empty=empty,
         _null_is_empty=null_is_empty,
         _moment=_moment(rules, paths),
         _others=others,
         _ignored=ignored,
         _roots=roots,
     )
+
+
+def _texts(
+    identity: Sequence[tuple[str, str, Take | None]], steps: Sequence[_Step], empty: frozenset[str]
+) -> Texts | None:
+    """Return the plan for rows of nothing but texts; None where some value is not just what stands in a column."""
+    if any(take is not None for _, _, take in identity):
+        return None
+    simple = tuple(
+        (step.key, step.column, step.read, step.sends_null)
+        for step in steps
+        if step.column is not None and step.take is None
+    )
+    before = tuple((name, column, f"{name}=") for name, column, _ in identity)
+    return Texts(before, simple, empty) if len(simple) == len(steps) else None
 
 
 class _Others:
@@ -268,10 +306,6 @@ def _moment(rules: MappingRules, paths: Mapping[str, Take]) -> tuple[str, Take |
 
 def _person(identity: Mapping[str, str]) -> Person:
     return tuple([f"{name}={value}" for name, value in identity.items()])
-
-
-def _of_column(column: str | None, unreadable: Unreadable) -> Reason:
-    return Reason(unreadable.reason.code, f"column '{column}': {unreadable.reason.phrase}")
 
 
 def _encoded(identity: dict[str, str], properties: dict[str, Json], now: str) -> bytes | Reason:

@@ -10,3 +10,7 @@ class Unreadable(Exception):  # noqa: N818 — a value is unreadable; it is a ro
         """Keep the *reason*."""
         super().__init__(reason.phrase)
         self.reason = reason
+
+    def in_column(self, column: str | None) -> Reason:
+        """Return the reason with the *column* that the value stands in."""
+        return Reason(self.reason.code, f"column '{column}': {self.reason.phrase}")
