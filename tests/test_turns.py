@@ -107,7 +107,7 @@ class NoOrder(Turns):
     """A broken variant: whoever asks may go."""
 
     def admit(self, work: Work) -> Turn | None:
-        return Turn(work)
+        return Turn(work, ())
 
 
 class OneValue(Turns):

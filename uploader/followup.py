@@ -66,7 +66,7 @@ class _Hashes:
         """Whether one of *values* was added."""
         bits = self._bits
         if bits is None:
-            return not self._few.isdisjoint(map(hash, values))
+            return bool(self._few) and not self._few.isdisjoint(map(hash, values))
         return any(bits[place >> 3] & (1 << (place & 7)) for place in map(_place, values))
 
     def add(self, values: Person) -> None:

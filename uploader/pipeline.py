@@ -9,7 +9,7 @@ from uploader.canary import Became, Canary
 from uploader.errors import RefusedError
 from uploader.halt import Halt, Halted
 from uploader.members import spread
-from uploader.model import Kept, Outcome, Passed, Rejected, Request, Settled, Unsettled, Work
+from uploader.model import Kept, Outcome, Passed, Rejected, Request, Settled, Unsettled, Work, members_of
 from uploader.turns import Turn, Turns, rows_of
 
 PARKING: Final = 1024
@@ -90,7 +90,7 @@ class Pipeline:
 
     async def _work_first(self) -> None:
         """Carry rows until the canary is over; in doubt, with the others from then on."""
-        await self._work_until(lambda: self._canary.is_over)
+        await self._work(as_canary=True)
         if self._doubt.is_set():
             await self._work()
 
@@ -106,16 +106,26 @@ class Pipeline:
                 # The check will reject it once more, behind the rows before it.
                 self._unsettled += 1
 
-    async def _work(self) -> None:
-        await self._work_until(lambda: False)
-
-    async def _work_until(self, done: Callable[[], bool]) -> None:
+    async def _work(self, *, as_canary: bool = False) -> None:
+        """Carry rows until they end; as the canary, no longer than until that is over."""
         since_breath = 0
-        while not self._halt.given and not done():
+        while not self._halt.given and not (as_canary and self._canary.is_over):
             turn = self._next_turn()
             if turn is not None:
-                since_breath = 0 if isinstance(turn.work, Request) else since_breath + 1
-                await self._carry_one(turn)
+                since_breath += 1
+                work = turn.work
+                if isinstance(work, Request):
+                    since_breath = 0
+                    # Awaited here, and not a call further down: whatever is between a task and its reply is gone
+                    # through once more for each row.
+                    try:
+                        outcome = await self._deliver(work)
+                    except BaseException as trouble:  # noqa: BLE001 — kept, and raised when what is in flight has landed
+                        self._fail(trouble)
+                        outcome = Unsettled(work)
+                    self._settle_turn(turn, outcome)
+                else:
+                    self._settle_turn(turn, work)
             elif self._exhausted and not self._turns.parked:
                 return
             elif self._exhausted or not self._turns.has_room:
@@ -128,13 +138,14 @@ class Pipeline:
 
     def _next_turn(self) -> Turn | None:
         """Return the next row whose person is free: a parked one first, else one of the next rows of the source."""
-        turn = self._turns.next_ready()
-        for _ in range(_BREATH):
-            if turn is not None or self._exhausted or not self._turns.has_room:
-                break
+        turns = self._turns
+        turn = turns.next_ready()
+        passed = 0
+        while turn is None and not self._exhausted and passed < _BREATH and turns.has_room:
+            passed += 1
             work = self._next_work()
             if work is not None and not isinstance(work, _PASSED):
-                turn = self._turns.admit(work)
+                turn = turns.admit(work)
         return turn
 
     def _next_work(self) -> Work | Passed | None:
@@ -150,26 +161,25 @@ class Pipeline:
             self.taken += 1 if isinstance(work, Settled) else rows_of(work)
         return work
 
-    async def _carry_one(self, turn: Turn) -> None:
-        work = turn.work
-        try:
-            outcome = await self._deliver(work) if isinstance(work, Request) else work
-        except BaseException as trouble:  # noqa: BLE001 — as above
-            self._fail(trouble)
-            assert isinstance(work, Request)  # noqa: S101 — only a delivery awaits
-            outcome = Unsettled(work)
-        settled = True
-        for one in self._canary.note(work, outcome):
-            settled = self._settle_whole(one) and settled
-        if self._canary.is_dead:
-            self._fail(_refused(self._canary.last))
+    def _settle_turn(self, turn: Turn, outcome: Outcome | Unsettled) -> None:
+        canary, settled = self._canary, True
+        if canary.is_over:
+            settled = self._settle_whole((turn.work, outcome))
+        else:
+            for one in canary.note(turn.work, outcome):
+                settled = self._settle_whole(one) and settled
+            if canary.is_dead:
+                self._fail(_refused(canary.last))
         # A row that is not settled is not overtaken: its later rows stay parked, and the run is ending.
         if settled and not isinstance(outcome, Unsettled) and self._turns.settle(turn):
             self._wake()
 
     def _settle_whole(self, became: Became) -> bool:
         """Let what became of a row, and of those that it took with it, be heard of; return whether that succeeded."""
-        outcomes = spread(*became)
+        work, outcome = became
+        if not members_of(work):
+            return self._settle_one(outcome)
+        outcomes = spread(work, outcome)
         for done, outcome in enumerate(outcomes, start=1):
             if not self._settle_one(outcome):
                 # What settles later relies on what settles before.
@@ -185,7 +195,8 @@ class Pipeline:
             self._fail(trouble)
             self._unsettled += 1
             return False
-        self._unsettled += isinstance(outcome, Unsettled)
+        if isinstance(outcome, Unsettled):
+            self._unsettled += 1
         return True
 
     def _fail(self, trouble: BaseException) -> None:

@@ -1,18 +1,19 @@
 """Decide whose turn it is: rows of one person go one after another, in the order of the file."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from uploader.model import Work, members_of, person_of
+from uploader.model import Person, Work, members_of, person_of
 
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """One row's place in the order: its *work*, how many turns it waits for, and those that wait for it."""
+    """One row's place in the order: its *work*, its *person*, how many turns it waits for, and who waits for it."""
 
     work: Work
+    person: Person
     waits_for: int = 0
-    followers: list["Turn"] = field(default_factory=list)
+    followers: "tuple[Turn, ...]" = ()
 
 
 class Turns:
@@ -41,18 +42,20 @@ class Turns:
 
     def admit(self, work: Work) -> Turn | None:
         """Return the turn of *work* if it may go now; otherwise park it and return None."""
-        turn = Turn(work)
+        person = person_of(work)
+        turn = Turn(work, person)
         last = self._last
-        for value in person_of(work):
+        if last.keys().isdisjoint(person):
+            last.update(dict.fromkeys(person, turn))
+            return turn
+        for value in person:
             earlier = last.get(value)
             last[value] = turn
             if earlier is not None and earlier is not turn and turn not in earlier.followers[-1:]:
-                earlier.followers.append(turn)
+                earlier.followers += (turn,)
                 turn.waits_for += 1
-        if turn.waits_for:
-            self._parked += rows_of(work)
-            return None
-        return turn
+        self._parked += rows_of(work)
+        return None
 
     def next_ready(self) -> Turn | None:
         """Return the turn of a parked row whose person is free again, or None."""
@@ -65,7 +68,12 @@ class Turns:
     def settle(self, turn: Turn) -> bool:
         """Take note that the row of *turn* is settled; return whether that freed a parked row."""
         last = self._last
-        for value in person_of(turn.work):
+        if not turn.followers:
+            # Nobody came after it, so that it is still the last of its person.
+            for value in turn.person:
+                last.pop(value, None)
+            return False
+        for value in turn.person:
             if last.get(value) is turn:
                 del last[value]
         freed = False

@@ -320,7 +320,7 @@ def test_without_order_a_person_ends_with_an_older_row(desk: Desk, monkeypatch: 
 
 
 def _at_once(_: Turns, work: object) -> object:
-    return Turn(work)  # type: ignore[arg-type]  # whatever it is, it goes
+    return Turn(work, ())  # type: ignore[arg-type]  # whatever it is, it goes
 
 
 # Nothing to be found

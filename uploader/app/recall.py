@@ -175,6 +175,8 @@ class Sift:
         a retry file.
         """
         self._recall = recall
+        self.remembers = recall.is_kept
+        """Whether what is accepted is remembered, so that `after` has something to do."""
         self._skips = skips
         self._owes = owes
         self._origin = begun.origin
@@ -186,7 +188,8 @@ class Sift:
         """Yield *works*, those that need no request as what became of them; raises StorageError."""
         if not self._recall.is_kept:
             # A request is made when it is taken: its time is that of sending.
-            yield from map(self._sifted, works)
+            for work in works:
+                yield work if isinstance(work, Request) and not self._retry else self._sifted(work)
             return
         while batch := list(islice(works, BATCH)):
             found = [self._sifted(work) for work in batch]
@@ -259,7 +262,7 @@ class Sift:
     def after(self, outcome: Outcome | Unsettled, *, unsure: bool) -> None:
         """Note *outcome*, which the journal has; *unsure* is whether the fate of a request for its row is not known."""
         recall = self._recall
-        if not recall.is_kept or isinstance(outcome, Unchanged):
+        if not self.remembers or isinstance(outcome, Unchanged):
             return
         people, number = recall.digests.people(_person_of(outcome)), record_of(outcome).number
         last = [value for value in people if self._pending.get(value) == number]
