@@ -162,6 +162,18 @@ def test_a_compacted_run_tells_the_same_of_itself_and_of_every_row_not_accepted(
     assert [path.name for path in (state / "runs").iterdir()] == [whole.path.name]
 
 
+def test_what_was_noted_after_the_journal_was_read_is_not_lost_in_compacting_it(shelf: Shelf) -> None:
+    before = finished(shelf)
+    with Journal(before.path, before.ledger) as journal:
+        journal.note(sent(53))
+        journal.note(failed(54))
+
+    shelf.compact(before)
+
+    (small,) = shelf.volumes()
+    assert (small.ledger.sent, small.ledger.failed) == (before.ledger.sent + 1, before.ledger.failed + 1)
+
+
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_run_whose_compacting_failed_is_whole_and_compacted_another_time(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, call: str

@@ -107,7 +107,9 @@ class Shelf:
         Raises:
             StorageError: it can't be written; then the journal stays as it was.
         """
-        whole = read_volume(volume.path).ledger
+        # It was most often read behind its last line, a moment ago.
+        is_known = _size_of(volume.path) == volume.ledger.size
+        whole = volume.ledger if is_known else read_volume(volume.path).ledger
         last = [] if ending is None else [link(ending, whole.checksum)[0]]
         beside = volume.path.with_suffix(".new")
         handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -186,6 +188,13 @@ def read_volume(path: Path) -> Volume:
 def flight_of(volume: Volume) -> Flight:
     """Return the rows in flight of *volume*, to be entered."""
     return Flight(volume.flight_path)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise trouble(path, error) from None
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -55,7 +55,7 @@ class Journal:
         if isinstance(outcome, Unchanged):
             self._note_unchanged(outcome.request.row.number)
         else:
-            self._append(spell_outcome(outcome, again=again))
+            self.append(spell_outcome(outcome, again=again))
 
     def flush(self) -> None:
         """Append what waits to be a line; raises StorageError."""
@@ -72,19 +72,17 @@ class Journal:
 
     def note_held(self, seconds: float) -> None:
         """Append that a limit reply holds everybody for *seconds* more; raises StorageError."""
-        self._append(spell_held(seconds))
+        self.append(spell_held(seconds))
 
     def note_facts(self, word: Word, facts: dict[str, object]) -> None:
         """Append *facts* of the run; raises StorageError."""
-        self._append(spell_facts(word, facts))
+        self.append(spell_facts(word, facts))
 
     def append(self, payload: bytes) -> None:
         """Append a line with *payload*; raises StorageError."""
-        self._append(payload)
-
-    def _append(self, payload: bytes) -> None:
-        # In their order: a later row of a person must not be known before an earlier one.
-        self.flush()
+        if self._unchanged is not None:
+            # In their order: a later row of a person must not be known before an earlier one.
+            self.flush()
         self._write(payload)
 
     def _write(self, payload: bytes) -> None:
