@@ -27,7 +27,7 @@ from uploader.model import Answer, Outcome, Record, Rejected, Reply, Request, Se
 from uploader.pacing import Window, pace
 from uploader.pipeline import Pipeline
 from uploader.policy import Policy
-from uploader.sender import Delivery, Http, Limiter, Patience
+from uploader.sender import Airfield, Delivery, Http, Limiter, Patience
 from uploader.source import Source
 from uploader.tally import Tally, Traffic
 from uploader.turns import Turns
@@ -60,7 +60,12 @@ class Bench:
         settings = settings_of(Options((str(path),), config), world, credentials=False)
         with opened(str(path), settings, world) as source:
             plan = compile_plan(
-                settings.rules(), source=source.name, config="config.yaml", columns=source.columns, kinds=source.kinds
+                settings.rules(),
+                source=source.name,
+                config="config.yaml",
+                columns=source.columns,
+                kinds=source.kinds,
+                only_texts=source.format == "csv",
             )
             with Quota(folder / "quota", clock=time.monotonic, window=settings.rate.per) as quota:
                 yield cls(folder, settings, source, plan, quota)
@@ -127,12 +132,13 @@ class Bench:
         window = Window(requests=rate.requests, per=rate.per, share=rate.share)
         return Limiter(free, window=window, quota=self._quota, halt=halt, clock=time.monotonic, sleep=asyncio.sleep)
 
-    def _deliverer(self, post: Callable[[Request], Awaitable[Reply]], halt: Halt) -> Delivery:
+    def _deliverer(self, post: Callable[[Request], Awaitable[Reply]], halt: Halt, airfield: Airfield) -> Delivery:
         retry = self._settings.retry
         return Delivery(
             post,
             policy=Policy(retry.attempts, retry.base, retry.cap),
             limiter=self._limiter(halt),
+            airfield=airfield,
             patience=Patience(self._settings.rate.per, retry.outage_timeout),
             traffic=Traffic(),
             halt=halt,
@@ -149,7 +155,7 @@ class Bench:
             return _OK
 
         async def loop() -> None:
-            delivery = self._deliverer(post, Halt())
+            delivery = self._deliverer(post, Halt(), _Nowhere())
             for request in self._requests:
                 await delivery.deliver(request)
 
@@ -160,8 +166,7 @@ class Bench:
         """Do all of a row's way but HTTP, row after row as a run does; each POST only gives way once."""
         path, halt, followup, tally = self._folder / "cost.journal", Halt(), FollowUp(), Tally()
 
-        async def post(request: Request) -> Reply:
-            flight.take_off(request.row.number)
+        async def post(_: Request) -> Reply:
             await asyncio.sleep(0)
             return _OK
 
@@ -174,7 +179,7 @@ class Bench:
 
         async def loop() -> None:
             works = (self._plan.carry(record, _now()) for record in reading)
-            deliver = self._deliverer(post, halt).deliver
+            deliver = self._deliverer(post, halt, flight).deliver
             await Pipeline(works, deliver=deliver, settle=settle, halt=halt).carry(CONCURRENCY)
 
         with (
@@ -230,6 +235,16 @@ class Bench:
     def _tally(self) -> float:
         tally = Tally()
         return _cpu(lambda: _drain(map(tally.note, self._outcomes)))
+
+
+class _Nowhere:
+    """Notes nothing: the flight is shown as a part of its own."""
+
+    def take_off(self, row: int) -> None:
+        pass
+
+    def turn_back(self, row: int) -> None:
+        pass
 
 
 @contextlib.asynccontextmanager

@@ -9,7 +9,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from tests.sender.parts import gate
+from tests.sender.parts import Sky, gate
 from uploader.halt import Halt
 from uploader.model import Outcome, Reply, Request, Row, Sent, Unsettled
 from uploader.pacing import Pace
@@ -78,6 +78,7 @@ async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
             post,
             policy=Policy(30, base=0.01, cap=0.04),
             limiter=limiter,
+            airfield=Sky(),
             patience=Patience(60, 60),
             traffic=Traffic(),
             halt=halt,

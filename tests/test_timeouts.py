@@ -19,7 +19,8 @@ async def after(seconds: float, word: str) -> str:
 
 async def told(timeouts: Timeouts, awaited: Awaitable[object]) -> str:
     try:
-        return f"got {await timeouts.within(awaited)}"
+        with timeouts:
+            return f"got {await awaited}"
     except ExpiredError:
         return "expired"
 
@@ -35,9 +36,10 @@ async def test_a_result_and_a_failure_pass_through() -> None:
 
     timeouts = Timeouts(60.0)
 
-    assert await timeouts.within(after(0, "tea")) == "tea"
-    with pytest.raises(ValueError, match="spilt"):
-        await timeouts.within(fail())
+    with timeouts:
+        assert await after(0, "tea") == "tea"
+    with pytest.raises(ValueError, match="spilt"), timeouts:
+        await fail()
 
 
 async def test_each_has_its_own_time_from_its_own_beginning() -> None:

@@ -93,6 +93,11 @@ _CLIENT_ERRORS: Final = range(400, 500)
 _TIMED_OUT: Final = 408
 
 
+def accepts(reply: Reply) -> bool:
+    """Whether *reply* says that the row is stored: only HTTP 200 with its own code does (`api.md`, Replies)."""
+    return isinstance(reply, Answer) and reply.status == _OK and reply.code == SUCCESS
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The table of `api.md`, and how often and how patiently a row is tried.
@@ -107,6 +112,8 @@ class Policy:
 
     def judge(self, reply: Reply, *, attempt: int, dice: float) -> Verdict:
         """Judge the *reply* to the given *attempt* (from 1); *dice* is a random number from 0 to 1."""
+        if accepts(reply):
+            return _ACCEPT
         match reply:
             case Answer():
                 return self._judge_answer(reply, attempt, dice)
@@ -131,8 +138,6 @@ class Policy:
         return self._judge_status(answer.status, attempt, dice)
 
     def _judge_code(self, code: str, attempt: int, dice: float) -> Verdict:
-        if code == SUCCESS:
-            return _ACCEPT
         if code.startswith("4"):
             return Refuse(Reason(code, f"refused by the service: {_name(code)}"))
         if code:

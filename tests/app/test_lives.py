@@ -19,7 +19,7 @@ from uploader.config import Settings
 from uploader.errors import ChangedError, StorageError, UploaderError
 from uploader.followup import FollowUp
 from uploader.journal import Begun, Ledger, Owed, Shelf, Volume, read_volume
-from uploader.model import Answer, Failed, Reason, Rejected, Reply, Request, Row, Sent, Silence, Unsettled
+from uploader.model import Failed, Reason, Rejected, Request, Row, Sent, Unsettled
 from uploader.sinks.retry_file import Remark, RetryFile, Shape
 from uploader.survey import Survey
 
@@ -279,20 +279,12 @@ def test_a_row_that_was_not_sent_yet_leaves_no_line(shelf: Shelf, retry: RetryFi
 # In flight
 
 
-async def attempt(life: Life, number: int, reply: Reply) -> None:
-    async def post(_: bytes) -> Reply:
-        return reply
-
-    await life.post(request(number), post)
-
-
-async def test_rows_in_flight_at_a_crash_count_as_maybe_sent_twice_in_every_later_life(
+def test_rows_in_flight_at_a_crash_count_as_maybe_sent_twice_in_every_later_life(
     shelf: Shelf, retry: RetryFile
 ) -> None:
     with retry, live(shelf.begin(BEGUN), retry) as life:
-        await attempt(life, 1, Answer(200, "20000"))
-        await attempt(life, 2, Answer(200, "20000"))
-        await attempt(life, 3, Silence("the connection broke"))
+        for row in (1, 2, 3):
+            life.flight.take_off(row)
         life.settle(sent(1))
 
     for _ in range(3):
@@ -303,33 +295,21 @@ async def test_rows_in_flight_at_a_crash_count_as_maybe_sent_twice_in_every_late
             life.closed(must_agree=True)
 
 
-@pytest.mark.parametrize("code", ["40001", "50000", "42900"])
-async def test_a_row_that_the_service_refused_is_not_in_flight_any_more(
-    shelf: Shelf, retry: RetryFile, code: str
-) -> None:
+def test_a_row_that_turned_back_is_not_in_flight_any_more(shelf: Shelf, retry: RetryFile) -> None:
     with retry, live(shelf.begin(BEGUN), retry) as life:
-        await attempt(life, 1, Answer(400, code))
+        life.flight.take_off(1)
+        life.flight.turn_back(1)
 
     (volume,) = shelf.volumes()
     with retry, live(volume, retry) as life:
         assert life.tally.unsure == set()
 
 
-async def test_a_doubt_of_an_earlier_attempt_outlives_a_later_refusal(shelf: Shelf, retry: RetryFile) -> None:
-    with retry, live(shelf.begin(BEGUN), retry) as life:
-        await attempt(life, 1, Silence("the connection broke"))
-        await attempt(life, 1, Answer(500, "50000"))
-
-    (volume,) = shelf.volumes()
-    with retry, live(volume, retry) as life:
-        assert life.tally.unsure == {1}
-
-
-async def test_a_life_that_dies_at_its_beginning_leaves_the_rows_in_flight_to_the_next(
+def test_a_life_that_dies_at_its_beginning_leaves_the_rows_in_flight_to_the_next(
     shelf: Shelf, retry: RetryFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with retry, live(shelf.begin(BEGUN), retry) as life:
-        await attempt(life, 1, Answer(200, "20000"))
+        life.flight.take_off(1)
 
     for call in ("write", "fdatasync", "ftruncate"):
         (volume,) = shelf.volumes()

@@ -151,7 +151,7 @@ def test_a_rehearsal_tells_no_value(desk: Desk, suffix: str) -> None:
     [
         "uploader.sender.http.Http.post",
         "uploader.sender.limiter.Limiter.pass_through",
-        "uploader.policy.Policy.judge",
+        "uploader.sender.delivery.accepts",
         "uploader.tally.Tally.note",
         "uploader.followup.FollowUp.kind",
         "uploader.mapper.Plan.carry",

@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Coroutine, Generator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,39 +23,25 @@ from uploader.app.lives import Endings, Life, owed_remark, refuse_or_leave
 from uploader.errors import StorageError
 from uploader.followup import FollowUp
 from uploader.journal import Shelf, Volume, read_volume
-from uploader.model import Answer, Failed, Outcome, Rejected, Reply, Request, Row, Sent, Silence, Unsettled
+from uploader.model import Failed, Outcome, Rejected, Request, Row, Sent, Unsettled
 from uploader.sinks.retry_file import RetryFile, Shape
 
 ROWS: Final = 8
 PEOPLE: Final = 3
 ACCEPTED, REFUSED, FAULT, LIMITED = "accepted", "refused", "fault", "limited"
 LOST_APPLIED, LOST = "lost, applied", "lost"
-REPLIES: Final[dict[str, Reply]] = {
-    ACCEPTED: Answer(200, "20000"),
-    REFUSED: Answer(400, "40001"),
-    FAULT: Answer(500, "50000"),
-    LIMITED: Answer(429, "42900"),
-    LOST_APPLIED: Silence("the connection broke"),
-    LOST: Silence("the connection broke"),
-}
+REPLIES: Final = (ACCEPTED, REFUSED, FAULT, LIMITED, LOST_APPLIED, LOST)
 
 
 def request(number: int) -> Request:
     return Request(Row(number, {"id": f"name,{number}"}), (f"id={number % PEOPLE}",), b"{}")
 
 
-class Pending:
-    """Awaits a reply that is handed in by hand."""
-
-    def __await__(self) -> Generator[None, Reply, Reply]:
-        return (yield)
-
-
 @dataclass(slots=True)
 class Flying:
-    """A row that is being delivered: its attempt, if one is open, and what the earlier ones came to."""
+    """A row that is being delivered: whether a request is on its way, and what the earlier ones came to."""
 
-    attempt: Coroutine[Any, Any, Reply] | None
+    is_up: bool = True
     posted: int = 1
     unsure: bool = False
 
@@ -209,9 +194,6 @@ class Lives(RuleBasedStateMachine):
             self.retry_of_earlier_runs[self.retry_path] = self.retry_path.read_bytes()
 
     def end_life(self) -> None:
-        for flying in self.flying.values():
-            if flying.attempt is not None:
-                flying.attempt.close()
         self.flying = {}
         self.stack.close()
         self.life = None
@@ -231,66 +213,59 @@ class Lives(RuleBasedStateMachine):
     @rule(data=st.data())
     def take_off(self, data: st.DataObject) -> None:
         row = data.draw(st.sampled_from(self.ready()))
-        self.flying[row] = Flying(self.attempt(row))
+        self.post(row)
 
-    @precondition(lambda self: any(flying.attempt is None for flying in self.flying.values()))
+    @precondition(lambda self: any(not flying.is_up for flying in self.flying.values()))
     @rule(data=st.data())
     def try_again(self, data: st.DataObject) -> None:
-        waiting = [row for row, flying in self.flying.items() if flying.attempt is None]
-        flying = self.flying[row := data.draw(st.sampled_from(waiting))]
-        flying.posted += 1
-        flying.attempt = self.attempt(row)
+        waiting = [row for row, flying in self.flying.items() if not flying.is_up]
+        self.post(data.draw(st.sampled_from(waiting)))
 
     @precondition(lambda self: self.life is not None and self.ready())
-    @rule(data=st.data(), replies=st.lists(st.sampled_from(list(REPLIES)), min_size=1, max_size=3))
+    @rule(data=st.data(), replies=st.lists(st.sampled_from(REPLIES), min_size=1, max_size=3))
     def deliver(self, data: st.DataObject, replies: list[str]) -> None:
         """Let a row have one reply after the other, without a pause; it is left waiting unless the last settles it."""
         row = data.draw(st.sampled_from(self.ready()))
-        self.flying[row] = Flying(self.attempt(row))
+        self.post(row)
         for reply in replies:
             if row not in self.flying:
                 return
-            flying = self.flying[row]
-            if flying.attempt is None:
-                flying.posted += 1
-                flying.attempt = self.attempt(row)
+            if not self.flying[row].is_up:
+                self.post(row)
             self.end_attempt(row, reply, gives_up=False)
 
     @precondition(lambda self: self.life is not None and self.ready())
     @rule(data=st.data(), reply=st.sampled_from([ACCEPTED, REFUSED, FAULT, LOST_APPLIED]))
     def settle_at_once(self, data: st.DataObject, reply: str) -> None:
         row = data.draw(st.sampled_from(self.ready()))
-        self.flying[row] = Flying(self.attempt(row))
+        self.post(row)
         self.end_attempt(row, reply, gives_up=True)
 
-    def attempt(self, row: int) -> Coroutine[Any, Any, Reply]:
-        async def post(_: bytes) -> Reply:
-            return await Pending()
-
+    def post(self, row: int) -> None:
+        """Let a request for *row* go, as the delivery does it."""
         assert self.life is not None
-        traffic = self.life.traffic
-        traffic.requests += 1
-        traffic.retries += row in self.flying
-        attempt = self.life.post(request(row), post)
-        attempt.send(None)
-        return attempt
+        self.life.traffic.requests += 1
+        self.life.traffic.retries += row in self.flying
+        self.life.flight.take_off(row)
+        flying = self.flying.setdefault(row, Flying(posted=0))
+        flying.is_up = True
+        flying.posted += 1
 
-    @precondition(lambda self: any(flying.attempt is not None for flying in self.flying.values()))
+    @precondition(lambda self: any(flying.is_up for flying in self.flying.values()))
     @rule(data=st.data(), reply=st.sampled_from([ACCEPTED, ACCEPTED, *REPLIES]), gives_up=st.booleans())
     def answer(self, data: st.DataObject, reply: str, gives_up: bool) -> None:  # noqa: FBT001 — drawn by name
         """Let an attempt end: accepted, refused, failed, limited, or dropped with its fate unknown."""
-        row = data.draw(st.sampled_from([row for row, flying in self.flying.items() if flying.attempt is not None]))
+        row = data.draw(st.sampled_from([row for row, flying in self.flying.items() if flying.is_up]))
         self.end_attempt(row, reply, gives_up=gives_up)
 
     def end_attempt(self, row: int, reply: str, *, gives_up: bool) -> None:
         assert self.life is not None
         flying = self.flying[row]
-        attempt, flying.attempt = flying.attempt, None
-        assert attempt is not None
-        with pytest.raises(StopIteration):
-            attempt.send(REPLIES[reply])
+        flying.is_up = False
         self.applied[row] += reply in {ACCEPTED, LOST_APPLIED}
         flying.unsure |= reply in {LOST, LOST_APPLIED}
+        if reply != ACCEPTED and not flying.unsure:
+            self.life.flight.turn_back(row)
         if reply == LIMITED:
             self.life.traffic.limited += 1
             with suppress(StorageError):
@@ -346,8 +321,7 @@ class Lives(RuleBasedStateMachine):
         """End in order: who is still in flight is abandoned."""
         assert self.life is not None
         for row, flying in self.flying.items():
-            is_open = flying.attempt is not None
-            self.life.settle(Unsettled(request(row), flying.posted, flying.unsure or is_open))
+            self.life.settle(Unsettled(request(row), flying.posted, flying.unsure or flying.is_up))
         self.sync()
         self.mark(status)
         self.end_life()
@@ -357,7 +331,7 @@ class Lives(RuleBasedStateMachine):
         assert self.life is not None
         for row, flying in self.flying.items():
             with suppress(StorageError):
-                self.life.settle(Unsettled(request(row), flying.posted, flying.unsure or flying.attempt is not None))
+                self.life.settle(Unsettled(request(row), flying.posted, flying.unsure or flying.is_up))
         with suppress(StorageError):
             self.mark(7, error=StorageError("full"))
         self.end_life()
@@ -424,7 +398,7 @@ class Lives(RuleBasedStateMachine):
 
     def let_some_arrive(self, data: st.DataObject) -> None:
         for row, flying in self.flying.items():
-            if flying.attempt is not None:
+            if flying.is_up:
                 self.applied[row] += data.draw(st.booleans(), label=f"row {row} arrives")
 
     def die(self) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from tests.pacing.service import Rules, Service
 from uploader.model import WindowState
-from uploader.pacing import Crowd, Pace, Window, pace, reserve
+from uploader.pacing import Crowd, Departure, Pace, Window, pace, reserve
 
 STOPPED_SECONDS: Final = 5.0
 _TIMER_LATE: Final = 0.0015
@@ -172,26 +172,25 @@ class _Simulation:
             return
         if life != self._life:
             return
-        number = self._crowd.depart(now)
+        departure = self._crowd.depart(now)
         self._granted += 1
-        self._at(now + self._latency(1.0), partial(self._arrive, sent=now, number=number, life=life))
+        self._at(now + self._latency(1.0), partial(self._arrive, departure=departure, life=life))
         self._try(now, life)
 
-    def _arrive(self, now: float, *, sent: float, number: int, life: int) -> None:
+    def _arrive(self, now: float, *, departure: Departure, life: int) -> None:
         state, accepted = self._service.answer(now)
-        reply = partial(self._land, sent=sent, number=number, life=life, state=state, accepted=accepted)
+        reply = partial(self._land, departure=departure, life=life, state=state, accepted=accepted)
         self._at(now + self._latency(0.2), reply)
 
-    def _land(  # noqa: PLR0913 — a reply, and all that is known of its request
-        self, now: float, *, sent: float, number: int, life: int, state: WindowState, accepted: bool
-    ) -> None:
+    def _land(self, now: float, *, departure: Departure, life: int, state: WindowState, accepted: bool) -> None:
         if now < self._asleep_until:
-            again = partial(self._land, sent=sent, number=number, life=life, state=state, accepted=accepted)
+            again = partial(self._land, departure=departure, life=life, state=state, accepted=accepted)
             self._at(self._asleep_until, again)
         elif life == self._life:
-            self._crowd.land(number, now)
+            self._crowd.land(departure, now)
             counted = self._granted - self._crowd.count
             in_flight = self._crowd.count
+            sent = departure.at
             self._window.note(state, sent=sent, received=now, counted=counted, in_flight=in_flight, accepted=accepted)
             self._others_seen = self._others_seen or self._window.others is not None
 

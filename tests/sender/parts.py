@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from uploader.halt import Halt
 from uploader.model import WindowState
@@ -39,6 +39,19 @@ class LoneQuota:
 
     def hold(self, until: float) -> None:
         self.held_until = max(self.held_until, until)
+
+
+@dataclass(slots=True)
+class Sky:
+    """An airfield that works, kept in memory: the rows that are *aloft*."""
+
+    aloft: set[int] = field(default_factory=set)
+
+    def take_off(self, row: int) -> None:
+        self.aloft.add(row)
+
+    def turn_back(self, row: int) -> None:
+        self.aloft.discard(row)
 
 
 class UntoldWindow(Window):

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.sender.parts import LoneQuota, UntoldWindow
+from tests.sender.parts import LoneQuota, Sky, UntoldWindow
 from uploader.errors import OutageError, RefusedError
 from uploader.halt import Halt, Halted
 from uploader.model import (
@@ -23,9 +23,9 @@ from uploader.model import (
     Unsettled,
     WindowState,
 )
-from uploader.pacing import Pace
+from uploader.pacing import Departure, Pace
 from uploader.policy import Policy
-from uploader.sender import Delivery, Limiter, Pass, Patience
+from uploader.sender import Delivery, Limiter, Patience
 from uploader.tally import Traffic
 
 Leap = Callable[[Coroutine[Any, Any, None]], None]
@@ -58,7 +58,7 @@ class CountingLimiter(Limiter):
 
     passes = 0
 
-    async def pass_through(self) -> Pass:
+    async def pass_through(self) -> Departure:
         ticket = await super().pass_through()
         self.passes += 1
         return ticket
@@ -79,6 +79,7 @@ class Stage:
     held: list[float] = field(default_factory=list)
     traffic: Traffic = field(default_factory=Traffic)
     halt: Halt = field(default_factory=Halt)
+    sky: Sky = field(default_factory=Sky)
 
     def __post_init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -93,6 +94,7 @@ class Stage:
             self._post,
             policy=Policy(self.attempts, base=0.5, cap=30.0),
             limiter=self.limiter,
+            airfield=self.sky,
             patience=Patience(WINDOW, self.outage_timeout),
             traffic=self.traffic,
             halt=self.halt,
@@ -189,6 +191,44 @@ def test_a_row_is_tried_as_the_policy_says(
         limits = sum(isinstance(reply, Answer) and reply.status == 429 for reply in replies)
         assert play.traffic == Traffic(requests=again + 1, retries=again, limited=limits)
         assert play.bodies == [REQUEST.body] * len(replies)
+
+    leap(story())
+
+
+@pytest.mark.parametrize(
+    ("replies", "aloft"),
+    [
+        ([BUSY, OK], [True, False, True]),
+        ([UNSENT, OK], [True, False, True]),
+        ([REFUSED, OK], [True, False, True]),
+        ([limited(3), OK], [True, False, True]),
+        ([Answer(503, ""), BAD], [True, False, True]),
+        # What may have been applied stays in doubt, whatever comes after it.
+        ([LOST, BUSY, OK], [True, True, True, True, True]),
+        ([PAGE, UNSENT, OK], [True, True, True, True, True]),
+    ],
+)
+def test_a_row_is_in_flight_while_its_request_is_and_as_long_as_its_fate_is_not_known(
+    leap: Leap, replies: list[Reply], aloft: list[bool]
+) -> None:
+    async def story() -> None:
+        play, seen = stage(*replies), list[bool]()
+        answer, wait = play.post, play.limiter.pass_through
+
+        async def post(request: Request) -> Reply:
+            seen.append(request.row.number in play.sky.aloft)
+            return await answer(request)
+
+        async def pass_through() -> Departure:
+            if seen:
+                seen.append(REQUEST.row.number in play.sky.aloft)
+            return await wait()
+
+        play.post, play.limiter.pass_through = post, pass_through  # type: ignore[method-assign]  # to look on
+        outcome = await play.deliver()
+
+        assert seen == aloft
+        assert (REQUEST.row.number in play.sky.aloft) is isinstance(outcome, Sent)
 
     leap(story())
 
@@ -340,6 +380,7 @@ def test_what_was_in_flight_when_the_outage_began_does_not_end_it(leap: Leap) ->
             post,
             policy=Policy(3, 0.5, 30.0),
             limiter=play.limiter,
+            airfield=play.sky,
             patience=Patience(WINDOW, 100.0),
             traffic=play.traffic,
             halt=play.halt,

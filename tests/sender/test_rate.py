@@ -9,14 +9,14 @@ from typing import Final
 import pytest
 from aiolimiter import AsyncLimiter
 
-from tests.sender.parts import LoneQuota, UntoldWindow, gate
+from tests.sender.parts import LoneQuota, Sky, UntoldWindow, gate
 from uploader.halt import Halt
 from uploader.model import Outcome, Reply, Request, Row, Sent, Unsettled
-from uploader.pacing import Pace, pace
+from uploader.pacing import Departure, Pace, pace
 from uploader.pipeline import Pipeline
 from uploader.policy import Policy
 from uploader.sandbox import Fault, Rules, Running
-from uploader.sender import Delivery, Http, Limiter, Pass, Patience
+from uploader.sender import Delivery, Http, Limiter, Patience
 from uploader.tally import Traffic
 
 LIMIT: Final = 100
@@ -41,11 +41,11 @@ class BurstingLimiter(Limiter):
         )
         self._all_at_once = AsyncLimiter(LIMIT, PER)
 
-    async def pass_through(self) -> Pass:
+    async def pass_through(self) -> Departure:
         await self._all_at_once.acquire()
-        return Pass(0, time.monotonic())
+        return Departure(time.monotonic())
 
-    def land(self, ticket: Pass, reply: Reply | None) -> None:
+    def land(self, departure: Departure, reply: Reply | None) -> None:
         pass
 
 
@@ -84,6 +84,7 @@ async def _send(
             around(post),
             policy=Policy(40, base=0.001, cap=0.001),
             limiter=limiter(halt),
+            airfield=Sky(),
             patience=Patience(PER, 60),
             traffic=Traffic(),
             halt=halt,

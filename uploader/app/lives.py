@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +19,7 @@ from uploader.followup import FollowUp
 from uploader.guard import Past, Totals
 from uploader.journal import Begun, Flight, Journal, Ledger, Owed, Shelf, Volume, read_volume
 from uploader.journal.entries import spell_facts
-from uploader.model import Answer, Failed, Outcome, Rejected, Reply, Request, Sent, Unsettled, record_of
-from uploader.policy import SUCCESS
+from uploader.model import Failed, Outcome, Rejected, Sent, Unsettled, record_of
 from uploader.sinks.retry_file import Remark, RetryFile
 from uploader.tally import Tally, Traffic
 
@@ -84,7 +82,8 @@ def refuse_or_leave(old: Ledger, new: Begun, *, when_changed: str, fresh: bool) 
 class Life:
     """One life of a run: its journal, open, and all that hears of an outcome after it.
 
-    The journal comes first: an outcome that could not be appended did not happen, and its row is sent again.
+    *flight* notes which rows are in flight, until `settle` hears of their outcomes. The journal comes first: an outcome
+    that could not be appended did not happen, and its row is sent again.
     """
 
     def __init__(self, volume: Volume, retry: RetryFile, followup: FollowUp, sift: Sift | None = None) -> None:
@@ -96,21 +95,21 @@ class Life:
         self._retry = retry
         self._followup = followup
         self._journal = Journal(volume.path, volume.ledger)
-        self._flight = Flight(volume.flight_path)
+        self.flight = Flight(volume.flight_path)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         """Open the journal, and note that this life begins; raises StorageError."""
         with ExitStack() as stack:
             stack.enter_context(self._journal)
-            stack.enter_context(self._flight)
-            in_flight = sorted(row for row in self._flight.rows() if row not in self.settled)
+            stack.enter_context(self.flight)
+            in_flight = sorted(row for row in self.flight.rows() if row not in self.settled)
             self.tally.unsure.update(in_flight)
             self.traffic.requests += len(in_flight)
             self._journal.note_facts("life", {"pid": os.getpid(), "at": _now(), "in_flight": in_flight})
             if in_flight:
                 self._journal.sync()
-            self._flight.forget()
+            self.flight.forget()
             self._retry.announce(self.note_path)
             self._retry.put_in_place(_path(self.volume.ledger.retry_file))
             self._stack = stack.pop_all()
@@ -125,20 +124,20 @@ class Life:
     def settle(self, outcome: Outcome | Unsettled) -> None:
         """Let the journal, the retry file, the memory and the totals hear of *outcome*; raises StorageError."""
         kind = None if isinstance(outcome, Unsettled) else self._followup.kind(outcome)
-        record = record_of(outcome)
-        if self._sift is not None:
-            self._sift.before(outcome, owed=kind is not None)
+        record, sift = record_of(outcome), self._sift
+        if sift is not None:
+            sift.before(outcome, owed=kind is not None)
         if not isinstance(outcome, Unsettled) or outcome.attempts:
             self._journal.note(outcome, again=kind == "again")
         if isinstance(outcome, Unsettled):
-            self._flight.turn_back(record.number)
+            self.flight.turn_back(record.number)
         else:
-            self._flight.land(record.number)
+            self.flight.land(record.number)
         if kind is not None and isinstance(outcome, Sent | Failed | Rejected):
             self._retry.write(record, _remark(kind, outcome))
         self.tally.note(outcome)
-        if self._sift is not None:
-            self._sift.after(outcome, unsure=record.number in self.tally.unsure)
+        if sift is not None and sift.remembers:
+            sift.after(outcome, unsure=record.number in self.tally.unsure)
 
     def note_held(self, seconds: float) -> None:
         """Note that a limit reply holds everybody for *seconds* more; raises StorageError."""
@@ -147,17 +146,6 @@ class Life:
     def note_path(self, path: Path) -> None:
         """Note where the retry file goes, before it is made; raises StorageError."""
         self._journal.note_facts("retry_file", {"path": str(path.absolute())})
-
-    async def post(self, request: Request, post: Callable[[bytes], Awaitable[Reply]]) -> Reply:
-        """Make one attempt, known to be in flight until its reply tells its fate; raises StorageError."""
-        number = request.row.number
-        # The place that an earlier attempt of unknown fate has left it is kept, whatever becomes of this one.
-        in_doubt = number in self._flight
-        self._flight.take_off(number)
-        reply = await post(request.body)
-        if not in_doubt and isinstance(reply, Answer) and reply.code and reply.code != SUCCESS:
-            self._flight.turn_back(number)
-        return reply
 
     @property
     def is_dirty(self) -> bool:

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 from uploader.app.checking import pace_of
 from uploader.app.keys import service_of
@@ -33,11 +32,12 @@ class Wire:
 
     def delivery(self, life: Life, *, on_suspicion: Callable[[], None]) -> Delivery:
         """Return a delivery whose every attempt, hold and count is known to *life*; *on_suspicion* see there."""
-        retry = self.settings.retry
+        retry, post = self.settings.retry, self.http.post
         return Delivery(
-            partial(life.post, post=self.http.post),
+            lambda request: post(request.body),
             policy=Policy(retry.attempts, retry.base, retry.cap),
             limiter=self.limiter,
+            airfield=life.flight,
             patience=Patience(self.settings.rate.per, retry.outage_timeout),
             traffic=life.traffic,
             halt=self.halt,

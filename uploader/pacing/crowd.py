@@ -1,6 +1,7 @@
 """Know how many requests need be in flight at once: what the latency and the rate ask for, under a ceiling."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Final
 
 _LEAST: Final = 4
@@ -12,6 +13,13 @@ _MEMORY: Final = 0.1
 
 _MENDED: Final = 50
 """After so many replies without trouble one more may be in flight."""
+
+
+@dataclass(slots=True, eq=False)
+class Departure:
+    """One request that goes: *at* is when, in monotonic seconds."""
+
+    at: float
 
 
 class Crowd:
@@ -26,15 +34,11 @@ class Crowd:
         self._highest = ceiling
         self._ceiling = ceiling
         self._latency = 0.0
-        self._in_flight: OrderedDict[int, float] = OrderedDict()
-        self._number = 0
+        self._in_flight: OrderedDict[Departure, None] = OrderedDict()
         self._since_trouble = 0
         self._thinned_at = float("-inf")
-
-    @property
-    def count(self) -> int:
+        self.count = 0
         """How many are in flight."""
-        return len(self._in_flight)
 
     @property
     def ceiling(self) -> int:
@@ -43,7 +47,7 @@ class Crowd:
 
     def has_room(self, now: float, *, rate: float, most: int) -> bool:
         """Whether one more may go, when *rate* a second are let go, and *most* in flight are this process's part."""
-        return len(self._in_flight) < self.bound(now, rate=rate, most=most)
+        return self.count < self.bound(now, rate=rate, most=most)
 
     def bound(self, now: float, *, rate: float, most: int) -> int:
         """Return how many may be in flight, when *rate* and *most* are as for `has_room`."""
@@ -51,23 +55,30 @@ class Crowd:
 
     def wanted(self, now: float, rate: float) -> int:
         """Return how many in flight *rate* a second asks for, by the latency so far."""
-        oldest = next(iter(self._in_flight.values()), now)
+        oldest = next(iter(self._in_flight), None)
         # Who has been waiting longer than the mean tells of a latency that is growing.
-        latency = max(self._latency, now - oldest)
+        latency = self._latency if oldest is None else max(self._latency, now - oldest.at)
         return max(_LEAST, int(_MARGIN * latency * rate) + 2)
 
-    def depart(self, now: float) -> int:
-        """Count a request that goes *now*, and return the number by which it lands."""
-        self._number += 1
-        self._in_flight[self._number] = now
-        return self._number
+    def depart(self, now: float) -> Departure:
+        """Count a request that goes *now*, and return its departure, by which it lands."""
+        departure = Departure(now)
+        self._in_flight[departure] = None
+        self.count += 1
+        return departure
 
-    def land(self, number: int, now: float) -> None:
-        """Count the request *number* as landed *now*."""
-        latency = now - self._in_flight.pop(number)
+    def land(self, departure: Departure, now: float) -> None:
+        """Count the request of *departure* as landed *now*."""
+        del self._in_flight[departure]
+        self.count -= 1
+        latency = now - departure.at
         self._latency += _MEMORY * (latency - self._latency) if self._latency else latency
+        if self._ceiling < self._highest:
+            self._grow()
+
+    def _grow(self) -> None:
         self._since_trouble += 1
-        if self._ceiling < self._highest and self._since_trouble >= _MENDED:
+        if self._since_trouble >= _MENDED:
             self._ceiling += 1
             self._since_trouble = 0
 
@@ -79,7 +90,7 @@ class Crowd:
         if departed >= self._thinned_at:
             if self._ceiling == 1:
                 return False
-            self._ceiling = max(1, min(self._ceiling, len(self._in_flight) + 1) // 2)
+            self._ceiling = max(1, min(self._ceiling, self.count + 1) // 2)
             self._thinned_at = now
             self._since_trouble = 0
         return True

@@ -1,5 +1,6 @@
 """See that others use the same quota, and how much of it."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,6 +49,9 @@ class Use:
         self._last: Gone | None = None
         self._quick = self._slow = 0.0
         self.is_seen = False
+        """Whether others use some of the quota, for certain."""
+        self.seen_at = -math.inf
+        """When the last sample was taken."""
 
     @property
     def rate(self) -> float:
@@ -61,11 +65,13 @@ class Use:
     def begin(self) -> None:
         """Begin a new window: what was used before says nothing of it."""
         self._first = self._last = None
+        self.seen_at = -math.inf
 
     def note(self, gone: Gone, *, sample: float, period: float) -> None:
         """Take a sample of what is *gone*, once in so many seconds."""
         if self._first is None or self._last is None:
             self._first = self._last = gone
+            self.seen_at = gone.at
             return
         elapsed = gone.at - self._last.at
         if elapsed < sample:
@@ -74,4 +80,5 @@ class Use:
         self._quick += min(1.0, elapsed / sample / _SMOOTHING) * (found - self._quick)
         self._slow += min(1.0, elapsed / max(sample * _SMOOTHING, period / _LULLS)) * (found - self._slow)
         self._last = gone
+        self.seen_at = gone.at
         self.is_seen = bool(self.believed(period)) and gone.others_for_certain_since(self._first) > self._noticed

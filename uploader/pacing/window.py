@@ -52,17 +52,14 @@ class Window:
         self._unheard = 0
         self._ends = math.inf
         self._rolled_at: float | None = None
-        self._trusted = False
+        self.is_trusted = False
+        """Whether the replies tell the window's state, as far as can be seen."""
         self._slides = False
         self._proven = False
         self._heard_at = -math.inf
         self._ahead = _Bounds()
         self._use = Use(requests)
-
-    @property
-    def is_trusted(self) -> bool:
-        """Whether the replies tell the window's state, as far as can be seen."""
-        return self._trusted
+        self._sample = _sample_of(per)
 
     @property
     def period(self) -> float:
@@ -95,10 +92,11 @@ class Window:
             return
         self._ahead.note(state.date, sent=sent, received=received)
         if not self._learn_period(state.period, None if state.date is None else state.reset - state.date):
-            self._heard, self._trusted = 0, False
+            self._heard, self.is_trusted = 0, False
             return
         self._heard_at = received
-        if not self._is_of_this_window(state.remaining, state.reset, sent=sent, received=received):
+        goes_on = state.reset == self._reset and self._rolled_at is None
+        if not goes_on and not self._is_of_this_window(state.remaining, state.reset, sent=sent, received=received):
             return
         self._unheard = 0
         self._left = min(self._left, state.remaining)
@@ -106,7 +104,7 @@ class Window:
         if accepted:
             self._heard += 1
             self._judge()
-        if self._left:
+        if self._left and received - self._use.seen_at >= self._sample:
             # Where nothing is left it can't be seen how much more was asked for.
             gone = Gone(received, self._limit - self._left, counted, in_flight)
             self._use.note(gone, sample=self._sample, period=self._period)
@@ -116,7 +114,7 @@ class Window:
 
         *in_flight* are the requests that may not have been counted by the service when it told what is left.
         """
-        if not self._trusted:
+        if not self.is_trusted:
             return 0.0
         if now >= self._ends:
             self._roll(now)
@@ -135,7 +133,7 @@ class Window:
 
         Where a window is known to have room left that the even pace would not use, it may be a little more.
         """
-        if not self._trusted or self._rolled_at is not None:
+        if not self.is_trusted or self._rolled_at is not None:
             return otherwise
         left = self._ends - now
         if not self._proven or left <= 0:
@@ -157,23 +155,17 @@ class Window:
             return 0.0
         return (rate * _CAUTION + 1 / (_LOOKS * self._sample)) * (self._ends - now)
 
-    @property
-    def _sample(self) -> float:
-        return min(max(self._period / _OFTEN, _LEAST_SAMPLE), _LONGEST_SAMPLE, self._period / _SAMPLES)
-
     def _learn_period(self, period: float | None, left: float | None) -> bool:
         """Learn the window's length; return whether the seconds that are *left* of the window make sense.
 
         A length that is shorter than what is left of it is a lie; the configured one serves, then.
         """
         told = self._configured if period is None else period
-        if left is None:
-            self._period = told
-            return True
-        if left > told + _WHOLE_SECOND:
+        if left is not None and left > told + _WHOLE_SECOND:
             told = self._configured
-        self._period = told
-        return -_WHOLE_SECOND <= left <= told + _WHOLE_SECOND
+        if told != self._period:
+            self._period, self._sample = told, _sample_of(told)
+        return left is None or -_WHOLE_SECOND <= left <= told + _WHOLE_SECOND
 
     def _is_of_this_window(self, remaining: int, reset: float, *, sent: float, received: float) -> bool:
         """Whether a reply speaks of the present window, which it may begin."""
@@ -181,7 +173,7 @@ class Window:
         if before is None or reset > before:
             if before is not None and reset - before <= self._period - _WHOLE_SECOND:
                 # A reset that moves on while its window lasts is no reset: the limit slides, or the header lies.
-                self._slides, self._trusted = True, False
+                self._slides, self.is_trusted = True, False
                 return False
             self._begin(remaining, reset, received)
         elif reset < before:
@@ -211,19 +203,24 @@ class Window:
         """Believe the state when it falls with every request, and no more when it does not."""
         spread = self._most - self._left
         if spread + 1 + self._heard // _SLACK < self._heard:
-            self._trusted = False
+            self.is_trusted = False
         elif self._heard >= _PROOFS and self._period >= _WHOLE_SECOND:
-            self._trusted = True
+            self.is_trusted = True
 
     def _roll(self, now: float) -> None:
         """Take the window to be over, without a reply of the next one yet; two of them end the trust."""
         if self._rolled_at is not None:
-            self._trusted = False
+            self.is_trusted = False
         self._rolled_at = now
         self._ends = now + self._period
         self._left = self._most = self._limit
         self._heard = self._unheard = 0
         self._use.begin()
+
+
+def _sample_of(period: float) -> float:
+    """Return how many seconds lie between two looks at what others use of a window of this *period*."""
+    return min(max(period / _OFTEN, _LEAST_SAMPLE), _LONGEST_SAMPLE, period / _SAMPLES)
 
 
 class _Bounds:
@@ -236,11 +233,12 @@ class _Bounds:
     def note(self, date: float | None, *, sent: float, received: float) -> None:
         if date is None:
             return
-        self._least = max(self._least, date - received)
-        self._most = min(self._most, date + _WHOLE_SECOND - sent)
+        least, most = date - received, date + _WHOLE_SECOND - sent
+        self._least = max(self._least, least)
+        self._most = min(self._most, most)
         if self._least > self._most:
             # The service's clock was set: what it said before is void.
-            self._least, self._most = date - received, date + _WHOLE_SECOND - sent
+            self._least, self._most = least, most
 
     def earliest(self, moment: float) -> float | None:
         """Return a time of our clock by which the service's shows *moment* for certain; None if nothing is known."""

@@ -3,15 +3,15 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final, Protocol, assert_never
 
 from uploader.errors import OutageError, RefusedError
 from uploader.halt import Halt, Halted
 from uploader.health import Health
 from uploader.model import Answer, Failed, Outcome, Rejected, Reply, Request, Sent, Unsettled, WindowState
-from uploader.pacing import hold_for
-from uploader.policy import Accept, Again, Crowded, GiveUp, Limited, Policy, Refuse, Stop, Unreachable, Verdict
-from uploader.sender.limiter import Limiter, Pass
+from uploader.pacing import Departure, hold_for
+from uploader.policy import Accept, Again, Crowded, GiveUp, Limited, Policy, Refuse, Stop, Unreachable, Verdict, accepts
+from uploader.sender.limiter import Limiter
 from uploader.tally import Traffic
 
 _LOG: Final = logging.getLogger("uploader.sender")
@@ -42,6 +42,18 @@ class Patience:
     outage_timeout: float
 
 
+class Airfield(Protocol):
+    """Where it is noted which rows are in flight, for whoever goes on when this process is killed."""
+
+    def take_off(self, row: int) -> None:
+        """Note that a request for *row* goes now; once noted, it stays so until it turns back or has an outcome."""
+        ...
+
+    def turn_back(self, row: int) -> None:
+        """Note that no request for *row* can be applied any more."""
+        ...
+
+
 class Delivery:
     """Deliver requests for one run: the policy judges each reply, this waits, retries, holds or stops.
 
@@ -54,6 +66,7 @@ class Delivery:
         *,
         policy: Policy,
         limiter: Limiter,
+        airfield: Airfield,
         patience: Patience,
         traffic: Traffic,
         halt: Halt,
@@ -74,6 +87,7 @@ class Delivery:
         self._post = post
         self._policy = policy
         self._limiter = limiter
+        self._airfield = airfield
         self._patience = patience
         self._traffic = traffic
         self._halt = halt
@@ -84,6 +98,8 @@ class Delivery:
         self._note_held = note_held
         self._health = Health(most_rows)
         self._on_suspicion = on_suspicion
+        # Whether the latest reply was a good one, and tells of no trouble that is still to be over.
+        self._is_well = True
         self._trouble_since: float | None = None
         self._held_at = float("-inf")
         self._next_hold = 1.0
@@ -93,28 +109,38 @@ class Delivery:
 
         The halt is given here, with its reason: RefusedError when the service refuses every request of this run,
         OutageError when nobody could send for longer than the outage timeout.
+
+        Raises:
+            StorageError: the quota, or which rows are in flight, can't be noted.
         """
+        row = request.row.number
         charges: list[float] = []
         posted, unsure = 0, False
         try:
             while True:
-                ticket = await self._limiter.pass_through()
+                departure = self._limiter.pass_at_once() or await self._limiter.pass_through()
                 posted += 1
                 self._traffic.requests += 1
                 self._traffic.retries += posted > 1
                 doubt, unsure = unsure, True  # until the reply says otherwise, it may be applied
                 reply: Reply | None = None
                 try:
+                    self._airfield.take_off(row)
                     reply = await self._post(request)
                 finally:
                     # Whoever abandons it, or breaks off, has nothing in flight any more either.
-                    self._limiter.land(ticket, reply)
+                    self._limiter.land(departure, reply)
+                if accepts(reply):
+                    if not self._is_well or self._limiter.in_doubt:
+                        self._recover(departure.at)
+                    return Sent(request, posted, doubt)
+                self._is_well = False
                 unsure = doubt or _may_be_applied(reply)
                 verdict = self._judged(reply, request, charges)
-                self._heed(verdict, ticket)
+                self._heed(verdict, departure)
+                if not unsure:
+                    self._airfield.turn_back(row)
                 match verdict:
-                    case Accept():
-                        return Sent(request, posted, unsure)
                     case Refuse(reason):
                         return Rejected(request.row, request.person, reason, posted, unsure)
                     case GiveUp(reason):
@@ -133,8 +159,6 @@ class Delivery:
         if charges:
             charges[:] = [at for at in charges if not self._health.excuses(at)]
         verdict = self._policy.judge(reply, attempt=len(charges) + 1, dice=self._dice())
-        if isinstance(verdict, Accept):
-            return verdict
         _LOG.debug("row %d: %s", request.row.number, _told(reply))
         if isinstance(verdict, Again | GiveUp):
             now = self._clock()
@@ -147,11 +171,11 @@ class Delivery:
             charges.append(now)
         return verdict
 
-    def _heed(self, verdict: Verdict, ticket: Pass) -> None:
-        """Do what *verdict* on the attempt of *ticket* asks of everybody: hold, stop, or go on as before."""
+    def _heed(self, verdict: Verdict, departure: Departure) -> None:
+        """Do what *verdict* on the attempt of *departure* asks of everybody: hold, stop, or go on as before."""
         match verdict:
             case Accept() | Refuse():
-                self._recover(ticket.at)
+                self._recover(departure.at)
             case Limited(window):
                 self._traffic.limited += 1
                 self._note_held(self._hold(self._until_reset(window), _LIMITED, everybody=True))
@@ -160,7 +184,7 @@ class Delivery:
                 if not self._limiter.is_held:
                     self._hold(self._growing(), why)
             case Crowded(why):
-                if not self._limiter.thin_out(ticket) and not self._limiter.is_held:
+                if not self._limiter.thin_out(departure) and not self._limiter.is_held:
                     self._hold(self._growing(), why)
             case Stop(why):
                 self._halt.give(RefusedError(f"Stopped: {why} Then run again."))
@@ -179,6 +203,7 @@ class Delivery:
     def _recover(self, began: float) -> None:
         """Take note that the service was there for an attempt that *began* then."""
         if began > self._held_at:
+            self._is_well = True
             self._trouble_since = None
             self._next_hold = 1.0
             self._health.note_good(self._clock())

@@ -3,6 +3,7 @@
 import errno
 import ssl
 from collections.abc import Callable
+from functools import lru_cache
 from types import TracebackType
 from typing import Final, Self
 
@@ -81,8 +82,19 @@ class Http:
         Raises:
             Halted: it was abandoned.
         """
+        assert self._session is not None, "Http is entered before it is used"  # noqa: S101 — a bug otherwise
         try:
-            return await self._timeouts.within(self._post(body))
+            with self._timeouts:
+                # Not as a context manager, which waits for what has ended already when the whole reply is there.
+                response = await self._session.post(self._url, data=body, allow_redirects=False)
+                content = response.content
+                try:
+                    # A short reply is there as soon as its headers are.
+                    is_there = content.is_eof() and content.total_bytes <= _MOST
+                    text = content.read_nowait() if is_there else await _read(content)
+                finally:
+                    if not response.closed:
+                        response.close()
         except ExpiredError:
             if self._abandoned:
                 raise Halted from None
@@ -90,20 +102,12 @@ class Http:
         except (aiohttp.ClientError, ssl.SSLError, OSError, TimeoutError) as error:
             # Their own words may hold the request's headers, the token among them: they are never passed on.
             return _silence(error)
+        return Answer(response.status, _code(text), read_window(response.headers, now=self._wall))
 
     def abandon(self) -> None:
         """End what is in flight: the run is told to stop, and it has had its time to land."""
         self._abandoned = True
         self._timeouts.end_all()
-
-    async def _post(self, body: bytes) -> Reply:
-        assert self._session is not None, "Http is entered before it is used"  # noqa: S101 — a bug otherwise
-        async with self._session.post(self._url, data=body, allow_redirects=False) as response:
-            return self._answer(response, await _read(response.content))
-
-    def _answer(self, response: aiohttp.ClientResponse, text: bytes | None) -> Reply:
-        code = _code(text)
-        return Answer(response.status, code, read_window(response.headers, now=self._wall))
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes | None:
@@ -116,6 +120,7 @@ async def _read(content: aiohttp.StreamReader) -> bytes | None:
     return text
 
 
+@lru_cache(maxsize=16)
 def _code(text: bytes | None) -> str:
     """Return the code in a reply of the API, text or number (`api.md`, Replies); "" where it is not the API's."""
     if not text:

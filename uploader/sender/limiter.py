@@ -11,8 +11,8 @@ from aiolimiter import AsyncLimiter
 
 from uploader.errors import OutageError
 from uploader.halt import Halt, Halted
-from uploader.model import Answer, Reply, fact
-from uploader.pacing import Crowd, Others, Pace, Window
+from uploader.model import Answer, Reply
+from uploader.pacing import Crowd, Departure, Others, Pace, Window
 
 _LOG: Final = logging.getLogger("uploader.sender")
 
@@ -63,14 +63,6 @@ class Quota(Protocol):
         ...
 
 
-@fact
-class Pass:
-    """The right to make one request: its *number*, and when it was given, in monotonic seconds."""
-
-    number: int
-    at: float
-
-
 class Limiter:
     """The one gate that every attempt passes, one after another; whoever passed tells it the reply (`land`).
 
@@ -110,8 +102,9 @@ class Limiter:
         self._landed = asyncio.Event()
         self._held_until = float("-inf")
         self._held = 0.0
-        self._in_doubt = False
-        self._probe: int | None = None
+        self.in_doubt = False
+        """Whether it is not known if the service is there, or lets us: one alone may go until it is trusted again."""
+        self._probe: Departure | None = None
         self._wary = False
         # What is left of a handful, until when, and how many may be in flight with it.
         self._left = 0
@@ -119,7 +112,22 @@ class Limiter:
         self._room = 0
         self._unused = 0
 
-    async def pass_through(self) -> Pass:
+    def pass_at_once(self) -> Departure | None:
+        """Return the right to make one request where that needs no wait: a place of the last handful is left, and free.
+
+        None says nothing but that `pass_through` must be asked, and waited for.
+        """
+        if not self._left or self._turnstile.locked() or self._halt.reason is not None:
+            return None
+        now = self._clock()
+        if now >= self._left_until or self._crowd.count >= self._room:
+            return None
+        if self._window.is_trusted and self._window.wait(now, in_flight=self._uncounted()) > 0:
+            return None
+        self._left -= 1
+        return self._depart(now)
+
+    async def pass_through(self) -> Departure:
         """Return when one more request may go; raise Halted when the run is told to stop before that.
 
         A hold of another run that lasts too long gives the halt, with an OutageError.
@@ -127,9 +135,8 @@ class Limiter:
         Raises:
             StorageError: the quota's file fails.
         """
-        if self._left and (now := self._clock()) < self._left_until and self._is_free(now):
-            self._left -= 1
-            return self._depart(now)
+        if (at_once := self.pass_at_once()) is not None:
+            return at_once
         if self._turnstile.locked():
             await self._halt.wait(self._turnstile.acquire())
         else:
@@ -139,16 +146,7 @@ class Limiter:
         finally:
             self._turnstile.release()
 
-    def _is_free(self, now: float) -> bool:
-        """Whether a place that is left of a handful may be used *now*: nobody is before us, and nothing has come up."""
-        return (
-            self._crowd.count < self._room
-            and not self._turnstile.locked()
-            and not self._halt.given
-            and self._window.wait(now, in_flight=self._uncounted()) <= 0
-        )
-
-    async def _pass(self) -> Pass:
+    async def _pass(self) -> Departure:
         while True:
             if self._halt.given:
                 raise Halted
@@ -166,12 +164,12 @@ class Limiter:
             elif await self._take_places():
                 return self._depart(self._clock())
 
-    def _depart(self, now: float) -> Pass:
+    def _depart(self, now: float) -> Departure:
         self._unused -= 1
-        number = self._crowd.depart(now)
-        if self._in_doubt:
-            self._probe = number
-        return Pass(number, now)
+        departure = self._crowd.depart(now)
+        if self.in_doubt:
+            self._probe = departure
+        return departure
 
     def _must_wait_for_others(self, now: float) -> bool:
         return self._probe is not None or not self._crowd.has_room(now, rate=self._rate(now), most=self._most())
@@ -229,7 +227,7 @@ class Limiter:
 
     def _handful(self) -> int:
         """Return how many places to take at once: one when in doubt, and one where the pace is a usual one."""
-        return 1 if self._in_doubt or self._wary else self._pace.handful
+        return 1 if self.in_doubt or self._wary else self._pace.handful
 
     def _join_hold(self, seconds: float) -> None:
         """Hold with another run, or on behalf of one before, that has met the limit."""
@@ -244,16 +242,16 @@ class Limiter:
         _LOG.info("everybody waits %.1f s: another run has met the limit", seconds)
         self.hold(seconds)
 
-    def land(self, ticket: Pass, reply: Reply | None) -> None:
-        """Take note that the request of *ticket* has landed with *reply*; None: it was abandoned."""
+    def land(self, departure: Departure, reply: Reply | None) -> None:
+        """Take note that the request of *departure* has landed with *reply*; None: it was abandoned."""
         now = self._clock()
-        self._crowd.land(ticket.number, now)
-        if self._probe == ticket.number:
+        self._crowd.land(departure, now)
+        if self._probe is departure:
             self._probe = None
         if isinstance(reply, Answer):
             self._window.note(
                 reply.window,
-                sent=ticket.at,
+                sent=departure.at,
                 received=now,
                 counted=self._quota.granted - self._unused - self._crowd.count,
                 in_flight=self._uncounted(),
@@ -278,7 +276,7 @@ class Limiter:
         more = until - max(self._held_until, now)
         self._held += more
         self._held_until = until
-        self._in_doubt = True
+        self.in_doubt = True
         self._left = 0
         if everybody:
             self._quota.hold(until)
@@ -292,16 +290,16 @@ class Limiter:
     def trust(self) -> None:
         """Let all go again: the service was there."""
         self._wary = False
-        self._in_doubt = False
+        self.in_doubt = False
         self._probe = None
 
-    def thin_out(self, ticket: Pass) -> bool:
-        """Halve how many may be in flight: this machine had no room for the request of *ticket*.
+    def thin_out(self, departure: Departure) -> bool:
+        """Halve how many may be in flight: this machine had no room for the request of *departure*.
 
         Return False where one at a time is too many already.
         """
         self._left = 0
-        return self._crowd.thin_out(departed=ticket.at, now=self._clock())
+        return self._crowd.thin_out(departed=departure.at, now=self._clock())
 
     def until_reset(self) -> float | None:
         """Return in how many seconds the service's window is over for certain; None where that is not known."""

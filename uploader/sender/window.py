@@ -5,15 +5,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Final
 
 from uploader.model import WindowState
 
-T = TypeVar("T", int, float)
-
-_LIMIT: Final = ("X-Rate-Limit-Limit", "x-ratelimit-limit")
-_REMAINING: Final = ("X-Rate-Limit-Remaining", "x-ratelimit-remaining")
-_RESET: Final = ("X-Rate-Limit-Reset", "x-ratelimit-reset")
+_SPELLINGS: Final = (
+    ("X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset"),
+    ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"),
+)
 _UNITS: Final = {"s": 1, "m": 60, "H": 3600, "d": 86400, "M": 30 * 86400, "y": 365 * 86400}
 _PERIOD: Final = re.compile(r"\s*([0-9]{1,9})\s*([smHdMy])\s*", re.ASCII)
 _WHOLE: Final = re.compile(r"\s*[0-9]{1,18}\s*", re.ASCII)
@@ -27,24 +26,22 @@ def read_window(headers: Mapping[str, str], *, now: Callable[[], float]) -> Wind
     What is missing or makes no sense is None. *now* gives the time (seconds since 1970) that places a `Retry-After`
     date where the reply has no date of its own.
     """
-    date = _http_date(headers.get("Date"))
-    wanted = headers.get("Retry-After")
-    return WindowState(
-        period=_sensible(headers, _LIMIT, _period),
-        remaining=_sensible(headers, _REMAINING, _whole),
-        reset=_sensible(headers, _RESET, _timestamp),
-        date=date,
-        retry_after=None if wanted is None else _retry_after(wanted, now() if date is None else date),
-    )
-
-
-def _sensible(headers: Mapping[str, str], names: tuple[str, str], read: Callable[[str], T | None]) -> T | None:
-    """Return what the first spelling says that makes sense."""
-    for name in names:
-        text = headers.get(name)
-        if text is not None and (value := read(text)) is not None:
-            return value
-    return None
+    get = headers.get
+    period = remaining = reset = None
+    for names in _SPELLINGS:
+        limit, left, until = names
+        # What makes no sense is None, and the other spelling is asked.
+        if period is None and (text := get(limit)) is not None:
+            period = _period(text)
+        if remaining is None and (text := get(left)) is not None:
+            remaining = _whole(text)
+        if reset is None and (text := get(until)) is not None:
+            reset = _timestamp(text)
+        if reset is not None and remaining is not None and period is not None:
+            break
+    date, wanted = _http_date(get("Date")), get("Retry-After")
+    retry_after = None if wanted is None else _retry_after(wanted, now() if date is None else date)
+    return WindowState(period, remaining, reset, date, retry_after)
 
 
 @lru_cache(maxsize=16)
