@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeAlias
 
-from uploader.canary import Became, Canary
+from uploader.canary import Canary
 from uploader.errors import RefusedError
 from uploader.halt import Halt, Halted
 from uploader.members import spread
@@ -17,8 +17,6 @@ PARKING: Final = 1024
 
 _BREATH: Final = 256
 """After so many rows without a request in between, others (signals, the bar) get their turn."""
-
-_PASSED: Final = (Settled, Kept)
 
 Deliver: TypeAlias = Callable[[Request], Awaitable[Outcome | Unsettled]]
 
@@ -99,9 +97,9 @@ class Pipeline:
         self._canary.is_over = True
         for work, outcome in self._canary.release():
             if not self._halt.given:
-                self._settle_whole((work, outcome))
+                self._settle_whole(work, outcome)
             elif isinstance(work, Request) and isinstance(outcome, Rejected):
-                self._settle_whole((work, Unsettled(work, outcome.attempts, outcome.unsure)))
+                self._settle_whole(work, Unsettled(work, outcome.attempts, outcome.unsure))
             else:
                 # The check will reject it once more, behind the rows before it.
                 self._unsettled += 1
@@ -143,45 +141,44 @@ class Pipeline:
         passed = 0
         while turn is None and not self._exhausted and passed < _BREATH and turns.has_room:
             passed += 1
-            work = self._next_work()
-            if work is not None and not isinstance(work, _PASSED):
+            try:
+                work = next(self._works, None)
+            except BaseException as trouble:  # noqa: BLE001 — kept, and raised when the requests in flight have landed
+                self._fail(trouble)
+                work = None
+            if isinstance(work, Request):
+                self.taken += 1 + len(work.members)
+                turn = turns.admit(work)
+            elif work is None:
+                self._exhausted = True
+                self._wake()
+            elif isinstance(work, Settled):
+                self.taken += 1
+            elif not isinstance(work, Kept):
+                self.taken += rows_of(work)
                 turn = turns.admit(work)
         return turn
-
-    def _next_work(self) -> Work | Passed | None:
-        try:
-            work = next(self._works, None)
-        except BaseException as trouble:  # noqa: BLE001 — kept, and raised when the requests in flight have landed
-            self._fail(trouble)
-            work = None
-        if work is None:
-            self._exhausted = True
-            self._wake()
-        elif not isinstance(work, Kept):
-            self.taken += 1 if isinstance(work, Settled) else rows_of(work)
-        return work
 
     def _settle_turn(self, turn: Turn, outcome: Outcome | Unsettled) -> None:
         canary, settled = self._canary, True
         if canary.is_over:
-            settled = self._settle_whole((turn.work, outcome))
+            settled = self._settle_whole(turn.work, outcome)
         else:
             for one in canary.note(turn.work, outcome):
-                settled = self._settle_whole(one) and settled
+                settled = self._settle_whole(*one) and settled
             if canary.is_dead:
                 self._fail(_refused(canary.last))
         # A row that is not settled is not overtaken: its later rows stay parked, and the run is ending.
         if settled and not isinstance(outcome, Unsettled) and self._turns.settle(turn):
             self._wake()
 
-    def _settle_whole(self, became: Became) -> bool:
+    def _settle_whole(self, work: Work, outcome: Outcome | Unsettled) -> bool:
         """Let what became of a row, and of those that it took with it, be heard of; return whether that succeeded."""
-        work, outcome = became
         if not members_of(work):
             return self._settle_one(outcome)
         outcomes = spread(work, outcome)
-        for done, outcome in enumerate(outcomes, start=1):
-            if not self._settle_one(outcome):
+        for done, one in enumerate(outcomes, start=1):
+            if not self._settle_one(one):
                 # What settles later relies on what settles before.
                 self._unsettled += len(outcomes) - done
                 return False

@@ -253,9 +253,10 @@ def _works(job: Job, records: Iterator[Record], settled: Bookmark, *, named: boo
     *named* is whether a settled row has its person with it.
     """
     carry, now = job.plan.carry, Now(time.time_ns)
+    some_settled = len(settled) > 0
     try:
         for record in records:
-            if record.number in settled:
+            if some_settled and record.number in settled:
                 yield Settled(record.number, job.plan.person(record) if named else ())
                 continue
             yield carry(record, now())

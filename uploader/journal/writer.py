@@ -61,7 +61,7 @@ class Journal:
         """Append what waits to be a line; raises StorageError."""
         if self._unchanged is not None:
             waiting, self._unchanged = self._unchanged, None
-            self._write(spell_unchanged(*waiting))
+            self.append(spell_unchanged(*waiting))
 
     def _note_unchanged(self, number: int) -> None:
         if self._unchanged is not None and self._unchanged[1] == number - 1:
@@ -83,9 +83,6 @@ class Journal:
         if self._unchanged is not None:
             # In their order: a later row of a person must not be known before an earlier one.
             self.flush()
-        self._write(payload)
-
-    def _write(self, payload: bytes) -> None:
         if self._broken is not None:
             raise self._broken
         line, checksum = link(payload, self._checksum)

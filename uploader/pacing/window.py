@@ -60,6 +60,8 @@ class Window:
         self._ahead = _Bounds()
         self._use = Use(requests)
         self._sample = _sample_of(per)
+        self._said: tuple[float | None, float, float | None] | None = None
+        self._is_sense = False
 
     @property
     def period(self) -> float:
@@ -91,7 +93,12 @@ class Window:
         if state.remaining is None or state.reset is None or self._slides:
             return
         self._ahead.note(state.date, sent=sent, received=received)
-        if not self._learn_period(state.period, None if state.date is None else state.reset - state.date):
+        said = state.period, state.reset, state.date
+        if said != self._said:
+            # What so many replies of one second say alike is weighed once.
+            self._said = said
+            self._is_sense = self._learn_period(state.period, None if state.date is None else state.reset - state.date)
+        if not self._is_sense:
             self._heard, self.is_trusted = 0, False
             return
         self._heard_at = received

@@ -27,36 +27,32 @@ def read_window(headers: Mapping[str, str], *, now: Callable[[], float]) -> Wind
     date where the reply has no date of its own.
     """
     get = headers.get
-    period = remaining = reset = None
-    for names in _SPELLINGS:
-        limit, left, until = names
-        # What makes no sense is None, and the other spelling is asked.
-        if period is None and (text := get(limit)) is not None:
-            period = _period(text)
-        if remaining is None and (text := get(left)) is not None:
-            remaining = _whole(text)
-        if reset is None and (text := get(until)) is not None:
-            reset = _timestamp(text)
-        if reset is not None and remaining is not None and period is not None:
-            break
+    limit, left, until = _SPELLINGS[0]
+    period, remaining, reset = _period(get(limit)), _whole(get(left)), _timestamp(get(until))
+    if period is None or remaining is None or reset is None:
+        # What makes no sense in the first spelling may do so in the other.
+        limit, left, until = _SPELLINGS[1]
+        period = _period(get(limit)) if period is None else period
+        remaining = _whole(get(left)) if remaining is None else remaining
+        reset = _timestamp(get(until)) if reset is None else reset
     date, wanted = _http_date(get("Date")), get("Retry-After")
     retry_after = None if wanted is None else _retry_after(wanted, now() if date is None else date)
     return WindowState(period, remaining, reset, date, retry_after)
 
 
 @lru_cache(maxsize=16)
-def _period(text: str) -> float | None:
-    match = _PERIOD.fullmatch(text)
+def _period(text: str | None) -> float | None:
+    match = None if text is None else _PERIOD.fullmatch(text)
     # `m` is a minute and `M` a month: the case of the unit counts.
     return None if match is None or not int(match[1]) else float(int(match[1]) * _UNITS[match[2]])
 
 
-def _whole(text: str) -> int | None:
-    return int(text) if _WHOLE.fullmatch(text) else None
+def _whole(text: str | None) -> int | None:
+    return int(text) if text is not None and _WHOLE.fullmatch(text) else None
 
 
 @lru_cache(maxsize=16)
-def _timestamp(text: str) -> float | None:
+def _timestamp(text: str | None) -> float | None:
     number = _whole(text)
     if number is None:
         return None
