@@ -123,18 +123,19 @@ class Life:
 
     def settle(self, outcome: Outcome | Unsettled) -> None:
         """Let the journal, the retry file, the memory and the totals hear of *outcome*; raises StorageError."""
-        kind = None if isinstance(outcome, Unsettled) else self._followup.kind(outcome)
         record, sift = record_of(outcome), self._sift
-        if sift is not None:
-            sift.before(outcome, owed=kind is not None)
-        if not isinstance(outcome, Unsettled) or outcome.attempts:
-            self._journal.note(outcome, again=kind == "again")
         if isinstance(outcome, Unsettled):
+            if outcome.attempts:
+                self._journal.note(outcome)
             self.flight.turn_back(record.number)
         else:
+            kind = self._followup.kind(outcome)
+            if sift is not None:
+                sift.before(outcome, owed=kind is not None)
+            self._journal.note(outcome, again=kind == "again")
             self.flight.land(record.number)
-        if kind is not None and isinstance(outcome, Sent | Failed | Rejected):
-            self._retry.write(record, _remark(kind, outcome))
+            if kind is not None and isinstance(outcome, Sent | Failed | Rejected):
+                self._retry.write(record, _remark(kind, outcome))
         self.tally.note(outcome)
         if sift is not None and sift.remembers:
             sift.after(outcome, unsure=record.number in self.tally.unsure)

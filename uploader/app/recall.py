@@ -240,9 +240,10 @@ class Sift:
 
         *owed* is whether its own row will stand in one: that lasts before it does.
         """
-        if not (owed or self._origin) or isinstance(outcome, _NOT_SAID):
+        recall = self._recall
+        if not (owed or recall.is_open) or isinstance(outcome, _NOT_SAID):
             return
-        recall, person = self._recall, _person_of(outcome)
+        person = _person_of(outcome)
         # Of what the check rejects, which may be very many rows, note was taken when they were sifted.
         is_noted = isinstance(outcome, Rejected) and not outcome.attempts
         if owed and person and not is_noted:

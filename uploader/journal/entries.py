@@ -88,10 +88,11 @@ def spell_unchanged(first: int, last: int) -> bytes:
 
 def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
     """Return the payload of one row's outcome; *again* is whether an accepted row must be sent again all the same."""
+    if isinstance(outcome, Sent):
+        letter, doubt = AGAIN if again else SENT, b"!" if outcome.unsure else b""
+        return b"%c %d %d%b" % (letter, outcome.request.row.number, outcome.attempts, doubt)
     number = record_of(outcome).number
     match outcome:
-        case Sent():
-            return b"%c %d %d%b" % (AGAIN if again else SENT, number, outcome.attempts, _doubt(outcome))
         case Unchanged():
             return spell_unchanged(number, number)
         case Superseded():
@@ -105,5 +106,5 @@ def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
             return b"%c %d %d%b%b %b" % (letter, number, outcome.attempts, taken, _doubt(outcome), reason)
 
 
-def _doubt(outcome: Sent | Failed | Rejected | Unsettled) -> bytes:
+def _doubt(outcome: Failed | Rejected | Unsettled) -> bytes:
     return b"!" if outcome.unsure else b""

@@ -88,13 +88,11 @@ class Http:
                 # Not as a context manager, which waits for what has ended already when the whole reply is there.
                 response = await self._session.post(self._url, data=body, allow_redirects=False)
                 content = response.content
-                try:
-                    # A short reply is there as soon as its headers are.
-                    is_there = content.is_eof() and content.total_bytes <= _MOST
-                    text = content.read_nowait() if is_there else await _read(content)
-                finally:
-                    if not response.closed:
-                        response.close()
+                if content.is_eof() and content.total_bytes <= _MOST:
+                    # A short reply is there as soon as its headers are, and its connection is free again.
+                    text: bytes | None = content.read_nowait()
+                else:
+                    text = await _read_on(response)
         except ExpiredError:
             if self._abandoned:
                 raise Halted from None
@@ -110,13 +108,18 @@ class Http:
         self._timeouts.end_all()
 
 
-async def _read(content: aiohttp.StreamReader) -> bytes | None:
-    """Return the whole body, or None when it is longer than any answer of the API."""
-    text = b""
-    while not content.at_eof():
-        text += await content.read(_MOST + 1 - len(text))
-        if len(text) > _MOST:
-            return None
+async def _read_on(response: aiohttp.ClientResponse) -> bytes | None:
+    """Return the body when all of it has come, or None when it is longer than any answer of the API."""
+    content, text = response.content, b""
+    try:
+        while not content.at_eof():
+            text += await content.read(_MOST + 1 - len(text))
+            if len(text) > _MOST:
+                return None
+    finally:
+        # A connection with something left in it is not used again.
+        if not response.closed:
+            response.close()
     return text
 
 
