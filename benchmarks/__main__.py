@@ -48,12 +48,12 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help="more rounds, 10,000,000 rows, and the long benchmarks")
     parser.add_argument("--only", nargs="+", choices=sorted(_PARTS), metavar="PART", help="only these parts")
     parser.add_argument("--rows", type=int, help="rows of each lap; sizes and limit follow it (for a quick try)")
-    parser.add_argument("--rounds", type=int, help="rounds of laps (default: 3, with --full 7)")
+    parser.add_argument("--rounds", type=int, help="rounds of laps (default: 5, with --full 9)")
     parser.add_argument("--dry", action="store_true", help="print only; leave results and page as they are")
     asked = parser.parse_args()
     parts = asked.only or [name for name in _PARTS if asked.full or name not in {"resume", "memory"}]
     install_missing(_PROGRAMS if "unthrottled" in parts else ("nginx",))
-    full, rounds = bool(asked.full), int(asked.rounds or (7 if asked.full else 3))
+    full, rounds = bool(asked.full), int(asked.rounds or (9 if asked.full else 5))
 
     chapters = []
     with tempfile.TemporaryDirectory(prefix="uploader-bench-") as name:
@@ -76,7 +76,7 @@ def _tell(line: str) -> None:
 
 
 _PARTS: Final[dict[str, Callable[[Wish], Iterator[Chapter]]]] = {
-    "startup": lambda wish: iter([startup(wish.folder, times=5 * wish.rounds, tell=_tell)]),
+    "startup": lambda wish: iter([startup(wish.folder, times=3 * wish.rounds, tell=_tell)]),
     "check": lambda _: told_by([CHECK], tell=_tell),
     "limit": lambda wish: iter([limit(wish.folder, rows=wish.limited_rows, tell=_tell)]),
     "unthrottled": lambda wish: iter([unthrottled(wish.folder, rows=wish.rows, rounds=wish.rounds, tell=_tell)]),

@@ -78,11 +78,20 @@ def ours(config: Path, *, label: str = "uploader run") -> Contender:
 
 def bare() -> Contender:
     """Return the loop that does nothing but the POSTs."""
+    return _posts_alone("bare", "bare loop")
+
+
+def lean() -> Contender:
+    """Return the loop that does nothing but the POSTs, and does without all that aiohttp lets it do without."""
+    return _posts_alone("lean", "lean loop")
+
+
+def _posts_alone(module: str, name: str) -> Contender:
     return Contender(
-        name="bare loop",
+        name=name,
         version=f"aiohttp {version('aiohttp')}, uvloop {version('uvloop')}",
-        command=partial(_module, "bare"),
-        base=lambda people, _: (_module("bare", people, "")[:-1],),
+        command=partial(_module, module),
+        base=lambda people, _: (_module(module, people, "")[:-1],),
     )
 
 

@@ -24,7 +24,7 @@ class Script:
 CHECK: Final = Script(
     "check",
     "The check",
-    ("--rows", "1000000", "--times", "1"),
+    ("--rows", "1000000", "--times", "3"),
     "the check at 80,000 rows a second or more, its memory flat",
 )
 RESUME: Final = Script(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.contenders import CONCURRENCY, Absent, Command, Contender, bare, obvious, others, ours, tuned
+from benchmarks.contenders import CONCURRENCY, Absent, Command, Contender, bare, lean, obvious, others, ours, tuned
 from benchmarks.figures import Chapter, Table, Wanted, median, spread
 from benchmarks.measuring import Usage, measure
 from benchmarks.nginx import Nginx, serving
@@ -105,7 +105,7 @@ def unthrottled(folder: Path, *, rows: int, rounds: int, tell: Callable[[str], N
     with serving(folder) as server:
         track = Track(folder, server, rows)
         mine = ours(track.config)
-        judged = [bare(), tuned(), obvious()]
+        judged = [bare(), lean(), tuned(), obvious()]
         found = list(others(folder))
         strangers = [one for one in found if isinstance(one, Contender)]
         pairs: dict[str, list[Pair]] = {one.name: [] for one in (*judged, *strangers)}
@@ -144,11 +144,13 @@ def chapter(
         f"{CONCURRENCY} requests at once. Ours keeps its journal and checks every reply. *Rows/s* and *CPU* (user and "
         "system, all of a process) are those of the sending: what comes before it is measured alone in the same round, "
         "shown as *apart*, and subtracted. For ours that is `uploader check` of the same file and the start of a run "
-        "(one row) less the start of a check, for the bare loop the making of its bodies, for the others a file "
-        "without rows. By its own clock (`requests_per_second` of its summary) ours sent "
+        "(one row) less the start of a check, for the bare and the lean loop the making of their bodies, for the "
+        "others a file without rows. By its own clock (`requests_per_second` of its summary) ours sent "
         f"{_own(formats['.csv'])} rows a second. *Ours is* so many times as fast (below 1: the peer wins), each lap "
-        "compared with the lap of ours just before it. Medians, with least and most. Slow peers get fewer rows; curl's "
-        "list of transfers is written beforehand; hey and wrk read no file and repeat one body.",
+        "compared with the lap of ours just before it. Of the loops, the *tuned* one does the same file, the *bare* "
+        "and the *lean* one nothing but the POSTs. Ours posts as the lean one does, but with a time limit; beyond that "
+        f"one it takes {_more(pairs['lean loop'])} of CPU a row. Medians, with least and most. Slow peers get fewer "
+        "rows; curl's list of transfers is written beforehand; hey and wrk read no file and repeat one body.",
         (Table("Unthrottled", _COLUMNS, tuple(rows)),),
         tuple(_wanted(pairs)),
         {
@@ -161,19 +163,27 @@ def chapter(
 
 
 def _wanted(pairs: dict[str, list[Pair]]) -> Iterator[Wanted]:
-    for name in ("bare loop", "tuned loop"):
-        ratios = [one.ours.rate / one.peer.rate for one in pairs[name]]
-        yield Wanted(
-            f"unthrottled, the check apart: at least {_LEAST_RATIO} x the {name}",
-            f"{median(ratios):.2f} ({spread(ratios, 2)})",
-            median(ratios) >= _LEAST_RATIO,
-        )
-    more = [one.ours.microseconds - one.peer.microseconds for one in pairs["bare loop"]]
+    ratios = [one.ours.rate / one.peer.rate for one in pairs["tuned loop"]]
+    yield Wanted(
+        f"unthrottled, the check apart: at least {_LEAST_RATIO} x the tuned loop, which does the same file",
+        f"{median(ratios):.2f} ({spread(ratios, 2)})",
+        median(ratios) >= _LEAST_RATIO,
+    )
     yield Wanted(
         f"everything that is not HTTP (CPU of ours less that of the bare loop): under {_MOST_MICROSECONDS:g} µs a row",
-        f"{median(more):.1f} µs ({spread(more, 1)})",
-        median(more) < _MOST_MICROSECONDS,
+        _more(pairs["bare loop"]),
+        median(_microseconds_more(pairs["bare loop"])) < _MOST_MICROSECONDS,
     )
+
+
+def _more(pairs: Sequence[Pair]) -> str:
+    more = _microseconds_more(pairs)
+    return f"{median(more):.1f} µs ({spread(more, 1)})"
+
+
+def _microseconds_more(pairs: Sequence[Pair]) -> list[float]:
+    """Return how much more CPU ours takes for a row than the peer of *pairs*."""
+    return [one.ours.microseconds - one.peer.microseconds for one in pairs]
 
 
 def _told(summary: Path) -> float:

@@ -133,18 +133,19 @@ def test_what_comes_before_the_first_request_is_not_counted_as_sending() -> None
 
 
 def test_unthrottled_compares_each_lap_with_ours_before_it_and_names_who_is_absent() -> None:
-    pairs = {"bare loop": [Pair(THEIRS, OURS)], "tuned loop": [Pair(THEIRS, OURS)]}
-    versions = {"uploader run": "a 1", "bare loop": "a 1", "tuned loop": "a 1"}
+    loops = ("bare loop", "lean loop", "tuned loop")
+    pairs = {name: [Pair(THEIRS, OURS)] for name in loops}
+    versions = dict.fromkeys(("uploader run", *loops), "a 1")
 
     found = unthrottled_chapter(
         pairs, {".csv": [OURS]}, versions, [Absent("undici", "no Node with npm on this machine")], server="1.22.1"
     )
 
-    ours, bare, _, absent = found.tables[0].rows
+    ours, bare, _, _, absent = found.tables[0].rows
     assert ours == ("uploader run, CSV", "a 1", "1,000", "500", "500 … 500", "-", "-", "300", "1.00", "90")
     assert bare == ("bare loop", "a 1", "1,000", "625", "625 … 625", "0.80 x", "0.80 … 0.80", "280", "0.40", "30")
     assert absent[:3] == ("undici", "not installed: no Node with npm on this machine", "-")
-    assert [one.holds for one in found.wanted] == [False, False, True]
+    assert [one.holds for one in found.wanted] == [False, True]
     assert "ours sent 510 (510 … 510) rows a second" in found.text
 
 
@@ -170,13 +171,20 @@ def test_memory_at_the_largest_size_is_held_against_that_at_a_hundred_thousand_r
 
 
 def test_a_start_that_imports_what_it_does_not_use_is_a_figure_that_does_not_hold() -> None:
-    seconds = {"python -c pass": [0.01], "uploader --version": [0.05]}
+    bare, version, csv, parquet = (
+        "python -c pass",
+        "uploader --version",
+        "uploader check, CSV of one row",
+        "uploader check, Parquet of one row",
+    )
+    seconds = {bare: [0.01], version: [0.05], csv: [0.1], parquet: [0.1]}
+    good = {bare: [], version: ["tqdm"], csv: ["pydantic"], parquet: ["pydantic", "polars"]}
 
-    lean = startup_chapter(seconds, {"python -c pass": [], "uploader --version": ["tqdm"]})
-    fat = startup_chapter(seconds, {"python -c pass": [], "uploader --version": ["aiohttp"]})
+    lean = startup_chapter(seconds, good)
+    fat = [startup_chapter(seconds, {**good, name: ["aiohttp"]}) for name in (version, csv, parquet)]
 
     assert [one.holds for one in lean.wanted] == [True, True]
-    assert [one.holds for one in fat.wanted] == [True, False]
+    assert [[one.holds for one in chapter.wanted] for chapter in fat] == [[True, False]] * 3
 
 
 def test_a_script_that_calls_its_figures_bad_is_a_figure_that_does_not_hold() -> None:
