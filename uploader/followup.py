@@ -36,7 +36,7 @@ class FollowUp:
         """Return why the row of *outcome* must be sent again; None if it need not be."""
         match outcome:
             case Sent():
-                if not self._owed.has_any(outcome.request.person):
+                if self._owed.is_empty or not self._owed.has_any(outcome.request.person):
                     return None
                 self._owed.add(outcome.request.person)
                 return "again"
@@ -59,6 +59,7 @@ class _Hashes:
     """
 
     def __init__(self) -> None:
+        self.is_empty = True
         self._few: set[int] = set()
         self._bits: bytearray | None = None
 
@@ -66,11 +67,12 @@ class _Hashes:
         """Whether one of *values* was added."""
         bits = self._bits
         if bits is None:
-            return bool(self._few) and not self._few.isdisjoint(map(hash, values))
+            return not self._few.isdisjoint(map(hash, values))
         return any(bits[place >> 3] & (1 << (place & 7)) for place in map(_place, values))
 
     def add(self, values: Person) -> None:
         """Add *values*."""
+        self.is_empty = False
         if self._bits is None:
             self._few.update(map(hash, values))
             if len(self._few) <= _FEW:

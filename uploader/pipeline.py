@@ -109,27 +109,26 @@ class Pipeline:
         since_breath = 0
         while not self._halt.given and not (as_canary and self._canary.is_over):
             turn = self._next_turn()
-            if turn is not None:
-                since_breath += 1
-                work = turn.work
-                if isinstance(work, Request):
-                    since_breath = 0
-                    # Awaited here, and not a call further down: whatever is between a task and its reply is gone
-                    # through once more for each row.
-                    try:
-                        outcome = await self._deliver(work)
-                    except BaseException as trouble:  # noqa: BLE001 — kept, and raised when what is in flight has landed
-                        self._fail(trouble)
-                        outcome = Unsettled(work)
-                    self._settle_turn(turn, outcome)
+            if turn is None:
+                if self._exhausted and not self._turns.parked:
+                    return
+                if self._exhausted or not self._turns.has_room:
+                    await self._wait_for_a_turn()
                 else:
-                    self._settle_turn(turn, work)
-            elif self._exhausted and not self._turns.parked:
-                return
-            elif self._exhausted or not self._turns.has_room:
-                await self._wait_for_a_turn()
+                    since_breath = _BREATH
+            elif isinstance(work := turn.work, Request):
+                since_breath = 0
+                # Awaited here, and not a call further down: whatever is between a task and its reply is gone through
+                # once more for each row.
+                try:
+                    outcome = await self._deliver(work)
+                except BaseException as trouble:  # noqa: BLE001 — kept, and raised when what is in flight has landed
+                    self._fail(trouble)
+                    outcome = Unsettled(work)
+                self._settle_turn(turn, outcome)
             else:
-                since_breath = _BREATH
+                since_breath += 1
+                self._settle_turn(turn, work)
             if since_breath >= _BREATH:
                 since_breath = 0
                 await asyncio.sleep(0)  # noqa: TID251 — it gives way and waits for nothing

@@ -54,11 +54,10 @@ class Flight:
 
     def take_off(self, row: int) -> None:
         """Put *row* in a free place, unless it has one; raises StorageError."""
-        if row in self._places:
-            return
-        place = self._free.pop() if self._free else len(self._places)
-        self._places[row] = place
-        self._put(place, row)
+        places = self._places
+        if row not in places:
+            places[row] = place = self._free.pop() if self._free else len(places)
+            self._put(place, row)
 
     def land(self, row: int) -> None:
         """Let the place of *row*, whose outcome the journal has, be used again, if it has one."""
