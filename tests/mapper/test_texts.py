@@ -76,6 +76,7 @@ def test_a_row_of_texts_becomes_what_it_becomes_the_long_way(
     [
         (PropertyRule("channel", None, value="import"), b'"channel":"import"'),
         (PropertyRule("note", "name", trim=True), b'"note":"A"'),
+        (PropertyRule("sum", "phone", kind="long", thousands=","), b'"sum":1000'),
     ],
 )
 def test_a_plan_that_does_more_than_read_columns_takes_the_long_way(more: PropertyRule, found: bytes) -> None:
@@ -83,7 +84,7 @@ def test_a_plan_that_does_more_than_read_columns_takes_the_long_way(more: Proper
         rules(more=(more,)), source="people.csv", config="config.yaml", columns=COLUMNS, only_texts=True
     )
 
-    done = plan.carry(Row(1, {**dict.fromkeys(COLUMNS, ""), "id": "7", "name": " A "}), NOW)
+    done = plan.carry(Row(1, {**dict.fromkeys(COLUMNS, ""), "id": "7", "name": " A ", "phone": "1,000"}), NOW)
 
     assert isinstance(done, Request)
     assert found in done.body

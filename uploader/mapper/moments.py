@@ -58,7 +58,8 @@ def datetime_reader(pattern: str | None, timezone: str | None) -> Callable[[obje
     raises `Unreadable`, also for a local time that does not exist or exists twice.
     """
     parse = _iso_datetime if pattern is None else _parser(pattern, _NOT_DATETIME)
-    offset = _no_offset if timezone is None else _Clock(ZoneInfo(timezone)).offset
+    clock = None if timezone is None else _Clock(ZoneInfo(timezone))
+    offset = _no_offset if clock is None else clock.offset
 
     def read(value: object) -> str:
         moment = parse(value) if isinstance(value, str) else value
@@ -66,7 +67,20 @@ def datetime_reader(pattern: str | None, timezone: str | None) -> Callable[[obje
             raise Unreadable(_NOT_DATETIME)
         return _spelled(moment, offset(moment)) if moment.tzinfo is None else spell_utc(moment)
 
-    return read
+    if clock is None or pattern is not None:
+        return read
+    offset_in = clock.by_year.get
+
+    def read_plain(value: object) -> str:
+        # What most files hold: whole seconds, in a year that is known to have one offset.
+        if isinstance(value, str) and _PLAIN_DATETIME.fullmatch(value) is not None:
+            moment = _plain_datetime(value)
+            always = offset_in(moment.year)
+            if always is not None:
+                return (moment - always).isoformat() + ".000Z"
+        return read(value)
+
+    return read_plain
 
 
 class Now:
@@ -111,14 +125,15 @@ class _Clock:
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
-        self._by_year: dict[int, timedelta | None] = {}
+        self.by_year: dict[int, timedelta | None] = {}
+        """The offset of each year that was met; None where it is not the same all the year."""
 
     def offset(self, local: datetime) -> timedelta:
         """Return the offset of *local*; raises `Unreadable` where a clock change skips that time or gives it twice."""
         year = local.year
-        if year not in self._by_year:
-            self._by_year[year] = self._of_whole(year)
-        always = self._by_year[year]
+        if year not in self.by_year:
+            self.by_year[year] = self._of_whole(year)
+        always = self.by_year[year]
         return self._offset(local) if always is None else always
 
     def _offset(self, local: datetime) -> timedelta:
@@ -157,12 +172,16 @@ def _date_as(form: re.Pattern[str], text: str) -> date:
         raise Unreadable(_NOT_DATE) from None
 
 
+def _plain_datetime(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise Unreadable(_NOT_DATETIME) from None
+
+
 def _iso_datetime(text: str) -> datetime:
     if _PLAIN_DATETIME.fullmatch(text) is not None:
-        try:
-            return datetime.fromisoformat(text)
-        except ValueError:
-            raise Unreadable(_NOT_DATETIME) from None
+        return _plain_datetime(text)
     match = _ISO_DATETIME.fullmatch(text)
     if match is None:
         raise Unreadable(_NOT_DATETIME)

@@ -63,11 +63,16 @@ class Plan:
         """Return the request of *record*, made at *now* (ISO 8601, UTC), or its rejection with column and reason."""
         if isinstance(record, Damaged):
             return Rejected(record, (), record.reason)
-        identity, person, trouble = self._identify(record)
+        if (texts := self._texts) is not None:
+            identity, person = texts.identify(record.fields)
+            body = self._body(record, identity, texts.properties(record.fields), now) if person else self._no_identity()
+            return Request(record, person, body) if isinstance(body, bytes) else Rejected(record, person, body)
+        identity, trouble = self._identify(record)
+        person = _person(identity)
         if trouble is None:
             repairs = self.repairs
             trimmed, thousands = repairs.trimmed, repairs.thousands
-            built = self._body(record, identity, now)
+            built = self._body(record, identity, self._properties(record), now)
             if isinstance(built, bytes):
                 return Request(record, person, built)
             # Nothing of this row is sent, so nothing was repaired.
@@ -77,7 +82,9 @@ class Plan:
 
     def person(self, record: Record) -> Person:
         """Return the person of *record* alone, as `carry` gives it."""
-        return () if isinstance(record, Damaged) else self._identify(record)[1]
+        if isinstance(record, Damaged):
+            return ()
+        return _person(self._identify(record)[0]) if self._texts is None else self._texts.identify(record.fields)[1]
 
     def merged(self, requests: Sequence[Request]) -> Request | None:
         """Return the last of *requests* (of one person, in file order) as one that says what all of them do.
@@ -104,12 +111,9 @@ class Plan:
             else None
         )
 
-    def _identify(self, row: Row) -> tuple[dict[str, str], Person, Reason | None]:
-        """Return the identity of *row* and its person; what can be read comes even where another field can't."""
-        if self._texts is not None:
-            identity, person = self._texts.identify(row.fields)
-            return identity, person, None if identity else self._no_identity()
-        identity = {}
+    def _identify(self, row: Row) -> tuple[dict[str, str], Reason | None]:
+        """Return the identity fields of *row*; those that can be read come even where another one can't."""
+        identity: dict[str, str] = {}
         trouble: Reason | None = None
         for name, column, take in self._identity:
             try:
@@ -126,14 +130,15 @@ class Plan:
                 trouble = Reason("not_identity", f"column '{column}': neither text nor a whole number")
         if trouble is None and not identity:
             trouble = self._no_identity()
-        return identity, _person(identity), trouble
+        return identity, trouble
 
     def _no_identity(self) -> Reason:
         names = ", ".join(f"'{column}'" for _, column, _ in self._identity)
         return Reason("no_identity", f"no identity: nothing in {names}")
 
-    def _body(self, row: Row, identity: dict[str, str], now: str) -> bytes | Reason:
-        properties = self._properties(row) if self._texts is None else self._texts.properties(row.fields)
+    def _body(
+        self, row: Row, identity: dict[str, str], properties: dict[str, Json] | Reason, now: str
+    ) -> bytes | Reason:
         if isinstance(properties, Reason):
             return properties
         if self._moment is not None:
@@ -221,7 +226,7 @@ def compile_plan(  # noqa: PLR0913 — what is known of a source: its name, colu
         columns=needed,
         repairs=repairs,
         suspect=Spreadsheet(rules.identity, properties, paths, unsent=None if others is None else ignored | roots),
-        _texts=_texts(identity, steps, empty) if only_texts and others is None else None,
+        _texts=_texts(identity, properties, steps, empty) if only_texts and others is None else None,
         _identity=identity,
         _steps=steps,
         _empty=empty,
@@ -234,10 +239,13 @@ def compile_plan(  # noqa: PLR0913 — what is known of a source: its name, colu
 
 
 def _texts(
-    identity: Sequence[tuple[str, str, Take | None]], steps: Sequence[_Step], empty: frozenset[str]
+    identity: Sequence[tuple[str, str, Take | None]],
+    properties: Sequence[PropertyRule],
+    steps: Sequence[_Step],
+    empty: frozenset[str],
 ) -> Texts | None:
     """Return the plan for rows of nothing but texts; None where some value is not just what stands in a column."""
-    if any(take is not None for _, _, take in identity):
+    if any(take is not None for _, _, take in identity) or any(rule.thousands is not None for rule in properties):
         return None
     simple = tuple(
         (step.key, step.column, step.read, step.sends_null)
