@@ -132,9 +132,17 @@ def test_what_comes_before_the_first_request_is_not_counted_as_sending() -> None
     assert (OURS.rate, round(OURS.microseconds, 6)) == (500.0, 300.0)
 
 
-def test_unthrottled_compares_each_lap_with_ours_before_it_and_names_who_is_absent() -> None:
+def test_a_lap_is_compared_with_both_of_ours_beside_it() -> None:
+    slow = replace(OURS, seconds=5.0, cpu=0.9)
+
+    pair = Pair(THEIRS, OURS, slow)
+
+    assert [pair.ratio, pair.microseconds_more] == pytest.approx([1000 / 3 / 625, 220.0])
+
+
+def test_unthrottled_shows_each_peer_beside_ours_and_names_who_is_absent() -> None:
     loops = ("bare loop", "lean loop", "tuned loop")
-    pairs = {name: [Pair(THEIRS, OURS)] for name in loops}
+    pairs = {name: [Pair(THEIRS, OURS, OURS)] for name in loops}
     versions = dict.fromkeys(("uploader run", *loops), "a 1")
 
     found = unthrottled_chapter(
