@@ -89,7 +89,7 @@ def buffered() -> Iterator[None]:
         close(journal, *trouble)
 
     with (
-        patch.object(Journal, "_append", hold),
+        patch.object(Journal, "append", hold),
         patch.object(Journal, "sync", flush_and_sync),
         patch.object(Journal, "__exit__", flush_and_close),
     ):
