@@ -5,7 +5,6 @@ import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,7 +21,7 @@ from uploader.config import Settings
 from uploader.followup import FollowUp
 from uploader.halt import Halt
 from uploader.journal import Flight, Journal, Ledger, Quota
-from uploader.mapper import Plan, compile_plan
+from uploader.mapper import Now, Plan, compile_plan
 from uploader.model import Answer, Outcome, Record, Rejected, Reply, Request, Sent, Settled, Unsettled, record_of
 from uploader.pacing import Window, pace
 from uploader.pipeline import Pipeline
@@ -47,7 +46,8 @@ class Bench:
         self._quota = quota
         with source.read() as reading:
             self._records: list[Record] = list(reading)
-        works = [plan.carry(record, _now()) for record in self._records]
+        now = Now(time.time_ns)
+        works = [plan.carry(record, now()) for record in self._records]
         self._requests = [work for work in works if isinstance(work, Request)]
         self._outcomes = [Sent(request, 1) for request in self._requests]
 
@@ -91,9 +91,11 @@ class Bench:
             return _cpu(lambda: _drain(reading))
 
     def _map(self) -> float:
+        now = Now(time.time_ns)
+
         def loop() -> None:
             for record in self._records:
-                self._plan.carry(record, _now())
+                self._plan.carry(record, now())
 
         return _cpu(loop)
 
@@ -165,6 +167,7 @@ class Bench:
     def together(self) -> float:
         """Do all of a row's way but HTTP, row after row as a run does; each POST only gives way once."""
         path, halt, followup, tally = self._folder / "cost.journal", Halt(), FollowUp(), Tally()
+        now = Now(time.time_ns)
 
         async def post(_: Request) -> Reply:
             await asyncio.sleep(0)
@@ -178,7 +181,7 @@ class Bench:
                 tally.note(outcome)
 
         async def loop() -> None:
-            works = (self._plan.carry(record, _now()) for record in reading)
+            works = (self._plan.carry(record, now()) for record in reading)
             deliver = self._deliverer(post, halt, flight).deliver
             await Pipeline(works, deliver=deliver, settle=settle, halt=halt).carry(CONCURRENCY)
 
@@ -285,7 +288,3 @@ def _drain(things: Iterator[object]) -> None:
 
 def _ignore(_: object) -> None:
     pass
-
-
-def _now() -> str:
-    return datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
