@@ -80,6 +80,24 @@ async def test_all_are_ended_at_once_and_those_that_come_later_are_not() -> None
     assert await told(timeouts, after(0.01, "tea")) == "got tea"
 
 
+async def test_who_is_closed_from_outside_takes_nobody_elses_time() -> None:
+    timeouts = Timeouts(0.05)
+    abandoned = told(timeouts, forever())
+
+    async def begin_it() -> None:
+        abandoned.send(None)
+
+    async def close_it() -> str:
+        abandoned.close()
+        await forever()
+        return ""
+
+    await asyncio.create_task(begin_it())
+    flight = asyncio.create_task(told(timeouts, close_it()))
+
+    assert await asyncio.wait_for(flight, 5.0) == "expired"
+
+
 async def test_who_is_cancelled_by_others_is_cancelled_and_not_expired() -> None:
     timeouts = Timeouts(60.0)
     flight = asyncio.create_task(told(timeouts, forever()))

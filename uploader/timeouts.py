@@ -42,6 +42,9 @@ class Timeouts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let it end; raises ExpiredError in place of the cancellation that came of it."""
+        if kind is GeneratorExit:
+            # Closed from outside: whichever task is the current one, it is not the one that began.
+            return
         task = asyncio.current_task(self._loop)
         assert task is not None  # noqa: S101 — as above
         _, cancelled = self._began.pop(task)

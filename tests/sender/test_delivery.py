@@ -90,7 +90,11 @@ class Stage:
             pace, window=UntoldWindow(), quota=self.quota, halt=self.halt, clock=loop.time, sleep=asyncio.sleep
         )
         self.post: Callable[[Request], Awaitable[Reply]] = self._answer
-        self.delivery = Delivery(
+        self.delivery = self.another()
+
+    def another(self) -> Delivery:
+        """Return a delivery through the same gate, as each source of a run has its own."""
+        return Delivery(
             self._post,
             policy=Policy(self.attempts, base=0.5, cap=30.0),
             limiter=self.limiter,
@@ -99,7 +103,7 @@ class Stage:
             traffic=self.traffic,
             halt=self.halt,
             sleep=self._back_off,
-            clock=loop.time,
+            clock=self._loop.time,
             wall=lambda: 0.0,
             dice=lambda: 1.0,
             note_held=self.held.append,
@@ -195,6 +199,21 @@ def test_a_row_is_tried_as_the_policy_says(
     leap(story())
 
 
+def test_what_one_source_left_in_doubt_the_first_good_reply_of_the_next_ends(leap: Leap) -> None:
+    async def story() -> None:
+        play = stage(BUSY, BUSY, BUSY)
+        assert isinstance(await play.deliver(), Failed)
+        play.delivery, play.seconds = play.another(), 1.0
+        await play.deliver()
+
+        began = play.now
+        await asyncio.gather(*(play.deliver(request(number)) for number in range(2, 12)))
+
+        assert play.now - began == pytest.approx(1.0, abs=0.2), "all go at once, and not a few"
+
+    leap(story())
+
+
 @pytest.mark.parametrize(
     ("replies", "aloft"),
     [
@@ -206,6 +225,8 @@ def test_a_row_is_tried_as_the_policy_says(
         # What may have been applied stays in doubt, whatever comes after it.
         ([LOST, BUSY, OK], [True, True, True, True, True]),
         ([PAGE, UNSENT, OK], [True, True, True, True, True]),
+        ([Answer(502, "20000"), BUSY, OK], [True, True, True, True, True]),
+        ([Answer(524, ""), OK], [True, True, True]),
     ],
 )
 def test_a_row_is_in_flight_while_its_request_is_and_as_long_as_its_fate_is_not_known(

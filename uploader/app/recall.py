@@ -241,7 +241,7 @@ class Sift:
         *owed* is whether its own row will stand in one: that lasts before it does.
         """
         recall = self._recall
-        if not (owed or recall.is_open) or isinstance(outcome, _NOT_SAID):
+        if isinstance(outcome, _NOT_SAID) or not (owed or recall.is_open):
             return
         person = _person_of(outcome)
         # Of what the check rejects, which may be very many rows, note was taken when they were sifted.

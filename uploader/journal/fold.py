@@ -109,8 +109,8 @@ def fold(lines: Iterable[bytes]) -> Ledger:
         try:
             if kind == SENT and payload.endswith(_AT_ONCE):
                 # Nearly every line: accepted at the first attempt, and no doubt about it.
-                ledger.requests += 1
                 ledger.sent += settle(int(payload[2:-2]))
+                ledger.requests += 1
             elif kind in _ROW_KINDS:
                 note_row(kind, payload)
             elif kind == UNCHANGED:

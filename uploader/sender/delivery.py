@@ -10,7 +10,20 @@ from uploader.halt import Halt, Halted
 from uploader.health import Health
 from uploader.model import Answer, Failed, Outcome, Rejected, Reply, Request, Sent, Unsettled, WindowState
 from uploader.pacing import Departure, hold_for
-from uploader.policy import Accept, Again, Crowded, GiveUp, Limited, Policy, Refuse, Stop, Unreachable, Verdict, accepts
+from uploader.policy import (
+    SUCCESS,
+    Accept,
+    Again,
+    Crowded,
+    GiveUp,
+    Limited,
+    Policy,
+    Refuse,
+    Stop,
+    Unreachable,
+    Verdict,
+    accepts,
+)
 from uploader.sender.limiter import Limiter
 from uploader.tally import Traffic
 
@@ -30,7 +43,7 @@ _LIMITED: Final = "the service limits us (too many requests)"
 _ROUNDING: Final = 0.001
 """Seconds by which a hold that lasts as long as the patience may miss its end."""
 
-_LOST_BEHIND_A_PROXY: Final = frozenset({200, 502, 504})
+_LOST_BEHIND_A_PROXY: Final = frozenset({200, 502, 504, 520, 524})
 """The HTTP statuses with which something in front of the API, that has lost its answer, speaks in its place."""
 
 
@@ -98,8 +111,9 @@ class Delivery:
         self._note_held = note_held
         self._health = Health(most_rows)
         self._on_suspicion = on_suspicion
-        # Whether the latest reply was a good one, and tells of no trouble that is still to be over.
-        self._is_well = True
+        # Whether the latest reply was a good one, and tells of no trouble that is still to be over. The delivery of an
+        # earlier source may have left some to the limiter.
+        self._is_well = False
         self._trouble_since: float | None = None
         self._held_at = float("-inf")
         self._next_hold = 1.0
@@ -250,5 +264,5 @@ def _told(reply: Reply) -> str:
 def _may_be_applied(reply: Reply) -> bool:
     """Whether the request may have been stored although *reply* does not say so."""
     if isinstance(reply, Answer):
-        return not reply.code and reply.status in _LOST_BEHIND_A_PROXY
+        return reply.code == SUCCESS or (not reply.code and reply.status in _LOST_BEHIND_A_PROXY)
     return reply.applied

@@ -89,8 +89,10 @@ class Http:
                 response = await self._session.post(self._url, data=body, allow_redirects=False)
                 content = response.content
                 if content.is_eof() and content.total_bytes <= _MOST:
-                    # A short reply is there as soon as its headers are, and its connection is free again.
+                    # A short reply is there as soon as its headers are, and its connection most often free again.
                     text: bytes | None = content.read_nowait()
+                    if not response.closed:
+                        response.close()
                 else:
                     text = await _read_on(response)
         except ExpiredError:
