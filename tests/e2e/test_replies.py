@@ -43,9 +43,9 @@ LOST = [
     Lost("http=422", "rejected", "422", "refused by the service: HTTP 422"),
     Lost("http=408", "failed", "408", "not accepted by the service: HTTP 408"),
     Lost("http=500", "failed", "500", "not accepted by the service: HTTP 500"),
-    # Only HTTP 200 is success, whatever the body says.
-    Lost("http=500:20000", "failed", "500", "not accepted by the service: HTTP 500"),
-    Lost("http=201:20000", "failed", "201", "not accepted by the service: HTTP 201"),
+    # Only HTTP 200 is success, whatever the body says; but what calls itself stored may be.
+    Lost("http=500:20000", "failed", "500", "not accepted by the service: HTTP 500", unsure=True),
+    Lost("http=201:20000", "failed", "201", "not accepted by the service: HTTP 201", unsure=True),
     Lost("http=503", "failed", "503", "not accepted by the service: HTTP 503"),
     Lost("http=504:50000", "failed", "504", "not accepted by the service: HTTP 504"),
     Lost("latency=5s", "failed", "silence", "no reply in time", unsure=True, applied=True),
