@@ -26,7 +26,7 @@ from benchmarks.unthrottled import unthrottled
 
 _PROGRAMS: Final = ("nginx", "wrk", "hey", "curl", "node", "npm")
 _LIBRARIES: Final = ("aiohttp", "uvloop", "aiolimiter", "orjson", "polars")
-_LIMITED_ROWS: Final = 10_000
+_LIMITED_ROWS: Final = 6_000
 _SIZES: Final = (10_000, 100_000, 1_000_000)
 _FULL_SIZES: Final = (*_SIZES, 10_000_000)
 
@@ -78,7 +78,7 @@ def _tell(line: str) -> None:
 _PARTS: Final[dict[str, Callable[[Wish], Iterator[Chapter]]]] = {
     "startup": lambda wish: iter([startup(wish.folder, times=3 * wish.rounds, tell=_tell)]),
     "check": lambda _: told_by([CHECK], tell=_tell),
-    "limit": lambda wish: iter([limit(wish.folder, rows=wish.limited_rows, tell=_tell)]),
+    "limit": lambda wish: iter([limit(wish.folder, rows=wish.limited_rows, rounds=min(3, wish.rounds), tell=_tell)]),
     "unthrottled": lambda wish: iter([unthrottled(wish.folder, rows=wish.rows, rounds=wish.rounds, tell=_tell)]),
     "sizes": lambda wish: iter([sizes(wish.folder, counts=wish.sizes, tell=_tell)]),
     "resume": lambda _: told_by([RESUME], tell=_tell),

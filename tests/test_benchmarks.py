@@ -161,12 +161,13 @@ def test_at_the_limit_one_request_too_many_is_a_figure_that_does_not_hold() -> N
     mine = Used("uploader run", 10_000, 10_000, 0, 0, 12, 0.93, 21.5)
     script = Used("obvious script", 10_000, 6_000, 4_000, 5, 10, 0.6, 20.0)
 
-    good, bad = limit_chapter([mine, script]), limit_chapter([replace(mine, over=1), script])
+    good = limit_chapter([[mine, script], [replace(mine, share=0.94), replace(script, share=0.7)]])
+    bad = limit_chapter([[mine, script], [replace(mine, over=1), script]])
 
     assert [good.wanted[0].holds, bad.wanted[0].holds] == [True, False]
-    assert good.wanted[0].found == "97.9% of the share, 0 over; the obvious script: 4,000 over"
+    assert good.wanted[0].found == "98.4% of the share, 0 over; the obvious script: 8,000 over"
     assert good.tables[0].rows[1] == (
-        "obvious script", "10,000", "6,000", "4,000", "4,000", "5 of 10", "60.0%", "300", "20.0",
+        "obvious script", "20,000", "12,000", "8,000", "8,000", "10 of 20", "65.0%", "60.0 … 70.0", "300",
     )  # fmt: skip
 
 
