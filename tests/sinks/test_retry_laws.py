@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from uploader.model import Damaged, Json, Reason, Record, Row
@@ -70,6 +70,7 @@ OBJECTS = st.dictionaries(TEXT, VALUES, max_size=4)
 
 
 @given(objects=st.lists(OBJECTS, min_size=1, max_size=5), encoding=ENCODINGS)
+@example(objects=[{"": "김\x85"}, {"": "김"}], encoding="iso2022_kr")
 def test_every_json_value_is_read_back_equal(objects: list[dict[str, Json]], encoding: str) -> None:
     rows: list[Record] = [Row(number, fields) for number, fields in enumerate(objects, 5)]
 

@@ -38,7 +38,7 @@ class RetryFile:
         self._made: list[Path] = []
         self._beside: Path | None = None
         self._note_path: Callable[[Path], None] = lambda _: None
-        self._encode: Callable[[str], bytes] = str.encode
+        self._encoder = codecs.getincrementalencoder(shape.encoding)()
         self.path: Path | None = None
         self.is_dirty = False
         self._is_new = True
@@ -175,7 +175,7 @@ class RetryFile:
             self._file = os.fdopen(handle, "wb", buffering=0)
         except OSError as error:
             raise self._no_file(error) from None
-        self._encode = codecs.getincrementalencoder(self._shape.encoding)().encode
+        self._encoder.reset()
         first = header(self._shape)
         if first:
             self._append(first)
@@ -193,13 +193,16 @@ class RetryFile:
         self.is_dirty = True
 
     def _encoded(self, text: str) -> bytes:
+        before = self._encoder.getstate()
         try:
-            return self._encode(text)
+            return self._encoder.encode(text)
         except UnicodeEncodeError:
             if self._shape.format == "csv":
                 raise
+            # It has switched to another character set (ISO-2022), and not given the bytes that say so.
+            self._encoder.setstate(before)
             # What the source spelled with escapes, since its encoding has no such character, gets them here.
-            return self._encode(_NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text))
+            return self._encoder.encode(_NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text))
 
     def _cut_back(self, why: str) -> StorageError:
         """Leave the file with its whole rows only, or no file where there are none, and say why."""
