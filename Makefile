@@ -1,5 +1,5 @@
 # The newcomer's commands. Each sets up what it needs in .venv, the first time only.
-.PHONY: install demo test test-crash test-pace check lock need-strace bench bench-full profile
+.PHONY: install demo test fuzz test-crash test-pace check lock need-strace bench bench-full profile
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
@@ -15,6 +15,10 @@ demo: .venv/.ready
 
 test: .venv/.tools
 	@$(BIN)/pytest -n auto $(TESTS)
+
+# Search for what no test has met yet: FUZZ=5 for five minutes, SEED=7 to repeat one round.
+fuzz: .venv/.tools
+	@FUZZ="$(FUZZ)" SEED="$(SEED)" $(BIN)/python tests/fuzz.py
 
 # The crash tests in their full size: hundreds of kills, stops and disks that fail, about half an hour.
 test-crash: .venv/.tools need-strace

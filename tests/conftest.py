@@ -1,12 +1,30 @@
-"""Lend the tests a sandbox that answers over real sockets."""
+"""Lend the tests a sandbox over real sockets and a clock that leaps, and make every search find the same."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+import pkgutil
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+import uploader
+from tests.leaping import Leap, LeapingLoop
 from uploader.sandbox import Rules, Running, running
+
+# What a busy machine does more slowly is neither an error nor a finding.
+_UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None, print_blob=True)
+settings.register_profile("same", _UNHURRIED, derandomize=True)
+settings.register_profile("fuzz", _UNHURRIED, derandomize=False)
+settings.load_profile("same")
+
+# Hypothesis tries the constants of the modules that are loaded. Which ones a test has loaded before depends on the
+# order in which several workers take the tests, so that all are loaded here.
+for module in pkgutil.walk_packages(uploader.__path__, f"{uploader.__name__}."):
+    import_module(module.name)
 
 
 @pytest.fixture
@@ -18,3 +36,14 @@ def sandbox() -> Iterator[Callable[..., Running]]:
             return stack.enter_context(running(rules or Rules(), store))
 
         yield start
+
+
+@pytest.fixture
+def leap() -> Leap:
+    """Run a story in leaping time: `asyncio.sleep` and the loop's clock agree, and no real time passes."""
+
+    def run(story: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=LeapingLoop) as runner:
+            runner.run(story)
+
+    return run

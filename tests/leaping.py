@@ -3,9 +3,10 @@
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeAlias
 
-import pytest
+Leap: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
+"""Runs a story in leaping time."""
 
 
 class Leaper(selectors.SelectSelector):
@@ -29,14 +30,3 @@ class LeapingLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._leaper.now
-
-
-@pytest.fixture
-def leap() -> Callable[[Coroutine[Any, Any, None]], None]:
-    """Run a story in leaping time: `asyncio.sleep` and the loop's clock agree, and no real time passes."""
-
-    def run(story: Coroutine[Any, Any, None]) -> None:
-        with asyncio.Runner(loop_factory=LeapingLoop) as runner:
-            runner.run(story)
-
-    return run

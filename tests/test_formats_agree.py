@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from uploader.mapper import compile_plan
@@ -220,14 +220,14 @@ def agree(table: Table) -> None:
     assert [parsed(body) for body in found["csv"]] == [by_hand(row) for row in table.rows]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+@settings(max_examples=50)
 @given(TABLES)
 def test_the_three_formats_of_a_table_give_the_same_bodies(table: Table) -> None:
     agree(table)
 
 
 @pytest.mark.long
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+@settings(max_examples=1000)
 @given(TABLES)
 def test_the_three_formats_of_a_thousand_tables_give_the_same_bodies(table: Table) -> None:
     agree(table)
@@ -248,7 +248,7 @@ def _rounded(value: Value) -> Value:
 
 
 def _search(law: Callable[[Table], None]) -> None:
-    @settings(max_examples=300, deadline=None, database=None, phases=[Phase.generate], derandomize=True)
+    @settings(max_examples=300, phases=[Phase.generate], derandomize=True)
     @given(TABLES)
     def searched(table: Table) -> None:
         law(table)

@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from tests.journal.conftest import BEGUN
+from tests.seeds import seeds
 from uploader.app import recall as module
 from uploader.app.recall import Recall, Sift
 from uploader.config import Settings
@@ -233,7 +234,8 @@ def changed_only(settings: Callable[..., Settings]) -> Settings:
     return settings("changed_only=true")
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.seeded
+@pytest.mark.parametrize("seed", seeds(SEEDS))
 def test_the_service_has_what_the_file_says_after_every_history(
     tmp_path: Path, changed_only: Settings, seed: int
 ) -> None:
@@ -248,7 +250,8 @@ def test_a_memory_that_breaks_one_rule_is_caught(tmp_path: Path, changed_only: S
     pytest.fail("no history shows it")
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.seeded
+@pytest.mark.parametrize("seed", seeds(5))
 def test_without_trouble_only_what_changed_is_sent(tmp_path: Path, changed_only: Settings, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311 — as above
     library, service = Library(tmp_path, wall=lambda: 1000.0), dict[str, str]()

@@ -8,7 +8,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Final
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uploader.app.checking import check
@@ -75,7 +75,7 @@ def written(table: Sequence[Sequence[str]], delimiter: str) -> bytes:
     return text.getvalue().encode()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(table=tables(), delimiter=st.sampled_from(",;\t|"))
 def test_what_is_guessed_of_any_csv_passes_its_check(table: list[list[str]], delimiter: str) -> None:
     found = complaints("people.csv", written(table, delimiter))
@@ -83,7 +83,7 @@ def test_what_is_guessed_of_any_csv_passes_its_check(table: list[list[str]], del
     assert (found or set()) <= OF_THE_FILE
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(objects=st.lists(st.dictionaries(keys, values, max_size=4), min_size=1, max_size=12))
 def test_what_is_guessed_of_any_jsonl_passes_its_check(objects: list[dict[str, object]]) -> None:
     lines = [json.dumps({**each, "user_id": str(number), "kept": "k"}) for number, each in enumerate(objects)]

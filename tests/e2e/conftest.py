@@ -56,14 +56,17 @@ class Desk:
     monkeypatch: pytest.MonkeyPatch
     environ: dict[str, str] = field(default_factory=dict)
 
-    def configure(self, url: str, *, mapping: str = MAPPING, more: str = "") -> None:
-        """Write a `config.yaml` for the service at *url* that is quick to give up."""
+    def configure(self, url: str, *, mapping: str = MAPPING, more: str = "", timeout: str = "20s") -> None:
+        """Write a `config.yaml` for the service at *url* that retries soon, and seldom.
+
+        A reply has time enough on a busy machine, but for a *timeout* that a test is about.
+        """
         text = f"""\
 api:
   base_url: {url}
   service_id: ${{DFINERY_SERVICE_ID}}
   access_token: ${{DFINERY_ACCESS_TOKEN}}
-  timeout: 500ms
+  timeout: {timeout}
 rate: {{requests: 100000, per: 1s, burst: 16}}
 retry: {{attempts: 2, base: 10ms, cap: 50ms, outage_timeout: 10s}}
 {more}{mapping}"""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from tests.e2e.conftest import Desk, Ended, books_of, ended, rules, sent_ids
+from tests.seeds import seeds
 from uploader.app.lives import Life
 from uploader.errors import StorageError
 from uploader.model import Failed, Outcome, Sent, Superseded, Unsettled
@@ -127,7 +128,8 @@ def test_without_it_every_row_is_a_request(desk: Desk, sandbox: Callable[..., Ru
     assert (run.status, desk.books(), sent_ids(server)) == (0, {"sent": 2}, ["ann", "ann"])
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.seeded
+@pytest.mark.parametrize("seed", seeds(3))
 def test_what_is_stored_is_what_one_request_for_each_row_stores(
     desk: Desk, sandbox: Callable[..., Running], seed: int
 ) -> None:

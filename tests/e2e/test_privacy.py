@@ -39,7 +39,7 @@ def test_every_kind_of_fault_is_among_those_listened_to() -> None:
 def test_a_run_with_every_lasting_fault_tells_no_value(desk: Desk, sandbox: Callable[..., Running]) -> None:
     faults = [f"{fault} for external_id={_id(number)}" for number, fault in enumerate(LASTING)]
     server = sandbox(rules(*faults))
-    desk.configure(server.url, mapping=MAPPING)
+    desk.configure(server.url, mapping=MAPPING, timeout="500ms")
     _write_csv(desk, len(LASTING) + 2)
 
     ended = desk.type("run", "people.csv", "-vv", "--summary", "summary.json")

@@ -11,6 +11,8 @@ from uploader.sandbox import FAULT_KINDS, Running
 ROWS = 6
 THIRD = "for external_id=3"
 ATTEMPTS = 2
+SHORT = "2s"
+"""What hangs, drips or comes after five seconds is given up, and nothing else, be the machine ever so busy."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def test_a_reply_that_is_no_success_costs_its_row_and_no_other(
     desk: Desk, sandbox: Callable[..., Running], case: Lost
 ) -> None:
     server = sandbox(rules(f"{case.fault} {THIRD}"))
-    desk.configure(server.url)
+    desk.configure(server.url, timeout=SHORT)
     desk.people(ROWS)
 
     ended = desk.type("run", "people.csv", "--summary", "summary.json")
@@ -147,7 +149,7 @@ def test_a_trouble_that_passes_is_mended_by_another_attempt(
     desk: Desk, sandbox: Callable[..., Running], fault: str
 ) -> None:
     server = sandbox(rules(f"{fault} {THIRD} times 1"))
-    desk.configure(server.url)
+    desk.configure(server.url, timeout=SHORT)
     desk.people(ROWS)
 
     ended = desk.type("run", "people.csv", "--summary", "summary.json")

@@ -462,5 +462,5 @@ class Lives(RuleBasedStateMachine):
 
 
 TestLives = Lives.TestCase
-TestLives.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+TestLives.settings = settings(max_examples=200, stateful_step_count=50)
 pytestmark = pytest.mark.long

@@ -22,6 +22,8 @@ from uploader.journal.quota import Place, Quota
 RATE = 10.0
 BURST = 4
 WINDOW = 60.0
+SOON = 10.0
+"""Seconds in which even a busy machine does what waits for nobody."""
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 JOIN = """
 import sys, time
@@ -233,7 +235,7 @@ def test_a_process_killed_while_it_holds_the_file_stalls_nobody(folder: Path) ->
         while not quota.take(rate=RATE, burst=BURST).taken:
             time.sleep(0.001)
 
-        assert time.monotonic() - killed < 0.1
+        assert time.monotonic() - killed < SOON
 
 
 def test_a_process_stopped_while_it_holds_the_file_blocks_nobody_and_hides_no_hold(folder: Path) -> None:
@@ -245,7 +247,7 @@ def test_a_process_stopped_while_it_holds_the_file_blocks_nobody_and_hides_no_ho
         stalled = quota.take(rate=RATE, burst=BURST)
         quota.hold(hand.now + 5.0)
 
-        assert (stalled, time.monotonic() - began < 0.1) == (Place(0.001, taken=False), True)
+        assert (stalled, time.monotonic() - began < SOON) == (Place(0.001, taken=False), True)
         holder.kill()
         holder.wait()
         assert quota.take(rate=RATE, burst=BURST) == Place(5.0, taken=False)

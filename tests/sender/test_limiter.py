@@ -62,7 +62,7 @@ def test_a_burst_goes_at_once_and_the_rest_at_the_pace(leap: Leap) -> None:
     leap(story())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     burst=st.integers(1, 20),
     rate=st.floats(1.0, 500.0),
@@ -391,7 +391,7 @@ def test_at_a_high_rate_places_are_taken_by_the_handful(leap: Leap) -> None:
     leap(story())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     burst=st.integers(1, 40),
     rate=st.floats(100.0, 5_000.0),
