@@ -1,5 +1,5 @@
 # The newcomer's commands. Each sets up what it needs in .venv, the first time only.
-.PHONY: install demo test fuzz test-crash test-pace check lock need-strace bench bench-full profile
+.PHONY: install demo test fuzz test-crash test-pace check lock need-strace bench bench-full bench-against profile
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
@@ -44,6 +44,10 @@ bench: .venv/.ready
 # With more rounds, ten million rows, and the long benchmarks: two hours.
 bench-full: .venv/.ready
 	@$(BIN)/python -m benchmarks --full
+
+# This tree beside an earlier commit, in turn: make bench-against BASE=HEAD~20
+bench-against: .venv/.ready
+	@$(BIN)/python -m benchmarks.against $(BASE)
 
 # Where a row's time goes, part by part.
 profile: .venv/.ready

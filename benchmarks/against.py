@@ -1,0 +1,109 @@
+"""Measure this tree beside an earlier commit, in turn, in one run: how fast rows are checked, sent and passed over.
+
+    python -m benchmarks.against REVISION [--rows 40000] [--rounds 7]
+
+Both are run by the same Python with the same packages, against the same nginx. A ratio above 1: this tree is faster.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.figures import Table, median, spread
+from benchmarks.measuring import ROOT, measure
+from benchmarks.nginx import serving
+from benchmarks.people import CONFIG, write_people
+from benchmarks.unthrottled import FREE
+
+_SUMMARY: Final = "summary.json"
+_TASKS: Final = ("check", "send", "unchanged")
+"""A check of the whole file; a run that sends it; a second run of it with `changed_only`, which sends nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lap:
+    """What one task took one tree: the seconds of the whole command, its CPU seconds, and its peak memory."""
+
+    seconds: float
+    cpu: float
+    megabytes: float
+
+
+def main() -> None:
+    """Run the rounds, and print a table: for each task the ratios of time, CPU and memory."""
+    words = _words()
+    with tempfile.TemporaryDirectory(prefix="against-") as name, _tree_of(words.revision) as old:
+        folder = Path(name)
+        with serving(folder) as server:
+            (folder / "config.yaml").write_text(CONFIG.format(url=server.url, rate=FREE), encoding="utf-8")
+            people = write_people(folder / "people.csv", words.rows)
+            found: dict[str, list[tuple[Lap, Lap]]] = {task: [] for task in _TASKS}
+            for number in range(1, words.rounds + 1):
+                print(f"round {number} of {words.rounds}", file=sys.stderr)
+                # Whoever comes first in a round is behind in the next one.
+                trees = (old, ROOT) if number % 2 else (ROOT, old)
+                laps = {tree: _laps(tree, folder, people) for tree in trees}
+                for task in _TASKS:
+                    found[task].append((laps[old][task], laps[ROOT][task]))
+    rows = tuple(_row(task, pairs) for task, pairs in found.items())
+    columns = ("", "time, old/new", "from … to", "CPU, old/new", "from … to", "memory, old/new")
+    print("\n".join(Table(f"{words.rows:,} rows, {words.rounds} rounds", columns, rows).lines()))
+
+
+def _words() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("revision")
+    parser.add_argument("--rows", type=int, default=40_000)
+    parser.add_argument("--rounds", type=int, default=7)
+    return parser.parse_args()
+
+
+@contextmanager
+def _tree_of(revision: str) -> Iterator[Path]:
+    """Lend a checkout of *revision* beside this one."""
+    with tempfile.TemporaryDirectory(prefix="tree-") as name:
+        tree = Path(name) / "old"
+        subprocess.run(["git", "-C", str(ROOT), "worktree", "add", "-q", "--detach", str(tree), revision], check=True)  # noqa: S607 — the developer's own git
+        try:
+            yield tree
+        finally:
+            subprocess.run(["git", "-C", str(ROOT), "worktree", "remove", "--force", str(tree)], check=True)  # noqa: S607 — the same
+
+
+def _laps(tree: Path, folder: Path, people: Path) -> dict[str, Lap]:
+    shutil.rmtree(folder / ".uploader", ignore_errors=True)
+    only = ("--set", "changed_only=true")
+    laps = {"check": _lap(tree, folder, "check", str(people)), "send": _lap(tree, folder, "run", str(people))}
+    _lap(tree, folder, "run", str(people), *only)
+    laps["unchanged"] = _lap(tree, folder, "run", str(people), *only, "--summary", _SUMMARY)
+    summary = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
+    if summary["requests"] or summary["unchanged"] != summary["read"]:
+        sys.exit(f"{tree}: an unchanged night made {summary['requests']} requests.")
+    return laps
+
+
+def _lap(tree: Path, folder: Path, *words: str) -> Lap:
+    took = measure((sys.executable, "-m", "uploader", *words), folder=folder, environ={"PYTHONPATH": str(tree)})
+    return Lap(took.seconds, took.cpu, took.megabytes)
+
+
+def _row(task: str, pairs: list[tuple[Lap, Lap]]) -> tuple[str, ...]:
+    seconds = [old.seconds / new.seconds for old, new in pairs]
+    cpu = [old.cpu / new.cpu for old, new in pairs]
+    memory = [old.megabytes / new.megabytes for old, new in pairs]
+    return (
+        *(task, f"{median(seconds):.3f}", spread(seconds, 2), f"{median(cpu):.3f}", spread(cpu, 2)),
+        f"{median(memory):.3f}",
+    )
+
+
+if __name__ == "__main__":
+    main()
