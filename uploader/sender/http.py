@@ -1,6 +1,7 @@
 """Make one attempt: one POST, and what came back."""
 
 import errno
+import json
 import ssl
 from collections.abc import Callable
 from functools import lru_cache
@@ -13,6 +14,7 @@ from yarl import URL
 
 from uploader.halt import Halted
 from uploader.model import PATH, Answer, Reply, Silence
+from uploader.policy import SUCCESS
 from uploader.sender.window import read_window
 from uploader.timeouts import ExpiredError, Timeouts
 
@@ -128,17 +130,28 @@ async def _read_on(response: aiohttp.ClientResponse) -> bytes | None:
 @lru_cache(maxsize=16)
 def _code(text: bytes | None) -> str:
     """Return the code in a reply of the API, text or number (`api.md`, Replies); "" where it is not the API's."""
-    if not text:
-        return ""
-    try:
-        reply = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return ""
-    code = reply.get("code") if isinstance(reply, dict) else None
+    reply = _unambiguous(text) if text else {}
+    code = reply.get("code")
     if isinstance(code, int) and not isinstance(code, bool):
         code = str(code)
     # A code is a short number: anything else is some other server's word and could be anything.
-    return code if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 6 else ""  # noqa: PLR2004 — the documented codes have five digits
+    if not (isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 6):  # noqa: PLR2004 — the documented codes have five digits
+        return ""
+    # The code of a success beside the status of a failure says neither.
+    return "" if code == SUCCESS and reply.get("status", True) is not True else code
+
+
+def _unambiguous(text: bytes) -> dict[str, object]:
+    """Return the JSON object that *text* is; an empty one when it is none, or says twice what a reply is judged by."""
+    try:
+        reply = orjson.loads(text)
+        if not isinstance(reply, dict):
+            return {}
+        # orjson keeps the last of equal keys, this all of them.
+        keys = [key for key, _ in json.loads(text, object_pairs_hook=tuple)]
+    except (ValueError, RecursionError):
+        return {}
+    return {} if any(keys.count(key) > 1 for key in ("code", "status")) else reply
 
 
 _LATE: Final = Silence("no reply in time")
