@@ -34,7 +34,7 @@ def now() -> float:
 class Stopper(selectors.SelectSelector):
     """Waits for real sockets by a clock of its own, and plays a process that is stopped while it waits.
 
-    Who is continued has waited for longer than it wanted, and is told of no socket: so epoll ends when it was interrupted.
+    It has waited for longer than it wanted, and is told of no socket: so epoll ends when it is interrupted.
     """
 
     def __init__(self) -> None:

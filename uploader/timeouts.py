@@ -5,8 +5,11 @@ from types import TracebackType
 from typing import Final, TypeAlias
 
 _TURNS: Final = 8
-"""Turns of the loop before a timeout counts. A process that was stopped finds its timer due before it has read what came
-meanwhile. A reply then takes a turn to be read and one to be heard of; one that ends with its connection takes four."""
+"""Turns of the loop before a timeout counts.
+
+A process that was stopped finds its timer due before it has read what came meanwhile. A reply then takes a turn to be
+read and one to be heard of; one that ends with its connection takes four.
+"""
 
 _Entries: TypeAlias = dict["asyncio.Task[object]", tuple[float, int]]
 """When each task began, and how often it had been cancelled by then."""

@@ -139,6 +139,7 @@ _FAULTS: Final[dict[str, Reply]] = {
     "number-code": STORED,
     "retry-after=7": Answer(429, "", WindowState(date=1_719_397_769.0, retry_after=7.0)),
     "close": STORED,
+    "unasked=1m": STORED,
 }
 
 
