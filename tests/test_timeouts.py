@@ -1,7 +1,9 @@
 """One timer for all does what a timeout for each would do."""
 
 import asyncio
-from collections.abc import Awaitable
+import selectors
+import socket
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -27,6 +29,84 @@ async def told(timeouts: Timeouts, awaited: Awaitable[object]) -> str:
 
 def now() -> float:
     return asyncio.get_running_loop().time()
+
+
+class Stopper(selectors.SelectSelector):
+    """Waits for real sockets by a clock of its own, and plays a process that is stopped while it waits.
+
+    It has waited for longer than it wanted, and is told of no socket: so epoll ends when it is interrupted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1_000.0
+        self.stops_for = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if self.stops_for:
+            self.now, self.stops_for = self.now + self.stops_for, 0.0
+            return []
+        self.now += 1e-6
+        return super().select(0 if timeout is not None else 5.0)
+
+
+class StoppedLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.stopper = Stopper()
+        super().__init__(self.stopper)
+
+    def time(self) -> float:
+        return self.stopper.now
+
+
+@pytest.mark.parametrize("end", [lambda _: None, Timeouts.end_all], ids=["its time is over", "all are ended"])
+@pytest.mark.parametrize("closes", [False, True], ids=["a line", "to the end"])
+def test_what_came_while_the_process_was_stopped_came_in_time(*, end: Callable[[Timeouts], None], closes: bool) -> None:
+    loop, timeouts = StoppedLoop(), Timeouts(30.0)
+    ours, theirs = socket.socketpair()
+
+    async def story() -> str:
+        reader, writer = await asyncio.open_connection(sock=ours)
+        flight = asyncio.create_task(told(timeouts, reader.read() if closes else reader.readline()))
+        await asyncio.sleep(1.0)
+        theirs.sendall(b"tea\n")
+        if closes:
+            theirs.close()
+        loop.stopper.stops_for = 3_600.0
+        end(timeouts)
+        word = await flight
+        writer.close()
+        return word
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner, theirs:
+        assert runner.run(story()) == "got b'tea\\n'"
+
+
+def test_what_never_comes_is_ended_though_the_process_was_stopped() -> None:
+    loop, timeouts = StoppedLoop(), Timeouts(30.0)
+
+    async def story() -> str:
+        flight = asyncio.create_task(told(timeouts, forever()))
+        await asyncio.sleep(0)
+        loop.stopper.stops_for = 3_600.0
+        return await flight
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        assert runner.run(story()) == "expired"
+
+
+async def test_who_begins_anew_while_the_others_are_ended_is_not_ended() -> None:
+    timeouts = Timeouts(60.0)
+
+    async def twice() -> list[str]:
+        return [await told(timeouts, after(0, "tea")), await told(timeouts, after(0.01, "more tea"))]
+
+    flight = asyncio.create_task(twice())
+    await asyncio.sleep(0)
+
+    timeouts.end_all()
+
+    assert await flight == ["got tea", "got more tea"]
 
 
 async def test_a_result_and_a_failure_pass_through() -> None:

@@ -2,6 +2,17 @@
 
 import asyncio
 from types import TracebackType
+from typing import Final, TypeAlias
+
+_TURNS: Final = 8
+"""Turns of the loop before a timeout counts.
+
+A process that was stopped finds its timer due before it has read what came meanwhile. A reply then takes a turn to be
+read and one to be heard of; one that ends with its connection takes four.
+"""
+
+_Entries: TypeAlias = dict["asyncio.Task[object]", tuple[float, int]]
+"""When each task began, and how often it had been cancelled by then."""
 
 
 class ExpiredError(Exception):
@@ -13,14 +24,13 @@ class Timeouts:
 
     What a task does within it, as a context manager, is ended when its time is over, with an ExpiredError. A task is
     within it once at a time. All have the same time, so that who began first ends first and one timer, set for the
-    oldest, is enough.
+    oldest, is enough. What lies in a socket when the time is over still comes in time: it is read first.
     """
 
     def __init__(self, seconds: float) -> None:
         """Give each *seconds*, a finite time."""
         self._seconds = seconds
-        # When each task began, and how often it had been cancelled by then.
-        self._began: dict[asyncio.Task[object], tuple[float, int]] = {}
+        self._began: _Entries = {}
         self._ended: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -55,18 +65,32 @@ class Timeouts:
                 raise ExpiredError from None
 
     def end_all(self) -> None:
-        """End all that are awaited now."""
-        for task in self._began:
-            self._end(task)
+        """End all that are awaited now, and have not ended when what has come for them is read."""
+        self._end_after(_TURNS, dict(self._began))
 
     def _end_oldest(self) -> None:
+        """End those whose time is over, and set the timer for the oldest of the others."""
         loop = asyncio.get_running_loop()
         self._timer = None
-        for task, (began, _) in self._began.items():
-            if began + self._seconds > loop.time():
-                self._timer = loop.call_at(began + self._seconds, self._end_oldest)
-                return
-            self._end(task)
+        now, due = loop.time(), _Entries()
+        for task, entry in self._began.items():
+            if entry[0] + self._seconds > now:
+                self._timer = loop.call_at(entry[0] + self._seconds, self._end_oldest)
+                break
+            due[task] = entry
+        self._end_after(_TURNS, due)
+
+    def _end_after(self, turns: int, entries: _Entries) -> None:
+        """End what is left of *entries* after so many *turns* of the loop."""
+        if turns:
+            # A timer, since within a turn timers come after what was read.
+            loop = asyncio.get_running_loop()
+            loop.call_at(loop.time(), self._end_after, turns - 1, entries)
+            return
+        for task, entry in entries.items():
+            # Who came in time, and began anew, has a new entry.
+            if self._began.get(task) is entry:
+                self._end(task)
 
     def _end(self, task: asyncio.Task[object]) -> None:
         if task not in self._ended:

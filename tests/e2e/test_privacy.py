@@ -26,7 +26,7 @@ SOUND = {"born": "2001-02-03", "age": "30", "wants": "Y"}
 
 LASTING = [
     *("code=40000", "code=50000", "code=40402", "http=400", "http=500", "http=503:50000", "latency=2s", "hang"),
-    *("drop-before", "drop-after", "drip", "cut", "garbage", "html", "huge", "number-code", "close"),
+    *("drop-before", "drop-after", "drip", "cut", "garbage", "html", "huge", "number-code", "close", "unasked=20ms"),
 ]
 HOLDING = ["limit", "limit=40401", "retry-after=1"]
 STOPPING = ["redirect", "code=40201", "code=40101", "http=401", "http=404"]

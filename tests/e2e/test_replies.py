@@ -69,7 +69,7 @@ PASSING = [
 
 LIMITS = ["limit", "limit=429", "limit=40401", "code=40401", "http=429", "http=429:40401", "retry-after=1"]
 
-HARMLESS = ["latency=50ms", "number-code", "close"]
+HARMLESS = ["latency=50ms", "number-code", "close", "unasked=20ms", "unasked=20ms:408"]
 
 STOPS = [
     ("code=40101", "the service does not know this service ID (code 40101). Correct api.service_id."),
@@ -209,6 +209,24 @@ def test_a_success_that_comes_in_another_way_is_a_success(
     assert desk.books() == {"sent": ROWS}
     assert len(sent_ids(server)) == ROWS
     assert names(server) == names_of(range(1, ROWS + 1))
+
+
+@pytest.mark.parametrize("fault", ["unasked=3ms", "unasked=3ms:408"])
+def test_a_reply_that_nobody_asked_for_costs_no_row_its_request(
+    desk: Desk, sandbox: Callable[..., Running], fault: str
+) -> None:
+    server = sandbox(rules(fault))
+    desk.configure(server.url)
+    desk.people(10)
+    slowly = ("rate.requests=20", "rate.share=1.0", "rate.burst=1", "rate.concurrency=1")
+
+    ended = desk.type("run", "people.csv", *(f"--set={word}" for word in slowly), "--summary", "summary.json")
+
+    assert (ended.status, ended.out, ended.err) == (0, "", "")
+    assert sent_ids(server) == [str(number) for number in range(1, 11)]
+    assert names(server) == names_of(range(1, 11))
+    summary = desk.summary()
+    assert (summary["requests"], summary["retries"], summary["maybe_sent_twice"]) == (10, 0, 0)
 
 
 @pytest.mark.parametrize(("fault", "why"), STOPS, ids=[fault for fault, _ in STOPS])

@@ -52,6 +52,27 @@ def test_a_signal_lets_requests_in_flight_land_and_ends_the_run(
     assert names(server).keys() == names_of({*range(1, report.requests + 1)} - {2}).keys()
 
 
+@pytest.mark.long
+def test_replies_that_came_while_the_process_was_stopped_count(desk: Desk, sandbox: Callable[..., Running]) -> None:
+    server = sandbox(rules(latency=(1.0, 1.0)))
+    desk.configure(server.url)
+    desk.people(24)
+    patient = ("--set", "api.timeout=4s", "--set", "rate.concurrency=8")
+
+    with desk.start("run", "people.csv", *patient, "--summary", "summary.json") as process:
+        _until(lambda: server.box.report().requests >= 8)
+        process.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        _until(lambda: server.box.report().applied >= 8 and time.monotonic() > stopped + 5.0)
+        process.send_signal(signal.SIGCONT)
+        run = ended(process)
+
+    assert (run.status, run.err) == (0, "")
+    summary = desk.summary()
+    assert (summary["requests"], summary["retries"], summary["maybe_sent_twice"]) == (24, 0, 0)
+    assert names(server) == names_of(range(1, 25))
+
+
 def test_a_second_signal_does_not_wait_for_requests_in_flight(desk: Desk, sandbox: Callable[..., Running]) -> None:
     server = sandbox(rules("hang"))
     desk.configure(server.url)

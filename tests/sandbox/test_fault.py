@@ -23,6 +23,8 @@ ANYBODY = Heard({"external_id": "1"}, {"vip": True})
         ("redirect=http://127.0.0.1:9/x", Fault("redirect", status=302, url="http://127.0.0.1:9/x")),
         ("redirect=301:http://127.0.0.1:9/", Fault("redirect", status=301, url="http://127.0.0.1:9/")),
         ("retry-after=7", Fault("retry-after", status=429, seconds=7.0)),
+        ("unasked=20ms", Fault("unasked", seconds=0.02)),
+        ("unasked=1s:408", Fault("unasked", seconds=1.0, status=408)),
         (" hang for 12.5% ", Fault("hang", share=0.125)),
         ("close for 100%", Fault("close")),
         ("cut for email=a=b@x times 3 after 2", Fault("cut", field="email", value="a=b@x", times=3, after=2)),

@@ -1,5 +1,6 @@
 import asyncio
 import io
+import re
 import ssl
 import threading
 import time
@@ -192,6 +193,30 @@ async def test_a_fault_of_a_proxy_is_no_reply_of_the_api(text: str, status: int)
         assert reply.content_type != "application/json"
         assert "X-Rate-Limit-Remaining" not in reply.headers
         assert client.box.profiles() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "statuses"), [("unasked=1ms times 1", ["200", "200"]), ("unasked=1ms:408 times 1", ["200", "408"])]
+)
+async def test_a_reply_may_be_followed_by_one_that_nobody_asked_for(text: str, statuses: list[str]) -> None:
+    async with served(fault(text)) as client, connected(client.url) as (reader, writer):
+        head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+        writer.write(f"POST {PATH} HTTP/1.1\r\nHost: x\r\n{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY)
+        replies = [await _reply(reader) for _ in statuses]
+        if statuses[1] == "408":
+            assert await reader.read() == b""
+
+        assert client.box.report().requests == 1
+
+    assert [status for status, _ in replies] == statuses
+    assert (replies[0] == replies[1]) == (statuses[0] == statuses[1])
+
+
+async def _reply(reader: asyncio.StreamReader) -> tuple[str, bytes]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    length = re.search(r"(?i)content-length: (\d+)", head)
+    assert length is not None
+    return head.split()[1], await reader.readexactly(int(length[1]))
 
 
 async def test_a_status_without_a_body_has_none() -> None:

@@ -139,6 +139,7 @@ _FAULTS: Final[dict[str, Reply]] = {
     "number-code": STORED,
     "retry-after=7": Answer(429, "", WindowState(date=1_719_397_769.0, retry_after=7.0)),
     "close": STORED,
+    "unasked=1m": STORED,
 }
 
 
@@ -306,6 +307,47 @@ async def test_a_request_is_not_repeated_on_a_connection_that_was_dropped() -> N
 async def test_whatever_a_server_says_is_an_answer_or_a_silence(said: bytes, reply: Reply) -> None:
     async with raw(said) as server:
         assert await post(server.url) == reply
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"code":"20000","code":"20000"}',
+        b'{"code":"40001","code":"20000"}',
+        b'{"code":"20000","code":null}',
+        b'{"status":true,"code":"40001","message":"","c\\u006fde":20000}',
+        b'{"status":false,"status":true,"code":"20000"}',
+        b'{"status":false,"code":"20000"}',
+        b'{"status":null,"code":20000}',
+        b'{"status":"false","code":"20000"}',
+        b'{"code":"20000"}{"code":"20000"}',
+        b'{"code":"20000"} and so on',
+        b'{"code":"20000"}\x00',
+        b'\xef\xbb\xbf{"code":"20000"}',
+        b'{"code":"20000","data":NaN}',
+        b'{"code":"20000","data":"\xff"}',
+        b'{"data":{"code":"20000"}}',
+        b'[{"code":"20000"}]',
+        b'{"code":"20000","data":' + b"[" * 1_010 + b"]" * 1_010 + b"}",
+    ],
+)
+async def test_a_body_that_does_not_say_plainly_that_the_row_is_stored_says_nothing(body: bytes) -> None:
+    async with raw(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as server:
+        assert await post(server.url) == Answer(200, "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status":true,"code":"20000","message":"OK","data":true}',
+        b' {"code": "20000", "data": {"code": "40000", "status": false, "code": 1}}\r\n',
+        b'{"data":[{"code":1}],"status":true,"c\\u006fde":20000}',
+        b'{"message":1,"message":2,"code":"20000"}',
+    ],
+)
+async def test_what_else_a_body_holds_does_not_count(body: bytes) -> None:
+    async with raw(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as server:
+        assert await post(server.url) == OK
 
 
 _LINES = st.sampled_from(

@@ -62,6 +62,11 @@ FAULT_KINDS = MappingProxyType(
             in_front=True,
         ),
         "close": FaultKind("close", "the reply, then the connection closed as announced"),
+        "unasked": FaultKind(
+            "unasked=TIME[:STATUS]",
+            "the reply, and this much later once more, or a proxy's page with this status and the connection closed",
+            r"=(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|s|m)(?::(?P<status>[2-5][0-9]{2}))?",
+        ),
     }
 )
 """Every kind of fault by its name."""
@@ -85,7 +90,7 @@ class Fault:
     It meets the requests whose *field* (of identity or properties) is *value*; *field* "": every request. Of those it
     leaves out the first *after*, plays for a *share* of the rest (0 to 1), and at most *times* times. It plays *begins*
     seconds after the sandbox's first request at the earliest, and no more when it *ends*. *seconds* is a wait: before
-    the reply, or as Retry-After tells it.
+    the reply, before what follows it, or as Retry-After tells it.
     """
 
     kind: str

@@ -121,6 +121,30 @@ async def _close(_: web.BaseRequest, act: Act, date: Mapping[str, str], __: Cloc
     return response
 
 
+async def _unasked(request: web.BaseRequest, act: Act, date: Mapping[str, str], _: Clock) -> web.StreamResponse:
+    body = act.verdict.body_bytes()
+    response = _whole(act, date, body)
+    if act.fault is not None and request.transport is not None:
+        status = act.fault.status
+        said = _written(status, _PAGE, {}) if status else _written(act.verdict.status, body, {**act.headers, **date})
+        # The next request may be answered meanwhile.
+        asyncio.get_running_loop().call_later(act.fault.seconds, _say, request.transport, said, bool(status))
+    return response
+
+
+def _say(transport: asyncio.Transport, said: bytes, closes: bool) -> None:  # noqa: FBT001 — as call_later has it
+    if not transport.is_closing():
+        transport.write(said)
+        if closes:
+            transport.close()
+
+
+def _written(status: int, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return a reply as its bytes, for who has no request to answer."""
+    lines = (f"{name}: {value}\r\n" for name, value in {**headers, "Content-Length": str(len(body))}.items())
+    return f"HTTP/1.1 {status} So\r\n{''.join(lines)}\r\n".encode() + body
+
+
 _PLAYERS: Mapping[str, Callable[[web.BaseRequest, Act, Mapping[str, str], Clock], Awaitable[web.StreamResponse]]] = (
     MappingProxyType(
         {
@@ -136,6 +160,7 @@ _PLAYERS: Mapping[str, Callable[[web.BaseRequest, Act, Mapping[str, str], Clock]
             "number-code": _number_code,
             "retry-after": _retry_after,
             "close": _close,
+            "unasked": _unasked,
         }
     )
 )

@@ -1,0 +1,145 @@
+"""Take a reply only from a connection that waits for one."""
+
+import asyncio
+import logging
+import select
+from functools import partial
+from typing import Final
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage
+
+_LOG: Final = logging.getLogger("uploader.sender")
+
+_TURNS: Final = 8
+"""Turns of the loop that a connection has, before a request goes, to read what lies in its socket; that takes two."""
+
+_INTERIM: Final = frozenset({*range(100, 200)} - {101})
+"""The statuses of a message that only goes before the reply."""
+
+
+class UnsentError(aiohttp.ClientConnectionError):
+    """The connection was of no use before the first byte of the request left; another one may be."""
+
+
+class EarlyReplyError(aiohttp.ClientConnectionError):
+    """Something came before the last byte of the request had left; what had not left never does."""
+
+
+class ConnectionPool(aiohttp.TCPConnector):
+    """At most *connections* to the service, each of which takes no reply that nobody asked for."""
+
+    def __init__(self, connections: int) -> None:
+        """Make no connection yet."""
+        super().__init__(limit=connections, ttl_dns_cache=60)
+        kind: type[ResponseHandler] = ReplyProtocol
+        self._factory = partial(kind, self._loop)
+
+
+class CheckedRequest(aiohttp.ClientRequest):
+    """A request that looks at its connection once more before its first byte leaves."""
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    ) -> None:
+        """Write the request, or nothing of it where the connection is of no use any more."""
+        protocol = conn.protocol
+        if isinstance(protocol, ReplyProtocol):
+            if not await protocol.is_quiet():
+                protocol.throw_away()
+                return
+            protocol.begin_request()
+        await super().write_bytes(writer, conn, content_length)
+
+
+class ReplyProtocol(ResponseHandler):
+    """One connection, which waits for one reply at a time: from the last byte of a request to the last of its reply.
+
+    What comes at any other time was not asked for, and ends the connection. aiohttp keeps it, takes it for the reply to
+    the next request that is given this connection, and doesn't send that request.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin idle."""
+        super().__init__(loop)
+        # A request has begun to leave; it has been written. Its reply ends both.
+        self._is_begun = False
+        self._is_written = False
+        self._reply: aiohttp.StreamReader | None = None
+        self._unread = select.poll()
+        self._below_tls: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep *transport*, and what tells of its socket."""
+        super().connection_made(transport)
+        self._unread.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._below_tls = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+
+    async def is_quiet(self) -> bool:
+        """Whether a request may go: nothing has come since the last reply, not even the end of the connection."""
+        for _ in range(_TURNS):
+            if not self.is_connected():
+                return False
+            if not self._unread.poll(0):
+                return True
+            # It is read soon. What comes of TLS alone, as its session tickets, disturbs nobody.
+            await asyncio.sleep(0)  # noqa: TID251 — it gives way and waits for nothing
+        return False
+
+    def begin_request(self) -> None:
+        """Take note that from now on a request may have left."""
+        self._is_begun = True
+
+    def start_timeout(self) -> None:
+        """Wait for the reply: aiohttp calls this when it has written the whole request."""
+        self._is_begun = self._is_written = True
+        super().start_timeout()
+
+    def data_received(self, data: bytes) -> None:
+        """Read what has come if it is waited for; aiohttp itself goes on reading with no *data*."""
+        if data and not (self._is_written and self._all_has_left()):
+            self.throw_away()
+            return
+        super().data_received(data)
+        if self._reply is not None and self._reply.is_eof():
+            self._end_reply()
+
+    def feed_data(self, data: tuple[RawResponseMessage, aiohttp.StreamReader], size: int = 0) -> None:
+        """Take a message whose headers have come."""
+        message, body = data
+        if message.code not in _INTERIM:
+            self._reply = body
+        super().feed_data(data, size)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell who waits; a request that had not begun to leave can go over another connection."""
+        if not self._is_begun:
+            self.set_exception(UnsentError())
+        super().connection_lost(exc)
+
+    def throw_away(self) -> None:
+        """End the connection at once; what it has not sent by now it never sends. A reply that is complete stands."""
+        _LOG.debug("a connection is not used any more: it ended, or something came that nobody asked for")
+        self.set_exception(EarlyReplyError() if self._is_begun else UnsentError())
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _all_has_left(self) -> bool:
+        below = self._below_tls
+        return (self.transport is None or self.transport.get_write_buffer_size() == 0) and (
+            below is None or below.get_write_buffer_size() == 0
+        )
+
+    def _end_reply(self) -> None:
+        self._is_begun = self._is_written = False
+        self._reply = None
+        try:
+            more = self._parser is not None and self._parser.feed_eof() is not None
+        except Exception:  # noqa: BLE001 — whatever the parser thinks of half a message
+            more = True
+        if more:
+            # Another message has begun right behind the reply.
+            self.force_close()
