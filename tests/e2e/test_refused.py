@@ -125,6 +125,7 @@ def test_a_certificate_that_can_not_be_trusted_stops_the_run_before_anything_is_
     ), why
     assert (server.box.requests(), server.box.strays()) == ([], [])
     assert desk.books() == {"not_attempted": ROWS}
+    assert desk.summary()["maybe_sent_twice"] == 0
 
 
 def test_a_server_that_speaks_no_tls_is_sent_nothing_over_https(desk: Desk, sandbox: Callable[..., Running]) -> None:
@@ -142,3 +143,5 @@ def test_a_server_that_speaks_no_tls_is_sent_nothing_over_https(desk: Desk, sand
         ),
     )
     assert (server.box.requests(), server.box.strays()) == ([], [])
+    assert desk.books() == {"not_attempted": ROWS}
+    assert desk.summary()["maybe_sent_twice"] == 0

@@ -512,6 +512,7 @@ def test_a_row_that_never_went_is_unsettled_without_an_attempt(leap: Leap) -> No
             ),
         ),
         (LOST, Unsettled(REQUEST, 1, unsure=True)),
+        (REFUSED, Unsettled(REQUEST, 1)),
         (limited(5), Unsettled(REQUEST, 1)),
     ],
 )

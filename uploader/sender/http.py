@@ -9,6 +9,8 @@ from typing import Final, Self
 
 import aiohttp
 import orjson
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 from yarl import URL
 
 from uploader.halt import Halted
@@ -80,13 +82,14 @@ class Http:
         """Send *body* once; return the Answer of the service, or the Silence in its place.
 
         Raises:
-            Halted: it was abandoned.
+            Halted: it was abandoned after it may have left.
         """
         assert self._session is not None, "Http is entered before it is used"  # noqa: S101 — a bug otherwise
+        payload = _Payload(body)
         try:
             with self._timeouts:
                 # Not as a context manager, which waits for what has ended already when the whole reply is there.
-                response = await self._session.post(self._url, data=body, allow_redirects=False)
+                response = await self._session.post(self._url, data=payload, allow_redirects=False)
                 content = response.content
                 if content.is_eof() and content.total_bytes <= _MOST:
                     # A short reply is there as soon as its headers are, and its connection most often free again.
@@ -96,18 +99,36 @@ class Http:
                 else:
                     text = await _read_on(response)
         except ExpiredError:
+            if not payload.may_have_left:
+                return _NOT_IN_TIME
             if self._abandoned:
                 raise Halted from None
             return _LATE
         except (aiohttp.ClientError, ssl.SSLError, OSError, TimeoutError) as error:
             # Their own words may hold the request's headers, the token among them: they are never passed on.
-            return _silence(error)
+            return _silence(error, may_have_left=payload.may_have_left)
         return Answer(response.status, _code(text), read_window(response.headers, now=self._wall))
 
     def abandon(self) -> None:
         """End what is in flight: the run is told to stop, and it has had its time to land."""
         self._abandoned = True
         self._timeouts.end_all()
+
+
+class _Payload(aiohttp.BytesPayload):
+    """The body of one request; it knows whether any of it may have left.
+
+    aiohttp writes it when a connection is made, through a proxy and with TLS where it has to be. Of what fails before
+    that, in whatever way, the service has no row.
+    """
+
+    may_have_left = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write the body; a connection that is lost already takes nothing of it."""
+        transport = writer.transport if isinstance(writer, StreamWriter) else None
+        self.may_have_left = transport is not None and not transport.is_closing()
+        await super().write_with_length(writer, content_length)
 
 
 async def _read_on(response: aiohttp.ClientResponse) -> bytes | None:
@@ -142,24 +163,31 @@ def _code(text: bytes | None) -> str:
 
 
 _LATE: Final = Silence("no reply in time")
-_SILENCES: Final[tuple[tuple[type[Exception], Silence], ...]] = (
-    (aiohttp.ClientConnectorCertificateError, Silence("the server's certificate can't be trusted", fatal=True)),
-    (aiohttp.ClientSSLError, Silence("no TLS connection can be made with this server", fatal=True)),
+_NOT_IN_TIME: Final = Silence("no connection in time", applied=False, refused=True)
+_UNSENT: Final[tuple[tuple[type[Exception], Silence], ...]] = (
+    (
+        aiohttp.ClientConnectorCertificateError,
+        Silence("the server's certificate can't be trusted", applied=False, fatal=True),
+    ),
+    (aiohttp.ClientSSLError, Silence("no TLS connection can be made with this server", applied=False, fatal=True)),
     (aiohttp.ClientConnectorDNSError, Silence("the server's name can't be resolved", applied=False, refused=True)),
-    (aiohttp.ConnectionTimeoutError, Silence("no connection in time", applied=False, refused=True)),
+    (aiohttp.ConnectionTimeoutError, _NOT_IN_TIME),
     (aiohttp.ClientConnectorError, Silence("no connection to the server", applied=False, refused=True)),
+    (Exception, Silence("the connection ended before the request", applied=False)),
+)
+"""What ended an attempt of which nothing had left; the first type that fits says what is known."""
+
+_SENT: Final[tuple[tuple[type[Exception], Silence], ...]] = (
     (TimeoutError, _LATE),
     (aiohttp.ServerDisconnectedError, Silence("the connection ended before the reply")),
     (aiohttp.ClientPayloadError, Silence("the connection ended in the middle of the reply")),
     (aiohttp.ClientResponseError, Silence("the reply was not HTTP")),
+    (Exception, Silence("the connection broke")),
 )
-"""The first type that fits says what is known; anything else is a connection that broke."""
+"""The same for one that may have left."""
 
 
-def _silence(error: Exception) -> Silence:
+def _silence(error: Exception, *, may_have_left: bool) -> Silence:
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        return Silence("this machine has no socket or file left", applied=False, local=True)
-    for kind, silence in _SILENCES:
-        if isinstance(error, kind):
-            return silence
-    return Silence("the connection broke")
+        return Silence("this machine has no socket or file left", applied=may_have_left, local=True)
+    return next(silence for kind, silence in (_SENT if may_have_left else _UNSENT) if isinstance(error, kind))
