@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from uploader.app.deadline import Deadline
-from uploader.app.route import Route
 from uploader.halt import Halt
 from uploader.model import Rejected
 from uploader.survey import Survey
+
+if TYPE_CHECKING:
+    # It loads what the configuration needs, and not every command has one.
+    from uploader.app.route import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +55,5 @@ class World:
     quiet: bool = False
     on_problem: Callable[[str, Rejected], None] | None = None
     on_checked: Callable[[str, Survey], None] | None = None
-    on_route: Callable[[Route], None] | None = None
+    on_route: "Callable[[Route], None] | None" = None
     on_halt: Callable[[Halt], None] | None = None
