@@ -14,6 +14,15 @@ REDIRECTED = "the server redirects elsewhere (HTTP {}); no redirect is followed.
 BAD_SERVICE = Stop("the service does not know this service ID (code 40101). Correct api.service_id.")
 BAD_TOKEN = Stop("the service does not accept this access token (code 40201). Correct api.access_token.")
 
+ROUTE = (
+    "If it is reached through a proxy, set api.proxy; if the proxy has a certificate authority of its own, set "
+    "api.ca_file too."
+)
+TRUST = (
+    "Correct api.base_url. If it is signed by a certificate authority of your own, set api.ca_file; if it is reached "
+    "through a proxy, set api.proxy."
+)
+
 
 def judged(reply: Reply, attempt: int = 1, dice: float = 1.0) -> Verdict:
     return POLICY.judge(reply, attempt=attempt, dice=dice)
@@ -114,7 +123,7 @@ def test_a_limit_reply_holds_everybody_and_costs_the_row_no_attempt(status: int,
         (Silence("the connection broke", applied=False), Again(0.5, "the connection broke")),
         (
             Silence("no connection to the server", applied=False, refused=True),
-            Unreachable("no connection to the server"),
+            Unreachable("no connection to the server", ROUTE),
         ),
         (
             Silence("this machine has no socket or file left", applied=False, local=True),
@@ -122,11 +131,18 @@ def test_a_limit_reply_holds_everybody_and_costs_the_row_no_attempt(status: int,
         ),
         (
             Silence("the server's certificate can't be trusted", fatal=True),
-            Stop("the server's certificate can't be trusted. Correct api.base_url, or the certificate."),
+            Stop(f"the server's certificate can't be trusted. {TRUST}"),
         ),
         (
             Silence("no TLS", refused=True, fatal=True),
-            Stop("no TLS. Correct api.base_url, or the certificate."),
+            Stop(f"no TLS. {TRUST}"),
+        ),
+        (
+            Silence("the proxy asks for a user", applied=False, fatal=True, by_proxy=True),
+            Stop(
+                "the proxy asks for a user. Correct api.proxy, or HTTPS_PROXY where that is not set "
+                "(http://user:password@host:3128), or ask who runs it."
+            ),
         ),
     ],
 )
@@ -138,7 +154,7 @@ def test_a_silence_is_the_rows_or_everybodys_or_the_runs_trouble(silence: Silenc
 def test_a_row_is_not_charged_for_a_server_that_nobody_reaches(attempt: int) -> None:
     silence = Silence("no connection in time", applied=False, refused=True)
 
-    assert judged(silence, attempt) == Unreachable("no connection in time")
+    assert judged(silence, attempt) == Unreachable("no connection in time", ROUTE)
 
 
 @pytest.mark.parametrize("attempt", [1, 5, 1000])

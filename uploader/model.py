@@ -124,7 +124,8 @@ class Silence:
 
     *applied* is whether the request may have been stored all the same. *refused* is whether no connection could be
     made, which is nobody's row's trouble; *local* whether this machine has no socket or file left for it; *fatal*
-    whether no request of this run can fare better (a certificate that can't be trusted).
+    whether no request of this run can fare better (a certificate that can't be trusted), *by_proxy* whether a proxy
+    says so.
     """
 
     why: str
@@ -132,6 +133,7 @@ class Silence:
     refused: bool = False
     local: bool = False
     fatal: bool = False
+    by_proxy: bool = False
 
 
 Reply: TypeAlias = Answer | Silence

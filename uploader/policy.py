@@ -47,9 +47,13 @@ class Limited:
 
 @fact
 class Unreachable:
-    """No connection could be made: everybody's trouble, so nobody sends for a while, and no row is charged."""
+    """No connection could be made: everybody's trouble, so nobody sends for a while, and no row is charged.
+
+    *advice* is what may help if it lasts.
+    """
 
     why: str
+    advice: str = ""
 
 
 @fact
@@ -86,6 +90,17 @@ _STOP_STATUSES: Final = {
     403: "the server forbids these requests (HTTP 403). Correct api.access_token, or ask whether this host is allowed.",
     404: "the server has nothing at this address (HTTP 404). Correct api.base_url.",
 }
+_TRUST_ADVICE: Final = (
+    "Correct api.base_url. If it is signed by a certificate authority of your own, set api.ca_file; if it is reached "
+    "through a proxy, set api.proxy."
+)
+_PROXY_ADVICE: Final = (
+    "Correct api.proxy, or HTTPS_PROXY where that is not set (http://user:password@host:3128), or ask who runs it."
+)
+_ROUTE_ADVICE: Final = (
+    "If it is reached through a proxy, set api.proxy; if the proxy has a certificate authority of its own, set "
+    "api.ca_file too."
+)
 _ROW_STATUSES: Final = frozenset({400, 413, 422})
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
@@ -118,11 +133,11 @@ class Policy:
             case Answer():
                 return self._judge_answer(reply, attempt, dice)
             case Silence(fatal=True):
-                return Stop(f"{reply.why}. Correct api.base_url, or the certificate.")
+                return Stop(f"{reply.why}. {_PROXY_ADVICE if reply.by_proxy else _TRUST_ADVICE}")
             case Silence(local=True):
                 return Crowded(reply.why)
             case Silence(refused=True):
-                return Unreachable(reply.why)
+                return Unreachable(reply.why, _ROUTE_ADVICE)
             case Silence():
                 return self._again(Reason("silence", reply.why), attempt, dice)
             case _ as never:

@@ -99,7 +99,10 @@ def test_a_check_that_found_something_is_3_and_says_what(typed: Type, people: Pa
 def test_a_check_that_is_told_to_say_more_names_each_row(typed: Type, people: Path) -> None:
     ended = typed("check", people.name, "-v")
 
-    assert ended.err[0] == "people.csv: row 2 (line 3): column 'age': not a whole number"
+    assert ended.err[:2] == [
+        "The service is reached without a proxy.",
+        "people.csv: row 2 (line 3): column 'age': not a whole number",
+    ]
 
 
 def test_a_check_that_is_told_to_be_quiet_says_nothing(typed: Type, people: Path) -> None:

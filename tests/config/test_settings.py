@@ -23,6 +23,8 @@ api:
   service_id: svc-2
   access_token: linnet-0815
   timeout: 500ms
+  proxy: http://host:3128
+  ca_file: company.pem
 source:
   format: jsonl
   encoding: CP949
@@ -59,6 +61,8 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
             "access_token": settings.api.access_token,
             "access_token_file": None,
             "timeout": 0.5,
+            "proxy": settings.api.proxy,
+            "ca_file": tmp_path / "company.pem",
         },
         "source": {
             "format": "jsonl",
@@ -91,6 +95,8 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
             "service_id": "svc-1",
             "access_token_file": None,
             "timeout": 30.0,
+            "proxy": None,
+            "ca_file": None,
         },
         "source": {"format": "auto", "encoding": "auto", "delimiter": ",", "null_values": ("",)},
         "mapping": {"when_empty": "omit", "other_columns": "ignore", "request_datetime": None},

@@ -121,10 +121,15 @@ def test_a_certificate_that_can_not_be_trusted_stops_the_run_before_anything_is_
 
     assert (ended.status, ended.last_line) == (
         5,
-        "Stopped: the server's certificate can't be trusted. Correct api.base_url, or the certificate. Then run again.",
+        (
+            "Stopped: the server's certificate can't be trusted. Correct api.base_url. If it is signed by a "
+            "certificate authority of your own, set api.ca_file; if it is reached through a proxy, set api.proxy. "
+            "Then run again."
+        ),
     ), why
     assert (server.box.requests(), server.box.strays()) == ([], [])
     assert desk.books() == {"not_attempted": ROWS}
+    assert desk.summary()["maybe_sent_twice"] == 0
 
 
 def test_a_server_that_speaks_no_tls_is_sent_nothing_over_https(desk: Desk, sandbox: Callable[..., Running]) -> None:
@@ -137,8 +142,11 @@ def test_a_server_that_speaks_no_tls_is_sent_nothing_over_https(desk: Desk, sand
     assert (ended.status, ended.last_line) == (
         5,
         (
-            "Stopped: no TLS connection can be made with this server. Correct api.base_url, or the certificate. "
+            "Stopped: no TLS connection can be made with this server. Correct api.base_url. If it is signed by a "
+            "certificate authority of your own, set api.ca_file; if it is reached through a proxy, set api.proxy. "
             "Then run again."
         ),
     )
     assert (server.box.requests(), server.box.strays()) == ([], [])
+    assert desk.books() == {"not_attempted": ROWS}
+    assert desk.summary()["maybe_sent_twice"] == 0

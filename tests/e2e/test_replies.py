@@ -275,7 +275,11 @@ def test_a_service_that_is_away_gives_up_after_the_outage_timeout(desk: Desk) ->
 
     assert (ended.status, ended.last_line) == (
         6,
-        "Stopped: no connection to the server, for longer than retry.outage_timeout (0.5 s). Run again to continue.",
+        (
+            "Stopped: no connection to the server, for longer than retry.outage_timeout (0.5 s). If it is reached "
+            "through a proxy, set api.proxy; if the proxy has a certificate authority of its own, set api.ca_file too. "
+            "Run again to continue."
+        ),
     )
     assert desk.books() == {"not_attempted": ROWS}
     assert desk.files() == ["config.yaml", "people.csv", "summary.json"]

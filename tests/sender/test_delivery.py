@@ -39,6 +39,10 @@ UNSENT = Silence("the name of the server changed", applied=False)
 REFUSED = Silence("no connection to the server", applied=False, refused=True)
 UNTRUSTED = Silence("the server's certificate can't be trusted", fatal=True)
 WINDOW: Final = 60.0
+ROUTE: Final = (
+    "If it is reached through a proxy, set api.proxy; if the proxy has a certificate authority of its own, set "
+    "api.ca_file too. "
+)
 
 
 def limited(seconds: float) -> Answer:
@@ -331,15 +335,15 @@ def test_a_recovery_begins_the_holds_anew(leap: Leap) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "why", "times"),
+    ("reply", "why", "advice", "times"),
     [
-        (REFUSED, "no connection to the server", [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 100.0]),
-        (limited(40), "the service limits us (too many requests)", [0.0, 40.0, 80.0]),
-        (limited(101), "the service limits us (too many requests)", [0.0]),
+        (REFUSED, "no connection to the server", ROUTE, [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 100.0]),
+        (limited(40), "the service limits us (too many requests)", "", [0.0, 40.0, 80.0]),
+        (limited(101), "the service limits us (too many requests)", "", [0.0]),
     ],
     ids=["unreachable", "limited", "limited for too long"],
 )
-def test_an_outage_that_lasts_ends_the_run(leap: Leap, reply: Reply, why: str, times: list[float]) -> None:
+def test_an_outage_that_lasts_ends_the_run(leap: Leap, reply: Reply, why: str, advice: str, times: list[float]) -> None:
     async def story() -> None:
         play = stage(then=reply, outage_timeout=100.0)
 
@@ -348,7 +352,7 @@ def test_an_outage_that_lasts_ends_the_run(leap: Leap, reply: Reply, why: str, t
         assert play.times == times
         assert isinstance(play.halt.reason, OutageError)
         assert str(play.halt.reason) == (
-            f"Stopped: {why}, for longer than retry.outage_timeout (100 s). Run again to continue."
+            f"Stopped: {why}, for longer than retry.outage_timeout (100 s). {advice}Run again to continue."
         )
 
     leap(story())
@@ -445,7 +449,10 @@ def test_what_was_in_flight_when_the_outage_began_does_not_end_it(leap: Leap) ->
         ),
         (
             UNTRUSTED,
-            "Stopped: the server's certificate can't be trusted. Correct api.base_url, or the certificate.",
+            (
+                "Stopped: the server's certificate can't be trusted. Correct api.base_url. If it is signed by a "
+                "certificate authority of your own, set api.ca_file; if it is reached through a proxy, set api.proxy."
+            ),
         ),
     ],
 )
@@ -512,6 +519,7 @@ def test_a_row_that_never_went_is_unsettled_without_an_attempt(leap: Leap) -> No
             ),
         ),
         (LOST, Unsettled(REQUEST, 1, unsure=True)),
+        (REFUSED, Unsettled(REQUEST, 1)),
         (limited(5), Unsettled(REQUEST, 1)),
     ],
 )

@@ -2,18 +2,22 @@ import asyncio
 import errno
 import os
 import socket
+import struct
+import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import aiohttp
 import pytest
 import trustme
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from uploader.halt import Halted
 from uploader.model import Answer, Reply, Silence, WindowState
 from uploader.sandbox import FAULT_KINDS, Clock, Fault, Rules, Running, running
 from uploader.sender import Http
@@ -31,6 +35,7 @@ STORED: Final = Answer(200, "20000", FRESH)
 DATED: Final = WindowState(date=1_719_397_769.0)
 NO_REPLY: Final = Silence("no reply in time")
 NO_CONNECTION: Final = Silence("no connection to the server", applied=False, refused=True)
+NOT_IN_TIME: Final = Silence("no connection in time", applied=False, refused=True)
 HUNG_UP: Final = Silence("the connection ended before the reply")
 NOT_HTTP: Final = Silence("the reply was not HTTP")
 
@@ -443,7 +448,7 @@ async def test_a_server_that_takes_no_connection_is_unreachable_though_the_timeo
     async with serving(stall) as url:
         reply = await post(url.replace("http:", "https:"), within=0.4)
 
-    assert reply == Silence("no connection in time", applied=False, refused=True)
+    assert reply == NOT_IN_TIME
 
 
 async def test_a_name_that_does_not_exist_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,7 +466,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_fatal(sandbox: Callable[
     trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
     server = sandbox(Rules(certificate=tmp_path / "server.pem"))
 
-    assert await post(server.url) == Silence("the server's certificate can't be trusted", fatal=True)
+    assert await post(server.url) == Silence("the server's certificate can't be trusted", applied=False, fatal=True)
 
     assert server.box.requests() == []
 
@@ -469,7 +474,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_fatal(sandbox: Callable[
 async def test_a_server_without_tls_is_fatal_for_https(sandbox: Callable[..., Running]) -> None:
     url = sandbox().url.replace("http:", "https:")
 
-    assert await post(url) == Silence("no TLS connection can be made with this server", fatal=True)
+    assert await post(url) == Silence("no TLS connection can be made with this server", applied=False, fatal=True)
 
 
 async def test_a_server_that_hangs_up_while_tls_begins_is_unreachable_and_not_fatal() -> None:
@@ -492,3 +497,120 @@ async def test_a_machine_without_a_socket_left_is_told_from_a_server_that_is_not
     assert await post("http://127.0.0.1:9") == Silence(
         "this machine has no socket or file left", applied=False, local=True
     )
+
+
+# What no byte of a request left for can't be applied
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End the connection with a reset instead of an end."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+_HANDSHAKES: Final[dict[str, tuple[bytes, bool]]] = {
+    "ended before its hello": (b"", False),
+    "reset before its hello": (b"", True),
+    "ended in its hello": (b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03", False),
+    "reset in its hello": (b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03", True),
+    "an alert": (b"\x15\x03\x03\x00\x02\x02\x28", False),
+    "another protocol": (b"SSH-2.0-OpenSSH_9.6\r\n", False),
+    "a plain reply": (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", False),
+}
+
+
+@pytest.mark.parametrize(("said", "resets"), _HANDSHAKES.values(), ids=_HANDSHAKES)
+async def test_a_request_whose_handshake_fails_has_not_been_applied(said: bytes, resets: bool) -> None:  # noqa: FBT001 — one of the cases
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(16)
+        writer.write(said)
+        with suppress(ConnectionError):
+            await writer.drain()
+        if resets:
+            _reset(writer)
+
+    async with serving(break_off) as url:
+        reply = await post(url.replace("http:", "https:"))
+
+    assert isinstance(reply, Silence)
+    assert not reply.applied, reply
+
+
+async def test_a_request_whose_time_is_over_while_it_connects_has_not_been_applied() -> None:
+    async def stall(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    async with serving(stall) as url, http(url.replace("http:", "https:"), timeout=0.4) as sender:
+        attempt = asyncio.create_task(sender.post(BODY))
+        await asyncio.sleep(0)
+        # As after SIGSTOP, or in a machine that slept: the time to connect and that of the whole are over at once.
+        time.sleep(0.5)  # noqa: ASYNC251 — it is the loop that sleeps
+        reply = await attempt
+
+    assert reply == NOT_IN_TIME
+
+
+async def test_a_request_that_is_abandoned_while_it_connects_has_not_been_applied() -> None:
+    connected = asyncio.Event()
+
+    async def stall(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        connected.set()
+        await asyncio.Event().wait()
+
+    async with serving(stall) as url, http(url.replace("http:", "https:"), timeout=60.0) as sender:
+        attempt = asyncio.create_task(sender.post(BODY))
+        await connected.wait()
+        sender.abandon()
+
+        assert await attempt == NOT_IN_TIME
+
+
+async def _arrived(server: Running) -> None:
+    while not server.box.requests():  # noqa: ASYNC110 — it comes to pass in another thread
+        await asyncio.sleep(0.01)
+
+
+async def test_a_request_that_is_abandoned_after_it_left_may_have_been_applied(
+    sandbox: Callable[..., Running],
+) -> None:
+    server = sandbox(Rules(faults=(Fault.parse("hang"),)))
+
+    async with http(server.url, timeout=60.0) as sender:
+        attempt = asyncio.create_task(sender.post(BODY))
+        await _arrived(server)
+        sender.abandon()
+
+        with pytest.raises(Halted):
+            await attempt
+
+
+async def test_a_request_for_which_a_connection_was_lost_just_before_has_not_been_applied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connect = aiohttp.TCPConnector.connect
+
+    async def connect_and_lose(*words: Any, **more: Any) -> aiohttp.connector.Connection:  # noqa: ANN401 — aiohttp's own
+        connection = await connect(*words, **more)
+        assert connection.transport is not None
+        connection.transport.abort()
+        return connection
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", connect_and_lose)
+    async with raw(FINE) as server:
+        reply = await post(server.url)
+
+    assert (reply, server.heard) == (Silence("the connection ended before the request", applied=False), [])
+
+
+async def test_a_request_whose_reply_a_full_machine_can_not_take_may_have_been_applied(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Callable[..., Running]
+) -> None:
+    server = sandbox()
+
+    async def full(*_: object) -> None:
+        await _arrived(server)
+        raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+    monkeypatch.setattr(aiohttp.ClientResponse, "start", full)
+
+    assert await post(server.url) == Silence("this machine has no socket or file left", local=True)

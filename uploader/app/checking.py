@@ -14,6 +14,7 @@ from uploader.app.keys import key_of, mapping_of, service_of
 from uploader.app.likeness import compared, refuse_if_unlike
 from uploader.app.options import Options, World
 from uploader.app.recall import Recall, library_of
+from uploader.app.route import route_of
 from uploader.census import Census
 from uploader.config import Settings, load
 from uploader.errors import ConfigError, InputError
@@ -73,6 +74,9 @@ def check(
     """
     refuse_double_use(options)
     settings = settings_of(options, world, credentials=False)
+    route = route_of(settings, world.environ)
+    if world.on_route is not None:
+        world.on_route(route)
     accounts, pace = new_accounts(options), pace_of(settings)
     findings = [] if findings is None else findings
     findings.extend(Finding(account, Survey(), pace) for account in accounts)

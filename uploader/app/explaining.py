@@ -14,7 +14,7 @@ from uploader.app.checking import Job, opened, prepare, settings_of
 from uploader.app.history import History
 from uploader.app.keys import key_of, reading_of
 from uploader.app.options import Options, World
-from uploader.config import Settings
+from uploader.config import Settings, proxy_to
 from uploader.config.credentials import PLACEHOLDER
 from uploader.errors import ConfigError
 from uploader.journal import Ledger, Shelf, Volume
@@ -121,9 +121,21 @@ def curl(settings: Settings, body: bytes) -> str:
         address = shlex.quote(str(url.with_query(service_id=""))) + '"$DFINERY_SERVICE_ID"'
     data = shlex.quote(visible(body.decode()))
     return (
-        f"curl -X POST {address} -H 'Content-Type: application/json' "
+        f"curl -X POST {address} {_curl_route(settings)}-H 'Content-Type: application/json' "
         f'-H "access_token: $DFINERY_ACCESS_TOKEN" -d {data}'
     )
+
+
+def _curl_route(settings: Settings) -> str:
+    """Return curl's options for what the configuration says of the way; those of the environment it knows itself."""
+    api = settings.api
+    proxy = proxy_to(api.base_url, api.proxy, {})
+    options = [] if proxy is None else ["--proxy", shlex.quote(proxy.url)]
+    if proxy is not None and proxy.authorization is not None:
+        options += ["--proxy-user", '"$PROXY_USER:$PROXY_PASSWORD"']
+    if api.ca_file is not None:
+        options += ["--cacert", shlex.quote(str(api.ca_file))]
+    return "".join(f"{option} " for option in options)
 
 
 def visible(text: str) -> str:

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from uploader.app.deadline import Deadline
 from uploader.halt import Halt
 from uploader.model import Rejected
 from uploader.survey import Survey
+
+if TYPE_CHECKING:
+    # It loads what the configuration needs, and not every command has one.
+    from uploader.app.route import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,8 @@ class World:
     *stdin* is None where it is closed. *say* prints one line for people. *terminal* is where a bar may be drawn (None:
     nobody watches). *lines* is whether a plain line a minute is wanted in its place, *quiet* whether nothing is to be
     said but what went wrong. *on_problem* hears of each row that the check rejects, with the source's name.
-    *on_checked* hears what the check of a run found of each source, with its name, before anything is sent. *on_halt*
-    is handed the stop order of a run when it begins to send.
+    *on_checked* hears what the check of a run found of each source, with its name, before anything is sent. *on_route*
+    hears how the service is reached. *on_halt* is handed the stop order of a run when it begins to send.
     """
 
     environ: Mapping[str, str]
@@ -51,4 +55,5 @@ class World:
     quiet: bool = False
     on_problem: Callable[[str, Rejected], None] | None = None
     on_checked: Callable[[str, Survey], None] | None = None
+    on_route: "Callable[[Route], None] | None" = None
     on_halt: Callable[[Halt], None] | None = None

@@ -23,6 +23,7 @@ from uploader.app.merging import Merging
 from uploader.app.options import Options, World
 from uploader.app.recall import Recall, Sift, library_of
 from uploader.app.rehearsal import sandbox_for, state_in, throwaway_folder
+from uploader.app.route import Route, route_of
 from uploader.app.wire import Wire, wired
 from uploader.bookmark import Bookmark
 from uploader.canary import Canary
@@ -61,6 +62,9 @@ def run(options: Options, world: World, result: Result) -> None:
     """
     refuse_double_use(options)
     settings = settings_of(options, world, credentials=not options.sandbox)
+    route = Route() if options.sandbox else route_of(settings, world.environ)
+    if world.on_route is not None and not options.sandbox:
+        world.on_route(route)
     with ExitStack() as stack:
         folder = stack.enter_context(throwaway_folder()) if options.sandbox else None
         shelf = Shelf(settings.state_dir if folder is None else state_in(folder))
@@ -90,7 +94,7 @@ def run(options: Options, world: World, result: Result) -> None:
                     world.say(options.deadline.forecast(sum(map(_to_send, sendings)), pace_of(settings)))
             if any(sending.job.survey.read for sending in sendings):
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                    runner.run(_send_all(sendings, desk, endings, result))
+                    runner.run(_send_all(sendings, desk, route, endings, result))
             else:
                 for account in result.accounts:
                     account.finish()
@@ -104,7 +108,7 @@ def _to_send(sending: Sending) -> int:
     return min(survey.sendable - unchanged, sending.account.books.not_attempted)
 
 
-async def _send_all(sendings: list[Sending], desk: Desk, endings: Endings, result: Result) -> None:
+async def _send_all(sendings: list[Sending], desk: Desk, route: Route, endings: Endings, result: Result) -> None:
     settings, halt = desk.settings, Halt()
     if desk.world.on_halt is not None:
         desk.world.on_halt(halt)
@@ -113,7 +117,7 @@ async def _send_all(sendings: list[Sending], desk: Desk, endings: Endings, resul
         if desk.options.sandbox:
             box = stack.enter_context(sandbox_for(settings, typed=any(s.job.source.format != "csv" for s in sendings)))
             base_url = await stack.enter_async_context(serve(box))
-        wiring = wired(settings, base_url=base_url, shelf=desk.shelf, halt=halt, world=desk.world)
+        wiring = wired(settings, base_url=base_url, route=route, shelf=desk.shelf, halt=halt, world=desk.world)
         wire = await stack.enter_async_context(wiring)
         deadline = desk.options.deadline
         try:

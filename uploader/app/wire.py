@@ -11,6 +11,7 @@ from uploader.app.checking import pace_of
 from uploader.app.keys import service_of
 from uploader.app.lives import Life
 from uploader.app.options import World
+from uploader.app.route import Route
 from uploader.app.sockets import fitted
 from uploader.config import Settings
 from uploader.halt import Halt
@@ -52,11 +53,17 @@ class Wire:
 
 
 @asynccontextmanager
-async def wired(settings: Settings, *, base_url: str, shelf: Shelf, halt: Halt, world: World) -> AsyncIterator[Wire]:
-    """Open the pool to *base_url* and join the runs that share the quota, which *shelf* keeps; raises StorageError."""
+async def wired(  # noqa: PLR0913 — where to, which way, and what the run has already
+    settings: Settings, *, base_url: str, route: Route, shelf: Shelf, halt: Halt, world: World
+) -> AsyncIterator[Wire]:
+    """Open the pool to *base_url* by *route*, and join the runs that share the quota, which *shelf* keeps.
+
+    Raises:
+        StorageError: the quota can't be kept.
+    """
     pace = fitted(pace_of(settings))
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(_http(settings, base_url, pace))
+        http = await stack.enter_async_context(_http(settings, base_url, route, pace))
         halt.when_landing_is_over(http.abandon)
         service = service_of(settings.api.base_url, settings.api.service_id)
         quota = stack.enter_context(shelf.quota(service, clock=time.monotonic, window=settings.rate.per))
@@ -86,7 +93,8 @@ def _limiter(settings: Settings, pace: Pace, halt: Halt, quota: Quota, world: Wo
     )
 
 
-def _http(settings: Settings, base_url: str, pace: Pace) -> Http:
+def _http(settings: Settings, base_url: str, route: Route, pace: Pace) -> Http:
+    proxy = route.proxy
     return Http(
         base_url=base_url,
         service_id=settings.api.service_id,
@@ -94,4 +102,7 @@ def _http(settings: Settings, base_url: str, pace: Pace) -> Http:
         timeout=settings.api.timeout,
         connections=pace.concurrency,
         wall=time.time,
+        proxy=None if proxy is None else proxy.url,
+        proxy_authorization=None if proxy is None else proxy.authorization,
+        trust=route.trust,
     )

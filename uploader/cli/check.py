@@ -10,10 +10,11 @@ import click
 from uploader.app.checking import Job, check
 from uploader.app.findings import Finding
 from uploader.app.options import Options, World
+from uploader.app.route import Route
 from uploader.cli.flags import common
 from uploader.cli.signals import signals_raise
 from uploader.cli.streams import say, standard_input
-from uploader.cli.words import check_lines, place
+from uploader.cli.words import check_lines, place, route_lines
 from uploader.model import Rejected
 from uploader.pacing import Pace
 
@@ -30,8 +31,13 @@ def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> 
     With -v every row that can't be sent is named. The exit status is 3 if there are some, 4 if they are so many that
     `run` would send nothing.
     """
+    told = verbose > 0 and not quiet
     world = World(
-        environ=os.environ, stdin=standard_input(), say=say, on_problem=_say_problem if verbose and not quiet else None
+        environ=os.environ,
+        stdin=standard_input(),
+        say=say,
+        on_problem=_say_problem if told else None,
+        on_route=_say_route if told else None,
     )
 
     def tell(job: Job, pace: Pace) -> None:
@@ -53,6 +59,11 @@ def _print_json(facts: Sequence[Mapping[str, object]]) -> None:
         text = json.dumps(facts[0] if len(facts) == 1 else facts, ensure_ascii=False, indent=2)
         # The name of a file may be no text; what is left of it is spelled as JSON spells it.
         click.echo(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _say_route(route: Route) -> None:
+    for line in route_lines(route):
+        say(line)
 
 
 def _say_problem(name: str, rejected: Rejected) -> None:

@@ -10,13 +10,14 @@ import click
 
 from uploader.app.deadline import Deadline
 from uploader.app.options import Options, World
+from uploader.app.route import Route
 from uploader.app.running import Result, run
 from uploader.cli.deadline import until, within
 from uploader.cli.flags import common
 from uploader.cli.run_words import quiet_lines, run_lines
 from uploader.cli.signals import signals_halt, signals_raise
 from uploader.cli.streams import is_watched, say, standard_input
-from uploader.cli.words import first_lines
+from uploader.cli.words import first_lines, route_lines
 from uploader.survey import Survey
 
 
@@ -76,6 +77,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
         lines=verbose > 0,
         quiet=quiet,
         on_checked=_say_first if (watched or verbose) and not quiet else None,
+        on_route=_say_route if verbose and not quiet else None,
         on_halt=signals_halt,
     )
     complete = False
@@ -103,6 +105,11 @@ def _tell(result: Result, options: Options, *, complete: bool, quiet: bool, watc
 
 def _say_first(name: str, survey: Survey) -> None:
     for line in first_lines(name, survey):
+        say(line)
+
+
+def _say_route(route: Route) -> None:
+    for line in route_lines(route):
         say(line)
 
 

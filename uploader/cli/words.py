@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from uploader.app.checking import Job
+from uploader.app.route import Route
 from uploader.mapper import Repairs
 from uploader.pacing import Pace
 from uploader.sinks.durations import spell_seconds
@@ -38,6 +39,18 @@ def check_lines(job: Job, pace: Pace) -> Iterator[str]:
         seconds = survey.to_send / pace.rate
         takes = "less than a second" if seconds < 1 else f"about {spell_seconds(seconds)}"
         yield f"  At {pace.rate * 60:,.0f} requests a minute, sending takes {takes}."
+
+
+def route_lines(route: Route) -> Iterator[str]:
+    """Yield how the service is reached, without the user and password of a proxy."""
+    proxy = route.proxy
+    yield (
+        "The service is reached without a proxy."
+        if proxy is None
+        else (f"The service is reached through the proxy {proxy.url} ({proxy.named}).")
+    )
+    if route.ca_file is not None:
+        yield f"Trusted are the certificate authorities in {route.ca_file} (api.ca_file)."
 
 
 def first_lines(name: str, survey: Survey) -> Iterator[str]:

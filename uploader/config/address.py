@@ -27,7 +27,7 @@ def base_url(value: object) -> str:
         raise UnfitValueError(f"is not a URL that starts with https:// and a host; {_EXAMPLE}")
     if _has_more(value, parts):
         raise UnfitValueError(f"holds more than scheme, host and path (a user name, a ? or a #); {_EXAMPLE}")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise UnfitValueError(f"would send the token unencrypted; only loopback hosts may have http://; {_EXAMPLE}")
     return value.rstrip("/")
 
@@ -36,7 +36,8 @@ def _has_more(url: str, parts: SplitResult) -> bool:
     return "@" in parts.netloc or "?" in url or "#" in url
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether *host* is this machine, by a name or an address that nothing else can have."""
     if host == "localhost":
         return True
     try:

@@ -10,6 +10,9 @@ from uploader.errors import ConfigError
 _FORM = re.compile(r"(?P<key>[^\s=:.\0-\x1f]+(\.[^\s=:.\0-\x1f]+)*)=(?P<value>.*)", re.DOTALL)
 _TEMPLATE = "output.retry_file"
 _TOKEN: Place = ("api", "access_token")
+_PROXY: Place = ("api", "proxy")
+_CREDENTIALS = re.compile(r"(.*//)?(?P<user>[^:]*)(:(?P<password>.*))?@.*", re.DOTALL)
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
 _MOMENT: Place = ("mapping", "request_datetime")
 
 
@@ -34,10 +37,21 @@ def _with(document: Document, override: str) -> Document:
             "--set api.access_token would show the token to whoever lists processes; "
             "use api.access_token_file, or a variable: --set 'api.access_token=${NAME}'"
         )
+    if place == _PROXY and _has_credentials(found["value"]):
+        raise ConfigError(
+            "--set api.proxy would show the proxy's password to whoever lists processes; "
+            "use a variable: --set 'api.proxy=${NAME}'"
+        )
     tree = _placed(document.tree, place, _value(found["value"], key))
     if tree is None:
         raise ConfigError(f"--set {key} is not a key: what stands above it is one value; set that instead")
     return Document(document.file, tree, _marked(document, place))
+
+
+def _has_credentials(url: str) -> bool:
+    """Whether a proxy's *url* spells out its password, or the user who has none."""
+    found = _CREDENTIALS.fullmatch(url)
+    return found is not None and not _VARIABLE.fullmatch(found["password"] or found["user"])
 
 
 def _value(text: str, key: str) -> Tree:

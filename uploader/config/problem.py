@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from uploader.config.document import Document, Place
 from uploader.errors import ConfigError
 
-_SECRETS: tuple[Place, ...] = (("api", "access_token"), ("api", "service_id"), ("api", "base_url"))
+_SECRETS: tuple[Place, ...] = (
+    ("api", "access_token"),
+    ("api", "service_id"),
+    ("api", "base_url"),
+    ("api", "proxy"),
+)
 """The keys whose values are never shown: a URL may hold a password."""
 
 _LONGEST = 60

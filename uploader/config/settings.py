@@ -12,6 +12,7 @@ from uploader.config.document import Place
 from uploader.config.mapping import IdentitySettings, MappingSettings, MomentSettings, PropertySettings
 from uploader.config.paths import resolved, template
 from uploader.config.problem import PROPERTIES, MisfitError, UnfitValueError
+from uploader.config.proxy import proxy_url
 from uploader.config.quantities import (
     delimiter,
     duration,
@@ -58,6 +59,8 @@ class ApiSettings(Section):
     access_token: Annotated[SecretStr, BeforeValidator(_printable)]
     access_token_file: Location | None = None
     timeout: Duration = 30.0
+    proxy: Annotated[SecretStr | None, BeforeValidator(proxy_url)] = None
+    ca_file: Location | None = None
 
 
 class SourceSettings(Section):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import select
+import ssl
 from functools import partial
 from typing import Final
 
@@ -32,9 +33,9 @@ class EarlyReplyError(aiohttp.ClientConnectionError):
 class ConnectionPool(aiohttp.TCPConnector):
     """At most *connections* to the service, each of which takes no reply that nobody asked for."""
 
-    def __init__(self, connections: int) -> None:
-        """Make no connection yet."""
-        super().__init__(limit=connections, ttl_dns_cache=60)
+    def __init__(self, connections: int, trust: ssl.SSLContext | None = None) -> None:
+        """Make no connection yet; *trust* knows the certificate authorities, those of the system where it is None."""
+        super().__init__(limit=connections, ttl_dns_cache=60, ssl=True if trust is None else trust)
         kind: type[ResponseHandler] = ReplyProtocol
         self._factory = partial(kind, self._loop)
 

@@ -193,10 +193,10 @@ class Delivery:
             case Limited(window):
                 self._traffic.limited += 1
                 self._note_held(self._hold(self._until_reset(window), _LIMITED, everybody=True))
-            case Unreachable(why):
+            case Unreachable(why, advice):
                 # Who was in flight when the hold began meets the trouble that everybody waits for already.
                 if not self._limiter.is_held:
-                    self._hold(self._growing(), why)
+                    self._hold(self._growing(), why, advice=advice)
             case Crowded(why):
                 if not self._limiter.thin_out(departure) and not self._limiter.is_held:
                     self._hold(self._growing(), why)
@@ -235,7 +235,7 @@ class Delivery:
         left = self._trouble_since + self._patience.outage_timeout - self._clock()
         return min(seconds, left) if left > _ROUNDING else seconds
 
-    def _hold(self, seconds: float, why: str, *, everybody: bool = False) -> float:
+    def _hold(self, seconds: float, why: str, *, advice: str = "", everybody: bool = False) -> float:
         """Hold everybody for *seconds*, and return how many more that is; stop the run if it lasts too long."""
         now = self._clock()
         if self._trouble_since is None:
@@ -244,7 +244,7 @@ class Delivery:
             self._halt.give(
                 OutageError(
                     f"Stopped: {why}, for longer than retry.outage_timeout ({self._patience.outage_timeout:g} s). "
-                    "Run again to continue."
+                    f"{advice}{' ' if advice else ''}Run again to continue."
                 )
             )
             return 0.0

@@ -1,0 +1,52 @@
+"""Read the certificate authorities that are trusted in place of the system's."""
+
+import os
+import ssl
+import stat
+from pathlib import Path
+
+from uploader.errors import ConfigError
+
+_MOST_BYTES = 1 << 24
+_PEM = b"-----BEGIN"
+
+
+def trusting(file: Path) -> ssl.SSLContext:
+    """Return what trusts the certificate authorities in *file*, PEM or one as DER, and no other.
+
+    Raises:
+        ConfigError: the file can't be read, or holds no certificate.
+    """
+    written = _read(file)
+    try:
+        # What stands between the certificates is for people, and may be in any encoding.
+        context = ssl.create_default_context(cadata=written.decode("ascii", "ignore") if _PEM in written else written)
+    except (ssl.SSLError, ValueError):
+        raise ConfigError(
+            f"api.ca_file: {file} holds no certificate that can be read; write one that begins with "
+            "-----BEGIN CERTIFICATE-----"
+        ) from None
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with open(file, "rb", opener=_at_once) as opened:  # a Path's own open takes no opener
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise ConfigError(f"api.ca_file: {file} is not a file; name the file of the certificate authority")
+            written = opened.read(_MOST_BYTES)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"api.ca_file: {file} does not exist; name the file of the certificate authority, or delete the key"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"api.ca_file: {file} can't be read ({error.strerror}); let this user read it") from None
+    if not written.strip():
+        raise ConfigError(f"api.ca_file: {file} is empty; write the certificate of the authority into it")
+    return written
+
+
+def _at_once(path: str, flags: int) -> int:
+    # The opening of a named pipe would wait for its other end.
+    return os.open(path, flags | os.O_NONBLOCK)
