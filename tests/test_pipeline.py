@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -29,6 +30,7 @@ from uploader.model import (
     record_of,
 )
 from uploader.pipeline import Pipeline
+from uploader.streak import Streak
 
 REASON = Reason("no_identity", "no identity value")
 BROKEN = OSError("the source is cut off")
@@ -665,3 +667,95 @@ async def test_an_order_to_stop_is_heard_while_rows_are_kept() -> None:
     with pytest.raises(RefusedError):
         await carrying
     assert (line.pipeline.taken, line.pipeline.left_of(1_000_000)) == (0, 1_000_000)
+
+
+class Firewalled(Line):
+    """A line before which a firewall blocks rows, after the service was there; at one row the run is told to stop."""
+
+    def block(self, rows: set[int], *, stopped_at: int = 0) -> None:
+        streak = Streak()
+        streak.prove()
+
+        async def deliver(request: Request) -> Outcome | Unsettled:
+            number = request.row.number
+            if number == stopped_at:
+                self.halt.give(REFUSAL)
+                return Unsettled(request, 1)
+            if number in rows:
+                streak.note_blocked(number, "HTTP 403")
+                return Rejected(request.row, request.person, REASON, 2, unsure=True)
+            streak.note_good()
+            return Sent(request, 1)
+
+        self.deliver = deliver  # type: ignore[method-assign]  # what becomes of each
+        self.pipeline = Pipeline(
+            iter(self.works), deliver=self._deliver, settle=self._settle, halt=self.halt, streak=streak
+        )
+
+
+def _blocked_line(works: list[Work], blocked: set[int], *, stopped_at: int = 0) -> Line:
+    line = Firewalled(works)
+    line.block(blocked, stopped_at=stopped_at)
+    return line
+
+
+async def test_blocked_rows_are_settled_before_the_row_that_is_accepted_next() -> None:
+    line = _blocked_line(requests(6), {2, 3, 5})
+
+    await line.carry(1)
+
+    assert line.numbers == [1, 2, 3, 4, 5, 6]
+    assert [type(outcome) for outcome in line.settled] == [Sent, Rejected, Rejected, Sent, Rejected, Sent]
+
+
+async def test_blocked_rows_at_the_end_are_settled_as_rejected() -> None:
+    line = _blocked_line(requests(5), {3, 4, 5})
+
+    await line.carry(1)
+
+    assert line.numbers == [1, 2, 3, 4, 5]
+    assert [type(outcome) for outcome in line.settled[2:]] == [Rejected] * 3
+    assert line.pipeline.left_of(5) == 0
+
+
+async def test_a_stop_in_the_middle_of_blocked_rows_leaves_them_unsettled_with_their_attempts_and_doubt() -> None:
+    works = requests(9)
+    line = _blocked_line(works, {3, 4}, stopped_at=5)
+
+    with pytest.raises(RefusedError):
+        await line.carry(1)
+
+    left = [outcome for outcome in line.settled if isinstance(outcome, Unsettled)]
+    assert left == [Unsettled(works[4], 1), *(Unsettled(works[place], 2, unsure=True) for place in (2, 3))]  # type: ignore[arg-type]  # they are requests
+    assert line.pipeline.left_of(9) == 7
+
+
+async def test_rows_behind_a_blocked_one_of_their_person_go_and_settle_behind_it() -> None:
+    works: list[Work] = [request(1, "id=1"), request(2, "id=1"), rejected(3, "id=1"), request(4, "id=1")]
+    line = _blocked_line(works, {1, 2})
+
+    await line.carry(4)
+
+    assert (line.begun, line.numbers) == ([1, 2, 4], [1, 2, 3, 4])
+
+
+async def test_rows_that_the_check_rejected_behind_a_blocked_one_are_left_with_it() -> None:
+    works: list[Work] = [request(1, "id=1"), rejected(2, "id=1"), request(3, "id=1")]
+    line = _blocked_line(works, {1}, stopped_at=3)
+
+    with pytest.raises(RefusedError):
+        await line.carry(4)
+
+    assert [type(outcome) for outcome in line.settled] == [Unsettled, Unsettled]
+    assert line.pipeline.left_of(3) == 3
+
+
+async def test_rows_that_a_blocked_one_takes_along_are_rejected_or_left_with_it() -> None:
+    for stopped_at, kind in ((0, Rejected), (5, Unsettled)):
+        line = _blocked_line([_taker(2, 1), request(5, "id=5")], {2}, stopped_at=stopped_at)
+
+        with contextlib.suppress(RefusedError):
+            await line.carry(1)
+
+        assert sorted(number_of(outcome) for outcome in line.settled if isinstance(outcome, kind))[:2] == [1, 2]
+        assert len(line.settled) == 3

@@ -5,7 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.model import Answer, Reason, Reply, Silence, WindowState
-from uploader.policy import Accept, Again, Crowded, GiveUp, Limited, Policy, Refuse, Stop, Unreachable, Verdict
+from uploader.policy import (
+    Accept,
+    Again,
+    Blocked,
+    Crowded,
+    GiveUp,
+    Limited,
+    Policy,
+    Refuse,
+    Stop,
+    Unreachable,
+    Verdict,
+    proves,
+)
 
 POLICY = Policy(attempts=5, base=0.5, cap=30.0)
 WINDOW = WindowState(period=60.0, remaining=0, reset=1_719_397_769.0)
@@ -226,3 +239,60 @@ def test_only_http_200_with_code_20000_is_accepted(answer: Answer, attempt: int)
     accepted = answer.status == 200 and answer.code == "20000"
 
     assert (judged(answer, attempt) == Accept()) == accepted
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 401, 403, 404, 405, 407, 415, 451, 499])
+@pytest.mark.parametrize("code", ["", "20000", "40001", "50000"])
+def test_a_status_that_refuses_the_run_is_about_the_row_once_the_run_is_proven(status: int, code: str) -> None:
+    phrase = f"answered with HTTP {status}, also when sent alone, though the service answers other rows"
+    verdict = Blocked(Reason(str(status), phrase), f"HTTP {status}")
+
+    assert isinstance(judged(Answer(status, code)), Stop)
+    for attempt in (1, 5, 9):
+        assert POLICY.judge(Answer(status, code), attempt=attempt, dice=1.0, proven=True) == verdict
+
+
+def test_a_page_is_tried_as_in_an_outage_before_it_is_about_the_row() -> None:
+    page, why = Answer(200, ""), "the reply was not the API's (HTTP 200)"
+    what = "HTTP 200 and no reply of the API"
+    phrase = f"answered with {what}, also when sent alone, though the service answers other rows"
+
+    verdicts = [POLICY.judge(page, attempt=attempt, dice=1.0, proven=True) for attempt in (1, 4, 5)]
+
+    assert verdicts == [Again(0.5, why), Again(4.0, why), Blocked(Reason("not_api", phrase), what, why)]
+    assert judged(page, attempt=5) == GiveUp(Reason("not_api", why))
+
+
+def test_a_connection_that_can_not_be_trusted_is_an_outage_once_the_run_is_proven() -> None:
+    silence = Silence("no TLS connection can be made with this server", fatal=True)
+
+    assert POLICY.judge(silence, attempt=1, dice=1.0, proven=True) == Unreachable(silence.why)
+    assert isinstance(judged(silence), Stop)
+
+
+@pytest.mark.parametrize("status", [200, 302, 403, 404])
+@pytest.mark.parametrize(("code", "verdict"), [("40101", BAD_SERVICE), ("40201", BAD_TOKEN)])
+def test_credentials_that_the_service_refuses_stop_a_proven_run_too(status: int, code: str, verdict: Verdict) -> None:
+    assert POLICY.judge(Answer(status, code), attempt=1, dice=1.0, proven=True) == verdict
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Answer(200, "20000"), Answer(200, "40000"), Answer(200, "40001"), Answer(200, "40402"), Answer(200, "40403")],
+)
+def test_a_row_that_the_api_accepts_or_rejects_proves_the_run(reply: Reply) -> None:
+    assert proves(reply)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *(Answer(200, code) for code in ("", "40101", "40201", "40401", "40499", "50000", "0")),
+        *(Answer(status, "40001") for status in (201, 302, 400, 403, 500)),
+        *(Answer(status, "") for status in (400, 403, 413, 429, 503)),
+        Answer(500, "20000"),
+        Silence("no reply in time"),
+    ],
+)
+def test_no_other_reply_proves_the_run(reply: Reply) -> None:
+    assert not proves(reply)

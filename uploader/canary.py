@@ -2,10 +2,7 @@
 
 from typing import TypeAlias
 
-from uploader.model import Outcome, Rejected, Request, Unsettled, Work
-
-Became: TypeAlias = tuple[Work, Outcome | Unsettled]
-"""A row, and what became of it."""
+from uploader.model import Became, Outcome, Rejected, Request, Unsettled, Work
 
 HeldBack: TypeAlias = tuple[Request | Rejected, Rejected]
 """A row, as it was to be sent or as the check rejected it, and what became of it."""

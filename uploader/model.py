@@ -237,6 +237,10 @@ class Unsettled:
     unsure: bool = False
 
 
+Became: TypeAlias = tuple[Work, Outcome | Unsettled]
+"""A row, and what became of it."""
+
+
 def person_of(work: Work) -> Person:
     """Return the person that *work* is about."""
     return work.request.person if isinstance(work, Unchanged | Superseded) else work.person

@@ -2,14 +2,27 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from uploader.canary import Canary
 from uploader.errors import RefusedError
 from uploader.halt import Halt, Halted
 from uploader.members import spread
-from uploader.model import Kept, Outcome, Passed, Rejected, Request, Settled, Unsettled, Work, members_of
+from uploader.model import (
+    Became,
+    Failed,
+    Kept,
+    Outcome,
+    Passed,
+    Rejected,
+    Request,
+    Settled,
+    Unsettled,
+    Work,
+    members_of,
+)
+from uploader.streak import Streak
 from uploader.turns import Turn, Turns, rows_of
 
 PARKING: Final = 1024
@@ -37,18 +50,20 @@ class Pipeline:
         halt: Halt,
         canary: Canary | None = None,
         doubt: asyncio.Event | None = None,
+        streak: Streak | None = None,
         room: int = PARKING,
     ) -> None:
         """Lend the collaborators: where *works* come from, how one is delivered, and who hears of each outcome.
 
         As long as *canary* is not over, rows go one by one; no longer when there is *doubt* whether the service is out,
-        of which one row alone would not tell.
+        of which one row alone would not tell. *streak* holds back the rows that are blocked.
         """
         self._works = works
         self._deliver = deliver
         self._settle = settle
         self._halt = halt
         self._canary = canary or Canary(0)
+        self._streak = streak or Streak()
         self._turns = Turns(room)
         self._exhausted = False
         self._at_work = 0
@@ -77,6 +92,7 @@ class Pipeline:
         for result in results:
             if isinstance(result, BaseException):
                 self._fail(result)
+        self._settle_released(self._streak.release())
         if self._halt.reason is not None:
             raise self._halt.reason
 
@@ -95,14 +111,18 @@ class Pipeline:
     def _end_canary(self) -> None:
         """Settle what the canary still holds back: the rows are at an end, or the run is."""
         self._canary.is_over = True
-        for work, outcome in self._canary.release():
+        self._settle_released(self._canary.release())
+
+    def _settle_released(self, released: Sequence[Became]) -> None:
+        """Settle what was held back to the end; where the run is stopped, the rows are unsettled."""
+        for work, outcome in released:
             if not self._halt.given:
                 self._settle_whole(work, outcome)
-            elif isinstance(work, Request) and isinstance(outcome, Rejected):
+            elif isinstance(work, Request) and isinstance(outcome, Failed | Rejected):
                 self._settle_whole(work, Unsettled(work, outcome.attempts, outcome.unsure))
             else:
                 # The check will reject it once more, behind the rows before it.
-                self._unsettled += 1
+                self._unsettled += rows_of(work)
 
     async def _work(self, *, as_canary: bool = False) -> None:
         """Carry rows until they end; as the canary, no longer than until that is over."""
@@ -159,17 +179,26 @@ class Pipeline:
         return turn
 
     def _settle_turn(self, turn: Turn, outcome: Outcome | Unsettled) -> None:
-        canary, settled = self._canary, True
-        if canary.is_over:
+        settled = True
+        if self._canary.is_over and self._streak.is_over:
             settled = self._settle_whole(turn.work, outcome)
         else:
-            for one in canary.note(turn.work, outcome):
+            for one in self._not_held_back(turn.work, outcome):
                 settled = self._settle_whole(*one) and settled
-            if canary.is_dead:
-                self._fail(_refused(canary.last))
         # A row that is not settled is not overtaken: its later rows stay parked, and the run is ending.
         if settled and not isinstance(outcome, Unsettled) and self._turns.settle(turn):
             self._wake()
+
+    def _not_held_back(self, work: Work, outcome: Outcome | Unsettled) -> Iterator[Became]:
+        """Yield what may be settled, in its order, now that *outcome* became of *work*."""
+        canary = self._canary
+        for one in self._streak.note(work, outcome):
+            if canary.is_over:
+                yield one
+            else:
+                yield from canary.note(*one)
+                if canary.is_dead:
+                    self._fail(_refused(canary.last))
 
     def _settle_whole(self, work: Work, outcome: Outcome | Unsettled) -> bool:
         """Let what became of a row, and of those that it took with it, be heard of; return whether that succeeded."""

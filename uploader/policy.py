@@ -19,6 +19,19 @@ class Refuse:
 
 
 @fact
+class Blocked:
+    """A reply that would refuse the whole run, though the service has served it before: then it is about this row.
+
+    The row is tried once more alone, and rejected for *reason* when that is blocked too. *what* is the reply, *outage*
+    what it is called when it turns out to be an outage; "": it can't.
+    """
+
+    reason: Reason
+    what: str
+    outage: str = ""
+
+
+@fact
 class GiveUp:
     """The attempts are used up; another day may be better."""
 
@@ -70,7 +83,7 @@ class Stop:
     why: str
 
 
-Verdict: TypeAlias = Accept | Refuse | GiveUp | Again | Limited | Unreachable | Crowded | Stop
+Verdict: TypeAlias = Accept | Refuse | Blocked | GiveUp | Again | Limited | Unreachable | Crowded | Stop
 
 SUCCESS: Final = "20000"
 _ACCEPT: Final = Accept()
@@ -101,6 +114,9 @@ _ROUTE_ADVICE: Final = (
     "If it is reached through a proxy, set api.proxy; if the proxy has a certificate authority of its own, set "
     "api.ca_file too."
 )
+_ROW_CODES: Final = frozenset({"40000", "40001", "40402", "40403"})
+"""The documented codes with which the API judges a row; it has other ones for a wrong token or service ID."""
+
 _ROW_STATUSES: Final = frozenset({400, 413, 422})
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
@@ -111,6 +127,16 @@ _TIMED_OUT: Final = 408
 def accepts(reply: Reply) -> bool:
     """Whether *reply* says that the row is stored: only HTTP 200 with its own code does (`api.md`, Replies)."""
     return isinstance(reply, Answer) and reply.status == _OK and reply.code == SUCCESS
+
+
+def proves(reply: Reply) -> bool:
+    """Whether *reply* proves token, service ID and URL: the API accepted the row, or judged it by a code of its own."""
+    return accepts(reply) or (isinstance(reply, Answer) and reply.status == _OK and proves_by(reply.code))
+
+
+def proves_by(code: str) -> bool:
+    """Whether a row that was rejected with *code* proves token, service ID and URL."""
+    return code in _ROW_CODES
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +151,21 @@ class Policy:
     base: float
     cap: float
 
-    def judge(self, reply: Reply, *, attempt: int, dice: float) -> Verdict:
-        """Judge the *reply* to the given *attempt* (from 1); *dice* is a random number from 0 to 1."""
+    def judge(self, reply: Reply, *, attempt: int, dice: float, proven: bool = False) -> Verdict:
+        """Judge the *reply* to the given *attempt* (from 1); *dice* is a random number from 0 to 1.
+
+        *proven* is whether an earlier reply of the run proves token, service ID and URL. Without it, a reply that
+        refuses the request for them stops the run. With it, such a reply is about this row, and a connection that
+        can't be trusted is an outage.
+        """
         if accepts(reply):
             return _ACCEPT
         match reply:
             case Answer():
-                return self._judge_answer(reply, attempt, dice)
+                return self._judge_answer(reply, attempt, dice, proven=proven)
             case Silence(fatal=True):
+                if proven:
+                    return Unreachable(reply.why, _PROXY_ADVICE if reply.by_proxy else _ROUTE_ADVICE)
                 return Stop(f"{reply.why}. {_PROXY_ADVICE if reply.by_proxy else _TRUST_ADVICE}")
             case Silence(local=True):
                 return Crowded(reply.why)
@@ -143,39 +176,54 @@ class Policy:
             case _ as never:
                 assert_never(never)
 
-    def _judge_answer(self, answer: Answer, attempt: int, dice: float) -> Verdict:
+    def _judge_answer(self, answer: Answer, attempt: int, dice: float, *, proven: bool) -> Verdict:
         if answer.code in _STOP_CODES:
             return Stop(_STOP_CODES[answer.code])
         if answer.is_limit:
             return Limited(answer.window)
         if answer.status == _OK:
-            return self._judge_code(answer.code, attempt, dice)
-        return self._judge_status(answer.status, attempt, dice)
+            return self._judge_code(answer.code, attempt, dice, proven=proven)
+        return self._judge_status(answer.status, attempt, dice, proven=proven)
 
-    def _judge_code(self, code: str, attempt: int, dice: float) -> Verdict:
+    def _judge_code(self, code: str, attempt: int, dice: float, *, proven: bool) -> Verdict:
         if code.startswith("4"):
             return Refuse(Reason(code, f"refused by the service: {_name(code)}"))
         if code:
             return self._again(Reason(code, f"not accepted by the service: {_name(code)}"), attempt, dice)
-        return self._again(Reason("not_api", "the reply was not the API's (HTTP 200)"), attempt, dice)
+        verdict = self._again(Reason("not_api", "the reply was not the API's (HTTP 200)"), attempt, dice)
+        # An outage shows a page, too: so it is tried as often as in an outage before the row counts as blocked.
+        if proven and isinstance(verdict, GiveUp):
+            return _blocked("not_api", "HTTP 200 and no reply of the API", outage=verdict.why)
+        return verdict
 
-    def _judge_status(self, status: int, attempt: int, dice: float) -> Verdict:
-        if status in _STOP_STATUSES:
-            return Stop(_STOP_STATUSES[status])
-        if status in _REDIRECTS:
-            return Stop(
-                f"the server redirects elsewhere (HTTP {status}); no redirect is followed. Correct api.base_url."
-            )
+    def _judge_status(self, status: int, attempt: int, dice: float, *, proven: bool) -> Verdict:
         if status in _ROW_STATUSES:
             return Refuse(Reason(str(status), f"refused by the service: HTTP {status}"))
-        if status in _CLIENT_ERRORS and status != _TIMED_OUT:
-            return Stop(f"the server refuses these requests (HTTP {status}). Correct api.base_url.")
-        return self._again(Reason(str(status), f"not accepted by the service: HTTP {status}"), attempt, dice)
+        why = _refusal_of_all(status)
+        if not why:
+            return self._again(Reason(str(status), f"not accepted by the service: HTTP {status}"), attempt, dice)
+        return _blocked(str(status), f"HTTP {status}") if proven else Stop(why)
 
     def _again(self, reason: Reason, attempt: int, dice: float) -> Again | GiveUp:
         if attempt >= self.attempts:
             return GiveUp(reason)
         return Again(dice * min(self.cap, self.base * 2.0 ** min(attempt - 1, 64)), reason.phrase)
+
+
+def _refusal_of_all(status: int) -> str:
+    """Return what is wrong with the run when *status* refuses all its requests; "" when it does not."""
+    if status in _STOP_STATUSES:
+        return _STOP_STATUSES[status]
+    if status in _REDIRECTS:
+        return f"the server redirects elsewhere (HTTP {status}); no redirect is followed. Correct api.base_url."
+    if status in _CLIENT_ERRORS and status != _TIMED_OUT:
+        return f"the server refuses these requests (HTTP {status}). Correct api.base_url."
+    return ""
+
+
+def _blocked(code: str, what: str, *, outage: str = "") -> Blocked:
+    phrase = f"answered with {what}, also when sent alone, though the service answers other rows"
+    return Blocked(Reason(code, phrase), what, outage)
 
 
 def _name(code: str) -> str:

@@ -25,10 +25,21 @@ class Lost:
     reason: str
     unsure: bool = False
     applied: bool = False
+    alone: bool = False
 
     @property
     def attempts(self) -> int:
-        return ATTEMPTS if self.kind == "failed" else 1
+        """How often it is tried: *alone*, once more than otherwise."""
+        tried = ATTEMPTS if self.kind == "failed" or self.code == "not_api" else 1
+        return tried + self.alone
+
+
+def blocked(fault: str, code: str, what: str, *, unsure: bool = False, applied: bool = False) -> Lost:
+    reason = f"answered with {what}, also when sent alone, though the service answers other rows"
+    return Lost(fault, "rejected", code, reason, unsure, applied, alone=True)
+
+
+PAGE = "HTTP 200 and no reply of the API"
 
 
 LOST = [
@@ -56,9 +67,11 @@ LOST = [
     Lost("drop-before", "failed", "silence", "the connection ended before the reply", unsure=True),
     Lost("drop-after", "failed", "silence", "the connection ended before the reply", unsure=True, applied=True),
     Lost("cut", "failed", "silence", "the connection ended in the middle of the reply", unsure=True, applied=True),
-    Lost("garbage", "failed", "not_api", "the reply was not the API's (HTTP 200)", unsure=True, applied=True),
-    Lost("html", "failed", "not_api", "the reply was not the API's (HTTP 200)", unsure=True),
-    Lost("huge", "failed", "not_api", "the reply was not the API's (HTTP 200)", unsure=True, applied=True),
+    blocked("garbage", "not_api", PAGE, unsure=True, applied=True),
+    blocked("html", "not_api", PAGE, unsure=True),
+    blocked("huge", "not_api", PAGE, unsure=True, applied=True),
+    *(blocked(f"http={status}", str(status), f"HTTP {status}") for status in (401, 403, 404, 405)),
+    blocked("redirect", "302", "HTTP 302"),
 ]
 
 PASSING = [
@@ -75,6 +88,9 @@ STOPS = [
     ("code=40101", "the service does not know this service ID (code 40101). Correct api.service_id."),
     ("code=40201", "the service does not accept this access token (code 40201). Correct api.access_token."),
     ("http=400:40201", "the service does not accept this access token (code 40201). Correct api.access_token."),
+]
+
+STOPS_AT_FIRST = [
     ("http=401", "the server does not accept this access token (HTTP 401). Correct api.access_token."),
     (
         "http=403",
@@ -243,6 +259,22 @@ def test_a_reply_that_concerns_every_row_stops_the_run(
     assert desk.books() == {"sent": 2, "not_attempted": 4}
     assert sent_ids(server) == ["1", "2", "3"]
     assert desk.summary()["exit_status"] == 5
+    assert "people.retry.csv" not in desk.files()
+
+
+@pytest.mark.parametrize(("fault", "why"), STOPS_AT_FIRST, ids=[fault for fault, _ in STOPS_AT_FIRST])
+def test_a_reply_that_concerns_every_row_until_one_was_accepted_stops_the_run(
+    desk: Desk, sandbox: Callable[..., Running], fault: str, why: str
+) -> None:
+    server = sandbox(rules(f"{fault} for external_id=1"))
+    desk.configure(server.url)
+    desk.people(ROWS)
+
+    ended = desk.type("run", "people.csv", "--set", "rate.concurrency=1", "--summary", "summary.json")
+
+    assert (ended.status, ended.out, ended.last_line) == (5, "", f"Stopped: {why} Then run again.")
+    assert desk.books() == {"not_attempted": ROWS}
+    assert sent_ids(server) == ["1"]
     assert "people.retry.csv" not in desk.files()
 
 

@@ -26,6 +26,7 @@ from uploader.model import (
 from uploader.pacing import Departure, Pace
 from uploader.policy import Policy
 from uploader.sender import Delivery, Limiter, Patience
+from uploader.streak import Streak
 from uploader.tally import Traffic
 
 Leap = Callable[[Coroutine[Any, Any, None]], None]
@@ -84,6 +85,7 @@ class Stage:
     traffic: Traffic = field(default_factory=Traffic)
     halt: Halt = field(default_factory=Halt)
     sky: Sky = field(default_factory=Sky)
+    streak: Streak = field(default_factory=Streak)
 
     def __post_init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -112,6 +114,7 @@ class Stage:
             dice=lambda: 1.0,
             note_held=self.held.append,
             most_rows=self.most_rows,
+            streak=self.streak,
         )
 
     @property

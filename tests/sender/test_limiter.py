@@ -550,3 +550,43 @@ def test_who_has_no_room_on_this_machine_leaves_no_handful(leap: Leap) -> None:
         late.cancel()
 
     leap(story())
+
+
+def test_who_passes_alone_waits_for_all_in_flight_and_is_waited_for(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(OPEN)
+        flying = [await gate.limiter.pass_through() for _ in range(3)]
+        alone = asyncio.create_task(gate.limiter.pass_alone())
+        await asyncio.sleep(0.1)
+        others = gate.send(3)
+
+        for landed, departure in enumerate(flying, start=1):
+            await asyncio.sleep(1.0)
+            assert not alone.done(), f"{landed - 1} of 3 have landed"
+            gate.limiter.land(departure, None)
+        departure = await alone
+        await asyncio.sleep(5.0)
+        assert (gate.passed, gate.limiter.pass_at_once()) == ([], None)
+        gate.limiter.land(departure, None)
+        await asyncio.gather(*others)
+
+        assert gate.passed == pytest.approx([8.1] * 3, abs=0.1)
+
+    leap(story())
+
+
+def test_who_waits_to_pass_alone_hears_the_order_to_stop(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(OPEN)
+        flying = await gate.limiter.pass_through()
+        waiting = [asyncio.create_task(gate.limiter.pass_alone()) for _ in range(2)]
+        await asyncio.sleep(1.0)
+
+        gate.halt.give(ORDER)
+
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(result) for result in results] == [Halted, Halted]
+        assert gate.now == 1.0
+        gate.limiter.land(flying, None)
+
+    leap(story())

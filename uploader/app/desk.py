@@ -9,7 +9,7 @@ from uploader.app.accounts import Account
 from uploader.app.checking import Job, opened, prepare
 from uploader.app.keys import key_of, reading_of
 from uploader.app.likeness import compared, refuse_if_unlike
-from uploader.app.lives import begun, owed_remark, refuse_or_leave
+from uploader.app.lives import begun, has_proof, owed_remark, refuse_or_leave
 from uploader.app.merging import link, noting
 from uploader.app.options import Options, World
 from uploader.app.places import refuse_taken, retry_path, retry_shape
@@ -17,7 +17,7 @@ from uploader.app.recall import Recall
 from uploader.config import Settings
 from uploader.followup import FollowUp
 from uploader.groups import Groups
-from uploader.journal import Begun, Shelf, Volume
+from uploader.journal import Begun, Ledger, Shelf, Volume
 from uploader.model import Record, Rejected, Request
 from uploader.sinks.retry_file import RetryFile
 from uploader.source import Source
@@ -154,6 +154,20 @@ class Desk:
             for comparison in comparisons:
                 if comparison is not None and comparison.found:
                     self.world.say(f"{comparison} It is sent all the same (--accept).")
+
+    def is_proven(self, sending: Sending, ledger: Ledger) -> bool:
+        """Whether the run of *sending* so far, its *ledger*, or that which made its retry file proves the service.
+
+        A row of a retry file that a firewall blocks was told from a wrong token by the run before it.
+        """
+        source, api = sending.job.source, self.settings.api
+        if has_proof(ledger):
+            return True
+        maker = self.shelf.maker_of(source.path) if source.is_retry and source.path is not None else None
+        if maker is None or maker.ledger.begun is None:
+            return False
+        same = (maker.ledger.begun.base_url, maker.ledger.begun.service_id) == (api.base_url, api.service_id)
+        return same and has_proof(maker.ledger)
 
     def _origin(self, source: Source, account: Account) -> str:
         """Return the run that the rows of *source* are from: this one, or for a retry file the one that made it."""

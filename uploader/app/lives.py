@@ -20,6 +20,7 @@ from uploader.guard import Past, Totals
 from uploader.journal import Begun, Flight, Journal, Ledger, Owed, Shelf, Volume, read_volume
 from uploader.journal.entries import spell_facts
 from uploader.model import Failed, Outcome, Rejected, Sent, Unsettled, record_of
+from uploader.policy import proves_by
 from uploader.sinks.retry_file import Remark, RetryFile
 from uploader.tally import Tally, Traffic
 
@@ -178,6 +179,11 @@ class Life:
                 f"The journal says {folded}, the run counted {running}. This is a bug; keep the journal."
             )
         return volume
+
+
+def has_proof(ledger: Ledger) -> bool:
+    """Whether a reply in a run, in all its lives, proves token, service ID and URL."""
+    return ledger.sent > 0 or any(owed.attempts and proves_by(owed.reason.code) for owed in ledger.owed.values())
 
 
 class Endings:

@@ -156,6 +156,8 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
             )
             works = merging.merge(works)
         works = sift.sifted(works)
+        if desk.is_proven(sending, volume.ledger):
+            wire.streak.prove()
         doubt = asyncio.Event()
         pipeline = Pipeline(
             works,
@@ -164,6 +166,7 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
             halt=wire.halt,
             canary=Canary(_birds(job, life, wire.settings)),
             doubt=doubt,
+            streak=wire.streak,
         )
         try:
             async with _beside(_watch(sending, life, wire, desk.world), _sync(life, wire.halt)):

@@ -19,17 +19,19 @@ from uploader.journal import Quota, Shelf
 from uploader.pacing import Others, Pace, Window
 from uploader.policy import Policy
 from uploader.sender import Delivery, Http, Limiter, Patience
+from uploader.streak import Streak
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What all sources of a run share: the stop order, the pace, the gate and the pool of connections."""
+    """What all sources of a run share: the stop order, the pace, the gate, the pool of connections, blocked rows."""
 
     settings: Settings
     halt: Halt
     pace: Pace
     limiter: Limiter
     http: Http
+    streak: Streak
 
     def delivery(self, life: Life, *, on_suspicion: Callable[[], None]) -> Delivery:
         """Return a delivery whose every attempt, hold and count is known to *life*; *on_suspicion* see there."""
@@ -49,6 +51,7 @@ class Wire:
             note_held=life.note_held,
             most_rows=self.pace.concurrency,
             on_suspicion=on_suspicion,
+            streak=self.streak,
         )
 
 
@@ -67,7 +70,7 @@ async def wired(  # noqa: PLR0913 — where to, which way, and what the run has 
         halt.when_landing_is_over(http.abandon)
         service = service_of(settings.api.base_url, settings.api.service_id)
         quota = stack.enter_context(shelf.quota(service, clock=time.monotonic, window=settings.rate.per))
-        yield Wire(settings, halt, pace, _limiter(settings, pace, halt, quota, world), http)
+        yield Wire(settings, halt, pace, _limiter(settings, pace, halt, quota, world), http, Streak())
 
 
 def _limiter(settings: Settings, pace: Pace, halt: Halt, quota: Quota, world: World) -> Limiter:

@@ -63,18 +63,19 @@ class Shelf:
             if volume.ledger.begun is not None:
                 yield volume
 
-    def origin_of(self, retry_file: Path) -> str:
-        """Return the run that the rows of *retry_file* are from; "" if that is not known."""
+    def maker_of(self, retry_file: Path) -> Volume | None:
+        """Return the run that made *retry_file*; None if that is not known."""
         place = retry_file.resolve()
         for volume in self.volumes():
-            ledger = volume.ledger
-            if (
-                ledger.begun is not None
-                and ledger.retry_file is not None
-                and Path(ledger.retry_file).resolve() == place
-            ):
-                return ledger.begun.from_run
-        return ""
+            made = volume.ledger.retry_file
+            if made is not None and Path(made).resolve() == place:
+                return volume
+        return None
+
+    def origin_of(self, retry_file: Path) -> str:
+        """Return the run that the rows of *retry_file* are from; "" if that is not known."""
+        maker = self.maker_of(retry_file)
+        return "" if maker is None or maker.ledger.begun is None else maker.ledger.begun.from_run
 
     def interrupted(self, key: str) -> Volume | None:
         """Return the run known by *key* that was interrupted last, if it can be continued: a later one has ended it."""

@@ -14,6 +14,7 @@ from uploader.policy import (
     SUCCESS,
     Accept,
     Again,
+    Blocked,
     Crowded,
     GiveUp,
     Limited,
@@ -23,8 +24,10 @@ from uploader.policy import (
     Unreachable,
     Verdict,
     accepts,
+    proves,
 )
 from uploader.sender.limiter import Limiter
+from uploader.streak import Streak
 from uploader.tally import Traffic
 
 _LOG: Final = logging.getLogger("uploader.sender")
@@ -90,12 +93,13 @@ class Delivery:
         note_held: Callable[[float], None],
         most_rows: int,
         on_suspicion: Callable[[], None] = lambda: None,
+        streak: Streak | None = None,
     ) -> None:
         """Keep the collaborators; *clock* is monotonic, *wall* since 1970 (seconds), *dice* gives 0 to 1.
 
         *most_rows* is how many rows may be delivered at once. *note_held* hears for how many seconds more a limit reply
         holds everybody. *on_suspicion* is called when bad replies may be the service's trouble: the more rows are in
-        delivery, the sooner that is known.
+        delivery, the sooner that is known. *streak* counts the rows that are blocked, for all sources of the command.
         """
         self._post = post
         self._policy = policy
@@ -111,6 +115,7 @@ class Delivery:
         self._note_held = note_held
         self._health = Health(most_rows)
         self._on_suspicion = on_suspicion
+        self._streak = streak or Streak()
         # Whether the latest reply was a good one, and tells of no trouble that is still to be over. The delivery of an
         # earlier source may have left some to the limiter.
         self._is_well = False
@@ -129,10 +134,14 @@ class Delivery:
         """
         row = request.row.number
         charges: list[float] = []
-        posted, unsure = 0, False
+        posted, unsure, alone = 0, False, False
         try:
             while True:
-                departure = self._limiter.pass_at_once() or await self._limiter.pass_through()
+                departure = (
+                    await self._limiter.pass_alone()
+                    if alone
+                    else self._limiter.pass_at_once() or await self._limiter.pass_through()
+                )
                 posted += 1
                 self._traffic.requests += 1
                 self._traffic.retries += posted > 1
@@ -146,6 +155,7 @@ class Delivery:
                     self._limiter.land(departure, reply)
                 if accepts(reply):
                     if not self._is_well or self._limiter.in_doubt:
+                        self._streak.note_good()
                         self._recover(departure.at)
                     return Sent(request, posted, doubt)
                 self._is_well = False
@@ -159,29 +169,42 @@ class Delivery:
                         return Rejected(request.row, request.person, reason, posted, unsure)
                     case GiveUp(reason):
                         return Failed(request, reason, posted, unsure)
-                    case Again(seconds):
-                        await self._halt.wait(self._sleep(seconds))
-                    case Crowded():
-                        await self._halt.wait(self._sleep(_CROWDED_SECONDS * self._dice()))
+                    case Blocked(reason, what):
+                        if alone and self._is_rows_own(row, what):
+                            return Rejected(request.row, request.person, reason, posted, unsure)
+                        alone = True
                     case _:
-                        pass
+                        await self._wait_after(verdict)
         except Halted:
             return Unsettled(request, posted, unsure)
+
+    async def _wait_after(self, verdict: Verdict) -> None:
+        """Wait as long as *verdict* asks of its row; raise Halted when the run is told to stop before that."""
+        match verdict:
+            case Again(seconds):
+                await self._halt.wait(self._sleep(seconds))
+            case Crowded():
+                await self._halt.wait(self._sleep(_CROWDED_SECONDS * self._dice()))
+            case _:
+                pass
 
     def _judged(self, reply: Reply, request: Request, charges: list[float]) -> Verdict:
         """Judge *reply*: a row's trouble is charged to it (*charges* are the times), everybody's is not."""
         if charges:
             charges[:] = [at for at in charges if not self._health.excuses(at)]
-        verdict = self._policy.judge(reply, attempt=len(charges) + 1, dice=self._dice())
+        if proves(reply):
+            self._streak.note_good()
+        proven = self._streak.is_proven
+        verdict = self._policy.judge(reply, attempt=len(charges) + 1, dice=self._dice(), proven=proven)
         _LOG.debug("row %d: %s", request.row.number, _told(reply))
-        if isinstance(verdict, Again | GiveUp):
+        if isinstance(verdict, Again | GiveUp) or (isinstance(verdict, Blocked) and verdict.outage):
             now = self._clock()
             self._health.note_bad(request.row.number, now)
             if self._health.is_suspect:
                 self._limiter.be_wary()
                 self._on_suspicion()
             if self._health.is_out:
-                return Unreachable(verdict.why)
+                return Unreachable(verdict.outage if isinstance(verdict, Blocked) else verdict.why)
             charges.append(now)
         return verdict
 
@@ -202,10 +225,26 @@ class Delivery:
                     self._hold(self._growing(), why)
             case Stop(why):
                 self._halt.give(RefusedError(f"Stopped: {why} Then run again."))
-            case Again() | GiveUp():
+            case Again() | GiveUp() | Blocked():
                 pass
             case _ as never:
                 assert_never(never)
+
+    def _is_rows_own(self, row: int, what: str) -> bool:
+        """Whether it may be the trouble of *row* that *what* blocks it, also alone; stop the run if it is the run's."""
+        self._streak.note_blocked(row, what)
+        # Until a good reply one goes at a time, so that few requests tell whose trouble it is.
+        self._limiter.in_doubt = True
+        if self._streak.is_too_long:
+            self._halt.give(
+                RefusedError(
+                    f"Stopped: {self._streak.told}, although the service answered rows of this run before. Correct "
+                    "api.access_token if it is no longer valid; else ask who runs the service, or a firewall or proxy "
+                    "before it, what is wrong with these rows. None of them counts as rejected. Then run again to "
+                    "continue."
+                )
+            )
+        return not self._streak.is_too_long
 
     def _until_reset(self, window: WindowState) -> float:
         """Return how long to hold after a limit reply: as a proxy asks, else until the window is over."""
@@ -217,7 +256,7 @@ class Delivery:
     def _recover(self, began: float) -> None:
         """Take note that the service was there for an attempt that *began* then."""
         if began > self._held_at:
-            self._is_well = True
+            self._is_well = not self._streak.is_open
             self._trouble_since = None
             self._next_hold = 1.0
             self._health.note_good(self._clock())

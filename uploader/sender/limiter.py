@@ -146,6 +146,21 @@ class Limiter:
         finally:
             self._turnstile.release()
 
+    async def pass_alone(self) -> Departure:
+        """Return when one more request may go, and no other is in flight: nobody goes until this one has landed.
+
+        Raises what `pass_through` raises.
+        """
+        await self._halt.wait(self._turnstile.acquire())
+        try:
+            while self._crowd.count:
+                await self._wait_for_a_landing()
+            self._probe = departure = await self._pass()
+            self._left = 0
+            return departure
+        finally:
+            self._turnstile.release()
+
     async def _pass(self) -> Departure:
         while True:
             if self._halt.given:
