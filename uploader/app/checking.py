@@ -98,8 +98,11 @@ def check(
 
 
 def settings_of(options: Options, world: World, *, credentials: bool) -> Settings:
-    """Return the settings that *options* and the environment give; raises ConfigError."""
-    return load(options.config, overrides=options.overrides, environ=world.environ, credentials=credentials)
+    """Return the settings that *options* and the environment give, and say their warnings; raises ConfigError."""
+    settings = load(options.config, overrides=options.overrides, environ=world.environ, credentials=credentials)
+    for warning in settings.warnings:
+        world.say(f"Warning: {warning}")
+    return settings
 
 
 def pace_of(settings: Settings) -> Pace:
