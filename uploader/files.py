@@ -30,14 +30,17 @@ def private_folder(path: Path) -> Path:
         path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise StorageError(
-                f"{path} is a link or another user's folder. Remove it, or set state_dir to another place."
-            )
+            raise foreign_folder(path)
         if stat.S_IMODE(found.st_mode) != FOLDER_MODE:
             path.chmod(FOLDER_MODE)
     except OSError as error:
         raise trouble(path, error) from None
     return path
+
+
+def foreign_folder(path: Path) -> StorageError:
+    """Return the one line that says that *path* is not this user's own folder, and what to do."""
+    return StorageError(f"{path} is a link or another user's folder. Remove it, or set state_dir to another place.")
 
 
 def open_private(path: Path, flags: int) -> int:

@@ -77,7 +77,7 @@ def test_a_link_in_the_place_of_a_folder_is_refused(tmp_path: Path, name: str) -
     elsewhere, state = tmp_path / "elsewhere", tmp_path / "state"
     elsewhere.mkdir(mode=0o755)
     if name:
-        state.mkdir(mode=0o700)
+        state.mkdir()
     (state / name).symlink_to(elsewhere)
 
     with pytest.raises(StorageError) as refused:

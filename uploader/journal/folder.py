@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from uploader.errors import ConfigError
-from uploader.files import FOLDER_MODE, open_private, private_folder, sync_folder, trouble
+from uploader.files import FOLDER_MODE, foreign_folder, open_private, private_folder, sync_folder, trouble
 
 __all__ = ["open_private", "private_folder", "state_folder", "sync_folder", "trouble"]
 
@@ -28,6 +28,9 @@ def state_folder(path: Path) -> Path:
         return private_folder(path)
     except OSError as error:
         raise trouble(path, error) from None
+    for name in sorted(names & _OURS):
+        if (path / name).is_symlink():
+            raise foreign_folder(path / name)
     if stat.S_ISDIR(found.st_mode) and not _is_ours(names, stat.S_IMODE(found.st_mode)):
         raise ConfigError(
             f"state_dir: {path} is in use for something else, and a state folder is for this program alone. "
