@@ -69,6 +69,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="uploader-bench-") as name:
         folder = Path(name)
         (folder / "config.yaml").write_text(_CONFIG, encoding="utf-8")
+        (folder / "config.yaml").chmod(0o600)
         for count in (_FEW, rows):
             _write_source(folder / f"{count}.csv", count)
         readers = {

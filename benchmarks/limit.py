@@ -99,6 +99,7 @@ def _use(name: str, people: Path, folder: Path, rows: int) -> Used:
             CONFIG.format(url=server.url, rate=f"{{requests: {LIMIT}, per: {SECONDS}s, share: {SHARE}}}"),
             encoding="utf-8",
         )
+        config.chmod(0o600)
         shutil.rmtree(folder / ".uploader", ignore_errors=True)
         address = f"{server.url}{PATH}?service_id=bench"
         commands = {

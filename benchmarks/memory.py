@@ -73,6 +73,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="uploader-bench-") as name:
         folder = Path(name)
         (folder / "config.yaml").write_text(_CONFIG, encoding="utf-8")
+        (folder / "config.yaml").chmod(0o600)
         _write_source(folder / "people.csv", people)
         began = time.monotonic()
         size = _fill(folder, people)

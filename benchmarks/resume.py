@@ -63,6 +63,7 @@ def main() -> int:
         cost = statistics.median(_journal_cost(folder) for _ in range(5))
         _write_source(folder / "people.csv", rows + _MORE_ROWS)
         (folder / "config.yaml").write_text(_CONFIG.format(url=server.url), encoding="utf-8")
+        (folder / "config.yaml").chmod(0o600)
         fresh = [_fresh(folder, server) for _ in range(times)]
         _settle(folder / ".uploader" / "runs", rows)
         resumed = [_resumed(folder, server) for _ in range(times)]

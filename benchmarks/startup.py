@@ -23,6 +23,7 @@ def startup(folder: Path, *, times: int, tell: Callable[[str], None]) -> Chapter
     """Start each command so many *times*, in turn, and return what was found."""
     config = folder / "start.yaml"
     config.write_text(CONFIG.format(url="http://127.0.0.1:1", rate="{}"), encoding="utf-8")
+    config.chmod(0o600)
     check = ("-m", "uploader", "check", "-q", "--config", str(config))
     commands: dict[str, tuple[str, ...]] = {
         _BARE: ("-c", "pass"),

@@ -79,6 +79,7 @@ class Track:
         self._rows = rows
         self.config = folder / "config.yaml"
         self.config.write_text(CONFIG.format(url=server.url, rate=FREE), encoding="utf-8")
+        self.config.chmod(0o600)
 
     def lap(self, contender: Contender, suffix: str = ".csv") -> Lap:
         """Let *contender* send the file; every row must have been accepted, or arrived at least.

@@ -266,7 +266,10 @@ def test_a_page_is_tried_as_in_an_outage_before_it_is_about_the_row() -> None:
 def test_a_connection_that_can_not_be_trusted_is_an_outage_once_the_run_is_proven() -> None:
     silence = Silence("no TLS connection can be made with this server", fatal=True)
 
-    assert POLICY.judge(silence, attempt=1, dice=1.0, proven=True) == Unreachable(silence.why)
+    verdict = POLICY.judge(silence, attempt=1, dice=1.0, proven=True)
+
+    assert isinstance(verdict, Unreachable)
+    assert (verdict.why, "set api.ca_file too" in verdict.advice) == (silence.why, True)
     assert isinstance(judged(silence), Stop)
 
 

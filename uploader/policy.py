@@ -164,9 +164,7 @@ class Policy:
             case Answer():
                 return self._judge_answer(reply, attempt, dice, proven=proven)
             case Silence(fatal=True):
-                if proven:
-                    return Unreachable(reply.why, _PROXY_ADVICE if reply.by_proxy else _ROUTE_ADVICE)
-                return Stop(f"{reply.why}. {_PROXY_ADVICE if reply.by_proxy else _TRUST_ADVICE}")
+                return _untrusted(reply, proven=proven)
             case Silence(local=True):
                 return Crowded(reply.why)
             case Silence(refused=True):
@@ -219,6 +217,13 @@ def _refusal_of_all(status: int) -> str:
     if status in _CLIENT_ERRORS and status != _TIMED_OUT:
         return f"the server refuses these requests (HTTP {status}). Correct api.base_url."
     return ""
+
+
+def _untrusted(silence: Silence, *, proven: bool) -> Unreachable | Stop:
+    """Judge a connection on which nothing may be sent."""
+    if proven:
+        return Unreachable(silence.why, _PROXY_ADVICE if silence.by_proxy else _ROUTE_ADVICE)
+    return Stop(f"{silence.why}. {_PROXY_ADVICE if silence.by_proxy else _TRUST_ADVICE}")
 
 
 def _blocked(code: str, what: str, *, outage: str = "") -> Blocked:

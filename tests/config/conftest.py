@@ -35,6 +35,7 @@ def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         credentials: bool = True,
     ) -> Settings:
         Path("config.yaml").write_text(text, encoding="utf-8")
+        Path("config.yaml").chmod(0o600)
         return load(Path("config.yaml"), overrides=overrides, environ=environ, credentials=credentials)
 
     return load_text

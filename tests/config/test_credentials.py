@@ -131,7 +131,7 @@ def test_a_token_file_named_by_a_variable_is_told_by_the_variable(
         ),
         (
             "{service_id: svc, access_token_file: ~/token}",
-            "api.access_token_file: '~/token' starts with ~, which only a shell knows; write ${HOME} for it",
+            "api.access_token_file: its value starts with ~, which only a shell knows; write ${HOME} for it",
         ),
         (
             "{service_id: svc, access_token: linnet one}",

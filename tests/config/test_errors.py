@@ -359,7 +359,10 @@ def test_a_doubled_dollar_says_a_plain_one(complaint: Callable[..., str], least:
     )
 
 
-def test_a_long_value_is_cut_and_stays_on_one_line(complaint: Callable[..., str], least: str) -> None:
-    assert complaint(least + f'when_changed: "a\\n\\e{"b" * 100}"\n') == (
-        f"config.yaml line 7: when_changed: 'a\\n\\x1b{'b' * 57}…' is not one of fresh, refuse"
-    )
+def test_a_value_as_long_as_a_token_is_not_repeated_and_a_short_one_stays_on_one_line(
+    complaint: Callable[..., str], least: str
+) -> None:
+    for value, told in (("b" * 13, "its value"), ("a\\n\\e", r"'a\n\x1b'")):
+        assert complaint(least + f'when_changed: "{value}"\n') == (
+            f"config.yaml line 7: when_changed: {told} is not one of fresh, refuse"
+        )

@@ -54,9 +54,9 @@ def test_user_and_password_are_no_part_of_a_proxys_url(written: str, url: str, a
         ("http://host:99999", "is not a proxy's URL"),
         ("http://[::1", "is not a proxy's URL"),
         ("http://ann:lin net@host", "is not a proxy's URL"),
-        ("http://host/linnet", "holds more than scheme, user, password, host and port"),
-        ("http://host:3128?linnet", "holds more than scheme, user, password, host and port"),
-        ("http://host:3128/#linnet", "holds more than scheme, user, password, host and port"),
+        ("http://host/linnet", "has more than scheme, user, password, host and port"),
+        ("http://host:3128?linnet", "has more than scheme, user, password, host and port"),
+        ("http://host:3128/#linnet", "has more than scheme, user, password, host and port"),
     ],
 )
 def test_what_is_no_proxys_url_is_refused_without_being_shown(
@@ -64,7 +64,7 @@ def test_what_is_no_proxys_url_is_refused_without_being_shown(
 ) -> None:
     line = complaint(least, ["api.proxy=${WAY}"], {**ENVIRON, "WAY": written})
 
-    assert line.startswith("--set api.proxy: its value ")
+    assert line.startswith("--set api.proxy: what ${WAY} holds ")
     assert words in line
 
     with pytest.raises(ConfigError) as caught:
@@ -76,7 +76,7 @@ def test_what_is_no_proxys_url_is_refused_without_being_shown(
 
 
 def test_a_list_is_no_proxy(complaint: Callable[..., str], least: str) -> None:
-    assert "api.proxy: its value is not a proxy's URL" in complaint(least, ["api.proxy=[a, b]"])
+    assert "api.proxy: its value is not a proxy's URL" in complaint(least.replace("api:\n", "api:\n  proxy: [a, b]\n"))
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,7 @@ def test_a_list_is_no_proxy(complaint: Callable[..., str], least: str) -> None:
 )
 def test_no_flag_takes_a_proxys_password(complaint: Callable[..., str], least: str, value: str) -> None:
     assert complaint(least, [f"api.proxy={value}"]) == (
-        "--set api.proxy would show the proxy's password to whoever lists processes; "
-        "use a variable: --set 'api.proxy=${NAME}'"
+        "--set api.proxy would show a password to whoever lists processes; use a variable: --set 'api.proxy=${NAME}'"
     )
 
 

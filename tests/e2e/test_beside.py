@@ -65,6 +65,29 @@ def test_four_at_once_keep_the_limit_together_and_share_it_fairly(
     assert max(full) <= LIMIT
 
 
+@pytest.mark.parametrize("name", ["other name.csv", "elsewhere/people.csv"])
+def test_a_file_that_is_being_sent_under_another_name_is_not_sent_beside_it(
+    desk: Desk, sandbox: Callable[..., Running], name: str
+) -> None:
+    server = sandbox(Rules(limit=LIMIT, per=PER, latency=(0.2, 0.2)))
+    desk.configure(server.url)
+    path = desk.people(200)
+    (desk.folder / "elsewhere").mkdir()
+    (desk.folder / name).hardlink_to(path)
+
+    with desk.start("run", "people.csv", "--set", "rate.concurrency=1") as process:
+        until(lambda: server.box.report().requests >= 1)
+        second = desk.type("run", name)
+        twice = desk.type("run", "people.csv", name)
+        process.kill()
+    continued = desk.type("run", name, "--set", "rate.concurrency=32")
+
+    assert second.status == 8
+    assert second.err.startswith(f"Another run sends {name} to this service: process {process.pid}, since ")
+    assert (twice.status, twice.err) == (2, f"SOURCE '{name}' is given twice. Name it once.\n")
+    assert continued.status == 0
+
+
 @pytest.mark.long
 def test_one_that_is_killed_disturbs_no_other_and_is_continued(desk: Desk, sandbox: Callable[..., Running]) -> None:
     rows = 700

@@ -187,6 +187,18 @@ def test_a_bug_is_told_without_what_was_being_handled(
         ("--set", f"api.access_token.{TOKEN}"),
         ("--set", f"api.access_token: {TOKEN}"),
         ("--set", f"api.token={TOKEN}"),
+        ("--set", f"api={{service_id: svc, access_token: {TOKEN}}}"),
+        ("--set", f"api.access_token={TOKEN}${{DFINERY_SERVICE_ID}}"),
+        ("--set", f"api.service_id={TOKEN}"),
+        ("--set", f"api.base_url=https://example.com/{TOKEN}"),
+        ("--set", f"api.access_token_file={TOKEN}"),
+        ("--set", f"state_dir={TOKEN}"),
+        ("--set", f"output.retry_file={TOKEN}"),
+        ("--set", f"mapping.properties.{TOKEN}=name"),
+        ("--set", f"mapping.properties.df_name={TOKEN}"),
+        ("--set", f"rate.requests=${{{TOKEN}}}"),
+        ("--set", f"{TOKEN}=1"),
+        ("--set", "api.service_id=${DFINERY_ACCESS_TOKEN}"),
     ],
 )
 def test_a_wrong_setting_is_told_without_the_token(desk: Desk, words: tuple[str, ...]) -> None:
@@ -197,6 +209,29 @@ def test_a_wrong_setting_is_told_without_the_token(desk: Desk, words: tuple[str,
 
     assert ended.status == 2
     _assert_silent(desk, ended)
+
+
+def test_a_token_in_a_configuration_that_others_can_read_is_warned_of_where_nothing_is_sent(desk: Desk) -> None:
+    desk.configure("http://127.0.0.1:1")
+    config = desk.folder / "config.yaml"
+    config.write_text(config.read_text().replace("${DFINERY_ACCESS_TOKEN}", TOKEN), encoding="utf-8")
+    config.chmod(0o644)
+    desk.people(1)
+
+    sent, checked, rehearsed = (
+        desk.type(*words, "people.csv") for words in (("run",), ("check",), ("run", "--sandbox"))
+    )
+
+    line = (
+        "config.yaml line 4: api.access_token is written out in a file that is open to other users (mode 0644); "
+        "run `chmod 600 config.yaml`, or write ${NAME} there"
+    )
+    assert (sent.status, sent.err) == (2, f"{line}\n")
+    assert not (desk.folder / ".uploader").exists()
+    assert (checked.status, checked.err.splitlines()[0]) == (0, f"Warning: {line}")
+    assert (rehearsed.status, rehearsed.err.splitlines()[0]) == (0, f"Warning: {line}")
+    config.chmod(0o600)
+    assert "Warning" not in desk.type("check", "people.csv").err
 
 
 def _id(number: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.journal.conftest import BEGUN, begin
-from uploader.errors import StorageError
+from uploader.errors import ConfigError, StorageError
 from uploader.journal import Flight, Journal, Lock, Shelf
 
 
@@ -104,6 +104,68 @@ def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError, match=f"{tmp_path / 'state'}: File exists"):
         Shelf(tmp_path / "state")
+
+
+@pytest.mark.parametrize("inside", [("letters.txt",), ("runs",), ("runs", "model.bin"), (".git", "src"), ("locks",)])
+def test_a_folder_that_holds_something_else_is_refused_and_left_as_it_is(
+    tmp_path: Path, inside: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "theirs"
+    for name in inside:
+        (folder / name).mkdir(parents=True)
+    folder.chmod(0o755)
+
+    with pytest.raises(ConfigError) as refused:
+        Shelf(folder)
+
+    assert str(refused.value) == (
+        f"state_dir: {folder} is in use for something else, and a state folder is for this program alone. "
+        "Set state_dir to a folder that is empty, or does not exist yet."
+    )
+    assert (mode(folder), sorted(path.name for path in folder.iterdir())) == (0o755, sorted(inside))
+
+
+def test_an_empty_folder_that_everybody_uses_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    folder.chmod(0o1777)
+
+    with pytest.raises(ConfigError, match="is in use for something else"):
+        Shelf(folder)
+
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o1777
+
+
+@pytest.mark.parametrize("inside", [(), ("lost+found",)])
+def test_a_folder_with_nothing_in_it_becomes_the_state_folder(tmp_path: Path, inside: tuple[str, ...]) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o755)
+    for name in inside:
+        (folder / name).mkdir()
+
+    Shelf(folder).begin(BEGUN)
+
+    assert mode(folder) == 0o700
+
+
+@pytest.mark.parametrize("inside", [("runs",), ("locks", "runs"), ("locks", "memory", "quota", "runs", "totals")])
+def test_the_state_of_an_earlier_version_or_of_one_that_crashed_is_taken_over(
+    tmp_path: Path, inside: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    for name in inside:
+        (folder / name).mkdir(mode=0o700)
+
+    assert list(Shelf(folder).volumes()) == []
+
+
+def test_a_state_folder_with_a_note_in_it_stays_one(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    Shelf(state)
+    (state / ".gitignore").write_text("*")
+
+    assert list(Shelf(state).volumes()) == []
 
 
 def test_a_link_in_the_place_of_a_journal_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -148,6 +149,85 @@ def test_a_summary_on_standard_output_spares_the_file_behind_it(tmp_path: Path) 
         subprocess.run([sys.executable, "-c", code], stdout=stdout, check=True)
 
     assert log.read_text(encoding="utf-8") == 'before\n{\n  "read": 1\n}\n'
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_a_summary_on_a_standard_output_that_is_closed_is_refused_and_no_file_of_ours_gets_it(
+    tmp_path: Path, name: str
+) -> None:
+    lock = tmp_path / "lock"
+    code = "import os, sys; from pathlib import Path; from uploader.sinks.summary import *\n"
+    code += f"from uploader.errors import StorageError; os.close(1); p = Path('{name}')\n"
+    code += f"for opens in (False, True):\n  if opens: os.open('{lock}', os.O_RDWR | os.O_CREAT)\n"
+    code += "  for do in (try_summary, lambda p: write_summary(p, [{'read': 1}])):\n"
+    code += "    try: do(p)\n    except StorageError as error: print(error, file=sys.stderr)\n"
+
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    line = f"{name}: the summary can't be written (Bad file descriptor). Name another --summary."
+    assert ended.stderr.splitlines() == [line] * 4
+    assert lock.read_bytes() == b""
+
+
+def test_a_pipe_that_nobody_reads_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uploader.sinks.summary._PATIENCE_SECONDS", 0.05)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    with pytest.raises(StorageError) as caught:
+        write_summary(pipe, [PEOPLE])
+
+    assert str(caught.value) == (
+        f"{pipe}: the summary can't be written (nobody reads from this pipe). Name another --summary."
+    )
+
+
+def test_a_full_pipe_that_nobody_reads_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uploader.sinks.summary._PATIENCE_SECONDS", 0.05)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    with pytest.raises(StorageError, match="nobody reads from this pipe"):
+        write_summary(pipe, [{**PEOPLE, "source": "x" * 1_000_000}])
+
+    os.close(reader)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's link")
+def test_another_users_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious", encoding="utf-8")
+    (tmp_path / "summary.json").symlink_to("victim")
+    os.lchown(tmp_path / "summary.json", 12345, 12345)
+
+    for touch in (try_summary, lambda path: write_summary(path, [PEOPLE])):
+        with pytest.raises(StorageError, match="another user's link"):
+            touch(tmp_path / "summary.json")
+    assert (tmp_path / "victim").read_text(encoding="utf-8") == "precious"
+
+
+def test_a_file_that_is_planted_beside_the_summary_is_not_written_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "victim").write_text("precious", encoding="utf-8")
+    for word in ("new", "try"):
+        (tmp_path / f".summary.json.{os.getpid()}.{word}").symlink_to("victim")
+    monkeypatch.setattr("uploader.sinks.summary.token_hex", lambda _: "guessed")
+    (tmp_path / ".guessed.new").symlink_to("victim")
+
+    for touch in (try_summary, lambda path: write_summary(path, [PEOPLE])):
+        with pytest.raises(StorageError, match="File exists"):
+            touch(tmp_path / "summary.json")
+    assert (tmp_path / "victim").read_text(encoding="utf-8") == "precious"
+
+
+def test_a_socket_is_no_place_for_a_summary(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    os.mknod(path, stat.S_IFSOCK | 0o600)
+
+    for touch in (try_summary, lambda path: write_summary(path, [PEOPLE])):
+        with pytest.raises(StorageError, match="neither a file nor a pipe"):
+            touch(path)
 
 
 def test_a_name_that_is_not_utf8_is_told_with_an_escape(tmp_path: Path) -> None:

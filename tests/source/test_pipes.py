@@ -137,7 +137,7 @@ def test_a_disk_without_room_for_the_copy_is_told_and_keeps_nothing(
 
 def test_a_signal_while_standard_input_is_copied_leaves_no_copy(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(
-        "api: {service_id: a, access_token: b}\nmapping: {identity: {external_id: id}, properties: {a: id}}\n",
+        "api: {service_id: a, access_token: '${B}'}\nmapping: {identity: {external_id: id}, properties: {a: id}}\n",
         encoding="utf-8",
     )
     copies = tmp_path / "copies"

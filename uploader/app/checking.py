@@ -102,8 +102,11 @@ def check(
 
 
 def settings_of(options: Options, world: World, *, credentials: bool) -> Settings:
-    """Return the settings that *options* and the environment give; raises ConfigError."""
-    return load(options.config, overrides=options.overrides, environ=world.environ, credentials=credentials)
+    """Return the settings that *options* and the environment give, and say their warnings; raises ConfigError."""
+    settings = load(options.config, overrides=options.overrides, environ=world.environ, credentials=credentials)
+    for warning in settings.warnings:
+        world.say(f"Warning: {warning}")
+    return settings
 
 
 def pace_of(settings: Settings) -> Pace:
@@ -184,11 +187,19 @@ def refuse_double_use(options: Options) -> None:
     seen: set[Path] = set()
     for name in options.sources:
         path = Path(name).resolve()
-        if name != "-" and path in seen:
+        if name != "-" and (path in seen or any(_is_same(path, other) for other in seen)):
             raise ConfigError(f"SOURCE '{name}' is given twice. Name it once.")
         seen.add(path)
     if options.summary is not None and options.summary.resolve() in {*seen, options.config.resolve()}:
         raise ConfigError(f"--summary {options.summary} would replace a file that this run reads. Name another one.")
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether two paths are names of one file (hard links, or a mount in another place)."""
+    try:
+        return path.is_file() and path.samefile(other)
+    except OSError:
+        return False
 
 
 def _is_comparable(source: Source, limit: int | None) -> bool:

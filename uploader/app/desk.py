@@ -7,7 +7,7 @@ from pathlib import Path
 
 from uploader.app.accounts import Account
 from uploader.app.checking import Job, opened, prepare
-from uploader.app.keys import key_of, reading_of
+from uploader.app.keys import inode_of, key_of, reading_of
 from uploader.app.likeness import compared, refuse_if_unlike
 from uploader.app.lives import begun, has_proof, owed_remark, refuse_or_leave
 from uploader.app.merging import link, noting
@@ -82,6 +82,7 @@ class Desk:
             key = key_of(settings, source)
             what = "this input" if source.path is None else account.source
             self.stack.enter_context(self.shelf.lock(key, since=account.started, what=what))
+            self._lock_any_name(source, account)
             old = None if options.limit is not None else self.shelf.interrupted(key)
             retry = self.stack.enter_context(self._retry_file(source, old))
             owed = old.ledger.owed if old is not None and self._may_go_on(old, source) else {}
@@ -111,6 +112,17 @@ class Desk:
         new = begun(settings, job, account, key, origin=origin, full=full)
         retry.know(damaged=survey.damaged > 0)
         return Sending(job, account, new, retry, old, groups)
+
+    def _lock_any_name(self, source: Source, account: Account) -> None:
+        """Lock the file of *source* under whatever name another run may have it; raises LockedError, StorageError."""
+        if source.path is None:
+            return
+        try:
+            key = inode_of(self.settings, source.path)
+        except OSError:
+            # Reading it tells what is wrong.
+            return
+        self.stack.enter_context(self.shelf.lock(key, since=account.started, what=account.source, is_passing=True))
 
     def _may_go_on(self, old: Volume, source: Source) -> bool:
         """Whether the run of *old* read *source* as it is now: in another file its rows are other people's."""

@@ -19,6 +19,16 @@ def key_of_path(settings: Settings, path: Path) -> str:
     return _digest(settings.api.base_url, settings.api.service_id, str(path.resolve()))
 
 
+def inode_of(settings: Settings, path: Path) -> str:
+    """Return what the file at *path* is known by under any of its names: hard links, and mounts in other places.
+
+    Raises:
+        OSError: it is not there any more.
+    """
+    found = path.stat()
+    return _digest(settings.api.base_url, settings.api.service_id, f"inode {found.st_dev} {found.st_ino}")
+
+
 def service_of(base_url: str, service_id: str) -> str:
     """Return what a service is known by."""
     return _digest(base_url, service_id)

@@ -1,5 +1,6 @@
 """Settle where the files of a run go."""
 
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,9 @@ from uploader.config import Settings
 from uploader.errors import ConfigError
 from uploader.sinks.retry_file import Shape
 from uploader.source import Source, descriptor, unpacked_name
+
+_DEVICES: Final = Path("/dev")
+_DESCRIPTORS: Final = Path("/proc")
 
 _NUMBER: Final = re.compile(r"\.[0-9]+$", re.ASCII)
 
@@ -41,7 +45,20 @@ def retry_path(
         )
     if path.is_dir():
         raise ConfigError(f"The retry file {path} is a folder. Name a file with --retry-file or output.retry_file.")
+    if _is_no_file(path):
+        raise ConfigError(
+            f"The retry file {path} is a device or a pipe, which keeps nothing. "
+            "Name a file with --retry-file or output.retry_file."
+        )
     return path
+
+
+def _is_no_file(path: Path) -> bool:
+    """Whether *path* is neither a file nor free for one; `/dev/stdout` is none, whatever stands behind it."""
+    folder = path.parent.resolve()
+    is_special = folder == _DEVICES or folder.is_relative_to(_DESCRIPTORS)
+    # A name that is too long is told when the file is made.
+    return is_special or (os.path.exists(path) and not os.path.isfile(path))  # noqa: PTH110, PTH113 — see above
 
 
 def refuse_taken(path: Path, options: Options) -> None:

@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 import click
 
 from uploader import __version__
-from uploader.cli.streams import say
+from uploader.cli.streams import hold_closed_streams, say
 from uploader.errors import SignalledError, UploaderError
 
 _BUG = 1
@@ -31,6 +31,7 @@ It is loaded when it is asked for, so that what one needs costs the others no ti
 
 def main() -> NoReturn:
     """Run the command, and end the process with its exit status."""
+    hold_closed_streams()
     try:
         status = cli.main(prog_name="uploader", standalone_mode=False)
     except click.ClickException as error:

@@ -1,6 +1,7 @@
 """Speak and listen on the standard streams, any of which may be closed."""
 
 import json
+import os
 import sys
 import unicodedata
 from typing import BinaryIO, Final
@@ -9,6 +10,20 @@ import click
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """The kinds of characters that a terminal obeys or hides."""
+
+
+def hold_closed_streams() -> None:
+    """Take the numbers of standard streams that are closed, lest a file that is opened gets one, and what is said.
+
+    Each is held so that it still can't be used: nothing is read from standard input, nothing written to the others.
+    Python has looked before, so that to `sys` it is closed.
+    """
+    for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free is taken.
+            os.open(os.devnull, flags)
 
 
 def say(line: str) -> None:

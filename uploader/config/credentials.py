@@ -10,6 +10,7 @@ from pathlib import Path
 from uploader.config.document import Place, Tree
 from uploader.config.paths import resolved
 from uploader.config.problem import Problem, UnfitValueError
+from uploader.config.secrets import shown
 from uploader.config.variables import Filled
 
 PLACEHOLDER = "rehearsal"
@@ -70,13 +71,28 @@ def _token(configuration: Filled, api: Mapping[str, Tree], folder: Path) -> tupl
         # The settings tell what is wrong with the path itself.
         return PLACEHOLDER, ()
     try:
-        return _read(file, configuration.variables.get(_TOKEN_FILE, str(file))), ()
+        return _read(file, _shown(file, configuration.variables.get(_TOKEN_FILE), written)), ()
     except UnfitValueError as error:
         return PLACEHOLDER, (Problem(_TOKEN_FILE, f": {error}"),)
 
 
-def _read(file: Path, name: str) -> str:
-    """Return the token in *file*, which nobody but its owner may read; messages call the file *name*."""
+def _shown(file: Path, variables: str | None, written: str) -> str | None:
+    """Return how a message may call *file*; None where the token itself may have been *written* in place of a path."""
+    text = written if variables is None else variables
+    if not shown(text, ""):
+        return None
+    return str(file) if variables is None else variables
+
+
+def _read(file: Path, name: str | None) -> str:
+    """Return the token in *file*, which nobody but its owner may read; messages call the file *name*, if they may."""
+    if name is None:
+        if not os.path.exists(file):  # noqa: PTH110 — a Path's own raises where the name is too long
+            raise UnfitValueError(
+                "there is no such file; write the path of a file that holds the token, not the token itself"
+            )
+        # A file is there, so that this is its name.
+        name = str(file)
     try:
         with open(file, "rb", opener=_at_once) as opened:  # a Path's own open takes no opener
             _refuse_exposed(os.fstat(opened.fileno()).st_mode, name)

@@ -1,7 +1,12 @@
 """Read YAML as text: every scalar as it is written, and the line that each key stands on."""
 
+import os
 import re
+import select
+import stat
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -22,6 +27,9 @@ FLAG = 0
 _ANEW = "move it away and run `uploader init SOURCE` to write one, or name another with --config"
 _MOST_BYTES = 1 << 20
 _MOST_VALUES = 100_000
+_PATIENCE_SECONDS = 30.0
+"""So long the writer of a pipe may take, all in all."""
+
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _LONGEST_SIGN = len("'\\t'")
 _PLAIN_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
@@ -29,11 +37,15 @@ _PLAIN_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The configuration as it was written: its values, and the *lines* of its keys (`FLAG` for a `--set`)."""
+    """The configuration as it was written: values, and the *lines* of its keys (`FLAG` for a `--set`).
+
+    *mode* is that of its file, the bits that say who may read it.
+    """
 
     file: Path
     tree: Mapping[str, Tree]
     lines: Mapping[Place, int]
+    mode: int
 
     def line(self, place: Place) -> int | None:
         """Return the line on which *place*, or what is nearest around it, was written; None if nothing was."""
@@ -53,14 +65,15 @@ def read(file: Path) -> Document:
 
     Raise ConfigError if it is missing, unreadable, not UTF-8, not YAML, not a mapping, or has a key twice.
     """
-    node = _composed(_text(file), str(file))
+    text, mode = _text(file)
+    node = _composed(text, str(file))
     if node is None:
         raise ConfigError(f"{file} is empty: {_ANEW}")
     lines: dict[Place, int] = {}
     tree = _Walk(str(file), lines).value(node, ())
     if not isinstance(tree, dict):
         raise ConfigError(f"{file} is not a mapping of keys to values: {_ANEW}")
-    return Document(file, tree, lines)
+    return Document(file, tree, lines, mode)
 
 
 def parse(text: str, name: str) -> Tree:
@@ -69,10 +82,16 @@ def parse(text: str, name: str) -> Tree:
     return None if node is None else _Walk(name, {}).value(node, ())
 
 
-def _text(file: Path) -> str:
+def _text(file: Path) -> tuple[str, int]:
+    """Return what *file* says, and its mode."""
     try:
-        with file.open("rb") as opened:
-            written = opened.read(_MOST_BYTES + 1)
+        # The opening of a named pipe, and reading it, would wait for its other end without an end.
+        handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            mode = stat.S_IMODE(os.fstat(handle).st_mode)
+            written = _bytes(handle, str(file))
+        finally:
+            os.close(handle)
     except FileNotFoundError:
         missing = f"no {file} here" if file.name == str(file) else f"{file} does not exist"
         raise ConfigError(f"{missing}: run `uploader init SOURCE` to write one, or name one with --config") from None
@@ -82,10 +101,29 @@ def _text(file: Path) -> str:
     if len(written) > _MOST_BYTES:
         raise ConfigError(f"{file} is larger than 1 MiB, which no configuration is: {_ANEW}")
     try:
-        return written.decode("utf-8-sig")
+        return written.decode("utf-8-sig"), mode
     except UnicodeDecodeError as error:
         line = written.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{file} line {line}: this is not UTF-8; save the file as UTF-8") from None
+
+
+def _bytes(handle: int, name: str) -> bytes:
+    """Return what can be read from *handle*, as far as a configuration may go; a pipe gets time for its writer."""
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        with open(handle, "rb", closefd=False) as opened:
+            return opened.read(_MOST_BYTES + 1)
+    poll, written = select.poll(), b""
+    poll.register(handle, select.POLLIN)
+    patience = time.monotonic() + _PATIENCE_SECONDS
+    while len(written) <= _MOST_BYTES and poll.poll(max(0.0, patience - time.monotonic()) * 1000):
+        with suppress(BlockingIOError):
+            block = os.read(handle, _MOST_BYTES + 1 - len(written))
+            if not block:
+                return written
+            written += block
+    if len(written) > _MOST_BYTES:
+        return written
+    raise ConfigError(f"{name} is a pipe or a device that nobody has written to the end: name a file with --config")
 
 
 def _composed(text: str, name: str) -> yaml.Node | None:

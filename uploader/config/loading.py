@@ -1,17 +1,26 @@
 """Load the settings of a run, or tell in one line what is wrong with them."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
-from uploader.config.credentials import supplied
-from uploader.config.document import Place, read
+from uploader.config.credentials import PLACEHOLDER, supplied
+from uploader.config.document import Document, Place, read
 from uploader.config.override import overridden
-from uploader.config.problem import MisfitError, Problem, UnfitValueError, complaint, found, named, nearest
+from uploader.config.problem import MisfitError, Problem, UnfitValueError, beginning, complaint, found, named, nearest
+from uploader.config.secrets import is_short, known_secrets, masked, misplaced, written_out
 from uploader.config.settings import Settings, homes_of, keys_of
 from uploader.config.variables import Filled, filled
+from uploader.errors import ConfigError
+
+_OTHERS: Final = 0o077
+
+_MORE_LETTERS: Final = 3
+"""A misspelt key may have so many letters more than the one that is meant."""
 
 _EXAMPLES: Mapping[Place, str] = {
     ("mapping",): "`uploader init SOURCE` writes a configuration that has one",
@@ -38,20 +47,64 @@ def load(
     Without *credentials* nothing reads the token file, and a service id or a token that is missing, or whose variable
     is, gets a stand-in. Raise ConfigError, one line without any secret, for the first thing that is wrong.
     """
+    secrets = list(known_secrets({}, environ))
+    try:
+        return _loaded(path, overrides, environ, secrets, credentials=credentials)
+    except ConfigError as error:
+        words = masked(str(error), secrets)
+    # Raised out here, so that no traceback shows what the other error says.
+    raise ConfigError(words)
+
+
+def _loaded(
+    path: Path, overrides: Sequence[str], environ: Mapping[str, str], secrets: list[str], *, credentials: bool
+) -> Settings:
+    """Return what `load` does; *secrets* gets those that are found on the way."""
     folder = path.parent.absolute()
-    document = overridden(read(path), overrides)
-    configuration = supplied(filled(document.tree, environ), folder, wanted=credentials)
+    written = read(path)
+    document = overridden(written, overrides)
+    raw = filled(document.tree, environ)
+    secrets += known_secrets(raw.tree, environ)
+    configuration = supplied(raw, folder, wanted=credentials)
+    secrets += (one for one in known_secrets(configuration.tree, environ) if one != PLACEHOLDER)
+    exposed = _exposed(written)
+    strays = [_stray(place, secrets) for place in misplaced(configuration.tree, secrets)]
+    warnings = () if credentials else tuple(str(complaint(document, [problem])) for problem in exposed)
     refusals: Sequence[_Refusal] = ()
     settings = None
     try:
-        settings = Settings.model_validate(configuration.tree, context={"file": path, "folder": folder})
+        context = {"file": path, "folder": folder, "warnings": warnings}
+        settings = Settings.model_validate(configuration.tree, context=context)
     except ValidationError as error:
         refusals = _refusals(error)
-    problems = _problems(configuration, refusals)
+    problems = [*strays, *_problems(configuration, refusals)]
+    if credentials and not problems:
+        problems = exposed
     # Raised out here, so that no traceback can show the values that the other error holds.
     if problems or settings is None:
         raise complaint(document, problems)
     return settings
+
+
+def _stray(place: Place, secrets: Sequence[str]) -> Problem:
+    if any(secret in str(place[-1]) for secret in secrets):
+        return Problem(place, " is a key with the access token in it; delete it", nameless=True)
+    return Problem(place, " has the access token in it; write its own value there")
+
+
+def _exposed(written: Document) -> list[Problem]:
+    """Return a problem for each secret that the file spells out for others to read."""
+    if not written.mode & _OTHERS:
+        return []
+    file = str(written.file)
+    return [
+        Problem(
+            place,
+            f" is written out in a file that is open to other users (mode {written.mode:04o}); "
+            f"run `chmod 600 {shlex.quote(file)}`, or write ${{NAME}} there",
+        )
+        for place in written_out(written.tree)
+    ]
 
 
 def _refusals(error: ValidationError) -> list[_Refusal]:
@@ -85,7 +138,7 @@ def _problem(refusal: _Refusal, variables: Mapping[Place, str]) -> Problem:
         return Problem(place, f": {found(place, refusal.value, variables)} {cause}")
     match refusal.kind:
         case "extra_forbidden":
-            return Problem(place, f" is not a key{_instead(place)}")
+            return Problem(place, f" is not a key{_instead(place)}", nameless=not _may_be_repeated(place))
         case "missing":
             return Problem(place, f" is missing; {_EXAMPLES[place]}", late=True)
         case _:
@@ -102,6 +155,14 @@ def _instead(place: Place) -> str:
     if homes:
         return f"; did you mean {' or '.join(named(home) for home in homes)}?"
     return f"; the keys {f'of {named(section)}' if section else 'here'} are: {', '.join(known)}"
+
+
+def _may_be_repeated(place: Place) -> bool:
+    """Whether the key at *place*, which does not exist, is nearly one, or too short to be a secret."""
+    *above, key = place
+    word = beginning(str(key))
+    near = nearest(word, [*keys_of(tuple(above)), *(str(home[-1]) for home in homes_of(word))])
+    return is_short(word) or (near is not None and len(word) <= len(near) + _MORE_LETTERS)
 
 
 def _is_within(place: Place, sections: set[Place]) -> bool:

@@ -2,17 +2,15 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from uploader.config.document import FLAG, Document, Place, Tree, parse
-from uploader.config.problem import PROPERTIES
+from uploader.config.problem import PROPERTIES, named
+from uploader.config.secrets import written_out
 from uploader.errors import ConfigError
 
 _FORM = re.compile(r"(?P<key>[^\s=:.\0-\x1f]+(\.[^\s=:.\0-\x1f]+)*)=(?P<value>.*)", re.DOTALL)
-_TEMPLATE = "output.retry_file"
-_TOKEN: Place = ("api", "access_token")
-_PROXY: Place = ("api", "proxy")
-_CREDENTIALS = re.compile(r"(.*//)?(?P<user>[^:]*)(:(?P<password>.*))?@.*", re.DOTALL)
-_VARIABLE = re.compile(r"\$\{[^}]*\}")
+_TEMPLATE: Place = ("output", "retry_file")
 _MOMENT: Place = ("mapping", "request_datetime")
 
 
@@ -30,38 +28,36 @@ def _with(document: Document, override: str) -> Document:
     found = _FORM.fullmatch(override)
     if found is None:
         raise ConfigError("--set is not of the form key.path=value; write for example --set rate.requests=5000")
-    key = found["key"]
-    place = tuple(key.split("."))
-    if place == _TOKEN and "${" not in found["value"]:
-        raise ConfigError(
-            "--set api.access_token would show the token to whoever lists processes; "
-            "use api.access_token_file, or a variable: --set 'api.access_token=${NAME}'"
-        )
-    if place == _PROXY and _has_credentials(found["value"]):
-        raise ConfigError(
-            "--set api.proxy would show the proxy's password to whoever lists processes; "
-            "use a variable: --set 'api.proxy=${NAME}'"
-        )
-    tree = _placed(document.tree, place, _value(found["value"], key))
+    place: Place = tuple(found["key"].split("."))
+    value = _value(found["value"], place)
+    _refuse_secrets(place, value)
+    tree = _placed(document.tree, place, value)
     if tree is None:
-        raise ConfigError(f"--set {key} is not a key: what stands above it is one value; set that instead")
-    return Document(document.file, tree, _marked(document, place))
+        raise ConfigError(f"--set {named(place)} is not a key: what stands above it is one value; set that instead")
+    return replace(document, tree=tree, lines=_marked(document, place))
 
 
-def _has_credentials(url: str) -> bool:
-    """Whether a proxy's *url* spells out its password, or the user who has none."""
-    found = _CREDENTIALS.fullmatch(url)
-    return found is not None and not _VARIABLE.fullmatch(found["password"] or found["user"])
+def _refuse_secrets(place: Place, value: Tree) -> None:
+    """Refuse a *value* for *place* that spells out a secret, however deep: a list of processes shows it."""
+    for key in reversed(place):
+        value = {str(key): value}
+    for secret in written_out(value if isinstance(value, dict) else {}):
+        name = named(secret)
+        file = "use api.access_token_file, or " if secret == ("api", "access_token") else "use "
+        raise ConfigError(
+            f"--set {name} would show {'the token' if file != 'use ' else 'a password'} to whoever lists processes; "
+            f"{file}a variable: --set '{name}=${{NAME}}'"
+        )
 
 
-def _value(text: str, key: str) -> Tree:
+def _value(text: str, place: Place) -> Tree:
     """Return a list, a section or a quoted text as YAML reads it, and anything else exactly as it is written."""
     text = text.strip()
-    if key == _TEMPLATE and text.startswith("{"):
+    if place == _TEMPLATE and text.startswith("{"):
         # Its braces are places of a path, not a section.
         return text
     if text.startswith(("[", "{", '"', "'")):
-        return parse(text, f"--set {key}")
+        return parse(text, f"--set {named(place)}")
     return text or None
 
 

@@ -6,17 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from uploader.config.document import Document, Place
+from uploader.config.secrets import is_name, is_short, shown
 from uploader.errors import ConfigError
 
-_SECRETS: tuple[Place, ...] = (
-    ("api", "access_token"),
-    ("api", "service_id"),
-    ("api", "base_url"),
-    ("api", "proxy"),
-)
-"""The keys whose values are never shown: a URL may hold a password."""
+_UNSHOWN = "api"
+"""The section whose values are never shown: a token may have been written to another key of it."""
 
-_LONGEST = 60
+_LONGEST_KEY = 24
 
 PROPERTIES: Place = ("mapping", "properties")
 """The section whose keys users make up."""
@@ -27,11 +23,13 @@ class Problem:
     """One thing that is wrong: at which *place*, and the *words* that follow the key's name.
 
     *late* marks what may only be a consequence of another problem (a key that is missing because it is misspelt).
+    *nameless* is whether the last key of *place* may be a secret, and is not repeated.
     """
 
     place: Place
     words: str
     late: bool = False
+    nameless: bool = False
 
 
 class UnfitValueError(ValueError):
@@ -56,32 +54,46 @@ def complaint(document: Document, problems: Sequence[Problem]) -> ConfigError:
 
     first, *others = sorted(problems, key=order)
     more = f" (and {len(others)} more)" if others else ""
-    return ConfigError(_one_line(f"{document.origin(first.place)} {named(first.place)}{first.words}") + more)
+    name = named((*first.place[:-1], "")) if first.nameless else named(first.place)
+    return ConfigError(_one_line(f"{document.origin(first.place)} {name}{first.words}") + more)
 
 
 def named(place: Place) -> str:
-    """Return the path of a key as users write it, without anything that could be a value run into a key."""
+    """Return the path of a key as users write it, without what could be a value or a secret run into a key."""
     name = ""
     for depth, part in enumerate(place):
         if isinstance(part, int):
             name += f"[{part}]"
             continue
         free = place[:depth] == PROPERTIES
-        plain = re.match(r"[A-Za-z_][\w-]*|<<", part)
-        written = part if free else (plain[0] if plain else "")
-        name += ("." if name else "") + _shortened(written) + ("" if part and written == part else "…")
+        written = part if free else beginning(part)
+        told = written if (is_name(part) if free else _is_key(written)) else ""
+        name += ("." if name else "") + told + ("" if part and told == part else "…")
     return name
+
+
+def beginning(key: str) -> str:
+    """Return what of *key* looks like one: a value may have run into it."""
+    plain = re.match(r"[A-Za-z_][\w-]*|<<", key)
+    return plain[0] if plain else ""
+
+
+def _is_key(word: str) -> bool:
+    """Whether *word* reads like a key: whatever else is long may be a secret in the wrong place."""
+    return is_short(word) or (len(word) <= _LONGEST_KEY and re.fullmatch("[a-z_]+", word) is not None)
 
 
 def found(place: Place, value: object, variables: Mapping[Place, str]) -> str:
     """Return how a message may call the *value* at *place*: never a secret, never what a variable holds."""
-    if place in _SECRETS:
-        return "its value"
     if place in variables:
-        return f"what {variables[place]} holds"
+        return f"what {shown(variables[place], 'its variable')} holds"
+    if place[:1] == (_UNSHOWN,):
+        return "its value"
     match value:
+        case str() if not is_short(value):
+            return "its value"
         case str():
-            return f"'{_shortened(value)}'"
+            return f"'{value}'"
         case list():
             return "a list"
         case _:
@@ -99,10 +111,6 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1)
     return by_lower[close[0]] if close else None
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _one_line(text: str) -> str:

@@ -92,7 +92,7 @@ def _split(value: object) -> SplitResult:
     if parts.scheme not in _PORTS or not host or port == 0:
         raise UnfitValueError(f"is not a URL that starts with http:// or https:// and a host; {_EXAMPLE}")
     if parts.path not in {"", "/"} or "?" in value or "#" in value:
-        raise UnfitValueError(f"holds more than scheme, user, password, host and port; {_EXAMPLE}")
+        raise UnfitValueError(f"has more than scheme, user, password, host and port; {_EXAMPLE}")
     return parts
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationInfo, model_validator
 
@@ -143,6 +143,7 @@ class Settings(Section):
 
     _file: Path = PrivateAttr(default=Path("config.yaml"))
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
 
     @property
     def file(self) -> Path:
@@ -155,6 +156,11 @@ class Settings(Section):
         return self._folder
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What would be refused if these settings were to send: lines for people."""
+        return self._warnings
+
+    @property
     def guarded(self) -> GuardSettings | None:
         """How far a file may differ from the one before it; None unless the section `guard` is there."""
         return self.guard if "guard" in self.model_fields_set else None
@@ -163,11 +169,12 @@ class Settings(Section):
         """Return the mapping as plain data."""
         return self.mapping.rules(self.source.null_values)
 
-    def model_post_init(self, context: Mapping[str, Path] | None, /) -> None:
-        """Keep the *file* and the *folder* that the loading hands over."""
+    def model_post_init(self, context: Mapping[str, Any] | None, /) -> None:
+        """Keep the *file*, the *folder* and the *warnings* that the loading hands over."""
         if context is not None:
             self._file = context["file"]
             self._folder = context["folder"]
+            self._warnings = context["warnings"]
 
 
 _SECTIONS: Mapping[Place, type[Section]] = {

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from uploader.config.document import Place, Tree
 from uploader.config.problem import Problem
+from uploader.config.secrets import is_name
 
 _DOLLAR = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<malformed>\$\{)")
 
@@ -53,5 +54,7 @@ def _trouble(text: str, environ: Mapping[str, str]) -> str | None:
             return ": after ${ stands no NAME}; write ${NAME} for a variable, or $${ for a plain ${"
         if name and not environ.get(name):
             state = "empty" if name in environ else "not set"
+            if not is_name(name):
+                return f": its variable is {state}; write the name of one that is, as in ${{DFINERY_ACCESS_TOKEN}}"
             return f": the variable {name} is {state}; run `export {name}=…`"
     return None

@@ -18,9 +18,13 @@ _MOMENT_SECONDS: Final = 0.01
 class Lock:
     """The lock file at *path*, held while the context lasts; it says who holds it and since when."""
 
-    def __init__(self, path: Path, *, since: str, what: str = "this file") -> None:
-        """Take the path, *since*, the time to tell others, and *what* is locked, for people."""
+    def __init__(self, path: Path, *, since: str, what: str = "this file", is_passing: bool = False) -> None:
+        """Take the path, *since*, the time to tell others, and *what* is locked, for people.
+
+        *is_passing* is whether the file is deleted when the lock is let go.
+        """
         self._what = what
+        self._is_passing = is_passing
         self._path = path
         self._since = since
         self._handle = -1
@@ -87,7 +91,11 @@ class Lock:
         return None
 
     def __exit__(self, *_: object) -> None:
-        """Let the lock go; the file stays until the last run of its key is thrown away."""
+        """Let the lock go; the file stays until the last run of its key is thrown away, if it is one of a key."""
+        if self._is_passing:
+            # Whoever opened it before sees that it is gone, and takes the new one.
+            with suppress(OSError):
+                self._path.unlink()
         os.close(self._handle)
 
 

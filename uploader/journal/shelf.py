@@ -14,7 +14,7 @@ from uploader.journal.chain import link
 from uploader.journal.entries import Begun
 from uploader.journal.flight import Flight
 from uploader.journal.fold import Ledger, compacted, fold
-from uploader.journal.folder import open_private, private_folder, sync_folder, trouble
+from uploader.journal.folder import open_private, private_folder, state_folder, sync_folder, trouble
 from uploader.journal.lock import Lock
 from uploader.journal.quota import Quota
 from uploader.journal.totals import PastTotals
@@ -41,16 +41,19 @@ class Shelf:
     """The journals of a state folder, each in a file named for its run and for what the run is known by."""
 
     def __init__(self, state: Path) -> None:
-        """Use the folder *state*, made if need be; raises StorageError."""
-        self.state = private_folder(state)
+        """Use the folder *state*, made if need be; raises StorageError, or ConfigError where it is another's."""
+        self.state = state_folder(state)
         self._runs = private_folder(state / "runs")
         self._locks = private_folder(state / "locks")
         self._quotas = state / "quota"
         self.totals = PastTotals(state)
 
-    def lock(self, key: str, *, since: str, what: str = "this file") -> Lock:
-        """Return the lock of the runs known by *key*, to be entered; *what* they send, for people."""
-        return Lock(self._locks / f"{key}.lock", since=since, what=what)
+    def lock(self, key: str, *, since: str, what: str = "this file", is_passing: bool = False) -> Lock:
+        """Return the lock of the runs known by *key*, to be entered; *what* they send, for people.
+
+        Nothing is left of one that *is_passing* when it is let go.
+        """
+        return Lock(self._locks / f"{key}.lock", since=since, what=what, is_passing=is_passing)
 
     def quota(self, service: str, *, clock: Callable[[], float], window: float) -> Quota:
         """Return the quota of *service* (a digest), to be entered; see `Quota`."""

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from uploader.errors import StorageError
+from uploader.files import open_private
 from uploader.model import Person, Request
 
 _KEY_BYTES: Final = 32
 _PERSON_BYTES: Final = 8
 _BODY_BYTES: Final = 12
 _MAPPING_BYTES: Final = 16
-_MODE: Final = 0o600
 _DATETIME: Final = b',"request_datetime":'
 
 
@@ -24,7 +24,7 @@ def private_key(path: Path) -> bytes:
         key = _read(path)
         if key is None:
             beside = path.with_name(f".{path.name}.{os.getpid()}")
-            handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
+            handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             with os.fdopen(handle, "wb") as file:
                 file.write(secrets.token_bytes(_KEY_BYTES))
                 file.flush()
@@ -42,11 +42,9 @@ def private_key(path: Path) -> bytes:
 
 
 def _read(path: Path) -> bytes | None:
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return None
-    with os.fdopen(handle, "rb") as file:
+    with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
         return file.read(_KEY_BYTES + 1)
 
 

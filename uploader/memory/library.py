@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from uploader.errors import StorageError
+from uploader.files import private_folder, trouble
 from uploader.memory.keys import private_key
 from uploader.memory.store import Memory, delete, locked
 
 _SUFFIX: Final = ".memory"
 _KEY: Final = "key"
-_MODE: Final = 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class Library:
         return private_key(path)
 
     def has(self, service: str) -> bool:
-        """Whether there is a memory of *service* (a digest)."""
+        """Whether there is a memory of *service* (a digest); raises StorageError."""
+        self._refuse_foreign_folder()
         return self._path(service).exists()
 
     @contextmanager
@@ -76,6 +77,7 @@ class Library:
 
     def shelved(self) -> Iterator[Shelved]:
         """Yield what is known of each memory; raises StorageError."""
+        self._refuse_foreign_folder()
         now = self._wall()
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
             # Looking makes files of its own beside it for a while.
@@ -94,17 +96,23 @@ class Library:
 
     def forget(self) -> int:
         """Delete every memory here, and the key; return how many there were. Raises LockedError, StorageError."""
+        self._refuse_foreign_folder()
         paths = sorted(self._folder.glob(f"*{_SUFFIX}"))
         for path in paths:
             delete(path)
-        (self._folder / _KEY).unlink(missing_ok=True)
+        try:
+            (self._folder / _KEY).unlink(missing_ok=True)
+        except OSError as error:
+            raise trouble(self._folder / _KEY, error) from None
         return len(paths)
 
     def _path(self, service: str) -> Path:
         return self._folder / f"{service}{_SUFFIX}"
 
     def _make_folder(self) -> None:
-        try:
-            self._folder.mkdir(mode=_MODE, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"{self._folder}: {error.strerror}. Give way there, then run again.") from None
+        private_folder(self._folder)
+
+    def _refuse_foreign_folder(self) -> None:
+        """Raise StorageError for a link, or for another user's folder, in the place of ours; make none."""
+        if os.path.lexists(self._folder):
+            private_folder(self._folder)

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Final, Self
 
 from uploader.errors import LockedError, StorageError
+from uploader.files import open_private, refusal
 
 _FORMAT: Final = "1"
-_MODE: Final = 0o600
+_BESIDE: Final = ("-wal", "-shm", "-journal")
+"""What SQLite's own files beside the memory end with."""
+
 _BUSY_SECONDS: Final = 60.0
 _CACHE_KIB: Final = 65_536
 _EPOCH_BYTES: Final = 4
@@ -80,6 +83,7 @@ class Memory:
         with self._in_our_words(), ExitStack() as stack:
             lock = locked(self._path)
             stack.callback(os.close, lock)
+            self._refuse_foreign_files()
             if self._read_only:
                 fcntl.flock(lock, fcntl.LOCK_SH)
                 stack.callback(self._tidy, lock)
@@ -119,9 +123,16 @@ class Memory:
                 log.unlink()
                 index.unlink()
 
+    def _refuse_foreign_files(self) -> None:
+        """Raise StorageError for what SQLite would open though it is none of ours: a link, a pipe, a device."""
+        for suffix in ("", *_BESIDE):
+            refused = refusal(self._path.with_name(self._path.name + suffix))
+            if refused is not None:
+                raise refused
+
     def _connected(self) -> sqlite3.Connection:
         """Return the file, opened for writing, and made if need be."""
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE))
+        os.close(open_private(self._path, os.O_RDWR | os.O_CREAT))
         sql = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
         try:
             sql.execute("PRAGMA journal_mode = WAL")
@@ -282,8 +293,8 @@ class Memory:
 
 
 def locked(path: Path) -> int:
-    """Return the lock file of the memory at *path*, open and not locked yet; raises OSError."""
-    return os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
+    """Return the lock file of the memory at *path*, open and not locked yet; raises StorageError."""
+    return open_private(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
 
 
 def seized(lock: int) -> bool:
@@ -302,7 +313,7 @@ def delete(path: Path) -> None:
         try:
             if not seized(lock):
                 raise LockedError(f"{path} is in use by another process. Nothing was done. Try again later.")
-            for suffix in ("", "-wal", "-shm", "-journal"):
+            for suffix in ("", *_BESIDE):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
         finally:
             os.close(lock)

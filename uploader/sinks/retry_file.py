@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Self
 
 from uploader.errors import StorageError
+from uploader.files import open_private
 from uploader.model import Record
 from uploader.sinks.spelling import Remark, Shape, header, spell
 
@@ -170,9 +171,7 @@ class RetryFile:
 
     def _open(self, path: Path) -> None:
         try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, _MODE)
-            os.fchmod(handle, _MODE)
-            self._file = os.fdopen(handle, "wb", buffering=0)
+            self._file = os.fdopen(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb", buffering=0)
         except OSError as error:
             raise self._no_file(error) from None
         self._encoder.reset()

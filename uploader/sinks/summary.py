@@ -1,16 +1,29 @@
 """Write the summary of a run as JSON."""
 
 import errno
+import fcntl
 import json
 import os
 import re
+import select
+import stat
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Final
 
 from uploader.errors import StorageError
 
-_DESCRIPTOR: Final = re.compile(r"(?:/dev|/proc/self)/fd/([0-9]+)", re.ASCII)
+_DESCRIPTOR: Final = re.compile(r"(?:/dev|/proc/self)/fd/([0-9]{1,9})", re.ASCII)
+
+_PATIENCE_SECONDS: Final = 30.0
+"""So long whoever reads a pipe may take to open it, or to read the next part."""
+
+_LOOK_SECONDS: Final = 0.05
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_PART: Final = select.PIPE_BUF
+"""So much a pipe takes at once that says it takes something."""
 
 
 def try_summary(path: Path) -> None:
@@ -24,8 +37,8 @@ def try_summary(path: Path) -> None:
         if target is not None:
             if not target.parent.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
-            trial = _beside(target, "try")
-            trial.touch(mode=0o600)
+            trial = _beside(target)
+            os.close(os.open(trial, _NEW, 0o600))
             trial.unlink()
     except OSError as error:
         raise _trouble(path, error) from None
@@ -40,13 +53,19 @@ def write_summary(path: Path, summaries: Sequence[Mapping[str, object]]) -> None
     whole = summaries[0] if len(summaries) == 1 else list(summaries)
     text = json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
     try:
+        # Half a surrogate pair stands for a byte of a file's name that is not UTF-8; JSON can say it with an escape.
+        data = text.encode(errors="backslashreplace")
         target = _target(path)
         if (handle := _open_already(path)) is not None:
-            os.write(handle, text.encode(errors="backslashreplace"))
+            _write_into(handle, data)
         elif target is None:
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            handle = _opened(path)
+            try:
+                _write_into(handle, data)
+            finally:
+                os.close(handle)
         else:
-            _replace(target, text)
+            _replace(target, data)
     except OSError as error:
         raise _trouble(path, error) from None
 
@@ -55,11 +74,54 @@ def _target(path: Path) -> Path | None:
     """Return the file to be replaced; None for a pipe or a device (/dev/stdout), whose place no file must take."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if _open_already(path) is not None:
+    if (handle := _open_already(path)) is not None:
+        _refuse_unwritable(handle)
         return None
+    if path.is_symlink() and path.lstat().st_uid != os.geteuid():
+        # In a folder that everybody may write to, it may lead to a file of ours that is none of a summary's business.
+        raise OSError(errno.EPERM, "another user's link")
     if not path.exists():
         return path
-    return path.resolve() if path.is_file() else None
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return path.resolve()
+    if not stat.S_ISFIFO(mode) and not stat.S_ISCHR(mode):
+        # A whole disk, or a socket.
+        raise OSError(errno.EINVAL, "neither a file nor a pipe")
+    return None
+
+
+def _refuse_unwritable(handle: int) -> None:
+    """Raise OSError unless *handle* was open for writing when this process began: one of our own leads to our state."""
+    is_ours = fcntl.fcntl(handle, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+    is_readable_only = fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    if is_ours or is_readable_only:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+def _opened(path: Path) -> int:
+    """Return the pipe or device *path*, opened for writing; a pipe gets time for its reader. Raises OSError."""
+    patience = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.ENXIO or not path.is_fifo():
+                raise
+            if time.monotonic() > patience:
+                raise OSError(errno.ENXIO, "nobody reads from this pipe") from None
+        time.sleep(_LOOK_SECONDS)
+
+
+def _write_into(handle: int, data: bytes) -> None:
+    """Write all of *data* to what is open already, and may be a pipe that nobody reads; raises OSError."""
+    poll = select.poll()
+    poll.register(handle, select.POLLOUT)
+    while data:
+        # A descriptor that others have too can't be told not to wait.
+        if not poll.poll(_PATIENCE_SECONDS * 1000):
+            raise OSError(errno.EAGAIN, "nobody reads from this pipe")
+        data = data[os.write(handle, data[:_PART]) :]
 
 
 def _open_already(path: Path) -> int | None:
@@ -69,19 +131,21 @@ def _open_already(path: Path) -> int | None:
     return int(found[1]) if found is not None else named
 
 
-def _replace(target: Path, text: str) -> None:
-    beside = _beside(target, "new")
-    try:
-        # Half a surrogate pair stands for a byte of a file's name that is not UTF-8; JSON can say it with an escape.
-        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
-        beside.replace(target)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+def _replace(target: Path, data: bytes) -> None:
+    beside = _beside(target)
+    with os.fdopen(os.open(beside, _NEW, 0o666), "wb") as file:
+        try:
+            file.write(data)
+            file.flush()
+            beside.replace(target)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
 
 
-def _beside(target: Path, word: str) -> Path:
-    return target.parent / f".{target.name}.{os.getpid()}.{word}"
+def _beside(target: Path) -> Path:
+    """Return a name that nobody can have taken before us."""
+    return target.parent / f".{token_hex(8)}.new"
 
 
 def _trouble(path: Path, error: OSError) -> StorageError:

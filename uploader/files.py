@@ -1,0 +1,119 @@
+"""Open private files safely: made by this user, for this user, and never somebody else's in their place."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from uploader.errors import StorageError
+
+FILE_MODE: Final = 0o600
+FOLDER_MODE: Final = 0o700
+
+_KINDS: Final = (
+    (stat.S_ISLNK, "a symbolic link, which is not followed"),
+    (stat.S_ISDIR, "a folder, not a file"),
+    (stat.S_ISFIFO, "a pipe, not a file"),
+    (stat.S_ISSOCK, "a socket, not a file"),
+)
+_WRITING: Final = os.O_WRONLY | os.O_RDWR
+
+
+def private_folder(path: Path) -> Path:
+    """Return the folder *path*, made if need be, with mode 0700.
+
+    Raises:
+        StorageError: it can't be made, or it is a link, or somebody else's.
+    """
+    try:
+        path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise foreign_folder(path)
+        if stat.S_IMODE(found.st_mode) != FOLDER_MODE:
+            path.chmod(FOLDER_MODE)
+    except OSError as error:
+        raise trouble(path, error) from None
+    return path
+
+
+def foreign_folder(path: Path) -> StorageError:
+    """Return the one line that says that *path* is not this user's own folder, and what to do."""
+    return StorageError(f"{path} is a link or another user's folder. Remove it, or set state_dir to another place.")
+
+
+def open_private(path: Path, flags: int) -> int:
+    """Return a file descriptor for *path*, opened with *flags*, mode 0600, not inherited.
+
+    Whatever is not a file of this user's is neither waited for nor changed: a link, a pipe, a device, or what has
+    another name, if it is to be written (a hard link).
+
+    Raises:
+        StorageError: it can't be opened, or it is no such file.
+    """
+    try:
+        # Emptied only when it is known whose it is, and never waited for: a pipe's opening waits for its other end.
+        safe = (flags & ~os.O_TRUNC) | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        handle = os.open(path, safe, FILE_MODE)
+    except OSError as error:
+        raise refusal(path) or trouble(path, error) from None
+    try:
+        found = os.fstat(handle)
+        wrong = _wrong(found, writing=bool(flags & _WRITING))
+        if wrong is not None:
+            raise _refused(path, wrong)
+        if stat.S_IMODE(found.st_mode) != FILE_MODE and found.st_nlink == 1:
+            os.fchmod(handle, FILE_MODE)
+        if flags & os.O_TRUNC:
+            os.ftruncate(handle, 0)
+    except OSError as error:
+        os.close(handle)
+        raise trouble(path, error) from None
+    except StorageError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def refusal(path: Path) -> StorageError | None:
+    """Return why what is at *path* is not to be written to, if there is anything, and it is not this user's file."""
+    try:
+        wrong = _wrong(path.lstat(), writing=True)
+    except OSError:
+        return None
+    return None if wrong is None else _refused(path, wrong)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in the folder *path* last through a power cut; raises StorageError."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise trouble(path, error) from None
+
+
+def trouble(path: Path, error: OSError) -> StorageError:
+    """Return the one line that says what is wrong with *path*, and what to do."""
+    if error.errno == errno.ELOOP:
+        return _refused(path, _KINDS[0][1])
+    return StorageError(f"{path}: {error.strerror}. Make room or give way there, then run again to continue.")
+
+
+def _wrong(found: os.stat_result, *, writing: bool) -> str | None:
+    """Return what is wrong with the file *found*, in words; None if nothing is."""
+    if not stat.S_ISREG(found.st_mode):
+        return next((words for is_kind, words in _KINDS if is_kind(found.st_mode)), "a device, not a file")
+    if found.st_uid != os.geteuid():
+        return "another user's file"
+    if writing and found.st_nlink > 1:
+        return "a hard link, so that another file would be changed with it"
+    return None
+
+
+def _refused(path: Path, wrong: str) -> StorageError:
+    return StorageError(f"{path} is {wrong}. Remove it, then run again.")
