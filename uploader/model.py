@@ -1,8 +1,9 @@
 """Say what flows through a run: plain records that nobody changes, one for each stage of a row's way."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar, assert_never, dataclass_transform
+from typing import Self, TypeAlias, TypeVar, assert_never, dataclass_transform
 
 T = TypeVar("T")
 
@@ -24,6 +25,35 @@ Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | Non
 
 Person: TypeAlias = tuple[str, ...]
 """The identity values of one row, each as `field=value`: rows that share one of them are one person."""
+
+
+LEAST_NORMAL = sys.float_info.min
+"""A double that is smaller holds fewer digits than others do."""
+
+WHOLE_DOUBLES = 2.0**53
+"""A double that is smaller, and not too small, has the whole part of every number that becomes it."""
+
+
+class WrittenFloat(float):
+    """A number of a JSON text beyond these two bounds, with the *digits* that it was written in."""
+
+    __slots__ = ("digits",)
+
+    def __new__(cls, digits: str) -> Self:
+        """Return the number that *digits* say."""
+        number = super().__new__(cls, digits)
+        number.digits = digits
+        return number
+
+    digits: str
+
+    def __str__(self) -> str:
+        """Return it as it was written."""
+        return self.digits
+
+    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]  # float's own hands on a float
+        """Return what makes the number again."""
+        return (self.digits,)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
