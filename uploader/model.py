@@ -1,7 +1,8 @@
 """Say what flows through a run: plain records that nobody changes, one for each stage of a row's way."""
 
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Self, TypeAlias, TypeVar, assert_never, dataclass_transform
 
@@ -263,6 +264,25 @@ class Unsettled:
     request: Request
     attempts: int = 0
     unsure: bool = False
+
+
+_LONGEST_NAME = 64
+_MANY_DIGITS = re.compile(r"[0-9](?:[ ().-]{0,2}[0-9]){6}")
+
+
+def looks_like_data(name: str) -> bool:
+    """Whether a column or a key that is called *name* may be called by somebody's data.
+
+    It has the sign of an e-mail address, as many digits as a phone number or a birthday, or the length of a sentence.
+    """
+    return "@" in name or len(name) > _LONGEST_NAME or _MANY_DIGITS.search(name) is not None
+
+
+def column_in_words(column: str | None, named: Container[object]) -> str:
+    """Return what messages call *column*; only what the configuration has *named* may look like data."""
+    if column is not None and column not in named and looks_like_data(column):
+        return "a column whose name looks like data"
+    return f"column '{column}'"
 
 
 def person_of(work: Work) -> Person:

@@ -231,4 +231,4 @@ def _refuse_unseen(source: Source, plan: Plan, settings: Settings, survey: Surve
     if source.columns is not None or source.is_retry or limit is not None or survey.read == survey.damaged:
         return
     if survey.unseen:
-        check_columns(plan.columns, sorted(survey.seen), source=source.name, config=str(settings.file))
+        check_columns(plan.columns, sorted(survey.names), source=source.name, config=str(settings.file))
