@@ -152,3 +152,17 @@ def test_consents_are_counted_as_a_reader_of_the_bodies_counts_them(rows: list[d
     bodies = [json.loads(work.body) for work in (plan.carry(row, NOW) for row in records) if hasattr(work, "body")]
     true = {name: sum(body["user_properties"].get(name) is True for body in bodies) for name in CONSENTS}
     assert census.totals().consents == true
+
+
+def test_names_that_look_like_data_are_not_kept_but_where_the_mapping_names_them() -> None:
+    rules = MappingRules({"external_id": "id"}, (PropertyRule("p", "01012345678"),))
+    fields = {"id": "1", "01012345678": "x", "ann@example.com": "y", "city": "z"}
+
+    objects = of_objects([fields] * 3, rules)
+    header = counted([Row(1, fields)], list(fields), rules)
+
+    # A header with data in it is perhaps none: then the other names are data too.
+    assert [set(census.totals().columns) for census in (objects, header)] == [
+        {"id", "01012345678", "city"},
+        {"id", "01012345678"},
+    ]

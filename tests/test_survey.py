@@ -152,3 +152,19 @@ def test_exactly_the_share_is_never_too_much_and_one_row_more_always_is(
     found = surveyed(read, rejected).exceeds(percent / 100)
 
     assert found == (Fraction(rejected, read) > Fraction(percent, 100))
+
+
+def test_of_many_rows_a_key_that_one_row_alone_has_is_not_told() -> None:
+    survey = Survey(unseen={"missing"})
+    for number in range(1, 12):
+        note_sendable(survey, number, "id", f"name-{number}")
+
+    assert survey.names == {"id"}
+
+
+def test_of_a_few_rows_every_key_is_told() -> None:
+    survey = Survey(unseen={"missing"})
+    note_sendable(survey, 1, "id", "name")
+    note_sendable(survey, 2, "id")
+
+    assert survey.names == {"id", "name"}

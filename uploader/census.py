@@ -1,13 +1,13 @@
 """Count how full each column of a source is, and how many rows give each consent."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from uploader.guard import Totals
 from uploader.mapper.paths import MISSING, Take, is_path, reaching
 from uploader.mapper.unreadable import Unreadable
-from uploader.model import Damaged, Record, Rejected, Request
+from uploader.model import Damaged, Record, Rejected, Request, looks_like_data
 from uploader.rules import CONSENTS
 
 _MOST_KEYS: Final = 10_000
@@ -29,7 +29,8 @@ class Census:
 
     def __init__(self, columns: Sequence[str] | None, *, mapped: Iterable[str], null_values: Iterable[str]) -> None:
         """Count *columns* (None where each record brings its own keys) and the *mapped* paths into objects."""
-        known = columns or ()
+        known = _told(columns or (), set(mapped := tuple(mapped)))
+        self._mapped = frozenset(mapped)
         self._note_cells = self._note_keys if columns is None else self._note_columns
         self._least_share = _RARE if columns is None else 0.0
         self._paths: dict[str, Take] = {name: reaching(name) for name in mapped if is_path(name) and name not in known}
@@ -57,9 +58,12 @@ class Census:
                         self._true[name] += 1
 
     def totals(self) -> Totals:
-        """Return the counts, with every key that was seen."""
+        """Return the counts, with every key that was seen, but for those that look like data and are not mapped."""
         split = self._rows - self._damaged
-        columns = {**self._blank, **{name: split - count for name, count in self._filled.items()}}
+        columns = {
+            **self._blank,
+            **{name: split - count for name, count in self._filled.items() if self._may_be_told(name)},
+        }
         return Totals(self._rows, self._damaged, self._sendable, columns, dict(self._true))
 
     def lasting(self) -> Totals:
@@ -70,10 +74,13 @@ class Census:
         lasting = {name: count for name, count in totals.columns.items() if split - count >= least}
         return replace(totals, columns=lasting)
 
+    def _may_be_told(self, name: str) -> bool:
+        return name in self._mapped or not looks_like_data(name)
+
     def _note_columns(self, fields: Mapping[str, object]) -> None:
         empty = self._empty
         for name, value in fields.items():
-            if value is None or (type(value) is str and value in empty):
+            if (value is None or (type(value) is str and value in empty)) and name in self._blank:
                 self._blank[name] += 1
 
     def _note_keys(self, fields: Mapping[str, object]) -> None:
@@ -98,3 +105,9 @@ class Census:
         except Unreadable:
             return False
         return value is not MISSING and value is not None and (type(value) is not str or value not in self._empty)
+
+
+def _told(columns: Sequence[str], mapped: Container[str]) -> Sequence[str]:
+    """Return those of *columns* that may be kept: if one that is not *mapped* looks like data, none of these."""
+    others = [name for name in columns if name not in mapped]
+    return [name for name in columns if name in mapped] if any(map(looks_like_data, others)) else columns

@@ -1,8 +1,10 @@
 """Say what flows through a run: plain records that nobody changes, one for each stage of a row's way."""
 
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar, assert_never, dataclass_transform
+from typing import Self, TypeAlias, TypeVar, assert_never, dataclass_transform
 
 T = TypeVar("T")
 
@@ -24,6 +26,35 @@ Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | Non
 
 Person: TypeAlias = tuple[str, ...]
 """The identity values of one row, each as `field=value`: rows that share one of them are one person."""
+
+
+LEAST_NORMAL = sys.float_info.min
+"""A double that is smaller holds fewer digits than others do."""
+
+WHOLE_DOUBLES = 2.0**53
+"""A double that is smaller, and not too small, has the whole part of every number that becomes it."""
+
+
+class WrittenFloat(float):
+    """A number of a JSON text beyond these two bounds, with the *digits* that it was written in."""
+
+    __slots__ = ("digits",)
+
+    def __new__(cls, digits: str) -> Self:
+        """Return the number that *digits* say."""
+        number = super().__new__(cls, digits)
+        number.digits = digits
+        return number
+
+    digits: str
+
+    def __str__(self) -> str:
+        """Return it as it was written."""
+        return self.digits
+
+    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]  # float's own hands on a float
+        """Return what makes the number again."""
+        return (self.digits,)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -239,6 +270,24 @@ class Unsettled:
 
 Became: TypeAlias = tuple[Work, Outcome | Unsettled]
 """A row, and what became of it."""
+
+_LONGEST_NAME = 64
+_MANY_DIGITS = re.compile(r"[0-9](?:[ ().-]{0,2}[0-9]){6}")
+
+
+def looks_like_data(name: str) -> bool:
+    """Whether a column or a key that is called *name* may be called by somebody's data.
+
+    It has the sign of an e-mail address, as many digits as a phone number or a birthday, or the length of a sentence.
+    """
+    return "@" in name or len(name) > _LONGEST_NAME or _MANY_DIGITS.search(name) is not None
+
+
+def column_in_words(column: str | None, named: Container[object]) -> str:
+    """Return what messages call *column*; only what the configuration has *named* may look like data."""
+    if column is not None and column not in named and looks_like_data(column):
+        return "a column whose name looks like data"
+    return f"column '{column}'"
 
 
 def person_of(work: Work) -> Person:

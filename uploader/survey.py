@@ -13,13 +13,19 @@ from uploader.tally import Problems
 _FEW: Final = 20
 """So many rejected rows never refuse a file, whatever share of it they are (contract, `limits.max_rejected`)."""
 
+_FEW_ROWS: Final = 10
+
+_MOST_NAMES: Final = 10_000
+"""About so many names of columns are collected: who has more has data in them."""
+
 
 @dataclass(slots=True)
 class Survey:
     """The totals of one whole reading: how many records, how many can't be sent and why.
 
     *unseen* begins as the columns that the mapping reads, and ends as those that not one row had; as long as there
-    are some, *seen* collects those that the rows do have. *warnings* are about rows that can be sent all the same.
+    are some, *seen* collects those that the rows do have, and *common* those of them that are in more than one row.
+    *warnings* are about rows that can be sent all the same.
     *known* are the rows of people whom the memory knows, *changed* those of them that differ (None: it was not asked).
     *census* counts what the next run is compared with, where that is wanted.
     *repeated* is about how many identity values stand in more than one row, exactly so many where *repeated_exactly*.
@@ -27,6 +33,7 @@ class Survey:
 
     unseen: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
+    common: set[str] = field(default_factory=set)
     read: int = 0
     rejected: int = 0
     damaged: int = 0
@@ -68,12 +75,24 @@ class Survey:
             case Row(fields=fields):
                 if self.unseen:
                     paths = {column for column in self.unseen if "." in column and resolves(column, fields)}
-                    self.seen.update(fields, paths)
+                    self._note_names({*fields, *paths})
                     self.unseen.difference_update(fields, paths)
             case Damaged():
                 self.damaged += 1
             case _ as never:
                 assert_never(never)
+
+    @property
+    def names(self) -> set[str]:
+        """The columns that may be told; where there are many rows, a key of one alone may be a person's data."""
+        return self.common if self.read - self.damaged > _FEW_ROWS else self.seen
+
+    def _note_names(self, names: set[str]) -> None:
+        if names <= self.common:
+            return
+        self.common |= names & self.seen
+        if len(self.seen) < _MOST_NAMES:
+            self.seen |= names
 
     @property
     def sendable(self) -> int:

@@ -135,6 +135,108 @@ def test_a_file_that_is_wrong_is_not_quoted(
     _assert_silent(desk, ended)
 
 
+KEYS = [f"{WORD}1@x.kr", f"010-1234-5678 {WORD}", f"{WORD} 2001-02-03", f"{WORD} says that it is glad to be here " * 2]
+"""What somebody's data looks like where a name should be."""
+
+
+def _keyed(number: int, value: object) -> dict[str, object]:
+    return {"id": str(number), "name": "n", **dict.fromkeys(KEYS, value)}
+
+
+@pytest.mark.parametrize("command", [("check",), ("run",), ("run", "--sandbox")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("rows", "more", "mapping"),
+    [
+        ([_keyed(1, "a"), _keyed(2, "b")], "guard: {rows: 50%}\n", ""),
+        ([_keyed(1, "a"), _keyed(2, "b")], "", "  request_datetime: {column: missing}\n"),
+        ([_keyed(1, "a"), _keyed(2, {"b": 1})], "", "  other_columns: send\n"),
+        ([_keyed(1, "#N/A"), _keyed(2, "a")], "", "  other_columns: send\n"),
+    ],
+    ids=["counted", "a missing column", "unreadable", "suspicious"],
+)
+def test_a_key_that_looks_like_data_is_not_told(  # noqa: PLR0913, PLR0917 — a command, and a file with its configuration
+    desk: Desk,
+    sandbox: Callable[..., Running],
+    command: tuple[str, ...],
+    rows: list[dict[str, object]],
+    more: str,
+    mapping: str,
+) -> None:
+    text = f"mapping:\n  identity: {{external_id: id}}\n  properties: {{df_name: name}}\n{mapping}"
+    desk.configure(sandbox(rules()).url, mapping=text, more=more)
+    desk.write("people.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+    ended = desk.type(*command, "people.jsonl", "-vv", "--summary", "summary.json")
+
+    assert ended.status in {0, 3, 4}
+    _assert_silent(desk, ended)
+
+
+def test_a_comparison_with_totals_of_an_earlier_version_tells_no_key_that_looks_like_data(
+    desk: Desk, sandbox: Callable[..., Running]
+) -> None:
+    desk.configure(sandbox(rules()).url, more="guard: {rows: 50%}\n")
+    desk.write("people.jsonl", '{"id": "1", "name": "n"}\n' * 3)
+    assert desk.type("run", "people.jsonl").status == 0
+    (kept,) = (desk.folder / ".uploader" / "totals").glob("*.json")
+    facts = json.loads(kept.read_text())
+    facts["columns"][KEYS[0]] = 0
+    kept.write_text(json.dumps(facts))
+
+    ended = desk.type("check", "people.jsonl", "--summary", "summary.json")
+
+    assert (ended.status, WORD in ended.err) == (0, False)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        f"id,{WORD},{WORD}@x.kr",
+        f"id,{WORD},010-1234-5678",
+        f"id,{WORD},2001-02-03",
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "run", "init"])
+def test_a_first_record_that_has_a_mapped_name_by_chance_is_not_told(
+    desk: Desk, sandbox: Callable[..., Running], header: str, command: str
+) -> None:
+    desk.configure(sandbox(rules()).url)
+    desk.write("people.csv", f"{header}\n1,a,b\n")
+    more = ("--config", "new.yaml") if command == "init" else ("-vv", "--summary", "summary.json")
+
+    ended = desk.type(command, "people.csv", *more)
+
+    assert ended.status == 4
+    assert "header" in ended.err
+    _assert_silent(desk, ended)
+    assert not (desk.folder / "new.yaml").exists()
+
+
+def test_a_first_record_that_has_one_of_many_mapped_names_by_chance_is_not_told(
+    desk: Desk, sandbox: Callable[..., Running]
+) -> None:
+    desk.configure(sandbox(rules()).url, mapping=MAPPING)
+    desk.write("people.csv", f"id,{WORD},{WORD} 2\n1,a,b\n")
+
+    ended = desk.type("check", "people.csv")
+
+    assert ended.status == 4
+    _assert_silent(desk, ended)
+
+
+def test_a_configuration_is_written_without_the_keys_that_look_like_data(desk: Desk) -> None:
+    rows = [_keyed(number, {"a": "x", KEYS[0]: "y"} if number % 2 else "b") for number in range(1, 30)]
+    desk.write("people.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+    ended = desk.type("init", "people.jsonl")
+
+    assert ended.status == 0
+    _assert_silent(desk, ended)
+    written = (desk.folder / "config.yaml").read_text()
+    assert WORD not in written
+    assert "# LOOK: keys that look like data (an e-mail address, a number) are left out" in written
+
+
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_a_rehearsal_tells_no_value(desk: Desk, suffix: str) -> None:
     desk.configure("http://127.0.0.1:1", mapping=MAPPING)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.copies import nameless_in
 from tests.e2e.conftest import Desk, Ended, ended, names, names_of, rules
 from uploader.sandbox import Running
 
@@ -102,7 +103,7 @@ def test_a_signal_during_the_check_ends_the_command_before_anything_is_sent(
         assert process.stdin is not None
         process.stdin.write(HEADER + "1,name1\n" * (BLOCK // 8))
         process.stdin.flush()
-        _until(lambda: any(path.stat().st_size >= BLOCK for path in tmp_path.glob("uploader-*")))
+        _until(lambda: any(path.stat().st_size >= BLOCK for path in nameless_in(tmp_path, process.pid)))
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         process.wait(SECONDS)
@@ -114,9 +115,37 @@ def test_a_signal_during_the_check_ends_the_command_before_anything_is_sent(
     assert run.last_line == "Stopped by SIGINT. Run again to continue."
     assert "Traceback" not in run.err
     assert server.box.requests() == []
-    assert list(tmp_path.glob("uploader-*")) == []
+    assert set(tmp_path.iterdir()) == {desk.folder}
     if command == "run":
         assert (desk.summary()["exit_status"], desk.books()) == (130, {})
+
+
+@pytest.mark.parametrize("command", ["run", "check", "init"])
+def test_a_kill_leaves_no_copy_of_standard_input(desk: Desk, tmp_path: Path, command: str) -> None:
+    desk.configure("http://127.0.0.1:1")
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    desk.environ["TMPDIR"] = str(copies)
+    config = ("--config", "new.yaml") if command == "init" else ()
+
+    with desk.start(command, "-", *config, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(HEADER + "1,name1\n" * (BLOCK // 8))
+        process.stdin.flush()
+        _until(lambda: _kept(copies, process.pid) >= BLOCK)
+        process.kill()
+        process.wait(SECONDS)
+        process.stdin.close()
+        process.stdin = None
+        run = ended(process)
+
+    assert run.status == -signal.SIGKILL
+    assert list(copies.iterdir()) == []
+
+
+def _kept(folder: Path, process: int) -> int:
+    """Return how many bytes *process* keeps in *folder*, with a name or without."""
+    return sum(path.stat().st_size for path in (*folder.iterdir(), *nameless_in(folder, process)))
 
 
 def _on_a_terminal(desk: Desk, *words: str) -> Ended:

@@ -75,8 +75,31 @@ def test_columns_may_stand_in_any_order_beside_others() -> None:
                 "and is source.delimiter right? Otherwise change mapping.identity.external_id in config.yaml."
             ),
         ),
+        (
+            ["name", "Ann", "Seoul"],
+            (
+                "people.csv has no column 'user_id'. What it has is not shown, since some of that looks like data "
+                "rather than like names. Is its first line a header? "
+                "Otherwise change mapping.identity.external_id in config.yaml."
+            ),
+        ),
+        (
+            ["user_id", "name", "updated_at", "ann@example.com"],
+            (
+                "people.csv has no column 'mail'. What it has is not shown, since some of that looks like data rather "
+                "than like names. Is its first line a header? Otherwise change mapping.identity.email in config.yaml."
+            ),
+        ),
+        (
+            ["user_id", "name", "updated_at", *(f"c{number}" for number in range(100))],
+            (
+                f"people.csv has no column 'mail' (it has: user_id, name, updated_at, "
+                f"{', '.join(f'c{number}' for number in range(47))} and 53 more). "
+                "Change mapping.identity.email in config.yaml."
+            ),
+        ),
     ],
-    ids=["near", "far", "case", "retry file", "a person's data", "none"],
+    ids=["near", "far", "case", "retry file", "a person's data", "none", "a row by chance", "a name like data", "many"],
 )
 def test_a_missing_column_is_told_with_what_to_change_and_no_data_of_a_person(columns: list[str], message: str) -> None:
     with pytest.raises(InputError) as trouble:

@@ -4,13 +4,14 @@ import json
 import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.mapper import compile_plan
-from uploader.model import Json, Reason, Request, Row
+from uploader.model import Json, Reason, Request, Row, WrittenFloat
 from uploader.rules import Kind, MappingRules, PropertyRule
 
 NOT_STRING = Reason("not_string", "column 'cell': not text")
@@ -19,6 +20,9 @@ LONG_RANGE = Reason("long_range", "column 'cell': a whole number beyond 64 bits"
 NOT_DOUBLE = Reason("not_double", "column 'cell': not a number")
 NOT_FINITE = Reason("not_finite", "column 'cell': not a finite number")
 NOT_EXACT = Reason("not_exact", "column 'cell': a whole number that a Double can't hold exactly")
+PART_LOST = Reason("not_exact", "column 'cell': a number whose whole part a Double can't hold exactly")
+DIGITS_LOST = Reason("too_small", "column 'cell': a number so small that a Double loses digits of it")
+TOO_SMALL = Reason("too_small", "column 'cell': a number so small that it would become 0")
 NOT_BOOLEAN = Reason("not_boolean", "column 'cell': neither true nor false")
 NOT_DATE = Reason("not_date", "column 'cell': not a date")
 NOT_DATETIME = Reason("not_datetime", "column 'cell': not a date and time")
@@ -285,3 +289,95 @@ def test_text_in_a_string_is_never_altered(text: str) -> None:
 
     assert isinstance(found, str)
     assert json.loads(found) == text
+
+
+EXACT_OR_NOT = [
+    ("9007199254740993.0", PART_LOST),
+    ("-9007199254740993.0", PART_LOST),
+    ("9007199254740993.9", PART_LOST),
+    ("12345678901234567000.0", PART_LOST),
+    ("1.2345678901234567891e19", PART_LOST),
+    ("9007199254740992.0", "9007199254740992.0"),
+    ("9007199254740992.9", "9007199254740992.0"),
+    ("9007199254740994.0", "9007199254740994.0"),
+    ("9007199254740991.7", "9007199254740992.0"),
+    ("1e23", "1e+23"),
+    ("1.7976931348623157e308", "1.7976931348623157e+308"),
+    ("0.1000000000000000055511151231257827", "0.1"),
+    ("0.99999999999999999999", "1.0"),
+    ("3e-324", DIGITS_LOST),
+    ("-3e-324", DIGITS_LOST),
+    ("1.23456789012345678e-310", DIGITS_LOST),
+    ("5e-324", "5e-324"),
+    ("2.2250738585072014e-308", "2.2250738585072014e-308"),
+    ("0.0", "0.0"),
+    ("0e-999999999999", "0.0"),
+]
+
+
+@pytest.mark.parametrize(("digits", "expected"), EXACT_OR_NOT, ids=str)
+def test_a_double_rounds_decimal_places_and_loses_nothing_else(digits: str, expected: str | Reason) -> None:
+    assert sent(declared("double"), digits) == expected
+    assert sent(declared("double"), WrittenFloat(digits)) == expected
+    assert sent(declared(None), WrittenFloat(digits)) == expected
+    in_array = expected if isinstance(expected, Reason) else f"[{expected},1.5]"
+    assert sent(declared("array<double>"), f"{digits}|1.5") == in_array
+    assert sent(declared("array<double>"), [WrittenFloat(digits), 1.5]) == in_array
+    assert sent(declared(None), [1.5, WrittenFloat(digits)]) == (
+        expected if isinstance(expected, Reason) else f"[1.5,{expected}]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("9,007,199,254,740,993.0", PART_LOST), ("9,007,199,254,740,994.0", "9007199254740994.0")]
+)
+def test_a_double_with_separators_of_thousands_loses_nothing_of_its_whole_part(
+    text: str, expected: str | Reason
+) -> None:
+    assert sent(declared("double", thousands=","), text) == expected
+
+
+_DIGITS = st.text("0123456789", max_size=25)
+_NUMBERS = st.builds(
+    lambda sign, whole, places, power: f"{sign}{whole or '0'}.{places or '0'}" + (f"e{power}" if power else ""),
+    st.sampled_from(["", "-"]),
+    _DIGITS,
+    _DIGITS,
+    st.sampled_from([0, 0, 1, -1, 17, -17]) | st.integers(-340, 310),
+)
+
+
+@given(_NUMBERS)
+def test_what_is_sent_for_a_double_is_what_was_written_but_for_decimal_places(digits: str) -> None:
+    found = sent(declared("double"), digits)
+
+    written = Fraction(digits)
+    if isinstance(found, Reason):
+        # Nothing is refused that a double holds.
+        assert not _is_double(written)
+        return
+    number = Fraction(float(found))
+    assert abs(number - written) <= abs(written) / 2**53 or Fraction(found) == written
+    assert _is_double(Fraction(int(written))) or Fraction(found) == written
+    assert sent(declared("double"), WrittenFloat(digits)) == found
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_double_is_sent_however_a_program_spells_it(number: float) -> None:
+    spellings = [repr(number), f"{number:.17g}", f"{number:.17e}"]
+    spellings = [text if "." in text or "e" in text else f"{text}.0" for text in spellings]
+
+    found = [sent(declared("double"), repr(number)), sent(declared("double"), number)]
+
+    assert found == [sent(declared("double"), float(repr(number)))] * 2
+    assert all(
+        isinstance(sent(declared("double"), text), Reason) or float(str(sent(declared("double"), text))) == number
+        for text in spellings
+    )
+
+
+def _is_double(number: Fraction) -> bool:
+    try:
+        return Fraction(float(number)) == number
+    except OverflowError:
+        return False

@@ -1,5 +1,6 @@
 """What must be sent again is kept to the byte, readable by nobody else, and never over what is there."""
 
+import json
 import os
 import stat
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from uploader.errors import StorageError
-from uploader.model import Damaged, Reason, Record, Row
+from uploader.model import Damaged, Reason, Record, Row, WrittenFloat
 from uploader.sinks.retry_file import Remark, RetryFile, Shape
 from uploader.source import open_source
 
@@ -437,3 +438,14 @@ def test_a_disk_that_is_full_leaves_whole_rows_only(
 
     assert ended.stdout.splitlines() == [*(whole[kind] for kind in said), str(path if left is not None else None)]
     assert (path.read_bytes() if path.exists() else None) == left
+
+
+def test_a_number_that_a_double_does_not_hold_is_not_rounded_when_its_row_is_written_anew(tmp_path: Path) -> None:
+    own = {"_row": 7, "_kind": "failed", "_code": "", "_reason": "", "_attempts": 1}
+    row = Row(1, {**own, "a": WrittenFloat("9007199254740993.0"), "b": WrittenFloat("1e300")}, 1, "{}")
+
+    path = tmp_path / "people.retry.jsonl"
+    write(path, Shape("jsonl"), row)
+
+    (found,) = (json.loads(line) for line in path.read_text().splitlines())
+    assert (found["a"], found["b"]) == ({"WrittenFloat": "9007199254740993.0"}, 1e300)

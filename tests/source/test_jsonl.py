@@ -1,6 +1,7 @@
 """A JSONL becomes one record for each line, its values neither rounded nor dropped."""
 
 import json
+import pickle
 import tempfile
 from pathlib import Path
 from unittest import mock
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.errors import InputError
-from uploader.model import Damaged, Reason, Record, Row
+from uploader.model import Damaged, Reason, Record, Row, WrittenFloat
 from uploader.source import Source, open_source
 
 
@@ -34,6 +35,19 @@ def test_values_keep_their_type_and_all_their_digits(tmp_path: Path) -> None:
     assert found == [Row(1, fields, line=1, text=text)]
     assert isinstance(found[0], Row)
     assert [type(value) for value in found[0].fields.values()] == [int, float, bool, type(None), list, dict]
+
+
+@pytest.mark.parametrize("digits", ["9007199254740993.0", "3e-324", "-1e300"])
+def test_a_number_that_a_double_may_not_hold_keeps_its_digits_and_its_row(tmp_path: Path, digits: str) -> None:
+    (found,) = records(tmp_path, f'{{"a": {digits}, "b": [0.5, {digits}]}}'.encode())
+
+    assert isinstance(found, Row)
+    a, b = found.fields["a"], found.fields["b"]
+    assert isinstance(a, WrittenFloat)
+    assert isinstance(b, list)
+    assert (a, a.digits, b, type(b[0])) == (float(digits), digits, [0.5, float(digits)], float)
+    copy = pickle.loads(pickle.dumps(found, pickle.HIGHEST_PROTOCOL))  # noqa: S301 — as rows are kept that wait
+    assert copy.fields["a"].digits == digits
 
 
 def test_each_record_may_have_keys_of_its_own(tmp_path: Path) -> None:

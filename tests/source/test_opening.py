@@ -2,13 +2,14 @@
 
 import errno
 import io
-import stat
+import os
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 import pytest
 
+from tests.copies import mode_of, nameless_in
 from uploader.errors import InputError, StorageError, UploaderError
 from uploader.model import Row
 from uploader.source import Fingerprint, Source, open_source
@@ -162,11 +163,19 @@ def test_trouble_with_the_disk_is_told_as_trouble_with_the_source(
     ]
 
 
-def test_standard_input_is_kept_in_a_private_file_until_the_source_is_closed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flag", [os.O_TMPFILE, 0], ids=["never named", "named for a moment"])
+def test_standard_input_is_kept_in_a_private_file_without_a_name_until_the_source_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: int
+) -> None:
+    monkeypatch.setattr(os, "O_TMPFILE", flag)
+
     with piped(b"id\n1\n", tmp_path) as source:
-        (copy,) = tmp_path.iterdir()
-        mode = stat.S_IMODE(copy.stat().st_mode)
+        (copy,) = nameless_in(tmp_path)
+        mode = mode_of(copy)
+        named = list(tmp_path.iterdir())
         passes = [list(source.read()), list(source.read())]
+
+    assert (named, nameless_in(tmp_path)) == ([], [])
 
     assert (source.name, source.path, source.format, mode) == ("-", None, "csv", 0o600)
     assert passes == [[Row(1, {"id": "1"}, line=2)]] * 2

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.copies import mode_of, nameless_in
 from uploader.errors import ChangedError, InputError
 from uploader.model import Row
 from uploader.rules import Unpacking
@@ -272,8 +273,8 @@ def test_a_compressed_parquet_is_read_from_a_private_copy(tmp_path: Path, packin
     path = written(tmp_path / "people.parquet.gz", PACKERS[packing](parquet()))
 
     with opened(path) as source:
-        (copy,) = set(tmp_path.iterdir()) - {path}
-        mode = copy.stat().st_mode & 0o777
+        (copy,) = nameless_in(tmp_path)
+        mode = mode_of(copy)
         passes = [list(source.read()) for _ in range(2)]
 
     assert (source.path, source.format, mode, passes) == (
@@ -282,7 +283,7 @@ def test_a_compressed_parquet_is_read_from_a_private_copy(tmp_path: Path, packin
         0o600,
         [[Row(1, {"id": "1"}), Row(2, {"id": "2"})]] * 2,
     )
-    assert list(tmp_path.iterdir()) == [path]
+    assert (list(tmp_path.iterdir()), nameless_in(tmp_path)) == ([path], [])
 
 
 @pytest.mark.parametrize("content", [gzip.compress(parquet())[:-9], gzip.compress(parquet()[:-9])])
@@ -292,7 +293,7 @@ def test_a_damaged_compressed_parquet_leaves_no_copy(tmp_path: Path, content: by
     with pytest.raises(InputError, match=r"people\.parquet\.gz (is cut off or damaged|can't be read as Parquet)"):
         opened(path)
 
-    assert list(tmp_path.iterdir()) == [path]
+    assert (list(tmp_path.iterdir()), nameless_in(tmp_path)) == ([path], [])
 
 
 def test_a_compressed_parquet_that_changed_after_it_was_copied_ends_the_run(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import errno
 import io
 import os
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.copies import mode_of, nameless_in
 from uploader.errors import InputError, StorageError
 from uploader.model import Row
 from uploader.source import Source, descriptor, open_source
@@ -58,12 +58,12 @@ def test_a_named_pipe_can_be_read_twice_from_a_private_copy(tmp_path: Path) -> N
     os.mkfifo(pipe)
 
     with feeding(pipe, CONTENT), opened(pipe, copies) as source:
-        (copy,) = copies.iterdir()
-        mode = stat.S_IMODE(copy.stat().st_mode)
+        (copy,) = nameless_in(copies)
+        mode = mode_of(copy)
         passes = [list(source.read()), list(source.read())]
 
     assert (source.name, source.path, mode, passes) == (str(pipe), None, 0o600, [ROWS, ROWS])
-    assert list(copies.iterdir()) == []
+    assert (list(copies.iterdir()), nameless_in(copies)) == ([], [])
 
 
 def test_an_open_descriptor_is_a_source(tmp_path: Path) -> None:
@@ -118,10 +118,10 @@ def test_a_disk_without_room_for_the_copy_is_told_and_keeps_nothing(
     real = os.fdopen
 
     class Full(io.BytesIO):
-        def writelines(self, _: object, /) -> None:
+        def write(self, _: object, /) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    def full(handle: int, mode: str) -> io.BytesIO:
+    def full(handle: int, mode: str, **_: int) -> io.BytesIO:
         real(handle, mode).close()
         return Full()
 
@@ -153,10 +153,10 @@ def test_a_signal_while_standard_input_is_copied_leaves_no_copy(tmp_path: Path) 
     process.stdin.flush()
 
     # The pipe took it all, so that somebody has read nearly all of it.
-    begun = [copy.name for copy in copies.iterdir()]
+    begun = nameless_in(copies, process.pid)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=20)
 
     assert len(begun) == 1
     assert (process.returncode, said) == (-signal.SIGTERM, b"Stopped by SIGTERM. Run again to continue.\n")
-    assert list(copies.iterdir()) == []
+    assert (list(copies.iterdir()), nameless_in(copies)) == ([], [])

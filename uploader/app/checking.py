@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
@@ -17,13 +17,13 @@ from uploader.app.recall import Recall, library_of
 from uploader.app.route import route_of
 from uploader.census import Census
 from uploader.config import Settings, load
-from uploader.errors import ConfigError, InputError
+from uploader.errors import ChangedError, ConfigError, InputError
 from uploader.journal import PastTotals
 from uploader.mapper import Plan, compile_plan
 from uploader.mapper.columns import check_columns
 from uploader.model import Record, Rejected, Request
 from uploader.pacing import Pace, pace
-from uploader.source import Fingerprint, Reading, Source, descriptor, open_source
+from uploader.source import Fingerprint, Reading, Source, Trail, descriptor, open_source
 from uploader.survey import Survey
 from uploader.tally import Books
 
@@ -35,7 +35,7 @@ _SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
 class Job:
     """One source that is ready to be sent: its plan, what the survey found, and the file's fingerprint.
 
-    *fingerprint* is None where only the first *limit* rows were read.
+    *fingerprint* is None where only the first *limit* rows were read. *trail* is what was read: nothing else is sent.
     """
 
     source: Source
@@ -43,11 +43,23 @@ class Job:
     survey: Survey
     fingerprint: Fingerprint | None
     limit: int | None
+    trail: Trail | None
 
-    def records(self) -> tuple[Reading, "islice[Record]"]:
-        """Return a new reading of the source, and the records of it that the job is about."""
-        reading = self.source.read()
-        return reading, islice(reading, self.limit)
+    def records(self) -> tuple[Reading, Iterator[Record]]:
+        """Return a new reading of the source, and the records of it that the job is about: those that were checked.
+
+        Raises ChangedError before the first record of a block that is not what the check has read.
+        """
+        reading = self.source.read(follows=self.trail)
+        if self.limit is not None:
+            return reading, islice(reading, min(self.limit, self.survey.read))
+        # Counted as well, though the trail has it that there are no more.
+        return reading, chain(islice(reading, self.survey.read), self._none_of(reading))
+
+    def _none_of(self, records: Iterator[Record]) -> Iterator[Record]:
+        for _ in records:
+            raise ChangedError(f"{self.source.name} has more rows than when it was checked. Run again.")
+        yield from ()
 
     def is_swapped(self) -> bool:
         """Return whether the file is not any more the one that was checked, as far as its size, time and inode tell."""
@@ -159,9 +171,9 @@ def prepare(
         for record, work in survey.take(islice(reading, limit), plan, _SOME_TIME):
             for hear in hears:
                 hear(record, work)
-        fingerprint = reading.fingerprint if limit is None else None
+        fingerprint, trail = reading.fingerprint if limit is None else None, reading.trail
     _refuse_unseen(source, plan, settings, survey, limit)
-    return Job(source, plan, survey, fingerprint, limit)
+    return Job(source, plan, survey, fingerprint, limit, trail)
 
 
 def refuse_if_too_bad(job: Job, settings: Settings) -> None:
@@ -234,4 +246,4 @@ def _refuse_unseen(source: Source, plan: Plan, settings: Settings, survey: Surve
     if source.columns is not None or source.is_retry or limit is not None or survey.read == survey.damaged:
         return
     if survey.unseen:
-        check_columns(plan.columns, sorted(survey.seen), source=source.name, config=str(settings.file))
+        check_columns(plan.columns, sorted(survey.names), source=source.name, config=str(settings.file))

@@ -10,6 +10,7 @@ from typing import Final
 from uploader.app.options import World
 from uploader.drafts import Draft, Look, Written, looks_personal, make_draft, spell
 from uploader.errors import ConfigError, InputError, StorageError
+from uploader.model import looks_like_data
 from uploader.source import Manner, Source, open_unknown
 
 _MODE: Final = 0o644
@@ -47,11 +48,12 @@ def draft_config(source: str, config: Path, world: World) -> Drafted:
 
 
 def _looked_at(source: Source) -> Look:
-    if any(map(looks_personal, source.columns or ())):
+    columns = source.columns or ()
+    if any(map(looks_personal, columns)) or (source.format == "csv" and any(map(looks_like_data, columns))):
         # The names would be somebody's data, and they are not repeated.
         raise InputError(
             f"{source.name}: its first line looks like a row, not like a header: a cell of it is an e-mail address or "
-            "a phone number. Put a line with the names of the columns above it."
+            "a phone number, or looks like other data. Put a line with the names of the columns above it."
         )
     look = Look(source.columns, source.kinds, null_is_empty=source.format == "parquet")
     with source.read() as reading:

@@ -175,9 +175,7 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
             life.sync()
             # What was read last is compared as it was opened, and may have been changed or replaced since.
             if job.is_swapped() or (job.fingerprint is not None and reading.fingerprint != job.fingerprint):
-                raise ChangedError(
-                    f"{job.source.name} changed while it was being sent. Run again with the file as it is now."
-                )
+                raise _changed(job)
         finally:
             account.sending_seconds = time.monotonic() - began
             account.seconds = volume.ledger.seconds + account.sending_seconds
@@ -267,9 +265,15 @@ def _works(job: Job, records: Iterator[Record], settled: Bookmark, *, named: boo
                 yield Settled(record.number, job.plan.person(record) if named else ())
                 continue
             yield carry(record, now())
+    except ChangedError:
+        raise _changed(job) from None
     except InputError as error:
         # The check has read it to its end, so it is not the file that was checked.
         raise ChangedError(f"{job.source.name} changed while it was being sent: {error}") from None
+
+
+def _changed(job: Job) -> ChangedError:
+    return ChangedError(f"{job.source.name} changed while it was being sent. Run again with the file as it is now.")
 
 
 async def _watch(sending: Sending, life: Life, wire: Wire, world: World) -> None:

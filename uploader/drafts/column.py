@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 from uploader.drafts.distinct import Distinct
 from uploader.drafts.forms import OWN, STRING, Form
+from uploader.model import WrittenFloat
 
 HOPELESS: Final = 1000
 """After so many values that a form can't read, it is not tried any more."""
@@ -191,7 +192,7 @@ def _family(value: object) -> str:
     return _list_family(value) if isinstance(value, list) else OTHER
 
 
-_FAMILIES: Final = {str: TEXT, bool: TRUTH, int: WHOLE, float: FRACTION, date: DATE}
+_FAMILIES: Final = {str: TEXT, bool: TRUTH, int: WHOLE, float: FRACTION, WrittenFloat: FRACTION, date: DATE}
 
 
 def _list_family(values: list[object]) -> str:
@@ -202,4 +203,4 @@ def _list_family(values: list[object]) -> str:
         return TEXTS
     if kinds == {int}:
         return WHOLES
-    return FRACTIONS if kinds <= {int, float} else OTHER
+    return FRACTIONS if kinds <= {int, float, WrittenFloat} else OTHER

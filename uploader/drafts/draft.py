@@ -47,6 +47,7 @@ class Draft:
     properties: tuple[Property, ...]
     omissions: tuple[Omission, ...]
     ignored: bool = False
+    hidden: bool = False
 
     @property
     def consents(self) -> list[Property]:
@@ -66,6 +67,7 @@ def make_draft(look: Look) -> Draft:
         properties=tuple(drafting.properties),
         omissions=(*drafting.omissions, *(Omission(*each) for each in look.unmappable)),
         ignored=look.ignored,
+        hidden=look.hidden,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from uploader.drafts.column import Column
 from uploader.drafts.forms import ALL
-from uploader.model import RAW_COLUMN, RETRY_COLUMNS, Damaged, Record
+from uploader.model import RAW_COLUMN, RETRY_COLUMNS, Damaged, Record, looks_like_data
 
 MOST_COLUMNS: Final = 1000
 """So many columns are looked at, so that memory does not grow with a file that makes up keys."""
@@ -17,7 +17,7 @@ class Look:
     """What a file holds: calling `note` with each record counts it; nothing of a row is kept but short words.
 
     *rows* counts the records, *damaged* those that can't be split into fields. *ignored* is whether there were more
-    columns than are looked at.
+    columns than are looked at, *hidden* whether some keys were passed over because they look like data.
     """
 
     def __init__(self, columns: Sequence[str] | None, kinds: Mapping[str, str], *, null_is_empty: bool) -> None:
@@ -25,6 +25,7 @@ class Look:
         self.rows = 0
         self.damaged = 0
         self.ignored = False
+        self.hidden = False
         self.kinds = kinds
         self.has_types = columns is None or bool(kinds)
         self._are_fixed = columns is not None
@@ -43,7 +44,7 @@ class Look:
             self.damaged += 1
             return
         for name, value in record.fields.items():
-            if name not in _OWN:
+            if name not in _OWN and self._is_told(name):
                 self._note((name,), value, record.number)
 
     @property
@@ -66,7 +67,8 @@ class Look:
             if path in self._objects or len(self._objects) < MOST_COLUMNS:
                 self._objects.add(path)
                 for name, inner in value.items():
-                    self._note((*path, name), inner, row)
+                    if self._is_told(name):
+                        self._note((*path, name), inner, row)
             else:
                 self.ignored = True
             return
@@ -79,6 +81,13 @@ class Look:
             column.note(value, row)
         elif not self._null_is_empty:
             column.note_null(row)
+
+    def _is_told(self, name: str) -> bool:
+        """Whether the key *name* may stand in a configuration; one that looks like data is only counted as there."""
+        if self._are_fixed or not looks_like_data(name):
+            return True
+        self.hidden = True
+        return False
 
     def _column(self, path: tuple[str, ...]) -> Column | None:
         if len(self._columns) >= MOST_COLUMNS:

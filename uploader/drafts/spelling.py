@@ -129,6 +129,8 @@ def _omissions(draft: Draft) -> Iterator[str]:
         yield f"    # LEFT OUT: {quoted(each.column)}: {each.why}"
     if draft.ignored:
         yield f"    # LOOK: there are more columns; only the first {MOST_COLUMNS:,} were looked at."
+    if draft.hidden:
+        yield "    # LOOK: keys that look like data (an e-mail address, a number) are left out, and not named here."
 
 
 def _commented(line: str, why: str) -> str:

@@ -5,11 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from uploader.errors import ConfigError, InputError
-from uploader.model import RAW_COLUMN, RETRY_COLUMNS
+from uploader.model import RAW_COLUMN, RETRY_COLUMNS, looks_like_data
 from uploader.rules import MappingRules, MomentRule, PropertyRule
 
 OWN_COLUMNS: Final = frozenset((*RETRY_COLUMNS, RAW_COLUMN))
 """The columns that a retry file adds, which are never sent."""
+
+_MOST_LISTED: Final = 50
+_FAMILIAR: Final = 3
+"""One in so many of the columns that are needed must be there, lest a row has them by chance."""
 
 
 def needed_columns(rules: MappingRules) -> dict[str, str]:
@@ -48,11 +52,27 @@ def check_columns(needed: Mapping[str, str], found: Sequence[str], *, source: st
                 f"{source} has no column '{column}', nor any other that the mapping names. Is its first line a "
                 f"header, and is source.delimiter right? Otherwise change {key} in {config}."
             )
+        if _may_be_a_row(needed, shown):
+            raise InputError(
+                f"{source} has no column '{column}'. What it has is not shown, since some of that looks like data "
+                f"rather than like names. Is its first line a header? Otherwise change {key} in {config}."
+            )
         near = difflib.get_close_matches(column, shown, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         raise InputError(
-            f"{source} has no column '{column}' (it has: {', '.join(shown)}).{hint} Change {key} in {config}."
+            f"{source} has no column '{column}' (it has: {_listed(shown)}).{hint} Change {key} in {config}."
         )
+
+
+def _may_be_a_row(needed: Mapping[str, str], names: Sequence[str]) -> bool:
+    """Whether *names* may be a person's data: the mapping names too few of them, or one of the others looks so."""
+    found = sum(column in names for column in needed)
+    return _FAMILIAR * found < len(needed) or any(looks_like_data(name) for name in names if name not in needed)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_LISTED
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_MOST_LISTED])} and {more:,} more"
 
 
 def check_kinds(properties: Sequence[PropertyRule], moment: MomentRule | None, kinds: Mapping[str, str]) -> None:

@@ -119,7 +119,7 @@ class Plan:
             try:
                 value = row.fields.get(column) if take is None else take(row.fields)
             except Unreadable as unreadable:
-                trouble = trouble or unreadable.in_column(column)
+                trouble = trouble or unreadable.in_column(column, self.columns)
                 continue
             if type(value) is str:
                 if value not in self._empty:
@@ -146,7 +146,7 @@ class Plan:
             try:
                 now = str(read(row.fields.get(column) if take is None else take(row.fields)))
             except Unreadable as unreadable:
-                return unreadable.in_column(column)
+                return unreadable.in_column(column, self.columns)
         return _encoded(identity, properties, now)
 
     def _properties(self, row: Row) -> dict[str, Json] | Reason:
@@ -173,7 +173,7 @@ class Plan:
                 else:
                     properties[step.key] = None
         except Unreadable as unreadable:
-            return unreadable.in_column(column)
+            return unreadable.in_column(column, self.columns)
         return properties
 
     def _steps_of(self, row: Row) -> list[_Step]:
@@ -225,8 +225,10 @@ def compile_plan(  # noqa: PLR0913 — what is known of a source: its name, colu
     return Plan(
         columns=needed,
         repairs=repairs,
-        suspect=Spreadsheet(rules.identity, properties, paths, unsent=None if others is None else ignored | roots),
-        _texts=_texts(identity, properties, steps, empty) if only_texts and others is None else None,
+        suspect=Spreadsheet(
+            rules.identity, properties, paths, unsent=None if others is None else ignored | roots, named=needed
+        ),
+        _texts=_texts(identity, properties, steps, empty, needed) if only_texts and others is None else None,
         _identity=identity,
         _steps=steps,
         _empty=empty,
@@ -243,6 +245,7 @@ def _texts(
     properties: Sequence[PropertyRule],
     steps: Sequence[_Step],
     empty: frozenset[str],
+    named: Mapping[str, str],
 ) -> Texts | None:
     """Return the plan for rows of nothing but texts; None where some value is not just what stands in a column."""
     if any(take is not None for _, _, take in identity) or any(rule.thousands is not None for rule in properties):
@@ -253,7 +256,7 @@ def _texts(
         if step.column is not None and step.take is None
     )
     before = tuple((name, column, f"{name}=") for name, column, _ in identity)
-    return Texts(before, simple, empty) if len(simple) == len(steps) else None
+    return Texts(before, simple, empty, named) if len(simple) == len(steps) else None
 
 
 class _Others:

@@ -1,11 +1,11 @@
 """Notice in what is about to be sent what a spreadsheet may have damaged before it saved the file."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Final
 
 from uploader.mapper.paths import Take
-from uploader.model import Reason, Request
+from uploader.model import Reason, Request, column_in_words
 from uploader.rules import CONSENTS, PropertyRule
 
 _PLUS: Final = ord("+")
@@ -33,10 +33,12 @@ class Spreadsheet:
         paths: Mapping[str, Take],
         *,
         unsent: frozenset[str] | None,
+        named: Container[str],
     ) -> None:
         """Look at the columns of *identity* and *properties*; those that are *paths* are reached by them.
 
-        *unsent* is None where no other column is sent, else it names those that never are.
+        *unsent* is None where no other column is sent, else it names those that never are. *named* are the columns that
+        the mapping names itself.
         """
         self._phone = identity.get("phone_no")
         self._names = [column for name, column in identity.items() if name != "phone_no" and column != self._phone]
@@ -45,6 +47,7 @@ class Spreadsheet:
         self._paths = paths
         self._phone_of = _taking(self._phone, paths)
         self._unsent = unsent
+        self._named = named
 
     def __call__(self, request: Request) -> Sequence[Reason]:
         """Return what looks damaged in the row of *request*."""
@@ -82,7 +85,8 @@ class Spreadsheet:
         for column in (*self._texts, *others):
             value = self._value(fields, column)
             if isinstance(value, str) and (value.strip() in _ERRORS or _NARROW.fullmatch(value.strip())):
-                yield Reason("sheet_error", f"column '{column}': an error of a spreadsheet, such as #N/A or ####")
+                words = column_in_words(column, self._named)
+                yield Reason("sheet_error", f"{words}: an error of a spreadsheet, such as #N/A or ####")
 
 
 def _taking(column: str | None, paths: Mapping[str, Take]) -> Take:

@@ -13,12 +13,14 @@ class Texts:
     """The part of a plan where every value is a text that stands in its column.
 
     *identity* is field, column, and what comes before the value in the person; *steps* are key, column, reader, and
-    whether an empty text is sent as null; *empty* are the texts that are no value.
+    whether an empty text is sent as null; *empty* are the texts that are no value, *named* the columns that the mapping
+    names.
     """
 
     identity: tuple[tuple[str, str, str], ...]
     steps: tuple[tuple[str, str, Reader, bool], ...]
     empty: frozenset[str]
+    named: Mapping[str, str]
 
     def identify(self, fields: Mapping[str, Any]) -> tuple[dict[str, str], Person]:
         """Return the identity of a row with these *fields*, and its person; both are empty where it has none."""
@@ -44,5 +46,5 @@ class Texts:
                 elif sends_null:
                     properties[key] = None
         except Unreadable as unreadable:
-            return unreadable.in_column(column)
+            return unreadable.in_column(column, self.named)
         return properties

@@ -1,6 +1,8 @@
 """Say that a value can't be read as its type, in fixed words that hold nothing of the value."""
 
-from uploader.model import Reason
+from collections.abc import Container
+
+from uploader.model import Reason, column_in_words
 
 
 class Unreadable(Exception):  # noqa: N818 — a value is unreadable; it is a row's trouble, never a run's
@@ -11,6 +13,6 @@ class Unreadable(Exception):  # noqa: N818 — a value is unreadable; it is a ro
         super().__init__(reason.phrase)
         self.reason = reason
 
-    def in_column(self, column: str | None) -> Reason:
-        """Return the reason with the *column* that the value stands in."""
-        return Reason(self.reason.code, f"column '{column}': {self.reason.phrase}")
+    def in_column(self, column: str | None, named: Container[object]) -> Reason:
+        """Return the reason with the *column* that the value stands in; the mapping has *named* some columns itself."""
+        return Reason(self.reason.code, f"{column_in_words(column, named)}: {self.reason.phrase}")

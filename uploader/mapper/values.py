@@ -4,11 +4,12 @@ import math
 import re
 from collections.abc import Callable
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Final
 
 from uploader.mapper.moments import date_reader, datetime_reader, spell_utc
 from uploader.mapper.unreadable import Unreadable
-from uploader.model import Json, Reason
+from uploader.model import LEAST_NORMAL, WHOLE_DOUBLES, Json, Reason, WrittenFloat
 from uploader.rules import CONSENTS, Kind, PropertyRule
 
 Reader = Callable[[object], Json]
@@ -17,6 +18,7 @@ Reader = Callable[[object], Json]
 _LONG: Final = range(-(2**63), 2**63)
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,40}")
 _NOT_ZERO: Final = re.compile(r"[+-]?[0.]*[1-9]")
+_EXPONENT: Final = re.compile(r"[eE]")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 _NOT_STRING: Final = Reason("not_string", "not text")
@@ -26,6 +28,8 @@ _NOT_DOUBLE: Final = Reason("not_double", "not a number")
 _NOT_FINITE: Final = Reason("not_finite", "not a finite number")
 _TOO_SMALL: Final = Reason("too_small", "a number so small that it would become 0")
 _NOT_EXACT: Final = Reason("not_exact", "a whole number that a Double can't hold exactly")
+_PART_LOST: Final = Reason("not_exact", "a number whose whole part a Double can't hold exactly")
+_DIGITS_LOST: Final = Reason("too_small", "a number so small that a Double loses digits of it")
 _NOT_BOOLEAN: Final = Reason("not_boolean", "neither true nor false")
 _NULL_CONSENT: Final = Reason("null_consent", "a consent that is null")
 _NOT_ARRAY: Final = Reason("not_array", "not an array")
@@ -112,16 +116,43 @@ def _double(value: object) -> float:
             raise Unreadable(_NOT_DOUBLE)
         if _WHOLE.fullmatch(value) is not None:
             return _widened(int(value))
-        text, value = value, float(value)
-        if value == 0 and _NOT_ZERO.match(text) is not None:
-            raise Unreadable(_TOO_SMALL)
-    elif isinstance(value, int) and not isinstance(value, bool):
+        return _held(float(value), value)
+    if isinstance(value, WrittenFloat):
+        return _held(float(value), value.digits)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise Unreadable(_NOT_FINITE)
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
         return _widened(value)
-    elif not isinstance(value, float):
-        raise Unreadable(_NOT_DOUBLE)
-    if not math.isfinite(value):
+    raise Unreadable(_NOT_DOUBLE)
+
+
+def _held(number: float, digits: str) -> float:
+    """Return *number*, which is what a Double holds of *digits*: it may round decimal places, and nothing else."""
+    if LEAST_NORMAL <= abs(number) < WHOLE_DOUBLES:
+        return number
+    if not math.isfinite(number):
         raise Unreadable(_NOT_FINITE)
-    return value
+    if number == 0:
+        if _NOT_ZERO.match(digits) is not None:
+            raise Unreadable(_TOO_SMALL)
+        return number
+    written = Decimal(digits)
+    if abs(number) < LEAST_NORMAL:
+        if not _is_spelling(number, written):
+            raise Unreadable(_DIGITS_LOST)
+        return number
+    whole = int(written)
+    # With an exponent programs spell a double by the fewest digits that tell it from all others.
+    if int(float(whole)) != whole and not (_EXPONENT.search(digits) and _is_spelling(number, written)):
+        raise Unreadable(_PART_LOST)
+    return number
+
+
+def _is_spelling(number: float, written: Decimal) -> bool:
+    """Return whether *written* is how *number* itself is spelled, in the file and in the request."""
+    return Decimal(repr(number)) == written
 
 
 def _widened(value: int) -> float:
@@ -171,7 +202,7 @@ def _array(element: Reader, separator: str) -> Reader:
 
 
 def _own_array(values: list[object]) -> Json:
-    kinds = {type(value) for value in values}
+    kinds = {float if type(value) is WrittenFloat else type(value) for value in values}
     if len(kinds) > 1:
         raise Unreadable(_MIXED)
     if kinds - {str, int, float}:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from uploader.model import Json
+from uploader.model import Json, looks_like_data
 from uploader.sandbox.body import PROPERTY_BYTES, Heard, hear
 from uploader.sandbox.clock import REAL_CLOCK, Clock
 from uploader.sandbox.deck import Deck
@@ -217,7 +217,8 @@ class Sandbox:
             if why is None:
                 fits[name] = value
             else:
-                flaws.append(f"{name}: {why}")
+                shown = "a name that looks like data" if looks_like_data(name) else name
+                flaws.append(f"{shown}: {why}")
         if not self._store.apply(heard.person(), fits, seq):
             return because(INVALID, f"the profile's properties would be over {PROPERTY_BYTES} bytes")
         for flaw in flaws:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final, Literal
 
+from uploader.mapper.unreadable import Unreadable
+from uploader.mapper.values import own_type
 from uploader.model import RAW_COLUMN, RETRY_COLUMNS, Damaged, Json, Record, Row
 
 _OWN: Final = frozenset((*RETRY_COLUMNS, RAW_COLUMN))
@@ -117,7 +119,7 @@ def _plain(value: object) -> Json:
         case None | str() | bool() | int():
             return value
         case float() if math.isfinite(value):
-            return value
+            return _number(value)
         case Mapping():
             return {str(name): _plain(inner) for name, inner in value.items()}
         case list():
@@ -126,6 +128,13 @@ def _plain(value: object) -> Json:
             return _spelled(value)
         case _:
             return _of_no_type(value)
+
+
+def _number(value: float) -> Json:
+    try:
+        return own_type(value)
+    except Unreadable:
+        return _of_no_type(value)
 
 
 def _spelled(moment: date) -> Json:

@@ -6,12 +6,14 @@ from uploader.source.pipe import descriptor
 from uploader.source.reading import Reading
 from uploader.source.sniffing import Manner
 from uploader.source.stream import Fingerprint
+from uploader.source.trail import Trail
 
 __all__ = [
     "Fingerprint",
     "Manner",
     "Reading",
     "Source",
+    "Trail",
     "descriptor",
     "open_source",
     "open_unknown",

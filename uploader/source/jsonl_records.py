@@ -8,7 +8,7 @@ from itertools import islice
 from typing import NoReturn, TypeAlias
 
 from uploader.errors import InputError
-from uploader.model import Damaged, Json, Reason, Row
+from uploader.model import LEAST_NORMAL, WHOLE_DOUBLES, Damaged, Json, Reason, Row, WrittenFloat
 from uploader.source.cut_json import breaks_off
 from uploader.source.lines import Lines, UndecodedError, at_newlines, undecodable
 from uploader.source.reading import Records
@@ -106,11 +106,16 @@ def _object(pairs: list[tuple[str, Json]]) -> _Fields:
 
 def _finite(digits: str) -> float:
     number = float(digits)
+    if LEAST_NORMAL <= abs(number) < WHOLE_DOUBLES:
+        return number
     if math.isinf(number):
         raise _RefusedError(_NOT_FINITE)
-    if number == 0 and _NOT_ZERO.match(digits):
-        raise _RefusedError(_TOO_SMALL)
-    return number
+    if number == 0:
+        if _NOT_ZERO.match(digits):
+            raise _RefusedError(_TOO_SMALL)
+        return number
+    # It may have lost something. Whoever sends it judges that, and names its column.
+    return WrittenFloat(digits)
 
 
 def _constant(_word: str) -> NoReturn:

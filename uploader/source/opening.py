@@ -21,6 +21,7 @@ from uploader.source.retry_rows import has_retry_columns
 from uploader.source.sniffing import Manner, sniff
 from uploader.source.spool import Spool, blocks_of
 from uploader.source.stream import ByteStream, Place, unreadable
+from uploader.source.trail import Trail
 
 _UNPACKING = Unpacking()
 
@@ -76,9 +77,9 @@ class Source:
                 pass
             return stream.fingerprint().digest
 
-    def read(self) -> Reading:
-        """Return a new pass over the records, from the first."""
-        return Reading(self._place, self._take_apart, self._note_blank_lines)
+    def read(self, follows: Trail | None = None) -> Reading:
+        """Return a new pass over the records, from the first; *follows* is the trail of a pass that it must repeat."""
+        return Reading(self._place, self._take_apart, self._note_blank_lines, follows)
 
     def _note_blank_lines(self, count: int) -> None:
         self.blank_lines = count

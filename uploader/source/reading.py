@@ -6,6 +6,7 @@ from typing import Self, TypeAlias
 
 from uploader.model import Record
 from uploader.source.stream import ByteStream, Fingerprint, Place
+from uploader.source.trail import Trail
 
 Records: TypeAlias = Generator[Record, None, int]
 """Yields the records of a stream, and returns how many blank lines stood between them."""
@@ -19,12 +20,19 @@ class Reading:
     Leaving it as a context manager, or `close`, ends a pass that is not wanted to its end.
     """
 
-    def __init__(self, place: Place, take_apart: TakeApart, ended: Callable[[int], None]) -> None:
-        """Read the file at *place* by *take_apart*; *ended* hears how many blank lines it had."""
+    def __init__(
+        self, place: Place, take_apart: TakeApart, ended: Callable[[int], None], follows: Trail | None = None
+    ) -> None:
+        """Read the file at *place* by *take_apart*; *ended* hears how many blank lines it had.
+
+        *follows* is the trail of the reading that alone may be repeated: else a ChangedError ends this one.
+        """
         self._place = place
         self._take_apart = take_apart
         self._ended = ended
+        self._follows = follows
         self._fingerprint: Fingerprint | None = None
+        self._trail: Trail | None = None
         self._records = self._pass()
 
     def __iter__(self) -> Iterator[Record]:
@@ -55,8 +63,14 @@ class Reading:
             raise RuntimeError("a reading knows its fingerprint only at its end")
         return self._fingerprint
 
+    @property
+    def trail(self) -> Trail | None:
+        """What was read so far; None before the first record."""
+        return self._trail
+
     def _pass(self) -> Generator[Record, None, None]:
-        with ByteStream(self._place) as stream:
+        with ByteStream(self._place, self._follows) as stream:
+            self._trail = stream.trail
             blank_lines = yield from self._take_apart(stream)
             self._fingerprint = stream.fingerprint()
         self._ended(blank_lines)

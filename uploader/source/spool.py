@@ -1,5 +1,6 @@
 """Keep what can't be read twice in private temporary files."""
 
+import errno
 import os
 import secrets
 import tempfile
@@ -12,10 +13,17 @@ from uploader.errors import InputError, StorageError
 
 _BLOCK = 1024 * 1024
 _MODE = 0o600
+_OPENED = Path("/proc/self/fd")
+_NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
+"""How a file system, or a kernel, says that it makes no file without a name."""
 
 
 class Spool:
-    """Files of mode 0600 in one folder, each deleted when *stack* closes, however that comes."""
+    """Files of mode 0600 in one folder, each gone when *stack* closes or the process ends, however that comes.
+
+    They have no name: each is reached through its descriptor. Only where the system offers no such way does a file keep
+    a name, which is deleted when *stack* closes.
+    """
 
     def __init__(self, folder: Path | None, stack: ExitStack) -> None:
         """Keep files in *folder*; None is the system's own for such files."""
@@ -24,21 +32,61 @@ class Spool:
 
     def keep(self, blocks: Iterable[bytes], label: str) -> Path:
         """Return a new file that holds *blocks*, of what messages call *label*; raises StorageError if it can't."""
-        path = self._folder / f"uploader-{secrets.token_hex(16)}"
-        # A signal may end the process as soon as the file is there.
-        self._stack.callback(path.unlink, missing_ok=True)
         try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE), "wb") as copy:
-                copy.writelines(blocks)
+            return self._kept(blocks)
         except OSError as error:
             raise StorageError(
                 f"{label} can't be kept in {self._folder}: {error.strerror}. Make room there, or name a file instead."
             ) from error
+
+    def _kept(self, blocks: Iterable[bytes]) -> Path:
+        handle = _nameless(self._folder)
+        if handle is not None:
+            path = _OPENED / str(handle)
+            copy = self._stack.enter_context(os.fdopen(handle, "wb", buffering=0))
+        else:
+            path = self._folder / f"uploader-{secrets.token_hex(16)}"
+            # A signal may end the process as soon as the file is there.
+            self._stack.callback(path.unlink, missing_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+            copy = self._stack.enter_context(os.fdopen(handle, "wb", buffering=0))
+            if _is_reached(_OPENED / str(handle), handle):
+                path.unlink()
+                path = _OPENED / str(handle)
+        for block in blocks:
+            left = memoryview(block)
+            while left:
+                left = left[copy.write(left) :]
         return path
 
     def handed_over(self) -> ExitStack:
         """Return the stack that deletes the files from now on."""
         return self._stack.pop_all()
+
+
+def _nameless(folder: Path) -> int | None:
+    """Return the descriptor of a new file in *folder* that never had a name; None where there is no such file."""
+    flag = getattr(os, "O_TMPFILE", 0)
+    if not flag:
+        return None
+    try:
+        handle = os.open(folder, os.O_RDWR | flag | os.O_CLOEXEC, _MODE)
+    except OSError as error:
+        if error.errno in _NO_NAMELESS:
+            return None
+        raise
+    if _is_reached(_OPENED / str(handle), handle):
+        return handle
+    os.close(handle)
+    return None
+
+
+def _is_reached(path: Path, handle: int) -> bool:
+    """Return whether *path*, opened anew, is the file that *handle* has open."""
+    try:
+        return path.exists() and os.path.samestat(path.stat(), os.fstat(handle))
+    except OSError:
+        return False
 
 
 def blocks_of(pipe: BinaryIO, label: str) -> Iterator[bytes]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from uploader.errors import InputError
+from uploader.errors import ChangedError, InputError
 from uploader.rules import Unpacking
 from uploader.source.packing import Archive, Packing, unpacked
+from uploader.source.trail import Trail, agrees, is_changed, version_of
 
 BLOCK = 256 * 1024
 """How many bytes are read at a time."""
@@ -19,6 +20,8 @@ HEAD = 64 * 1024
 """How many of the first bytes are looked at to tell what a file is."""
 
 _UNPACKING = Unpacking()
+_STEP = 16
+"""How many bytes of a digest are kept for each block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +58,20 @@ class ByteStream:
 
     This is the one door to a source's bytes. Whatever goes wrong with the file, while it is opened, read or unpacked,
     is an InputError that names it.
+
+    *trail* is what was read so far. A stream that follows the trail of an earlier one hands on only what that one read:
+    it raises ChangedError before the first block that differs, and before any block once the file's size, time or inode
+    do. Bytes behind the end of that trail are not read at all.
     """
 
-    def __init__(self, place: Place) -> None:
-        """Open the file of *place*."""
+    def __init__(self, place: Place, follows: Trail | None = None) -> None:
+        """Open the file of *place*; *follows* is the trail to keep to."""
         self.place = place
         self._file = _open(place)
         self._found = os.fstat(self._file.fileno())
         self._digest = blake2b(digest_size=32)
+        self._follows = follows
+        self.trail = Trail(version_of(self._found))
 
     def __enter__(self) -> Self:
         """Lend the open stream."""
@@ -87,12 +96,27 @@ class ByteStream:
         if place.packing is None:
             return self.packed_blocks()
         archive = Archive(place.label, place.packing, self._found.st_size, place.unpacking)
-        return unpacked(self.packed_blocks(), archive)
+        return self._watched(unpacked(self.packed_blocks(), archive))
 
     def packed_blocks(self) -> Iterator[bytes]:
         """Yield the bytes as they lie on the disk."""
         while block := self._read():
             yield block
+
+    def add_rows(self, digest: bytes) -> None:
+        """Take the *digest* of all rows that a library has read by itself so far, before any of the last is handed on.
+
+        Raises ChangedError as the stream does for its own blocks.
+        """
+        self.trail.rows.append(digest)
+        self._refuse_if_changed()
+        if self._follows is not None and not agrees(self.trail.rows, self._follows.rows):
+            raise self._changed()
+
+    def end_rows(self) -> None:
+        """Raise ChangedError where the trail that this stream follows has more rows."""
+        if self._follows is not None and len(self.trail.rows) < len(self._follows.rows):
+            raise self._changed()
 
     def fingerprint(self) -> Fingerprint:
         """Return what the file was when it was opened; promised only after the last block."""
@@ -104,13 +128,50 @@ class ByteStream:
             digest=self._digest.hexdigest(),
         )
 
+    def _watched(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield *pieces*: one block of a compressed file may hold many, and take hours to send."""
+        for piece in pieces:
+            self._refuse_if_changed()
+            yield piece
+
     def _read(self) -> bytes:
+        follows, trail = self._follows, self.trail
         try:
-            block = self._file.read(BLOCK)
+            block = self._filled(BLOCK if follows is None else min(BLOCK, follows.size - trail.size))
         except OSError as error:
             raise unreadable(self.place.label, error) from error
-        self._digest.update(block)
+        self._refuse_if_changed()
+        if block:
+            self._digest.update(block)
+            trail.size += len(block)
+            trail.blocks.append(self._digest.copy().digest()[:_STEP])
+        if follows is not None and not self._keeps_to(follows, ended=not block):
+            raise self._changed()
+        trail.is_whole = not block
         return block
+
+    def _filled(self, size: int) -> bytes:
+        """Return the next *size* bytes, fewer only at the end: a file system may hand out less at a time."""
+        block = self._file.read(size)
+        while block and len(block) < size and (more := self._file.read(size - len(block))):
+            block += more
+        return block
+
+    def _keeps_to(self, follows: Trail, *, ended: bool) -> bool:
+        if ended:
+            return follows.is_whole and self.trail.size == follows.size
+        return agrees(self.trail.blocks, follows.blocks)
+
+    def _refuse_if_changed(self) -> None:
+        follows = self._follows
+        # Who has read the first rows alone does not ask what became of the others.
+        if follows is None or not follows.is_whole:
+            return
+        if is_changed(self.place.path, self._file.fileno(), follows.version):
+            raise self._changed()
+
+    def _changed(self) -> ChangedError:
+        return ChangedError(f"{self.place.label} changed after it was checked. Run again with the file as it is now.")
 
 
 def unreadable(label: str, error: OSError) -> InputError:
