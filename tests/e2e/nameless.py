@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from pathlib import Path
+from ssl import SSLContext
 from unittest.mock import patch
 
 import aiohttp
@@ -28,9 +29,9 @@ class Resolver(aiohttp.ThreadedResolver):
 class Connector(aiohttp.TCPConnector):
     """Asks for the name for every request: no connection is kept, and no answer."""
 
-    def __init__(self, *, limit: int, ttl_dns_cache: int) -> None:
+    def __init__(self, *, limit: int, ttl_dns_cache: int, ssl: SSLContext | bool) -> None:
         assert ttl_dns_cache
-        super().__init__(limit=limit, resolver=Resolver(), use_dns_cache=False, force_close=True)
+        super().__init__(limit=limit, resolver=Resolver(), use_dns_cache=False, force_close=True, ssl=ssl)
 
 
 if __name__ == "__main__":

@@ -42,13 +42,11 @@ def check_lines(job: Job, pace: Pace) -> Iterator[str]:
 
 
 def route_lines(route: Route) -> Iterator[str]:
-    """Yield how the service is reached, without the user and password of a proxy."""
-    proxy = route.proxy
-    yield (
-        "The service is reached without a proxy."
-        if proxy is None
-        else (f"The service is reached through the proxy {proxy.url} ({proxy.named}).")
-    )
+    """Yield how the service is reached, without the user and password of a proxy; to this machine is but one way."""
+    if route.proxy is not None:
+        yield f"The service is reached through the proxy {route.proxy.url} ({route.proxy.named})."
+    elif not route.is_local:
+        yield "The service is reached without a proxy."
     if route.ca_file is not None:
         yield f"Trusted are the certificate authorities in {route.ca_file} (api.ca_file)."
 
