@@ -311,7 +311,7 @@ class Quota:
 
     def _unknown(self, due: float) -> Standing:
         """Return what is known where the file says nothing of this boot: a hold, by the clock on the wall."""
-        return Standing(due, self._held_before(), granted=self._granted)
+        return Standing(due, self._held_before(), granted=self._granted - self._unwritten)
 
     def _held_before(self) -> float:
         """Return until when (monotonic) a hold lasts that was noted before the machine was started anew."""
