@@ -283,7 +283,7 @@ def test_a_run_goes_on_with_its_own_part_beside_a_process_that_was_stopped_with_
         holder.kill()
         holder.wait()
         assert quota.take(rate=RATE, burst=BURST).taken
-        assert not quota.is_stalled
+        assert getattr(quota, "is_stalled") is False  # noqa: B009 — else mypy holds it for unreachable
         quota.take(rate=RATE, burst=BURST)
         assert quota.granted == gone + 2
 
@@ -377,7 +377,7 @@ def test_a_hold_outlasts_a_new_start_of_the_machine_by_the_clock_on_the_wall(
     with Quota(folder, clock=hand, window=WINDOW, wall=wall) as quota:
         place = quota.take(rate=RATE, burst=BURST)
 
-    assert (pytest.approx(place.wait), place.taken) == (left, 0 if left else 1)
+    assert (round(place.wait, 3), place.taken) == (left, 0 if left else 1)
 
 
 def test_a_file_of_an_older_version_is_read_and_its_hold_kept(folder: Path) -> None:

@@ -74,7 +74,7 @@ _PATIENCE: Final = 5
 
 _TRIES: Final = 100
 _BUSY: Final = Place(_MILLISECOND, 0)
-_AGAIN: Final = Place(0.02, 0)
+_AGAIN: Final = Place(0.05, 0)
 """Ask again soon: another run's request is in flight, or no part of the quota is safe."""
 
 
