@@ -28,8 +28,10 @@ DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2} "
         ),
         (
             Lowered(500),
-            r"The service took about 500 requests in 60 s before it refused more, and rate\.requests says 1,000: "
-            r"this run goes on more slowly\. Correct rate\.requests\.",
+            (
+                r"The service took about 500 requests in 60 s before it refused more, and rate\.requests says 1,000: "
+                r"this run goes on more slowly\. Correct rate\.requests\."
+            ),
         ),
     ],
 )

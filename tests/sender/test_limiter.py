@@ -553,7 +553,7 @@ def test_who_has_no_room_on_this_machine_leaves_no_handful(leap: Leap) -> None:
 
 
 def raising(_: object) -> None:
-    raise UnicodeEncodeError("ascii", "–", 0, 1, "it can't be printed")
+    raise UnicodeEncodeError("ascii", "é", 0, 1, "it can't be printed")
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(29.0, []), (43.0, [43.0])])
