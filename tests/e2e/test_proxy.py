@@ -47,6 +47,8 @@ class Company:
         file = self.desk.folder / "config.yaml"
         text = file.read_text(encoding="utf-8").replace("timeout: 20s", "\n  ".join(("timeout: 5s", *lines)))
         file.write_text(text, encoding="utf-8")
+        # Some of the lines spell out a password.
+        file.chmod(0o600)
 
     def books(self) -> dict[str, int]:
         return self.desk.books()

@@ -1,5 +1,6 @@
 """Show what each reply of the API, and each trouble on the way, makes of the row and of the run."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -288,15 +289,33 @@ def test_a_limit_that_never_ends_gives_up_after_the_outage_timeout(
 
     ended = desk.type("run", "people.csv", "--set", "retry.outage_timeout=500ms", "--summary", "summary.json")
 
-    assert (ended.status, ended.last_line) == (
-        6,
-        (
-            "Stopped: the service limits us (too many requests), for longer than retry.outage_timeout (0.5 s). "
-            "Run again to continue."
-        ),
+    assert (ended.status, server.box.profiles(), desk.books()) == (6, [], {"not_attempted": ROWS})
+    assert re.fullmatch(
+        r"Stopped: the service limits us \(too many requests\), for longer than retry\.outage_timeout \(0\.5 s\)\. "
+        r"Run again to continue, from [0-9: -]*[0-9]{2}:[0-9]{2}:[0-9]{2} on\.",
+        ended.last_line,
+    )
+
+
+def test_a_limit_that_outlasts_a_run_gets_no_request_of_the_next(desk: Desk, sandbox: Callable[..., Running]) -> None:
+    server = sandbox(rules(limit=0))
+    desk.configure(server.url)
+    desk.people(ROWS)
+    words = ("run", "people.csv", "--set", "retry.outage_timeout=500ms", "--summary", "summary.json")
+    desk.type(*words)
+    requests = server.box.report().requests
+
+    ended = desk.type(*words)
+
+    assert (ended.status, server.box.report().requests) == (6, requests)
+    assert requests >= 1
+    assert re.fullmatch(
+        r"Stopped: another run has met the service's limit, and nobody may send for [0-9]+ s "
+        r"\(until [0-9: -]*[0-9]{2}:[0-9]{2}:[0-9]{2}\), longer than retry\.outage_timeout \(0\.5 s\)\. "
+        r"Run again after that to continue\.",
+        ended.last_line,
     )
     assert desk.books() == {"not_attempted": ROWS}
-    assert server.box.profiles() == []
 
 
 def test_a_service_that_is_away_gives_up_after_the_outage_timeout(desk: Desk) -> None:

@@ -100,8 +100,25 @@ def test_a_limit_that_is_smaller_than_the_configured_one_is_kept_once_the_window
     report = simulate(case)
 
     assert report.our_overruns == 0
-    # The reserve is a part of the configured limit.
-    assert min(window.mine for window in report.windows) >= 0.97 * (real - 50)
+    # The reserve is a part of the limit that the service shows.
+    assert min(window.mine for window in report.windows) >= 0.97 * 0.95 * real
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.3])
+@pytest.mark.parametrize("anchor", [0.0, -17.0, -45.0])
+@pytest.mark.parametrize("configured", [1_500, 3_000, 27_000])
+def test_a_configured_limit_far_above_the_real_one_starves_nobody(
+    configured: int, anchor: float, jitter: float
+) -> None:
+    case = Case(Rules(limit=1_500, anchor=anchor), configured=configured, jitter=jitter, concurrency=32)
+
+    report = simulate(case)
+
+    assert report.our_overruns == 0
+    assert [0.97 * 0.95 * 1_500 <= window.mine <= 0.95 * 1_500 + 2 for window in report.windows] == [True] * len(
+        report.windows
+    )
+    assert len(report.windows) >= 4
 
 
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.8])

@@ -28,6 +28,8 @@ class LoneQuota:
         self.held_until = float("-inf")
         self.runs = runs
         self.granted = 0
+        self.rest = 0.0
+        self.is_stalled = False
 
     def take(self, *, rate: float, burst: int, most: int) -> Place:
         now = self._clock()
@@ -39,6 +41,9 @@ class LoneQuota:
 
     def hold(self, until: float) -> None:
         self.held_until = max(self.held_until, until)
+
+    def land(self) -> None:
+        self._due = max(self._due, self._clock() + self.rest)
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from uploader.model import (
     Unsettled,
     WindowState,
 )
-from uploader.pacing import Departure, Pace
+from uploader.pacing import Departure, Pace, local_time
 from uploader.policy import Policy
 from uploader.sender import Delivery, Limiter, Patience
 from uploader.streak import Streak
@@ -338,15 +338,17 @@ def test_a_recovery_begins_the_holds_anew(leap: Leap) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "why", "advice", "times"),
+    ("reply", "why", "advice", "times", "then"),
     [
-        (REFUSED, "no connection to the server", ROUTE, [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 100.0]),
-        (limited(40), "the service limits us (too many requests)", "", [0.0, 40.0, 80.0]),
-        (limited(101), "the service limits us (too many requests)", "", [0.0]),
+        (REFUSED, "no connection to the server", ROUTE, [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 100.0], None),
+        (limited(40), "the service limits us (too many requests)", "", [0.0, 40.0, 80.0], 40),
+        (limited(101), "the service limits us (too many requests)", "", [0.0], 101),
     ],
     ids=["unreachable", "limited", "limited for too long"],
 )
-def test_an_outage_that_lasts_ends_the_run(leap: Leap, reply: Reply, why: str, advice: str, times: list[float]) -> None:
+def test_an_outage_that_lasts_ends_the_run(  # noqa: PLR0913, PLR0917 — the reply, and all that comes of it
+    leap: Leap, reply: Reply, why: str, advice: str, times: list[float], then: float | None
+) -> None:
     async def story() -> None:
         play = stage(then=reply, outage_timeout=100.0)
 
@@ -355,8 +357,22 @@ def test_an_outage_that_lasts_ends_the_run(leap: Leap, reply: Reply, why: str, a
         assert play.times == times
         assert isinstance(play.halt.reason, OutageError)
         assert str(play.halt.reason) == (
-            f"Stopped: {why}, for longer than retry.outage_timeout (100 s). {advice}Run again to continue."
+            f"Stopped: {why}, for longer than retry.outage_timeout (100 s). {advice}Run again to continue"
+            f"{'' if then is None else f', from {local_time(then, now=0.0)} on'}."
         )
+
+    leap(story())
+
+
+@pytest.mark.parametrize("seconds", [40, 101])
+def test_a_limit_that_ends_the_run_holds_the_runs_after_it_until_it_is_over(leap: Leap, seconds: int) -> None:
+    async def story() -> None:
+        play = stage(then=limited(seconds), outage_timeout=100.0)
+
+        await play.deliver()
+
+        assert play.halt.given
+        assert play.quota.held_until == pytest.approx(1_000 + play.times[-1] + seconds, abs=0.1)
 
     leap(story())
 

@@ -14,7 +14,7 @@ from tests.sender.parts import gate as gate_of
 from uploader.errors import OutageError
 from uploader.halt import Halt, Halted
 from uploader.model import Answer, WindowState
-from uploader.pacing import Others, Pace, Window
+from uploader.pacing import Notice, Others, Pace, Paused, Window
 from uploader.sender import Limiter
 
 Leap = Callable[[Coroutine[Any, Any, None]], None]
@@ -575,6 +575,33 @@ def test_who_passes_alone_waits_for_all_in_flight_and_is_waited_for(leap: Leap) 
     leap(story())
 
 
+def raising(_: object) -> None:
+    raise UnicodeEncodeError("ascii", "é", 0, 1, "it can't be printed")
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(29.0, []), (43.0, [43.0])])
+def test_a_long_pause_is_told_once_with_its_end(leap: Leap, seconds: float, told: list[float]) -> None:
+    async def story() -> None:
+        heard: list[Notice] = []
+        loop = asyncio.get_running_loop()
+        limiter = Limiter(
+            OPEN,
+            window=UntoldWindow(),
+            quota=LoneQuota(loop.time),
+            halt=Halt(),
+            clock=loop.time,
+            sleep=asyncio.sleep,
+            on_notice=heard.append,
+        )
+
+        for _ in range(3):
+            limiter.hold(seconds, everybody=True)
+
+        assert [notice.seconds for notice in heard if isinstance(notice, Paused)] == pytest.approx(told)
+
+    leap(story())
+
+
 def test_who_waits_to_pass_alone_hears_the_order_to_stop(leap: Leap) -> None:
     async def story() -> None:
         gate = Gate(OPEN)
@@ -588,5 +615,28 @@ def test_who_waits_to_pass_alone_hears_the_order_to_stop(leap: Leap) -> None:
         assert [type(result) for result in results] == [Halted, Halted]
         assert gate.now == 1.0
         gate.limiter.land(flying, None)
+
+    leap(story())
+
+
+def test_what_can_not_be_told_to_people_changes_nothing(leap: Leap) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        quota = LoneQuota(loop.time)
+        quota.is_stalled = True
+        limiter = Limiter(
+            OPEN,
+            window=UntoldWindow(),
+            quota=quota,
+            halt=Halt(),
+            clock=loop.time,
+            sleep=asyncio.sleep,
+            on_notice=raising,
+        )
+
+        limiter.hold(60.0, everybody=True)
+        limiter.land(await limiter.pass_through(), None)
+
+        assert quota.granted == 1
 
     leap(story())

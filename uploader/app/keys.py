@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from uploader.config import Settings
+from uploader.config.address import one_spelling
 from uploader.source import Source
 
 
@@ -11,12 +12,12 @@ def key_of(settings: Settings, source: Source) -> str:
     """Return what a run of *source* is known by (contract): base_url, service_id, and the real path or the content."""
     if source.path is not None:
         return key_of_path(settings, source.path)
-    return _digest(settings.api.base_url, settings.api.service_id, source.digest())
+    return _digest(one_spelling(settings.api.base_url), settings.api.service_id, source.digest())
 
 
 def key_of_path(settings: Settings, path: Path) -> str:
     """Return what a run of the file at *path* is known by."""
-    return _digest(settings.api.base_url, settings.api.service_id, str(path.resolve()))
+    return _digest(one_spelling(settings.api.base_url), settings.api.service_id, str(path.resolve()))
 
 
 def inode_of(settings: Settings, path: Path) -> str:
@@ -30,8 +31,8 @@ def inode_of(settings: Settings, path: Path) -> str:
 
 
 def service_of(base_url: str, service_id: str) -> str:
-    """Return what a service is known by."""
-    return _digest(base_url, service_id)
+    """Return what a service is known by, however its URL is spelled."""
+    return _digest(one_spelling(base_url), service_id)
 
 
 def mapping_of(settings: Settings) -> str:

@@ -6,20 +6,25 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from uploader.app.checking import pace_of
 from uploader.app.keys import service_of
 from uploader.app.lives import Life
+from uploader.app.notices import words_of
 from uploader.app.options import World
 from uploader.app.route import Route
 from uploader.app.sockets import fitted
 from uploader.config import Settings
 from uploader.halt import Halt
 from uploader.journal import Quota, Shelf
-from uploader.pacing import Others, Pace, Window
+from uploader.pacing import LowerLimit, Notice, Others, Pace, Window, is_one_at_a_time
 from uploader.policy import Policy
 from uploader.sender import Delivery, Http, Limiter, Patience
 from uploader.streak import Streak
+
+_LANDING: Final = 5.0
+"""Seconds that a request may take to land, besides its timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,17 @@ async def wired(  # noqa: PLR0913 — where to, which way, and what the run has 
         http = await stack.enter_async_context(_http(settings, base_url, route, pace))
         halt.when_landing_is_over(http.abandon)
         service = service_of(settings.api.base_url, settings.api.service_id)
-        quota = stack.enter_context(shelf.quota(service, clock=time.monotonic, window=settings.rate.per))
+        alone = is_one_at_a_time(settings.rate.requests)
+        quota = stack.enter_context(
+            shelf.quota(
+                service,
+                clock=time.monotonic,
+                wall=time.time,
+                window=settings.rate.per,
+                alone=settings.api.timeout + _LANDING if alone else 0.0,
+                rest=pace.rest,
+            )
+        )
         yield Wire(settings, halt, pace, _limiter(settings, pace, halt, quota, world), http, Streak())
 
 
@@ -84,6 +99,10 @@ def _limiter(settings: Settings, pace: Pace, halt: Halt, quota: Quota, world: Wo
                 "this run takes what they leave."
             )
 
+    def notify(notice: Notice) -> None:
+        if not world.quiet:
+            world.say(words_of(notice, configured=rate.requests, per=rate.per, now=time.time()))
+
     return Limiter(
         pace,
         window=Window(requests=rate.requests, per=rate.per, share=rate.share),
@@ -92,6 +111,9 @@ def _limiter(settings: Settings, pace: Pace, halt: Halt, quota: Quota, world: Wo
         clock=time.monotonic,
         sleep=asyncio.sleep,
         on_others=tell,
+        on_notice=notify,
+        lower=LowerLimit(requests=rate.requests, per=rate.per, share=rate.share),
+        wall=time.time,
         patience=settings.retry.outage_timeout,
     )
 

@@ -2,11 +2,13 @@
 
 import ipaddress
 import re
+from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 from uploader.config.problem import UnfitValueError
 
 _URL = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
+_PORTS = {"http": 80, "https": 443}
 _EXAMPLE = "write https://openapi.dfinery.ai"
 
 
@@ -30,6 +32,24 @@ def base_url(value: object) -> str:
     if parts.scheme == "http" and not is_loopback(host):
         raise UnfitValueError(f"would send the token unencrypted; only loopback hosts may have http://; {_EXAMPLE}")
     return value.rstrip("/")
+
+
+def one_spelling(url: str) -> str:
+    """Return the one spelling of *url*, a URL that `base_url` returned, by which state knows its service.
+
+    Scheme and host are lower case; a dot at the host's end, the scheme's own port and slashes at the end go.
+    `localhost` is 127.0.0.1; [::1] stays another host, since another server may listen there.
+    """
+    parts = urlsplit(url)
+    host, port = (parts.hostname or "").removesuffix("."), parts.port
+    if host == "localhost":
+        host = "127.0.0.1"
+    with suppress(ValueError):
+        host = str(ipaddress.ip_address(host))
+    place = f"[{host}]" if ":" in host else host
+    if port is not None and port != _PORTS.get(parts.scheme):
+        place += f":{port}"
+    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
 
 
 def _has_more(url: str, parts: SplitResult) -> bool:

@@ -55,9 +55,19 @@ class Shelf:
         """
         return Lock(self._locks / f"{key}.lock", since=since, what=what, is_passing=is_passing)
 
-    def quota(self, service: str, *, clock: Callable[[], float], window: float) -> Quota:
+    def quota(  # noqa: PLR0913 — what the quota asks for
+        self,
+        service: str,
+        *,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        window: float,
+        alone: float,
+        rest: float,
+    ) -> Quota:
         """Return the quota of *service* (a digest), to be entered; see `Quota`."""
-        return Quota(private_folder(self._quotas) / service, clock=clock, window=window)
+        folder = private_folder(self._quotas) / service
+        return Quota(folder, clock=clock, window=window, wall=wall, alone=alone, rest=rest)
 
     def volumes(self) -> Iterator[Volume]:
         """Yield every run, the newest first."""

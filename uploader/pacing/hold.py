@@ -8,6 +8,10 @@ _LEAST_HOLD: Final = 1.0
 """Seconds to hold when the reset that a server names is just past: its clock shows whole seconds only."""
 
 
+_MOST_HOLD: Final = 31 * 86_400.0
+"""Seconds to hold at most: what asks for more than a month is no number of seconds."""
+
+
 def hold_for(window: WindowState, *, per: float, now: float) -> float:
     """Return how many seconds everybody must hold after a limit reply (`api.md`, Request limits).
 
@@ -15,6 +19,10 @@ def hold_for(window: WindowState, *, per: float, now: float) -> float:
     wrong local clock does no harm; *now* (seconds since 1970) serves where the reply has no date. A reset that makes
     no sense gives one whole window: the one the reply names, or *per* seconds.
     """
+    return min(_hold_for(window, per=per, now=now), _MOST_HOLD)
+
+
+def _hold_for(window: WindowState, *, per: float, now: float) -> float:
     if window.retry_after is not None and window.retry_after >= 0:
         return max(window.retry_after, _LEAST_HOLD)
     period = window.period or per

@@ -44,7 +44,7 @@ class Use:
 
     def __init__(self, limit: int) -> None:
         """Expect no others yet; who uses less of *limit* in a window than chance may explain is not believed in."""
-        self._noticed = _NOTICED * limit
+        self.learn_limit(limit)
         self._first: Gone | None = None
         self._last: Gone | None = None
         self._quick = self._slow = 0.0
@@ -52,6 +52,10 @@ class Use:
         """Whether others use some of the quota, for certain."""
         self.seen_at = -math.inf
         """When the last sample was taken."""
+
+    def learn_limit(self, limit: int) -> None:
+        """Take *limit* for the service's own."""
+        self._noticed = _NOTICED * limit
 
     @property
     def rate(self) -> float:

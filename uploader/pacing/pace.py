@@ -1,11 +1,14 @@
 """Size the pace of a run so that no window, however it is aligned, gets more than its share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 _LEAST_BURST: Final = 2
 _BURSTS: Final = 40
 """A burst is at most this part of the budget: what may go at once can't go evenly."""
+
+_LESS_THAN_ONE: Final = 0.99
+"""So many requests in a window, and every window holds one at most."""
 
 _HANDFUL_SECONDS: Final = 0.001
 """So much of the rate may be granted at once, to save work at thousands of requests a second."""
@@ -15,18 +18,34 @@ _HANDFUL_SECONDS: Final = 0.001
 class Pace:
     """How fast a run goes: a bucket that holds *burst* and refills at *rate* a second, and how many are in flight.
 
-    A *handful* is how many may be granted together and used a little later, one by one.
+    A *handful* is how many may be granted together and used a little later, one by one. *rest* is how many seconds have
+    to pass from a reply to the next request: where the limit is one, what is in flight uses up the window in which it
+    arrives, and nobody knows when that is before its reply is there.
     """
 
     burst: int
     rate: float
     concurrency: int
     handful: int = 1
+    rest: float = 0.0
 
     @property
     def refill(self) -> float:
         """Seconds in which the empty bucket fills up."""
         return self.burst / self.rate
+
+    def scaled(self, part: float) -> "Pace":
+        """Return the pace for a limit that is so much lower: *part* of the one it was sized for."""
+        burst = max(1, int(self.burst * part))
+        concurrency = max(1, int(self.concurrency * part))
+        return replace(
+            self,
+            burst=burst,
+            rate=self.rate * part,
+            concurrency=concurrency,
+            handful=max(1, min(int(self.handful * part), burst)),
+            rest=self.rest / part,
+        )
 
     def grants_in(self, window: float) -> float:
         """Return the most requests that are let go in any *window* (seconds), however it is aligned."""
@@ -40,15 +59,31 @@ class Pace:
         return self.grants_in(window) + self.concurrency + self.handful - 1
 
 
+def is_one_at_a_time(requests: int) -> bool:
+    """Whether a limit of *requests* is so small that all runs together may have one request in flight."""
+    return _tenth(requests) == 1
+
+
 def pace(*, requests: int, per: float, share: float, burst: int, concurrency: int) -> Pace:
     """Size the bucket so that burst + rate x window never exceeds share x limit, in any window of *per* seconds.
 
-    What is granted is not what arrives: requests in flight can bunch up. So those in flight are kept to a tenth of
-    the limit, and burst + rate x window + in flight never exceeds the limit itself.
+    What is granted is not what arrives: requests in flight can bunch up. So those in flight, and those that are left of
+    a handful, are together kept to a tenth of the limit, and burst + rate x window + in flight never exceeds the limit.
     """
-    in_flight = max(1, min(concurrency, requests // 10))
-    handful = max(1, min(in_flight, int(requests / per * _HANDFUL_SECONDS)))
+    tenth = _tenth(requests)
+    handful = max(1, min(concurrency, int(requests / per * _HANDFUL_SECONDS), _held(burst, share * requests)))
+    in_flight = max(1, min(concurrency, tenth - handful + 1))
     budget = max(1.0, min(share * requests, requests - in_flight - handful + 1))
-    held = max(1, min(burst, int(budget // 2), max(_LEAST_BURST, int(budget // _BURSTS))))
+    held = _held(burst, budget)
     # With a budget below two the burst is all of it: one request, and the next just over a window later.
-    return Pace(held, max(budget - held, 0.99) / per, in_flight, min(handful, held))
+    rate = max(budget - held, _LESS_THAN_ONE) / per
+    return Pace(held, rate, in_flight, min(handful, held), rest=0.0 if requests > 1 else 1 / rate)
+
+
+def _tenth(requests: int) -> int:
+    return max(1, requests // 10)
+
+
+def _held(burst: int, budget: float) -> int:
+    """Return how many of *budget* the bucket may hold: no more than *burst*, and a small part."""
+    return max(1, min(burst, int(budget // 2), max(_LEAST_BURST, int(budget // _BURSTS))))

@@ -42,8 +42,12 @@ class Window:
     def __init__(self, *, requests: int, per: float, share: float) -> None:
         """Begin with the configured limit of *requests* in *per* seconds, and the *share* of it that is ours."""
         self._limit = requests
-        self._reserve = requests * (1 - share)
+        self._share = share
         self._even = requests * share / per
+        self._real_limit = requests
+        # How much of the limit this window has shown, and the one before; whether this one was seen from its begin.
+        self._shown = self._shown_before = 0
+        self._is_whole = self._is_fresh = False
         self._configured = self._period = per
         self._reset: float | None = None
         self._left = requests
@@ -102,12 +106,16 @@ class Window:
             self._heard, self.is_trusted = 0, False
             return
         self._heard_at = received
+        # A reply of the second in which its window began, by the service's clock.
+        self._is_fresh = state.date is not None and state.reset - state.date >= self._period
         goes_on = state.reset == self._reset and self._rolled_at is None
         if not goes_on and not self._is_of_this_window(state.remaining, state.reset, sent=sent, received=received):
             return
         self._unheard = 0
         self._left = min(self._left, state.remaining)
         self._most = max(self._most, state.remaining)
+        if self._is_whole:
+            self._learn_limit(in_flight)
         if accepted:
             self._heard += 1
             self._judge()
@@ -153,7 +161,7 @@ class Window:
         return None if math.isinf(self._ends) or self._slides or now >= self._ends else self._ends - now
 
     def _room(self, in_flight: int) -> float:
-        return self._left - self._unheard - in_flight - self._reserve
+        return self._left - self._unheard - in_flight - (1 - self._share) * self._real_limit
 
     def _expected(self, now: float) -> float:
         """Return what must be left to others and to looking after them until the window is over."""
@@ -173,6 +181,21 @@ class Window:
         if told != self._period:
             self._period, self._sample = told, _sample_of(told)
         return left is None or -_WHOLE_SECOND <= left <= told + _WHOLE_SECOND
+
+    def _learn_limit(self, in_flight: int) -> None:
+        """Learn the limit from the most that this window, or the one before, has shown to be left.
+
+        Those in flight may be missing in it: within that doubt the configured limit is believed.
+        """
+        self._shown = max(self._shown, self._most + 1)
+        shown = max(self._shown, self._shown_before)
+        found = self._limit if shown <= self._limit <= shown + in_flight else shown
+        if found != self._real_limit:
+            self._real_limit = found
+            self._use.learn_limit(found)
+        if self._proven:
+            # A first window may be one that slides: what it shows to be left is what an earlier run has left of it.
+            self._even = min(found, self._limit) * self._share / self._configured
 
     def _is_of_this_window(self, remaining: int, reset: float, *, sent: float, received: float) -> bool:
         """Whether a reply speaks of the present window, which it may begin."""
@@ -203,6 +226,9 @@ class Window:
         self._reset = reset
         self._rolled_at = None
         self._left = self._most = remaining
+        self._shown, self._shown_before = 0, self._shown
+        # Of a window that was entered late nobody knows what others have used.
+        self._is_whole = self._proven or self._is_fresh
         self._heard = 0
         self._use.begin()
 
@@ -220,7 +246,7 @@ class Window:
             self.is_trusted = False
         self._rolled_at = now
         self._ends = now + self._period
-        self._left = self._most = self._limit
+        self._left = self._most = min(self._limit, self._real_limit)
         self._heard = self._unheard = 0
         self._use.begin()
 

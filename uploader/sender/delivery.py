@@ -9,7 +9,7 @@ from uploader.errors import OutageError, RefusedError
 from uploader.halt import Halt, Halted
 from uploader.health import Health
 from uploader.model import Answer, Failed, Outcome, Rejected, Reply, Request, Sent, Unsettled, WindowState
-from uploader.pacing import Departure, hold_for
+from uploader.pacing import Departure, hold_for, local_time
 from uploader.policy import (
     SUCCESS,
     Accept,
@@ -280,10 +280,16 @@ class Delivery:
         if self._trouble_since is None:
             self._trouble_since = now
         if now + seconds - self._trouble_since > self._patience.outage_timeout + _ROUNDING:
+            then = "Run again to continue"
+            if everybody:
+                # The next run knows of it, and makes no request before it is over.
+                self._limiter.lock_out(seconds)
+                then += f", from {local_time(seconds, now=self._wall())} on"
+            longest = self._patience.outage_timeout
             self._halt.give(
                 OutageError(
-                    f"Stopped: {why}, for longer than retry.outage_timeout ({self._patience.outage_timeout:g} s). "
-                    f"{advice}{' ' if advice else ''}Run again to continue."
+                    f"Stopped: {why}, for longer than retry.outage_timeout ({longest:g} s). "
+                    f"{advice}{' ' if advice else ''}{then}."
                 )
             )
             return 0.0

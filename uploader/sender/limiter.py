@@ -5,14 +5,28 @@ import contextlib
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from aiolimiter import AsyncLimiter
 
 from uploader.errors import OutageError
 from uploader.halt import Halt, Halted
 from uploader.model import Answer, Reply
-from uploader.pacing import Crowd, Departure, Others, Pace, Window
+from uploader.pacing import (
+    Crowd,
+    Departure,
+    Lowered,
+    LowerLimit,
+    Notice,
+    Others,
+    Pace,
+    Paused,
+    Stalled,
+    Window,
+    local_time,
+)
+
+T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("uploader.sender")
 
@@ -22,6 +36,9 @@ _WARY: Final = 4
 _GLANCE: Final = 0.05
 """Seconds after which those who wait for others to land look again: how many may be in flight changes with time."""
 
+
+_LONG: Final = 30.0
+"""A pause of so many seconds is told to people."""
 
 _HANDFUL_SECONDS: Final = 0.01
 """So long what is left of a handful may be used: how many may be in flight, and how fast, changes with time."""
@@ -54,12 +71,21 @@ class Quota(Protocol):
         """How many requests of all runs went so far."""
         ...
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether a stopped process keeps the file by which the runs share it."""
+        ...
+
     def take(self, *, rate: float, burst: int, most: int) -> Place:
         """Take the next place of a bucket of this *rate* (a second) and *burst*; up to *most* that may go at once."""
         ...
 
     def hold(self, until: float) -> None:
         """Let no run go before *until*."""
+        ...
+
+    def land(self) -> None:
+        """Take note that a request has its reply."""
         ...
 
 
@@ -81,10 +107,15 @@ class Limiter:
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
         on_others: Callable[[Others], None] = lambda _: None,
+        on_notice: Callable[[Notice], None] = lambda _: None,
+        lower: LowerLimit | None = None,
+        wall: Callable[[], float] | None = None,
         patience: float = math.inf,
     ) -> None:
         """Size the bucket by *pace*; *clock* gives monotonic seconds; *on_others* hears once of others' requests.
 
+        *on_notice* hears what people are told of the pace; what goes wrong with that is nobody's trouble. *lower*
+        learns the real limit where the replies tell nothing of the window. *wall* gives seconds since 1970.
         *patience* is how long the hold of another run, or of one before, may last: one that is longer ends this run.
         """
         self._pace = pace
@@ -94,7 +125,15 @@ class Limiter:
         self._clock = clock
         self._sleep = sleep
         self._on_others: Callable[[Others], None] | None = on_others
+        self._on_notice = on_notice
+        self._lower = lower
+        self._refusals = 0
+        self._wall = wall
         self._patience = patience
+        self._told_until = float("-inf")
+        self._is_pace_told = False
+        self._is_stall_told = False
+        self._is_lowering_told = False
         # The window's state may ask for a little more than the pace; it is the quota that keeps to the letter.
         self._bucket = AsyncLimiter(pace.burst, pace.refill / 1.25)
         self._turnstile = asyncio.Lock()
@@ -171,6 +210,7 @@ class Limiter:
             elif self._must_wait_for_others(now):
                 await self._wait_for_a_landing()
             elif (seconds := self._window.wait(now, in_flight=self._uncounted())) > 0:
+                self._tell_pause(Paused(seconds, "window"))
                 await self._wait(seconds)
             elif self._left and now < self._left_until:
                 # Whoever was here before has left it.
@@ -219,9 +259,11 @@ class Limiter:
             rate = self._rate(now)
             place = self._quota.take(rate=rate, burst=self._pace.burst, most=self._handful())
             self._unused += place.taken
+            self._tell_stall()
             if not place.taken and place.wait > _GLANCE:
                 self._join_hold(place.wait)
             elif place.wait > 0:
+                self._tell_slow_pace(place.wait)
                 await self._wait(place.wait)
             if place.taken > 1:
                 await self._through_bucket(place.taken - 1)
@@ -247,14 +289,17 @@ class Limiter:
     def _join_hold(self, seconds: float) -> None:
         """Hold with another run, or on behalf of one before, that has met the limit."""
         if seconds > self._patience:
+            until = "" if self._wall is None else f" (until {local_time(seconds, now=self._wall())})"
             self._halt.give(
                 OutageError(
-                    f"Stopped: another run has met the service's limit, and nobody may send for {seconds:,.0f} s, "
-                    f"longer than retry.outage_timeout ({self._patience:g} s). Run again to continue."
+                    "Stopped: another run has met the service's limit, and nobody may send for "
+                    f"{seconds:,.0f} s{until}, longer than retry.outage_timeout ({self._patience:g} s). "
+                    "Run again after that to continue."
                 )
             )
             raise Halted
         _LOG.info("everybody waits %.1f s: another run has met the limit", seconds)
+        self._tell_pause(Paused(seconds, "another run"))
         self.hold(seconds)
 
     def land(self, departure: Departure, reply: Reply | None) -> None:
@@ -263,18 +308,23 @@ class Limiter:
         self._crowd.land(departure, now)
         if self._probe is departure:
             self._probe = None
+        if self._pace.rest or self._pace.concurrency == 1:
+            self._quota.land()
         if isinstance(reply, Answer):
+            counted = self._quota.granted - self._unused - self._crowd.count
+            if reply.window.remaining is None and self._lower is not None:
+                self._learn_limit(self._lower, now, counted, departure, refused=reply.is_limit)
             self._window.note(
                 reply.window,
                 sent=departure.at,
                 received=now,
-                counted=self._quota.granted - self._unused - self._crowd.count,
+                counted=counted,
                 in_flight=self._uncounted(),
                 accepted=not reply.is_limit,
             )
             others = self._window.others if self._on_others is not None else None
             if others is not None and self._on_others is not None:
-                self._on_others(others)
+                _tell(self._on_others, others)
                 self._on_others = None
         self._landed.set()
 
@@ -294,8 +344,13 @@ class Limiter:
         self.in_doubt = True
         self._left = 0
         if everybody:
+            self._tell_pause(Paused(until - now, "limit"))
             self._quota.hold(until)
         return more
+
+    def lock_out(self, seconds: float) -> None:
+        """Let no run of this machine go for *seconds*, though this one ends; raises StorageError."""
+        self._quota.hold(self._clock() + seconds)
 
     def be_wary(self) -> None:
         """Let only a few go at once until `trust`: the service may be out."""
@@ -330,6 +385,41 @@ class Limiter:
         """How long everybody was held until now, in seconds."""
         return self._held - max(0.0, self._held_until - self._clock())
 
+    def _learn_limit(self, lower: LowerLimit, now: float, counted: int, departure: Departure, *, refused: bool) -> None:
+        """Learn from a reply that tells nothing of the window, and go more slowly where the limit is lower."""
+        if not refused:
+            lower.note(now, counted - self._refusals)
+            return
+        self._refusals += 1
+        before = lower.requests
+        if lower.refused(now, counted - self._refusals, sent=departure.at):
+            self._pace = self._pace.scaled(lower.requests / before)
+            self._left = 0
+            _LOG.warning("the service takes about %d requests in a window", lower.requests)
+            if not self._is_lowering_told:
+                self._is_lowering_told = True
+                _tell(self._on_notice, Lowered(lower.requests))
+
+    def _tell_pause(self, pause: Paused) -> None:
+        """Tell people of a long pause, once, unless it lasts longer than they know."""
+        until = self._clock() + pause.seconds
+        if pause.seconds >= _LONG and until > self._told_until + 1:
+            self._told_until = until
+            _tell(self._on_notice, pause)
+
+    def _tell_slow_pace(self, seconds: float) -> None:
+        if seconds >= _LONG and not self._is_pace_told:
+            self._is_pace_told = True
+            self._tell_pause(Paused(seconds, "pace"))
+
+    def _tell_stall(self) -> None:
+        if self._quota.is_stalled and not self._is_stall_told:
+            self._is_stall_told = True
+            _LOG.warning(
+                "another process was stopped while it had the quota's file: this run goes on with its own part"
+            )
+            _tell(self._on_notice, Stalled())
+
     async def _wait(self, seconds: float) -> None:
         await self._halt.wait(self._sleep(seconds))
 
@@ -338,3 +428,11 @@ class Limiter:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GLANCE):
                 await self._halt.wait(self._landed.wait())
+
+
+def _tell(hearer: Callable[[T], None], word: T) -> None:
+    """Let *hearer* hear a *word*; what can't be said is dropped."""
+    try:
+        hearer(word)
+    except Exception:  # noqa: BLE001 — whatever goes wrong with a word, no request is lost for it
+        _LOG.debug("what people were to hear could not be said")
