@@ -170,8 +170,38 @@ def test_a_bug_is_1_and_shows_nothing_of_what_was_in_hand(
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(BrokenPipeError(), 1), (click.Abort(), 130), (KeyboardInterrupt(), 130)], ids=repr
+    ("error", "line"),
+    [
+        (
+            OSError(24, "Too many open files"),
+            "this machine refused something: Too many open files. Make room or give way there, then run again.",
+        ),
+        (
+            PermissionError(13, "Permission denied", "/x\n"),
+            "/x\\n: this machine refused something: Permission denied. Make room or give way there, then run again.",
+        ),
+        (
+            BrokenPipeError(32, "Broken pipe"),
+            "this machine refused something: Broken pipe. Make room or give way there, then run again.",
+        ),
+        (MemoryError(), "This machine has no memory left for it. Free some, or allow it more, then run again."),
+    ],
+    ids=repr,
 )
+def test_what_the_machine_refuses_is_7_and_no_bug(
+    typed: Type, people: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, line: str
+) -> None:
+    def refused(*_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(commands, "run", refused)
+
+    ended = typed("run", people.name)
+
+    assert (ended.status, ended.out, ended.err) == (7, [], [line])
+
+
+@pytest.mark.parametrize(("error", "status"), [(click.Abort(), 130), (KeyboardInterrupt(), 130)], ids=repr)
 def test_who_left_is_not_told_anything(
     typed: Type, people: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int
 ) -> None:

@@ -14,6 +14,7 @@ from uploader.app.keys import key_of, mapping_of, service_of
 from uploader.app.likeness import compared, refuse_if_unlike
 from uploader.app.options import Options, World
 from uploader.app.recall import Recall, library_of
+from uploader.app.speaking import dropped, dropping
 from uploader.census import Census
 from uploader.config import Settings, load
 from uploader.errors import ConfigError, InputError
@@ -71,6 +72,7 @@ def check(
     Raises:
         UploaderError: a source is wrong as a whole, or the flags or the configuration are.
     """
+    world, told = dropping(world), dropped(told)
     refuse_double_use(options)
     settings = settings_of(options, world, credentials=False)
     accounts, pace = new_accounts(options), pace_of(settings)

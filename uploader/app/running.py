@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -23,6 +23,7 @@ from uploader.app.merging import Merging
 from uploader.app.options import Options, World
 from uploader.app.recall import Recall, Sift, library_of
 from uploader.app.rehearsal import sandbox_for, state_in, throwaway_folder
+from uploader.app.speaking import between_steps, dropping
 from uploader.app.wire import Wire, wired
 from uploader.bookmark import Bookmark
 from uploader.canary import Canary
@@ -59,6 +60,7 @@ def run(options: Options, world: World, result: Result) -> None:
     Raises:
         UploaderError: the run's trouble; its exit status is the run's.
     """
+    world = dropping(world)
     refuse_double_use(options)
     settings = settings_of(options, world, credentials=not options.sandbox)
     with ExitStack() as stack:
@@ -105,7 +107,7 @@ def _to_send(sending: Sending) -> int:
 
 
 async def _send_all(sendings: list[Sending], desk: Desk, endings: Endings, result: Result) -> None:
-    settings, halt = desk.settings, Halt()
+    settings, halt, desk = desk.settings, Halt(), replace(desk, world=between_steps(desk.world))
     if desk.world.on_halt is not None:
         desk.world.on_halt(halt)
     async with AsyncExitStack() as stack:

@@ -3,14 +3,15 @@
 import sys
 import traceback
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Final, NoReturn
 
 import click
 
 from uploader import __version__
-from uploader.cli.streams import say
-from uploader.errors import SignalledError, UploaderError
+from uploader.cli.streams import say, take_streams
+from uploader.errors import SignalledError, UploaderError, refused_by_machine
 
 _BUG = 1
 
@@ -31,10 +32,14 @@ It is loaded when it is asked for, so that what one needs costs the others no ti
 
 def main() -> NoReturn:
     """Run the command, and end the process with its exit status."""
+    take_streams()
     try:
         status = cli.main(prog_name="uploader", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        for line in shown.getvalue().splitlines():
+            say(line)
         status = error.exit_code
     except click.Abort:
         status = 130
@@ -47,8 +52,6 @@ def main() -> NoReturn:
     except UploaderError as error:
         say(str(error))
         status = error.exit_status
-    except BrokenPipeError:
-        status = _BUG
     except Exception as error:  # noqa: BLE001 — no traceback reaches a user: it may hold what they must not see
         say(_bug(error))
         status = _BUG
@@ -62,6 +65,13 @@ class _Commands(click.Group):
         """Return the names of all commands."""
         del ctx
         return sorted(_COMMANDS)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; what the machine refuses it is an UploaderError, before click sees it."""
+        try:
+            return super().invoke(ctx)
+        except (OSError, MemoryError) as error:
+            raise refused_by_machine(error) from None
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of this name."""

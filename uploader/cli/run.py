@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -108,7 +109,16 @@ def _say_first(name: str, survey: Survey) -> None:
 
 def _log(verbose: int) -> None:
     log = logging.getLogger("uploader")
-    handler = logging.StreamHandler()
+    handler = _Said()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log.handlers[:] = [handler]
     log.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG))
+
+
+class _Said(logging.Handler):
+    """A log that is said like all else: what can't be said is dropped."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say *record* in a line."""
+        with suppress(KeyError, TypeError, ValueError):
+            say(self.format(record))
