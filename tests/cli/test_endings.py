@@ -49,7 +49,10 @@ def people(folder: Path) -> Path:
         ),
         (
             ["check", "people.csv", "--config", "other.yaml"],
-            "no other.yaml here: run `uploader init SOURCE` to write one, or name one with --config",
+            (
+                "no other.yaml here: run `uploader init people.csv --config other.yaml` to write one, "
+                "or name one with --config"
+            ),
         ),
         (["run", "people.csv", "people.csv"], "SOURCE 'people.csv' is given twice. Name it once."),
         (

@@ -96,18 +96,24 @@ REFUSED = [
 MISUSED = [
     (
         ("people.csv", "--config", "nowhere.yaml"),
-        "no nowhere.yaml here: run `uploader init SOURCE` to write one, or name one with --config",
+        (
+            "no nowhere.yaml here: run `uploader init people.csv --config nowhere.yaml` to write one, "
+            "or name one with --config"
+        ),
     ),
     (
         ("people.csv", "--config", "."),
         (
-            ". can't be read (Is a directory): move it away and run `uploader init SOURCE` to write one, "
-            "or name another with --config"
+            ". can't be read (Is a directory): move it away and run `uploader init people.csv --config .` to write "
+            "one, or name another with --config"
         ),
     ),
     (
         ("people.csv", "--config", "empty.csv"),
-        "empty.csv is empty: move it away and run `uploader init SOURCE` to write one, or name another with --config",
+        (
+            "empty.csv is empty: move it away and run `uploader init people.csv --config empty.csv` to write one, "
+            "or name another with --config"
+        ),
     ),
     (("people.csv", "--set", "rate.request=5"), "--set rate.request is not a key; did you mean rate.requests?"),
     (

@@ -13,6 +13,7 @@ from uploader.app.options import Options, World
 from uploader.cli.flags import common
 from uploader.cli.signals import signals_raise
 from uploader.cli.streams import say, show, standard_input
+from uploader.cli.typed import Given, completed
 from uploader.cli.words import check_lines, place
 from uploader.errors import StorageError, UploaderError
 from uploader.model import Rejected
@@ -44,6 +45,9 @@ def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> 
         with signals_raise():
             status = check(Options(**words), world, tell, findings)
     except UploaderError:
+        for finding in findings:
+            if finding.account.error is not None:
+                finding.account.error = completed(finding.account.error, Given.by(words))
         try:
             _show(findings if as_json else [])
         except StorageError as trouble:

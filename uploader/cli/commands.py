@@ -2,6 +2,8 @@
 
 import sys
 import traceback
+from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
@@ -11,6 +13,7 @@ import click
 
 from uploader import __version__
 from uploader.cli.streams import say, take_streams
+from uploader.cli.typed import Given, completed
 from uploader.errors import SignalledError, UploaderError, refused_by_machine
 
 _BUG = 1
@@ -79,6 +82,8 @@ class _Commands(click.Group):
             name, does = _COMMANDS[cmd_name]
             command: click.Command = getattr(import_module(f"uploader.cli.{cmd_name}"), name)
             command.short_help = does
+            if command.callback is not None:
+                command.callback = _with_whole_commands(command.callback)
             self.add_command(command)
         return super().get_command(ctx, cmd_name)
 
@@ -93,6 +98,20 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="uploader")
 def cli() -> None:
     """Upload files of customer profiles to Dfinery, exactly as fast as its request limit allows."""
+
+
+def _with_whole_commands(callback: Callable[..., object]) -> Callable[..., object]:
+    """Return *callback*; a command that an error of it names is complete by the words that it was called with."""
+
+    @wraps(callback)
+    def call(**words: object) -> object:
+        try:
+            return callback(**words)
+        except UploaderError as error:
+            error.args = (completed(str(error), Given.by(words)),)
+            raise
+
+    return call
 
 
 def every_command() -> dict[str, click.Command]:

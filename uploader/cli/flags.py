@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 import click
 
+from uploader.cli.typed import USUAL
+
 Flag: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Adds a flag to a command."""
 
@@ -36,7 +38,7 @@ def config_flag(what: str = "Read the configuration from FILE.") -> Flag:
     return click.option(
         "--config",
         type=click.Path(path_type=Path),
-        default=Path("config.yaml"),
+        default=USUAL,
         show_default=True,
         metavar="FILE",
         help=what,

@@ -14,7 +14,7 @@ from uploader.config.settings import Settings, homes_of, keys_of
 from uploader.config.variables import Filled, filled
 
 _EXAMPLES: Mapping[Place, str] = {
-    ("mapping",): "`uploader init SOURCE` writes a configuration that has one",
+    ("mapping",): "move the file away, and `uploader init SOURCE` writes one that has it",
     ("mapping", "identity"): "write for example identity: {external_id: user_id}",
     ("mapping", "request_datetime", "column"): "write for example request_datetime: {column: updated_at}",
 }
