@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,6 +24,7 @@ from uploader.app.merging import Merging
 from uploader.app.options import Options, World
 from uploader.app.recall import Recall, Sift, library_of
 from uploader.app.rehearsal import sandbox_for, state_in, throwaway_folder
+from uploader.app.sockets import refuse_too_few
 from uploader.app.speaking import between_steps, dropping
 from uploader.app.wire import Wire, wired
 from uploader.bookmark import Bookmark
@@ -91,6 +93,7 @@ def run(options: Options, world: World, result: Result) -> None:
                 if not world.quiet:
                     world.say(options.deadline.forecast(sum(map(_to_send, sendings)), pace_of(settings)))
             if any(sending.job.survey.read for sending in sendings):
+                refuse_too_few(sandbox=options.sandbox)
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                     runner.run(_send_all(sendings, desk, endings, result))
             else:
@@ -230,6 +233,17 @@ async def _beside(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 async def _sync(life: Life, halt: Halt) -> None:
     """Make what is settled last, within a second; a sync that fails ends the run, and is not tried again."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        try:
+            # From now on it has its thread, whatever becomes of the machine.
+            await asyncio.get_running_loop().run_in_executor(thread, life.is_dirty.__bool__)
+        except RuntimeError:
+            halt.give(StorageError("This machine has no thread left to sync the journal. Run again to continue."))
+            return
+        await _sync_by(thread, life, halt)
+
+
+async def _sync_by(thread: ThreadPoolExecutor, life: Life, halt: Halt) -> None:
     loop = asyncio.get_running_loop()
     syncing: asyncio.Future[None] = loop.create_future()
     syncing.set_result(None)
@@ -238,7 +252,7 @@ async def _sync(life: Life, halt: Halt) -> None:
         if life.is_dirty:
             try:
                 life.flush()
-                syncing = loop.run_in_executor(None, life.sync)
+                syncing = loop.run_in_executor(thread, life.sync)
                 await asyncio.shield(syncing)
             except StorageError as error:
                 halt.give(error)

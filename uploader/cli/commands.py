@@ -12,11 +12,13 @@ from typing import Final, NoReturn
 import click
 
 from uploader import __version__
-from uploader.cli.streams import say, take_streams
+from uploader.cli.streams import hold_closed_streams, say, take_streams
 from uploader.cli.typed import Given, completed
-from uploader.errors import SignalledError, UploaderError, refused_by_machine
+from uploader.errors import SignalledError, StorageError, UploaderError, refused_by_machine
 
 _BUG = 1
+_NO_THREAD = "can't start new thread"
+"""What Python says of a thread that the machine refuses."""
 
 _COMMANDS: Final = {
     "check": ("check_command", "Read and map everything, send nothing."),
@@ -35,6 +37,7 @@ It is loaded when it is asked for, so that what one needs costs the others no ti
 
 def main() -> NoReturn:
     """Run the command, and end the process with its exit status."""
+    hold_closed_streams()
     take_streams()
     try:
         status = cli.main(prog_name="uploader", standalone_mode=False)
@@ -75,6 +78,10 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except (OSError, MemoryError) as error:
             raise refused_by_machine(error) from None
+        except RuntimeError as error:
+            if str(error) != _NO_THREAD:
+                raise
+            raise StorageError("This machine has no thread left for it. Allow it more, then run again.") from None
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of this name."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import click
 
@@ -11,6 +11,9 @@ from uploader.cli.typed import USUAL
 Flag: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Adds a flag to a command."""
 
+_ROWS: Final = click.IntRange(1, 10**15)
+"""So many rows as a file may have."""
+
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what `run` and `check` have in common."""
@@ -18,7 +21,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
         click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
         config_flag(),
         set_flag(),
-        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N rows of each SOURCE."),
+        click.option("--limit", type=_ROWS, metavar="N", help="Take the first N rows of each SOURCE."),
         click.option(
             "--summary",
             type=click.Path(path_type=Path, dir_okay=False),

@@ -19,13 +19,26 @@ _SPELLED: Final = "uploader.spelled"
 """The error handler of both output streams: what their encoding does not have is spelled as JSON spells it."""
 
 
+def hold_closed_streams() -> None:
+    """Take the numbers of standard streams that are closed, lest a file that is opened gets one, and what is said.
+
+    Each is held so that it still can't be used: nothing is read from standard input, nothing written to the others.
+    Python has looked before, so that to `sys` it is closed.
+    """
+    for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free is taken.
+            os.open(os.devnull, flags)
+
+
 def take_streams() -> None:
     """Put streams that can't end a run in the place of standard output and standard error.
 
     All that is written there goes through them: the words of a run, its log and its bar, click's messages, and what
     the interpreter flushes when it ends.
     """
-    _occupy_closed()
     codecs.register_error(_SPELLED, _spelled_for)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -148,17 +161,6 @@ class _Output(_Stream):
 
 def _trouble(why: str) -> StorageError:
     return StorageError(f"Standard output can't be written: {why}. Send it elsewhere, then run again.")
-
-
-def _occupy_closed() -> None:
-    """Open the standard streams that are closed for nothing, so that no file of a run gets the place of one."""
-    for number, way in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
-        try:
-            os.fstat(number)
-        except OSError:
-            # Each the wrong way round, so that it still can't be used. It gets the lowest number that is free.
-            with suppress(OSError):
-                os.open(os.devnull, way)
 
 
 def _spelled_for(error: UnicodeError) -> tuple[str, int]:

@@ -100,13 +100,13 @@ def _spelled(one: str) -> str:
 
 
 def _is_sayable(text: str) -> bool:
+    """Whether *text* is printed as the bytes that a file of this name has."""
     # The type stubs don't know that it can be None.
     stream: object = sys.stderr
     try:
-        text.encode(getattr(stream, "encoding", None) or "utf-8")
+        return text.encode(getattr(stream, "encoding", None) or "utf-8") == os.fsencode(text)
     except UnicodeError:
         return False
-    return True
 
 
 def _safe(override: str) -> str:

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from uploader.errors import StorageError
+from uploader.sinks.names import MOST_BYTES, fitting
 
 _DESCRIPTOR: Final = re.compile(r"(?:/dev|/proc/self)/fd/([0-9]+)", re.ASCII)
+
+_ROOM: Final = len("..12345678.new") + 8
+"""So many bytes of a name are kept for what goes around it."""
 
 
 def try_summary(path: Path) -> None:
@@ -81,7 +85,7 @@ def _replace(target: Path, text: str) -> None:
 
 
 def _beside(target: Path, word: str) -> Path:
-    return target.parent / f".{target.name}.{os.getpid()}.{word}"
+    return target.parent / f".{fitting(target.name, MOST_BYTES - _ROOM)}.{os.getpid()}.{word}"
 
 
 def _trouble(path: Path, error: OSError) -> StorageError:
