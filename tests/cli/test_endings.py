@@ -32,7 +32,10 @@ def people(folder: Path) -> Path:
         (["check"], "Error: Missing argument 'SOURCE...'."),
         (["run", "--nope", "people.csv"], "Error: No such option '--nope'."),
         (["run", "people.csv", "--config"], "Error: Option '--config' requires an argument."),
-        (["run", "people.csv", "--limit", "0"], "Error: Invalid value for '--limit': 0 is not in the range x>=1."),
+        (
+            ["run", "people.csv", "--limit", "0"],
+            "Error: Invalid value for '--limit': 0 is not in the range 1<=x<=1000000000000000.",
+        ),
         (
             ["run", "people.csv", "--limit", "all"],
             "Error: Invalid value for '--limit': 'all' is not a valid integer range.",

@@ -188,7 +188,10 @@ def refuse_double_use(options: Options) -> None:
         raise ConfigError("--retry-file goes with one SOURCE; with several, set output.retry_file to a template.")
     seen: set[Path] = set()
     for name in options.sources:
-        path = Path(name).resolve()
+        try:
+            path = Path(name).resolve()
+        except PermissionError as error:
+            raise InputError(f"{name} can't be read: {error.strerror}. Mend that, then run again.") from None
         if name != "-" and path in seen:
             raise ConfigError(f"SOURCE '{name}' is given twice. Name it once.")
         seen.add(path)
