@@ -175,12 +175,7 @@ def refuse_if_too_bad(job: Job, settings: Settings) -> None:
 
 def refuse_double_use(options: Options) -> None:
     """Raise ConfigError when the flags of *options* can't go together, InputError for a SOURCE that leads nowhere."""
-    for name in options.sources:
-        if _is_loop(Path(name)):
-            raise InputError(f"{name} is a link that leads back to itself. Name a file.")
-    for flag, path in (("summary", options.summary), ("retry-file", options.retry_file), ("config", options.config)):
-        if path is not None and _is_loop(path):
-            raise ConfigError(f"--{flag} {path} is a link that leads back to itself. Name another file.")
+    _refuse_loops(options)
     standard_inputs = [name for name in options.sources if descriptor(name) == 0]
     if len(standard_inputs) > 1:
         raise ConfigError(f"SOURCE '{standard_inputs[1]}' is given twice; standard input can be read once.")
@@ -197,6 +192,15 @@ def refuse_double_use(options: Options) -> None:
         seen.add(path)
     if options.summary is not None and options.summary.resolve() in {*seen, options.config.resolve()}:
         raise ConfigError(f"--summary {options.summary} would replace a file that this run reads. Name another one.")
+
+
+def _refuse_loops(options: Options) -> None:
+    for name in options.sources:
+        if _is_loop(Path(name)):
+            raise InputError(f"{name} is a link that leads back to itself. Name a file.")
+    for flag, path in (("summary", options.summary), ("retry-file", options.retry_file), ("config", options.config)):
+        if path is not None and _is_loop(path):
+            raise ConfigError(f"--{flag} {path} is a link that leads back to itself. Name another file.")
 
 
 def _is_loop(path: Path) -> bool:
