@@ -1,5 +1,7 @@
 """Name what ends a run, each with the exit status that the contract gives it."""
 
+import os
+
 
 class UploaderError(Exception):
     """A run's trouble: one line for the user, told by `cli` alone, and an exit status.
@@ -66,3 +68,16 @@ class SignalledError(UploaderError):
         super().__init__(message)
         self.number = number
         self.exit_status = 128 + number
+
+
+def refused_by_machine(error: OSError | MemoryError) -> StorageError:
+    """Return the run's trouble for an *error* of this machine that no part of the run has put into its own words."""
+    if isinstance(error, MemoryError):
+        return StorageError("This machine has no memory left for it. Free some, or allow it more, then run again.")
+    try:
+        os.getcwd()  # noqa: PTH109 — only whether there is one
+    except OSError:
+        return StorageError("The working directory is gone. Change to another one, then run again.")
+    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    why = error.strerror or type(error).__name__
+    return StorageError(f"{where}this machine refused something: {why}. Make room or give way there, then run again.")

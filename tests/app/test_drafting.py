@@ -72,7 +72,7 @@ def test_a_disk_without_room_is_told_and_nothing_is_left_on_it(
 
 
 def test_a_configuration_that_would_be_larger_than_one_may_be_is_refused(tmp_path: Path) -> None:
-    names = ",".join(f"{'이' * 58}{at}" for at in range(4000))
+    names = ",".join(f"{'이' * 58}{at}" for at in range(9000))
     (tmp_path / "people.csv").write_text(f"user_id,{names}\n", encoding="utf-8")
 
     with pytest.raises(InputError, match="more columns than a configuration of 1 MiB can hold"):

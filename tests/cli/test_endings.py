@@ -32,7 +32,10 @@ def people(folder: Path) -> Path:
         (["check"], "Error: Missing argument 'SOURCE...'."),
         (["run", "--nope", "people.csv"], "Error: No such option '--nope'."),
         (["run", "people.csv", "--config"], "Error: Option '--config' requires an argument."),
-        (["run", "people.csv", "--limit", "0"], "Error: Invalid value for '--limit': 0 is not in the range x>=1."),
+        (
+            ["run", "people.csv", "--limit", "0"],
+            "Error: Invalid value for '--limit': 0 is not in the range 1<=x<=1000000000000000.",
+        ),
         (
             ["run", "people.csv", "--limit", "all"],
             "Error: Invalid value for '--limit': 'all' is not a valid integer range.",
@@ -49,7 +52,10 @@ def people(folder: Path) -> Path:
         ),
         (
             ["check", "people.csv", "--config", "other.yaml"],
-            "no other.yaml here: run `uploader init SOURCE` to write one, or name one with --config",
+            (
+                "no other.yaml here: run `uploader init people.csv --config other.yaml` to write one, "
+                "or name one with --config"
+            ),
         ),
         (["run", "people.csv", "people.csv"], "SOURCE 'people.csv' is given twice. Name it once."),
         (
@@ -173,8 +179,38 @@ def test_a_bug_is_1_and_shows_nothing_of_what_was_in_hand(
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(BrokenPipeError(), 1), (click.Abort(), 130), (KeyboardInterrupt(), 130)], ids=repr
+    ("error", "line"),
+    [
+        (
+            OSError(24, "Too many open files"),
+            "this machine refused something: Too many open files. Make room or give way there, then run again.",
+        ),
+        (
+            PermissionError(13, "Permission denied", "/x\n"),
+            "/x\\n: this machine refused something: Permission denied. Make room or give way there, then run again.",
+        ),
+        (
+            BrokenPipeError(32, "Broken pipe"),
+            "this machine refused something: Broken pipe. Make room or give way there, then run again.",
+        ),
+        (MemoryError(), "This machine has no memory left for it. Free some, or allow it more, then run again."),
+    ],
+    ids=repr,
 )
+def test_what_the_machine_refuses_is_7_and_no_bug(
+    typed: Type, people: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, line: str
+) -> None:
+    def refused(*_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(commands, "run", refused)
+
+    ended = typed("run", people.name)
+
+    assert (ended.status, ended.out, ended.err) == (7, [], [line])
+
+
+@pytest.mark.parametrize(("error", "status"), [(click.Abort(), 130), (KeyboardInterrupt(), 130)], ids=repr)
 def test_who_left_is_not_told_anything(
     typed: Type, people: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int
 ) -> None:

@@ -12,6 +12,7 @@ from uploader.app.checking import Job, check
 from uploader.app.options import Options, World
 from uploader.app.running import Result
 from uploader.cli.run_words import run_lines
+from uploader.cli.typed import Given
 from uploader.cli.words import check_lines, first_lines, problem_lines, repeat_lines
 from uploader.mapper import Repairs
 from uploader.model import Reason, Rejected, Row
@@ -38,7 +39,7 @@ def account(source: str = "people.csv", *, books: Books, requests: int = 0, limi
 
 
 def told(*accounts: Account, sandbox: Report | None = None, complete: bool = True) -> list[str]:
-    return list(run_lines(Result(list(accounts), sandbox), rehearsal=sandbox is not None, complete=complete))
+    return list(run_lines(Result(list(accounts), sandbox), Given(), rehearsal=sandbox is not None, complete=complete))
 
 
 def found(folder: Path, content: str, *, stdin: bool = False, rate: float = 158.0, config: str = CONFIG) -> list[str]:

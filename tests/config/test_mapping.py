@@ -314,5 +314,6 @@ def test_a_mapping_that_can_not_work_is_refused(complaint: Callable[..., str], m
 
 def test_a_configuration_without_a_mapping_is_refused(complaint: Callable[..., str]) -> None:
     assert (
-        complaint(API) == "config.yaml: mapping is missing; `uploader init SOURCE` writes a configuration that has one"
+        complaint(API)
+        == "config.yaml: mapping is missing; move the file away, and `uploader init SOURCE` writes one that has it"
     )

@@ -96,18 +96,24 @@ REFUSED = [
 MISUSED = [
     (
         ("people.csv", "--config", "nowhere.yaml"),
-        "no nowhere.yaml here: run `uploader init SOURCE` to write one, or name one with --config",
+        (
+            "no nowhere.yaml here: run `uploader init people.csv --config nowhere.yaml` to write one, "
+            "or name one with --config"
+        ),
     ),
     (
         ("people.csv", "--config", "."),
         (
-            ". can't be read (Is a directory): move it away and run `uploader init SOURCE` to write one, "
-            "or name another with --config"
+            ". can't be read (Is a directory): move it away and run `uploader init people.csv --config .` to write "
+            "one, or name another with --config"
         ),
     ),
     (
         ("people.csv", "--config", "empty.csv"),
-        "empty.csv is empty: move it away and run `uploader init SOURCE` to write one, or name another with --config",
+        (
+            "empty.csv is empty: move it away and run `uploader init people.csv --config empty.csv` to write one, "
+            "or name another with --config"
+        ),
     ),
     (("people.csv", "--set", "rate.request=5"), "--set rate.request is not a key; did you mean rate.requests?"),
     (
@@ -125,7 +131,7 @@ MISUSED = [
 
 USAGES = [
     ((), "Error: Missing argument 'SOURCE...'."),
-    (("people.csv", "--limit", "0"), "Error: Invalid value for '--limit': 0 is not in the range x>=1."),
+    (("people.csv", "--limit", "0"), "Error: Invalid value for '--limit': 0 is not in the range 1<=x<=1000000000000000."),
     (("people.csv", "--limit", "many"), "Error: Invalid value for '--limit': 'many' is not a valid integer range."),
     (("people.csv", "--summary", "."), "Error: Invalid value for '--summary': File '.' is a directory."),
 ]

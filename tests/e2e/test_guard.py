@@ -18,7 +18,7 @@ mapping:
 """
 GUARD = "guard: {}\n"
 MEMORY = "changed_only: true\n"
-ADVICE = "Nothing was sent. If it is meant so, run again with --accept."
+ADVICE = "Nothing was sent. If it is meant so, type `uploader run people.csv --accept`."
 
 
 @pytest.fixture
@@ -131,7 +131,8 @@ def test_a_column_that_is_gone_refuses_a_csv_a_jsonl_and_a_parquet(desk: Desk, s
     ended = refused(desk, sources=sources)
 
     gone = "column 'email' is gone (guard.empty 20%)"
-    assert ended.err.splitlines() == [f"{' '.join(differs(day, gone, name=name) for name in sources)} {ADVICE}"]
+    advice = ADVICE.replace("people.csv", " ".join(sources))
+    assert ended.err.splitlines() == [f"{' '.join(differs(day, gone, name=name) for name in sources)} {advice}"]
     assert len(sent_ids(server)) == 15
 
 
@@ -178,7 +179,7 @@ def test_all_that_differs_is_told_at_once(desk: Desk, server: Running) -> None:
         "column 'email' is gone (guard.empty 20%)",
         "consent df_push_optin true in 100.0% of rows instead of 0.0% (guard.consents 5%)",
     )
-    assert ended.err.splitlines() == [f"{found} {ADVICE}"]
+    assert ended.err.splitlines() == [f"{found} {ADVICE.replace('--accept', '--summary summary.json --accept')}"]
     assert (desk.summary()["exit_status"], desk.books()) == (4, {"not_attempted": 3})
     assert len(sent_ids(server)) == 10
 

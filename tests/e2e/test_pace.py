@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, Literal
 
 import pytest
@@ -133,6 +134,27 @@ def test_another_client_is_noticed_and_leaves_its_quota(desk: Desk, sandbox: Cal
     assert run.status == 0
     assert server.box.report().over_limit == 0
     assert [line.partition(",")[0] for line in run.err.splitlines()] == ["Others use the same quota"]
+
+
+@pytest.mark.long
+def test_a_log_that_is_full_when_another_client_is_noticed_changes_nothing(
+    desk: Desk, sandbox: Callable[..., Running]
+) -> None:
+    server = sandbox(Rules(limit=LIMIT, per=4.0, unit="ms"))
+    desk.configure(server.url)
+    desk.people(1500)
+    words = ("--set", "rate.per=4s", "--summary", "summary.json")
+
+    with (
+        Path("/dev/full").open("w", encoding="utf-8") as full,
+        desk.start("run", "people.csv", *LIMITED, *words, stderr=full) as process,
+    ):
+        until(lambda: server.box.report().requests >= 100)
+        until(lambda: _burns(server) or process.poll() is not None)
+        run = ended(process)
+
+    assert (run.status, desk.books(), desk.summary()["requests"]) == (0, {"sent": 1500}, 1500)
+    assert len(server.box.requests()) == 1500
 
 
 def _burns(server: Running) -> bool:

@@ -225,3 +225,10 @@ def test_a_run_of_a_process_that_died_is_not_running_though_another_holds_the_lo
     with shelf.lock(BEGUN.key, since="now"):
         assert not shelf.is_running(read_volume(volume.path))
         assert shelf.is_busy(volume)
+
+
+@pytest.mark.parametrize("days", [100_000, 400_000, 739_000, 999_999_999, 999_999_999_999])
+def test_no_run_is_older_than_a_thousand_years(shelf: Shelf, days: int) -> None:
+    run(shelf, "20260101T000000Z-a", "finished")
+
+    assert (shelf.throw_away_older(days, now=NOW, may_go=lambda _: True), len(ids(shelf))) == (0, 1)

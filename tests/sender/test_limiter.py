@@ -343,6 +343,30 @@ def test_others_who_use_the_quota_are_told_of_once(leap: Leap) -> None:
     leap(story())
 
 
+def test_words_of_others_that_fail_are_not_tried_again(leap: Leap) -> None:
+    async def story() -> None:
+        loop, tried = asyncio.get_running_loop(), list[Others]()
+
+        def tell(others: Others) -> None:
+            tried.append(others)
+            raise OSError("nobody can be told")
+
+        window = Window(requests=1_000, per=60.0, share=0.95)
+        limiter = gate_of(Pace(burst=4, rate=10.0, concurrency=8), Halt(), loop.time, window=window, on_others=tell)
+        began = loop.time()
+
+        for number in range(300):
+            ticket = await limiter.pass_through()
+            # For each of ours comes one of somebody else.
+            state = WindowState(60.0, 999 - 2 * number, began + 60.0, began + (loop.time() - began) // 1)
+            with contextlib.suppress(OSError):
+                limiter.land(ticket, Answer(200, "20000", state))
+
+        assert len(tried) == 1
+
+    leap(story())
+
+
 @pytest.mark.parametrize(("seconds", "ends"), [(29.0, False), (31.0, True)])
 def test_a_hold_of_another_run_that_lasts_longer_than_the_patience_ends_this_one(
     leap: Leap,

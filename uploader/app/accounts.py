@@ -142,6 +142,8 @@ def _status(error: BaseException | None) -> int:
             return FINISHED
         case UploaderError():
             return error.exit_status
+        case OSError() | MemoryError():
+            return StorageError.exit_status
         case KeyboardInterrupt():
             return _SIGINT
         case _:

@@ -1,5 +1,6 @@
 """Read and map a whole source before anything of it is sent."""
 
+import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from uploader.app.likeness import compared, refuse_if_unlike
 from uploader.app.options import Options, World
 from uploader.app.recall import Recall, library_of
 from uploader.app.route import route_of
+from uploader.app.speaking import dropped, dropping
 from uploader.census import Census
 from uploader.config import Settings, load
 from uploader.errors import ChangedError, ConfigError, InputError
@@ -84,6 +86,7 @@ def check(
     Raises:
         UploaderError: a source is wrong as a whole, or the flags or the configuration are.
     """
+    world, told = dropping(world), dropped(told)
     refuse_double_use(options)
     settings = settings_of(options, world, credentials=False)
     route = route_of(settings, world.environ)
@@ -190,7 +193,8 @@ def refuse_if_too_bad(job: Job, settings: Settings) -> None:
 
 
 def refuse_double_use(options: Options) -> None:
-    """Raise ConfigError when the flags of *options* can't go together."""
+    """Raise ConfigError when the flags of *options* can't go together, InputError for a SOURCE that leads nowhere."""
+    _refuse_loops(options)
     standard_inputs = [name for name in options.sources if descriptor(name) == 0]
     if len(standard_inputs) > 1:
         raise ConfigError(f"SOURCE '{standard_inputs[1]}' is given twice; standard input can be read once.")
@@ -198,7 +202,10 @@ def refuse_double_use(options: Options) -> None:
         raise ConfigError("--retry-file goes with one SOURCE; with several, set output.retry_file to a template.")
     seen: set[Path] = set()
     for name in options.sources:
-        path = Path(name).resolve()
+        try:
+            path = Path(name).resolve()
+        except PermissionError as error:
+            raise InputError(f"{name} can't be read: {error.strerror}. Fix that, then run again.") from None
         if name != "-" and (path in seen or any(_is_same(path, other) for other in seen)):
             raise ConfigError(f"SOURCE '{name}' is given twice. Name it once.")
         seen.add(path)
@@ -212,6 +219,23 @@ def _is_same(path: Path, other: Path) -> bool:
         return path.is_file() and path.samefile(other)
     except OSError:
         return False
+
+
+def _refuse_loops(options: Options) -> None:
+    for name in options.sources:
+        if _is_loop(Path(name)):
+            raise InputError(f"{name} is a link that leads back to itself. Name a file.")
+    for flag, path in (("summary", options.summary), ("retry-file", options.retry_file), ("config", options.config)):
+        if path is not None and _is_loop(path):
+            raise ConfigError(f"--{flag} {path} is a link that leads back to itself. Name another file.")
+
+
+def _is_loop(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def _is_comparable(source: Source, limit: int | None) -> bool:

@@ -10,7 +10,7 @@ from uploader.guard import Bounds, Difference, People, Totals, differences, sent
 from uploader.journal import PastTotals
 from uploader.survey import Survey
 
-_ADVICE = "Nothing was sent. If it is meant so, run again with --accept."
+_ADVICE = "Nothing was sent. If it is meant so, type `uploader run SOURCE... --accept`."
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,15 @@ from typing import Final
 from uploader.app.options import Options
 from uploader.config import Settings
 from uploader.errors import ConfigError
+from uploader.sinks.names import MOST_BYTES, fitting
 from uploader.sinks.retry_file import Shape
 from uploader.source import Source, descriptor, unpacked_name
 
 _DEVICES: Final = Path("/dev")
 _DESCRIPTORS: Final = Path("/proc")
 
+_ROOM: Final = len(".1234")
+"""So many bytes of a name are kept for the number of the next file of this name."""
 _NUMBER: Final = re.compile(r"\.[0-9]+$", re.ASCII)
 
 
@@ -31,19 +34,22 @@ def retry_path(
         return source.path.with_name(_NUMBER.sub("", source.path.stem) + source.path.suffix)
     stem, suffix = _name(source)
     if folder is not None:
-        path = folder / (f"{stem}.retry{suffix}" if named is None else named.name)
+        room = MOST_BYTES - _ROOM - len(os.fsencode(f".retry{suffix}"))
+        path = folder / (f"{fitting(stem, room)}.retry{suffix}" if named is None else named.name)
     elif named is not None:
         path = named
     else:
         where = Path() if source.path is None else source.path.parent
         path = Path(settings.output.retry_file.format(dir=where, stem=stem, suffix=suffix))
+        if len(os.fsencode(path.name)) > MOST_BYTES - _ROOM:
+            path = path.with_name(fitting(path.stem, MOST_BYTES - _ROOM - len(os.fsencode(path.suffix))) + path.suffix)
         if "{dir}" not in settings.output.retry_file:
             path = settings.folder / path
     if source.path is not None and path.resolve() == source.path.resolve():
         raise ConfigError(
             f"The retry file {path} is the SOURCE itself. Name another --retry-file or output.retry_file."
         )
-    if path.is_dir():
+    if _is_folder(path):
         raise ConfigError(f"The retry file {path} is a folder. Name a file with --retry-file or output.retry_file.")
     if _is_no_file(path):
         raise ConfigError(
@@ -77,6 +83,14 @@ def retry_shape(source: Source, *, damaged: bool) -> Shape:
         return Shape("csv", source.columns or (), source.delimiter, source.encoding, damaged)
     # The encoding of the source also where the format is another, since it may stand in the configuration.
     return Shape("jsonl", encoding=source.encoding)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        # What is the matter is said when it is tried.
+        return False
 
 
 def _name(source: Source) -> tuple[str, str]:

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -24,6 +25,8 @@ from uploader.app.options import Options, World
 from uploader.app.recall import Recall, Sift, library_of
 from uploader.app.rehearsal import sandbox_for, state_in, throwaway_folder
 from uploader.app.route import Route, route_of
+from uploader.app.sockets import refuse_too_few
+from uploader.app.speaking import between_steps, dropping
 from uploader.app.wire import Wire, wired
 from uploader.bookmark import Bookmark
 from uploader.canary import Canary
@@ -60,6 +63,7 @@ def run(options: Options, world: World, result: Result) -> None:
     Raises:
         UploaderError: the run's trouble; its exit status is the run's.
     """
+    world = dropping(world)
     refuse_double_use(options)
     settings = settings_of(options, world, credentials=not options.sandbox)
     route = Route() if options.sandbox else route_of(settings, world.environ)
@@ -93,6 +97,7 @@ def run(options: Options, world: World, result: Result) -> None:
                 if not world.quiet:
                     world.say(options.deadline.forecast(sum(map(_to_send, sendings)), pace_of(settings)))
             if any(sending.job.survey.read for sending in sendings):
+                refuse_too_few(sandbox=options.sandbox)
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                     runner.run(_send_all(sendings, desk, route, endings, result))
             else:
@@ -109,7 +114,7 @@ def _to_send(sending: Sending) -> int:
 
 
 async def _send_all(sendings: list[Sending], desk: Desk, route: Route, endings: Endings, result: Result) -> None:
-    settings, halt = desk.settings, Halt()
+    settings, halt, desk = desk.settings, Halt(), replace(desk, world=between_steps(desk.world))
     if desk.world.on_halt is not None:
         desk.world.on_halt(halt)
     async with AsyncExitStack() as stack:
@@ -233,6 +238,17 @@ async def _beside(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 async def _sync(life: Life, halt: Halt) -> None:
     """Make what is settled last, within a second; a sync that fails ends the run, and is not tried again."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        try:
+            # From now on it has its thread, whatever becomes of the machine.
+            await asyncio.get_running_loop().run_in_executor(thread, life.is_dirty.__bool__)
+        except RuntimeError:
+            halt.give(StorageError("This machine has no thread left to sync the journal. Run again to continue."))
+            return
+        await _sync_by(thread, life, halt)
+
+
+async def _sync_by(thread: ThreadPoolExecutor, life: Life, halt: Halt) -> None:
     loop = asyncio.get_running_loop()
     syncing: asyncio.Future[None] = loop.create_future()
     syncing.set_result(None)
@@ -241,7 +257,7 @@ async def _sync(life: Life, halt: Halt) -> None:
         if life.is_dirty:
             try:
                 life.flush()
-                syncing = loop.run_in_executor(None, life.sync)
+                syncing = loop.run_in_executor(thread, life.sync)
                 await asyncio.shield(syncing)
             except StorageError as error:
                 halt.give(error)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
@@ -13,8 +13,10 @@ from uploader.app.options import Options, World
 from uploader.app.route import Route
 from uploader.cli.flags import common
 from uploader.cli.signals import signals_raise
-from uploader.cli.streams import say, standard_input
+from uploader.cli.streams import say, show, standard_input
+from uploader.cli.typed import Given, completed
 from uploader.cli.words import check_lines, place, route_lines
+from uploader.errors import StorageError, UploaderError
 from uploader.model import Rejected
 from uploader.pacing import Pace
 
@@ -47,18 +49,26 @@ def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> 
     findings: list[Finding] = []
     try:
         with signals_raise():
-            return check(Options(**words), world, tell, findings)
-    finally:
-        if as_json and not any(finding.account.exit_status in _UNSAID for finding in findings):
-            _print_json([finding.facts() for finding in findings])
+            status = check(Options(**words), world, tell, findings)
+    except UploaderError:
+        for finding in findings:
+            if finding.account.error is not None:
+                finding.account.error = completed(finding.account.error, Given.by(words))
+        try:
+            _show(findings if as_json else [])
+        except StorageError as trouble:
+            # What ended the check is its end all the same.
+            say(str(trouble))
+        raise
+    _show(findings if as_json else [])
+    return status
 
 
-def _print_json(facts: Sequence[Mapping[str, object]]) -> None:
-    """Print the *facts* of one source, or of several as a list; nothing where there are none."""
-    if facts:
-        text = json.dumps(facts[0] if len(facts) == 1 else facts, ensure_ascii=False, indent=2)
-        # The name of a file may be no text; what is left of it is spelled as JSON spells it.
-        click.echo(text.encode("utf-8", "backslashreplace").decode())
+def _show(findings: Sequence[Finding]) -> None:
+    """Print what is found of one source, or of several as a list, as JSON; raises StorageError."""
+    if findings and not any(finding.account.exit_status in _UNSAID for finding in findings):
+        facts = [finding.facts() for finding in findings]
+        show(json.dumps(facts[0] if len(facts) == 1 else facts, ensure_ascii=False, indent=2))
 
 
 def _say_route(route: Route) -> None:

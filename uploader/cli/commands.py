@@ -2,17 +2,23 @@
 
 import sys
 import traceback
+from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Final, NoReturn
 
 import click
 
 from uploader import __version__
-from uploader.cli.streams import hold_closed_streams, say
-from uploader.errors import SignalledError, UploaderError
+from uploader.cli.streams import hold_closed_streams, say, take_streams
+from uploader.cli.typed import Given, completed
+from uploader.errors import SignalledError, StorageError, UploaderError, refused_by_machine
 
 _BUG = 1
+_NO_THREAD = "can't start new thread"
+"""What Python says of a thread that the machine refuses."""
 
 _COMMANDS: Final = {
     "check": ("check_command", "Read and map everything, send nothing."),
@@ -32,10 +38,14 @@ It is loaded when it is asked for, so that what one needs costs the others no ti
 def main() -> NoReturn:
     """Run the command, and end the process with its exit status."""
     hold_closed_streams()
+    take_streams()
     try:
         status = cli.main(prog_name="uploader", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        for line in shown.getvalue().splitlines():
+            say(line)
         status = error.exit_code
     except click.Abort:
         status = 130
@@ -48,8 +58,6 @@ def main() -> NoReturn:
     except UploaderError as error:
         say(str(error))
         status = error.exit_status
-    except BrokenPipeError:
-        status = _BUG
     except Exception as error:  # noqa: BLE001 — no traceback reaches a user: it may hold what they must not see
         say(_bug(error))
         status = _BUG
@@ -64,12 +72,25 @@ class _Commands(click.Group):
         del ctx
         return sorted(_COMMANDS)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; what the machine refuses it is an UploaderError, before click sees it."""
+        try:
+            return super().invoke(ctx)
+        except (OSError, MemoryError) as error:
+            raise refused_by_machine(error) from None
+        except RuntimeError as error:
+            if str(error) != _NO_THREAD:
+                raise
+            raise StorageError("This machine has no thread left for it. Allow it more, then run again.") from None
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of this name."""
         if cmd_name in _COMMANDS and cmd_name not in self.commands:
             name, does = _COMMANDS[cmd_name]
             command: click.Command = getattr(import_module(f"uploader.cli.{cmd_name}"), name)
             command.short_help = does
+            if command.callback is not None:
+                command.callback = _with_whole_commands(command.callback)
             self.add_command(command)
         return super().get_command(ctx, cmd_name)
 
@@ -84,6 +105,20 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="uploader")
 def cli() -> None:
     """Upload files of customer profiles to Dfinery, exactly as fast as its request limit allows."""
+
+
+def _with_whole_commands(callback: Callable[..., object]) -> Callable[..., object]:
+    """Return *callback*; a command that an error of it names is complete by the words that it was called with."""
+
+    @wraps(callback)
+    def call(**words: object) -> object:
+        try:
+            return callback(**words)
+        except UploaderError as error:
+            error.args = (completed(str(error), Given.by(words)),)
+            raise
+
+    return call
 
 
 def every_command() -> dict[str, click.Command]:

@@ -12,7 +12,7 @@ from uploader.app.explaining import Explanation, LastRun, explain, plain, visibl
 from uploader.app.options import Options, World
 from uploader.cli.flags import config_flag, set_flag
 from uploader.cli.signals import signals_raise
-from uploader.cli.streams import say, standard_input
+from uploader.cli.streams import say, show, standard_input
 from uploader.cli.words import place
 from uploader.model import Damaged, Rejected
 
@@ -37,7 +37,7 @@ def explain_command(*, source: str, number: int, config: Path, overrides: tuple[
     with signals_raise():
         told = explain(Options((source,), config, overrides), number, world)
     if as_json:
-        click.echo(visible(json.dumps(told.facts(), ensure_ascii=False, indent=2)))
+        show(visible(json.dumps(told.facts(), ensure_ascii=False, indent=2)))
         return 0
     for line in _lines(told):
         say(visible(line))

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import click
 
+from uploader.cli.typed import USUAL
+
 Flag: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Adds a flag to a command."""
+
+_ROWS: Final = click.IntRange(1, 10**15)
+"""So many rows as a file may have."""
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -16,7 +21,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
         click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
         config_flag(),
         set_flag(),
-        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N rows of each SOURCE."),
+        click.option("--limit", type=_ROWS, metavar="N", help="Take the first N rows of each SOURCE."),
         click.option(
             "--summary",
             type=click.Path(path_type=Path, dir_okay=False),
@@ -36,7 +41,7 @@ def config_flag(what: str = "Read the configuration from FILE.") -> Flag:
     return click.option(
         "--config",
         type=click.Path(path_type=Path),
-        default=Path("config.yaml"),
+        default=USUAL,
         show_default=True,
         metavar="FILE",
         help=what,

@@ -1,10 +1,8 @@
 """Read the command line of `uploader init`."""
 
 import os
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -12,9 +10,8 @@ from uploader.app.drafting import Drafted, draft_config
 from uploader.app.options import World
 from uploader.cli.signals import signals_raise
 from uploader.cli.streams import say, standard_input
+from uploader.cli.typed import USUAL, Given, command
 from uploader.drafts import Draft
-
-_USUAL: Final = Path("config.yaml")
 
 
 @click.command("init")
@@ -22,7 +19,7 @@ _USUAL: Final = Path("config.yaml")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    default=_USUAL,
+    default=USUAL,
     show_default=True,
     metavar="FILE",
     help="Write the configuration to FILE, which must not exist yet.",
@@ -51,9 +48,9 @@ def _lines(drafted: Drafted, config: Path) -> Iterator[str]:
             yield f"  {key}: {value}"
     yield from _guess_lines(draft)
     yield "Each guess says why in a comment. Look them through, then type:"
-    given = "" if config == _USUAL else f" --config {_typed(str(config))}"
-    yield f"  uploader check {_typed(written.source)}{given}"
-    yield f"  uploader run {_typed(written.source)}{given} --sandbox"
+    given = Given(config=config)
+    yield f"  {command('check', [written.source], given)}"
+    yield f"  {command('run', [written.source], given, '--sandbox')}"
 
 
 def _guess_lines(draft: Draft) -> Iterator[str]:
@@ -64,8 +61,3 @@ def _guess_lines(draft: Draft) -> Iterator[str]:
         yield f"  consent: {each.key} from {each.column!r}"
     for omission in draft.omissions:
         yield f"  left out: {omission.column!r}"
-
-
-def _typed(path: str) -> str:
-    # A name that begins with a dash would be taken for a flag.
-    return shlex.quote(f"./{path}" if path.startswith("-") and path != "-" else path)

@@ -10,6 +10,7 @@ import click
 
 from uploader.app.recall import library_of
 from uploader.cli.flags import config_flag, set_flag
+from uploader.cli.streams import say, show
 from uploader.config import load
 from uploader.memory import Shelved
 from uploader.sinks.durations import spell_seconds
@@ -31,14 +32,14 @@ def memory(*, config: Path, overrides: tuple[str, ...], as_json: bool, forget: b
     library = library_of(settings.state_dir)
     if forget:
         count = library.forget()
-        click.echo(f"{count} {'memory' if count == 1 else 'memories'} forgotten.", err=True)
+        say(f"{count} {'memory' if count == 1 else 'memories'} forgotten.")
         return 0
     shelved = list(library.shelved())
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in shelved], ensure_ascii=False, indent=2))
+        show(json.dumps([asdict(one) for one in shelved], ensure_ascii=False, indent=2))
     else:
         lines = [line for one in shelved for line in _lines(one)]
-        click.echo("\n".join(lines) if lines else "Nothing is remembered.")
+        show("\n".join(lines) if lines else "Nothing is remembered.")
     return 0
 
 

@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +19,7 @@ from uploader.cli.flags import common
 from uploader.cli.run_words import quiet_lines, run_lines
 from uploader.cli.signals import signals_halt, signals_raise
 from uploader.cli.streams import is_watched, say, standard_input
+from uploader.cli.typed import Given
 from uploader.cli.words import first_lines, route_lines
 from uploader.survey import Survey
 
@@ -62,6 +65,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     """
     if until is not None and within is not None:
         raise click.UsageError("--until and --for can't go together. Give one of them.")
+    given = Given(config=words["config"], overrides=overrides, changed_only=changed_only)
     if changed_only:
         overrides = (*overrides, "changed_only=true")
     options = Options(**words, overrides=overrides, deadline=until or within)
@@ -86,18 +90,17 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
             run(options, world, result)
         complete = True
     finally:
-        _tell(result, options, complete=complete, quiet=quiet, watched=watched or verbose > 0)
+        lines = run_lines(result, given, rehearsal=options.sandbox, complete=complete)
+        _tell(result, lines, complete=complete, quiet=quiet, watched=watched or verbose > 0)
     return result.exit_status
 
 
-def _tell(result: Result, options: Options, *, complete: bool, quiet: bool, watched: bool) -> None:
+def _tell(result: Result, lines: Iterator[str], *, complete: bool, quiet: bool, watched: bool) -> None:
     # Without a terminal, a run in which every row was accepted is silent: cron sends mail of what is said.
     is_empty = any(not account.books.read for account in result.accounts)
     if quiet:
         lines = quiet_lines(result)
-    elif watched or result.exit_status or is_empty or not complete:
-        lines = run_lines(result, rehearsal=options.sandbox, complete=complete)
-    else:
+    elif not (watched or result.exit_status or is_empty or not complete):
         return
     for line in lines:
         say(line)
@@ -115,7 +118,16 @@ def _say_route(route: Route) -> None:
 
 def _log(verbose: int) -> None:
     log = logging.getLogger("uploader")
-    handler = logging.StreamHandler()
+    handler = _Said()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log.handlers[:] = [handler]
     log.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG))
+
+
+class _Said(logging.Handler):
+    """A log that is said like all else: what can't be said is dropped."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say *record* in a line."""
+        with suppress(KeyError, TypeError, ValueError):
+            say(self.format(record))

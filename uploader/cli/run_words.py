@@ -1,20 +1,21 @@
 """Put what became of a run into words for people."""
 
-import shlex
 from collections.abc import Iterator, Sequence
 
 from uploader.app.accounts import Account
 from uploader.app.running import Result
+from uploader.cli.typed import WITHHELD, Given, command
 from uploader.cli.words import count, problem_lines, repair_lines, spoken
 from uploader.sinks.durations import spell_seconds
 
 
-def run_lines(result: Result, *, rehearsal: bool, complete: bool) -> Iterator[str]:
-    """Yield the summary of a run; *complete* is whether every source came to its end."""
+def run_lines(result: Result, given: Given, *, rehearsal: bool, complete: bool) -> Iterator[str]:
+    """Yield the summary of a run that was *given* so; *complete* is whether every source came to its end."""
     begun = complete or any(_is_begun(account) for account in result.accounts)
     for account in result.accounts if begun else ():
         yield from _account_lines(account)
-    yield from _retry_lines([account for account in result.accounts if account.retry_file is not None], rehearsal)
+    kept = [account for account in result.accounts if account.retry_file is not None]
+    yield from _rehearsed_lines(kept) if rehearsal else _retry_lines(kept, given)
     if result.sandbox is not None:
         yield "The sandbox's report:"
         yield from (f"  {line}" for line in result.sandbox.lines())
@@ -59,21 +60,27 @@ def _account_lines(account: Account) -> Iterator[str]:
         yield from problem_lines(account.problems)
 
 
-def _retry_lines(accounts: Sequence[Account], rehearsal: bool) -> Iterator[str]:  # noqa: FBT001 — a private question of one word
-    paths = [str(account.retry_file) for account in accounts]
-    if not paths:
-        return
-    named = " and ".join([", ".join(paths[:-1]), paths[-1]] if len(paths) > 1 else paths)
-    if rehearsal:
-        yield f"The rows that would have to be sent again are in {named}, each with its reason."
+def _retry_lines(accounts: Sequence[Account], given: Given) -> Iterator[str]:
+    if not accounts:
         return
     mend = any(account.books.rejected for account in accounts)
     then = "Mend the rejected ones, then type:" if mend else "To send them, type:"
-    yield f"The rows to send again are in {named}, each with its reason. {then}"
+    yield f"The rows to send again are in {_names(accounts)}, each with its reason. {then}"
     # All in one command, in their order: a row of a later file may have to follow one of an earlier file.
-    # A name that begins with a dash would be taken for a flag.
-    typed = [shlex.quote(f"./{path}" if path.startswith("-") else path) for path in paths]
-    yield f"  uploader run {' '.join(typed)}"
+    typed = command("run", [str(account.retry_file) for account in accounts], given)
+    yield f"  {typed}"
+    if WITHHELD in typed:
+        yield f"(In the place of {WITHHELD} goes what you gave with that --set: it may hold a secret.)"
+
+
+def _rehearsed_lines(accounts: Sequence[Account]) -> Iterator[str]:
+    if accounts:
+        yield f"The rows that would have to be sent again are in {_names(accounts)}, each with its reason."
+
+
+def _names(accounts: Sequence[Account]) -> str:
+    paths = [str(account.retry_file) for account in accounts]
+    return " and ".join([", ".join(paths[:-1]), paths[-1]] if len(paths) > 1 else paths)
 
 
 def _is_begun(account: Account) -> bool:

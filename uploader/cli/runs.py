@@ -9,6 +9,7 @@ import click
 
 from uploader.app.history import History, PastRun
 from uploader.cli.flags import config_flag, set_flag
+from uploader.cli.streams import say, show
 from uploader.config import load
 
 
@@ -27,22 +28,17 @@ def runs(*, run_id: str | None, config: Path, overrides: tuple[str, ...], as_jso
     history = History(load(config, overrides=overrides, environ=os.environ, credentials=False).state_dir)
     if purge is not None:
         count = history.purge(purge)
-        click.echo(f"{count} {'run' if count == 1 else 'runs'} deleted.", err=True)
+        say(f"{count} {'run' if count == 1 else 'runs'} deleted.")
         return 0
     if run_id is not None:
         run = history.run(run_id)
-        _print(json.dumps(run.facts(rows=True), ensure_ascii=False, indent=2) if as_json else "\n".join(_whole(run)))
+        show(json.dumps(run.facts(rows=True), ensure_ascii=False, indent=2) if as_json else "\n".join(_whole(run)))
     elif as_json:
-        _print(json.dumps([run.facts(rows=False) for run in history.runs()], ensure_ascii=False, indent=2))
+        show(json.dumps([run.facts(rows=False) for run in history.runs()], ensure_ascii=False, indent=2))
     else:
         lines = [line for run in history.runs() for line in _short(run)]
-        _print("\n".join(lines) if lines else "No runs yet.")
+        show("\n".join(lines) if lines else "No runs yet.")
     return 0
-
-
-def _print(text: str) -> None:
-    # The name of a file may be no text; what is left of it is spelled as JSON spells it.
-    click.echo(text.encode("utf-8", "backslashreplace").decode())
 
 
 def _short(run: PastRun) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from uploader.cli.streams import say
 from uploader.errors import ConfigError
 from uploader.sandbox import FAULT_KINDS, Fault, Rules, Sandbox, serve
 from uploader.sandbox.fault import GRAMMAR
@@ -177,7 +178,7 @@ def sandbox(*, port: int, latency: float, limit: tuple[int, float], store: Path 
     with Sandbox(Rules(limit=limit[0], per=limit[1], latency=(0.0, latency), **words), store) as box:
         asyncio.run(_serve(box, port))
         for line in box.report().lines():
-            click.echo(line, err=True)
+            say(line)
     return 0
 
 
@@ -187,7 +188,7 @@ async def _serve(box: Sandbox, port: int) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         async with serve(box, port=port) as url:
-            click.echo(f"The sandbox serves {url} until interrupted (Ctrl-C).", err=True)
+            say(f"The sandbox serves {url} until interrupted (Ctrl-C).")
             await stop.wait()
     except ssl.SSLError:
         raise ConfigError("The --certificate of the sandbox holds no key with its certificate, both as PEM.") from None

@@ -23,7 +23,7 @@ _MORE_LETTERS: Final = 3
 """A misspelt key may have so many letters more than the one that is meant."""
 
 _EXAMPLES: Mapping[Place, str] = {
-    ("mapping",): "`uploader init SOURCE` writes a configuration that has one",
+    ("mapping",): "move the file away, and `uploader init SOURCE` writes one that has it",
     ("mapping", "identity"): "write for example identity: {external_id: user_id}",
     ("mapping", "request_datetime", "column"): "write for example request_datetime: {column: updated_at}",
 }

@@ -161,7 +161,11 @@ class Shelf:
     def throw_away_older(self, days: int, *, now: datetime, may_go: Callable[[Volume], bool] = lambda _: False) -> int:
         """Delete the runs begun over *days* before *now* (interrupted ones only if they *may_go*); return how many."""
         # A run's ID begins with the time at which it began, so that only old journals need be read.
-        first = f"{now - timedelta(days=days):%Y%m%dT%H%M%SZ}"
+        try:
+            first = f"{(now - timedelta(days=days)).isoformat()[:10].replace('-', '')}T{now:%H%M%S}Z"
+        except OverflowError:
+            # So long ago nobody counted years.
+            return 0
         count = 0
         for path in sorted(self._runs.glob(f"*{_JOURNAL}")):
             if path.name >= first:

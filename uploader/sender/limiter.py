@@ -322,11 +322,12 @@ class Limiter:
                 in_flight=self._uncounted(),
                 accepted=not reply.is_limit,
             )
-            others = self._window.others if self._on_others is not None else None
-            if others is not None and self._on_others is not None:
-                _tell(self._on_others, others)
-                self._on_others = None
         self._landed.set()
+        # Words come last: whatever becomes of them, the reply is counted.
+        tell, others = self._on_others, self._window.others if self._on_others is not None else None
+        if others is not None and tell is not None:
+            self._on_others = None
+            _tell(tell, others)
 
     def hold(self, seconds: float, *, everybody: bool = False) -> float:
         """Let nobody go for *seconds* from now on, of several holds the longest; return how many more that is.

@@ -14,12 +14,15 @@ from typing import BinaryIO, Final, Self
 from uploader.errors import StorageError
 from uploader.files import open_private
 from uploader.model import Record
+from uploader.sinks.names import MOST_BYTES, fitting
 from uploader.sinks.spelling import Remark, Shape, header, spell
 
 __all__ = ["Remark", "RetryFile", "Shape"]
 
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _MODE: Final = 0o600
+_ROOM: Final = len("..12345678.new") + 8
+"""So many bytes of a name are kept for what goes around it."""
 
 
 class RetryFile:
@@ -50,7 +53,7 @@ class RetryFile:
         Raises:
             StorageError: it can't.
         """
-        trial = self._wanted.with_name(f".{self._wanted.name}.{os.getpid()}.try")
+        trial = self._wanted.with_name(f".{_hidden(self._wanted)}.{os.getpid()}.try")
         try:
             self._made = [folder for folder in trial.parents if not folder.exists()]
             if self._made:
@@ -92,7 +95,7 @@ class RetryFile:
     def rebuild(self, record: Record, remark: Remark) -> None:
         """Write *record* with its *remark* into a new file beside the one of an earlier life; raises StorageError."""
         if self._file is None:
-            self._beside = self._wanted.with_name(f".{self._wanted.name}.{os.getpid()}.new")
+            self._beside = self._wanted.with_name(f".{_hidden(self._wanted)}.{os.getpid()}.new")
             self._open(self._beside)
         self._append(spell(record, remark, self._shape))
 
@@ -231,10 +234,15 @@ class RetryFile:
 
 def _clear_away(wanted: Path) -> None:
     """Delete what processes that died have left beside the retry file *wanted*: it holds what the source holds."""
-    for left in wanted.parent.glob(f".{glob.escape(wanted.name)}.*"):
-        process = left.name.removeprefix(f".{wanted.name}.").removesuffix(".new").removesuffix(".try")
+    for left in wanted.parent.glob(f".{glob.escape(_hidden(wanted))}.*"):
+        process = left.name.removeprefix(f".{_hidden(wanted)}.").removesuffix(".new").removesuffix(".try")
         if process.isdecimal() and not _is_alive(int(process)):
             left.unlink(missing_ok=True)
+
+
+def _hidden(wanted: Path) -> str:
+    """Return what files beside the retry file *wanted* are called by: its name, as far as there is room."""
+    return fitting(wanted.name, MOST_BYTES - _ROOM)
 
 
 def _is_alive(process: int) -> bool:
