@@ -13,6 +13,7 @@ from yarl import URL
 
 from uploader.halt import Halted
 from uploader.model import PATH, Answer, Reply, Silence
+from uploader.sender.resolver import Resolver
 from uploader.sender.window import read_window
 from uploader.timeouts import ExpiredError, Timeouts
 
@@ -54,7 +55,7 @@ class Http:
     async def __aenter__(self) -> Self:
         """Open the pool; no connection is made yet."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=60),
+            connector=aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=60, resolver=Resolver()),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             # Less than the whole, which is not aiohttp's: a server that can't be reached is told from one that does
