@@ -9,10 +9,12 @@ from typing import Final, NoReturn
 import click
 
 from uploader import __version__
-from uploader.cli.streams import say
+from uploader.cli.signals import end_by, signals_heeded
+from uploader.cli.streams import hush, say, speak_aside
 from uploader.errors import SignalledError, UploaderError
 
 _BUG = 1
+_LAST_WORD_SECONDS: Final = 1.0
 
 _COMMANDS: Final = {
     "check": ("check_command", "Read and map everything, send nothing."),
@@ -29,6 +31,7 @@ It is loaded when it is asked for, so that what one needs costs the others no ti
 """
 
 
+@signals_heeded()
 def main() -> NoReturn:
     """Run the command, and end the process with its exit status."""
     try:
@@ -39,10 +42,9 @@ def main() -> NoReturn:
     except click.Abort:
         status = 130
     except SignalledError as error:
+        speak_aside()
         say(str(error))
-        # Whatever raised it has loaded this already.
-        from uploader.cli.signals import end_by  # noqa: PLC0415 — the other ways to end do without asyncio
-
+        hush(_LAST_WORD_SECONDS)
         end_by(error.number)
     except UploaderError as error:
         say(str(error))
@@ -52,6 +54,7 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 — no traceback reaches a user: it may hold what they must not see
         say(_bug(error))
         status = _BUG
+    hush()
     sys.exit(status or 0)
 
 

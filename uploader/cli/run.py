@@ -2,9 +2,8 @@
 
 import logging
 import os
-import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
@@ -14,8 +13,8 @@ from uploader.app.running import Result, run
 from uploader.cli.deadline import until, within
 from uploader.cli.flags import common
 from uploader.cli.run_words import quiet_lines, run_lines
-from uploader.cli.signals import signals_halt, signals_raise
-from uploader.cli.streams import is_watched, say, standard_input
+from uploader.cli.signals import raise_if_signalled, signals_halt, signals_raise
+from uploader.cli.streams import is_watched, say, say_detail, speak_aside, standard_input, terminal
 from uploader.cli.words import first_lines
 from uploader.survey import Survey
 
@@ -64,19 +63,20 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     if changed_only:
         overrides = (*overrides, "changed_only=true")
     options = Options(**words, overrides=overrides, deadline=until or within)
+    speak_aside()
     _log(verbose)
     result = Result([])
     watched = is_watched()
-    terminal: TextIO | None = sys.stderr if watched and not quiet else None
     world = World(
         environ=os.environ,
         stdin=standard_input(),
         say=say,
-        terminal=terminal,
+        terminal=None if quiet else terminal(),
         lines=verbose > 0,
         quiet=quiet,
         on_checked=_say_first if (watched or verbose) and not quiet else None,
         on_halt=signals_halt,
+        raise_if_stopped=raise_if_signalled,
     )
     complete = False
     try:
@@ -106,9 +106,16 @@ def _say_first(name: str, survey: Survey) -> None:
         say(line)
 
 
+class _Sayer(logging.Handler):
+    """Says what is logged."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say_detail(self.format(record))
+
+
 def _log(verbose: int) -> None:
     log = logging.getLogger("uploader")
-    handler = logging.StreamHandler()
+    handler = _Sayer()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log.handlers[:] = [handler]
     log.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG))

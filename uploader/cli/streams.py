@@ -3,9 +3,11 @@
 import json
 import sys
 import unicodedata
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TextIO
 
 import click
+
+from uploader.cli.speaker import SPEAKER
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """The kinds of characters that a terminal obeys or hides."""
@@ -16,7 +18,36 @@ def say(line: str) -> None:
 
     Names of columns and of files come from outside, and a file may hold anything.
     """
-    click.echo(_spelled_out(line), err=True)
+    text = _spelled_out(line)
+    if SPEAKER.is_on:
+        SPEAKER.say(text)
+    else:
+        click.echo(text, err=True)
+
+
+def say_detail(line: str) -> None:
+    """Print one line for people, of which there may be very many."""
+    if SPEAKER.is_on:
+        SPEAKER.say(_spelled_out(line), detail=True)
+    else:
+        say(line)
+
+
+def speak_aside() -> None:
+    """Let nobody who says something wait from now on for who reads it; `hush` ends that."""
+    SPEAKER.start(sys.stderr)
+
+
+def hush(patience: float = 3.0) -> None:
+    """See to it that what was said is written, but wait no longer than *patience* seconds for who does not read."""
+    SPEAKER.stop(patience)
+
+
+def terminal() -> TextIO | None:
+    """Return where people watch a bar; None where nobody does."""
+    if not is_watched():
+        return None
+    return SPEAKER.drawing() if SPEAKER.is_on else sys.stderr
 
 
 def standard_input() -> BinaryIO | None:
