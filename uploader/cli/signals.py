@@ -7,11 +7,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from uploader.cli.speaker import say_if_heard
 from uploader.errors import SignalledError
-from uploader.halt import Halt
+
+if TYPE_CHECKING:
+    # It brings asyncio along, which the other commands do without.
+    from uploader.halt import Halt
 
 _SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
@@ -141,7 +144,7 @@ def signals_raise() -> contextlib.AbstractContextManager[None]:
     return _WATCH.raising()
 
 
-def signals_halt(halt: Halt) -> None:
+def signals_halt(halt: "Halt") -> None:
     """Make the stop signals give *halt* in the running loop; once that is closed, they are raised again."""
     _WATCH.order(halt.giver())
 

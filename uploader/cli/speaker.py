@@ -32,6 +32,7 @@ class Speaker:
         """Begin silent."""
         self.is_on = False
         self._stream: TextIO
+        self._thread: threading.Thread
         self._descriptor = -1
         self._moved = threading.Condition()
         self._waiting: deque[bytes] = deque()
@@ -48,7 +49,8 @@ class Speaker:
             self._stream = stream
             stream.flush()
             self.is_on = True
-            threading.Thread(target=self._write, name="speaker", daemon=True).start()
+            self._thread = threading.Thread(target=self._write, name="speaker", daemon=True)
+            self._thread.start()
         except (OSError, ValueError, RuntimeError):
             # No descriptor, a closed one, or no thread left.
             self.is_on = False
@@ -62,10 +64,14 @@ class Speaker:
             self.is_on = False
             self._moved.notify_all()
             written, until = self._written, time.monotonic() + patience
-            while self._size and (left := until - time.monotonic()) > 0:
+            while self._size > 0 and (left := until - time.monotonic()) > 0:
                 self._moved.wait(left)
                 if self._written != written:
                     written, until = self._written, time.monotonic() + patience
+            is_all_said = self._size <= 0
+        if is_all_said:
+            # It may be started anew.
+            self._thread.join(patience)
 
     def say(self, line: str, *, detail: bool = False) -> None:
         """Say *line*; a *detail* leaves room for what is not."""
