@@ -49,6 +49,11 @@ class Halt:
         if self._abandon is not None:
             loop.call_later(self._landing, self._abandon)
 
+    def giver(self) -> Callable[[BaseException], object]:
+        """Return what gives the order from another thread; it raises RuntimeError once the running loop is closed."""
+        loop = asyncio.get_running_loop()
+        return lambda reason: loop.call_soon_threadsafe(self.give, reason)
+
     async def wait(self, waiting: Awaitable[T]) -> T:
         """Return the result of *waiting*; raise Halted as soon as the order is given."""
         end = asyncio.timeout(0 if self.given else None)

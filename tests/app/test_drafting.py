@@ -72,11 +72,11 @@ def test_a_disk_without_room_is_told_and_nothing_is_left_on_it(
 
 
 def test_a_configuration_that_would_be_larger_than_one_may_be_is_refused(tmp_path: Path) -> None:
-    names = ",".join(f"{'이' * 58}{at}" for at in range(9000))
-    (tmp_path / "people.csv").write_text(f"user_id,{names}\n", encoding="utf-8")
+    names = (f"{'이' * 290}{at}" for at in range(900))
+    pl.DataFrame({"user_id": ["1"], **dict.fromkeys(names, "x")}).write_parquet(tmp_path / "people.parquet")
 
     with pytest.raises(InputError, match="more columns than a configuration of 1 MiB can hold"):
-        draft_config(str(tmp_path / "people.csv"), tmp_path / "config.yaml", WORLD)
+        draft_config(str(tmp_path / "people.parquet"), tmp_path / "config.yaml", WORLD)
 
 
 def test_columns_of_parquet_that_have_names_or_types_of_their_own_pass_the_check(tmp_path: Path) -> None:

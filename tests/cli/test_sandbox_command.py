@@ -149,7 +149,7 @@ def post(url: str, identity: str) -> str:
         connection.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_the_sandbox_serves_by_its_rules_until_it_is_told_to_stop_and_then_reports(
     folder: Path, number: signal.Signals
 ) -> None:

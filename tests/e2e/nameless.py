@@ -8,7 +8,7 @@ from ssl import SSLContext
 from unittest.mock import patch
 
 import aiohttp
-from aiohttp.abc import ResolveResult
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from uploader.cli import main
 
@@ -29,8 +29,9 @@ class Resolver(aiohttp.ThreadedResolver):
 class Connector(aiohttp.TCPConnector):
     """Asks for the name for every request: no connection is kept, and no answer."""
 
-    def __init__(self, *, limit: int, ttl_dns_cache: int, ssl: SSLContext | bool) -> None:
+    def __init__(self, *, limit: int, ttl_dns_cache: int, resolver: AbstractResolver, ssl: SSLContext | bool) -> None:
         assert ttl_dns_cache
+        assert isinstance(resolver, AbstractResolver)
         super().__init__(limit=limit, resolver=Resolver(), use_dns_cache=False, force_close=True, ssl=ssl)
 
 

@@ -131,7 +131,10 @@ MISUSED = [
 
 USAGES = [
     ((), "Error: Missing argument 'SOURCE...'."),
-    (("people.csv", "--limit", "0"), "Error: Invalid value for '--limit': 0 is not in the range 1<=x<=1000000000000000."),
+    (
+        ("people.csv", "--limit", "0"),
+        "Error: Invalid value for '--limit': 0 is not in the range 1<=x<=1000000000000000.",
+    ),
     (("people.csv", "--limit", "many"), "Error: Invalid value for '--limit': 'many' is not a valid integer range."),
     (("people.csv", "--summary", "."), "Error: Invalid value for '--summary': File '.' is a directory."),
 ]

@@ -1,11 +1,15 @@
 """What one service accepted last survives every end of a run, and is never more than is known."""
 
+import fcntl
+import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from uploader.errors import LockedError, StorageError
+from uploader.errors import LockedError, SignalledError, StorageError
 from uploader.memory import Memory
 from uploader.memory.store import delete
 
@@ -312,3 +316,79 @@ def test_a_row_that_is_owed_after_another_one_of_its_person_was_paid_stays_owed(
         memory.commit()
 
         assert (at_once, memory.is_owed([ANN], OLD)) == (False, True)
+
+
+@pytest.fixture
+def other(path: Path) -> Iterator[sqlite3.Connection]:
+    """Lend the file of a memory as another process has it."""
+    with opened(path) as memory:
+        accept(memory, ANN, X)
+    with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+        yield sql
+
+
+@pytest.mark.parametrize("how", ["EXCLUSIVE", "IMMEDIATE"])
+def test_a_process_that_lets_go_of_the_file_is_waited_for(path: Path, other: sqlite3.Connection, how: str) -> None:
+    pauses = iter(range(5))
+
+    def pause() -> None:
+        if next(pauses, None) is None and other.in_transaction:
+            other.execute("COMMIT")
+
+    with Memory(path, facts={}, pause=pause) as memory:
+        other.execute(f"BEGIN {how}")
+        accept(memory, BOB, Y)
+
+        assert (memory.body([ANN]), memory.body([BOB])) == (X, Y)
+    assert next(pauses, None) is None
+
+
+def test_a_process_that_keeps_the_file_locked_is_not_waited_for_for_ever(path: Path, other: sqlite3.Connection) -> None:
+    pauses: list[int] = []
+
+    with Memory(path, facts={}, pause=lambda: pauses.append(1)) as memory:
+        other.execute("BEGIN IMMEDIATE")
+        memory.forget([ANN])
+        with pytest.raises(StorageError) as found:
+            memory.commit()
+        waited = len(pauses)
+        with pytest.raises(StorageError):
+            memory.commit()
+        with pytest.raises(StorageError):
+            memory.body([BOB])
+
+    assert str(found.value) == (
+        f"{path} is kept locked by another process. End that one, or wait for its end, then run again to continue."
+    )
+    assert len(pauses) == waited > 100
+
+
+@pytest.mark.parametrize("lock", ["database", "lock"])
+def test_who_can_not_open_it_says_who_keeps_it(path: Path, other: sqlite3.Connection, lock: str) -> None:
+    handle = os.open(path.with_suffix(".lock"), os.O_RDWR)
+    if lock == "lock":
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    else:
+        other.execute("BEGIN EXCLUSIVE")
+
+    # A database that is locked can be read all the same.
+    for read_only in {False, lock == "lock"}:
+        with (
+            pytest.raises(StorageError, match="is kept locked by another process"),
+            Memory(path, facts={}, pause=lambda: None, read_only=read_only),
+        ):
+            pass
+    os.close(handle)
+
+
+def test_a_stop_order_ends_the_waiting(path: Path, other: sqlite3.Connection) -> None:
+    def stop() -> None:
+        raise SignalledError("Stopped.", 15)
+
+    memory = Memory(path, facts={}, pause=stop).__enter__()
+    other.execute("BEGIN IMMEDIATE")
+    memory.forget([ANN])
+    with pytest.raises(SignalledError):
+        memory.commit()
+    with pytest.raises(SignalledError):
+        memory.__exit__(None, None, None)

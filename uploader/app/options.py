@@ -45,6 +45,7 @@ class World:
     said but what went wrong. *on_problem* hears of each row that the check rejects, with the source's name.
     *on_checked* hears what the check of a run found of each source, with its name, before anything is sent. *on_route*
     hears how the service is reached. *on_halt* is handed the stop order of a run when it begins to send.
+    *raise_if_stopped* raises what the run was told to stop with, also while the loop is kept from hearing of it.
     """
 
     environ: Mapping[str, str]
@@ -57,3 +58,4 @@ class World:
     on_checked: Callable[[str, Survey], None] | None = None
     on_route: "Callable[[Route], None] | None" = None
     on_halt: Callable[[Halt], None] | None = None
+    raise_if_stopped: Callable[[], None] = lambda: None

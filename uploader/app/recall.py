@@ -36,9 +36,9 @@ _NOT_SAID: Final = (Unsettled, Superseded)
 Deliver: TypeAlias = Callable[[Request], Awaitable[Outcome | Unsettled]]
 
 
-def library_of(state: Path) -> Library:
-    """Return the memories in the state folder *state*."""
-    return Library(state, wall=time.time)
+def library_of(state: Path, raise_if_stopped: Callable[[], None] = lambda: None) -> Library:
+    """Return the memories in the state folder *state*; *raise_if_stopped* ends the waiting for who keeps one locked."""
+    return Library(state, wall=time.time, raise_if_stopped=raise_if_stopped)
 
 
 _LOOK_SECONDS: Final = 0.1

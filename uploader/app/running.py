@@ -76,7 +76,7 @@ def run(options: Options, world: World, result: Result) -> None:
             options = with_leftovers(options, settings, shelf)
         result.accounts.extend(new_accounts(options))
         recall = Recall(
-            library_of(shelf.state),
+            library_of(shelf.state, world.raise_if_stopped),
             service_of(settings.api.base_url, settings.api.service_id),
             settings,
             mapping=mapping_of(settings),

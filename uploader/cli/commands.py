@@ -12,11 +12,13 @@ from typing import Final, NoReturn
 import click
 
 from uploader import __version__
-from uploader.cli.streams import hold_closed_streams, say, take_streams
+from uploader.cli.signals import end_by, signals_heeded
+from uploader.cli.streams import hold_closed_streams, hush, say, speak_aside, take_streams
 from uploader.cli.typed import Given, completed
 from uploader.errors import SignalledError, StorageError, UploaderError, refused_by_machine
 
 _BUG = 1
+_LAST_WORD_SECONDS: Final = 1.0
 _NO_THREAD = "can't start new thread"
 """What Python says of a thread that the machine refuses."""
 
@@ -35,6 +37,7 @@ It is loaded when it is asked for, so that what one needs costs the others no ti
 """
 
 
+@signals_heeded()
 def main() -> NoReturn:
     """Run the command, and end the process with its exit status."""
     hold_closed_streams()
@@ -50,10 +53,9 @@ def main() -> NoReturn:
     except click.Abort:
         status = 130
     except SignalledError as error:
+        speak_aside()
         say(str(error))
-        # Whatever raised it has loaded this already.
-        from uploader.cli.signals import end_by  # noqa: PLC0415 — the other ways to end do without asyncio
-
+        hush(_LAST_WORD_SECONDS)
         end_by(error.number)
     except UploaderError as error:
         say(str(error))
@@ -61,6 +63,7 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 — no traceback reaches a user: it may hold what they must not see
         say(_bug(error))
         status = _BUG
+    hush()
     sys.exit(status or 0)
 
 

@@ -2,11 +2,10 @@
 
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
@@ -17,8 +16,8 @@ from uploader.app.running import Result, run
 from uploader.cli.deadline import until, within
 from uploader.cli.flags import common
 from uploader.cli.run_words import quiet_lines, run_lines
-from uploader.cli.signals import signals_halt, signals_raise
-from uploader.cli.streams import is_watched, say, standard_input
+from uploader.cli.signals import raise_if_signalled, signals_halt, signals_raise
+from uploader.cli.streams import is_watched, say, say_detail, speak_aside, standard_input, terminal
 from uploader.cli.typed import Given
 from uploader.cli.words import first_lines, route_lines
 from uploader.survey import Survey
@@ -69,20 +68,21 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     if changed_only:
         overrides = (*overrides, "changed_only=true")
     options = Options(**words, overrides=overrides, deadline=until or within)
+    speak_aside()
     _log(verbose)
     result = Result([])
     watched = is_watched()
-    terminal: TextIO | None = sys.stderr if watched and not quiet else None
     world = World(
         environ=os.environ,
         stdin=standard_input(),
         say=say,
-        terminal=terminal,
+        terminal=None if quiet else terminal(),
         lines=verbose > 0,
         quiet=quiet,
         on_checked=_say_first if (watched or verbose) and not quiet else None,
         on_route=_say_route if verbose and not quiet else None,
         on_halt=signals_halt,
+        raise_if_stopped=raise_if_signalled,
     )
     complete = False
     try:
@@ -130,4 +130,4 @@ class _Said(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Say *record* in a line."""
         with suppress(KeyError, TypeError, ValueError):
-            say(self.format(record))
+            say_detail(self.format(record))

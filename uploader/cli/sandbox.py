@@ -4,14 +4,15 @@ import asyncio
 import math
 import os
 import re
-import signal
 import ssl
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from uploader.cli.signals import signals_call
 from uploader.cli.streams import say
 from uploader.errors import ConfigError
 from uploader.sandbox import FAULT_KINDS, Fault, Rules, Sandbox, serve
@@ -184,8 +185,7 @@ def sandbox(*, port: int, latency: float, limit: tuple[int, float], store: Path 
 
 async def _serve(box: Sandbox, port: int) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    signals_call(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
     try:
         async with serve(box, port=port) as url:
             say(f"The sandbox serves {url} until interrupted (Ctrl-C).")

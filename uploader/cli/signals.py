@@ -1,61 +1,174 @@
-"""Let a signal end a run in order: requests in flight land, and the signal's own status is what remains."""
+"""Let a signal end a command in order and in time, and a second one at once."""
 
-import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
-from functools import partial
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
+from uploader.cli.speaker import say_if_heard
 from uploader.errors import SignalledError
-from uploader.halt import Halt
+
+if TYPE_CHECKING:
+    # It brings asyncio along, which the other commands do without.
+    from uploader.halt import Halt
 
 _SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
+_KNOCK: Final = signal.SIGURG
+"""What one thread interrupts another one with; whoever sends it from outside is not heeded, as without us."""
+
+_ORDERLY_SECONDS: Final = 9.5
+"""How long the ending in order may take (contract: within 10 s)."""
+
+
+class _Watch:
+    """Hears the stop signals in a thread of its own, whatever the main thread is doing or waiting for.
+
+    All threads block the signals, whose action is the default one, and this thread waits for them. When the first has
+    come, it passes that on to the main thread and lets the next one through, which then ends the process at once, by
+    the kernel's hand. If the process is still there when the time for an ending in order is over, it ends it itself.
+    """
+
+    def __init__(self) -> None:
+        self.error: SignalledError | None = None
+        self._pass_on: Callable[[SignalledError], None] | None = None
+        self._raises = False
+        self._is_told = False
+        self._over = threading.Event()
+        self._numbers: list[signal.Signals] = []
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        numbers = _heeded()
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self.error, self._pass_on, self._raises, self._is_told = None, None, False, False
+        self._numbers, self._over = numbers, threading.Event()
+        handlers = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+        handlers[_KNOCK] = signal.signal(_KNOCK, self._knocked)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*numbers, _KNOCK})
+        thread = threading.Thread(target=self._listen, name="signals", daemon=True)
+        try:
+            with contextlib.suppress(RuntimeError):
+                thread.start()
+            # Where there is no thread left, a signal ends the process at once.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {_KNOCK} if thread.ident else {*numbers, _KNOCK})
+            yield
+        finally:
+            self._over.set()
+            if thread.ident:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pthread_kill(thread.ident, _KNOCK)
+                thread.join()
+            # In this order: what came in between ends the process.
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def _listen(self) -> None:
+        number = signal.sigwait({*self._numbers, _KNOCK})
+        if number == _KNOCK:
+            return
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
+        error = self.error = SignalledError(f"Stopped by {_name(number)}. Run again to continue.", number)
+        if self._pass_on is not None:
+            self._pass_on(error)
+            if self._over.wait(_ORDERLY_SECONDS):
+                return
+            say_if_heard(
+                sys.stderr, f"Stopped by {_name(number)}, before everything was in order. Run again to continue."
+            )
+        os.kill(os.getpid(), number)
+
+    def _knock(self, _: SignalledError) -> None:
+        self._raises = True
+        signal.pthread_kill(threading.main_thread().ident or 0, _KNOCK)
+
+    def _knocked(self, _: int, __: FrameType | None) -> None:
+        if self._raises and not self._is_told:
+            self.raise_it()
+
+    def raise_it(self) -> None:
+        """Raise the SignalledError of the signal that came, if one came."""
+        if self.error is not None:
+            self._is_told = True
+            raise self.error
+
+    @contextlib.contextmanager
+    def raising(self) -> Iterator[None]:
+        """Interrupt the main thread with the error."""
+        self._raises, self._pass_on = True, self._knock
+        try:
+            yield
+        finally:
+            self._raises, self._pass_on = False, None
+        if not self._is_told:
+            self.raise_it()
+
+    def order(self, give: Callable[[SignalledError], object]) -> None:
+        """Hand the error to *give* from now on, from another thread; if it raises RuntimeError, interrupt as before."""
+
+        def pass_on(error: SignalledError) -> None:
+            try:
+                give(error)
+                self._is_told = True
+            except RuntimeError:
+                self._knock(error)
+
+        self._raises, self._pass_on = False, pass_on
+        if self.error is not None and not self._is_told:
+            pass_on(self.error)
+
+
+_WATCH: Final = _Watch()
+"""The one of this process."""
+
 
 @contextlib.contextmanager
-def signals_raise() -> Iterator[None]:
-    """Turn the stop signals into `SignalledError` while nothing is being sent; a second one leaves at once."""
-    before = {number: signal.signal(number, _raise) for number in _heeded()}
-    try:
+def signals_heeded() -> Iterator[None]:
+    """Listen for the stop signals: the first ends the process at once, or within 10 s where something is to be ended.
+
+    A second one always ends it at once.
+    """
+    with _WATCH.listening():
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
-def signals_halt(halt: Halt) -> None:
-    """Make the stop signals give *halt* in the running loop; a second one leaves at once."""
-    loop = asyncio.get_running_loop()
-    for number in _heeded():
-        loop.add_signal_handler(number, partial(_give, halt, number))
+def signals_raise() -> contextlib.AbstractContextManager[None]:
+    """Turn the stop signals into `SignalledError` in the main thread, also in the middle of a wait."""
+    return _WATCH.raising()
+
+
+def signals_halt(halt: "Halt") -> None:
+    """Make the stop signals give *halt* in the running loop; once that is closed, they are raised again."""
+    _WATCH.order(halt.giver())
+
+
+def signals_call(call: Callable[[], object]) -> None:
+    """Make the stop signals *call*, from another thread."""
+    _WATCH.order(lambda _: call())
+
+
+def raise_if_signalled() -> None:
+    """Raise the SignalledError of the signal that came, for whoever keeps the loop from hearing of it."""
+    _WATCH.raise_it()
 
 
 def end_by(number: int) -> NoReturn:
     """End this process by the signal *number*, so that whoever started it sees why it ended."""
     signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
     os.kill(os.getpid(), number)
     raise SystemExit(128 + number)
 
 
-def _give(halt: Halt, number: int) -> None:
-    loop = asyncio.get_running_loop()
-    for other in _heeded():
-        loop.remove_signal_handler(other)
-        signal.signal(other, signal.SIG_DFL)
-    halt.give(_signalled(number))
-
-
-def _raise(number: int, _: FrameType | None) -> NoReturn:
-    for other in _heeded():
-        signal.signal(other, signal.SIG_DFL)
-    raise _signalled(number)
-
-
-def _signalled(number: int) -> SignalledError:
-    return SignalledError(f"Stopped by {signal.Signals(number).name}. Run again to continue.", number)
+def _name(number: int) -> str:
+    return signal.Signals(number).name
 
 
 def _heeded() -> list[signal.Signals]:

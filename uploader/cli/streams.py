@@ -1,6 +1,7 @@
 """Speak and listen on the standard streams, any of which may be closed, full or left by its reader."""
 
 import codecs
+import errno
 import json
 import os
 import sys
@@ -10,6 +11,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import Any, BinaryIO, Final, TextIO, cast
 
+from uploader.cli.speaker import SPEAKER
 from uploader.errors import StorageError
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -55,7 +57,36 @@ def say(line: str) -> None:
     What a terminal would obey or hide is spelled as JSON spells it: names of columns and of files come from outside,
     and a file may hold anything.
     """
-    _Words(sys.stderr).write(f"{spelled_out(line)}\n")
+    text = spelled_out(line)
+    if SPEAKER.is_on:
+        SPEAKER.say(text)
+    else:
+        _Words(sys.stderr).write(f"{text}\n")
+
+
+def say_detail(line: str) -> None:
+    """Print one line for people, of which there may be very many."""
+    if SPEAKER.is_on:
+        SPEAKER.say(spelled_out(line), detail=True)
+    else:
+        say(line)
+
+
+def speak_aside() -> None:
+    """Let nobody who says something wait from now on for who reads it; `hush` ends that."""
+    SPEAKER.start(sys.stderr)
+
+
+def hush(patience: float = 3.0) -> None:
+    """See to it that what was said is written, but wait no longer than *patience* seconds for who does not read."""
+    SPEAKER.stop(patience)
+
+
+def terminal() -> TextIO | None:
+    """Return where people watch a bar; None where nobody does."""
+    if not is_watched():
+        return None
+    return SPEAKER.drawing() if SPEAKER.is_on else sys.stderr
 
 
 def show(text: str) -> None:
@@ -95,6 +126,12 @@ class _Stream:
     def __init__(self, stream: TextIO | None) -> None:
         """Write on *stream*; None: it is closed."""
         self._stream = stream
+
+    def fileno(self) -> int:
+        """Return the descriptor; raises OSError where the stream is closed."""
+        if self._stream is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return self._stream.fileno()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 — whatever the stream has
         """Return what the stream has by this name."""

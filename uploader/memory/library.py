@@ -1,6 +1,5 @@
 """Find the memories of a state folder, one for each service."""
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Final
 from uploader.errors import StorageError
 from uploader.files import private_folder, trouble
 from uploader.memory.keys import private_key
-from uploader.memory.store import Memory, delete, locked
+from uploader.memory.store import Memory, delete, pause, shared
 
 _SUFFIX: Final = ".memory"
 _KEY: Final = "key"
@@ -32,8 +31,14 @@ class Shelved:
 class Library:
     """The memories in the folder *memory* of a state folder, and the key of their digests."""
 
-    def __init__(self, state: Path, *, wall: Callable[[], float]) -> None:
-        """Use the state folder *state*, where nothing is made yet; *wall* gives seconds since 1970."""
+    def __init__(
+        self, state: Path, *, wall: Callable[[], float], raise_if_stopped: Callable[[], None] = lambda: None
+    ) -> None:
+        """Use the state folder *state*, where nothing is made yet; *wall* gives seconds since 1970.
+
+        *raise_if_stopped* is asked while another process keeps a memory locked.
+        """
+        self._raise_if_stopped = raise_if_stopped
         self._wall = wall
         self._folder = state / "memory"
 
@@ -57,11 +62,10 @@ class Library:
         """Let those who would begin to remember know that a run of *service* is at work; raises StorageError."""
         self._make_folder()
         try:
-            lock = locked(self._path(service))
+            lock = shared(self._path(service), self._pause)
         except OSError as error:
             raise StorageError(f"{self._folder}: {error.strerror}. Give way there, then run again.") from None
         try:
-            fcntl.flock(lock, fcntl.LOCK_SH)
             yield
         finally:
             os.close(lock)
@@ -73,7 +77,9 @@ class Library:
         """
         if not read_only:
             self.key()
-        return Memory(self._path(service), facts=facts, now=self._wall(), keep=keep, read_only=read_only)
+        return Memory(
+            self._path(service), facts=facts, now=self._wall(), keep=keep, read_only=read_only, pause=self._pause
+        )
 
     def shelved(self) -> Iterator[Shelved]:
         """Yield what is known of each memory; raises StorageError."""
@@ -83,7 +89,7 @@ class Library:
             # Looking makes files of its own beside it for a while.
             beside = [path, *(part for part in path.parent.glob(f"{path.name}-*") if not part.name.endswith("-shm"))]
             found = [part.stat() for part in beside]
-            with Memory(path, facts={}, read_only=True) as memory:
+            with Memory(path, facts={}, read_only=True, pause=self._pause) as memory:
                 facts = memory.facts()
             yield Shelved(
                 base_url=facts.get("base_url", ""),
@@ -105,6 +111,10 @@ class Library:
         except OSError as error:
             raise trouble(self._folder / _KEY, error) from None
         return len(paths)
+
+    def _pause(self) -> None:
+        self._raise_if_stopped()
+        pause()
 
     def _path(self, service: str) -> Path:
         return self._folder / f"{service}{_SUFFIX}"

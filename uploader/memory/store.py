@@ -4,10 +4,11 @@ import fcntl
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from uploader.errors import LockedError, StorageError
 from uploader.files import open_private, refusal
@@ -15,8 +16,14 @@ from uploader.files import open_private, refusal
 _FORMAT: Final = "1"
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 """What SQLite's own files beside the memory end with."""
+_PAUSE_SECONDS: Final = 0.02
+_MOST_PAUSES: Final = 1_000
+"""So often it is tried whether another process has let go of the file: for 20 s. A run keeps it for milliseconds."""
 
-_BUSY_SECONDS: Final = 60.0
+_LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_PRIMARY: Final = 0xFF
+"""The bits of an error's code that say what kind it is."""
+
 _CACHE_KIB: Final = 65_536
 _EPOCH_BYTES: Final = 4
 _TOKEN_BYTES: Final = 8
@@ -47,27 +54,46 @@ _OVERTAKE: Final = "UPDATE owed SET state = 1 WHERE person = ? AND origin < ?"
 _PAY: Final = "UPDATE owed SET state = 2 WHERE person = ? AND origin = ? AND state = 0"
 
 
+T = TypeVar("T")
+
+
+def pause() -> None:
+    """Wait a moment for another process."""
+    time.sleep(_PAUSE_SECONDS)
+
+
 class Memory:
     """What one service accepted last, in a SQLite file: digests only; people are the numbers that `Digests` makes.
 
     **A person is forgotten before a request about them goes out**, and that is made to last (`commit`) before it does;
     remembered again only after the service accepted it. So whatever is remembered is what the service has, after any
     crash. A person who is forgotten has the token of this run in place of a digest; where two runs meet at one person,
-    neither remembers. It is a context manager.
+    neither remembers. Another process that keeps the file locked is waited for, a moment at a time and not for ever;
+    after that nothing is tried again. It is a context manager.
     """
 
-    def __init__(
-        self, path: Path, *, facts: dict[str, str], now: float = 0.0, keep: bool = False, read_only: bool = False
+    def __init__(  # noqa: PLR0913 — what is noted in it, what it is for, and how to wait for it
+        self,
+        path: Path,
+        *,
+        facts: dict[str, str],
+        now: float = 0.0,
+        keep: bool = False,
+        read_only: bool = False,
+        pause: Callable[[], None] = pause,
     ) -> None:
         """Use the file at *path*; *facts* and *now* (seconds since 1970) are noted in it when it is made.
 
         *keep* is whether what is accepted is to be remembered from now on, *read_only* needs the file to be there.
+        *pause* waits a moment for a process that has it; what it raises ends the waiting.
         """
         self._made = now
         self._path = path
         self._facts = facts
         self._keep = keep
         self._read_only = read_only
+        self._pause = pause
+        self._given_up: StorageError | None = None
         self._epoch = b""
         self._token = b""
         self._stack = ExitStack()
@@ -80,14 +106,21 @@ class Memory:
 
     def __enter__(self) -> Self:
         """Open the file, once nobody is forgetting it; raises StorageError."""
-        with self._in_our_words(), ExitStack() as stack:
+        self._stack = self._asked(self._opened)
+        return self
+
+    def _opened(self) -> ExitStack:
+        """Return what closes the file, which is open."""
+        with ExitStack() as stack:
             lock = locked(self._path)
             stack.callback(os.close, lock)
             self._refuse_foreign_files()
             if self._read_only:
-                fcntl.flock(lock, fcntl.LOCK_SH)
+                share(lock)
                 stack.callback(self._tidy, lock)
-                self._sql = sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+                self._sql = sqlite3.connect(
+                    f"{self._path.resolve().as_uri()}?mode=ro", uri=True, timeout=0, isolation_level=None
+                )
                 stack.callback(self._sql.close)
             else:
                 if seized(lock):
@@ -97,23 +130,24 @@ class Memory:
                         if self._keep:
                             # A run that began before would go on without forgetting whom it sends.
                             sql.execute("INSERT OR IGNORE INTO facts VALUES ('kept', '')")
-                fcntl.flock(lock, fcntl.LOCK_SH)
+                share(lock)
                 self._sql = self._connected()
                 stack.callback(self._sql.close)
                 (epoch,) = self._sql.execute("SELECT value FROM facts WHERE name = 'epoch'").fetchone()
                 self._epoch = int(epoch).to_bytes(_EPOCH_BYTES, "big")
                 self._token = self._epoch + secrets.token_bytes(_TOKEN_BYTES - _EPOCH_BYTES)
             self._sql.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            self._stack = stack.pop_all()
-        return self
+            return stack.pop_all()
 
     def __exit__(self, *_: object) -> None:
         """Write what waits, as far as that is possible, and close the file."""
-        if not self._read_only:
-            with suppress(StorageError):
-                self.commit()
-        with suppress(sqlite3.Error):
-            self._stack.close()
+        try:
+            if not self._read_only:
+                with suppress(StorageError):
+                    self.commit()
+        finally:
+            with suppress(sqlite3.Error):
+                self._stack.close()
 
     def _tidy(self, lock: int) -> None:
         """Take away what SQLite makes also where it only reads; whoever writes needs it, and does so at their end."""
@@ -133,7 +167,7 @@ class Memory:
     def _connected(self) -> sqlite3.Connection:
         """Return the file, opened for writing, and made if need be."""
         os.close(open_private(self._path, os.O_RDWR | os.O_CREAT))
-        sql = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+        sql = sqlite3.connect(self._path, timeout=0, isolation_level=None)
         try:
             sql.execute("PRAGMA journal_mode = WAL")
             # What is forgotten must stay so through a power cut.
@@ -148,8 +182,7 @@ class Memory:
 
     def body(self, people: Sequence[int]) -> bytes | None:
         """Return the digest that was accepted last for all of *people*, who are one person; None if it is not known."""
-        with self._in_our_words():
-            found = {self._body(person) for person in people}
+        found = self._asked(lambda: {self._body(person) for person in people})
         body = found.pop() if len(found) == 1 else None
         return body if body is not None and len(body) > _TOKEN_BYTES else None
 
@@ -180,8 +213,9 @@ class Memory:
 
     def is_owed(self, people: Iterable[int], origin: str) -> bool:
         """Whether a row of the run *origin* is known to be owed to all of *people*, and still is."""
-        with self._in_our_words():
-            return all((person, origin) not in self._paid and self._state(person, origin) == _DUE for person in people)
+        return self._asked(
+            lambda: all((person, origin) not in self._paid and self._state(person, origin) == _DUE for person in people)
+        )
 
     def pay(self, people: Iterable[int], origin: str) -> None:
         """Note with the next `commit` that the row of *origin* that was owed to *people* is accepted."""
@@ -190,12 +224,13 @@ class Memory:
     def overtake(self, people: Iterable[int], origin: str) -> None:
         """Note at once, if *people* are owed rows of runs before *origin*, that this one has the last word on them."""
         query = "SELECT 1 FROM owed WHERE person = ? AND origin < ? AND state <> ? LIMIT 1"
-        with self._in_our_words():
-            met = {
+        met = self._asked(
+            lambda: {
                 (person, origin)
                 for person in people
                 if self._sql.execute(query, (person, origin, _OVERTAKEN)).fetchone() is not None
             }
+        )
         if met:
             self._overtaken |= met
             self.commit()
@@ -205,12 +240,11 @@ class Memory:
 
         *origin* None is a run that is not known: then no row of any run may be owed to that person any more.
         """
-        with self._in_our_words():
-            if origin is not None:
-                return any(self._state(person, origin) == _OVERTAKEN for person in people)
-            query = "SELECT state FROM owed WHERE person = ?"
-            found = [{state for (state,) in self._sql.execute(query, (person,))} for person in people]
-            return any(_OVERTAKEN in states and _DUE not in states for states in found)
+        if origin is not None:
+            return self._asked(lambda: any(self._state(person, origin) == _OVERTAKEN for person in people))
+        query = "SELECT state FROM owed WHERE person = ?"
+        found = self._asked(lambda: [{state for (state,) in self._sql.execute(query, (person,))} for person in people])
+        return any(_OVERTAKEN in states and _DUE not in states for states in found)
 
     def _state(self, person: int, origin: str) -> int | None:
         query = "SELECT state FROM owed WHERE person = ? AND origin = ?"
@@ -222,18 +256,20 @@ class Memory:
         waiting = (self._forgotten, self._learned, self._owing, self._overtaken, self._paid)
         if not any(waiting):
             return
-        with self._in_our_words():
-            self._sql.execute("BEGIN IMMEDIATE")
-            try:
-                self._write()
-            except BaseException:
-                # The write may have ended the transaction itself: a full disk does.
-                if self._sql.in_transaction:
-                    self._sql.execute("ROLLBACK")
-                raise
-            self._sql.execute("COMMIT")
+        self._asked(self._committed)
         for noted in waiting:
             noted.clear()
+
+    def _committed(self) -> None:
+        self._sql.execute("BEGIN IMMEDIATE")
+        try:
+            self._write()
+            self._sql.execute("COMMIT")
+        except BaseException:
+            # The write may have ended the transaction itself: a full disk does.
+            if self._sql.in_transaction:
+                self._sql.execute("ROLLBACK")
+            raise
 
     def _write(self) -> None:
         sql, token = self._sql, self._token
@@ -248,53 +284,94 @@ class Memory:
     @property
     def is_kept(self) -> bool:
         """Whether some run asked for what is accepted to be remembered; else only what is owed is."""
-        with self._in_our_words():
-            return self._sql.execute("SELECT 1 FROM facts WHERE name = 'kept'").fetchone() is not None
+        return self._row("SELECT 1 FROM facts WHERE name = 'kept'") is not None
 
     @property
     def is_void(self) -> bool:
         """Whether nothing is remembered of anybody."""
-        with self._in_our_words():
-            return self._sql.execute("SELECT 1 FROM accepted LIMIT 1").fetchone() is None
+        return self._row("SELECT 1 FROM accepted LIMIT 1") is None
 
     def refreshed(self, source: str) -> float | None:
         """Return when a run sent all of *source* (a key), in seconds since 1970; None if none did."""
-        with self._in_our_words():
-            row = self._sql.execute("SELECT at FROM refreshed WHERE source = ?", (source,)).fetchone()
+        row = self._row("SELECT at FROM refreshed WHERE source = ?", source)
         return None if row is None else float(row[0])
 
     def note_refreshed(self, source: str, at: float) -> None:
         """Note that a run that began *at* sent all of *source*; raises StorageError."""
-        with self._in_our_words():
-            self._sql.execute("INSERT OR REPLACE INTO refreshed VALUES (?, ?)", (source, at))
+        self._row("INSERT OR REPLACE INTO refreshed VALUES (?, ?)", source, at)
 
     def facts(self) -> dict[str, str]:
         """Return what was noted when the file was made, and how many people are remembered (`people`)."""
-        with self._in_our_words():
-            facts = dict(self._sql.execute("SELECT name, value FROM facts"))
-            query = "SELECT count(*) FROM accepted WHERE length(body) > ?"
-            (people,) = self._sql.execute(query, (_TOKEN_BYTES,)).fetchone()
-        return {**facts, "people": str(people)}
+        facts = self._asked(lambda: dict(self._sql.execute("SELECT name, value FROM facts")))
+        people = self._row("SELECT count(*) FROM accepted WHERE length(body) > ?", _TOKEN_BYTES)
+        return {**facts, "people": str(people[0])}
 
-    @contextmanager
-    def _in_our_words(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise StorageError(f"{self._path}: {error}. Make room or give way there, then run again.") from None
-        except sqlite3.DatabaseError:
-            raise StorageError(
-                f"{self._path} is damaged. Run `uploader memory --forget`; the next run then sends everything."
-            ) from None
-        except OSError as error:
-            raise StorageError(
-                f"{self._path}: {error.strerror}. Make room or give way there, then run again."
-            ) from None
+    def _row(self, query: str, *values: object) -> Any:  # noqa: ANN401 — what SQLite returns
+        return self._asked(lambda: self._sql.execute(query, values).fetchone())
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """Return what *ask* gets from the file, asked again while another process has it; raises StorageError.
+
+        The waiting is done here and not by SQLite, so that a stop order ends it.
+        """
+        if self._given_up is not None:
+            raise self._given_up
+        for left in range(_MOST_PAUSES, -1, -1):
+            try:
+                return ask()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & _PRIMARY not in _LOCKED:
+                    raise StorageError(f"{self._path}: {error}. Make room or give way there, then run again.") from None
+            except sqlite3.DatabaseError:
+                raise StorageError(
+                    f"{self._path} is damaged. Run `uploader memory --forget`; the next run then sends everything."
+                ) from None
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                raise StorageError(
+                    f"{self._path}: {error.strerror}. Make room or give way there, then run again."
+                ) from None
+            if left:
+                self._pause()
+        self._given_up = kept_locked(self._path)
+        raise self._given_up
+
+
+def kept_locked(path: Path) -> StorageError:
+    """Return what to say of a memory that another process does not let go of."""
+    return StorageError(
+        f"{path} is kept locked by another process. End that one, or wait for its end, then run again to continue."
+    )
+
+
+def shared(path: Path, pause: Callable[[], None]) -> int:
+    """Return the lock file of the memory at *path*, with others who use it; raises OSError, StorageError."""
+    lock = locked(path)
+    try:
+        for left in range(_MOST_PAUSES, -1, -1):
+            try:
+                share(lock)
+            except BlockingIOError:
+                if left:
+                    pause()
+            else:
+                return lock
+    except BaseException:
+        os.close(lock)
+        raise
+    os.close(lock)
+    raise kept_locked(path)
 
 
 def locked(path: Path) -> int:
     """Return the lock file of the memory at *path*, open and not locked yet; raises StorageError."""
     return open_private(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
+
+
+def share(lock: int) -> None:
+    """Take *lock* with others who use it; raises BlockingIOError while a process has it for itself, or OSError."""
+    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def seized(lock: int) -> bool:

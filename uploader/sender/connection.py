@@ -13,6 +13,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage
 
+from uploader.sender.resolver import Resolver
+
 _LOG: Final = logging.getLogger("uploader.sender")
 
 _TURNS: Final = 8
@@ -35,7 +37,7 @@ class ConnectionPool(aiohttp.TCPConnector):
 
     def __init__(self, connections: int, trust: ssl.SSLContext | None = None) -> None:
         """Make no connection yet; *trust* knows the certificate authorities, those of the system where it is None."""
-        super().__init__(limit=connections, ttl_dns_cache=60, ssl=True if trust is None else trust)
+        super().__init__(limit=connections, ttl_dns_cache=60, resolver=Resolver(), ssl=True if trust is None else trust)
         kind: type[ResponseHandler] = ReplyProtocol
         self._factory = partial(kind, self._loop)
 

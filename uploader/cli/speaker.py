@@ -1,0 +1,177 @@
+"""Say lines from a thread of its own, so that who speaks never waits for who listens."""
+
+import contextlib
+import io
+import os
+import select
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_ROOM: Final = 1 << 20
+"""So many bytes may wait for who reads slowly."""
+
+_FOR_DETAILS: Final = _ROOM // 2
+_FOR_PICTURES: Final = select.PIPE_BUF
+_AT_ONCE: Final = select.PIPE_BUF
+"""So many bytes at most are written at a time: other writers of the same pipe don't come between them."""
+
+
+class Speaker:
+    """Lines go to a descriptor in their order, written by a thread, from `start` to `stop`.
+
+    What waits is bounded. A line for which there is no room is dropped and counted, and the next one that has room is
+    preceded by their number. What can't be written (nobody is there, the disk is full) is dropped as well.
+    """
+
+    def __init__(self) -> None:
+        """Begin silent."""
+        self.is_on = False
+        self._stream: TextIO
+        self._thread: threading.Thread
+        self._descriptor = -1
+        self._moved = threading.Condition()
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._dropped = 0
+        self._written = 0
+
+    def start(self, stream: TextIO | None) -> None:
+        """Say to *stream* what is said from now on; where that is no open file, stay silent."""
+        if self.is_on or stream is None:
+            return
+        try:
+            self._descriptor = stream.fileno()
+            self._stream = stream
+            stream.flush()
+            self.is_on = True
+            self._thread = threading.Thread(target=self._write, name="speaker", daemon=True)
+            self._thread.start()
+        except (OSError, ValueError, RuntimeError):
+            # No descriptor, a closed one, or no thread left.
+            self.is_on = False
+
+    def stop(self, patience: float) -> None:
+        """Wait until all is written, but no longer than *patience* seconds without any progress."""
+        if not self.is_on:
+            return
+        with self._moved:
+            self._note_dropped()
+            self.is_on = False
+            self._moved.notify_all()
+            written, until = self._written, time.monotonic() + patience
+            while self._size > 0 and (left := until - time.monotonic()) > 0:
+                self._moved.wait(left)
+                if self._written != written:
+                    written, until = self._written, time.monotonic() + patience
+            is_all_said = self._size <= 0
+        if is_all_said:
+            # It may be started anew.
+            self._thread.join(patience)
+
+    def say(self, line: str, *, detail: bool = False) -> None:
+        """Say *line*; a *detail* leaves room for what is not."""
+        data = self._encoded(line + "\n")
+        with self._moved:
+            if self._size + len(data) > (_FOR_DETAILS if detail else _ROOM):
+                self._dropped += 1
+                return
+            self._note_dropped()
+            self._add(data)
+
+    def draw(self, picture: bytes) -> None:
+        """Show *picture*, which a later one replaces; where something waits to be read, nobody would see it."""
+        with self._moved:
+            if self._size + len(picture) <= _FOR_PICTURES:
+                self._add(picture)
+
+    def drawing(self) -> TextIO:
+        """Return a stream on which `draw` shows what is written."""
+        stream = self._stream
+        raw = _Drawing(self, self._descriptor)
+        return io.TextIOWrapper(raw, stream.encoding, stream.errors, newline="", write_through=True)
+
+    def _encoded(self, text: str) -> bytes:
+        return text.encode(self._stream.encoding, self._stream.errors or "backslashreplace")
+
+    def _note_dropped(self) -> None:
+        if self._dropped:
+            lines = "1 line was" if self._dropped == 1 else f"{self._dropped:,} lines were"
+            self._add(self._encoded(f"… {lines} dropped here: nobody read them in time.\n"))
+            self._dropped = 0
+
+    def _add(self, data: bytes) -> None:
+        self._waiting.append(data)
+        self._size += len(data)
+        self._moved.notify_all()
+
+    def _write(self) -> None:
+        while True:
+            with self._moved:
+                while not self._waiting:
+                    if not self.is_on:
+                        return
+                    self._moved.wait()
+                block = self._waiting.popleft()
+                while self._waiting and len(block) + len(self._waiting[0]) <= _AT_ONCE:
+                    block += self._waiting.popleft()
+            # Not through the stream, whose lock nobody could take any more when the interpreter ends meanwhile.
+            with contextlib.suppress(OSError):
+                _write_all(self._descriptor, block)
+            with self._moved:
+                self._size -= len(block)
+                self._written += len(block)
+                self._moved.notify_all()
+
+
+class _Drawing(io.BufferedIOBase):
+    """The bytes of a stream on which a speaker draws."""
+
+    name = "<bar>"
+
+    def __init__(self, speaker: Speaker, descriptor: int) -> None:
+        self._speaker = speaker
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        # Whoever draws asks how wide the terminal is.
+        return self._descriptor
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        picture = bytes(data)
+        self._speaker.draw(picture)
+        return len(picture)
+
+
+def say_if_heard(stream: TextIO | None, line: str) -> None:
+    """Write a short *line* to *stream*, if that takes no waiting."""
+    if stream is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLOUT)
+        if poll.poll(0):
+            os.write(stream.fileno(), f"{line}\n".encode())
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write all of *data*, however long that takes; raises OSError."""
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:
+            # Somebody who has the same file open made it so that it does not wait by itself.
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            poll.poll()
+
+
+SPEAKER: Final = Speaker()
+"""The one of this process."""
