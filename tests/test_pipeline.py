@@ -58,6 +58,12 @@ def number_of(outcome: Outcome | Unsettled | Work | Passed) -> int:
     return (outcome.row if isinstance(outcome, Request) else record_of(outcome)).number
 
 
+async def a_while() -> None:
+    """Let all others go on until they wait for something."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
 @dataclass
 class Line:
     """A pipeline from *works* to a list: what was taken, what is in flight, what was settled."""
@@ -268,7 +274,7 @@ async def test_a_delivery_that_raises_lets_the_others_land_and_begins_no_new_row
     async def deliver(request: Request) -> Outcome | Unsettled:
         if request.row.number == 2:
             raise REFUSAL
-        await asyncio.sleep(0.01)
+        await a_while()
         return Sent(request, 1)
 
     line.deliver = deliver  # type: ignore[method-assign]  # the part that this test breaks
@@ -351,10 +357,10 @@ async def test_an_order_to_stop_begins_no_new_row_and_lets_those_in_flight_land(
     line = Line(requests(50))
     async with _closed_door(line, set(range(1, 51))) as door:
         carrying = asyncio.create_task(line.carry(workers))
-        await asyncio.sleep(0.01)
+        await a_while()
 
         line.halt.give(REFUSAL)
-        await asyncio.sleep(0.01)
+        await a_while()
         assert not carrying.done()
         door.set()
         with pytest.raises(RefusedError, match="the token is wrong"):
@@ -377,7 +383,7 @@ async def test_an_order_to_stop_wakes_workers_that_wait_for_a_turn() -> None:
     line = Line([request(number, "id=a") for number in range(1, 20)])
     async with _closed_door(line, {1}) as door:
         carrying = asyncio.create_task(line.carry(4))
-        await asyncio.sleep(0.01)
+        await a_while()
         line.halt.give(REFUSAL)
         door.set()
 
@@ -391,7 +397,7 @@ async def test_who_is_cancelled_lets_go_and_keeps_the_books() -> None:
     line = Line(requests(50))
     async with _closed_door(line, set(range(1, 51))):
         carrying = asyncio.create_task(line.carry(4))
-        await asyncio.sleep(0.01)
+        await a_while()
 
         carrying.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -404,7 +410,7 @@ async def test_a_full_parking_lot_stops_the_reading_and_nothing_else() -> None:
     line = Line([*(request(number, "id=a") for number in range(1, 31)), request(31, "id=b")], room=5)
     async with _closed_door(line, {1}) as door:
         carrying = asyncio.create_task(line.carry(4))
-        await asyncio.sleep(0.01)
+        await a_while()
         assert (line.begun, line.pipeline.taken) == ([1], 6)
 
         door.set()
@@ -437,7 +443,7 @@ async def test_rejected_rows_without_end_leave_others_their_turn() -> None:
     line = Line(rejected(number) for number in range(1, 100_000))
     carrying = asyncio.create_task(line.carry(2))
 
-    await asyncio.sleep(0.001)
+    await a_while()
     line.halt.give(REFUSAL)
 
     with pytest.raises(RefusedError):
@@ -618,7 +624,7 @@ async def test_the_books_have_the_rows_of_a_request_that_waits_for_its_turn() ->
     line = Line([_taker(2, 1), _taker(5, 3, 4)])
     async with _closed_door(line, {2}) as door:
         carrying = asyncio.create_task(line.carry(4))
-        await asyncio.sleep(0.01)
+        await a_while()
         line.halt.give(REFUSAL)
         door.set()
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.leaping import Leap
 from uploader.timeouts import ExpiredError, Timeouts
 
 
@@ -46,8 +47,10 @@ class Stopper(selectors.SelectSelector):
         if self.stops_for:
             self.now, self.stops_for = self.now + self.stops_for, 0.0
             return []
-        self.now += 1e-6
-        return super().select(0 if timeout is not None else 5.0)
+        told = super().select(0 if timeout is not None else 5.0)
+        # Who waits for a moment gets there at once.
+        self.now += max(1e-6, 0.0 if told or timeout is None else timeout)
+        return told
 
 
 class StoppedLoop(asyncio.SelectorEventLoop):
@@ -122,30 +125,36 @@ async def test_a_result_and_a_failure_pass_through() -> None:
         await fail()
 
 
-async def test_each_has_its_own_time_from_its_own_beginning() -> None:
-    timeouts, began = Timeouts(0.1), now()
-    ends = list[float]()
+def test_each_has_its_own_time_from_its_own_beginning(leap: Leap) -> None:
+    async def story() -> None:
+        timeouts, began = Timeouts(10.0), now()
+        ends = list[float]()
 
-    async def one(waits: float) -> str:
-        await asyncio.sleep(waits)
-        word = await told(timeouts, forever())
-        ends.append(round(now() - began, 2))
-        return word
+        async def one(waits: float) -> str:
+            await asyncio.sleep(waits)
+            word = await told(timeouts, forever())
+            ends.append(now() - began)
+            return word
 
-    assert await asyncio.gather(*(one(waits) for waits in (0.0, 0.04, 0.3))) == ["expired"] * 3
-    assert ends == [pytest.approx(waits + 0.1, abs=0.03) for waits in (0.0, 0.04, 0.3)]
+        assert await asyncio.gather(*(one(waits) for waits in (0.0, 4.0, 30.0))) == ["expired"] * 3
+        assert ends == [pytest.approx(waits + 10.0, abs=0.01) for waits in (0.0, 4.0, 30.0)]
+
+    leap(story())
 
 
-async def test_who_comes_in_time_is_not_ended_by_the_time_of_an_earlier_one() -> None:
-    timeouts = Timeouts(0.1)
+def test_who_comes_in_time_is_not_ended_by_the_time_of_an_earlier_one(leap: Leap) -> None:
+    async def story() -> None:
+        timeouts = Timeouts(10.0)
 
-    async def many() -> list[str]:
-        return [await told(timeouts, after(0.03, "tea")) for _ in range(8)]
+        async def many() -> list[str]:
+            return [await told(timeouts, after(3.0, "tea")) for _ in range(8)]
 
-    late = asyncio.create_task(told(timeouts, forever()))
+        late = asyncio.create_task(told(timeouts, forever()))
 
-    assert await many() == ["got tea"] * 8
-    assert await late == "expired"
+        assert await many() == ["got tea"] * 8
+        assert await late == "expired"
+
+    leap(story())
 
 
 async def test_all_are_ended_at_once_and_those_that_come_later_are_not() -> None:
