@@ -8,6 +8,7 @@ from tests.crash.driver import __file__ as DRIVER  # noqa: N812 — a path
 from tests.crash.yard import KILLED, opened, under_way
 
 ROWS = 600
+TRIES = 5
 MOMENTS = (0.12, 0.08, 0.11, 0.05)
 PACE = ("--set", "rate.requests=800", "--set", "rate.share=1")
 """So slow that rows wait for their turn to be sent."""
@@ -25,6 +26,11 @@ def _complaints(folder: Path, *through: str) -> list[str]:
     return [line.partition(":")[0] for line in wrong]
 
 
+def _is_caught(folder: Path, mistake: str, complaint: str) -> bool:
+    """Whether the judge has the *complaint* of a *mistake* within a few tries: a busy machine may kill it too early."""
+    return any(complaint in _complaints(folder / str(number), DRIVER, mistake) for number in range(TRIES))
+
+
 @pytest.mark.long
 def test_a_program_without_the_mistakes_is_not_complained_of(tmp_path: Path) -> None:
     assert _complaints(tmp_path, "-m", "uploader") == []
@@ -32,9 +38,9 @@ def test_a_program_without_the_mistakes_is_not_complained_of(tmp_path: Path) -> 
 
 @pytest.mark.long
 def test_a_journal_that_is_written_before_the_answer_is_caught_losing_rows(tmp_path: Path) -> None:
-    assert "lost" in _complaints(tmp_path, DRIVER, "journal-first")
+    assert _is_caught(tmp_path, "journal-first", "lost")
 
 
 @pytest.mark.long
 def test_a_buffered_journal_is_caught_sending_rows_again(tmp_path: Path) -> None:
-    assert "sent again" in _complaints(tmp_path, DRIVER, "buffered")
+    assert _is_caught(tmp_path, "buffered", "sent again")
