@@ -220,8 +220,8 @@ def test_a_run_tells_everything_that_happened() -> None:
             "row 1,002 (line 1,003), row 1,003 (line 1,004), …"
         ),
         "  column 'age': not a whole number: row 480 (line 481)",
-        "The rows to send again are in people.retry.csv, each with its reason. Mend the rejected ones, then type:",
-        "  uploader run people.retry.csv",
+        "The rows not accepted so far are in people.retry.csv, each with its reason.",
+        "Fix them when the run has come to its end, not before: it writes the file anew when it is continued.",
     ]
 
 

@@ -15,7 +15,10 @@ def run_lines(result: Result, given: Given, *, rehearsal: bool, complete: bool) 
     for account in result.accounts if begun else ():
         yield from _account_lines(account)
     kept = [account for account in result.accounts if account.retry_file is not None]
-    yield from _rehearsed_lines(kept) if rehearsal else _retry_lines(kept, given)
+    if rehearsal:
+        yield from _rehearsed_lines(kept)
+    else:
+        yield from _retry_lines(kept, given) if complete else _unfinished_lines(kept)
     if result.sandbox is not None:
         yield "The sandbox's report:"
         yield from (f"  {line}" for line in result.sandbox.lines())
@@ -71,6 +74,13 @@ def _retry_lines(accounts: Sequence[Account], given: Given) -> Iterator[str]:
     yield f"  {typed}"
     if WITHHELD in typed:
         yield f"(In the place of {WITHHELD} goes what you gave with that --set: it may hold a secret.)"
+
+
+def _unfinished_lines(accounts: Sequence[Account]) -> Iterator[str]:
+    # The run that continues this one makes the retry file anew: what was fixed in it would be lost.
+    if accounts:
+        yield f"The rows not accepted so far are in {_names(accounts)}, each with its reason."
+        yield "Fix them when the run has come to its end, not before: it writes the file anew when it is continued."
 
 
 def _rehearsed_lines(accounts: Sequence[Account]) -> Iterator[str]:
