@@ -43,7 +43,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="against-") as name, _tree_of(words.revision) as old:
         folder = Path(name)
         with serving(folder) as server:
-            (folder / "config.yaml").write_text(CONFIG.format(url=server.url, rate=FREE), encoding="utf-8")
+            config = folder / "config.yaml"
+            config.write_text(CONFIG.format(url=server.url, rate=FREE), encoding="utf-8")
+            config.chmod(0o600)
             people = write_people(folder / "people.csv", words.rows)
             found: dict[str, list[tuple[Lap, Lap]]] = {task: [] for task in _TASKS}
             for number in range(1, words.rounds + 1):
