@@ -170,6 +170,39 @@ def test_a_file_that_ends_with_blocked_rows_has_them_rejected(desk: Desk, sandbo
     assert [row[0] for row in desk.retry_rows()] == [47, 48, 49, 50]
 
 
+def test_rows_blocked_here_and_there_at_the_end_of_a_file_are_rejected(
+    desk: Desk, sandbox: Callable[..., Running]
+) -> None:
+    scattered = (6, 11, 16, 21, 26)
+    server = sandbox(rules(*blocking("http=403", *scattered), latency=(0.15, 0.15)))
+    desk.configure(server.url)
+    desk.people(30)
+
+    ended = desk.type(*RUN, "--set", "rate.concurrency=32")
+
+    assert (ended.status, desk.books()) == (3, {"sent": 25, "rejected": 5})
+    assert sorted(row[0] for row in desk.retry_rows()) == list(scattered)
+
+
+def test_a_streak_that_goes_on_in_the_next_file_is_told_as_it_was(desk: Desk, sandbox: Callable[..., Running]) -> None:
+    server = sandbox(rules(*blocking("http=403", 47, 48, 49, 50, 101)))
+    desk.configure(server.url)
+    desk.people(ROWS)
+    desk.write("more.csv", "id,name\n101,a\n102,b\n")
+
+    ended = desk.type("run", "people.csv", "more.csv", "--summary", "summary.json", *ONE_BY_ONE)
+
+    assert ended.status == 5
+    assert (
+        "5 rows in a row were answered with HTTP 403, the last of them row 1 of more.csv, although" in ended.last_line
+    )
+    assert (
+        "The last of them does not count as rejected; those before, at the end of another source, do. Then run again"
+        in ended.last_line
+    )
+    assert [(account["rejected"], account["not_attempted"]) for account in desk.summary()] == [(4, 0), (0, 2)]
+
+
 @pytest.mark.parametrize("code", ["40101", "40201"])
 def test_a_code_that_is_about_the_run_stops_it_though_rows_were_accepted(
     desk: Desk, sandbox: Callable[..., Running], code: str
