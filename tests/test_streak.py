@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.test_pipeline import number_of, rejected, request
 from uploader.model import Failed, Outcome, Reason, Rejected, Request, Sent, Unsettled, Work
-from uploader.streak import LONGEST, Streak
+from uploader.streak import LONGEST, Block, Streak
 
 BLOCKED = Reason("403", "answered with HTTP 403")
 BUSY = Reason("503", "not accepted by the service: HTTP 503")
@@ -93,7 +93,94 @@ def test_the_count_goes_on_with_the_next_source_though_its_rows_are_released() -
     blocked(streak, one(1))
 
     assert streak.is_too_long
-    assert streak.told.endswith("the first of them row 1")
+    assert streak.told == "5 rows in a row were answered with HTTP 403, the last of them row 1"
+    assert streak.told_outcome == (
+        "The last of them does not count as rejected; those before, at the end of another source, do."
+    )
+
+
+def test_a_streak_that_crosses_the_end_of_a_source_tells_of_the_rows_that_are_held_back() -> None:
+    streak = Streak()
+    streak.prove()
+    for number in range(48, 51):
+        blocked(streak, one(number))
+    streak.release()
+    streak.begin("b.csv")
+
+    for number in (2, 3):
+        blocked(streak, one(number))
+
+    assert streak.told.endswith("HTTP 403, the last 2 of them from row 2 of b.csv on")
+    assert streak.told_outcome.startswith("The last 2 of them do not count as rejected; those before")
+
+
+def at(streak: Streak, number: int, *, sent: float, heard: float) -> list[int]:
+    """Let the row *number* be blocked alone that was blocked first at *heard*."""
+    work = one(number)
+    streak.note_blocked(number, "HTTP 403", Block(sent, heard))
+    return heard_of(streak, work)
+
+
+def heard_of(streak: Streak, work: Request) -> list[int]:
+    return heard(streak, work, Rejected(work.row, work.person, BLOCKED, 2))
+
+
+def test_rows_do_not_count_between_which_the_service_took_requests_and_are_held_back_all_the_same() -> None:
+    streak, bad = Streak(), range(6, 30, 2)
+    for number in range(1, 31):
+        if number in bad:
+            streak.note_first(Block(number, number + 100))
+        else:
+            streak.note_served(number)
+
+    told = [at(streak, number, sent=number, heard=number + 100) for number in bad]
+
+    assert told == [[]] * len(bad)
+    assert (streak.is_open, streak.is_too_long) == (True, False)
+    assert [number_of(outcome) for _, outcome in streak.release()] == list(bad)
+
+
+def test_rows_that_overtook_one_another_when_the_token_was_revoked_do_not_excuse_the_others() -> None:
+    streak = Streak()
+    for number in range(1, 33):
+        if number <= 18 or number in {20, 23}:
+            streak.note_served(number)
+        else:
+            streak.note_first(Block(number, number + 100))
+
+    too_long, told = [], []
+    for number in (19, 21, 22, 24, 25):
+        told += at(streak, number, sent=number, heard=number + 100)
+        too_long.append(streak.is_too_long)
+
+    assert (told, too_long) == ([], [False] * 4 + [True])
+
+
+def test_rows_that_do_not_count_are_not_settled_by_the_streak_that_stops_the_run() -> None:
+    streak = Streak()
+    for number in (18, 19):
+        streak.note_first(Block(number, number + 100))
+    streak.note_served(20)
+
+    told = []
+    for number in (18, 19, *range(21, 26)):
+        assert not streak.is_too_long
+        told += at(streak, number, sent=number, heard=number + 100)
+
+    assert (told, streak.is_too_long) == ([], True)
+    assert streak.told == "5 rows in a row were answered with HTTP 403, the first of them row 21"
+    assert len(streak.release()) == 7
+
+
+def test_only_a_request_sent_after_a_row_was_blocked_clears_it() -> None:
+    streak, block = Streak(), Block(sent=1.0, heard=2.0)
+
+    cleared = []
+    for sent_at in (0.5, 1.5, 2.0, 2.5):
+        streak.note_served(sent_at)
+        cleared.append(streak.clears(block))
+
+    assert cleared == [False, False, False, True]
 
 
 def test_what_differs_is_told_of() -> None:

@@ -1,12 +1,24 @@
 """Tell a row that is blocked before it reaches the service from a run that is refused as a whole."""
 
+from collections import deque
 from enum import Enum, auto
 from typing import Final
 
-from uploader.model import Became, Outcome, Request, Unsettled, Work, person_of, record_of
+from uploader.model import Became, Outcome, Request, Unsettled, Work, fact, person_of, record_of
 
 LONGEST: Final = 5
 """So many blocked rows in a row are no longer their own trouble."""
+
+_LATEST: Final = 1_024
+"""So many requests are remembered: more than are ever in flight at once."""
+
+
+@fact
+class Block:
+    """When a row was blocked first: its request was *sent*, and the reply *heard*; monotonic seconds."""
+
+    sent: float
+    heard: float
 
 
 class _State(Enum):
@@ -26,13 +38,22 @@ class Streak:
     A row is *blocked* when its request, sent alone, meets a reply that would refuse the whole run. The next reply that
     proves token, service ID and URL shows that the rows before it were blocked for what they hold. Then they are
     settled in their order. One streak serves all sources of a command, since they share token, service ID and URL.
+
+    Rows that are blocked together are tried alone one after another, so the order of these tries says nothing of what
+    lies between them. So a row counts only when the service did not go on taking requests sent after that row's own.
     """
 
     def __init__(self) -> None:
-        """Begin without a proof."""
+        """Begin without a proof, for a source that need not be named."""
         self._state = _State.UNPROVEN
+        self._source = ""
         self._count = 0
-        self._rows: list[int] = []
+        self._counted: list[int] = []
+        self._rows: set[int] = set()
+        self._served: deque[float] = deque(maxlen=_LATEST)
+        self._blocked: deque[float] = deque(maxlen=_LATEST)
+        self.note_served = self._served.append
+        """Take note of when a request was sent that had a reply that proves them; called for nearly every row."""
         self._what: set[str] = set()
         self._held_back: list[Became] = []
         self._freed: list[Became] = []
@@ -45,7 +66,7 @@ class Streak:
     @property
     def is_open(self) -> bool:
         """Whether rows were blocked since the last reply that proves them."""
-        return self._count > 0
+        return self._state in {_State.BLOCKED, _State.REFUSED}
 
     @property
     def is_over(self) -> bool:
@@ -59,9 +80,27 @@ class Streak:
 
     @property
     def told(self) -> str:
-        """How many rows were blocked in a row, by what, and the first of them in this source."""
-        what = " or ".join(sorted(self._what))
-        return f"{self._count} rows in a row were answered with {what}, the first of them row {min(self._rows)}"
+        """How many rows were blocked in a row, by what, and the first of them that is held back."""
+        what, here = " or ".join(sorted(self._what)), len(self._counted)
+        row = f"row {min(self._counted)}{self._source and f' of {self._source}'}"
+        if here == self._count:
+            where = f"the first of them {row}"
+        else:
+            where = f"the last of them {row}" if here == 1 else f"the last {here} of them from {row} on"
+        return f"{self._count} rows in a row were answered with {what}, {where}"
+
+    @property
+    def told_outcome(self) -> str:
+        """What becomes of these rows: those of the sources before this one are settled."""
+        here = len(self._counted)
+        if here == self._count:
+            return "None of them counts as rejected."
+        which = "The last of them does" if here == 1 else f"The last {here} of them do"
+        return f"{which} not count as rejected; those before, at the end of another source, do."
+
+    def begin(self, source: str) -> None:
+        """Take note that the rows of *source* come now; "": it need not be named."""
+        self._source = source
 
     def prove(self) -> None:
         """Take note that an earlier attempt of the run had a reply that proves token, service ID and URL."""
@@ -76,12 +115,31 @@ class Streak:
         self._forget_rows()
         self._count = 0
 
-    def note_blocked(self, row: int, what: str) -> None:
-        """Take note that *row* was blocked alone, by *what* (an HTTP status)."""
-        self._count += 1
-        self._rows.append(row)
-        self._what.add(what)
+    def note_first(self, block: Block) -> None:
+        """Take note that a row was blocked, with others in flight: it is still to be tried alone."""
+        self._blocked.append(block.sent)
+
+    def clears(self, block: Block) -> bool:
+        """Whether a request sent after *block* was heard of had a good reply: it is that row's own trouble."""
+        return any(sent > block.heard for sent in self._served)
+
+    def note_blocked(self, row: int, what: str, block: Block | None = None) -> None:
+        """Take note that *row* was blocked alone, by *what* (an HTTP status); *block* is when it was so first.
+
+        It is held back even where it does not count: requests may overtake one another on their way.
+        """
+        self._rows.add(row)
+        if block is None or not self._was_served_after(block):
+            self._count += 1
+            self._counted.append(row)
+            self._what.add(what)
         self._state = _State.BLOCKED if self._count < LONGEST else _State.REFUSED
+
+    def _was_served_after(self, block: Block) -> bool:
+        """Whether requests sent after that of *block* had good replies, and no five blocked ones to each of them."""
+        served = sum(sent > block.sent for sent in self._served)
+        blocked = sum(sent > block.sent for sent in self._blocked)
+        return served > 0 and blocked < served * LONGEST
 
     def note(self, work: Work, outcome: Outcome | Unsettled) -> list[Became]:
         """Return what may be settled, in its order, now that *outcome* became of *work*."""
@@ -111,4 +169,5 @@ class Streak:
 
     def _forget_rows(self) -> None:
         self._rows.clear()
+        self._counted.clear()
         self._what.clear()

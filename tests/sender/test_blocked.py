@@ -8,7 +8,7 @@ import pytest
 
 from tests.sender.test_delivery import BAD, BUSY, LOST, OK, PAGE, UNTRUSTED, Stage, limited, request, stage
 from uploader.errors import OutageError, RefusedError
-from uploader.model import Answer, Outcome, Reason, Rejected, Reply, Request, Sent, Unsettled
+from uploader.model import Answer, Outcome, Reason, Rejected, Reply, Request, Sent, Unsettled, record_of
 
 Leap = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -110,6 +110,107 @@ def test_a_good_reply_in_between_begins_the_count_anew(leap: Leap, good: Reply) 
             await play.deliver(request(number))
 
         assert not play.halt.given
+
+    leap(story())
+
+
+async def together(play: Stage, bad: Callable[[int], Reply], rows: int) -> list[Outcome | Unsettled]:
+    """Deliver so many *rows* as 32 workers do, the first of them a moment before the next; *bad* is what each gets."""
+
+    async def post(one: Request) -> Reply:
+        await asyncio.sleep(1.0)
+        return bad(one.row.number)
+
+    async def work(worker: int) -> list[Outcome | Unsettled]:
+        await asyncio.sleep(worker / 1_000)
+        return [await play.deliver(request(number)) for number in numbers if not play.halt.given]
+
+    play.post, numbers = post, iter(range(1, rows + 1))
+    return [one for part in await asyncio.gather(*map(work, range(32))) for one in part]
+
+
+@pytest.mark.parametrize(
+    ("rows", "bad"),
+    [
+        (30, {6, 11, 16, 21, 26}),
+        # So a run goes on that was stopped before it had tried them alone.
+        (300, {1, 2, 3, 4, 5}),
+        (30, {20, 22, 24, 26, 28, 30}),
+    ],
+)
+def test_rows_in_flight_together_are_rejected_when_the_service_takes_what_was_sent_after_them(
+    leap: Leap, rows: int, bad: set[int]
+) -> None:
+    async def story() -> None:
+        play = proven()
+
+        outcomes = await together(play, lambda number: FORBIDDEN if number in bad else OK, rows)
+
+        assert not play.halt.given
+        assert {record_of(one).number for one in outcomes if isinstance(one, Rejected)} == bad
+        assert sum(isinstance(one, Sent) for one in outcomes) == rows - len(bad)
+
+    leap(story())
+
+
+@pytest.mark.parametrize("bad", [range(26, 31), range(1, 31)])
+def test_rows_in_flight_together_stop_the_run_when_the_service_takes_nothing_sent_after_them(
+    leap: Leap, bad: range
+) -> None:
+    async def story() -> None:
+        play = proven()
+
+        await together(play, lambda number: FORBIDDEN if number in bad else OK, 30)
+
+        assert isinstance(play.halt.reason, RefusedError)
+
+    leap(story())
+
+
+def test_a_row_is_rejected_at_once_when_a_request_sent_after_it_was_blocked_is_accepted(leap: Leap) -> None:
+    async def story() -> None:
+        play, reply = proven(seconds=1.0), asyncio.Event()
+
+        async def post(one: Request) -> Reply:
+            if one.row.number == 2:
+                await reply.wait()
+            return FORBIDDEN if one.row.number == 1 else OK
+
+        play.post = post
+        slow = asyncio.create_task(play.deliver(request(2)))
+        await asyncio.sleep(1.0)
+        blocked = asyncio.create_task(play.deliver(request(1)))
+        await asyncio.sleep(1.0)
+        # It was blocked, and waits for the slow one to land; a later request of another source is accepted meanwhile.
+        play.streak.note_served(asyncio.get_running_loop().time())
+        reply.set()
+
+        assert await blocked == rejected(2, row=request(1))
+        assert isinstance(await slow, Sent)
+        assert not play.streak.is_open, "nothing is held back for it"
+
+    leap(story())
+
+
+@pytest.mark.parametrize("reply", [Answer(400, ""), Answer(413, ""), Answer(422, ""), Answer(200, "49999")])
+def test_one_goes_at_a_time_after_a_blocked_row_until_a_reply_proves_the_service(leap: Leap, reply: Reply) -> None:
+    async def story() -> None:
+        play, in_flight, most = proven(), set[int](), list[int]()
+
+        async def post(one: Request) -> Reply:
+            in_flight.add(one.row.number)
+            most.append(len(in_flight))
+            await asyncio.sleep(1.0)
+            in_flight.discard(one.row.number)
+            return FORBIDDEN if one.row.number == 1 else reply if one.row.number < 20 else OK
+
+        play.post = post
+        await play.deliver(request(1))
+        for rows in (range(2, 20), range(20, 21), range(21, 40)):
+            await asyncio.gather(*(play.deliver(request(number)) for number in rows))
+
+        assert set(most[:21]) == {1}
+        assert max(most[21:]) > 1
 
     leap(story())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from uploader.app.accounts import Account
 from uploader.app.checking import Job, opened, prepare
-from uploader.app.keys import inode_of, key_of, reading_of
+from uploader.app.keys import inode_of, key_of, reading_of, service_of
 from uploader.app.likeness import compared, refuse_if_unlike
 from uploader.app.lives import begun, has_proof, owed_remark, refuse_or_leave
 from uploader.app.merging import link, noting
@@ -40,10 +40,16 @@ class Sending:
     groups: Groups | None = None
 
     @property
+    def goes_on(self) -> bool:
+        """Whether it goes on with an interrupted run."""
+        begun = None if self.old is None else self.old.ledger.begun
+        return begun is not None and begun.run_id == self.account.run_id
+
+    @property
     def has_begun(self) -> bool:
         """Whether it goes on with a run that has sent or settled rows already."""
         old = self.old
-        if old is None or old.ledger.begun is None or old.ledger.begun.run_id != self.account.run_id:
+        if old is None or not self.goes_on:
             return False
         books = old.ledger.books
         return old.ledger.requests > 0 or books.not_attempted < books.read
@@ -51,7 +57,7 @@ class Sending:
     def volume(self, shelf: Shelf) -> Volume:
         """Return the journal that the source goes on with: that of its interrupted run, or a new one."""
         old = self.old
-        if old is not None and old.ledger.begun is not None and old.ledger.begun.run_id == self.account.run_id:
+        if old is not None and self.goes_on:
             return old
         if old is not None:
             shelf.leave(old)
@@ -168,18 +174,28 @@ class Desk:
                     self.world.say(f"{comparison} It is sent all the same (--accept).")
 
     def is_proven(self, sending: Sending, ledger: Ledger) -> bool:
-        """Whether the run of *sending* so far, its *ledger*, or that which made its retry file proves the service.
+        """Whether the run of *sending* so far, its *ledger*, or one that belongs to it proves the service.
 
-        A row of a retry file that a firewall blocks was told from a wrong token by the run before it.
+        Such are the other sources of its command, and that which made its retry file: a row that a firewall blocks was
+        told from a wrong token by them.
         """
-        source, api = sending.job.source, self.settings.api
+        source = sending.job.source
         if has_proof(ledger):
             return True
+        begun = ledger.begun
+        # What this command itself has sent before proves it anyhow.
+        if begun is not None and sending.goes_on and any(map(self._proves, self.shelf.beside(begun))):
+            return True
         maker = self.shelf.maker_of(source.path) if source.is_retry and source.path is not None else None
-        if maker is None or maker.ledger.begun is None:
+        return maker is not None and self._proves(maker)
+
+    def _proves(self, volume: Volume) -> bool:
+        """Whether the run of *volume* went to the same service, however that is spelled, and was served."""
+        begun, api = volume.ledger.begun, self.settings.api
+        if begun is None:
             return False
-        same = (maker.ledger.begun.base_url, maker.ledger.begun.service_id) == (api.base_url, api.service_id)
-        return same and has_proof(maker.ledger)
+        same = service_of(begun.base_url, begun.service_id) == service_of(api.base_url, api.service_id)
+        return same and has_proof(volume.ledger)
 
     def _origin(self, source: Source, account: Account) -> str:
         """Return the run that the rows of *source* are from: this one, or for a retry file the one that made it."""

@@ -161,6 +161,7 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
             )
             works = merging.merge(works)
         works = sift.sifted(works)
+        wire.streak.begin(account.source if len(desk.options.sources) > 1 else "")
         if desk.is_proven(sending, volume.ledger):
             wire.streak.prove()
         doubt = asyncio.Event()

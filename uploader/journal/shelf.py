@@ -85,6 +85,15 @@ class Shelf:
                 return volume
         return None
 
+    def beside(self, begun: Begun) -> Iterator[Volume]:
+        """Yield the other runs of the command that began the run of *begun*: begun with it, or ended since then."""
+        for volume in self.volumes():
+            other, ended = volume.ledger.begun, volume.ledger.ended
+            if other is None or other.run_id == begun.run_id:
+                continue
+            if other.started == begun.started or (ended is not None and ended >= begun.started):
+                yield volume
+
     def origin_of(self, retry_file: Path) -> str:
         """Return the run that the rows of *retry_file* are from; "" if that is not known."""
         maker = self.maker_of(retry_file)

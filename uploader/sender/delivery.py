@@ -27,7 +27,7 @@ from uploader.policy import (
     proves,
 )
 from uploader.sender.limiter import Limiter
-from uploader.streak import Streak
+from uploader.streak import Block, Streak
 from uploader.tally import Traffic
 
 _LOG: Final = logging.getLogger("uploader.sender")
@@ -134,12 +134,13 @@ class Delivery:
         """
         row = request.row.number
         charges: list[float] = []
-        posted, unsure, alone = 0, False, False
+        posted, unsure = 0, False
+        block: Block | None = None  # once it was blocked, it goes alone
         try:
             while True:
                 departure = (
                     await self._limiter.pass_alone()
-                    if alone
+                    if block is not None
                     else self._limiter.pass_at_once() or await self._limiter.pass_through()
                 )
                 posted += 1
@@ -154,13 +155,14 @@ class Delivery:
                     # Whoever abandons it, or breaks off, has nothing in flight any more either.
                     self._limiter.land(departure, reply)
                 if accepts(reply):
+                    self._streak.note_served(departure.at)
                     if not self._is_well or self._limiter.in_doubt:
                         self._streak.note_good()
                         self._recover(departure.at)
                     return Sent(request, posted, doubt)
                 self._is_well = False
                 unsure = doubt or _may_be_applied(reply)
-                verdict = self._judged(reply, request, charges)
+                verdict = self._judged(reply, request, departure, charges)
                 self._heed(verdict, departure)
                 if not unsure:
                     self._airfield.turn_back(row)
@@ -170,9 +172,9 @@ class Delivery:
                     case GiveUp(reason):
                         return Failed(request, reason, posted, unsure)
                     case Blocked(reason, what):
-                        if alone and self._is_rows_own(row, what):
+                        if block is not None and self._is_rows_own(row, what, block):
                             return Rejected(request.row, request.person, reason, posted, unsure)
-                        alone = True
+                        block = block or self._first_block(departure)
                     case _:
                         await self._wait_after(verdict)
         except Halted:
@@ -188,11 +190,12 @@ class Delivery:
             case _:
                 pass
 
-    def _judged(self, reply: Reply, request: Request, charges: list[float]) -> Verdict:
+    def _judged(self, reply: Reply, request: Request, departure: Departure, charges: list[float]) -> Verdict:
         """Judge *reply*: a row's trouble is charged to it (*charges* are the times), everybody's is not."""
         if charges:
             charges[:] = [at for at in charges if not self._health.excuses(at)]
         if proves(reply):
+            self._streak.note_served(departure.at)
             self._streak.note_good()
         proven = self._streak.is_proven
         verdict = self._policy.judge(reply, attempt=len(charges) + 1, dice=self._dice(), proven=proven)
@@ -230,9 +233,20 @@ class Delivery:
             case _ as never:
                 assert_never(never)
 
-    def _is_rows_own(self, row: int, what: str) -> bool:
-        """Whether it may be the trouble of *row* that *what* blocks it, also alone; stop the run if it is the run's."""
-        self._streak.note_blocked(row, what)
+    def _first_block(self, departure: Departure) -> Block:
+        """Take note that the attempt of *departure* was blocked, for the first time of its row."""
+        block = Block(departure.at, self._clock())
+        self._streak.note_first(block)
+        return block
+
+    def _is_rows_own(self, row: int, what: str, block: Block) -> bool:
+        """Whether it may be the trouble of *row* that *what* blocks it, also alone; stop the run if it is the run's.
+
+        *block* is when it was blocked first.
+        """
+        if self._streak.clears(block):
+            return True
+        self._streak.note_blocked(row, what, block)
         # Until a good reply one goes at a time, so that few requests tell whose trouble it is.
         self._limiter.in_doubt = True
         if self._streak.is_too_long:
@@ -240,8 +254,7 @@ class Delivery:
                 RefusedError(
                     f"Stopped: {self._streak.told}, although the service answered rows of this run before. Correct "
                     "api.access_token if it is no longer valid; else ask who runs the service, or a firewall or proxy "
-                    "before it, what is wrong with these rows. None of them counts as rejected. Then run again to "
-                    "continue."
+                    f"before it, what is wrong with these rows. {self._streak.told_outcome} Then run again to continue."
                 )
             )
         return not self._streak.is_too_long
@@ -260,7 +273,9 @@ class Delivery:
             self._trouble_since = None
             self._next_hold = 1.0
             self._health.note_good(self._clock())
-            self._limiter.trust()
+            if not self._streak.is_open:
+                # Else whatever answered need not be the service: one goes at a time until a reply proves that it is.
+                self._limiter.trust()
         elif self._trouble_since is not None:
             # It was in flight when the last hold began, and says nothing of what came after.
             self._trouble_since = max(self._trouble_since, began)
