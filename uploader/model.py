@@ -155,8 +155,8 @@ class Silence:
 
     *applied* is whether the request may have been stored all the same. *refused* is whether no connection could be
     made, which is nobody's row's trouble; *local* whether this machine has no socket or file left for it; *fatal*
-    whether no request of this run can fare better (a certificate that can't be trusted), *by_proxy* whether a proxy
-    says so.
+    whether no request of this run can fare better (a certificate that can't be trusted), *by_proxy* whether it was a
+    proxy that said so, or that could not be passed.
     """
 
     why: str
