@@ -4,6 +4,7 @@ import asyncio
 import logging
 import select
 import ssl
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -42,7 +43,7 @@ class ConnectionPool(aiohttp.TCPConnector):
     def __init__(self, connections: int, trust: ssl.SSLContext | None = None) -> None:
         """Make no connection yet; *trust* knows the certificate authorities, those of the system where it is None."""
         super().__init__(limit=connections, ttl_dns_cache=60, resolver=Resolver(), ssl=True if trust is None else trust)
-        kind: type[ResponseHandler] = ReplyProtocol
+        kind: Callable[..., ResponseHandler] = ReplyProtocol
         self._factory = partial(kind, self._loop, self)
 
     @property

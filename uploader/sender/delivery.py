@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, assert_never
 
-from uploader.errors import OutageError, RefusedError
+from uploader.errors import OutageError, RefusedError, StorageError
 from uploader.halt import Halt, Halted
 from uploader.health import Health
 from uploader.model import Answer, Failed, Outcome, Rejected, Reply, Request, Sent, Unsettled, WindowState
@@ -127,7 +127,8 @@ class Delivery:
         """Return what became of *request*; Unsettled when the run was told to stop before it had an outcome.
 
         The halt is given here, with its reason: RefusedError when the service refuses every request of this run,
-        OutageError when nobody could send for longer than the outage timeout.
+        OutageError when nobody could send for longer than the outage timeout, StorageError when the quota can't take
+        note of a reply that is there.
 
         Raises:
             StorageError: the quota, or which rows are in flight, can't be noted.
@@ -152,7 +153,7 @@ class Delivery:
                     reply = await self._post(request)
                 finally:
                     # Whoever abandons it, or breaks off, has nothing in flight any more either.
-                    self._limiter.land(departure, reply)
+                    self._land(departure, reply)
                 if accepts(reply):
                     if not self._is_well or self._limiter.in_doubt:
                         self._streak.note_good()
@@ -177,6 +178,13 @@ class Delivery:
                         await self._wait_after(verdict)
         except Halted:
             return Unsettled(request, posted, unsure)
+
+    def _land(self, departure: Departure, reply: Reply | None) -> None:
+        """Let the limiter know; what its file fails to keep ends the run, and changes nothing of what the reply says."""
+        try:
+            self._limiter.land(departure, reply)
+        except StorageError as error:
+            self._halt.give(error)
 
     async def _wait_after(self, verdict: Verdict) -> None:
         """Wait as long as *verdict* asks of its row; raise Halted when the run is told to stop before that."""
