@@ -137,11 +137,16 @@ class WindowState:
 
 @fact
 class Answer:
-    """The service spoke: the HTTP *status*, and the *code* of the body ("" where the body is not the API's)."""
+    """The service spoke: the HTTP *status*, and the *code* of the body ("" where the body is not the API's).
+
+    *crossed* is whether it may be about the connection alone: an HTTP 408 that ends one which has served a request
+    before, as a balancer does with what was idle for too long, while the next request is on its way.
+    """
 
     status: int
     code: str
     window: WindowState = WindowState()
+    crossed: bool = False
 
     @property
     def is_limit(self) -> bool:

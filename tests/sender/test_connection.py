@@ -355,6 +355,28 @@ async def test_what_ends_an_idle_connection_and_is_no_reply_to_anything_leaves_t
     assert WARNING not in caplog.messages
 
 
+@pytest.mark.parametrize(
+    ("replies", "crossed"),
+    [
+        ((FINE, TIMED_OUT), [False, True]),
+        ((TIMED_OUT, TIMED_OUT), [False, False]),
+        ((FINE, TIMED_OUT.replace(b"Length: 0", b"Length: 16") + b'{"code":"50000"}'), [False, False]),
+        ((FINE, TIMED_OUT.replace(b"408", b"503")), [False, False]),
+        ((FINE, TIMED_OUT.replace(b"Connection: close\r\n", b"")), [False, False]),
+    ],
+    ids=["on a connection in use", "on a new one", "with a code", "another status", "which goes on"],
+)
+async def test_only_a_408_that_ends_a_connection_which_has_served_may_be_about_the_connection(
+    replies: Sequence[bytes], crossed: Sequence[bool]
+) -> None:
+    with service(replies=replies) as server:
+        async with http(server.url) as sender:
+            told = await post_all(sender, rows(1, 2))
+
+    assert [reply.crossed for reply in told if isinstance(reply, Answer)] == crossed
+    assert len(server.heard) == 2
+
+
 @pytest.mark.parametrize("behind", [b"and so on", b"\x00", b"{}"])
 async def test_a_reply_with_something_else_behind_it_counts_for_nothing(behind: bytes) -> None:
     with service(replies=(FINE + behind, FINE)) as server:

@@ -35,6 +35,7 @@ OK = Answer(200, "20000")
 BUSY = Answer(200, "50000")
 BAD = Answer(200, "40001")
 PAGE = Answer(200, "")
+CROSSED = Answer(408, "", crossed=True)
 LOST = Silence("no reply in time")
 UNSENT = Silence("the name of the server changed", applied=False)
 REFUSED = Silence("no connection to the server", applied=False, refused=True)
@@ -178,6 +179,14 @@ def stage(*replies: Reply, then: Reply = OK, **settings: Any) -> Stage:  # noqa:
         ([LOST, BAD], Rejected(REQUEST.row, REQUEST.person, REFUSAL, 2, unsure=True), [0.5]),
         ([PAGE, OK], Sent(REQUEST, 2, unsure=True), [0.5]),
         ([Answer(504, ""), OK], Sent(REQUEST, 2, unsure=True), [0.5]),
+        # The connection's trouble, once; more of it may be the row's.
+        ([CROSSED, OK], Sent(REQUEST, 2, unsure=True), [0.0]),
+        ([BUSY, CROSSED, BUSY, OK], Sent(REQUEST, 4, unsure=True), [0.5, 0.0, 1.0]),
+        (
+            [CROSSED, CROSSED, CROSSED, CROSSED],
+            Failed(REQUEST, Reason("408", "not accepted by the service: HTTP 408"), 4, unsure=True),
+            [0.0, 0.5, 1.0],
+        ),
         ([limited(7), OK], Sent(REQUEST, 2), []),
         ([limited(7), BUSY, limited(7), BUSY, limited(7), OK], Sent(REQUEST, 6), [0.5, 1.0]),
         ([REFUSED, REFUSED, REFUSED, REFUSED, OK], Sent(REQUEST, 5), []),

@@ -3,7 +3,7 @@
 import errno
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -19,7 +19,7 @@ from yarl import URL
 from uploader.halt import Halted
 from uploader.model import PATH, Answer, Reply, Silence
 from uploader.policy import SUCCESS
-from uploader.sender.connection import CheckedRequest, ConnectionPool, EarlyReplyError, UnsentError
+from uploader.sender.connection import CheckedRequest, ConnectionPool, EarlyReplyError, ReplyProtocol, UnsentError
 from uploader.sender.window import read_window
 from uploader.timeouts import ExpiredError, Timeouts
 
@@ -32,7 +32,8 @@ _OTHER_CONNECTIONS: Final = 3
 """How many more are tried for a request when a connection turns out to be of no use before the request leaves."""
 
 _PROXY_CREDENTIALS: Final = 407
-_PASSING: Final = frozenset({408, 425, 429})
+_TIMED_OUT: Final = 408
+_PASSING: Final = frozenset({_TIMED_OUT, 425, 429})
 _NO_PROXY: Final = 501
 _SERVER_ERRORS: Final = 500
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
@@ -146,7 +147,9 @@ class Http:
             # Their own words may hold the request's headers, the token among them: they are never passed on.
             through_proxy = self._is_on_its_way_to_proxy(payload)
             return _silence(error, may_have_left=payload.may_have_left, through_proxy=through_proxy)
-        return Answer(response.status, _code(text), read_window(response.headers, now=self._wall))
+        status, code, headers = response.status, _code(text), response.headers
+        crossed = status == _TIMED_OUT and not code and payload.has_followed and _ends_connection(headers)
+        return Answer(status, code, read_window(headers, now=self._wall), crossed)
 
     def _is_on_its_way_to_proxy(self, payload: "_Payload") -> bool:
         return self._proxy is not None and not payload.has_connection
@@ -176,12 +179,16 @@ class _Payload(aiohttp.BytesPayload):
 
     has_connection = False
     may_have_left = False
+    has_followed = False
+    """Whether it was written to a connection that had served another request."""
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Write the body; a connection that is lost already takes nothing of it."""
         self.has_connection = True
         transport = writer.transport if isinstance(writer, StreamWriter) else None
         self.may_have_left = transport is not None and not transport.is_closing()
+        protocol = getattr(writer, "protocol", None)
+        self.has_followed = isinstance(protocol, ReplyProtocol) and protocol.has_served
         await super().write_with_length(writer, content_length)
 
 
@@ -198,6 +205,10 @@ async def _read_on(response: aiohttp.ClientResponse) -> bytes | None:
         if not response.closed:
             response.close()
     return text
+
+
+def _ends_connection(headers: Mapping[str, str]) -> bool:
+    return headers.get("Connection", "").lower() == "close"
 
 
 @lru_cache(maxsize=16)
