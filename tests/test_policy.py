@@ -31,6 +31,7 @@ ROUTE = (
     "If it is reached through a proxy, set api.proxy; if the proxy has a certificate authority of its own, set "
     "api.ca_file too."
 )
+PROXY = "Correct api.proxy, or HTTPS_PROXY where that is not set (http://user:password@host:3128), or ask who runs it."
 TRUST = (
     "Correct api.base_url. If it is signed by a certificate authority of your own, set api.ca_file; if it is reached "
     "through a proxy, set api.proxy."
@@ -152,10 +153,7 @@ def test_a_limit_reply_holds_everybody_and_costs_the_row_no_attempt(status: int,
         ),
         (
             Silence("the proxy asks for a user", applied=False, fatal=True, by_proxy=True),
-            Stop(
-                "the proxy asks for a user. Correct api.proxy, or HTTPS_PROXY where that is not set "
-                "(http://user:password@host:3128), or ask who runs it."
-            ),
+            Stop(f"the proxy asks for a user. {PROXY}"),
         ),
     ],
 )
@@ -168,6 +166,16 @@ def test_a_row_is_not_charged_for_a_server_that_nobody_reaches(attempt: int) -> 
     silence = Silence("no connection in time", applied=False, refused=True)
 
     assert judged(silence, attempt) == Unreachable("no connection in time", ROUTE)
+
+
+@pytest.mark.parametrize("by_proxy", [False, True])
+def test_a_server_that_nobody_reaches_is_told_with_advice_on_the_way_until_the_way_has_led_there(
+    *, by_proxy: bool
+) -> None:
+    silence = Silence("no way", applied=False, refused=True, by_proxy=by_proxy)
+
+    assert judged(silence) == Unreachable("no way", PROXY if by_proxy else ROUTE)
+    assert POLICY.judge(silence, attempt=1, dice=1.0, proven=True) == Unreachable("no way")
 
 
 @pytest.mark.parametrize("attempt", [1, 5, 1000])

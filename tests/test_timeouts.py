@@ -98,6 +98,67 @@ def test_what_never_comes_is_ended_though_the_process_was_stopped() -> None:
         assert runner.run(story()) == "expired"
 
 
+def test_who_waits_when_a_stopped_process_goes_on_gets_the_full_time_from_then_on_and_no_more() -> None:
+    loop, timeouts = StoppedLoop(), Timeouts(30.0)
+
+    async def story() -> None:
+        written, ends = asyncio.Event(), list[float]()
+
+        async def timed(awaited: Awaitable[object]) -> str:
+            word = await told(timeouts, awaited)
+            ends.append(round(now() - goes_on))
+            return word
+
+        flights = [asyncio.create_task(timed(awaited)) for awaited in (forever(), written.wait())]
+        await asyncio.sleep(20.0)
+        flights.append(asyncio.create_task(timed(forever())))
+        await asyncio.sleep(0)
+        loop.stopper.stops_for = 3_600.0
+        await asyncio.sleep(0.1)
+        goes_on = now()
+        await asyncio.sleep(29.0)
+        written.set()
+        flights.append(asyncio.create_task(timed(forever())))
+
+        assert await asyncio.gather(*flights) == ["expired", "got True", "expired", "expired"]
+        # Whoever began later has the usual time.
+        assert ends == [29, 30, 30, 59]
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(story())
+
+
+@pytest.mark.parametrize(("stops_for", "ends"), [(30.8, 31), (32.0, 62)])
+def test_only_a_timer_that_is_late_by_more_than_a_second_gives_anybody_more_time(stops_for: float, ends: int) -> None:
+    loop, timeouts = StoppedLoop(), Timeouts(30.0)
+
+    async def story() -> int:
+        began = now()
+        flight = asyncio.create_task(told(timeouts, forever()))
+        await asyncio.sleep(0)
+        loop.stopper.stops_for = stops_for
+        assert await flight == "expired"
+        return round(now() - began)
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        assert runner.run(story()) == ends
+
+
+def test_what_is_ended_with_all_others_gets_no_more_time_though_the_process_was_stopped() -> None:
+    loop, timeouts = StoppedLoop(), Timeouts(30.0)
+
+    async def story() -> tuple[str, int]:
+        began = now()
+        flight = asyncio.create_task(told(timeouts, forever()))
+        await asyncio.sleep(0)
+        timeouts.end_all()
+        loop.stopper.stops_for = 3_600.0
+        return await flight, round(now() - began)
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        assert runner.run(story()) == ("expired", 3_600)
+
+
 async def test_who_begins_anew_while_the_others_are_ended_is_not_ended() -> None:
     timeouts = Timeouts(60.0)
 

@@ -137,11 +137,16 @@ class WindowState:
 
 @fact
 class Answer:
-    """The service spoke: the HTTP *status*, and the *code* of the body ("" where the body is not the API's)."""
+    """The service spoke: the HTTP *status*, and the *code* of the body ("" where the body is not the API's).
+
+    *crossed* is whether it may be about the connection alone: an HTTP 408 that ends one which has served a request
+    before, as a balancer does with what was idle for too long, while the next request is on its way.
+    """
 
     status: int
     code: str
     window: WindowState = WindowState()
+    crossed: bool = False
 
     @property
     def is_limit(self) -> bool:
@@ -155,8 +160,8 @@ class Silence:
 
     *applied* is whether the request may have been stored all the same. *refused* is whether no connection could be
     made, which is nobody's row's trouble; *local* whether this machine has no socket or file left for it; *fatal*
-    whether no request of this run can fare better (a certificate that can't be trusted), *by_proxy* whether a proxy
-    says so.
+    whether no request of this run can fare better (a certificate that can't be trusted), *by_proxy* whether it was a
+    proxy that said so, or that could not be passed.
     """
 
     why: str

@@ -168,7 +168,8 @@ class Policy:
             case Silence(local=True):
                 return Crowded(reply.why)
             case Silence(refused=True):
-                return Unreachable(reply.why, _ROUTE_ADVICE)
+                # The way is a good one where it has led to the service before.
+                return Unreachable(reply.why, "" if proven else _advice_on_the_way(reply))
             case Silence():
                 return self._again(Reason("silence", reply.why), attempt, dice)
             case _ as never:
@@ -222,8 +223,12 @@ def _refusal_of_all(status: int) -> str:
 def _untrusted(silence: Silence, *, proven: bool) -> Unreachable | Stop:
     """Judge a connection on which nothing may be sent."""
     if proven:
-        return Unreachable(silence.why, _PROXY_ADVICE if silence.by_proxy else _ROUTE_ADVICE)
+        return Unreachable(silence.why, _advice_on_the_way(silence))
     return Stop(f"{silence.why}. {_PROXY_ADVICE if silence.by_proxy else _TRUST_ADVICE}")
+
+
+def _advice_on_the_way(silence: Silence) -> str:
+    return _PROXY_ADVICE if silence.by_proxy else _ROUTE_ADVICE
 
 
 def _blocked(code: str, what: str, *, outage: str = "") -> Blocked:

@@ -11,8 +11,14 @@ A process that was stopped finds its timer due before it has read what came mean
 read and one to be heard of; one that ends with its connection takes four.
 """
 
-_Entries: TypeAlias = dict["asyncio.Task[object]", tuple[float, int]]
-"""When each task began, and how often it had been cancelled by then."""
+_LATE: Final = 1.0
+"""A timer that comes so many seconds late says that the process was stopped, or the loop blocked, in the meantime.
+
+Nobody's time was their own then: what a task was about to do, as to write a request, it does only now.
+"""
+
+_Entries: TypeAlias = dict["asyncio.Task[object]", list[float]]
+"""When each task began, and how often it had been cancelled by then; who begins anew has another list."""
 
 
 class ExpiredError(Exception):
@@ -24,7 +30,8 @@ class Timeouts:
 
     What a task does within it, as a context manager, is ended when its time is over, with an ExpiredError. A task is
     within it once at a time. All have the same time, so that who began first ends first and one timer, set for the
-    oldest, is enough. What lies in a socket when the time is over still comes in time: it is read first.
+    oldest, is enough. What lies in a socket when the time is over still comes in time: it is read first. Where the time
+    was over because the process was stopped, everybody's begins once more.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -33,6 +40,7 @@ class Timeouts:
         self._began: _Entries = {}
         self._ended: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __enter__(self) -> None:
@@ -44,9 +52,9 @@ class Timeouts:
         now = loop.time()
         task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101 — only a task awaits
-        self._began[task] = now, task.cancelling()
+        self._began[task] = [now, task.cancelling()]
         if self._timer is None:
-            self._timer = loop.call_at(now + self._seconds, self._end_oldest)
+            self._set_timer(loop, now + self._seconds)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -73,12 +81,19 @@ class Timeouts:
         loop = asyncio.get_running_loop()
         self._timer = None
         now, due = loop.time(), _Entries()
+        if self._began and now - self._due > _LATE:
+            for entry in self._began.values():
+                entry[0] = now
         for task, entry in self._began.items():
             if entry[0] + self._seconds > now:
-                self._timer = loop.call_at(entry[0] + self._seconds, self._end_oldest)
+                self._set_timer(loop, entry[0] + self._seconds)
                 break
             due[task] = entry
         self._end_after(_TURNS, due)
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        self._due = due
+        self._timer = loop.call_at(due, self._end_oldest)
 
     def _end_after(self, turns: int, entries: _Entries) -> None:
         """End what is left of *entries* after so many *turns* of the loop."""

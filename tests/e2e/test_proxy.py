@@ -27,6 +27,12 @@ ROUTE: Final = (
 )
 
 
+AWAY: Final = (
+    "for longer than retry.outage_timeout (0.3 s). Correct api.proxy, or HTTPS_PROXY where that is not set "
+    "(http://user:password@host:3128), or ask who runs it. Run again to continue."
+)
+
+
 @dataclass(frozen=True)
 class Company:
     """A service at `HOST` behind a proxy that asks for a password."""
@@ -176,8 +182,8 @@ def test_a_rehearsal_asks_neither_for_the_proxy_nor_for_the_authority(desk: Desk
             f"Stopped: the proxy asks for a user and a password that it knows (HTTP 407). {ADVICE}",
         ),
         ({"status": 403}, PASSWORD, 5, f"Stopped: the proxy refuses to connect to the server (HTTP 403). {ADVICE}"),
-        ({"status": 502}, PASSWORD, 6, f"Stopped: the proxy can't reach the server (HTTP 502), {ROUTE}"),
-        ({"ends": True}, PASSWORD, 6, f"Stopped: the proxy ended the connection before the request, {ROUTE}"),
+        ({"status": 502}, PASSWORD, 6, f"Stopped: the proxy can't reach the server (HTTP 502), {AWAY}"),
+        ({"ends": True}, PASSWORD, 6, f"Stopped: the proxy ended the connection before the request, {AWAY}"),
     ],
     ids=["407", "403", "502", "no answer"],
 )
@@ -202,7 +208,7 @@ def test_a_proxy_that_nobody_runs_is_named_as_what_is_away(company: Company) -> 
 
     ended = company.desk.type(*RUN)
 
-    assert (ended.status, ended.last_line) == (6, f"Stopped: no connection to the proxy, {ROUTE}")
+    assert (ended.status, ended.last_line) == (6, f"Stopped: no connection to the proxy, {AWAY}")
 
 
 def test_a_certificate_of_an_authority_that_nobody_named_is_told_with_both_settings(company: Company) -> None:

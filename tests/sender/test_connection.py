@@ -4,9 +4,11 @@ import asyncio
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final, Protocol
 
 import aiohttp
@@ -26,6 +28,11 @@ UNSENT: Final = Silence(
 )
 SECONDS: Final = 30.0
 
+WARNING: Final = (
+    "the service, or something before it, sent a reply that nobody asked for: "
+    "from now on each request has a connection of its own"
+)
+
 UNASKED: Final = {
     "a reply": FINE,
     "a reply in chunks": CHUNKED,
@@ -43,7 +50,7 @@ class Service:
     """A server that plays its part in threads, so that it speaks while our loop is busy, and notes what reached it.
 
     It says *greeting* at the beginning of its first *greetings* connections, and *more* after its first reply, as soon
-    as it may *go* on; or it closes the connection then.
+    as it may *go* on; or it closes the connection then. Each reply it *repeats* after so many seconds.
     """
 
     context: ssl.SSLContext | None = None
@@ -52,8 +59,10 @@ class Service:
     greetings: int = 0
     more: bytes = b""
     closes: bool = False
+    repeats: float = 0.0
     url: str = ""
     heard: list[bytes] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
     connections: int = 0
     go: threading.Event = field(default_factory=threading.Event)
     said: threading.Event = field(default_factory=threading.Event)
@@ -67,9 +76,15 @@ class Service:
             secure = self.context.wrap_socket(connection, server_side=True) if self.context else connection
             with secure, secure.makefile("rb") as reader:
                 while body := self._body(reader):
+                    number = next(self.numbers)
                     self.heard.append(body)
-                    secure.sendall(self.replies[min(len(self.heard), len(self.replies)) - 1])
-                    if len(self.heard) == 1 and (self.more or self.closes):
+                    reply = self.replies[min(number, len(self.replies)) - 1]
+                    secure.sendall(reply)
+                    if self.repeats:
+                        time.sleep(self.repeats)
+                        secure.sendall(reply)
+                        self.said.set()
+                    if number == 1 and (self.more or self.closes):
                         self.go.wait(SECONDS)
                         secure.sendall(self.more)
                         if self.closes:
@@ -169,7 +184,8 @@ async def test_what_comes_on_an_idle_connection_is_not_taken_for_the_next_reply(
                 await turn()
             replies = [first, *await post_all(sender, [b"2", b"3"])]
 
-    assert (replies, server.heard, server.connections) == ([OK] * 3, [b"1", b"2", b"3"], 2)
+    assert (replies, server.heard) == ([OK] * 3, [b"1", b"2", b"3"])
+    assert server.connections == (2 if more == TIMED_OUT else 3)
 
 
 @pytest.mark.parametrize("when", ["it was read", "it lies in the socket"])
@@ -210,7 +226,8 @@ async def test_what_comes_when_a_request_has_its_connection_and_is_not_written_i
             monkeypatch.setattr(aiohttp.ClientRequest, "send", speak_now)
             replies = [first, *await post_all(sender, [b"2", b"3"])]
 
-    assert (replies, server.heard, server.connections) == ([OK] * 3, [b"1", b"2", b"3"], 2)
+    assert (replies, server.heard) == ([OK] * 3, [b"1", b"2", b"3"])
+    assert server.connections == (2 if more == TIMED_OUT else 3)
 
 
 class Greeted(Protocol):
@@ -250,7 +267,8 @@ async def test_what_a_server_says_before_the_first_request_is_not_its_reply(
         async with http(server.url) as sender:
             replies = await post_all(sender, [b"1", b"2"])
 
-    assert (replies, server.heard, server.connections) == ([OK] * 2, [b"1", b"2"], 2)
+    assert (replies, server.heard) == ([OK] * 2, [b"1", b"2"])
+    assert server.connections == (2 if greeting == TIMED_OUT else 3)
 
 
 async def test_a_server_that_always_speaks_first_is_unreachable_and_gets_no_request(
@@ -283,7 +301,80 @@ async def test_what_stands_behind_a_reply_is_not_the_next_one(
         async with http(server.url) as sender:
             replies = await post_all(sender, [b"1", b"2", b"3"])
 
-    assert (replies, server.heard, server.connections) == ([OK] * 3, [b"1", b"2", b"3"], 2)
+    assert (replies, server.heard, server.connections) == ([OK] * 3, [b"1", b"2", b"3"], 3)
+
+
+async def test_after_a_reply_that_nobody_asked_for_no_connection_has_a_second_request(
+    context: ssl.SSLContext | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with service(context=context, more=FINE) as server:
+        async with http(server.url) as sender:
+            # Four connections lie idle then, of which the first hears more.
+            replies = list(await asyncio.gather(*(sender.post(body) for body in rows(1, 4))))
+            assert server.connections == 4
+            server.go.set()
+            assert server.said.wait(SECONDS)
+            await turn()
+            replies += await asyncio.gather(*(sender.post(body) for body in rows(5, 8)))
+            replies += await post_all(sender, rows(9, 12))
+
+    assert (replies, sorted(server.heard)) == ([OK] * 12, sorted(rows(1, 12)))
+    assert server.connections == 12
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [WARNING]
+
+
+async def test_a_reply_that_comes_once_more_each_time_is_taken_for_no_row_after_the_first_that_nobody_waited_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refused = FINE.replace(b"20000", b"40001")
+    with service(replies=(FINE, refused), repeats=0.005) as server:
+        async with http(server.url) as sender:
+            first = await sender.post(b"1")
+            assert await asyncio.to_thread(server.said.wait, SECONDS)
+            await turn()
+            replies = await post_all(sender, rows(2, 40))
+
+    assert (first, {reply.code for reply in replies if isinstance(reply, Answer)}) == (OK, {"40001"})
+    assert (len(server.heard), server.connections) == (40, 40)
+    assert caplog.messages.count(WARNING) == 1
+
+
+@pytest.mark.parametrize("more", [TIMED_OUT, b"\r\n"], ids=["a balancer's 408", "the end of a line"])
+async def test_what_ends_an_idle_connection_and_is_no_reply_to_anything_leaves_the_others_in_use(
+    more: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with service(more=more) as server:
+        async with http(server.url) as sender:
+            first = await sender.post(b"1")
+            server.go.set()
+            assert server.said.wait(SECONDS)
+            await turn()
+            replies = [first, *await post_all(sender, rows(2, 6))]
+
+    assert (replies, len(server.heard), server.connections) == ([OK] * 6, 6, 2)
+    assert WARNING not in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("replies", "crossed"),
+    [
+        ((FINE, TIMED_OUT), [False, True]),
+        ((TIMED_OUT, TIMED_OUT), [False, False]),
+        ((FINE, TIMED_OUT.replace(b"Length: 0", b"Length: 16") + b'{"code":"50000"}'), [False, False]),
+        ((FINE, TIMED_OUT.replace(b"408", b"503")), [False, False]),
+        ((FINE, TIMED_OUT.replace(b"Connection: close\r\n", b"")), [False, False]),
+    ],
+    ids=["on a connection in use", "on a new one", "with a code", "another status", "which goes on"],
+)
+async def test_only_a_408_that_ends_a_connection_which_has_served_may_be_about_the_connection(
+    replies: Sequence[bytes], crossed: Sequence[bool]
+) -> None:
+    with service(replies=replies) as server:
+        async with http(server.url) as sender:
+            told = await post_all(sender, rows(1, 2))
+
+    assert [reply.crossed for reply in told if isinstance(reply, Answer)] == crossed
+    assert len(server.heard) == 2
 
 
 @pytest.mark.parametrize("behind", [b"and so on", b"\x00", b"{}"])

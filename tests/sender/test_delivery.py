@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from tests.sender.parts import LoneQuota, Sky, UntoldWindow
-from uploader.errors import OutageError, RefusedError
+from uploader.errors import OutageError, RefusedError, StorageError
 from uploader.halt import Halt, Halted
 from uploader.model import (
     Answer,
@@ -35,6 +35,7 @@ OK = Answer(200, "20000")
 BUSY = Answer(200, "50000")
 BAD = Answer(200, "40001")
 PAGE = Answer(200, "")
+CROSSED = Answer(408, "", crossed=True)
 LOST = Silence("no reply in time")
 UNSENT = Silence("the name of the server changed", applied=False)
 REFUSED = Silence("no connection to the server", applied=False, refused=True)
@@ -78,6 +79,7 @@ class Stage:
     outage_timeout: float = 1_800.0
     seconds: float = 0.0
     most_rows: int = 32
+    pace: Pace = field(default_factory=lambda: Pace(burst=1_000, rate=1_000.0, concurrency=32))
     bodies: list[bytes] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     back_offs: list[float] = field(default_factory=list)
@@ -90,10 +92,9 @@ class Stage:
     def __post_init__(self) -> None:
         loop = asyncio.get_running_loop()
         self._loop, self._began, self._asked = loop, loop.time(), asyncio.Event()
-        pace = Pace(burst=1_000, rate=1_000.0, concurrency=32)
         self.quota = LoneQuota(loop.time)
         self.limiter = CountingLimiter(
-            pace, window=UntoldWindow(), quota=self.quota, halt=self.halt, clock=loop.time, sleep=asyncio.sleep
+            self.pace, window=UntoldWindow(), quota=self.quota, halt=self.halt, clock=loop.time, sleep=asyncio.sleep
         )
         self.post: Callable[[Request], Awaitable[Reply]] = self._answer
         self.delivery = self.another()
@@ -178,6 +179,14 @@ def stage(*replies: Reply, then: Reply = OK, **settings: Any) -> Stage:  # noqa:
         ([LOST, BAD], Rejected(REQUEST.row, REQUEST.person, REFUSAL, 2, unsure=True), [0.5]),
         ([PAGE, OK], Sent(REQUEST, 2, unsure=True), [0.5]),
         ([Answer(504, ""), OK], Sent(REQUEST, 2, unsure=True), [0.5]),
+        # The connection's trouble, once; more of it may be the row's.
+        ([CROSSED, OK], Sent(REQUEST, 2, unsure=True), [0.0]),
+        ([BUSY, CROSSED, BUSY, OK], Sent(REQUEST, 4, unsure=True), [0.5, 0.0, 1.0]),
+        (
+            [CROSSED, CROSSED, CROSSED, CROSSED],
+            Failed(REQUEST, Reason("408", "not accepted by the service: HTTP 408"), 4, unsure=True),
+            [0.0, 0.5, 1.0],
+        ),
         ([limited(7), OK], Sent(REQUEST, 2), []),
         ([limited(7), BUSY, limited(7), BUSY, limited(7), OK], Sent(REQUEST, 6), [0.5, 1.0]),
         ([REFUSED, REFUSED, REFUSED, REFUSED, OK], Sent(REQUEST, 5), []),
@@ -575,6 +584,34 @@ def test_a_row_that_met_the_end_of_the_run_keeps_its_attempts_and_its_doubt(
         assert await play.deliver() == outcome
 
         assert play.halt.given
+
+    leap(story())
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        (OK, Sent(REQUEST, 1)),
+        (BAD, Rejected(REQUEST.row, REQUEST.person, REFUSAL, 1)),
+        (BUSY, Unsettled(REQUEST, 1)),
+        (LOST, Unsettled(REQUEST, 1, unsure=True)),
+    ],
+    ids=["accepted", "rejected", "to be tried again", "in doubt"],
+)
+def test_a_reply_counts_though_the_quota_can_not_take_note_of_it_and_the_run_ends(
+    leap: Leap, reply: Reply, outcome: Outcome | Unsettled
+) -> None:
+    async def story() -> None:
+        scene = stage(reply, pace=Pace(burst=1, rate=1.0, concurrency=1))
+        full = StorageError("the disk is full")
+
+        def fail() -> None:
+            raise full
+
+        scene.quota.land = fail  # type: ignore[method-assign]
+
+        assert await scene.deliver() == outcome
+        assert (scene.halt.reason, len(scene.bodies)) == (full, 1)
 
     leap(story())
 

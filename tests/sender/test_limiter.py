@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests.sender.parts import LoneQuota, Place, UntoldWindow
 from tests.sender.parts import gate as gate_of
-from uploader.errors import OutageError
+from uploader.errors import OutageError, StorageError
 from uploader.halt import Halt, Halted
 from uploader.model import Answer, WindowState
-from uploader.pacing import Notice, Others, Pace, Paused, Window
+from uploader.pacing import Lowered, LowerLimit, Notice, Others, Pace, Paused, Stalled, Window
 from uploader.sender import Limiter
 
 Leap = Callable[[Coroutine[Any, Any, None]], None]
@@ -664,3 +665,60 @@ def test_what_can_not_be_told_to_people_changes_nothing(leap: Leap) -> None:
         assert quota.granted == 1
 
     leap(story())
+
+
+def test_a_reply_is_counted_before_the_quota_fails_to_take_note_of_it(leap: Leap) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        quota, told = LoneQuota(loop.time), list[WindowState]()
+
+        class Counted(UntoldWindow):
+            def note(self, state: WindowState, **_: Any) -> None:  # noqa: ANN401 — as it is
+                told.append(state)
+
+        def fail() -> None:
+            raise StorageError("the disk is full")
+
+        quota.land = fail  # type: ignore[method-assign]
+        limiter = gate_of(replace(OPEN, concurrency=1), Halt(), loop.time, quota=quota, window=Counted())
+
+        with pytest.raises(StorageError):
+            limiter.land(await limiter.pass_through(), Answer(200, "20000"))
+
+        assert told == [WindowState()]
+
+    leap(story())
+
+
+def test_what_people_are_told_of_the_pace_is_no_warning_of_the_log_as_well(
+    leap: Leap, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        heard: list[Notice] = []
+        loop = asyncio.get_running_loop()
+        quota = LoneQuota(loop.time)
+        quota.is_stalled = True
+        limiter = Limiter(
+            OPEN,
+            window=UntoldWindow(),
+            quota=quota,
+            halt=Halt(),
+            clock=loop.time,
+            sleep=asyncio.sleep,
+            on_notice=heard.append,
+            lower=LowerLimit(requests=1_000, per=60.0, share=0.95),
+        )
+
+        for _ in range(2):
+            for _ in range(300):
+                limiter.land(await limiter.pass_through(), Answer(200, "20000"))
+                await asyncio.sleep(0.1)
+            limiter.land(await limiter.pass_through(), Answer(429, ""))
+            await asyncio.sleep(90.0)
+
+        assert heard == [Stalled(), Lowered(300)]
+
+    with caplog.at_level("WARNING", "uploader.sender"):
+        leap(story())
+
+    assert caplog.messages == []

@@ -114,12 +114,17 @@ async def test_requests_through_a_proxy_share_no_more_connections_than_allowed(
         *(
             (
                 Proxy(status=status),
-                Silence(f"the proxy can't reach the server (HTTP {status})", applied=False, refused=True),
+                Silence(
+                    f"the proxy can't reach the server (HTTP {status})", applied=False, refused=True, by_proxy=True
+                ),
             )
             for status in (408, 429, 500, 502, 503, 504)
         ),
-        (Proxy(ends=True), Silence("the proxy ended the connection before the request", applied=False, refused=True)),
-        (Proxy(status=99999), Silence("the proxy's reply was not HTTP", applied=False, refused=True)),
+        (
+            Proxy(ends=True),
+            Silence("the proxy ended the connection before the request", applied=False, refused=True, by_proxy=True),
+        ),
+        (Proxy(status=99999), Silence("the proxy's reply was not HTTP", applied=False, refused=True, by_proxy=True)),
     ],
     ids=lambda case: case.why if isinstance(case, Silence) else "",
 )
@@ -131,13 +136,15 @@ async def test_what_a_proxy_refuses_is_no_rows_trouble_and_was_not_applied(
 
 async def test_a_proxy_that_says_nothing_is_unreachable_though_the_timeout_is_short(company: Authority) -> None:
     assert await refused(Proxy(silent=True), company, within=0.4) == Silence(
-        "no connection in time", applied=False, refused=True
+        "no connection in time", applied=False, refused=True, by_proxy=True
     )
 
 
 async def test_a_proxy_that_nobody_runs_is_told_from_a_server_that_nobody_runs(company: Authority) -> None:
     async with http(Proxy(url="http://127.0.0.1:1"), company) as sender:
-        assert await sender.post(BODY) == Silence("no connection to the proxy", applied=False, refused=True)
+        assert await sender.post(BODY) == Silence(
+            "no connection to the proxy", applied=False, refused=True, by_proxy=True
+        )
 
 
 async def test_a_service_behind_a_proxy_whose_handshake_is_broken_off_has_not_got_the_request(
@@ -152,8 +159,8 @@ async def test_a_service_behind_a_proxy_whose_handshake_is_broken_off_has_not_go
 
     # Where the end comes before TLS begins, asyncio waits for it all the same.
     assert reply in {
-        Silence("no connection to the server through the proxy", applied=False, refused=True),
-        Silence("no connection in time", applied=False, refused=True),
+        Silence("no connection to the server through the proxy", applied=False, refused=True, by_proxy=True),
+        Silence("no connection in time", applied=False, refused=True, by_proxy=True),
     }
 
 

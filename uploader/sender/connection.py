@@ -4,6 +4,7 @@ import asyncio
 import logging
 import select
 import ssl
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -33,13 +34,36 @@ class EarlyReplyError(aiohttp.ClientConnectionError):
 
 
 class ConnectionPool(aiohttp.TCPConnector):
-    """At most *connections* to the service, each of which takes no reply that nobody asked for."""
+    """At most *connections* to the service, each of which takes no reply that nobody asked for.
+
+    Whoever sends one may send the next while a request is under way, whose reply it would be taken for: HTTP/1.1 has
+    nothing that tells them apart. From the first one on, no connection has a second request.
+    """
 
     def __init__(self, connections: int, trust: ssl.SSLContext | None = None) -> None:
         """Make no connection yet; *trust* knows the certificate authorities, those of the system where it is None."""
         super().__init__(limit=connections, ttl_dns_cache=60, resolver=Resolver(), ssl=True if trust is None else trust)
-        kind: type[ResponseHandler] = ReplyProtocol
-        self._factory = partial(kind, self._loop)
+        kind: Callable[..., ResponseHandler] = ReplyProtocol
+        self._factory = partial(kind, self._loop, self)
+
+    @property
+    def is_for_one_request_each(self) -> bool:
+        """Whether no connection may have a second request."""
+        return self._force_close
+
+    def let_each_have_one_request(self) -> None:
+        """Use no connection for a second request from now on, and tell people of it."""
+        if self._force_close:
+            return
+        self._force_close = True
+        _LOG.warning(
+            "the service, or something before it, sent a reply that nobody asked for: "
+            "from now on each request has a connection of its own"
+        )
+        for idle in self._conns.values():
+            for protocol, _ in idle:
+                protocol.close()
+        self._conns.clear()
 
 
 class CheckedRequest(aiohttp.ClientRequest):
@@ -65,9 +89,12 @@ class ReplyProtocol(ResponseHandler):
     the next request that is given this connection, and doesn't send that request.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin idle."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, pool: ConnectionPool | None = None) -> None:
+        """Begin idle; *pool* hears of it when something comes that nobody asked for."""
         super().__init__(loop)
+        self._pool = pool
+        self.has_served = False
+        """Whether a request had its reply over this connection."""
         # A request has begun to leave; it has been written. Its reply ends both.
         self._is_begun = False
         self._is_written = False
@@ -83,6 +110,8 @@ class ReplyProtocol(ResponseHandler):
 
     async def is_quiet(self) -> bool:
         """Whether a request may go: nothing has come since the last reply, not even the end of the connection."""
+        if self.has_served and self._pool is not None and self._pool.is_for_one_request_each:
+            return False
         for _ in range(_TURNS):
             if not self.is_connected():
                 return False
@@ -105,6 +134,8 @@ class ReplyProtocol(ResponseHandler):
         """Read what has come if it is waited for; aiohttp itself goes on reading with no *data*."""
         if data and not (self._is_written and self._all_has_left()):
             self.throw_away()
+            if _may_be_a_reply(data):
+                self._complain()
             return
         super().data_received(data)
         if self._reply is not None and self._reply.is_eof():
@@ -114,6 +145,9 @@ class ReplyProtocol(ResponseHandler):
         """Take a message whose headers have come."""
         message, body = data
         if message.code not in _INTERIM:
+            if self._reply is not None:
+                # Another one right behind the reply.
+                self._complain()
             self._reply = body
         super().feed_data(data, size)
 
@@ -136,8 +170,13 @@ class ReplyProtocol(ResponseHandler):
             below is None or below.get_write_buffer_size() == 0
         )
 
+    def _complain(self) -> None:
+        if self._pool is not None:
+            self._pool.let_each_have_one_request()
+
     def _end_reply(self) -> None:
         self._is_begun = self._is_written = False
+        self.has_served = True
         self._reply = None
         try:
             more = self._parser is not None and self._parser.feed_eof() is not None
@@ -146,3 +185,9 @@ class ReplyProtocol(ResponseHandler):
         if more:
             # Another message has begun right behind the reply.
             self.force_close()
+            self._complain()
+
+
+def _may_be_a_reply(data: bytes) -> bool:
+    """Whether *data* is more than the end of a line, or than the 408 with which a balancer ends an idle connection."""
+    return not (data.startswith(b"HTTP/1.") and data[8:12] == b" 408") and data.strip() != b""

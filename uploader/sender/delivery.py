@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol, assert_never
 
-from uploader.errors import OutageError, RefusedError
+from uploader.errors import OutageError, RefusedError, StorageError
 from uploader.halt import Halt, Halted
 from uploader.health import Health
 from uploader.model import Answer, Failed, Outcome, Rejected, Reply, Request, Sent, Unsettled, WindowState
@@ -48,6 +48,14 @@ _ROUNDING: Final = 0.001
 
 _LOST_BEHIND_A_PROXY: Final = frozenset({200, 502, 504, 520, 524})
 """The HTTP statuses with which something in front of the API, that has lost its answer, speaks in its place."""
+
+
+@dataclass(slots=True)
+class _Charges:
+    """What a row's attempts have met: the *times* that are charged to it, and whether one of them *crossed* already."""
+
+    times: list[float] = field(default_factory=list)
+    crossed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +135,14 @@ class Delivery:
         """Return what became of *request*; Unsettled when the run was told to stop before it had an outcome.
 
         The halt is given here, with its reason: RefusedError when the service refuses every request of this run,
-        OutageError when nobody could send for longer than the outage timeout.
+        OutageError when nobody could send for longer than the outage timeout, StorageError when the quota can't take
+        note of a reply that is there.
 
         Raises:
             StorageError: the quota, or which rows are in flight, can't be noted.
         """
         row = request.row.number
-        charges: list[float] = []
+        charges = _Charges()
         posted, unsure = 0, False
         block: Block | None = None  # once it was blocked, it goes alone
         try:
@@ -153,7 +162,7 @@ class Delivery:
                     reply = await self._post(request)
                 finally:
                     # Whoever abandons it, or breaks off, has nothing in flight any more either.
-                    self._limiter.land(departure, reply)
+                    self._land(departure, reply)
                 if accepts(reply):
                     self._streak.note_served(departure.at)
                     if not self._is_well or self._limiter.in_doubt:
@@ -180,6 +189,13 @@ class Delivery:
         except Halted:
             return Unsettled(request, posted, unsure)
 
+    def _land(self, departure: Departure, reply: Reply | None) -> None:
+        """Let the limiter know; what its file fails to keep ends the run, and leaves the reply what it is."""
+        try:
+            self._limiter.land(departure, reply)
+        except StorageError as error:
+            self._halt.give(error)
+
     async def _wait_after(self, verdict: Verdict) -> None:
         """Wait as long as *verdict* asks of its row; raise Halted when the run is told to stop before that."""
         match verdict:
@@ -190,16 +206,20 @@ class Delivery:
             case _:
                 pass
 
-    def _judged(self, reply: Reply, request: Request, departure: Departure, charges: list[float]) -> Verdict:
-        """Judge *reply*: a row's trouble is charged to it (*charges* are the times), everybody's is not."""
-        if charges:
-            charges[:] = [at for at in charges if not self._health.excuses(at)]
+    def _judged(self, reply: Reply, request: Request, departure: Departure, charges: _Charges) -> Verdict:
+        """Judge *reply*: a row's trouble is charged to it, everybody's is not, nor that of a connection, once."""
+        if charges.times:
+            charges.times = [at for at in charges.times if not self._health.excuses(at)]
         if proves(reply):
             self._streak.note_served(departure.at)
             self._streak.note_good()
         proven = self._streak.is_proven
-        verdict = self._policy.judge(reply, attempt=len(charges) + 1, dice=self._dice(), proven=proven)
+        verdict = self._policy.judge(reply, attempt=len(charges.times) + 1, dice=self._dice(), proven=proven)
         _LOG.debug("row %d: %s", request.row.number, _told(reply))
+        if isinstance(reply, Answer) and reply.crossed and not charges.crossed:
+            # A second one is the row's: it may take too long itself.
+            charges.crossed = True
+            return Again(0.0)
         if isinstance(verdict, Again | GiveUp) or (isinstance(verdict, Blocked) and verdict.outage):
             now = self._clock()
             self._health.note_bad(request.row.number, now)
@@ -208,7 +228,7 @@ class Delivery:
                 self._on_suspicion()
             if self._health.is_out:
                 return Unreachable(verdict.outage if isinstance(verdict, Blocked) else verdict.why)
-            charges.append(now)
+            charges.times.append(now)
         return verdict
 
     def _heed(self, verdict: Verdict, departure: Departure) -> None:
@@ -324,5 +344,5 @@ def _told(reply: Reply) -> str:
 def _may_be_applied(reply: Reply) -> bool:
     """Whether the request may have been stored although *reply* does not say so."""
     if isinstance(reply, Answer):
-        return reply.code == SUCCESS or (not reply.code and reply.status in _LOST_BEHIND_A_PROXY)
+        return reply.code == SUCCESS or reply.crossed or (not reply.code and reply.status in _LOST_BEHIND_A_PROXY)
     return reply.applied

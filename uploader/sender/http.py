@@ -3,8 +3,9 @@
 import errno
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, Self
@@ -18,7 +19,7 @@ from yarl import URL
 from uploader.halt import Halted
 from uploader.model import PATH, Answer, Reply, Silence
 from uploader.policy import SUCCESS
-from uploader.sender.connection import CheckedRequest, ConnectionPool, EarlyReplyError, UnsentError
+from uploader.sender.connection import CheckedRequest, ConnectionPool, EarlyReplyError, ReplyProtocol, UnsentError
 from uploader.sender.window import read_window
 from uploader.timeouts import ExpiredError, Timeouts
 
@@ -31,7 +32,8 @@ _OTHER_CONNECTIONS: Final = 3
 """How many more are tried for a request when a connection turns out to be of no use before the request leaves."""
 
 _PROXY_CREDENTIALS: Final = 407
-_PASSING: Final = frozenset({408, 425, 429})
+_TIMED_OUT: Final = 408
+_PASSING: Final = frozenset({_TIMED_OUT, 425, 429})
 _NO_PROXY: Final = 501
 _SERVER_ERRORS: Final = 500
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
@@ -137,15 +139,20 @@ class Http:
                     text = await _read_on(response)
         except ExpiredError:
             if not payload.may_have_left:
-                return _NOT_IN_TIME
+                return _PROXY_NOT_IN_TIME if self._is_on_its_way_to_proxy(payload) else _NOT_IN_TIME
             if self._abandoned:
                 raise Halted from None
             return _LATE
         except (aiohttp.ClientError, ssl.SSLError, OSError, TimeoutError) as error:
             # Their own words may hold the request's headers, the token among them: they are never passed on.
-            through_proxy = self._proxy is not None and not payload.has_connection
+            through_proxy = self._is_on_its_way_to_proxy(payload)
             return _silence(error, may_have_left=payload.may_have_left, through_proxy=through_proxy)
-        return Answer(response.status, _code(text), read_window(response.headers, now=self._wall))
+        status, code, headers = response.status, _code(text), response.headers
+        crossed = status == _TIMED_OUT and not code and payload.has_followed and _ends_connection(headers)
+        return Answer(status, code, read_window(headers, now=self._wall), crossed)
+
+    def _is_on_its_way_to_proxy(self, payload: "_Payload") -> bool:
+        return self._proxy is not None and not payload.has_connection
 
     async def _send(self, session: aiohttp.ClientSession, payload: "_Payload") -> aiohttp.ClientResponse:
         return await session.post(self._url, data=payload, allow_redirects=False, **self._own)
@@ -172,12 +179,16 @@ class _Payload(aiohttp.BytesPayload):
 
     has_connection = False
     may_have_left = False
+    has_followed = False
+    """Whether it was written to a connection that had served another request."""
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Write the body; a connection that is lost already takes nothing of it."""
         self.has_connection = True
         transport = writer.transport if isinstance(writer, StreamWriter) else None
         self.may_have_left = transport is not None and not transport.is_closing()
+        protocol = getattr(writer, "protocol", None)
+        self.has_followed = isinstance(protocol, ReplyProtocol) and protocol.has_served
         await super().write_with_length(writer, content_length)
 
 
@@ -194,6 +205,10 @@ async def _read_on(response: aiohttp.ClientResponse) -> bytes | None:
         if not response.closed:
             response.close()
     return text
+
+
+def _ends_connection(headers: Mapping[str, str]) -> bool:
+    return headers.get("Connection", "").lower() == "close"
 
 
 @lru_cache(maxsize=16)
@@ -223,8 +238,13 @@ def _unambiguous(text: bytes) -> dict[str, object]:
     return {} if any(keys.count(key) > 1 for key in ("code", "status")) else reply
 
 
+def _no_way_by_proxy(why: str) -> Silence:
+    return Silence(why, applied=False, refused=True, by_proxy=True)
+
+
 _LATE: Final = Silence("no reply in time")
 _NOT_IN_TIME: Final = Silence("no connection in time", applied=False, refused=True)
+_PROXY_NOT_IN_TIME: Final = _no_way_by_proxy("no connection in time")
 _UNSENT: Final[tuple[tuple[type[Exception], Silence], ...]] = (
     (
         UnsentError,
@@ -245,16 +265,15 @@ _UNSENT: Final[tuple[tuple[type[Exception], Silence], ...]] = (
 """What ended an attempt of which nothing had left; the first type that fits says what is known."""
 
 _UNSENT_THROUGH_PROXY: Final[tuple[tuple[type[Exception], Silence], ...]] = (
-    *_UNSENT[:3],
-    (aiohttp.ClientConnectorDNSError, Silence("the proxy's name can't be resolved", applied=False, refused=True)),
-    (aiohttp.ConnectionTimeoutError, _NOT_IN_TIME),
-    (aiohttp.ClientProxyConnectionError, Silence("no connection to the proxy", applied=False, refused=True)),
-    (
-        aiohttp.ClientConnectorError,
-        Silence("no connection to the server through the proxy", applied=False, refused=True),
-    ),
-    (aiohttp.ClientResponseError, Silence("the proxy's reply was not HTTP", applied=False, refused=True)),
-    (Exception, Silence("the proxy ended the connection before the request", applied=False, refused=True)),
+    (UnsentError, replace(_UNSENT[0][1], by_proxy=True)),
+    # What is wrong with the server's own certificate is no word of the proxy's.
+    *_UNSENT[1:3],
+    (aiohttp.ClientConnectorDNSError, _no_way_by_proxy("the proxy's name can't be resolved")),
+    (aiohttp.ConnectionTimeoutError, _PROXY_NOT_IN_TIME),
+    (aiohttp.ClientProxyConnectionError, _no_way_by_proxy("no connection to the proxy")),
+    (aiohttp.ClientConnectorError, _no_way_by_proxy("no connection to the server through the proxy")),
+    (aiohttp.ClientResponseError, _no_way_by_proxy("the proxy's reply was not HTTP")),
+    (Exception, _no_way_by_proxy("the proxy ended the connection before the request")),
 )
 """The same where no connection through the proxy was made; all that it said itself is no reply of the service."""
 
@@ -283,7 +302,7 @@ def _refused_by_proxy(status: int) -> Silence:
     if status == _PROXY_CREDENTIALS:
         why = "the proxy asks for a user and a password that it knows (HTTP 407)"
     elif status in _PASSING or (status >= _SERVER_ERRORS and status != _NO_PROXY):
-        return Silence(f"the proxy can't reach the server (HTTP {status})", applied=False, refused=True)
+        return _no_way_by_proxy(f"the proxy can't reach the server (HTTP {status})")
     else:
         why = f"the proxy refuses to connect to the server (HTTP {status})"
     return Silence(why, applied=False, fatal=True, by_proxy=True)

@@ -303,13 +303,15 @@ class Limiter:
         self.hold(seconds)
 
     def land(self, departure: Departure, reply: Reply | None) -> None:
-        """Take note that the request of *departure* has landed with *reply*; None: it was abandoned."""
+        """Take note that the request of *departure* has landed with *reply*; None: it was abandoned.
+
+        Raises:
+            StorageError: the quota's file fails; by then all else has been noted.
+        """
         now = self._clock()
         self._crowd.land(departure, now)
         if self._probe is departure:
             self._probe = None
-        if self._pace.rest or self._pace.concurrency == 1:
-            self._quota.land()
         if isinstance(reply, Answer):
             counted = self._quota.granted - self._unused - self._crowd.count
             if reply.window.remaining is None and self._lower is not None:
@@ -323,11 +325,13 @@ class Limiter:
                 accepted=not reply.is_limit,
             )
         self._landed.set()
-        # Words come last: whatever becomes of them, the reply is counted.
+        # Words come late, and the quota's file last: whatever becomes of them, the reply is counted.
         tell, others = self._on_others, self._window.others if self._on_others is not None else None
         if others is not None and tell is not None:
             self._on_others = None
             _tell(tell, others)
+        if self._pace.rest or self._pace.concurrency == 1:
+            self._quota.land()
 
     def hold(self, seconds: float, *, everybody: bool = False) -> float:
         """Let nobody go for *seconds* from now on, of several holds the longest; return how many more that is.
@@ -396,7 +400,7 @@ class Limiter:
         if lower.refused(now, counted - self._refusals, sent=departure.at):
             self._pace = self._pace.scaled(lower.requests / before)
             self._left = 0
-            _LOG.warning("the service takes about %d requests in a window", lower.requests)
+            _LOG.info("the service takes about %d requests in a window", lower.requests)
             if not self._is_lowering_told:
                 self._is_lowering_told = True
                 _tell(self._on_notice, Lowered(lower.requests))
@@ -416,9 +420,7 @@ class Limiter:
     def _tell_stall(self) -> None:
         if self._quota.is_stalled and not self._is_stall_told:
             self._is_stall_told = True
-            _LOG.warning(
-                "another process was stopped while it had the quota's file: this run goes on with its own part"
-            )
+            _LOG.info("another process was stopped while it had the quota's file: this run goes on with its own part")
             _tell(self._on_notice, Stalled())
 
     async def _wait(self, seconds: float) -> None:
