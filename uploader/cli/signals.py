@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -24,6 +25,9 @@ _KNOCK: Final = signal.SIGURG
 _ORDERLY_SECONDS: Final = 9.5
 """How long the ending in order may take (contract: within 10 s)."""
 
+_AGAIN_SECONDS: Final = 0.25
+"""So long after a knock comes the next one: one that comes right before a wait may not interrupt it."""
+
 
 class _Watch:
     """Hears the stop signals in a thread of its own, whatever the main thread is doing or waiting for.
@@ -36,7 +40,8 @@ class _Watch:
     def __init__(self) -> None:
         self.error: SignalledError | None = None
         self._pass_on: Callable[[SignalledError], None] | None = None
-        self._raises = False
+        self._may_raise = False
+        self._is_handed_over = False
         self._is_told = False
         self._over = threading.Event()
         self._numbers: list[signal.Signals] = []
@@ -47,7 +52,8 @@ class _Watch:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        self.error, self._pass_on, self._raises, self._is_told = None, None, False, False
+        self.error, self._pass_on = None, None
+        self._may_raise = self._is_handed_over = self._is_told = False
         self._numbers, self._over = numbers, threading.Event()
         handlers = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
         handlers[_KNOCK] = signal.signal(_KNOCK, self._knocked)
@@ -71,26 +77,42 @@ class _Watch:
                 signal.signal(number, handler)
 
     def _listen(self) -> None:
-        number = signal.sigwait({*self._numbers, _KNOCK})
-        if number == _KNOCK:
-            return
+        while (number := signal.sigwait({*self._numbers, _KNOCK})) == _KNOCK:
+            # Others may send it as well.
+            if self._over.is_set():
+                return
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
         error = self.error = SignalledError(f"Stopped by {_name(number)}. Run again to continue.", number)
         if self._pass_on is not None:
             self._pass_on(error)
-            if self._over.wait(_ORDERLY_SECONDS):
+            if self._ends_in_order():
                 return
             say_if_heard(
                 sys.stderr, f"Stopped by {_name(number)}, before everything was in order. Run again to continue."
             )
         os.kill(os.getpid(), number)
 
-    def _knock(self, _: SignalledError) -> None:
-        self._raises = True
+    def _ends_in_order(self) -> bool:
+        """Wait for the end as long as it may take, and knock until the main thread has heard."""
+        end = time.monotonic() + _ORDERLY_SECONDS
+        while (left := end - time.monotonic()) > 0:
+            if self._over.wait(min(left, _AGAIN_SECONDS)):
+                return True
+            if self._is_raised_here:
+                self._knock()
+        return False
+
+    @property
+    def _is_raised_here(self) -> bool:
+        """Whether the main thread is to raise the error, wherever it is."""
+        return self._may_raise and not self._is_handed_over and not self._is_told
+
+    @staticmethod
+    def _knock(_: SignalledError | None = None) -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, _KNOCK)
 
     def _knocked(self, _: int, __: FrameType | None) -> None:
-        if self._raises and not self._is_told:
+        if self._is_raised_here:
             self.raise_it()
 
     def raise_it(self) -> None:
@@ -102,25 +124,30 @@ class _Watch:
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
         """Interrupt the main thread with the error."""
-        self._raises, self._pass_on = True, self._knock
+        self._is_handed_over, self._pass_on = False, self._knock
+        self._may_raise = True
         try:
             yield
         finally:
-            self._raises, self._pass_on = False, None
+            self._may_raise, self._pass_on = False, None
         if not self._is_told:
             self.raise_it()
 
     def order(self, give: Callable[[SignalledError], object]) -> None:
-        """Hand the error to *give* from now on, from another thread; if it raises RuntimeError, interrupt as before."""
+        """Hand the error to *give* from now on, from another thread; if it raises RuntimeError, do as before."""
+        is_raised = self._may_raise
 
         def pass_on(error: SignalledError) -> None:
             try:
                 give(error)
                 self._is_told = True
             except RuntimeError:
-                self._knock(error)
+                self._is_handed_over = False
+                if not is_raised:
+                    os.kill(os.getpid(), error.number)
+                self._knock()
 
-        self._raises, self._pass_on = False, pass_on
+        self._is_handed_over, self._pass_on = True, pass_on
         if self.error is not None and not self._is_told:
             pass_on(self.error)
 
