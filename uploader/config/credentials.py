@@ -10,7 +10,7 @@ from pathlib import Path
 from uploader.config.document import Place, Tree
 from uploader.config.paths import resolved
 from uploader.config.problem import Problem, UnfitValueError
-from uploader.config.secrets import shown
+from uploader.config.secrets import SECRETS, shown
 from uploader.config.variables import Filled
 
 PLACEHOLDER = "rehearsal"
@@ -31,7 +31,7 @@ def supplied(configuration: Filled, folder: Path, *, wanted: bool) -> Filled:
     """Return *configuration* with a service id and a token in it, and what is wrong with them among its problems.
 
     A token file is read only if the credentials are *wanted*. If they are not, those that are missing become
-    `PLACEHOLDER`, and that a variable of theirs is not set is no problem.
+    `PLACEHOLDER`, and that a variable of theirs, or of another secret, is not set is no problem.
     """
     api = configuration.tree.get("api", {})
     if not isinstance(api, dict):
@@ -47,7 +47,7 @@ def supplied(configuration: Filled, folder: Path, *, wanted: bool) -> Filled:
 
 
 def _placeheld(configuration: Filled, api: Mapping[str, Tree], both: tuple[Problem, ...]) -> Filled:
-    unset = {problem.place for problem in configuration.problems} & {_SERVICE_ID, _TOKEN, _TOKEN_FILE}
+    unset = {problem.place for problem in configuration.problems} & {_SERVICE_ID, _TOKEN_FILE, *SECRETS}
     kept = {key: value for key, value in api.items() if ("api", key) not in unset}
     problems = tuple(problem for problem in configuration.problems if problem.place not in unset)
     return _with(configuration, {"service_id": PLACEHOLDER, "access_token": PLACEHOLDER, **kept}, (*problems, *both))
