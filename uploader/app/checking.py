@@ -117,9 +117,9 @@ def check(
 
 
 def settings_of(options: Options, world: World, *, credentials: bool) -> Settings:
-    """Return the settings that *options* and the environment give, and say their warnings; raises ConfigError."""
+    """Return the settings that *options* and the environment give, and say their warnings unless quiet; raises ConfigError."""
     settings = load(options.config, overrides=options.overrides, environ=world.environ, credentials=credentials)
-    for warning in settings.warnings:
+    for warning in () if world.quiet else settings.warnings:
         world.say(f"Warning: {warning}")
     return settings
 
