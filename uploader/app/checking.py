@@ -117,7 +117,7 @@ def check(
 
 
 def settings_of(options: Options, world: World, *, credentials: bool) -> Settings:
-    """Return the settings that *options* and the environment give, and say their warnings unless quiet; raises ConfigError."""
+    """Return the settings that *options* and the environment give, and warn unless quiet; raises ConfigError."""
     settings = load(options.config, overrides=options.overrides, environ=world.environ, credentials=credentials)
     for warning in () if world.quiet else settings.warnings:
         world.say(f"Warning: {warning}")

@@ -75,7 +75,9 @@ class Lock:
             handle = open_private(self._path, os.O_RDWR)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._path.unlink()
+                # A new one may be there already, and somebody may hold that.
+                if _is_at(self._path, handle):
+                    self._path.unlink()
             finally:
                 os.close(handle)
 

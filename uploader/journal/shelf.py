@@ -22,6 +22,7 @@ from uploader.journal.writer import Journal
 
 _JOURNAL: Final = ".journal"
 _FLIGHT: Final = ".flight"
+_LOCK: Final = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Shelf:
 
         Nothing is left of one that *is_passing* when it is let go.
         """
-        return Lock(self._locks / f"{key}.lock", since=since, what=what, is_passing=is_passing)
+        return Lock(self._locks / f"{key}{_LOCK}", since=since, what=what, is_passing=is_passing)
 
     def quota(  # noqa: PLR0913 — what the quota asks for
         self,
@@ -159,7 +160,11 @@ class Shelf:
         return None if begun is None else self.lock(begun.key, since="").holder()
 
     def throw_away_older(self, days: int, *, now: datetime, may_go: Callable[[Volume], bool] = lambda _: False) -> int:
-        """Delete the runs begun over *days* before *now* (interrupted ones only if they *may_go*); return how many."""
+        """Delete the runs begun over *days* before *now* (interrupted ones only if they *may_go*); return how many.
+
+        The locks that killed runs have left, and no journal needs, go as well.
+        """
+        self._clear_locks_away()
         # A run's ID begins with the time at which it began, so that only old journals need be read.
         try:
             first = f"{(now - timedelta(days=days)).isoformat()[:10].replace('-', '')}T{now:%H%M%S}Z"
@@ -175,6 +180,14 @@ class Shelf:
                 self.throw_away(volume)
                 count += 1
         return count
+
+    def _clear_locks_away(self) -> None:
+        # In this order: whoever begins a journal holds its lock before.
+        locks = [path.stem for path in self._locks.glob(f"*{_LOCK}")]
+        needed = {path.stem.rpartition("-")[2] for path in self._runs.glob(f"*{_JOURNAL}")}
+        for key in locks:
+            if key not in needed:
+                self.lock(key, since="").clear_away()
 
     def leave(self, volume: Volume) -> None:
         """Note that the interrupted run of *volume* is not continued any more; raises StorageError."""
