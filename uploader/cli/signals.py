@@ -25,6 +25,9 @@ _KNOCK: Final = signal.SIGURG
 _ORDERLY_SECONDS: Final = 9.5
 """How long the ending in order may take (contract: within 10 s)."""
 
+_MOMENT_SECONDS: Final = 0.5
+"""A signal that comes so soon after the first is the same one: `timeout` and service managers send theirs twice."""
+
 _AGAIN_SECONDS: Final = 0.25
 """So long after a knock comes the next one: one that comes right before a wait may not interrupt it."""
 
@@ -33,8 +36,9 @@ class _Watch:
     """Hears the stop signals in a thread of its own, whatever the main thread is doing or waiting for.
 
     All threads block the signals, whose action is the default one, and this thread waits for them. When the first has
-    come, it passes that on to the main thread and lets the next one through, which then ends the process at once, by
-    the kernel's hand. If the process is still there when the time for an ending in order is over, it ends it itself.
+    come, it passes that on to the main thread and, a moment later, lets the next one through, which then ends the
+    process at once, by the kernel's hand. If the process is still there when the time for an ending in order is over,
+    it ends it itself.
     """
 
     def __init__(self) -> None:
@@ -81,7 +85,6 @@ class _Watch:
             # Others may send it as well.
             if self._over.is_set():
                 return
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
         error = self.error = SignalledError(f"Stopped by {_name(number)}. Run again to continue.", number)
         if self._pass_on is not None:
             self._pass_on(error)
@@ -90,17 +93,28 @@ class _Watch:
             say_if_heard(
                 sys.stderr, f"Stopped by {_name(number)}, before everything was in order. Run again to continue."
             )
-        os.kill(os.getpid(), number)
+        self._end_at_once(number)
 
     def _ends_in_order(self) -> bool:
         """Wait for the end as long as it may take, and knock until the main thread has heard."""
-        end = time.monotonic() + _ORDERLY_SECONDS
-        while (left := end - time.monotonic()) > 0:
-            if self._over.wait(min(left, _AGAIN_SECONDS)):
+        begin = time.monotonic()
+        lets_through = False
+        while (passed := time.monotonic() - begin) < _ORDERLY_SECONDS:
+            is_over = self._over.wait(min(_ORDERLY_SECONDS - passed, _AGAIN_SECONDS))
+            if not lets_through and (is_over or passed + _AGAIN_SECONDS >= _MOMENT_SECONDS):
+                lets_through = True
+                while signal.sigtimedwait(self._numbers, 0) is not None:
+                    pass
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
+            if is_over:
                 return True
             if self._is_raised_here:
                 self._knock()
         return False
+
+    def _end_at_once(self, number: int) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
+        os.kill(os.getpid(), number)
 
     @property
     def _is_raised_here(self) -> bool:
@@ -144,7 +158,7 @@ class _Watch:
             except RuntimeError:
                 self._is_handed_over = False
                 if not is_raised:
-                    os.kill(os.getpid(), error.number)
+                    self._end_at_once(error.number)
                 self._knock()
 
         self._is_handed_over, self._pass_on = True, pass_on
@@ -160,7 +174,7 @@ _WATCH: Final = _Watch()
 def signals_heeded() -> Iterator[None]:
     """Listen for the stop signals: the first ends the process at once, or within 10 s where something is to be ended.
 
-    A second one always ends it at once.
+    A second one, half a second later or more, always ends it at once.
     """
     with _WATCH.listening():
         yield
