@@ -12,6 +12,7 @@ from uploader.config.paths import resolved
 from uploader.config.problem import Problem, UnfitValueError
 from uploader.config.secrets import SECRETS, shown
 from uploader.config.variables import Filled
+from uploader.files import open_at_once
 
 PLACEHOLDER = "rehearsal"
 """What a rehearsal or a check goes by when no service id or token is at hand."""
@@ -94,7 +95,7 @@ def _read(file: Path, name: str | None) -> str:
         # A file is there, so that this is its name.
         name = str(file)
     try:
-        with open(file, "rb", opener=_at_once) as opened:  # a Path's own open takes no opener
+        with open_at_once(file) as opened:
             _refuse_exposed(os.fstat(opened.fileno()).st_mode, name)
             written = opened.read(_MOST_BYTES)
     except FileNotFoundError:
@@ -109,11 +110,6 @@ def _read(file: Path, name: str | None) -> str:
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise UnfitValueError(f"{name} holds more than one token; write the token into it and nothing else")
     return token
-
-
-def _at_once(path: str, flags: int) -> int:
-    # The opening of a named pipe would wait for its other end.
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _refuse_exposed(mode: int, name: str) -> None:

@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from uploader.errors import ConfigError
-from uploader.files import FOLDER_MODE, foreign_folder, open_private, private_folder, sync_folder, trouble
-
-__all__ = ["open_private", "private_folder", "state_folder", "sync_folder", "trouble"]
+from uploader.files import FOLDER_MODE, foreign_folder, private_folder, trouble
 
 _MADE_TOGETHER: Final = frozenset({"runs", "locks"})
 _OURS: Final = frozenset({*_MADE_TOGETHER, "quota", "totals", "memory"})

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from uploader.errors import StorageError
+from uploader.files import open_private, private_folder, sync_folder, trouble
 from uploader.journal.chain import link
 from uploader.journal.entries import Begun
-from uploader.journal.flight import Flight
 from uploader.journal.fold import Ledger, compacted, fold
-from uploader.journal.folder import open_private, private_folder, state_folder, sync_folder, trouble
+from uploader.journal.folder import state_folder
 from uploader.journal.lock import Lock
 from uploader.journal.quota import Quota
 from uploader.journal.totals import PastTotals
@@ -214,11 +214,6 @@ def read_volume(path: Path) -> Volume:
             return Volume(path, fold(lines))
     except OSError as error:
         raise trouble(path, error) from None
-
-
-def flight_of(volume: Volume) -> Flight:
-    """Return the rows in flight of *volume*, to be entered."""
-    return Flight(volume.flight_path)
 
 
 def _size_of(path: Path) -> int:
