@@ -16,7 +16,7 @@ def state_folder(path: Path) -> Path:
     """Return the state folder *path*, made if need be, with mode 0700.
 
     Raises:
-        ConfigError: it holds something, and not what a state folder holds; or everybody uses it.
+        ConfigError: it is no folder; or it holds something, and not what a state folder holds; or everybody uses it.
         StorageError: it can't be made, or it is a link, or somebody else's.
     """
     try:
@@ -26,6 +26,10 @@ def state_folder(path: Path) -> Path:
         return private_folder(path)
     except OSError as error:
         raise trouble(path, error) from None
+    if not path.is_dir():
+        raise ConfigError(
+            f"state_dir: {path} is not a folder. Set state_dir to a folder that is empty, or does not exist yet."
+        )
     for name in sorted(names & _OURS):
         if (path / name).is_symlink():
             raise foreign_folder(path / name)
