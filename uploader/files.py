@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from uploader.errors import StorageError
 
@@ -74,6 +74,14 @@ def open_private(path: Path, flags: int) -> int:
         os.close(handle)
         raise
     return handle
+
+
+def open_at_once(path: Path) -> BinaryIO:
+    """Return the file at *path*, anybody's, to be read; raises OSError. What is there is for the caller to judge.
+
+    The opening of a named pipe would wait for its other end.
+    """
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
 
 
 def refusal(path: Path) -> StorageError | None:

@@ -49,6 +49,30 @@ def test_a_source_whose_rows_can_all_be_sent_is_0(folder: Path, world: World) ->
     assert (status, heard.jobs) == (0, [("people.csv", 2, 0)])
 
 
+@pytest.mark.parametrize("content", [None, "letters.txt"])
+def test_a_state_folder_that_a_run_would_refuse_is_refused_and_left_as_it_is(
+    folder: Path, world: World, content: str | None
+) -> None:
+    people(folder / "people.csv", ["1,Kim,30"])
+    state = folder / ".uploader"
+    if content is None:
+        state.touch()
+    else:
+        (state / content).mkdir(parents=True)
+    mode = state.stat().st_mode
+
+    with pytest.raises(ConfigError, match=r"^state_dir: "):
+        check(options("people.csv"), world, Heard())
+
+    assert (state.stat().st_mode, [path.name for path in state.rglob("*")]) == (mode, [content] if content else [])
+
+
+def test_a_check_makes_no_state_folder(folder: Path, world: World) -> None:
+    people(folder / "people.csv", ["1,Kim,30"])
+
+    assert (check(options("people.csv"), world, Heard()), (folder / ".uploader").exists()) == (0, False)
+
+
 def test_a_row_that_cannot_be_sent_is_3_and_named(folder: Path, world: World) -> None:
     people(folder / "people.csv", ["1,Kim,30", "2,Lee,old", ",Park,1"])
     problems: list[tuple[str, int, int, Reason]] = []

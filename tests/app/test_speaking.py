@@ -24,7 +24,7 @@ def unsayable(*_: object) -> NoReturn:
 
 @pytest.fixture
 def speechless(world: World) -> World:
-    return replace(world, say=unsayable, on_problem=unsayable, on_checked=unsayable)
+    return replace(world, say=unsayable, on_problem=unsayable, on_checked=unsayable, on_route=unsayable)
 
 
 def test_a_run_whose_words_fail_sends_and_counts_what_any_other_does(folder: Path, speechless: World) -> None:

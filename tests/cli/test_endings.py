@@ -222,3 +222,14 @@ def test_who_left_is_not_told_anything(
     ended = typed("run", people.name)
 
     assert (ended.status, ended.out, [line for line in ended.err if line]) == (status, [], [])
+
+
+@pytest.mark.parametrize("words", [("check",), ("run", "--sandbox")])
+def test_a_command_that_is_to_be_quiet_warns_of_nothing(folder: Path, typed: Type, words: tuple[str, ...]) -> None:
+    (folder / "config.yaml").chmod(0o644)
+    (folder / "people.csv").write_text("id,name,age\n1,Kim,30\n", encoding="utf-8")
+
+    loud, quiet = typed(*words, "people.csv"), typed(*words, "people.csv", "-q")
+
+    assert (loud.status, quiet.status, quiet.err) == (0, 0, [])
+    assert [line.partition(":")[0] for line in loud.err if "open to other users" in line] == ["Warning"]

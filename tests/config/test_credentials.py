@@ -6,6 +6,7 @@ from typing import Protocol
 import pytest
 
 from uploader.config import Settings
+from uploader.config.secrets import SECRETS
 
 MAPPING = """\
 mapping:
@@ -222,3 +223,12 @@ def test_a_rehearsal_still_needs_the_other_variables(complaint: Callable[..., st
     assert complaint(FROM_ENVIRONMENT + "state_dir: ${STATE}\n", environ={}, credentials=False) == (
         "config.yaml line 7: state_dir: the variable STATE is not set; run `export STATE=…`"
     )
+
+
+@pytest.mark.parametrize("place", SECRETS, ids=".".join)
+def test_where_nothing_is_sent_no_variable_of_a_secret_need_be_set(loaded: Load, place: tuple[str, str]) -> None:
+    text = f"api: {{service_id: svc, {place[1]}: '${{COMPANY_SECRET}}'}}\n{MAPPING}"
+
+    settings = loaded(text, environ={}, credentials=False)
+
+    assert (settings.api.service_id, settings.api.proxy) == ("svc", None)

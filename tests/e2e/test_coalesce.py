@@ -86,7 +86,8 @@ def stored_one_by_one(
 ) -> list[tuple[Mapping[str, str], Mapping[str, object]]]:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more="state_dir: other\n")
-    assert desk.type(*RUN).status == 0
+    # One after another: rows whose names only a later row joins may overtake one another until then.
+    assert desk.type(*RUN, "--set", "rate.concurrency=1").status == 0
     return profiles(server)
 
 
@@ -129,7 +130,7 @@ def test_without_it_every_row_is_a_request(desk: Desk, sandbox: Callable[..., Ru
 
 
 @pytest.mark.seeded
-@pytest.mark.parametrize("seed", seeds(3))
+@pytest.mark.parametrize("seed", [*seeds(3), 2_019_928_392])
 def test_what_is_stored_is_what_one_request_for_each_row_stores(
     desk: Desk, sandbox: Callable[..., Running], seed: int
 ) -> None:

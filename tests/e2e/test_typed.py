@@ -208,6 +208,11 @@ def test_a_memory_without_its_key_is_forgotten_where_it_is(shell: Shell, service
         f"mapping.hash_key={TOKEN}",
         f"mapping={{hash_key: {TOKEN}}}",
         f"notify.url=https://hooks.example.com/{TOKEN}",
+        f"api.access_token_file={TOKEN}",
+        f"api.timeout={TOKEN}",
+        f"api.access_token.x={TOKEN}",
+        f"{TOKEN}=x",
+        TOKEN,
     ],
 )
 def test_no_secret_that_was_set_is_printed_in_a_command(override: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,6 +222,56 @@ def test_no_secret_that_was_set_is_printed_in_a_command(override: str, monkeypat
 
     assert TOKEN not in printed
     assert printed.startswith("uploader run people.csv --set ")
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "api.access_token=linnet-0815-4711",
+        "api.access_token='linnet-0815-4711",
+        "api={access_token: '${X}linnet-0815-4711'}",
+        "api.proxy=http://ann:linnet-0815-4711@proxy:3128",
+        "api.proxy=http://linnet-0815-4711@proxy:3128",
+        "api.proxy=linnet-0815-4711",
+        "api.base_url=https://linnet-0815-4711@host",
+        "api.timeout=linnet-0815-4711",
+        "api.token=linnet-0815-4711",
+        "api.access_token_file=linnet-0815-4711",
+        "api=linnet-0815-4711",
+    ],
+)
+def test_what_may_be_a_secret_that_nobody_knows_is_not_printed_in_a_command(override: str) -> None:
+    key = override.partition("=")[0]
+
+    assert command("run", ["a.csv"], Given(overrides=(override,))) == f"uploader run a.csv --set '{key}=…'"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "api.access_token_file=secrets/token",
+        "api.access_token_file=made-9f86d081884c7d65",
+        "api.access_token=${MINE}",
+        "api={service_id: svc, access_token: '${MINE}'}",
+        "api.proxy=http://proxy:3128",
+        "api.proxy=http://${USER_OF_PROXY}:${MINE}@proxy:3128",
+        "api.base_url=https://api.example",
+        "api.ca_file=ca.pem",
+        "mapping.properties.age={column: age, type: long}",
+        "mapping.identity.email=e-mail",
+        "source.delimiter=;",
+        "rate.requests=5000",
+    ],
+)
+def test_what_holds_no_secret_is_printed_in_a_command_as_it_was_set(
+    override: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "made-9f86d081884c7d65").touch()
+
+    printed = command("run", ["a.csv"], Given(overrides=(override,)))
+
+    assert printed == f"uploader run a.csv --set {quoted(override)}"
 
 
 def test_a_command_in_a_message_gets_what_was_given_and_only_what_it_takes() -> None:

@@ -93,7 +93,7 @@ def test_a_link_in_the_place_of_a_folder_is_refused(tmp_path: Path, name: str) -
 def test_a_dangling_link_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state").symlink_to(tmp_path / "nowhere")
 
-    with pytest.raises(StorageError):
+    with pytest.raises(ConfigError):
         Shelf(tmp_path / "state")
 
     assert not (tmp_path / "nowhere").exists()
@@ -102,8 +102,10 @@ def test_a_dangling_link_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> 
 def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state").write_bytes(b"precious")
 
-    with pytest.raises(StorageError, match=f"{tmp_path / 'state'}: File exists"):
+    with pytest.raises(ConfigError, match=f"state_dir: {tmp_path / 'state'} is not a folder"):
         Shelf(tmp_path / "state")
+
+    assert (tmp_path / "state").read_bytes() == b"precious"
 
 
 @pytest.mark.parametrize("inside", [("letters.txt",), ("runs",), ("runs", "model.bin"), (".git", "src"), ("locks",)])
@@ -213,3 +215,22 @@ def _handles() -> set[int]:
     """Return the file descriptors that are open, and stay so while this is read."""
     found = {int(path.name) for path in Path("/proc/self/fd").iterdir()}
     return {handle for handle in found if Path(f"/proc/self/fd/{handle}").exists()}
+
+
+@pytest.mark.parametrize("kind", ["file", "pipe", "dangling link"])
+def test_what_is_no_folder_is_refused_as_the_configuration_s_mistake(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "state"
+    if kind == "file":
+        path.touch()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("nowhere")
+
+    with pytest.raises(ConfigError) as refused:
+        Shelf(path)
+
+    assert str(refused.value) == (
+        f"state_dir: {path} is not a folder. Set state_dir to a folder that is empty, or does not exist yet."
+    )
+    assert [file.name for file in tmp_path.iterdir()] == ["state"]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -141,6 +141,24 @@ def test_clearing_away_a_lock_that_is_not_there_does_nothing(path: Path) -> None
     Lock(path, since="").clear_away()
 
     assert not path.exists()
+
+
+def test_a_lock_that_was_taken_anew_while_it_was_to_be_cleared_away_stays(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.touch(mode=0o600)
+    with ExitStack() as held:
+
+        def taken_first(handle: int, operation: int) -> None:
+            monkeypatch.undo()
+            path.unlink()
+            held.enter_context(Lock(path, since="now"))
+            fcntl.flock(handle, operation)
+
+        monkeypatch.setattr(fcntl, "flock", taken_first)
+        Lock(path, since="").clear_away()
+
+        assert Lock(path, since="").holder() == f"process {os.getpid()}, since now"
 
 
 def test_whoever_opened_a_lock_before_it_was_cleared_away_takes_the_new_one(

@@ -156,6 +156,16 @@ def test_runs_are_thrown_away_once_they_are_older_than_so_many_days(shelf: Shelf
     assert len(list((state / "runs").iterdir())) == 4
 
 
+def test_locks_that_nobody_holds_and_no_journal_needs_are_thrown_away(shelf: Shelf, state: Path) -> None:
+    run(shelf, f"{NOW:%Y%m%dT%H%M%SZ}-abc123", key="kept")
+    for key in ("kept", "killed"):
+        (state / "locks" / f"{key}.lock").write_text("process 1, since then\n", encoding="utf-8")
+
+    with shelf.lock("held", since="now", is_passing=True):
+        assert shelf.throw_away_older(30, now=NOW) == 0
+        assert sorted(path.stem for path in (state / "locks").iterdir()) == ["held", "kept"]
+
+
 def finished(shelf: Shelf) -> Volume:
     """Put a finished run with an outcome of each kind on the shelf."""
     volume = shelf.begin(BEGUN)

@@ -104,6 +104,19 @@ def check(leap: Leap, real: int, shape: Shape, share: float, anchor: float) -> N
     leap(story())
 
 
+def test_the_pace_that_is_told_is_the_lower_one_once_a_lower_limit_was_found(leap: Leap) -> None:
+    async def story() -> None:
+        run = Run(Rules(limit=150, shape="opened by the first request", anchor=0.0, header="missing"))
+        first = run.limiter.pace
+
+        await run.send_for(6 * PER)
+
+        assert any(isinstance(notice, Lowered) for notice in run.notices)
+        assert run.limiter.pace.rate < first.rate / 2
+
+    leap(story())
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(("real", "shape", "share", "anchor"), CASES)
 def test_a_lower_limit_that_nobody_tells_is_kept_after_a_few_refusals(

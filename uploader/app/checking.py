@@ -21,6 +21,7 @@ from uploader.census import Census
 from uploader.config import Settings, load
 from uploader.errors import ChangedError, ConfigError, InputError
 from uploader.journal import PastTotals
+from uploader.journal.folder import refuse_foreign
 from uploader.mapper import Plan, compile_plan
 from uploader.mapper.columns import check_columns
 from uploader.model import Record, Rejected, Request
@@ -89,6 +90,7 @@ def check(
     world, told = dropping(world), dropped(told)
     refuse_double_use(options)
     settings = settings_of(options, world, credentials=False)
+    refuse_foreign(settings.state_dir)
     route = route_of(settings, world.environ)
     if world.on_route is not None:
         world.on_route(route)
@@ -117,9 +119,9 @@ def check(
 
 
 def settings_of(options: Options, world: World, *, credentials: bool) -> Settings:
-    """Return the settings that *options* and the environment give, and say their warnings; raises ConfigError."""
+    """Return the settings that *options* and the environment give, and warn unless quiet; raises ConfigError."""
     settings = load(options.config, overrides=options.overrides, environ=world.environ, credentials=credentials)
-    for warning in settings.warnings:
+    for warning in () if world.quiet else settings.warnings:
         world.say(f"Warning: {warning}")
     return settings
 

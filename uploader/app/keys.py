@@ -27,7 +27,7 @@ def inode_of(settings: Settings, path: Path) -> str:
         OSError: it is not there any more.
     """
     found = path.stat()
-    return _digest(settings.api.base_url, settings.api.service_id, f"inode {found.st_dev} {found.st_ino}")
+    return _digest(one_spelling(settings.api.base_url), settings.api.service_id, f"inode {found.st_dev} {found.st_ino}")
 
 
 def service_of(base_url: str, service_id: str) -> str:

@@ -315,4 +315,4 @@ async def _watch(sending: Sending, life: Life, wire: Wire, world: World) -> None
                 await asyncio.sleep(_BAR_SECONDS)
     while world.lines:
         await asyncio.sleep(_LINE_SECONDS)
-        world.say(plain_line(name, standing(), rows_per_second=wire.pace.rate))
+        world.say(plain_line(name, standing(), rows_per_second=wire.limiter.pace.rate))

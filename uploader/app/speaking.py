@@ -18,6 +18,7 @@ def dropping(world: World) -> World:
         say=dropped(world.say),
         on_problem=None if world.on_problem is None else dropped(world.on_problem),
         on_checked=None if world.on_checked is None else dropped(world.on_checked),
+        on_route=None if world.on_route is None else dropped(world.on_route),
     )
 
 

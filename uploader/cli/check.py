@@ -38,6 +38,7 @@ def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> 
         environ=os.environ,
         stdin=standard_input(),
         say=say,
+        quiet=quiet,
         on_problem=_say_problem if told else None,
         on_route=_say_route if told else None,
     )

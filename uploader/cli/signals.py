@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -24,19 +25,27 @@ _KNOCK: Final = signal.SIGURG
 _ORDERLY_SECONDS: Final = 9.5
 """How long the ending in order may take (contract: within 10 s)."""
 
+_MOMENT_SECONDS: Final = 0.5
+"""A signal that comes so soon after the first is the same one: `timeout` and service managers send theirs twice."""
+
+_AGAIN_SECONDS: Final = 0.25
+"""So long after a knock comes the next one: one that comes right before a wait may not interrupt it."""
+
 
 class _Watch:
     """Hears the stop signals in a thread of its own, whatever the main thread is doing or waiting for.
 
     All threads block the signals, whose action is the default one, and this thread waits for them. When the first has
-    come, it passes that on to the main thread and lets the next one through, which then ends the process at once, by
-    the kernel's hand. If the process is still there when the time for an ending in order is over, it ends it itself.
+    come, it passes that on to the main thread and, a moment later, lets the next one through, which then ends the
+    process at once, by the kernel's hand. If the process is still there when the time for an ending in order is over,
+    it ends it itself.
     """
 
     def __init__(self) -> None:
         self.error: SignalledError | None = None
         self._pass_on: Callable[[SignalledError], None] | None = None
-        self._raises = False
+        self._may_raise = False
+        self._is_handed_over = False
         self._is_told = False
         self._over = threading.Event()
         self._numbers: list[signal.Signals] = []
@@ -47,7 +56,8 @@ class _Watch:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        self.error, self._pass_on, self._raises, self._is_told = None, None, False, False
+        self.error, self._pass_on = None, None
+        self._may_raise = self._is_handed_over = self._is_told = False
         self._numbers, self._over = numbers, threading.Event()
         handlers = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
         handlers[_KNOCK] = signal.signal(_KNOCK, self._knocked)
@@ -71,26 +81,52 @@ class _Watch:
                 signal.signal(number, handler)
 
     def _listen(self) -> None:
-        number = signal.sigwait({*self._numbers, _KNOCK})
-        if number == _KNOCK:
-            return
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
+        while (number := signal.sigwait({*self._numbers, _KNOCK})) == _KNOCK:
+            # Others may send it as well.
+            if self._over.is_set():
+                return
         error = self.error = SignalledError(f"Stopped by {_name(number)}. Run again to continue.", number)
         if self._pass_on is not None:
             self._pass_on(error)
-            if self._over.wait(_ORDERLY_SECONDS):
+            if self._ends_in_order():
                 return
             say_if_heard(
                 sys.stderr, f"Stopped by {_name(number)}, before everything was in order. Run again to continue."
             )
+        self._end_at_once(number)
+
+    def _ends_in_order(self) -> bool:
+        """Wait for the end as long as it may take, and knock until the main thread has heard."""
+        begin = time.monotonic()
+        lets_through = False
+        while (passed := time.monotonic() - begin) < _ORDERLY_SECONDS:
+            is_over = self._over.wait(min(_ORDERLY_SECONDS - passed, _AGAIN_SECONDS))
+            if not lets_through and (is_over or passed + _AGAIN_SECONDS >= _MOMENT_SECONDS):
+                lets_through = True
+                while signal.sigtimedwait(self._numbers, 0) is not None:
+                    pass
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
+            if is_over:
+                return True
+            if self._is_raised_here:
+                self._knock()
+        return False
+
+    def _end_at_once(self, number: int) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
         os.kill(os.getpid(), number)
 
-    def _knock(self, _: SignalledError) -> None:
-        self._raises = True
+    @property
+    def _is_raised_here(self) -> bool:
+        """Whether the main thread is to raise the error, wherever it is."""
+        return self._may_raise and not self._is_handed_over and not self._is_told
+
+    @staticmethod
+    def _knock(_: SignalledError | None = None) -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, _KNOCK)
 
     def _knocked(self, _: int, __: FrameType | None) -> None:
-        if self._raises and not self._is_told:
+        if self._is_raised_here:
             self.raise_it()
 
     def raise_it(self) -> None:
@@ -102,25 +138,30 @@ class _Watch:
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
         """Interrupt the main thread with the error."""
-        self._raises, self._pass_on = True, self._knock
+        self._is_handed_over, self._pass_on = False, self._knock
+        self._may_raise = True
         try:
             yield
         finally:
-            self._raises, self._pass_on = False, None
+            self._may_raise, self._pass_on = False, None
         if not self._is_told:
             self.raise_it()
 
     def order(self, give: Callable[[SignalledError], object]) -> None:
-        """Hand the error to *give* from now on, from another thread; if it raises RuntimeError, interrupt as before."""
+        """Hand the error to *give* from now on, from another thread; if it raises RuntimeError, do as before."""
+        is_raised = self._may_raise
 
         def pass_on(error: SignalledError) -> None:
             try:
                 give(error)
                 self._is_told = True
             except RuntimeError:
-                self._knock(error)
+                self._is_handed_over = False
+                if not is_raised:
+                    self._end_at_once(error.number)
+                self._knock()
 
-        self._raises, self._pass_on = False, pass_on
+        self._is_handed_over, self._pass_on = True, pass_on
         if self.error is not None and not self._is_told:
             pass_on(self.error)
 
@@ -133,7 +174,7 @@ _WATCH: Final = _Watch()
 def signals_heeded() -> Iterator[None]:
     """Listen for the stop signals: the first ends the process at once, or within 10 s where something is to be ended.
 
-    A second one always ends it at once.
+    A second one, half a second later or more, always ends it at once.
     """
     with _WATCH.listening():
         yield

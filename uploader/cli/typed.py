@@ -15,10 +15,6 @@ USUAL: Final = Path("config.yaml")
 WITHHELD: Final = "…"
 """Stands for the value of a `--set` that may hold a secret."""
 
-_VARIABLE: Final = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
-_OPEN: Final = frozenset({"base_url", "service_id", "timeout", "endpoint", "register_first", "ca_file"})
-"""The keys of `api` whose values may be printed; what comes to be there by and by may not."""
-
 _COMMAND: Final = re.compile(r"`uploader (?P<name>[a-z]+)(?P<words>(?: [^`]*)?)`")
 
 
@@ -54,7 +50,7 @@ def command(name: str, sources: Sequence[str], given: Given, *flags: str) -> str
     if given.config != USUAL:
         words += ["--config", named(str(given.config))]
     if name != "init":
-        words += [word for override in given.overrides for word in ("--set", _safe(override))]
+        words += [word for override in given.overrides for word in ("--set", _safe(override, given.config))]
     if name == "run" and given.changed_only:
         words.append("--changed-only")
     return " ".join(["uploader", name, *map(quoted, (*words, *flags))])
@@ -109,20 +105,11 @@ def _is_sayable(text: str) -> bool:
         return False
 
 
-def _safe(override: str) -> str:
+def _safe(override: str, config: Path) -> str:
     """Return *override* (`key.path=value`) without its value, if that may hold a secret."""
-    key, _, value = override.partition("=")
-    section, _, rest = key.strip().partition(".")
-    token = os.environ.get("DFINERY_ACCESS_TOKEN")
-    if _VARIABLE.fullmatch(value.strip()):
-        return override
-    is_secret = (
-        (section == "api" and (rest not in _OPEN or "@" in value))
-        or section == "notify"
-        or "hash_key" in override
-        or (token is not None and token != "" and token in override)
-    )
-    return f"{key}={WITHHELD}" if is_secret else override
+    from uploader.config.override import printable  # noqa: PLC0415 — most commands have no --set, and it starts slowly
+
+    return printable(override, config.parent, os.environ, withheld=WITHHELD)
 
 
 def _others(words: Mapping[str, object]) -> Iterator[str]:

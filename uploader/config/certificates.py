@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 from uploader.errors import ConfigError
+from uploader.files import open_at_once
 
 _MOST_BYTES = 1 << 24
 _PEM = b"-----BEGIN"
@@ -32,7 +33,7 @@ def trusting(file: Path) -> ssl.SSLContext:
 
 def _read(file: Path) -> bytes:
     try:
-        with open(file, "rb", opener=_at_once) as opened:  # a Path's own open takes no opener
+        with open_at_once(file) as opened:
             if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
                 raise ConfigError(f"api.ca_file: {file} is not a file; name the file of the certificate authority")
             written = opened.read(_MOST_BYTES)
@@ -45,8 +46,3 @@ def _read(file: Path) -> bytes:
     if not written.strip():
         raise ConfigError(f"api.ca_file: {file} is empty; write the certificate of the authority into it")
     return written
-
-
-def _at_once(path: str, flags: int) -> int:
-    # The opening of a named pipe would wait for its other end.
-    return os.open(path, flags | os.O_NONBLOCK)

@@ -10,8 +10,9 @@ from pathlib import Path
 from uploader.config.document import Place, Tree
 from uploader.config.paths import resolved
 from uploader.config.problem import Problem, UnfitValueError
-from uploader.config.secrets import shown
+from uploader.config.secrets import SECRETS, shown
 from uploader.config.variables import Filled
+from uploader.files import open_at_once
 
 PLACEHOLDER = "rehearsal"
 """What a rehearsal or a check goes by when no service id or token is at hand."""
@@ -31,7 +32,7 @@ def supplied(configuration: Filled, folder: Path, *, wanted: bool) -> Filled:
     """Return *configuration* with a service id and a token in it, and what is wrong with them among its problems.
 
     A token file is read only if the credentials are *wanted*. If they are not, those that are missing become
-    `PLACEHOLDER`, and that a variable of theirs is not set is no problem.
+    `PLACEHOLDER`, and that a variable of theirs, or of another secret, is not set is no problem.
     """
     api = configuration.tree.get("api", {})
     if not isinstance(api, dict):
@@ -47,7 +48,7 @@ def supplied(configuration: Filled, folder: Path, *, wanted: bool) -> Filled:
 
 
 def _placeheld(configuration: Filled, api: Mapping[str, Tree], both: tuple[Problem, ...]) -> Filled:
-    unset = {problem.place for problem in configuration.problems} & {_SERVICE_ID, _TOKEN, _TOKEN_FILE}
+    unset = {problem.place for problem in configuration.problems} & {_SERVICE_ID, _TOKEN_FILE, *SECRETS}
     kept = {key: value for key, value in api.items() if ("api", key) not in unset}
     problems = tuple(problem for problem in configuration.problems if problem.place not in unset)
     return _with(configuration, {"service_id": PLACEHOLDER, "access_token": PLACEHOLDER, **kept}, (*problems, *both))
@@ -94,7 +95,7 @@ def _read(file: Path, name: str | None) -> str:
         # A file is there, so that this is its name.
         name = str(file)
     try:
-        with open(file, "rb", opener=_at_once) as opened:  # a Path's own open takes no opener
+        with open_at_once(file) as opened:
             _refuse_exposed(os.fstat(opened.fileno()).st_mode, name)
             written = opened.read(_MOST_BYTES)
     except FileNotFoundError:
@@ -109,11 +110,6 @@ def _read(file: Path, name: str | None) -> str:
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise UnfitValueError(f"{name} holds more than one token; write the token into it and nothing else")
     return token
-
-
-def _at_once(path: str, flags: int) -> int:
-    # The opening of a named pipe would wait for its other end.
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _refuse_exposed(mode: int, name: str) -> None:

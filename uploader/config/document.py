@@ -14,6 +14,7 @@ from typing import TypeAlias
 import yaml
 
 from uploader.errors import ConfigError
+from uploader.files import open_at_once
 
 Tree: TypeAlias = "str | list[Tree] | dict[str, Tree] | None"
 """What YAML says: text, lists and sections; None is a key with nothing behind it."""
@@ -85,13 +86,9 @@ def parse(text: str, name: str) -> Tree:
 def _text(file: Path) -> tuple[str, int]:
     """Return what *file* says, and its mode."""
     try:
-        # The opening of a named pipe, and reading it, would wait for its other end without an end.
-        handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            mode = stat.S_IMODE(os.fstat(handle).st_mode)
-            written = _bytes(handle, str(file))
-        finally:
-            os.close(handle)
+        with open_at_once(file) as opened:
+            mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
+            written = _bytes(opened.fileno(), str(file))
     except FileNotFoundError:
         missing = f"no {file} here" if file.name == str(file) else f"{file} does not exist"
         raise ConfigError(f"{missing}: run `uploader init SOURCE` to write one, or name one with --config") from None

@@ -1,17 +1,24 @@
 """Lay the flags of `--set key.path=value` over the configuration."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
 
 from uploader.config.document import FLAG, Document, Place, Tree, parse
 from uploader.config.problem import PROPERTIES, named
-from uploader.config.secrets import written_out
+from uploader.config.secrets import is_name, known_secrets, misplaced, shown, written_out
+from uploader.config.settings import Settings
+from uploader.config.variables import filled
 from uploader.errors import ConfigError
 
 _FORM = re.compile(r"(?P<key>[^\s=:.\0-\x1f]+(\.[^\s=:.\0-\x1f]+)*)=(?P<value>.*)", re.DOTALL)
 _TEMPLATE: Place = ("output", "retry_file")
 _MOMENT: Place = ("mapping", "request_datetime")
+_FILES = ("access_token_file", "ca_file")
 
 
 def overridden(document: Document, overrides: Sequence[str]) -> Document:
@@ -22,6 +29,48 @@ def overridden(document: Document, overrides: Sequence[str]) -> Document:
     for override in overrides:
         document = _with(document, override)
     return document
+
+
+def printable(override: str, folder: Path, environ: Mapping[str, str], *, withheld: str) -> str:
+    """Return *override* with *withheld* in the place of what is, or may be, a secret; relative paths start in *folder*.
+
+    A text that is refused may be anything, also a secret in the place of something else.
+    """
+    found = _FORM.fullmatch(override)
+    if found is None:
+        return withheld
+    place: Place = tuple(found["key"].split("."))
+    try:
+        tree = _tree(place, _value(found["value"], place))
+    except ConfigError:
+        tree = None
+    if tree is not None and not _may_hold_secrets(tree, folder, environ):
+        return override
+    is_key = all(map(is_name, found["key"].split("."))) and not any(
+        secret in found["key"] for secret in known_secrets({}, environ)
+    )
+    return f"{found['key']}={withheld}" if is_key else withheld
+
+
+def _may_hold_secrets(tree: Mapping[str, Tree], folder: Path, environ: Mapping[str, str]) -> bool:
+    if any(written_out(tree)) or any(misplaced(tree, known_secrets({}, environ))):
+        return True
+    api = tree.get("api")
+    for written in (api.get(key) for key in _FILES) if isinstance(api, dict) else ():
+        # Where a file is there, this is its name.
+        if isinstance(written, str) and not shown(written, "") and not os.path.exists(folder / written):  # noqa: PTH110 — a Path's own raises where the name is too long
+            return True
+    try:
+        context = {"file": folder, "folder": folder, "warnings": ()}
+        Settings.model_validate(filled(tree, environ).tree, context=context)
+    except ValidationError as error:
+        # All that it lacks stands elsewhere, and None is a variable that is not set here.
+        return any(
+            details["type"] == "extra_forbidden"
+            or (details["loc"][:1] == ("api",) and details["type"] != "missing" and details["input"] is not None)
+            for details in error.errors(include_url=False)
+        )
+    return False
 
 
 def _with(document: Document, override: str) -> Document:
@@ -39,15 +88,22 @@ def _with(document: Document, override: str) -> Document:
 
 def _refuse_secrets(place: Place, value: Tree) -> None:
     """Refuse a *value* for *place* that spells out a secret, however deep: a list of processes shows it."""
-    for key in reversed(place):
-        value = {str(key): value}
-    for secret in written_out(value if isinstance(value, dict) else {}):
+    for secret in written_out(_tree(place, value)):
         name = named(secret)
         file = "use api.access_token_file, or " if secret == ("api", "access_token") else "use "
         raise ConfigError(
             f"--set {name} would show {'the token' if file != 'use ' else 'a password'} to whoever lists processes; "
             f"{file}a variable: --set '{name}=${{NAME}}'"
         )
+
+
+def _tree(place: Place, value: Tree) -> dict[str, Tree]:
+    """Return the configuration that has *value* at *place*, and nothing else."""
+    *above, key = place
+    tree = {str(key): value}
+    for outer in reversed(above):
+        tree = {str(outer): tree}
+    return tree
 
 
 def _value(text: str, place: Place) -> Tree:

@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from uploader.errors import ConfigError
-from uploader.files import FOLDER_MODE, foreign_folder, open_private, private_folder, sync_folder, trouble
-
-__all__ = ["open_private", "private_folder", "state_folder", "sync_folder", "trouble"]
+from uploader.files import FOLDER_MODE, foreign_folder, private_folder, trouble
 
 _MADE_TOGETHER: Final = frozenset({"runs", "locks"})
 _OURS: Final = frozenset({*_MADE_TOGETHER, "quota", "totals", "memory"})
@@ -18,16 +16,26 @@ def state_folder(path: Path) -> Path:
     """Return the state folder *path*, made if need be, with mode 0700.
 
     Raises:
-        ConfigError: it holds something, and not what a state folder holds; or everybody uses it.
+        ConfigError: it is no folder; or it holds something, and not what a state folder holds; or everybody uses it.
         StorageError: it can't be made, or it is a link, or somebody else's.
     """
+    refuse_foreign(path)
+    return private_folder(path)
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raise what `state_folder` raises of what is at *path*, and change nothing there."""
     try:
         found = path.lstat()
         names = {inner.name for inner in path.iterdir()} - _NOBODYS if stat.S_ISDIR(found.st_mode) else set()
     except FileNotFoundError:
-        return private_folder(path)
+        return
     except OSError as error:
         raise trouble(path, error) from None
+    if not path.is_dir():
+        raise ConfigError(
+            f"state_dir: {path} is not a folder. Set state_dir to a folder that is empty, or does not exist yet."
+        )
     for name in sorted(names & _OURS):
         if (path / name).is_symlink():
             raise foreign_folder(path / name)
@@ -36,7 +44,6 @@ def state_folder(path: Path) -> Path:
             f"state_dir: {path} is in use for something else, and a state folder is for this program alone. "
             "Set state_dir to a folder that is empty, or does not exist yet."
         )
-    return private_folder(path)
 
 
 def _is_ours(names: set[str], mode: int) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from uploader.errors import LockedError, StorageError
-from uploader.journal.folder import open_private, trouble
+from uploader.files import open_private, trouble
 
 _MOST: Final = 4096
 _TRIES: Final = 5
@@ -75,7 +75,9 @@ class Lock:
             handle = open_private(self._path, os.O_RDWR)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._path.unlink()
+                # A new one may be there already, and somebody may hold that.
+                if _is_at(self._path, handle):
+                    self._path.unlink()
             finally:
                 os.close(handle)
 

@@ -14,7 +14,7 @@ from typing import Final, Self
 from zlib import crc32
 
 from uploader.errors import StorageError
-from uploader.journal.folder import open_private, private_folder, trouble
+from uploader.files import open_private, private_folder, trouble
 from uploader.model import fact
 from uploader.pacing import reserve
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from uploader.errors import StorageError
+from uploader.files import open_private, private_folder, sync_folder, trouble
 from uploader.journal.chain import link
 from uploader.journal.entries import Begun
-from uploader.journal.flight import Flight
 from uploader.journal.fold import Ledger, compacted, fold
-from uploader.journal.folder import open_private, private_folder, state_folder, sync_folder, trouble
+from uploader.journal.folder import state_folder
 from uploader.journal.lock import Lock
 from uploader.journal.quota import Quota
 from uploader.journal.totals import PastTotals
@@ -22,6 +22,7 @@ from uploader.journal.writer import Journal
 
 _JOURNAL: Final = ".journal"
 _FLIGHT: Final = ".flight"
+_LOCK: Final = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Shelf:
 
         Nothing is left of one that *is_passing* when it is let go.
         """
-        return Lock(self._locks / f"{key}.lock", since=since, what=what, is_passing=is_passing)
+        return Lock(self._locks / f"{key}{_LOCK}", since=since, what=what, is_passing=is_passing)
 
     def quota(  # noqa: PLR0913 — what the quota asks for
         self,
@@ -168,7 +169,11 @@ class Shelf:
         return None if begun is None else self.lock(begun.key, since="").holder()
 
     def throw_away_older(self, days: int, *, now: datetime, may_go: Callable[[Volume], bool] = lambda _: False) -> int:
-        """Delete the runs begun over *days* before *now* (interrupted ones only if they *may_go*); return how many."""
+        """Delete the runs begun over *days* before *now* (interrupted ones only if they *may_go*); return how many.
+
+        The locks that killed runs have left, and no journal needs, go as well.
+        """
+        self._clear_locks_away()
         # A run's ID begins with the time at which it began, so that only old journals need be read.
         try:
             first = f"{(now - timedelta(days=days)).isoformat()[:10].replace('-', '')}T{now:%H%M%S}Z"
@@ -184,6 +189,14 @@ class Shelf:
                 self.throw_away(volume)
                 count += 1
         return count
+
+    def _clear_locks_away(self) -> None:
+        # In this order: whoever begins a journal holds its lock before.
+        locks = [path.stem for path in self._locks.glob(f"*{_LOCK}")]
+        needed = {path.stem.rpartition("-")[2] for path in self._runs.glob(f"*{_JOURNAL}")}
+        for key in locks:
+            if key not in needed:
+                self.lock(key, since="").clear_away()
 
     def leave(self, volume: Volume) -> None:
         """Note that the interrupted run of *volume* is not continued any more; raises StorageError."""
@@ -210,11 +223,6 @@ def read_volume(path: Path) -> Volume:
             return Volume(path, fold(lines))
     except OSError as error:
         raise trouble(path, error) from None
-
-
-def flight_of(volume: Volume) -> Flight:
-    """Return the rows in flight of *volume*, to be entered."""
-    return Flight(volume.flight_path)
 
 
 def _size_of(path: Path) -> int:

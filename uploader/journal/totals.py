@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from uploader.errors import StorageError
+from uploader.files import open_private, private_folder, sync_folder, trouble
 from uploader.guard import Past, Totals
-from uploader.journal.folder import open_private, private_folder, sync_folder, trouble
 
 _FORMAT: Final = 1
 _LONGEST_SECONDS: Final = 400 * 86_400.0

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Self
 
 from uploader.errors import StorageError
+from uploader.files import open_private, sync_folder, trouble
 from uploader.journal.chain import link
 from uploader.journal.entries import Word, spell_facts, spell_held, spell_outcome, spell_unchanged
 from uploader.journal.fold import Ledger
-from uploader.journal.folder import open_private, sync_folder, trouble
 from uploader.model import Outcome, Unchanged, Unsettled
 
 

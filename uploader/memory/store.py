@@ -286,11 +286,6 @@ class Memory:
         """Whether some run asked for what is accepted to be remembered; else only what is owed is."""
         return self._row("SELECT 1 FROM facts WHERE name = 'kept'") is not None
 
-    @property
-    def is_void(self) -> bool:
-        """Whether nothing is remembered of anybody."""
-        return self._row("SELECT 1 FROM accepted LIMIT 1") is None
-
     def refreshed(self, source: str) -> float | None:
         """Return when a run sent all of *source* (a key), in seconds since 1970; None if none did."""
         row = self._row("SELECT at FROM refreshed WHERE source = ?", source)

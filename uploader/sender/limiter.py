@@ -390,6 +390,11 @@ class Limiter:
         """How long everybody was held until now, in seconds."""
         return self._held - max(0.0, self._held_until - self._clock())
 
+    @property
+    def pace(self) -> Pace:
+        """The pace as it is now: lower than at first where a lower limit was found."""
+        return self._pace
+
     def _learn_limit(self, lower: LowerLimit, now: float, counted: int, departure: Departure, *, refused: bool) -> None:
         """Learn from a reply that tells nothing of the window, and go more slowly where the limit is lower."""
         if not refused:
