@@ -27,6 +27,24 @@ for module in pkgutil.walk_packages(uploader.__path__, f"{uploader.__name__}."):
     import_module(module.name)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure no coverage where it would double a long time, or slow down what a test measures.
+
+    What the long tests, searches and simulations go through, the other tests go through as well.
+    """
+    for item in items:
+        searches = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        if searches or item.get_closest_marker("long") is not None:
+            item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.fixture(autouse=True)
+def _uncovered_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure none in the processes of such a test either."""
+    if request.node.get_closest_marker("no_cover") is not None:
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Callable[..., Running]]:
     """Start sandboxes, each in a thread of its own: `sandbox(Rules(...))`; all stop at the test's end."""

@@ -11,6 +11,8 @@ import pytest
 
 from tests.cli.conftest import Type
 
+pytestmark = pytest.mark.no_cover
+
 SAMPLES: Final = Path(__file__).parents[2] / "samples"
 PEOPLE: Final = """\
 회원번호,이름,이메일,휴대폰,생년월일,나이,등급,푸시수신동의,문자수신거부,가입일시,a: b

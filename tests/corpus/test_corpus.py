@@ -22,6 +22,8 @@ from tests.corpus.making import MADE
 from tests.e2e.conftest import MAPPING, SERVICE, TOKEN, Desk, Ended, rules
 from uploader.sandbox import Running
 
+pytestmark = pytest.mark.no_cover
+
 CASES: Final = Path(__file__).parent / "cases"
 NAMES: Final = sorted(folder.name for folder in CASES.iterdir())
 BESIDE: Final = {"expected.json", "config.yaml"}

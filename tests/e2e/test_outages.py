@@ -52,12 +52,8 @@ class Trial:
         return min(r.monotonic for r in self.requests if r.applied and r.monotonic >= self.ended) - self.ended
 
 
-def _stored(*servers: Running) -> dict[object, object]:
-    return {
-        profile.identity["external_id"]: profile.properties.get("df_name")
-        for server in servers
-        for profile in server.box.profiles()
-    }
+def _stored(server: Running) -> dict[object, object]:
+    return {profile.identity["external_id"]: profile.properties.get("df_name") for profile in server.box.profiles()}
 
 
 def _rules(*faults: str) -> Rules:
@@ -77,20 +73,21 @@ def _through_a_fault(desk: Desk, fault: str) -> Trial:
 
 def _through_refused_connections(desk: Desk) -> Trial:
     """Send while the server is not there."""
+    store = desk.folder / "sandbox.sqlite"
     with ExitStack() as stack:
-        with running(_rules()) as server:
+        with running(_rules(), store) as server:
             port = int(server.url.rpartition(":")[2])
             desk.configure(server.url)
             process = stack.enter_context(desk.start(*WORDS))
             until(lambda: server.box.report().requests > 0)
             time.sleep(BEGINS)
-            requests, stored = server.box.requests(), _stored(server)
         began = time.monotonic()
         time.sleep(SECONDS)
-        with running(_rules(), port=port) as server:
+        # It remembers all that it has ever served, up to its last moment.
+        with running(_rules(), store, port=port) as server:
             back = time.monotonic()
             run = ended(process, SECONDS + 120)
-            return Trial(run, began, back, requests + server.box.requests(), stored | _stored(server))
+            return Trial(run, began, back, server.box.requests(), _stored(server))
 
 
 def _through_lost_names(desk: Desk) -> Trial:

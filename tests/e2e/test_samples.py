@@ -14,6 +14,8 @@ import pytest
 from tests.e2e.conftest import SERVICE, TOKEN, Desk, books_of
 from uploader.sandbox import Profile, Rules, Running
 
+pytestmark = pytest.mark.no_cover
+
 ROOT = Path(__file__).parents[2]
 BROKEN = {150, 480, 777, 1024, 1500, 1999, 2345, 2800}
 TYPES = {

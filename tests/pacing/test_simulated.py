@@ -12,6 +12,8 @@ from tests.seeds import seeds
 from uploader.model import WindowState
 from uploader.pacing import Pace, Window
 
+pytestmark = pytest.mark.no_cover
+
 QUICK = 6
 MANY = 190 if os.environ.get("PACE") == "full" else 95
 """So many runs of each of the eleven stories; twice as many by `make test-pace`."""
