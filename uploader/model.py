@@ -11,6 +11,9 @@ T = TypeVar("T")
 RETRY_COLUMNS = ("_row", "_kind", "_code", "_reason", "_attempts")
 """The columns that a retry file adds to those of its source, in their order."""
 
+RUN_COLUMN = "_run"
+"""The column of a retry file that says, with `_row`, which run a row came from first, through all generations."""
+
 RAW_COLUMN = "_raw"
 """The sixth column of a retry file: the text of a record that could not be split into fields."""
 
@@ -67,6 +70,21 @@ def fact(kind: type[T]) -> type[T]:
     return dataclass(slots=True, unsafe_hash=True)(kind)
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """Where a row came from first: the number of a *run*, and the *row* of that run's source.
+
+    Origins are totally ordered: the later one is the newer row. Runs are numbered by the state folder, not by a clock.
+    """
+
+    run: int
+    row: int
+
+
+UNKNOWN_RUN = -(2**62)
+"""Stands for the number of a run of which nothing is known: older than every other."""
+
+
 @fact
 class Row:
     """One record of the source, split into its fields, nothing altered.
@@ -74,12 +92,14 @@ class Row:
     *number* counts records from 1, the header and blank lines not counted. *fields* holds each value as the format
     has it: text in CSV, JSON values in JSONL, Python's own types in Parquet. *line* is the physical line on which
     the record begins (0 where the format has none). *text* is the record as written, where the format is JSONL.
+    *origin* is what a retry file says of where the row came from first; None: from this run and place.
     """
 
     number: int
     fields: Mapping[str, object]
     line: int = 0
     text: str = field(default="", repr=False)
+    origin: Origin | None = None
 
 
 @fact
@@ -101,6 +121,7 @@ class Damaged:
     reason: Reason
     line: int = 0
     text: str = field(default="", repr=False)
+    origin: Origin | None = None
 
 
 Record: TypeAlias = Row | Damaged

@@ -1,8 +1,10 @@
 """Spell what the journal keeps: one short line for each fact, nothing personal in it."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
 from uploader.model import Failed, Outcome, Rejected, Sent, Superseded, Unchanged, Unsettled, record_of
@@ -40,9 +42,11 @@ TAKEN: Final = b"^"
 class Begun:
     """How a run began: what is read, how it is mapped and where it goes; times as ISO 8601.
 
-    *key* is what the run is known by, *content* and *mapping* are digests, *rows* is the total of the check, of which
-    *damaged* records can't be split into fields. *origin* is the run that the rows are from: that of a retry file, else
-    this one. *full* is whether no row is passed over.
+    *number* orders the runs of a state folder (0: an earlier version began it). *from_number* is the number of the run
+    that rows without an origin of their own are from, 0 being this one. *key* is what the run is known by, *content*
+    and *mapping* are digests, *rows* is the total of the check, of which *damaged* records can't be split into fields.
+    *origin* is the run that the rows are from: that of a retry file, else this one. *full* is whether no row is passed
+    over.
     """
 
     run_id: str
@@ -60,6 +64,16 @@ class Begun:
     origin: str = ""
     full: bool = False
     format: int = FORMAT
+    number: int = 0
+    from_number: int = 0
+
+    @property
+    def order(self) -> int:
+        """The number of the run; a run that an earlier version began, which numbered none, has a negative one.
+
+        So it is older than every numbered run, and among its like the one with the later ID is the newer one.
+        """
+        return self.number or number_of_old(self.run_id)
 
     @property
     def from_run(self) -> str:
@@ -69,6 +83,19 @@ class Begun:
     def spell(self) -> bytes:
         """Return the line's payload."""
         return spell_facts("begun", asdict(self))
+
+
+_OLD_ID: Final = re.compile(r"(\d{8}T\d{6})Z-([0-9a-f]{6})")
+_BEFORE_ALL: Final = 1 << 61
+
+
+def number_of_old(run_id: str) -> int:
+    """Return a negative number for the run *run_id* of a version that numbered none: they are ordered as their IDs."""
+    found = _OLD_ID.match(run_id)
+    if found is None:
+        return -_BEFORE_ALL
+    began = datetime.strptime(found[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    return (int(began.timestamp()) << 24) + int(found[2], 16) - _BEFORE_ALL
 
 
 def spell_facts(word: Word, facts: Mapping[str, object]) -> bytes:
