@@ -4,18 +4,23 @@ import re
 import sys
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Self, TypeAlias, TypeVar, assert_never, dataclass_transform
 
 T = TypeVar("T")
 
-RETRY_COLUMNS = ("_row", "_kind", "_code", "_reason", "_attempts")
+ROW_COLUMN = "_row"
+RETRY_COLUMNS = (ROW_COLUMN, "_kind", "_code", "_reason", "_attempts")
 """The columns that a retry file adds to those of its source, in their order."""
-
-RUN_COLUMN = "_run"
-"""The column of a retry file that says, with `_row`, which run a row came from first, through all generations."""
 
 RAW_COLUMN = "_raw"
 """The sixth column of a retry file: the text of a record that could not be split into fields."""
+
+RUN_COLUMN = "_run"
+"""The last column of a retry file: with `_row` it says where a row came from first, through all generations."""
+
+OWN_COLUMNS = frozenset((*RETRY_COLUMNS, RAW_COLUMN, RUN_COLUMN))
+"""All that a retry file adds: names that no mapping reads."""
 
 PATH = "/api/v1/user-profile"
 """The call of `api.md` that creates and updates the properties of one user."""
@@ -81,8 +86,29 @@ class Origin:
     row: int
 
 
+_OLD_ID = re.compile(r"(\d{8}T\d{6})Z-([0-9a-f]{6})")
+_BEFORE_ALL = 2**61
+
+
+def number_of_old(run_id: str) -> int:
+    """Return a negative number for the run *run_id* of a version that numbered none: they are ordered as their IDs."""
+    found = _OLD_ID.match(run_id)
+    if found is None:
+        return -_BEFORE_ALL
+    began = datetime.strptime(found[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    return (int(began.timestamp()) << 24) + int(found[2], 16) - _BEFORE_ALL
+
+
 UNKNOWN_RUN = -(2**62)
 """Stands for the number of a run of which nothing is known: older than every other."""
+
+
+@fact
+class RetryOf:
+    """What a row of a retry file says of its origin: the texts of `_run` ("" where that is missing) and `_row`."""
+
+    run: str
+    row: int
 
 
 @fact
@@ -92,14 +118,14 @@ class Row:
     *number* counts records from 1, the header and blank lines not counted. *fields* holds each value as the format
     has it: text in CSV, JSON values in JSONL, Python's own types in Parquet. *line* is the physical line on which
     the record begins (0 where the format has none). *text* is the record as written, where the format is JSONL.
-    *origin* is what a retry file says of where the row came from first; None: from this run and place.
+    *retry_of* is what a row of a retry file says of its origin.
     """
 
     number: int
     fields: Mapping[str, object]
     line: int = 0
     text: str = field(default="", repr=False)
-    origin: Origin | None = None
+    retry_of: RetryOf | None = None
 
 
 @fact
@@ -121,7 +147,7 @@ class Damaged:
     reason: Reason
     line: int = 0
     text: str = field(default="", repr=False)
-    origin: Origin | None = None
+    retry_of: RetryOf | None = None
 
 
 Record: TypeAlias = Row | Damaged

@@ -12,11 +12,14 @@ import pytest
 from tests.journal.conftest import BEGUN
 from tests.seeds import seeds
 from uploader.app import recall as module
+from uploader.app.late import Late, Origins
 from uploader.app.recall import Recall, Sift
 from uploader.config import Settings
 from uploader.followup import FollowUp
+from uploader.journal import Begun
 from uploader.memory import Library, Memory, store
 from uploader.model import (
+    UNKNOWN_RUN,
     Failed,
     Outcome,
     Passed,
@@ -37,6 +40,11 @@ REASON: Final = Reason("50000", "the service had a fault of its own")
 WORKERS: Final = 3
 SEEDS: Final = 60
 NIGHTS: Final = 5
+
+
+def late_of(recall: Recall, begun: Begun, *, retry: bool = False) -> Late:
+    origins = Origins(begun, "0f0f0f0f")
+    return Late(recall, begun, origins, has_older=retry, notes_all=False, accept=False)
 
 
 class KilledError(Exception):
@@ -78,7 +86,7 @@ class Night:
         unsure = set(in_flight)
         in_flight.clear()
         recall = Recall(self.library, "svc", self.settings, mapping="mapping").__enter__()
-        sift = self.kind(recall, replace(BEGUN, origin=BEGUN.run_id), skips=True, owes=followup.owes, retry=False)
+        sift, late = self.kind(recall, skips=True, owes=followup.owes), late_of(recall, BEGUN)
         turns, works = Turns(100), sift.sifted(self._works())
         at_work: list[Turn] = []
         try:
@@ -92,7 +100,8 @@ class Night:
                     if isinstance(turn.work, Request):
                         in_flight.add(turn.work.row.number)
                 if len(at_work) >= WORKERS or (turn is None and at_work):
-                    self._land(at_work.pop(self.dice.randrange(len(at_work))), sift, followup, turns, unsure, in_flight)
+                    turn = at_work.pop(self.dice.randrange(len(at_work)))
+                    self._land(turn, late, sift, followup, turns, unsure, in_flight)
                 elif work is None and turn is None:
                     break
             sift.flush()
@@ -103,7 +112,7 @@ class Night:
                 if isinstance(turn.work, Request) and self.dice.random() < 0.5:
                     self._apply(turn.work)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(Memory, "commit", lambda _: None)
+                patch.setattr(Memory, "commit", lambda _, **__: None)
                 recall.__exit__(None, None, None)
             raise
 
@@ -117,7 +126,14 @@ class Night:
                 yield request(number, who, value)
 
     def _land(  # noqa: PLR0913, PLR0917 — all that takes part
-        self, turn: Turn, sift: Sift, followup: FollowUp, turns: Turns, unsure: set[int], in_flight: set[int]
+        self,
+        turn: Turn,
+        late: Late,
+        sift: Sift,
+        followup: FollowUp,
+        turns: Turns,
+        unsure: set[int],
+        in_flight: set[int],
     ) -> None:
         outcome = self._outcome(turn.work)
         number = (outcome.record if isinstance(outcome, Rejected) else outcome.request.row).number
@@ -125,7 +141,7 @@ class Night:
             unsure.add(number)
         self._may_die()
         owed = followup.kind(outcome) is not None
-        sift.before(outcome, owed=owed)
+        late.before(outcome, owed=owed)
         self._may_die()
         self.journal[number] = type(outcome).__name__
         in_flight.discard(number)
@@ -280,18 +296,16 @@ class Desk:
     library: Library
     settings: Settings
 
-    def run(
-        self, *works: Work, run_id: str, origin: str | None = None, retry: bool = False, **how: bool
-    ) -> list[Outcome]:
+    def run(self, *works: Work, run: int, origin: int = 0, retry: bool = False, **how: bool) -> list[Outcome]:
         """Return what becomes of *works*: requests are accepted, but for those whose value is `fail`."""
-        begun = replace(BEGUN, run_id=run_id, origin=run_id if origin is None else origin)
+        begun = replace(BEGUN, number=run, from_number=origin)
         followup, outcomes = FollowUp(), list[Outcome]()
         with Recall(self.library, "svc", self.settings, mapping="mapping") as recall:
-            sift = Sift(recall, begun, skips=not retry, owes=followup.owes, retry=retry)
-            for work in sift.sifted(iter(works)):
+            sift, late = Sift(recall, skips=not retry, owes=followup.owes), late_of(recall, begun, retry=retry)
+            for work in sift.sifted(late.trimmed(iter(works))):
                 outcome = self._outcome(work, unsure=how.get("unsure", False))
                 owed = followup.kind(outcome) is not None
-                sift.before(outcome, owed=owed)
+                late.before(outcome, owed=owed)
                 sift.after(outcome, unsure=isinstance(outcome, Sent) and outcome.unsure)
                 outcomes.append(outcome)
         return outcomes
@@ -314,7 +328,7 @@ def desk(tmp_path: Path, changed_only: Settings) -> Desk:
     return Desk(Library(tmp_path, wall=lambda: 1000.0), changed_only)
 
 
-ONE, TWO, THREE = (f"2026010{day}T000000Z-a" for day in (1, 2, 3))
+ONE, TWO, THREE, FOUR = (1, 2, 3, 4)
 
 
 def kinds(outcomes: Sequence[Outcome]) -> list[str]:
@@ -322,67 +336,67 @@ def kinds(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def test_a_row_of_a_retry_file_is_superseded_once_a_later_run_has_sent_its_person(desk: Desk) -> None:
-    desk.run(request(1, "ann", "fail"), request(2, "bob", "fail"), run_id=ONE)
-    desk.run(request(1, "ann", "new"), run_id=TWO)
+    desk.run(request(1, "ann", "fail"), request(2, "bob", "fail"), run=ONE)
+    desk.run(request(1, "ann", "new"), run=TWO)
 
-    retried = desk.run(request(1, "ann", "old"), request(2, "bob", "old"), run_id=THREE, origin=ONE, retry=True)
+    retried = desk.run(request(1, "ann", "old"), request(2, "bob", "old"), run=THREE, origin=ONE, retry=True)
 
     assert kinds(retried) == ["Superseded", "Sent"]
 
 
 def test_a_person_whom_a_later_run_found_unchanged_is_not_overwritten_by_a_retry(desk: Desk) -> None:
-    desk.run(request(1, "ann", "x"), run_id=ONE)
-    desk.run(Rejected(Row(1, {}), request(1, "ann", "").person, REASON), run_id=TWO)
-    found = desk.run(request(1, "ann", "x"), run_id=THREE)
+    desk.run(request(1, "ann", "x"), run=ONE)
+    desk.run(Rejected(Row(1, {}), request(1, "ann", "").person, REASON), run=TWO)
+    found = desk.run(request(1, "ann", "x"), run=THREE)
 
-    retried = desk.run(request(1, "ann", "mended"), run_id="20260104T000000Z-a", origin=TWO, retry=True)
+    retried = desk.run(request(1, "ann", "mended"), run=FOUR, origin=TWO, retry=True)
 
     assert (kinds(found), kinds(retried)) == (["Unchanged"], ["Superseded"])
 
 
-def test_rows_of_one_retry_file_do_not_overtake_each_other(desk: Desk) -> None:
-    desk.run(request(1, "ann", "fail"), request(2, "ann", "new"), run_id=ONE)
+def test_a_row_of_a_retry_file_does_not_overwrite_what_a_later_row_of_the_same_run_has_set(desk: Desk) -> None:
+    desk.run(request(1, "ann", "fail"), request(2, "ann", "new"), run=ONE)
 
-    retried = desk.run(request(1, "ann", "old"), request(2, "ann", "new"), run_id=TWO, origin=ONE, retry=True)
+    retried = desk.run(request(1, "ann", "old"), request(2, "ann", "new"), run=TWO, origin=ONE, retry=True)
 
-    assert kinds(retried) == ["Sent", "Sent"]
+    assert kinds(retried) == ["Superseded", "Sent"]
 
 
-def test_a_retry_of_rows_of_an_unknown_run_is_sent_unless_all_that_is_owed_was_overtaken(desk: Desk) -> None:
-    desk.run(request(1, "ann", "fail"), request(2, "bob", "fail"), run_id=ONE)
-    desk.run(request(1, "ann", "new"), run_id=TWO)
+def test_rows_of_an_unknown_run_are_older_than_all_that_were_accepted_since(desk: Desk) -> None:
+    desk.run(request(1, "ann", "fail"), request(2, "bob", "fail"), run=ONE)
+    desk.run(request(1, "ann", "new"), run=TWO)
 
-    retried = desk.run(request(1, "ann", "old"), request(2, "bob", "old"), run_id=THREE, origin="", retry=True)
+    retried = desk.run(request(1, "ann", "old"), request(2, "bob", "old"), run=THREE, origin=UNKNOWN_RUN, retry=True)
 
     assert kinds(retried) == ["Superseded", "Sent"]
 
 
 def test_a_retry_is_remembered_like_any_row(desk: Desk) -> None:
-    desk.run(request(1, "ann", "fail"), run_id=ONE)
-    desk.run(request(1, "ann", "x"), run_id=TWO, origin=ONE, retry=True)
+    desk.run(request(1, "ann", "fail"), run=ONE)
+    desk.run(request(1, "ann", "x"), run=TWO, origin=ONE, retry=True)
 
-    assert kinds(desk.run(request(1, "ann", "x"), run_id=THREE)) == ["Unchanged"]
+    assert kinds(desk.run(request(1, "ann", "x"), run=THREE)) == ["Unchanged"]
 
 
 def test_a_row_behind_one_whose_request_may_still_be_on_its_way_is_sent_again_the_next_night(desk: Desk) -> None:
-    desk.run(request(1, "ann", "x"), request(2, "ann", "y"), request(3, "bob", "x"), run_id=ONE, unsure=True)
+    desk.run(request(1, "ann", "x"), request(2, "ann", "y"), request(3, "bob", "x"), run=ONE, unsure=True)
 
-    assert kinds(desk.run(request(1, "ann", "y"), request(2, "bob", "x"), run_id=TWO)) == ["Sent", "Unchanged"]
+    assert kinds(desk.run(request(1, "ann", "y"), request(2, "bob", "x"), run=TWO)) == ["Sent", "Unchanged"]
 
 
 async def test_a_retry_that_is_overtaken_while_it_waits_is_not_sent(desk: Desk) -> None:
-    desk.run(request(1, "ann", "fail"), run_id=ONE)
-    begun = replace(BEGUN, run_id=THREE, origin=ONE)
+    desk.run(request(1, "ann", "fail"), run=ONE)
+    begun = replace(BEGUN, number=THREE, from_number=ONE)
     with Recall(desk.library, "svc", desk.settings, mapping="mapping") as recall:
-        sift = Sift(recall, begun, skips=False, owes=lambda _: False, retry=True)
-        (work,) = sift.sifted(iter([request(1, "ann", "old")]))
+        late = late_of(recall, begun, retry=True)
+        (work,) = late.trimmed(iter([request(1, "ann", "old")]))
         assert isinstance(work, Request)
-        desk.run(request(1, "ann", "new"), run_id=TWO)
+        desk.run(request(1, "ann", "new"), run=TWO)
 
         async def deliver(_: Request) -> Outcome:
             raise AssertionError
 
-        assert await sift.delivering(deliver)(work) == Superseded(work)
+        assert await late.delivering(deliver)(work) == Superseded(work)
 
 
 @pytest.mark.parametrize(
@@ -409,7 +423,7 @@ def test_everything_is_sent_anew_by_full_every(  # noqa: PLR0913, PLR0917 — fi
 def test_a_person_of_no_value_is_nobody(desk: Desk) -> None:
     person: Person = ()
 
-    assert kinds(desk.run(Rejected(Row(1, {}), person, REASON), run_id=ONE)) == ["Rejected"]
+    assert kinds(desk.run(Rejected(Row(1, {}), person, REASON), run=ONE)) == ["Rejected"]
 
 
 def test_a_memory_that_another_run_makes_meanwhile_is_heard_of(

@@ -11,11 +11,14 @@ import pytest
 
 from uploader.errors import LockedError, SignalledError, StorageError
 from uploader.memory import Memory
+from uploader.memory.later import SetSince
 from uploader.memory.store import delete
+from uploader.model import Origin, number_of_old
 
 X, Y = b"x" * 12, b"y" * 12
 ANN, BOB, MAIL = 1, -2, 3
-OLD, MID, NEW = "20260101T000000Z-a", "20260102T000000Z-a", "20260103T000000Z-a"
+A, B, C = b"a" * 8, b"b" * 8, b"c" * 8
+OLD_ID = "20260101T000000Z-00000012"
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def accept(memory: Memory, person: int, body: bytes) -> None:
 def killed(memory: Memory) -> None:
     """End *memory* as a process that is killed would: what was not committed is lost."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Memory, "commit", lambda _: None)
+        patch.setattr(Memory, "commit", lambda _, **__: None)
         memory.__exit__(None, None, None)
 
 
@@ -109,6 +112,9 @@ def test_where_two_runs_meet_at_one_person_neither_remembers(path: Path, first: 
 
     with opened(path) as memory:
         assert memory.body([ANN]) is None
+        # One of them may have left a request that is still on its way.
+        accept(memory, ANN, X)
+        assert memory.body([ANN]) is None
         accept(memory, ANN, X)
         assert memory.body([ANN]) == X
     with opened(path) as memory:
@@ -122,6 +128,7 @@ def test_what_a_killed_run_left_is_taken_over_by_the_next(path: Path) -> None:
     killed(memory)
 
     with opened(path) as again:
+        accept(again, ANN, Y)
         accept(again, ANN, Y)
 
     with opened(path) as last:
@@ -137,69 +144,138 @@ def test_a_second_run_finds_what_the_first_has_finished_with(path: Path) -> None
         assert memory.body([ANN]) == Y
 
 
-# Rows that are owed
+# Rows of which an older one may still be sent
 
 
-def test_a_row_is_overtaken_by_an_accepted_row_of_a_later_run_only(path: Path) -> None:
+def test_only_what_newer_rows_have_set_is_told(path: Path) -> None:
     with opened(path) as memory:
-        memory.owe([ANN], MID)
+        memory.later.note([ANN], A + B, Origin(2, 5))
+        memory.later.note([ANN], C, Origin(1, 9))
         memory.commit()
-        memory.overtake([ANN], OLD)
-        before = memory.is_overtaken([ANN], MID)
-        memory.overtake([ANN], MID)
-        itself = memory.is_overtaken([ANN], MID)
-        memory.overtake([ANN], NEW)
 
     with opened(path) as memory:
-        assert (before, itself, memory.is_overtaken([ANN], MID)) == (False, False, True)
-        assert not memory.is_overtaken([BOB], MID)
+        since = [memory.later.set_since([ANN], origin).names for origin in (Origin(1, 9), Origin(1, 8), Origin(2, 5))]
+        assert since == [{A, B}, {A, B, C}, set()]
+        assert memory.later.set_since([BOB], Origin(0, 0)) == SetSince()
 
 
-def test_an_overtaking_lasts_at_once(path: Path) -> None:
-    memory = opened(path).__enter__()
-    memory.owe([ANN], OLD)
-    memory.commit()
-    memory.overtake([ANN], NEW)
-    killed(memory)
+def test_of_one_set_of_properties_the_newest_row_counts_whatever_the_order(path: Path) -> None:
+    with opened(path) as memory:
+        for row in (7, 9, 8):
+            memory.later.note([ANN], A, Origin(1, row))
+            memory.commit()
 
-    with opened(path) as again:
-        assert again.is_overtaken([ANN], OLD)
+        assert [memory.later.set_since([ANN], Origin(1, row)).names for row in (8, 9)] == [{A}, set()]
 
 
-def test_a_run_hears_of_what_another_has_come_to_owe_meanwhile(path: Path) -> None:
+def test_what_is_noted_counts_before_it_is_committed(path: Path) -> None:
+    with opened(path) as memory:
+        memory.later.watch([ANN])
+        memory.later.note([ANN], A, Origin(3, 1))
+
+        assert memory.later.is_watched([ANN, BOB])
+        assert not memory.later.watches_all([ANN])
+        assert memory.later.set_since([ANN], Origin(2, 1)).names == {A}
+        assert memory.later.newest_run() == 3
+
+
+def test_a_run_hears_at_once_of_what_another_has_noted(path: Path) -> None:
     with opened(path) as one, opened(path) as other:
-        one.owe([ANN], OLD)
-        one.commit()
-        other.overtake([ANN], NEW)
+        before = (one.later.is_watched([ANN]), one.later.newest_run())
+        other.later.watch([ANN])
+        other.later.note([ANN], A, Origin(4, 1))
+        other.commit(power_safe=False)
 
-        assert one.is_overtaken([ANN], OLD)
+        assert (before, one.later.is_watched([ANN]), one.later.newest_run()) == ((False, None), True, 4)
 
 
-def test_a_row_of_nobody_knows_which_run_is_overtaken_when_nothing_is_owed_any_more(path: Path) -> None:
+def test_what_is_noted_of_people_of_whom_no_older_row_can_come_is_forgotten(path: Path) -> None:
     with opened(path) as memory:
-        memory.owe([ANN], OLD)
-        memory.owe([ANN], MID)
+        memory.later.watch([ANN])
+        memory.later.note([ANN, BOB], A, Origin(1, 1))
         memory.commit()
-        memory.overtake([ANN], MID)
-        with_one_due = memory.is_overtaken([ANN], None)
-        memory.pay([ANN], MID)
-        memory.commit()
+        memory.later.forget_unwatched()
 
-        assert (with_one_due, memory.is_overtaken([ANN], None)) == (False, True)
-        assert not memory.is_overtaken([BOB], None)
+        assert [memory.later.set_since([one], Origin(0, 1)).names for one in (ANN, BOB)] == [{A}, set()]
 
 
-def test_a_row_that_was_paid_and_fails_again_is_owed_again(path: Path) -> None:
+def test_what_an_earlier_version_noted_is_taken_over(path: Path) -> None:
+    with opened(path):
+        pass
+    with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+        sql.execute("CREATE TABLE owed (person INTEGER, origin TEXT, state INTEGER, PRIMARY KEY (person, origin))")
+        sql.execute("INSERT INTO owed VALUES (?, ?, 1), (?, ?, 0)", (ANN, OLD_ID, BOB, OLD_ID))
+
     with opened(path) as memory:
-        memory.owe([ANN], OLD)
-        memory.commit()
-        memory.pay([ANN], OLD)
-        memory.commit()
-        paid = memory.is_owed([ANN], OLD)
-        memory.owe([ANN], OLD)
-        memory.commit()
+        later, first = memory.later, number_of_old(OLD_ID)
+        assert later.watches_all([ANN, BOB])
+        assert [later.set_since([one], Origin(first, 1)) for one in (ANN, BOB)] == [
+            SetSince(frozenset(), is_known=False),
+            SetSince(),
+        ]
+        assert later.set_since([ANN], Origin(first + 1, 1)) == SetSince()
+        assert later.newest_run() == first
 
-        assert (paid, memory.is_owed([ANN], OLD)) == (False, True)
+
+# Requests of unknown fate
+
+
+def begun(path: Path) -> Memory:
+    """Return the memory of a run that has forgotten a person, and is gone."""
+    memory = opened(path).__enter__()
+    memory.forget([ANN])
+    memory.commit()
+    return memory
+
+
+def test_behind_a_run_that_is_gone_the_second_acceptance_is_remembered(path: Path) -> None:
+    killed(begun(path))
+
+    found = []
+    for _ in range(2):
+        with opened(path) as memory:
+            accept(memory, ANN, X)
+            found.append(memory.body([ANN]))
+
+    assert found == [None, X]
+
+
+def test_a_person_of_whom_nothing_is_on_its_way_is_remembered_at_once(path: Path) -> None:
+    memory = begun(path)
+    memory.clear([ANN], accepted=False)
+    memory.__exit__(None, None, None)
+
+    with opened(path) as memory:
+        accept(memory, ANN, X)
+        assert memory.body([ANN]) == X
+
+
+def test_a_row_that_was_not_accepted_does_not_end_the_doubt(path: Path) -> None:
+    killed(begun(path))
+    with opened(path) as memory:
+        memory.forget([ANN])
+        memory.commit()
+        memory.clear([ANN], accepted=False)
+
+    with opened(path) as memory:
+        accept(memory, ANN, X)
+        assert memory.body([ANN]) is None
+
+
+def test_a_request_that_may_be_on_its_way_once_more_delays_what_is_remembered_next(path: Path) -> None:
+    with opened(path) as memory:
+        memory.forget([ANN])
+        memory.commit()
+        memory.remember(ANN, X, unsure=True)
+        memory.commit()
+        known = memory.body([ANN])
+    found = []
+    for _ in range(2):
+        with opened(path) as memory:
+            accept(memory, ANN, Y)
+            found.append(memory.body([ANN]))
+
+    assert (known, found) == (X, [None, Y])
 
 
 # The file
@@ -304,18 +380,6 @@ def test_nothing_is_kept_while_a_run_is_at_work_that_would_not_know_of_it(path: 
         beside = memory.is_kept
     with Memory(path, facts={}, keep=True) as memory:
         assert (beside, memory.is_kept) == (False, True)
-
-
-def test_a_row_that_is_owed_after_another_one_of_its_person_was_paid_stays_owed(path: Path) -> None:
-    with opened(path) as memory:
-        memory.owe([ANN], OLD)
-        memory.commit()
-        memory.pay([ANN], OLD)
-        at_once = memory.is_owed([ANN], OLD)
-        memory.owe([ANN], OLD)
-        memory.commit()
-
-        assert (at_once, memory.is_owed([ANN], OLD)) == (False, True)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 from uploader.app.accounts import Account
 from uploader.app.checking import Job, opened, prepare
 from uploader.app.keys import inode_of, key_of, reading_of, service_of
+from uploader.app.late import Origins, note_sent
 from uploader.app.likeness import compared, refuse_if_unlike
 from uploader.app.lives import begun, has_proof, owed_remark, refuse_or_leave
 from uploader.app.merging import link, noting
@@ -18,7 +19,7 @@ from uploader.config import Settings
 from uploader.followup import FollowUp
 from uploader.groups import Groups
 from uploader.journal import Begun, Ledger, Shelf, Volume
-from uploader.model import Record, Rejected, Request
+from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.sinks.retry_file import RetryFile
 from uploader.source import Source
 from uploader.survey import Survey
@@ -29,7 +30,8 @@ from uploader.tally import Books
 class Sending:
     """One source that is about to be sent: its job, its account, its retry file, and the run that it continues.
 
-    *groups* are its rows that become one request; None where each row becomes one.
+    *groups* are its rows that become one request; None where each row becomes one. *twin* is the interrupted run of
+    the same file where only its first rows are sent.
     """
 
     job: Job
@@ -38,6 +40,7 @@ class Sending:
     retry: RetryFile
     old: Volume | None
     groups: Groups | None = None
+    twin: Volume | None = None
 
     @property
     def goes_on(self) -> bool:
@@ -92,8 +95,7 @@ class Desk:
             old = None if options.limit is not None else self.shelf.interrupted(key)
             retry = self.stack.enter_context(self._retry_file(source, old))
             owed = old.ledger.owed if old is not None and self._may_go_on(old, source) else {}
-            origin = self._origin(source, account)
-            before = "" if old is None or old.ledger.begun is None else old.ledger.begun.from_run
+            twin = self._twin(source, key)
             wanted = settings.guarded is not None or options.deadline is not None
             asks = wanted and self.recall.is_kept and settings.changed_only and not source.is_retry
 
@@ -102,7 +104,7 @@ class Desk:
                     retry.rebuild(record, owed_remark(owed[record.number]))
                     self.followup.owe(work.person)
                     # The crash may have come before the memory heard of it.
-                    self.recall.owe(work.person, before)
+                    self.recall.watch(work.person)
 
             groups = Groups() if settings.coalesce else None
             hears = [] if groups is None else [noting(groups)]
@@ -115,9 +117,9 @@ class Desk:
         finally:
             account.books = Books(survey.read, not_attempted=survey.read)
         full = options.full or self.recall.is_due(refresh_key(source, key))
-        new = begun(settings, job, account, key, origin=origin, full=full)
-        retry.know(damaged=survey.damaged > 0)
-        return Sending(job, account, new, retry, old, groups)
+        new = begun(settings, job, account, key, from_number=self._from_number(source, twin), full=full)
+        retry.know(damaged=survey.damaged > 0, run=Origins(new, self.shelf.state_id).label)
+        return Sending(job, account, new, retry, old, groups, twin)
 
     def _lock_any_name(self, source: Source, account: Account) -> None:
         """Lock the file of *source* under whatever name another run may have it; raises LockedError, StorageError."""
@@ -138,6 +140,8 @@ class Desk:
     def decided(self, sending: Sending) -> Sending:
         """Return *sending* as it will go: on with its old run, or anew, in which case that is told."""
         old, account, say = sending.old, sending.account, self.world.say
+        if sending.twin is not None:
+            note_sent(sending.job, sending.twin.ledger, self.recall)
         if old is None or old.ledger.begun is None:
             return sending
         # Whoever asks for every row means those too that the interrupted run has passed over.
@@ -153,7 +157,8 @@ class Desk:
         say(changed)
         sending.retry.discard()
         retry = self.stack.enter_context(self._retry_file(sending.job.source, None))
-        retry.know(damaged=sending.job.survey.damaged > 0)
+        label = Origins(sending.begun, self.shelf.state_id).label
+        retry.know(damaged=sending.job.survey.damaged > 0, run=label)
         return replace(sending, retry=retry)
 
     def refuse_unlike(self, sendings: Sequence[Sending]) -> None:
@@ -189,6 +194,16 @@ class Desk:
         maker = self.shelf.maker_of(source.path) if source.is_retry and source.path is not None else None
         return maker is not None and self._proves(maker)
 
+    def has_older_to_continue(self, begun: Begun) -> bool:
+        """Whether a run that is older than that of *begun* may still send rows to the same service."""
+        service = service_of(begun.base_url, begun.service_id)
+        return any(
+            other.limit is None
+            and other.order < begun.order
+            and service_of(other.base_url, other.service_id) == service
+            for other in self.shelf.unfinished()
+        )
+
     def _proves(self, volume: Volume) -> bool:
         """Whether the run of *volume* went to the same service, however that is spelled, and was served."""
         begun, api = volume.ledger.begun, self.settings.api
@@ -197,11 +212,21 @@ class Desk:
         same = service_of(begun.base_url, begun.service_id) == service_of(api.base_url, api.service_id)
         return same and has_proof(volume.ledger)
 
-    def _origin(self, source: Source, account: Account) -> str:
-        """Return the run that the rows of *source* are from: this one, or for a retry file the one that made it."""
+    def _from_number(self, source: Source, twin: Volume | None) -> int:
+        """Return the run that rows of *source* are from that say nothing of it: 0 is this one.
+
+        Those of a retry file are from the run that made it, those of a few rows alone from the interrupted run of the
+        same file.
+        """
         if source.is_retry:
-            return "" if source.path is None else self.shelf.origin_of(source.path)
-        return account.run_id
+            maker = None if source.path is None else self.shelf.maker_of(source.path)
+            return UNKNOWN_RUN if maker is None or maker.ledger.begun is None else maker.ledger.begun.rows_from
+        return 0 if twin is None or twin.ledger.begun is None else twin.ledger.begun.rows_from
+
+    def _twin(self, source: Source, key: str) -> Volume | None:
+        """Return the interrupted run of *source* as it is now, where only its first rows are to be sent."""
+        twin = None if self.options.limit is None or source.is_retry else self.shelf.interrupted(key)
+        return twin if twin is not None and self._may_go_on(twin, source) else None
 
     def _retry_file(self, source: Source, old: Volume | None) -> RetryFile:
         if old is not None and old.ledger.retry_file is not None:

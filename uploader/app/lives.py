@@ -12,6 +12,7 @@ from uploader import __version__
 from uploader.app.accounts import FINISHED, SOME_LEFT, Account
 from uploader.app.checking import Job
 from uploader.app.keys import reading_of
+from uploader.app.late import Late
 from uploader.app.recall import Sift
 from uploader.config import Settings
 from uploader.errors import ChangedError, StorageError, UploaderError
@@ -28,7 +29,7 @@ _AGAIN: Final = "accepted, but an earlier row of the same person was not: send i
 
 
 def begun(  # noqa: PLR0913 — all that a run is known by
-    settings: Settings, job: Job, account: Account, key: str, *, origin: str, full: bool
+    settings: Settings, job: Job, account: Account, key: str, *, from_number: int, full: bool
 ) -> Begun:
     """Return how the run of *job*, known by *key*, begins; see `Begun`."""
     return Begun(
@@ -44,8 +45,8 @@ def begun(  # noqa: PLR0913 — all that a run is known by
         damaged=job.survey.damaged,
         limit=job.limit,
         version=__version__,
-        origin=origin,
         full=full,
+        from_number=from_number,
     )
 
 
@@ -87,8 +88,19 @@ class Life:
     that could not be appended did not happen, and its row is sent again.
     """
 
-    def __init__(self, volume: Volume, retry: RetryFile, followup: FollowUp, sift: Sift | None = None) -> None:
-        """Go on with *volume*; *retry* and *followup* know of its earlier lives already; *sift* hears of outcomes."""
+    def __init__(
+        self,
+        volume: Volume,
+        retry: RetryFile,
+        followup: FollowUp,
+        late: Late | None = None,
+        sift: Sift | None = None,
+    ) -> None:
+        """Go on with *volume*; *retry* and *followup* know of its earlier lives already.
+
+        *late* hears of each outcome before the journal, *sift* after it.
+        """
+        self._late = late
         self._sift = sift
         self.volume = volume
         self.settled = volume.ledger.settled
@@ -131,8 +143,8 @@ class Life:
             self.flight.turn_back(record.number)
         else:
             kind = self._followup.kind(outcome)
-            if sift is not None:
-                sift.before(outcome, owed=kind is not None)
+            if self._late is not None:
+                self._late.before(outcome, owed=kind is not None)
             self._journal.note(outcome, again=kind == "again")
             self.flight.land(record.number)
             if kind is not None and isinstance(outcome, Sent | Failed | Rejected):

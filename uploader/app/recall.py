@@ -1,15 +1,14 @@
 """Know what the service has of a person already, and pass over rows that need no request."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
 from uploader.config import Settings
-from uploader.journal import Begun
 from uploader.memory import Digests, Library, Memory
 from uploader.model import (
     Outcome,
@@ -19,7 +18,6 @@ from uploader.model import (
     Rejected,
     Request,
     Sent,
-    Superseded,
     Unchanged,
     Unsettled,
     Work,
@@ -29,11 +27,6 @@ from uploader.survey import Survey
 
 BATCH: Final = 256
 """So many rows are looked up, and their people forgotten, at a time: one sync to disk for all of them."""
-
-
-_NOT_SAID: Final = (Unsettled, Superseded)
-
-Deliver: TypeAlias = Callable[[Request], Awaitable[Outcome | Unsettled]]
 
 
 def library_of(state: Path, raise_if_stopped: Callable[[], None] = lambda: None) -> Library:
@@ -137,9 +130,16 @@ class Recall:
 
         return compare
 
-    def owe(self, person: Person, origin: str) -> None:
-        """Note that a row of the run *origin* is owed to *person*; raises StorageError."""
-        self.memory().owe(self.digests.people(person), origin)
+    def watch(self, person: Person) -> None:
+        """Note that an older row of *person* may still be sent; raises StorageError."""
+        self.memory().later.watch(self.digests.people(person))
+
+    def watch_at_once(self, person: Person) -> None:
+        """Note the same, and make it last; raises StorageError."""
+        memory, people = self.memory(), self.digests.people(person)
+        if not memory.later.watches_all(people):
+            memory.later.watch(people)
+            memory.commit()
 
     def is_due(self, source: str) -> bool:
         """Whether everything of *source* (a key) must be sent anew, by `full_every`."""
@@ -166,22 +166,16 @@ class Sift:
     A person with a row in the works is not passed over, and remembered only when the last of their rows is accepted.
     """
 
-    def __init__(
-        self, recall: Recall, begun: Begun, *, skips: bool, owes: Callable[[Person], bool], retry: bool
-    ) -> None:
-        """Use *recall* for the run that has *begun*; *skips* is whether rows that the service has are passed over.
+    def __init__(self, recall: Recall, *, skips: bool, owes: Callable[[Person], bool]) -> None:
+        """Use *recall*; *skips* is whether rows that the service has are passed over.
 
-        *owes* tells whether a person has a row in the retry file of this run, *retry* is whether its rows are those of
-        a retry file.
+        *owes* tells whether a person has a row in the retry file of this run.
         """
         self._recall = recall
         self.remembers = recall.is_kept
         """Whether what is accepted is remembered, so that `after` has something to do."""
         self._skips = skips
         self._owes = owes
-        self._origin = begun.origin
-        self._noted_as = begun.from_run
-        self._retry = retry
         self._pending: dict[int, int] = {}
 
     def sifted(self, works: Iterator[Work | Passed]) -> Iterator[Work | Passed]:
@@ -189,7 +183,7 @@ class Sift:
         if not self._recall.is_kept:
             # A request is made when it is taken: its time is that of sending.
             for work in works:
-                yield work if isinstance(work, Request) and not self._retry else self._sifted(work)
+                yield work if isinstance(work, Request) else self._sifted(work)
             return
         while batch := list(islice(works, BATCH)):
             found = [self._sifted(work) for work in batch]
@@ -201,17 +195,13 @@ class Sift:
         recall = self._recall
         match work:
             case Request():
-                if self._is_overtaken(work):
-                    return Superseded(work)
-                if not recall.is_kept:
-                    return work
                 people, memory = recall.digests.people(work.person), recall.memory()
                 if self._may_skip(people, work) and memory.body(people) == recall.digests.body(work):
                     return Unchanged(work)
                 memory.forget(people)
                 self._pending.update(dict.fromkeys(people, work.row.number))
             case Rejected() if work.person:
-                recall.owe(work.person, self._noted_as)
+                recall.watch(work.person)
                 if recall.is_kept:
                     self._pending.update(dict.fromkeys(recall.digests.people(work.person), work.record.number))
             case _:
@@ -220,45 +210,6 @@ class Sift:
 
     def _may_skip(self, people: Iterable[int], work: Request) -> bool:
         return self._skips and self._pending.keys().isdisjoint(people) and not self._owes(work.person)
-
-    def _is_overtaken(self, request: Request) -> bool:
-        recall = self._recall
-        if not self._retry or not recall.is_open:
-            return False
-        return recall.memory().is_overtaken(recall.digests.people(request.person), self._origin or None)
-
-    def delivering(self, deliver: Deliver) -> Deliver:
-        """Return what lets *deliver* send a request, unless a run at the same time overtook it since it was sifted."""
-
-        async def unless_overtaken(request: Request) -> Outcome | Unsettled:
-            return Superseded(request) if self._is_overtaken(request) else await deliver(request)
-
-        return unless_overtaken if self._retry else deliver
-
-    def before(self, outcome: Outcome | Unsettled, *, owed: bool) -> None:
-        """Note, before the journal hears of *outcome*, what it does to rows of retry files; raises StorageError.
-
-        *owed* is whether its own row will stand in one: that lasts before it does.
-        """
-        recall = self._recall
-        if isinstance(outcome, _NOT_SAID) or not (owed or recall.is_open):
-            return
-        person = _person_of(outcome)
-        # Of what the check rejects, which may be very many rows, note was taken when they were sifted.
-        is_noted = isinstance(outcome, Rejected) and not outcome.attempts
-        if owed and person and not is_noted:
-            self._owe_at_once(person)
-        if self._origin and isinstance(outcome, Sent | Unchanged) and recall.is_open:
-            people = recall.digests.people(person)
-            recall.memory().overtake(people, self._origin)
-            if self._retry and not owed:
-                recall.memory().pay(people, self._origin)
-
-    def _owe_at_once(self, person: Person) -> None:
-        recall = self._recall
-        if not recall.memory().is_owed(recall.digests.people(person), self._noted_as):
-            recall.owe(person, self._noted_as)
-            recall.commit()
 
     def after(self, outcome: Outcome | Unsettled, *, unsure: bool) -> None:
         """Note *outcome*, which the journal has; *unsure* is whether the fate of a request for its row is not known."""
@@ -269,11 +220,16 @@ class Sift:
         last = [value for value in people if self._pending.get(value) == number]
         for value in last:
             del self._pending[value]
-        # A request that is still on its way somewhere would overwrite what a later row of the person has set.
-        if isinstance(outcome, Sent) and last and recall.doubted.isdisjoint(people):
-            body, memory = recall.digests.body(outcome.request), recall.memory()
+        memory, is_doubted = recall.memory(), not recall.doubted.isdisjoint(people)
+        if isinstance(outcome, Sent) and is_doubted:
+            # The service may still apply what was sent before: it is the acceptance after this one that is remembered.
+            memory.clear(last, accepted=True)
+        elif isinstance(outcome, Sent) and last:
+            body = recall.digests.body(outcome.request)
             for value in last:
-                memory.remember(value, body)
+                memory.remember(value, body, unsure=unsure)
+        elif not unsure and not is_doubted:
+            memory.clear(last, accepted=False)
         if unsure:
             recall.doubted.update(people)
 

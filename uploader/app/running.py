@@ -17,6 +17,7 @@ from uploader.app.ahead import a_few_at_once
 from uploader.app.checking import Job, pace_of, refuse_double_use, refuse_if_too_bad, settings_of
 from uploader.app.desk import Desk, Sending, refresh_key
 from uploader.app.keys import mapping_of, service_of
+from uploader.app.late import Late, Origins
 from uploader.app.leftovers import with_leftovers
 from uploader.app.likeness import to_keep
 from uploader.app.lives import Endings, Life
@@ -141,16 +142,23 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
     begun = volume.ledger.begun or sending.begun
     sift = Sift(
         desk.recall,
-        begun,
         skips=desk.settings.changed_only and not (begun.full or sending.begun.full) and not job.source.is_retry,
         owes=desk.followup.owes,
-        retry=job.source.is_retry,
     )
-    with Life(volume, sending.retry, desk.followup, sift) as life, contextlib.ExitStack() as stack:
+    late = Late(
+        desk.recall,
+        begun,
+        Origins(begun, desk.shelf.state_id),
+        has_older=job.source.is_retry or sending.twin is not None,
+        notes_all=desk.has_older_to_continue(begun),
+        accept=desk.options.accept,
+    )
+    with Life(volume, sending.retry, desk.followup, late, sift) as life, contextlib.ExitStack() as stack:
         account.traffic = life.traffic
         reading, records = job.records()
         stack.enter_context(reading)
         works = a_few_at_once(_works(job, records, life.settled, named=sending.groups is not None), time.monotonic)
+        works = late.trimmed(works)
         if sending.groups is not None:
             merging = Merging(
                 sending.groups,
@@ -167,7 +175,7 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
         doubt = asyncio.Event()
         pipeline = Pipeline(
             works,
-            deliver=sift.delivering(wire.delivery(life, on_suspicion=doubt.set).deliver),
+            deliver=late.delivering(wire.delivery(life, on_suspicion=doubt.set).deliver),
             settle=life.settle,
             halt=wire.halt,
             canary=Canary(_birds(job, life, wire.settings)),

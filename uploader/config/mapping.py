@@ -8,7 +8,7 @@ from uploader.config.moments import pattern, zone
 from uploader.config.problem import MisfitError, UnfitValueError
 from uploader.config.quantities import flag, one_of, text, words
 from uploader.config.section import Section
-from uploader.model import RAW_COLUMN, RETRY_COLUMNS, Json
+from uploader.model import OWN_COLUMNS, Json
 from uploader.rules import (
     CONSENTS,
     FALSE_WORDS,
@@ -30,7 +30,7 @@ KINDS = ("string", "long", "double", "boolean", "date", "datetime", "array<strin
 
 def _column(value: object) -> str:
     name = text(value)
-    if name in (*RETRY_COLUMNS, RAW_COLUMN):
+    if name in OWN_COLUMNS:
         raise UnfitValueError("is a column that retry files add, which can't be mapped; name a column of your own")
     return name
 

@@ -5,12 +5,10 @@ from typing import Final
 
 from uploader.drafts.column import Column
 from uploader.drafts.forms import ALL
-from uploader.model import RAW_COLUMN, RETRY_COLUMNS, Damaged, Record, looks_like_data
+from uploader.model import OWN_COLUMNS, Damaged, Record, looks_like_data
 
 MOST_COLUMNS: Final = 1000
 """So many columns are looked at, so that memory does not grow with a file that makes up keys."""
-
-_OWN: Final = frozenset((*RETRY_COLUMNS, RAW_COLUMN))
 
 
 class Look:
@@ -34,7 +32,7 @@ class Look:
         self._columns: dict[tuple[str, ...], Column] = {}
         self._objects: set[tuple[str, ...]] = set()
         for name in columns or ():
-            if name not in _OWN:
+            if name not in OWN_COLUMNS:
                 self._column((name,))
 
     def note(self, record: Record) -> None:
@@ -44,7 +42,7 @@ class Look:
             self.damaged += 1
             return
         for name, value in record.fields.items():
-            if name not in _OWN and self._is_told(name):
+            if name not in OWN_COLUMNS and self._is_told(name):
                 self._note((name,), value, record.number)
 
     @property

@@ -1,13 +1,21 @@
 """Spell what the journal keeps: one short line for each fact, nothing personal in it."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
-from uploader.model import Failed, Outcome, Rejected, Sent, Superseded, Unchanged, Unsettled, record_of
+from uploader.model import (
+    Failed,
+    Outcome,
+    Rejected,
+    Sent,
+    Superseded,
+    Unchanged,
+    Unsettled,
+    number_of_old,
+    record_of,
+)
 
 FORMAT: Final = 2
 """The version of these lines; a run that was begun in another one is not continued."""
@@ -76,6 +84,12 @@ class Begun:
         return self.number or number_of_old(self.run_id)
 
     @property
+    def rows_from(self) -> int:
+        """The number of the run that rows without an origin of their own are from."""
+        # An earlier version noted the ID of the run that made a retry file.
+        return self.from_number or (number_of_old(self.origin) if self.origin and not self.number else self.order)
+
+    @property
     def from_run(self) -> str:
         """The run that the rows are from, as far as that is known; else this one, which has met them."""
         return self.origin or self.run_id
@@ -85,22 +99,15 @@ class Begun:
         return spell_facts("begun", asdict(self))
 
 
-_OLD_ID: Final = re.compile(r"(\d{8}T\d{6})Z-([0-9a-f]{6})")
-_BEFORE_ALL: Final = 1 << 61
-
-
-def number_of_old(run_id: str) -> int:
-    """Return a negative number for the run *run_id* of a version that numbered none: they are ordered as their IDs."""
-    found = _OLD_ID.match(run_id)
-    if found is None:
-        return -_BEFORE_ALL
-    began = datetime.strptime(found[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-    return (int(began.timestamp()) << 24) + int(found[2], 16) - _BEFORE_ALL
-
-
 def spell_facts(word: Word, facts: Mapping[str, object]) -> bytes:
     """Return the payload of a line with *facts*."""
     return b"%b %b" % (_SHORT[word], json.dumps(facts, separators=(",", ":")).encode())
+
+
+def has_ended(line: bytes) -> bool:
+    """Whether *line*, the last one of a journal, says that the run is finished or abandoned."""
+    _, _, payload = line.partition(b" ")
+    return payload[:1] in {_SHORT["finished"], _SHORT["abandoned"]}
 
 
 def spell_held(seconds: float) -> bytes:

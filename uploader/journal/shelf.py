@@ -2,17 +2,17 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from uploader.errors import StorageError
 from uploader.files import open_private, private_folder, sync_folder, trouble
 from uploader.journal.chain import link
-from uploader.journal.entries import Begun
+from uploader.journal.entries import Begun, has_ended
 from uploader.journal.fold import Ledger, compacted, fold
 from uploader.journal.folder import state_folder
 from uploader.journal.lock import Lock
@@ -76,6 +76,14 @@ class Shelf:
             volume = read_volume(path)
             if volume.ledger.begun is not None:
                 yield volume
+
+    def unfinished(self) -> Iterator[Begun]:
+        """Yield how each run began that was neither finished nor abandoned, running ones too; raises StorageError."""
+        for path in self._runs.glob(f"*{_JOURNAL}"):
+            with _reading(path), _opened(path) as journal:
+                begun = fold(islice(journal, 1)).begun
+                if begun is not None and not _has_ended(journal):
+                    yield begun
 
     def maker_of(self, retry_file: Path) -> Volume | None:
         """Return the run that made *retry_file*; None if that is not known."""
@@ -223,6 +231,25 @@ def read_volume(path: Path) -> Volume:
             return Volume(path, fold(lines))
     except OSError as error:
         raise trouble(path, error) from None
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise trouble(path, error) from None
+
+
+_LONGEST_ENDING: Final = 4096
+"""So many bytes from its end on, a journal says whether its run has ended."""
+
+
+def _has_ended(journal: BinaryIO) -> bool:
+    """Whether the last line of *journal* says that the run is finished or abandoned."""
+    size = journal.seek(0, os.SEEK_END)
+    journal.seek(max(0, size - _LONGEST_ENDING))
+    return has_ended(journal.read().splitlines()[-1])
 
 
 def _size_of(path: Path) -> int:

@@ -5,11 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from uploader.errors import ConfigError, InputError
-from uploader.model import RAW_COLUMN, RETRY_COLUMNS, looks_like_data
+from uploader.model import OWN_COLUMNS, looks_like_data
 from uploader.rules import MappingRules, MomentRule, PropertyRule
-
-OWN_COLUMNS: Final = frozenset((*RETRY_COLUMNS, RAW_COLUMN))
-"""The columns that a retry file adds, which are never sent."""
 
 _MOST_LISTED: Final = 50
 _FAMILIAR: Final = 3

@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from uploader.errors import ConfigError
-from uploader.mapper.columns import OWN_COLUMNS, check_columns, check_kinds, needed_columns, within_structs
+from uploader.mapper.columns import check_columns, check_kinds, needed_columns, within_structs
 from uploader.mapper.moments import datetime_reader
 from uploader.mapper.paths import MISSING, Take, is_path, reaching, root_of
 from uploader.mapper.repairs import Repairs, trimming, ungrouping
@@ -15,7 +15,7 @@ from uploader.mapper.spreadsheet import Spreadsheet
 from uploader.mapper.texts import Texts
 from uploader.mapper.unreadable import Unreadable
 from uploader.mapper.values import Reader, kind_of, reader
-from uploader.model import Damaged, Json, Person, Reason, Record, Rejected, Request, Row
+from uploader.model import OWN_COLUMNS, Damaged, Json, Person, Reason, Record, Rejected, Request, Row
 from uploader.rules import CONSENTS, MappingRules, PropertyRule
 
 PROPERTIES_LIMIT: Final = 8192

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Final
 
 from uploader.errors import StorageError
 from uploader.files import open_private
+from uploader.memory.later import NAME_BYTES
 from uploader.model import Person, Request
 
 _KEY_BYTES: Final = 32
 _PERSON_BYTES: Final = 8
-_BODY_BYTES: Final = 12
+BODY_BYTES: Final = 12
 _MAPPING_BYTES: Final = 16
 _DATETIME: Final = b',"request_datetime":'
 
@@ -55,7 +57,8 @@ class Digests:
         """Use *key*; *mapping* is what the mapping is known by."""
         self._people = blake2b(key=key, digest_size=_PERSON_BYTES, person=b"person")
         meaning = blake2b(mapping.encode(), digest_size=_MAPPING_BYTES).digest()
-        self._bodies = blake2b(key=key, digest_size=_BODY_BYTES, person=meaning)
+        self._names = blake2b(key=key, digest_size=NAME_BYTES, person=b"property")
+        self._bodies = blake2b(key=key, digest_size=BODY_BYTES, person=meaning)
 
     def people(self, person: Person) -> list[int]:
         """Return a number of 64 bits for each identity value of *person*."""
@@ -65,6 +68,16 @@ class Digests:
             digest.update(value.encode("utf-8", "surrogatepass"))
             found.append(int.from_bytes(digest.digest(), "big", signed=True))
         return found
+
+    def name(self, name: str) -> bytes:
+        """Return the digest of the name of one property."""
+        digest = self._names.copy()
+        digest.update(name.encode("utf-8", "surrogatepass"))
+        return digest.digest()
+
+    def names(self, names: Iterable[str]) -> bytes:
+        """Return the digests of the names of several properties, sorted, one behind the other."""
+        return b"".join(sorted(map(self.name, names)))
 
     def body(self, request: Request) -> bytes:
         """Return the digest of what *request* says, apart from the time at which it says it."""

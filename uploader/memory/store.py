@@ -12,6 +12,9 @@ from typing import Any, Final, Self, TypeVar
 
 from uploader.errors import LockedError, StorageError
 from uploader.files import open_private, refusal
+from uploader.memory import later
+from uploader.memory.keys import BODY_BYTES
+from uploader.memory.later import LaterRows, take_over
 
 _FORMAT: Final = "1"
 _BESIDE: Final = ("-wal", "-shm", "-journal")
@@ -27,31 +30,37 @@ _PRIMARY: Final = 0xFF
 _CACHE_KIB: Final = 65_536
 _EPOCH_BYTES: Final = 4
 _TOKEN_BYTES: Final = 8
+_DOUBT: Final = b"?"
+"""Behind a token: a run that is gone has left a request of unknown fate."""
 
-_DUE: Final = 0
-_OVERTAKEN: Final = 1
-"""What became of a row that is owed; where it was accepted itself, it is neither."""
+_AT_ONCE: Final = 500
+"""So many values one query may have with every SQLite."""
 
-_SCHEMA: Final = """
+_LONGEST_TOKEN: Final = _TOKEN_BYTES + len(_DOUBT)
+
+_SCHEMA: Final = (
+    """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accepted (person INTEGER PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS owed (person INTEGER, origin TEXT, state INTEGER NOT NULL DEFAULT 0,
-                                 PRIMARY KEY (person, origin)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS refreshed (source TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 """
+    + later.SCHEMA
+)
 
 _FORGET: Final = """
-INSERT INTO accepted VALUES (:person, :token) ON CONFLICT DO UPDATE SET body =
-    CASE WHEN length(body) > 8 OR body = :token OR substr(body, 1, 4) < :epoch THEN :token ELSE :epoch END
+INSERT INTO accepted VALUES (:person, :token) ON CONFLICT DO UPDATE SET body = CASE
+    WHEN body IN (:token, :doubt) THEN body
+    WHEN length(body) = 12 THEN :token
+    WHEN length(body) = 13 THEN :doubt
+    WHEN substr(body, 1, 4) < :epoch THEN :doubt
+    ELSE :epoch END
 """
-"""A token of an earlier epoch is one of a run that is gone, one of this epoch may be another run's: then nobody knows
-whose request comes last, and the epoch alone, which is no token, keeps both from remembering."""
+"""A token of an earlier epoch is one of a run that is gone, and that left a request of unknown fate, which the service
+may still apply after the next one. A token of this epoch may be another run's: then nobody knows whose request comes
+last, and the epoch alone, which is no token, keeps both from remembering."""
 
 _LEARN: Final = "UPDATE accepted SET body = ? WHERE person = ? AND body = ?"
-# States of what is owed: 0 due, 1 overtaken, 2 paid.
-_OWE: Final = "INSERT INTO owed (person, origin) VALUES (?, ?) ON CONFLICT DO UPDATE SET state = 0 WHERE state = 2"
-_OVERTAKE: Final = "UPDATE owed SET state = 1 WHERE person = ? AND origin < ?"
-_PAY: Final = "UPDATE owed SET state = 2 WHERE person = ? AND origin = ? AND state = 0"
+_CLEAR: Final = "DELETE FROM accepted WHERE person = ? AND body IN (?, ?)"
 
 
 T = TypeVar("T")
@@ -100,9 +109,11 @@ class Memory:
         self._sql: sqlite3.Connection
         self._forgotten: set[int] = set()
         self._learned: dict[int, bytes] = {}
-        self._owing: set[tuple[int, str]] = set()
-        self._overtaken: set[tuple[int, str]] = set()
-        self._paid: set[tuple[int, str]] = set()
+        self._cleared: dict[int, bool] = {}
+        self._doubted: set[int] = set()
+        self._is_power_safe = True
+        self.later = LaterRows(self._asked, lambda: self._sql)
+        """What later rows have set, of people of whom an older row may still be sent."""
 
     def __enter__(self) -> Self:
         """Open the file, once nobody is forgetting it; raises StorageError."""
@@ -173,6 +184,7 @@ class Memory:
             # What is forgotten must stay so through a power cut.
             sql.execute("PRAGMA synchronous = FULL")
             sql.executescript(_SCHEMA)
+            take_over(sql)
             told = {"format": _FORMAT, "made": f"{self._made:.0f}", "epoch": "1", **self._facts}
             sql.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", told.items())
         except BaseException:
@@ -182,14 +194,13 @@ class Memory:
 
     def body(self, people: Sequence[int]) -> bytes | None:
         """Return the digest that was accepted last for all of *people*, who are one person; None if it is not known."""
-        found = self._asked(lambda: {self._body(person) for person in people})
-        body = found.pop() if len(found) == 1 else None
-        return body if body is not None and len(body) > _TOKEN_BYTES else None
+        found = self._asked(lambda: {_known(self._body(person)) for person in people})
+        return found.pop() if len(found) == 1 else None
 
     def _body(self, person: int) -> bytes | None:
         if person in self._learned:
             return self._learned[person]
-        if person in self._forgotten:
+        if person in self._forgotten or person in self._cleared:
             return None
         row = self._sql.execute("SELECT body FROM accepted WHERE person = ?", (person,)).fetchone()
         return None if row is None else row[0]
@@ -198,69 +209,45 @@ class Memory:
         """Forget *people*, about whom a request will go out after the next `commit`."""
         for person in people:
             self._learned.pop(person, None)
+            self._cleared.pop(person, None)
             self._forgotten.add(person)
 
-    def remember(self, person: int, body: bytes) -> None:
-        """Remember with the next `commit` that *body* (a digest) was accepted last for *person*."""
-        self._learned[person] = body
+    def remember(self, person: int, body: bytes, *, unsure: bool = False) -> None:
+        """Remember with the next `commit` that *body* (a digest) was accepted last for *person*.
 
-    def owe(self, people: Iterable[int], origin: str) -> None:
-        """Note with the next `commit` that a row of the run *origin* is owed to *people*."""
-        owing = {(person, origin) for person in people}
-        self._owing |= owing
-        # What was accepted before was another row of theirs.
-        self._paid -= owing
-
-    def is_owed(self, people: Iterable[int], origin: str) -> bool:
-        """Whether a row of the run *origin* is known to be owed to all of *people*, and still is."""
-        return self._asked(
-            lambda: all((person, origin) not in self._paid and self._state(person, origin) == _DUE for person in people)
-        )
-
-    def pay(self, people: Iterable[int], origin: str) -> None:
-        """Note with the next `commit` that the row of *origin* that was owed to *people* is accepted."""
-        self._paid.update((person, origin) for person in people)
-
-    def overtake(self, people: Iterable[int], origin: str) -> None:
-        """Note at once, if *people* are owed rows of runs before *origin*, that this one has the last word on them."""
-        query = "SELECT 1 FROM owed WHERE person = ? AND origin < ? AND state <> ? LIMIT 1"
-        met = self._asked(
-            lambda: {
-                (person, origin)
-                for person in people
-                if self._sql.execute(query, (person, origin, _OVERTAKEN)).fetchone() is not None
-            }
-        )
-        if met:
-            self._overtaken |= met
-            self.commit()
-
-    def is_overtaken(self, people: Iterable[int], origin: str | None) -> bool:
-        """Whether a later run has the last word on one of *people*, to whom a row of *origin* is owed.
-
-        *origin* None is a run that is not known: then no row of any run may be owed to that person any more.
+        *unsure* is whether the same request may be on its way once more. Where a run that is gone left a request of
+        unknown fate, the acceptance after this one is remembered: the service may apply that request in between.
         """
-        if origin is not None:
-            return self._asked(lambda: any(self._state(person, origin) == _OVERTAKEN for person in people))
-        query = "SELECT state FROM owed WHERE person = ?"
-        found = self._asked(lambda: [{state for (state,) in self._sql.execute(query, (person,))} for person in people])
-        return any(_OVERTAKEN in states and _DUE not in states for states in found)
+        if person in self._doubted:
+            self.clear([person], accepted=True)
+        else:
+            self._learned[person] = body + _DOUBT if unsure else body
 
-    def _state(self, person: int, origin: str) -> int | None:
-        query = "SELECT state FROM owed WHERE person = ? AND origin = ?"
-        row = self._sql.execute(query, (person, origin)).fetchone()
-        return None if row is None else int(row[0])
+    def clear(self, people: Iterable[int], *, accepted: bool) -> None:
+        """Note with the next `commit` that no request of this run about *people* is on its way; they stay forgotten.
 
-    def commit(self) -> None:
-        """Make all that was forgotten, remembered and noted last through a power cut; raises StorageError."""
-        waiting = (self._forgotten, self._learned, self._owing, self._overtaken, self._paid)
-        if not any(waiting):
+        *accepted* is whether one was accepted, so that none of an earlier run is waited for any more.
+        """
+        self._cleared.update(dict.fromkeys(people, accepted))
+
+    def commit(self, *, power_safe: bool = True) -> None:
+        """Make all that was forgotten, remembered and noted last; raises StorageError.
+
+        It lasts through the end of the process; through a power cut from the next *power_safe* commit on.
+        """
+        waiting = (self._forgotten, self._learned, self._cleared)
+        if not any(waiting) and not self.later.is_dirty and (self._is_power_safe or not power_safe):
             return
-        self._asked(self._committed)
+        self._asked(lambda: self._committed("FULL" if power_safe else "NORMAL"))
+        self._is_power_safe = power_safe
+        self._doubted.difference_update(person for person, accepted in self._cleared.items() if accepted)
         for noted in waiting:
             noted.clear()
+        self.later.clear()
 
-    def _committed(self) -> None:
+    def _committed(self, how: str) -> None:
+        # With FULL all that was written before is synced as well, if only something is written.
+        self._sql.execute(f"PRAGMA synchronous = {how}")
         self._sql.execute("BEGIN IMMEDIATE")
         try:
             self._write()
@@ -272,14 +259,23 @@ class Memory:
             raise
 
     def _write(self) -> None:
-        sql, token = self._sql, self._token
+        sql, token, doubt = self._sql, self._token, self._token + _DOUBT
         # In their order in the file: far fewer pages are touched.
-        forgotten = [{"person": one, "token": token, "epoch": self._epoch} for one in sorted(self._forgotten)]
-        sql.executemany(_FORGET, forgotten)
+        forgotten = sorted(self._forgotten)
+        told = {"token": token, "doubt": doubt, "epoch": self._epoch}
+        sql.executemany(_FORGET, [{"person": person, **told} for person in forgotten])
+        for first in range(0, len(forgotten), _AT_ONCE):
+            asked = forgotten[first : first + _AT_ONCE]
+            query = f"SELECT person FROM accepted WHERE body = ? AND person IN ({','.join('?' * len(asked))})"  # noqa: S608 — question marks
+            self._doubted.update(person for (person,) in sql.execute(query, (doubt, *asked)))
         sql.executemany(_LEARN, [(body, person, token) for person, body in sorted(self._learned.items())])
-        sql.executemany(_OWE, sorted(self._owing))
-        sql.executemany(_OVERTAKE, sorted(self._overtaken))
-        sql.executemany(_PAY, sorted(self._paid))
+        sql.executemany(
+            _CLEAR,
+            [(person, token, doubt if accepted else token) for person, accepted in sorted(self._cleared.items())],
+        )
+        self.later.write(sql)
+        if not self._is_power_safe:
+            sql.execute("UPDATE facts SET value = value WHERE name = 'format'")
 
     @property
     def is_kept(self) -> bool:
@@ -298,7 +294,7 @@ class Memory:
     def facts(self) -> dict[str, str]:
         """Return what was noted when the file was made, and how many people are remembered (`people`)."""
         facts = self._asked(lambda: dict(self._sql.execute("SELECT name, value FROM facts")))
-        people = self._row("SELECT count(*) FROM accepted WHERE length(body) > ?", _TOKEN_BYTES)
+        people = self._row("SELECT count(*) FROM accepted WHERE length(body) > ?", _LONGEST_TOKEN)
         return {**facts, "people": str(people[0])}
 
     def _row(self, query: str, *values: object) -> Any:  # noqa: ANN401 — what SQLite returns
@@ -331,6 +327,11 @@ class Memory:
                 self._pause()
         self._given_up = kept_locked(self._path)
         raise self._given_up
+
+
+def _known(body: bytes | None) -> bytes | None:
+    """Return the digest in what is noted of a person; None where it is a token."""
+    return body[:BODY_BYTES] if body is not None and len(body) > _LONGEST_TOKEN else None
 
 
 def kept_locked(path: Path) -> StorageError:

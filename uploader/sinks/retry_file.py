@@ -74,9 +74,12 @@ class RetryFile:
             self._file = None
         self._leave_no_empty_folder()
 
-    def know(self, *, damaged: bool) -> None:
-        """Take note, before the first row, whether some record can't be split into fields."""
-        self._shape = replace(self._shape, raw=damaged)
+    def know(self, *, damaged: bool, run: str) -> None:
+        """Take note, before the first row, whether some record can't be split into fields, and which *run* rows are of.
+
+        Rows that bring an origin of their own keep that.
+        """
+        self._shape = replace(self._shape, raw=damaged, run=run)
 
     def announce(self, note_path: Callable[[Path], None]) -> None:
         """Let *note_path* hear of the path before the file is made."""

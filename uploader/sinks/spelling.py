@@ -12,11 +12,10 @@ from typing import Final, Literal
 
 from uploader.mapper.unreadable import Unreadable
 from uploader.mapper.values import own_type
-from uploader.model import RAW_COLUMN, RETRY_COLUMNS, Damaged, Json, Record, Row
+from uploader.model import OWN_COLUMNS, RAW_COLUMN, RETRY_COLUMNS, RUN_COLUMN, Damaged, Json, Record, RetryOf, Row
 
-_OWN: Final = frozenset((*RETRY_COLUMNS, RAW_COLUMN))
 _OWN_TAIL: Final = re.compile(
-    r',"_row":\d+,"_kind":"[^"]*","_code":"[^"]*","_reason":"(?:[^"\\]|\\.)*","_attempts":\d+\}$'
+    r',"_row":\d+,"_kind":"[^"]*","_code":"[^"]*","_reason":"(?:[^"\\]|\\.)*","_attempts":\d+(?:,"_run":"[^"\\]*")?\}$'
 )
 
 
@@ -25,7 +24,7 @@ class Shape:
     """The form of a retry file: that of its source.
 
     *columns* are the source's (empty for JSONL); *raw* is whether some record could not be split into fields, so that
-    the sixth column is needed.
+    the sixth column is needed. *run* is what `_run` says of rows that bring no origin of their own.
     """
 
     format: Literal["csv", "jsonl"]
@@ -33,11 +32,12 @@ class Shape:
     delimiter: str = ","
     encoding: str = "utf-8"
     raw: bool = False
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What a retry file adds to a row: the five columns but `_row`."""
+    """Why a row is in a retry file: what the columns say but `_row` and `_run`."""
 
     kind: str
     code: str
@@ -49,28 +49,36 @@ def header(shape: Shape) -> str:
     """Return the first line of a file of *shape*; empty where the format has none."""
     if shape.format == "jsonl":
         return ""
-    own = (*RETRY_COLUMNS, RAW_COLUMN) if shape.raw else RETRY_COLUMNS
-    return _csv_line([*_columns(shape), *own], shape.delimiter)
+    raw = (RAW_COLUMN,) if shape.raw else ()
+    return _csv_line([*_columns(shape), *RETRY_COLUMNS, *raw, RUN_COLUMN], shape.delimiter)
 
 
 def spell(record: Record, remark: Remark, shape: Shape) -> str:
     """Return the line of *record*, as it was, with its *remark*."""
     if shape.format == "csv":
         return _csv_line(_cells(record, remark, shape), shape.delimiter)
-    return _json_line(record, remark)
+    return _json_line(record, remark, _origin(record, shape))
+
+
+def _origin(record: Record, shape: Shape) -> RetryOf:
+    """Return where *record* came from first, through all generations."""
+    known = record.retry_of
+    if known is None:
+        return RetryOf(shape.run, record.number)
+    return known if known.run else RetryOf(shape.run, known.row)
 
 
 def _columns(shape: Shape) -> list[str]:
-    return [column for column in shape.columns if column not in _OWN]
+    return [column for column in shape.columns if column not in OWN_COLUMNS]
 
 
 def _cells(record: Record, remark: Remark, shape: Shape) -> list[object]:
-    own = [record.number, remark.kind, remark.code, remark.reason, remark.attempts]
-    columns = _columns(shape)
+    columns, origin = _columns(shape), _origin(record, shape)
+    own = [origin.row, remark.kind, remark.code, remark.reason, remark.attempts]
     if isinstance(record, Damaged):
-        return [*[""] * len(columns), *own, record.text]
+        return [*[""] * len(columns), *own, record.text, origin.run]
     fields = [record.fields.get(column, "") for column in columns]
-    return [*fields, *own, ""] if shape.raw else [*fields, *own]
+    return [*fields, *own, *([""] if shape.raw else []), origin.run]
 
 
 def _csv_line(cells: list[object] | list[str], delimiter: str) -> str:
@@ -80,24 +88,25 @@ def _csv_line(cells: list[object] | list[str], delimiter: str) -> str:
     return line.getvalue()
 
 
-def _json_line(record: Record, remark: Remark) -> str:
+def _json_line(record: Record, remark: Remark, origin: RetryOf) -> str:
     own: dict[str, object] = {
-        "_row": record.number,
+        "_row": origin.row,
         "_kind": remark.kind,
         "_code": remark.code,
         "_reason": remark.reason,
         "_attempts": remark.attempts,
     }
+    run = {RUN_COLUMN: origin.run}
     if isinstance(record, Damaged):
-        return _json({**own, RAW_COLUMN: record.text}) + "\n"
+        return _json({**own, RAW_COLUMN: record.text, **run}) + "\n"
     body = _fields_alone(record).removesuffix("}").rstrip()
     joint = "" if body.endswith("{") else ","
-    return f"{body}{joint}{_json(own)[1:]}\n"
+    return f"{body}{joint}{_json({**own, **run})[1:]}\n"
 
 
 def _fields_alone(row: Row) -> str:
     """Return the object of *row* without the keys of a retry file: to the byte as it was written, where it can be."""
-    added = _OWN & row.fields.keys()
+    added = OWN_COLUMNS & row.fields.keys()
     if row.text and not added:
         return row.text.strip()
     # No key is there twice, so that no other of these keys is left where the tail as it was written is found.
@@ -106,7 +115,7 @@ def _fields_alone(row: Row) -> str:
         return text
     # A null of Parquet is an empty cell, which JSONL says by leaving its key out; one of JSONL clears a property.
     absent = {name for name, value in row.fields.items() if value is None and not row.text}
-    return _json({name: value for name, value in row.fields.items() if name not in _OWN | absent})
+    return _json({name: value for name, value in row.fields.items() if name not in OWN_COLUMNS | absent})
 
 
 def _json(fields: Mapping[str, object]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
-from uploader.model import RAW_COLUMN, RETRY_COLUMNS, Damaged, Reason, Record, Row
+from uploader.model import RAW_COLUMN, RETRY_COLUMNS, ROW_COLUMN, RUN_COLUMN, Damaged, Reason, Record, RetryOf, Row
 
 MakeRecord: TypeAlias = Callable[[int, Mapping[str, object], int, str], Record]
 """Takes what a Row takes: number, fields, line, text."""
@@ -13,6 +13,10 @@ RAW = Reason(
     f"the record could not be split into fields: enter its values under their own names and empty '{RAW_COLUMN}'",
 )
 """Why a row with a text in RAW_COLUMN is not sent."""
+
+
+_MOST_DIGITS = 18
+"""So many digits a row's number has, at most."""
 
 
 def has_retry_columns(columns: Iterable[str]) -> bool:
@@ -26,5 +30,12 @@ def record_maker(*, is_retry: bool) -> MakeRecord:
 
 
 def _row_or_raw(number: int, fields: Mapping[str, object], line: int, text: str) -> Record:
-    raw = fields.get(RAW_COLUMN)
-    return Damaged(number, RAW, line, str(raw)) if raw else Row(number, fields, line, text)
+    raw, origin = fields.get(RAW_COLUMN), _retry_of(number, fields)
+    return Damaged(number, RAW, line, str(raw), origin) if raw else Row(number, fields, line, text, origin)
+
+
+def _retry_of(number: int, fields: Mapping[str, object]) -> RetryOf:
+    """Return what the row says of its origin; of one that somebody added, only its place is known."""
+    run, row = fields.get(RUN_COLUMN), str(fields.get(ROW_COLUMN))
+    is_known = row.isascii() and row.isdecimal() and len(row) <= _MOST_DIGITS
+    return RetryOf(str(run or ""), int(row)) if is_known else RetryOf("", number)

@@ -1,0 +1,191 @@
+"""What stands is what the newest row said, property by property, across runs, retry files and clocks."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Desk, Ended, books_of, rules
+from uploader.sandbox import Running
+
+MAPPING = """\
+mapping:
+  identity: {external_id: id}
+  properties:
+    df_name: name
+    df_push_ads_optin: {column: ads, type: boolean}
+"""
+ONE_BY_ONE = ("--set", "rate.concurrency=1", "--set", "limits.canary=0")
+STOP = "code=40101 for external_id=stop times 1"
+"""The service refuses the run at the row of this person, once."""
+
+
+@pytest.fixture
+def send(desk: Desk) -> Callable[..., Ended]:
+    """Write *rows* (id, name, consent) into the file *name*, and run it."""
+
+    def run(name: str, *rows: tuple[str, str, str], words: tuple[str, ...] = ()) -> Ended:
+        if rows:
+            with (desk.folder / name).open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([("id", "name", "ads"), *rows])
+        return desk.type("run", name, "--summary", "summary.json", *ONE_BY_ONE, *words)
+
+    return run
+
+
+def stored(server: Running) -> dict[object, dict[str, object]]:
+    return {profile.identity["external_id"]: dict(profile.properties) for profile in server.box.profiles()}
+
+
+@pytest.fixture
+def service(desk: Desk, sandbox: Callable[..., Running]) -> Callable[..., Running]:
+    """Start a service that plays the given faults, and configure the desk for it."""
+
+    def start(*faults: str, more: str = "") -> Running:
+        server = sandbox(rules(*faults))
+        desk.configure(server.url, mapping=MAPPING, more=more)
+        return server
+
+    return start
+
+
+@pytest.mark.parametrize("more", ["", "changed_only: true\n"])
+def test_a_refusal_that_failed_arrives_though_a_later_row_of_its_person_was_accepted(
+    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended], more: str
+) -> None:
+    server = service("http=503 times 2", more=more)
+
+    send("people.csv", ("1", "old", "no"))
+    send("people.csv", ("1", "new", ""))
+    late = send("people.retry.csv")
+
+    assert late.status == 0, late.err
+    assert desk.books() == {"sent": 1}
+    assert stored(server) == {"1": {"df_name": "new", "df_push_ads_optin": False}}
+
+
+def test_a_refusal_of_a_row_that_was_fixed_arrives_too(
+    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+) -> None:
+    server = service()
+
+    send("people.csv", ("1", "old", "nein"))
+    send("people.csv", ("1", "new", ""))
+    path = desk.folder / "people.retry.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("nein", "no"), encoding="utf-8")
+    late = send("people.retry.csv")
+
+    assert late.status == 0, late.err
+    assert stored(server) == {"1": {"df_name": "new", "df_push_ads_optin": False}}
+
+
+def test_a_late_row_of_which_nothing_is_left_is_superseded(
+    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+) -> None:
+    server = service("http=503 times 2")
+
+    send("people.csv", ("1", "old", "no"))
+    send("people.csv", ("1", "new", "yes"))
+    before = len(server.box.requests())
+    send("people.retry.csv")
+
+    assert desk.books() == {"superseded": 1}
+    assert len(server.box.requests()) == before
+
+
+def test_a_row_that_is_sent_once_more_before_a_run_goes_on_does_not_put_the_first_over_the_last(
+    service: Callable[..., Running], send: Callable[..., Ended]
+) -> None:
+    server = service(STOP)
+
+    stopped = send("people.csv", ("1", "first", "yes"), ("2", "b", ""), ("1", "last", "no"), ("stop", "c", ""))
+    few = send("people.csv", words=("--limit", "1"))
+    whole = send("people.csv")
+
+    assert (stopped.status, few.status, whole.status) == (5, 0, 0)
+    assert stored(server)["1"] == {"df_name": "last", "df_push_ads_optin": False}
+
+
+def test_a_run_that_goes_on_after_a_later_one_leaves_what_that_has_set(
+    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+) -> None:
+    server = service(STOP)
+
+    monday = send("monday.csv", ("stop", "a", ""), ("1", "monday", "no"), ("2", "monday", "no"))
+    tuesday = send("tuesday.csv", ("1", "tuesday", "yes"), ("2", "tuesday", ""))
+    late = send("monday.csv")
+
+    assert (monday.status, tuesday.status, late.status) == (5, 0, 0)
+    assert desk.books() == {"sent": 2, "superseded": 1}
+    assert stored(server) == {
+        "stop": {"df_name": "a"},
+        "1": {"df_name": "tuesday", "df_push_ads_optin": True},
+        "2": {"df_name": "tuesday", "df_push_ads_optin": False},
+    }
+
+
+def moved(desk: Desk, old: str, new: str) -> Path:
+    return (desk.folder / old).rename(desk.folder / new)
+
+
+def test_a_retry_file_whose_run_was_purged_is_as_old_as_that_run(
+    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+) -> None:
+    server = service("http=503 for df_name=old times 2", "http=503 for df_name=newer times 2")
+
+    send("people.csv", ("1", "old", ""))
+    moved(desk, "people.retry.csv", "kept.csv")
+    assert desk.type("runs", "--purge", "0").status == 0
+    send("people.csv", ("1", "new", ""))
+    send("people.csv", ("1", "newer", ""))
+    send("kept.csv")
+
+    assert (desk.books(), stored(server)["1"]) == ({"superseded": 1}, {"df_name": "new"})
+
+
+def test_a_retry_file_that_was_put_back_under_the_name_of_another_is_as_old_as_its_rows(
+    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+) -> None:
+    server = service("http=503 for df_name=old times 2", "http=503 for df_name=newer times 2")
+
+    send("people.csv", ("1", "old", ""))
+    moved(desk, "people.retry.csv", "kept.csv")
+    send("people.csv", ("1", "new", ""))
+    send("people.csv", ("1", "newer", ""))
+    moved(desk, "people.retry.csv", "newer.csv")
+    moved(desk, "kept.csv", "people.retry.csv")
+    send("people.retry.csv")
+    old = desk.books()
+    send("newer.csv")
+
+    assert (old, desk.books()) == ({"superseded": 1}, {"sent": 1})
+    assert stored(server)["1"] == {"df_name": "newer"}
+
+
+def test_a_retry_file_says_of_each_row_where_it_came_from_first_through_all_generations(
+    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+) -> None:
+    service("http=503 for df_name=b")
+
+    send("people.csv", ("1", "a", ""), ("2", "b", ""))
+    found = []
+    for name in ("people.retry.csv", "people.retry.retry.csv"):
+        with (desk.folder / name).open(encoding="utf-8", newline="") as file:
+            found += [(row["_row"], row["_run"]) for row in csv.DictReader(file)]
+        send(name)
+
+    assert len(set(found)) == 1
+    assert found[0][0] == "2"
+
+
+def test_books_of_a_summary_balance_where_rows_are_trimmed(
+    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+) -> None:
+    service("http=503 times 4", more="coalesce: true\n")
+
+    send("people.csv", ("1", "old", "no"), ("2", "old", ""))
+    send("people.csv", ("1", "new", ""), ("2", "new", ""))
+    send("people.retry.csv")
+
+    assert books_of(desk.summary()) == {"sent": 1, "superseded": 1}

@@ -1,0 +1,24 @@
+"""Ask the body of a request what it says, and make one that says less."""
+
+from collections.abc import Container
+from dataclasses import replace
+
+import orjson
+
+from uploader.model import Request
+
+
+def property_names(request: Request) -> list[str]:
+    """Return the names of the properties that *request* sets, in their order."""
+    return list(orjson.loads(request.body)["user_properties"])
+
+
+def without(request: Request, names: Container[str]) -> Request | None:
+    """Return *request* without the properties called *names*; None where it has no others."""
+    # What orjson wrote it reads as it was, to the last digit.
+    body = orjson.loads(request.body)
+    properties = body["user_properties"]
+    left = {name: value for name, value in properties.items() if name not in names}
+    if len(left) == len(properties):
+        return request
+    return replace(request, body=orjson.dumps({**body, "user_properties": left})) if left else None
