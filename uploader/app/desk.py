@@ -18,7 +18,7 @@ from uploader.config import Settings
 from uploader.followup import FollowUp
 from uploader.groups import Groups
 from uploader.journal import Begun, Ledger, Shelf, Volume
-from uploader.model import Record, Rejected, Request
+from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.sinks.retry_file import RetryFile
 from uploader.source import Source
 from uploader.survey import Survey
@@ -53,6 +53,11 @@ class Sending:
             return False
         books = old.ledger.books
         return old.ledger.requests > 0 or books.not_attempted < books.read
+
+    def numbered(self, number: int, state: str) -> "Sending":
+        """Return what begins as the run *number* of the state folder *state*."""
+        self.account.number = number
+        return replace(self, begun=replace(self.begun, number=number, state=state))
 
     def volume(self, shelf: Shelf) -> Volume:
         """Return the journal that the source goes on with: that of its interrupted run, or a new one."""
@@ -92,7 +97,7 @@ class Desk:
             old = None if options.limit is not None else self.shelf.interrupted(key)
             retry = self.stack.enter_context(self._retry_file(source, old))
             owed = old.ledger.owed if old is not None and self._may_go_on(old, source) else {}
-            origin = self._origin(source, account)
+            origin, from_number = self._origin(source, account)
             before = "" if old is None or old.ledger.begun is None else old.ledger.begun.from_run
             wanted = settings.guarded is not None or options.deadline is not None
             asks = wanted and self.recall.is_kept and settings.changed_only and not source.is_retry
@@ -115,7 +120,7 @@ class Desk:
         finally:
             account.books = Books(survey.read, not_attempted=survey.read)
         full = options.full or self.recall.is_due(refresh_key(source, key))
-        new = begun(settings, job, account, key, origin=origin, full=full)
+        new = begun(settings, job, account, key, origin=origin, full=full, from_number=from_number)
         retry.know(damaged=survey.damaged > 0)
         return Sending(job, account, new, retry, old, groups)
 
@@ -145,6 +150,7 @@ class Desk:
         changed = refuse_or_leave(old.ledger, sending.begun, when_changed=self.settings.when_changed, fresh=fresh)
         if changed is None:
             account.run_id, account.started = old.ledger.begun.run_id, old.ledger.begun.started
+            account.number = old.ledger.begun.order
             books = account.books = old.ledger.books
             settled = books.read - books.not_attempted
             if not self.world.quiet:
@@ -155,6 +161,18 @@ class Desk:
         retry = self.stack.enter_context(self._retry_file(sending.job.source, None))
         retry.know(damaged=sending.job.survey.damaged > 0)
         return replace(sending, retry=retry)
+
+    def numbered(self, sendings: Sequence[Sending]) -> list[Sending]:
+        """Return *sendings*, those that begin with a run number of their own, greater than all before.
+
+        Raises:
+            StorageError, LockedError: there is no number to be had.
+        """
+        numbers, state = self.shelf.next_numbers(len(sendings)), self.shelf.state_id
+        return [
+            sending if sending.goes_on else sending.numbered(number, state)
+            for sending, number in zip(sendings, numbers, strict=True)
+        ]
 
     def refuse_unlike(self, sendings: Sequence[Sending]) -> None:
         """Raise InputError if a source differs too much from the one before it; with `--accept`, only tell it.
@@ -197,11 +215,14 @@ class Desk:
         same = service_of(begun.base_url, begun.service_id) == service_of(api.base_url, api.service_id)
         return same and has_proof(volume.ledger)
 
-    def _origin(self, source: Source, account: Account) -> str:
-        """Return the run that the rows of *source* are from: this one, or for a retry file the one that made it."""
-        if source.is_retry:
-            return "" if source.path is None else self.shelf.origin_of(source.path)
-        return account.run_id
+    def _origin(self, source: Source, account: Account) -> tuple[str, int]:
+        """Return the run that the rows of *source* are from and its number: this one (0), or that of a retry file."""
+        if not source.is_retry:
+            return account.run_id, 0
+        maker = None if source.path is None else self.shelf.maker_of(source.path)
+        if maker is None or maker.ledger.begun is None:
+            return "", UNKNOWN_RUN
+        return maker.ledger.begun.from_run, maker.ledger.begun.from_order
 
     def _retry_file(self, source: Source, old: Volume | None) -> RetryFile:
         if old is not None and old.ledger.retry_file is not None:
