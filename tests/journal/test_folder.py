@@ -150,7 +150,9 @@ def test_a_folder_with_nothing_in_it_becomes_the_state_folder(tmp_path: Path, in
     assert mode(folder) == 0o700
 
 
-@pytest.mark.parametrize("inside", [("runs",), ("locks", "runs"), ("locks", "memory", "quota", "runs", "totals")])
+@pytest.mark.parametrize(
+    "inside", [("runs",), ("locks", "runs"), ("locks", "memory", "numbers", "quota", "runs", "totals")]
+)
 def test_the_state_of_an_earlier_version_or_of_one_that_crashed_is_taken_over(
     tmp_path: Path, inside: tuple[str, ...]
 ) -> None:

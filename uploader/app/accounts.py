@@ -24,7 +24,8 @@ _SIGINT: Final = 130
 class Account:
     """The account of one source, as far as it is known; times in seconds.
 
-    *blank_lines* and *repairs* are those that the check found. *error* is what ended the run at this source.
+    *number* is that of its run, 0 before it has one. *blank_lines* and *repairs* are those that the check found.
+    *error* is what ended the run at this source.
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class Account:
     blank_lines: int = 0
     repairs: Repairs = field(default_factory=Repairs)
     error: str | None = None
+    number: int = 0
 
     def finish(self) -> None:
         """Close the account of a source whose rows all have an outcome.
@@ -82,7 +84,7 @@ class Account:
 def new_accounts(options: Options) -> list[Account]:
     """Return an empty account for each source of *options*, all begun now.
 
-    Their runs' IDs sort as the sources stand, and behind those of every run begun before.
+    Their runs' IDs sort as the sources stand; which run is the later one is told by its number.
     """
     now = datetime.now(UTC)
     began = now.isoformat(timespec="seconds")

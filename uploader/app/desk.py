@@ -57,6 +57,11 @@ class Sending:
         books = old.ledger.books
         return old.ledger.requests > 0 or books.not_attempted < books.read
 
+    def numbered(self, number: int, state: str) -> "Sending":
+        """Return what begins as the run *number* of the state folder *state*."""
+        self.account.number = number
+        return replace(self, begun=replace(self.begun, number=number, state=state))
+
     def volume(self, shelf: Shelf) -> Volume:
         """Return the journal that the source goes on with: that of its interrupted run, or a new one."""
         old = self.old
@@ -96,6 +101,7 @@ class Desk:
             retry = self.stack.enter_context(self._retry_file(source, old))
             owed = old.ledger.owed if old is not None and self._may_go_on(old, source) else {}
             twin = self._twin(source, key)
+            origin, from_number = self._origin(source, account, twin)
             wanted = settings.guarded is not None or options.deadline is not None
             asks = wanted and self.recall.is_kept and settings.changed_only and not source.is_retry
 
@@ -117,8 +123,8 @@ class Desk:
         finally:
             account.books = Books(survey.read, not_attempted=survey.read)
         full = options.full or self.recall.is_due(refresh_key(source, key))
-        new = begun(settings, job, account, key, from_number=self._from_number(source, twin), full=full)
-        retry.know(damaged=survey.damaged > 0, run=Origins(new, self.shelf.state_id).label)
+        new = begun(settings, job, account, key, origin=origin, full=full, from_number=from_number)
+        retry.know(damaged=survey.damaged > 0)
         return Sending(job, account, new, retry, old, groups, twin)
 
     def _lock_any_name(self, source: Source, account: Account) -> None:
@@ -149,6 +155,7 @@ class Desk:
         changed = refuse_or_leave(old.ledger, sending.begun, when_changed=self.settings.when_changed, fresh=fresh)
         if changed is None:
             account.run_id, account.started = old.ledger.begun.run_id, old.ledger.begun.started
+            account.number = old.ledger.begun.order
             books = account.books = old.ledger.books
             settled = books.read - books.not_attempted
             if not self.world.quiet:
@@ -157,9 +164,24 @@ class Desk:
         say(changed)
         sending.retry.discard()
         retry = self.stack.enter_context(self._retry_file(sending.job.source, None))
-        label = Origins(sending.begun, self.shelf.state_id).label
-        retry.know(damaged=sending.job.survey.damaged > 0, run=label)
+        retry.know(damaged=sending.job.survey.damaged > 0)
         return replace(sending, retry=retry)
+
+    def numbered(self, sendings: Sequence[Sending]) -> list[Sending]:
+        """Return *sendings*, those that begin with a run number of their own, greater than all before.
+
+        Raises:
+            StorageError, LockedError: there is no number to be had.
+        """
+        numbers, state = self.shelf.next_numbers(len(sendings)), self.shelf.state_id
+        found = [
+            sending if sending.goes_on else sending.numbered(number, state)
+            for sending, number in zip(sendings, numbers, strict=True)
+        ]
+        for sending in found:
+            if not sending.goes_on:
+                sending.retry.belong(Origins(sending.begun, state).label)
+        return found
 
     def refuse_unlike(self, sendings: Sequence[Sending]) -> None:
         """Raise InputError if a source differs too much from the one before it; with `--accept`, only tell it.
@@ -212,16 +234,19 @@ class Desk:
         same = service_of(begun.base_url, begun.service_id) == service_of(api.base_url, api.service_id)
         return same and has_proof(volume.ledger)
 
-    def _from_number(self, source: Source, twin: Volume | None) -> int:
-        """Return the run that rows of *source* are from that say nothing of it: 0 is this one.
+    def _origin(self, source: Source, account: Account, twin: Volume | None) -> tuple[str, int]:
+        """Return the run that rows of *source* are from that do not say it themselves, and its number (0: this one).
 
-        Those of a retry file are from the run that made it, those of a few rows alone from the interrupted run of the
-        same file.
+        Those of a retry file are from the run that made it, those of its first rows alone from the interrupted run of
+        the same file, *twin*.
         """
-        if source.is_retry:
-            maker = None if source.path is None else self.shelf.maker_of(source.path)
-            return UNKNOWN_RUN if maker is None or maker.ledger.begun is None else maker.ledger.begun.rows_from
-        return 0 if twin is None or twin.ledger.begun is None else twin.ledger.begun.rows_from
+        if not source.is_retry:
+            begun = None if twin is None else twin.ledger.begun
+            return account.run_id, 0 if begun is None else begun.from_order
+        maker = None if source.path is None else self.shelf.maker_of(source.path)
+        if maker is None or maker.ledger.begun is None:
+            return "", UNKNOWN_RUN
+        return maker.ledger.begun.from_run, maker.ledger.begun.from_order
 
     def _twin(self, source: Source, key: str) -> Volume | None:
         """Return the interrupted run of *source* as it is now, where only its first rows are to be sent."""
@@ -236,8 +261,11 @@ class Desk:
             named = None if taken_in else self.options.retry_file
             path = retry_path(source, self.settings, named=named, folder=self.folder, taken_in=taken_in)
         refuse_taken(path, self.options)
-        damaged = old is not None and old.ledger.begun is not None and old.ledger.begun.damaged > 0
-        return RetryFile(path, retry_shape(source, damaged=damaged))
+        begun = None if old is None else old.ledger.begun
+        retry = RetryFile(path, retry_shape(source, damaged=begun is not None and begun.damaged > 0))
+        if begun is not None:
+            retry.belong(Origins(begun, self.shelf.state_id).label)
+        return retry
 
 
 def refresh_key(source: Source, key: str) -> str:

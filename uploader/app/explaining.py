@@ -19,7 +19,7 @@ from uploader.config.credentials import PLACEHOLDER
 from uploader.errors import ConfigError
 from uploader.journal import Ledger, Shelf, Volume
 from uploader.mapper import Now
-from uploader.model import PATH, Damaged, Reason, Record, Rejected, Request, Row
+from uploader.model import PATH, UNKNOWN_RUN, Damaged, Reason, Record, Rejected, Request, Row
 from uploader.source import Source
 from uploader.survey import Survey
 
@@ -200,9 +200,10 @@ def _last_run(settings: Settings, job: Job, number: int) -> LastRun | None:
 def _newest(shelf: Shelf, key: str, number: int) -> Volume | None:
     """Return the newest run known by *key* that had a row *number*."""
 
-    def when(volume: Volume) -> tuple[str, int]:
-        # A run's ID tells the second in which it began, and no more.
-        return volume.path.name.partition("-")[0], volume.path.stat().st_mtime_ns
+    def when(volume: Volume) -> tuple[int, int]:
+        # Runs of an earlier version may have begun in one second, and then only their files tell the later.
+        order = UNKNOWN_RUN if volume.ledger.begun is None else volume.ledger.begun.order
+        return order, volume.path.stat().st_mtime_ns
 
     found = ((volume, volume.ledger.begun) for volume in shelf.volumes())
     had = (volume for volume, before in found if before is not None and before.key == key and before.rows >= number)

@@ -43,7 +43,7 @@ class Origins:
 
     def __init__(self, begun: Begun, state_id: str) -> None:
         """Take how the run of the source has *begun*, and the *state_id* of the folder that numbers runs."""
-        self._run = begun.rows_from
+        self._run = begun.from_order
         self._state_id = state_id
 
     def of(self, record: Record) -> Origin:
@@ -86,7 +86,7 @@ class Late:
         whether an older run is still to be continued, *accept* sends the rows of which not all is known.
         """
         self._recall = recall
-        self._run = begun.rows_from
+        self._run = begun.from_order
         self._origins = origins
         self._has_older = has_older
         self._notes_all = notes_all
@@ -180,5 +180,5 @@ def note_sent(job: Job, ledger: Ledger, recall: Recall) -> None:
         request = job.plan.carry(record, "") if owed is None or owed.kind == "again" else None
         if isinstance(request, Request):
             people, names = recall.digests.people(request.person), recall.digests.names(property_names(request))
-            recall.memory().later.note(people, names, Origin(begun.rows_from, record.number))
+            recall.memory().later.note(people, names, Origin(begun.from_order, record.number))
     recall.commit()

@@ -8,6 +8,7 @@ from uploader.app.keys import key_of_path
 from uploader.app.options import Options
 from uploader.config import Settings
 from uploader.journal import Shelf, Volume
+from uploader.model import UNKNOWN_RUN
 from uploader.source import descriptor
 
 
@@ -43,7 +44,7 @@ def _left_by(name: str, ended: Sequence[Volume], settings: Settings) -> Iterator
         if volume.ledger.failed:
             waiting.append(volume)
         sent += _sent(volume, finished, settings)
-    for volume in sorted(waiting, key=_origin):
+    for volume in sorted(waiting, key=_from_order):
         path = volume.ledger.retry_file
         if path is not None and _has_rows(Path(path)) and not _sent(volume, finished, settings):
             yield Path(path)
@@ -70,7 +71,7 @@ def _sent(volume: Volume, finished: Sequence[Volume], settings: Settings) -> lis
     if path is None:
         return []
     runs = _runs_of(key_of_path(settings, Path(path)), finished)
-    return [run for run in runs[:1] if _begun(run) > _begun(volume)]
+    return [run for run in runs[:1] if _order(run) > _order(volume)]
 
 
 def _runs_of(key: str, finished: Sequence[Volume]) -> list[Volume]:
@@ -80,9 +81,9 @@ def _runs_of(key: str, finished: Sequence[Volume]) -> list[Volume]:
     ]
 
 
-def _begun(volume: Volume) -> str:
-    return "" if volume.ledger.begun is None else volume.ledger.begun.run_id
+def _order(volume: Volume) -> int:
+    return UNKNOWN_RUN if volume.ledger.begun is None else volume.ledger.begun.order
 
 
-def _origin(volume: Volume) -> str:
-    return "" if volume.ledger.begun is None else volume.ledger.begun.from_run
+def _from_order(volume: Volume) -> int:
+    return UNKNOWN_RUN if volume.ledger.begun is None else volume.ledger.begun.from_order

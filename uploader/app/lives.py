@@ -29,9 +29,9 @@ _AGAIN: Final = "accepted, but an earlier row of the same person was not: send i
 
 
 def begun(  # noqa: PLR0913 — all that a run is known by
-    settings: Settings, job: Job, account: Account, key: str, *, from_number: int, full: bool
+    settings: Settings, job: Job, account: Account, key: str, *, origin: str, full: bool, from_number: int = 0
 ) -> Begun:
-    """Return how the run of *job*, known by *key*, begins; see `Begun`."""
+    """Return how the run of *job*, known by *key*, begins, but for its number; see `Begun`."""
     return Begun(
         run_id=account.run_id,
         key=key,
@@ -45,6 +45,7 @@ def begun(  # noqa: PLR0913 — all that a run is known by
         damaged=job.survey.damaged,
         limit=job.limit,
         version=__version__,
+        origin=origin,
         full=full,
         from_number=from_number,
     )

@@ -142,12 +142,15 @@ class Recall:
             memory.commit()
 
     def is_due(self, source: str) -> bool:
-        """Whether everything of *source* (a key) must be sent anew, by `full_every`."""
+        """Whether everything of *source* (a key) must be sent anew, by `full_every`.
+
+        So it is where the last time lies in the future: the clock was ahead then, and how long ago it was is not known.
+        """
         every = self._settings.full_every
         if not self._kept or every is None:
             return False
         last = self.memory().refreshed(source)
-        return last is not None and time.time() - last >= every
+        return last is not None and not 0 <= time.time() - last < every
 
     def note_refreshed(self, source: str, *, began: float, whole: bool) -> None:
         """Note that a run of *source* that *began* then (since 1970) is finished; *whole*: it passed over no row."""

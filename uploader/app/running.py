@@ -98,6 +98,7 @@ def run(options: Options, world: World, result: Result) -> None:
                 if not world.quiet:
                     world.say(options.deadline.forecast(sum(map(_to_send, sendings)), pace_of(settings)))
             if any(sending.job.survey.read for sending in sendings):
+                sendings = desk.numbered(sendings)
                 refuse_too_few(sandbox=options.sandbox)
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                     runner.run(_send_all(sendings, desk, route, endings, result))

@@ -50,11 +50,11 @@ TAKEN: Final = b"^"
 class Begun:
     """How a run began: what is read, how it is mapped and where it goes; times as ISO 8601.
 
-    *number* orders the runs of a state folder (0: an earlier version began it). *from_number* is the number of the run
-    that rows without an origin of their own are from, 0 being this one. *key* is what the run is known by, *content*
-    and *mapping* are digests, *rows* is the total of the check, of which *damaged* records can't be split into fields.
-    *origin* is the run that the rows are from: that of a retry file, else this one. *full* is whether no row is passed
-    over.
+    *number* orders the runs of a state folder (0: an earlier version began it), *state* is the ID of that folder.
+    *from_number* is the number of the run that rows without an origin of their own are from, 0 being this one. *key* is
+    what the run is known by, *content* and *mapping* are digests, *rows* is the total of the check, of which *damaged*
+    records can't be split into fields. *origin* is the run that the rows are from: that of a retry file, else this one.
+    *full* is whether no row is passed over.
     """
 
     run_id: str
@@ -74,6 +74,7 @@ class Begun:
     format: int = FORMAT
     number: int = 0
     from_number: int = 0
+    state: str = ""
 
     @property
     def order(self) -> int:
@@ -84,10 +85,9 @@ class Begun:
         return self.number or number_of_old(self.run_id)
 
     @property
-    def rows_from(self) -> int:
-        """The number of the run that rows without an origin of their own are from."""
-        # An earlier version noted the ID of the run that made a retry file.
-        return self.from_number or (number_of_old(self.origin) if self.origin and not self.number else self.order)
+    def from_order(self) -> int:
+        """The number of the run that its rows are from, those that have no origin of their own."""
+        return self.from_number or self.number or number_of_old(self.from_run)
 
     @property
     def from_run(self) -> str:

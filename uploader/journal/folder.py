@@ -8,7 +8,7 @@ from uploader.errors import ConfigError
 from uploader.files import FOLDER_MODE, foreign_folder, private_folder, trouble
 
 _MADE_TOGETHER: Final = frozenset({"runs", "locks"})
-_OURS: Final = frozenset({*_MADE_TOGETHER, "quota", "totals", "memory"})
+_OURS: Final = frozenset({*_MADE_TOGETHER, "numbers", "quota", "totals", "memory"})
 _NOBODYS: Final = frozenset({"lost+found"})
 
 

@@ -16,6 +16,7 @@ from uploader.journal.entries import Begun, has_ended
 from uploader.journal.fold import Ledger, compacted, fold
 from uploader.journal.folder import state_folder
 from uploader.journal.lock import Lock
+from uploader.journal.numbers import Known, Numbers
 from uploader.journal.quota import Quota
 from uploader.journal.totals import PastTotals
 from uploader.journal.writer import Journal
@@ -47,7 +48,36 @@ class Shelf:
         self._runs = private_folder(state / "runs")
         self._locks = private_folder(state / "locks")
         self._quotas = state / "quota"
+        self._numbers = Numbers(state, found=self._known)
         self.totals = PastTotals(state)
+
+    @property
+    def state_id(self) -> str:
+        """The ID of the state folder, eight hex digits; raises StorageError, LockedError."""
+        return self._numbers.state_id()
+
+    def next_numbers(self, count: int) -> range:
+        """Return the numbers of *count* runs that are about to begin, greater than all before.
+
+        Raises:
+            StorageError: they can't be noted.
+            LockedError: another process keeps the numbers locked.
+        """
+        return self._numbers.take(count)
+
+    def _known(self) -> Known | None:
+        """Return what the runs know of the state folder: its ID, and the greatest number of them."""
+        newest = next((begun for begun, _ in self._begun() if begun.number and begun.state), None)
+        return None if newest is None else Known(newest.state, newest.number)
+
+    def _begun(self, key: str = "") -> list[tuple[Begun, Path]]:
+        """Return how each run began, or each known by *key*, and where its journal is, the newest first.
+
+        Only the first line of a journal is read.
+        """
+        paths = sorted(self._runs.glob(f"*-{key}{_JOURNAL}" if key else f"*{_JOURNAL}"), reverse=True)
+        found = [(begun, path) for path in paths if (begun := _first_line(path)) is not None]
+        return sorted(found, key=lambda run: run[0].order, reverse=True)
 
     def lock(self, key: str, *, since: str, what: str = "this file", is_passing: bool = False) -> Lock:
         """Return the lock of the runs known by *key*, to be entered; *what* they send, for people.
@@ -72,7 +102,7 @@ class Shelf:
 
     def volumes(self) -> Iterator[Volume]:
         """Yield every run, the newest first."""
-        for path in sorted(self._runs.glob(f"*{_JOURNAL}"), reverse=True):
+        for _, path in self._begun():
             volume = read_volume(path)
             if volume.ledger.begun is not None:
                 yield volume
@@ -103,26 +133,18 @@ class Shelf:
             if other.started == begun.started or (ended is not None and ended >= begun.started):
                 yield volume
 
-    def origin_of(self, retry_file: Path) -> str:
-        """Return the run that the rows of *retry_file* are from; "" if that is not known."""
-        maker = self.maker_of(retry_file)
-        return "" if maker is None or maker.ledger.begun is None else maker.ledger.begun.from_run
-
     def interrupted(self, key: str) -> Volume | None:
         """Return the run known by *key* that was interrupted last, if it can be continued: a later one has ended it."""
-        ended = None
-        for path in sorted(self._runs.glob(f"*-{key}{_JOURNAL}"), reverse=True):
-            second = path.name.partition("-")[0]
-            if ended not in {None, second}:
+        ended: Begun | None = None
+        for begun, path in self._begun(key):
+            if begun.limit is not None:
+                continue
+            if ended is not None and not _may_be_later(begun, ended):
                 break
             volume = read_volume(path)
-            begun = volume.ledger.begun
-            if begun is None or begun.limit is not None:
-                continue
             if volume.ledger.is_interrupted:
                 return volume
-            # Of runs begun in one second no name tells the later; but only the last of them can be interrupted.
-            ended = second
+            ended = begun
         return None
 
     def begin(self, begun: Begun) -> Volume:
@@ -182,7 +204,7 @@ class Shelf:
         The locks that killed runs have left, and no journal needs, go as well.
         """
         self._clear_locks_away()
-        # A run's ID begins with the time at which it began, so that only old journals need be read.
+        # A run's ID begins with the time at which it began, by the clock of then: only old journals need be read.
         try:
             first = f"{(now - timedelta(days=days)).isoformat()[:10].replace('-', '')}T{now:%H%M%S}Z"
         except OverflowError:
@@ -241,6 +263,12 @@ def _reading(path: Path) -> Iterator[None]:
         raise trouble(path, error) from None
 
 
+def _first_line(path: Path) -> Begun | None:
+    """Return how the run of the journal at *path* began; None if not one line is whole. Raises StorageError."""
+    with _reading(path), _opened(path) as lines:
+        return fold(islice(lines, 1)).begun
+
+
 _LONGEST_ENDING: Final = 4096
 """So many bytes from its end on, a journal says whether its run has ended."""
 
@@ -250,6 +278,15 @@ def _has_ended(journal: BinaryIO) -> bool:
     size = journal.seek(0, os.SEEK_END)
     journal.seek(max(0, size - _LONGEST_ENDING))
     return has_ended(journal.read().splitlines()[-1])
+
+
+def _may_be_later(begun: Begun, ended: Begun) -> bool:
+    """Whether the run of *begun* may have begun after that of *ended*, which comes before it in the order.
+
+    Of runs that an earlier version began in one second nothing tells the later; only the last can be interrupted.
+    """
+    second, other = begun.run_id.partition("-")[0], ended.run_id.partition("-")[0]
+    return not (begun.number or ended.number) and second == other
 
 
 def _size_of(path: Path) -> int:

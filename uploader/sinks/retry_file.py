@@ -74,12 +74,13 @@ class RetryFile:
             self._file = None
         self._leave_no_empty_folder()
 
-    def know(self, *, damaged: bool, run: str) -> None:
-        """Take note, before the first row, whether some record can't be split into fields, and which *run* rows are of.
+    def know(self, *, damaged: bool) -> None:
+        """Take note, before the first row, whether some record can't be split into fields."""
+        self._shape = replace(self._shape, raw=damaged)
 
-        Rows that bring an origin of their own keep that.
-        """
-        self._shape = replace(self._shape, raw=damaged, run=run)
+    def belong(self, run: str) -> None:
+        """Take note of the *run* of the rows that bring no origin of their own, as the column `_run` has it."""
+        self._shape = replace(self._shape, run=run)
 
     def announce(self, note_path: Callable[[Path], None]) -> None:
         """Let *note_path* hear of the path before the file is made."""
