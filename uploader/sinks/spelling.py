@@ -24,7 +24,7 @@ class Shape:
     """The form of a retry file: that of its source.
 
     *columns* are the source's (empty for JSONL); *raw* is whether some record could not be split into fields, so that
-    the sixth column is needed. *run* is what `_run` says of rows that bring no origin of their own.
+    the sixth column is needed. *run* is what `_run` says of rows that bring no origin of their own; "": unknown.
     """
 
     format: Literal["csv", "jsonl"]
@@ -49,8 +49,8 @@ def header(shape: Shape) -> str:
     """Return the first line of a file of *shape*; empty where the format has none."""
     if shape.format == "jsonl":
         return ""
-    raw = (RAW_COLUMN,) if shape.raw else ()
-    return _csv_line([*_columns(shape), *RETRY_COLUMNS, *raw, RUN_COLUMN], shape.delimiter)
+    more = [name for name, is_there in ((RAW_COLUMN, shape.raw), (RUN_COLUMN, _names_runs(shape))) if is_there]
+    return _csv_line([*_columns(shape), *RETRY_COLUMNS, *more], shape.delimiter)
 
 
 def spell(record: Record, remark: Remark, shape: Shape) -> str:
@@ -68,6 +68,11 @@ def _origin(record: Record, shape: Shape) -> RetryOf:
     return known if known.run else RetryOf(shape.run, known.row)
 
 
+def _names_runs(shape: Shape) -> bool:
+    """Whether it is known of any row which run it is from."""
+    return bool(shape.run) or RUN_COLUMN in shape.columns
+
+
 def _columns(shape: Shape) -> list[str]:
     return [column for column in shape.columns if column not in OWN_COLUMNS]
 
@@ -75,10 +80,11 @@ def _columns(shape: Shape) -> list[str]:
 def _cells(record: Record, remark: Remark, shape: Shape) -> list[object]:
     columns, origin = _columns(shape), _origin(record, shape)
     own = [origin.row, remark.kind, remark.code, remark.reason, remark.attempts]
+    run = [origin.run] if _names_runs(shape) else []
     if isinstance(record, Damaged):
-        return [*[""] * len(columns), *own, record.text, origin.run]
+        return [*[""] * len(columns), *own, record.text, *run]
     fields = [record.fields.get(column, "") for column in columns]
-    return [*fields, *own, *([""] if shape.raw else []), origin.run]
+    return [*fields, *own, *([""] if shape.raw else []), *run]
 
 
 def _csv_line(cells: list[object] | list[str], delimiter: str) -> str:
@@ -96,7 +102,7 @@ def _json_line(record: Record, remark: Remark, origin: RetryOf) -> str:
         "_reason": remark.reason,
         "_attempts": remark.attempts,
     }
-    run = {RUN_COLUMN: origin.run}
+    run = {RUN_COLUMN: origin.run} if origin.run else {}
     if isinstance(record, Damaged):
         return _json({**own, RAW_COLUMN: record.text, **run}) + "\n"
     body = _fields_alone(record).removesuffix("}").rstrip()
