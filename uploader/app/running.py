@@ -90,7 +90,8 @@ def run(options: Options, world: World, result: Result) -> None:
                 if world.on_checked is not None:
                     world.on_checked(sending.job.source.name, sending.job.survey)
                 refuse_if_too_bad(sending.job, settings)
-            sendings = [desk.decided(sending) for sending in sendings]
+            sendings = desk.decided(sendings)
+            result.accounts[:] = [sending.account for sending in sendings]
             desk.refuse_unlike(sendings)
             if options.deadline is not None:
                 options.deadline.refuse_if_over()
@@ -129,7 +130,8 @@ async def _send_all(sendings: list[Sending], desk: Desk, route: Route, endings: 
         try:
             async with _beside(*([] if deadline is None else [deadline.keep(halt)])):
                 for sending in sendings:
-                    await _send(sending, wire, desk, endings)
+                    if not sending.passed:
+                        await _send(sending, wire, desk, endings)
         finally:
             result.sandbox = None if box is None else box.report()
 
@@ -147,7 +149,10 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
         owes=desk.followup.owes,
         retry=job.source.is_retry,
     )
-    with Life(volume, sending.retry, desk.followup, sift) as life, contextlib.ExitStack() as stack:
+    with (
+        Life(volume, sending.retry, desk.followup, sift, command=sending.command) as life,
+        contextlib.ExitStack() as stack,
+    ):
         account.traffic = life.traffic
         reading, records = job.records()
         stack.enter_context(reading)
