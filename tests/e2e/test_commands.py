@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.conftest import Desk, Ended, books_of, names, rules, sent_ids, until
 from uploader.app import running as module
+from uploader.app.desk import Desk as EveryDesk
 from uploader.errors import StorageError
 from uploader.sandbox import Running, running
 
@@ -300,3 +301,44 @@ def test_a_retry_file_that_is_named_alone_is_sent_once(desk: Desk) -> None:
 
         assert statuses == [3, 0, 0]
         assert names(server) == {"1": "old", "2": "old"}
+
+
+def test_a_retry_file_of_a_fixed_name_leaves_its_rows_under_the_next_number(desk: Desk) -> None:
+    with running(rules("http=503 for df_name=old times 4")) as server:
+        desk.configure(server.url, more=f'{LAST}output: {{retry_file: "{{dir}}/left.csv"}}\n')
+        desk.write("a.csv", "id,name\n1,old\n")
+        desk.type("run", "a.csv", *RUN)
+
+        first = desk.type("run", "left.csv", *RUN)
+        files = desk.files()
+        second = desk.type("run", "a.csv", *RUN)
+
+        assert (first.status, "left.2.csv" in files, second.status) == (3, True, 0)
+        assert names(server) == {"1": "old"}
+
+
+def test_the_retry_file_of_a_run_that_goes_on_is_no_source_beside_it(desk: Desk) -> None:
+    with running(rules("http=503 for external_id=1 times 2", "http=401 for external_id=2 times 1")) as server:
+        desk.configure(server.url, more=LAST)
+        desk.people(3)
+        first = desk.type("run", "people.csv", *RUN)
+
+        again = desk.type("run", "people.csv", "people.retry.csv", *RUN)
+
+        assert (first.status, again.status) == (5, 2)
+
+
+def test_a_command_of_an_earlier_version_that_numbered_no_run_goes_on_too(
+    two: Desk, sandbox: Callable[..., Running]
+) -> None:
+    server = sandbox(rules(STOP))
+    two.configure(server.url)
+    with two.monkeypatch.context() as patch:
+        patch.setattr(EveryDesk, "numbered", lambda _, sendings: sendings)
+        first = two.type("run", "a.csv", "b.csv", *RUN)
+
+    again = two.type("run", "a.csv", "b.csv", *RUN)
+
+    assert (first.status, again.status) == (5, 0)
+    assert len(sent_ids(server)) == 3 + 6 + 1
+    assert books(two) == [("a.csv", {"sent": 3}, 0), ("b.csv", {"sent": 6}, 0)]
