@@ -99,7 +99,7 @@ class Begun:
         return spell_facts("begun", asdict(self))
 
 
-_OLD_ID: Final = re.compile(r"(\d{8}T\d{6})Z-([0-9a-f]{6})")
+_OLD_ID: Final = re.compile(r"(\d{8}T\d{6})Z(?:-([0-9a-f]{6}))?", re.ASCII)
 _BEFORE_ALL: Final = 1 << 61
 
 
@@ -108,8 +108,11 @@ def number_of_old(run_id: str) -> int:
     found = _OLD_ID.match(run_id)
     if found is None:
         return -_BEFORE_ALL
-    began = datetime.strptime(found[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-    return (int(began.timestamp()) << 24) + int(found[2], 16) - _BEFORE_ALL
+    try:
+        began = datetime.strptime(found[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return -_BEFORE_ALL
+    return (int(began.timestamp()) << 24) + int(found[2] or "0", 16) - _BEFORE_ALL
 
 
 def spell_facts(word: Word, facts: Mapping[str, object]) -> bytes:
