@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uploader import followup as module
 from uploader.followup import FollowUp, Kind
 from uploader.model import Failed, Outcome, Person, Reason, Rejected, Request, Row, Sent
 
@@ -105,3 +106,22 @@ def test_nobody_is_forgotten_however_many_are_owed() -> None:
 
     assert set(kinds) == {"again"}
     assert strangers.count("again") < 50
+
+
+@pytest.mark.parametrize("mine", [0, 1, 20])
+@pytest.mark.parametrize("theirs", [0, 1, 20])
+def test_who_was_owed_a_row_by_another_is_owed_one_whether_they_are_few_or_many(
+    monkeypatch: pytest.MonkeyPatch, mine: int, theirs: int
+) -> None:
+    monkeypatch.setattr(module, "_FEW", 10)
+    followup, other = FollowUp(), FollowUp()
+    for number in range(mine):
+        followup.owe((f"external_id={number}",))
+    for number in range(theirs):
+        other.owe((f"email={number}",))
+
+    followup.owe_all(other)
+
+    assert all(followup.owes((f"external_id={number}",)) for number in range(mine))
+    assert all(followup.owes((f"email={number}",)) for number in range(theirs))
+    assert max(mine, theirs) > 1 or not followup.owes(("stranger",))

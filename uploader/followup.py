@@ -1,5 +1,6 @@
 """Know which rows have to be sent again to make the server right."""
 
+from collections.abc import Iterable
 from typing import Final, Literal, TypeAlias, assert_never
 
 from uploader.model import Failed, Outcome, Person, Rejected, Sent, Superseded, Unchanged
@@ -27,6 +28,10 @@ class FollowUp:
     def owe(self, person: Person) -> None:
         """Take note that *person* has a row in the retry file already."""
         self._owed.add(person)
+
+    def owe_all(self, other: "FollowUp") -> None:
+        """Take note that everybody whom *other* owes a row has one in the retry file already."""
+        self._owed.add_all(other._owed)  # noqa: SLF001 — one of its own kind
 
     def owes(self, person: Person) -> bool:
         """Whether *person* has a row in the retry file."""
@@ -60,33 +65,54 @@ class _Hashes:
 
     def __init__(self) -> None:
         self.is_empty = True
-        self._few: set[int] = set()
-        self._bits: bytearray | None = None
+        self.few: set[int] = set()
+        self.bits: bytearray | None = None
 
     def has_any(self, values: Person) -> bool:
         """Whether one of *values* was added."""
-        bits = self._bits
+        bits = self.bits
         if bits is None:
-            return not self._few.isdisjoint(map(hash, values))
+            return not self.few.isdisjoint(map(hash, values))
         return any(bits[place >> 3] & (1 << (place & 7)) for place in map(_place, values))
 
     def add(self, values: Person) -> None:
         """Add *values*."""
+        self._add(map(hash, values))
+
+    def add_all(self, other: "_Hashes") -> None:
+        """Add what *other* holds."""
+        if other.bits is None:
+            self._add(other.few)
+            return
         self.is_empty = False
-        if self._bits is None:
-            self._few.update(map(hash, values))
-            if len(self._few) <= _FEW:
-                return
-            self._bits = bytearray(_BITS >> 3)
-            for known in self._few:
-                self._mark(known & (_BITS - 1))
-            self._few.clear()
-        for value in values:
-            self._mark(_place(value))
+        self._keep_bits()
+        assert self.bits is not None  # noqa: S101 — there are bits by now
+        both = int.from_bytes(self.bits) | int.from_bytes(other.bits)
+        self.bits[:] = both.to_bytes(len(self.bits))
+
+    def _add(self, hashes: Iterable[int]) -> None:
+        found = list(hashes)
+        if found:
+            self.is_empty = False
+        if self.bits is None:
+            self.few.update(found)
+            if len(self.few) > _FEW:
+                self._keep_bits()
+            return
+        for one in found:
+            self._mark(one & (_BITS - 1))
+
+    def _keep_bits(self) -> None:
+        if self.bits is not None:
+            return
+        self.bits = bytearray(_BITS >> 3)
+        for known in self.few:
+            self._mark(known & (_BITS - 1))
+        self.few.clear()
 
     def _mark(self, place: int) -> None:
-        assert self._bits is not None  # noqa: S101 — there are bits by now
-        self._bits[place >> 3] |= 1 << (place & 7)
+        assert self.bits is not None  # noqa: S101 — there are bits by now
+        self.bits[place >> 3] |= 1 << (place & 7)
 
 
 def _place(value: str) -> int:

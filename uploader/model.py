@@ -86,7 +86,7 @@ class Origin:
     row: int
 
 
-_OLD_ID = re.compile(r"(\d{8}T\d{6})Z-([0-9a-f]{6})")
+_OLD_ID = re.compile(r"(\d{8}T\d{6})Z(?:-([0-9a-f]{6}))?", re.ASCII)
 _BEFORE_ALL = 2**61
 
 
@@ -95,8 +95,11 @@ def number_of_old(run_id: str) -> int:
     found = _OLD_ID.match(run_id)
     if found is None:
         return -_BEFORE_ALL
-    began = datetime.strptime(found[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-    return (int(began.timestamp()) << 24) + int(found[2], 16) - _BEFORE_ALL
+    try:
+        began = datetime.strptime(found[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return -_BEFORE_ALL
+    return (int(began.timestamp()) << 24) + int(found[2] or "0", 16) - _BEFORE_ALL
 
 
 UNKNOWN_RUN = -(2**62)

@@ -347,7 +347,7 @@ def test_a_stop_in_the_first_of_several_is_continued_there(desk: Desk, sandbox: 
     assert [books_of(account) for account in desk.summary()] == [{"sent": 2}] * 3
 
 
-def test_a_stop_in_the_second_of_several_is_continued_there_and_the_finished_first_is_a_new_run(
+def test_a_stop_in_the_second_of_several_is_continued_there_and_the_finished_first_is_passed_over(
     desk: Desk, sandbox: Callable[..., Running]
 ) -> None:
     server = sandbox(rules(stop_at(4)))
@@ -359,10 +359,16 @@ def test_a_stop_in_the_second_of_several_is_continued_there_and_the_finished_fir
     second = desk.type(*words)
 
     assert second.status == 0
-    assert second.err == f"b.csv: continuing run {first_ids[1]}: 1 of 2 rows settled.\n"
-    assert sent_ids(server) == ids(1, 2, 3, 4, 1, 2, 4, 5, 6)
+    assert second.err.splitlines() == [
+        (
+            f"a.csv: finished before its command was broken off (run {first_ids[0]}): not sent again. "
+            "To send everything, use --fresh."
+        ),
+        f"b.csv: continuing run {first_ids[1]}: 1 of 2 rows settled.",
+    ]
+    assert sent_ids(server) == ids(1, 2, 3, 4, 4, 5, 6)
     assert [account["run_id"] == old for account, old in zip(desk.summary(), first_ids, strict=True)] == [
-        False,
+        True,
         True,
         False,
     ]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.journal.conftest import BEGUN, NO_VALUE, chained, failed, folded, rejected, request, sent, unsettled
 from uploader.journal import Begun, Owed
-from uploader.journal.entries import spell_facts, spell_held, spell_outcome
-from uploader.model import Damaged, Failed, Outcome, Reason, Rejected, Superseded, Unsettled
+from uploader.journal.entries import number_of_old, spell_facts, spell_held, spell_outcome
+from uploader.model import UNKNOWN_RUN, Damaged, Failed, Outcome, Reason, Rejected, Superseded, Unsettled
 
 TEXT = st.text(max_size=12)
 
@@ -97,3 +97,19 @@ def test_a_field_that_a_later_version_added_is_passed_over() -> None:
     facts = {**json.loads(BEGUN.spell()[2:]), "colour": "blue"}
 
     assert folded(chained([spell_facts("begun", facts)])).begun == BEGUN
+
+
+def test_runs_of_an_earlier_version_are_ordered_by_their_ids_before_all_that_have_a_number() -> None:
+    ids = [
+        "?",
+        "20269999T000000Z-000000",
+        "19700101T000000Z-a",
+        "20260101T000000Z-00000aff",
+        "20260101T000000Z-00000b00",
+    ]
+
+    found = [number_of_old(run_id) for run_id in [*ids, "20260101T000001Z-x", "29991231T235959Z-ffffff"]]
+
+    assert found[0] == found[1] > UNKNOWN_RUN
+    assert found[1:] == sorted(found[1:])
+    assert found[-1] < 0

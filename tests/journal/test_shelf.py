@@ -120,26 +120,25 @@ def test_the_newest_run_comes_first(shelf: Shelf) -> None:
     assert ids(shelf) == ["20260103T000000Z-c", "20260102T000000Z-b", "20260101T000000Z-a"]
 
 
-def test_beside_a_run_are_those_that_began_with_it_or_ended_since(shelf: Shelf) -> None:
-    began = datetime(2026, 3, 1, 12, tzinfo=UTC)
+def test_beside_a_run_are_those_of_its_commands_and_those_begun_since(shelf: Shelf) -> None:
+    def put(number: int, command: str, *more: str) -> Volume:
+        # By the clock the later one began first.
+        run_id = f"20260301T{20 - number}0000Z-abc123"
+        volume = shelf.begin(replace(BEGUN, run_id=run_id, key=f"key{number}", number=number, command=command))
+        with Journal(volume.path, volume.ledger) as journal:
+            for one in (command, *more):
+                journal.note_facts("life", {"pid": 1, "at": "t", "in_flight": [], "command": one})
+        return read_volume(volume.path)
 
-    def put(run_id: str, at: datetime | None = None) -> Volume:
-        volume = run(shelf, run_id, key=run_id[-1])
-        if at is not None:
-            with Journal(volume.path, volume.ledger) as journal:
-                journal.note_facts("finished", {"status": 0, "at": at.isoformat(), "seconds": 1.0})
-        return volume
+    put(1, "one")
+    put(2, "two", "four")
+    put(3, "four")
+    mine = put(4, "four")
+    put(5, "five")
 
-    put("20260301T100000Z-a", began - timedelta(hours=1))
-    put("20260301T110000Z-b")
-    put("20260301T110000Z-c", began)
-    put("20260301T120000Z-d")
-    mine = put("20260301T120000Z-e").ledger.begun
+    beside = [volume.ledger.begun.number for volume in shelf.beside(mine) if volume.ledger.begun is not None]
 
-    assert mine is not None
-    beside = [volume.ledger.begun.run_id for volume in shelf.beside(mine) if volume.ledger.begun is not None]
-
-    assert beside == ["20260301T120000Z-d", "20260301T110000Z-c"]
+    assert beside == [5, 3, 2]
 
 
 def test_runs_are_thrown_away_once_they_are_older_than_so_many_days(shelf: Shelf, state: Path) -> None:

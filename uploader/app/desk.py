@@ -1,8 +1,8 @@
 """Make every source of a run ready, before the first request of any of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from uploader.app.accounts import Account
@@ -10,15 +10,16 @@ from uploader.app.checking import Job, opened, prepare
 from uploader.app.keys import inode_of, key_of, reading_of, service_of
 from uploader.app.late import Origins, note_sent
 from uploader.app.likeness import compared, refuse_if_unlike
-from uploader.app.lives import begun, has_proof, owed_remark, refuse_or_leave
+from uploader.app.lives import begun, has_proof, owed_remark, refuse_or_leave, tell_finished
 from uploader.app.merging import link, noting
 from uploader.app.options import Options, World
 from uploader.app.places import refuse_taken, retry_path, retry_shape
 from uploader.app.recall import Recall
+from uploader.app.units import Member, unit_of
 from uploader.config import Settings
 from uploader.followup import FollowUp
 from uploader.groups import Groups
-from uploader.journal import Begun, Ledger, Shelf, Volume
+from uploader.journal import Begun, Ledger, Owed, Shelf, Volume
 from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.sinks.retry_file import RetryFile
 from uploader.source import Source
@@ -30,8 +31,10 @@ from uploader.tally import Books
 class Sending:
     """One source that is about to be sent: its job, its account, its retry file, and the run that it continues.
 
-    *groups* are its rows that become one request; None where each row becomes one. *twin* is the interrupted run of
-    the same file where only its first rows are sent.
+    *groups* are its rows that become one request; None where each row becomes one. *last* is its last run, interrupted
+    or not, and *owed* are those whom that owes a row. A source is *passed* over if the command that was broken off has
+    finished it. *command* is the one that sends it. *twin* is the interrupted run of the same file where only its first
+    rows are sent.
     """
 
     job: Job
@@ -40,6 +43,10 @@ class Sending:
     retry: RetryFile
     old: Volume | None
     groups: Groups | None = None
+    last: Volume | None = None
+    owed: FollowUp = field(default_factory=FollowUp)
+    passed: bool = False
+    command: str = ""
     twin: Volume | None = None
 
     @property
@@ -57,10 +64,23 @@ class Sending:
         books = old.ledger.books
         return old.ledger.requests > 0 or books.not_attempted < books.read
 
-    def numbered(self, number: int, state: str) -> "Sending":
-        """Return what begins as the run *number* of the state folder *state*."""
+    @property
+    def went_before(self) -> Volume | None:
+        """The run that it goes on with, or was finished by."""
+        return self.last if self.passed or self.goes_on else None
+
+    def member(self, options: Options) -> Member:
+        """Return what it is of a command with *options*."""
+        last = None if self.last is None else self.last.ledger
+        # Whoever asks for every row means those too that the interrupted run has passed over.
+        is_left_out = last is not None and (last.is_finished or last.unchanged > 0)
+        return Member(self.begun, last, is_renewed=options.fresh or (options.full and is_left_out))
+
+    def beginning(self, number: int, state: str, command: str, next_key: str) -> "Sending":
+        """Return what begins as the run *number* of the state folder *state*; see `Begun` for the others."""
         self.account.number = number
-        return replace(self, begun=replace(self.begun, number=number, state=state))
+        begun = replace(self.begun, number=number, state=state, command=command, next_key=next_key)
+        return replace(self, begun=begun, command=command)
 
     def volume(self, shelf: Shelf) -> Volume:
         """Return the journal that the source goes on with: that of its interrupted run, or a new one."""
@@ -97,7 +117,8 @@ class Desk:
             what = "this input" if source.path is None else account.source
             self.stack.enter_context(self.shelf.lock(key, since=account.started, what=what))
             self._lock_any_name(source, account)
-            old = None if options.limit is not None else self.shelf.interrupted(key)
+            last = None if options.limit is not None else self.shelf.latest(key)
+            old = last if last is not None and last.ledger.is_interrupted else None
             retry = self.stack.enter_context(self._retry_file(source, old))
             owed = old.ledger.owed if old is not None and self._may_go_on(old, source) else {}
             twin = self._twin(source, key)
@@ -112,9 +133,17 @@ class Desk:
                     # The crash may have come before the memory heard of it.
                     self.recall.watch(work.person)
 
+            left = _left_by_finished(last) if len(options.sources) > 1 else {}
+            owing = FollowUp()
+
+            def note_left(record: Record, work: Request | Rejected) -> None:
+                if record.number in left:
+                    owing.owe(work.person)
+
             groups = Groups() if settings.coalesce else None
             hears = [] if groups is None else [noting(groups)]
             hears += [rebuild] if owed else []
+            hears += [note_left] if left else []
             hears += [self.recall.comparing(survey)] if asks else []
             job = prepare(source, settings, limit=options.limit, survey=survey, hears=hears)
             account.blank_lines, account.repairs = source.blank_lines, survey.repairs
@@ -125,7 +154,7 @@ class Desk:
         full = options.full or self.recall.is_due(refresh_key(source, key))
         new = begun(settings, job, account, key, origin=origin, full=full, from_number=from_number)
         retry.know(damaged=survey.damaged > 0)
-        return Sending(job, account, new, retry, old, groups, twin)
+        return Sending(job, account, new, retry, old, groups, last, owing, twin=twin)
 
     def _lock_any_name(self, source: Source, account: Account) -> None:
         """Lock the file of *source* under whatever name another run may have it; raises LockedError, StorageError."""
@@ -143,16 +172,51 @@ class Desk:
         begun = old.ledger.begun
         return begun is not None and (begun.content, begun.mapping) == (source.digest(), reading_of(self.settings))
 
-    def decided(self, sending: Sending) -> Sending:
-        """Return *sending* as it will go: on with its old run, or anew, in which case that is told."""
+    def decided(self, sendings: Sequence[Sending]) -> list[Sending]:
+        """Return *sendings* as they will go: on with their old runs, passed over, or anew, each of which is told.
+
+        What was taken in for a source that is passed over is left to the next run, which knows of it as well.
+        """
+        unit = unit_of([one.member(self.options) for one in sendings])
+        decided: list[Sending] = []
+        for place, sending in enumerate(sendings):
+            if place not in unit.finished:
+                decided.append(self._decided(sending, spoiled=place in unit.spoiled))
+                continue
+            while decided and decided[-1].account.source in self.options.taken_in:
+                decided.pop()
+            decided.append(self._passed_over(sending))
+        return decided
+
+    def _passed_over(self, sending: Sending) -> Sending:
+        """Return *sending* as finished; its account is that of the run that did it."""
+        account, last = sending.account, sending.last
+        assert last is not None  # noqa: S101 — it was finished
+        tell_finished(account, last.ledger)
+        # Rows of later sources must follow those that it left.
+        self.followup.owe_all(sending.owed)
+        if not self.world.quiet:
+            self.world.say(
+                f"{account.source}: finished before its command was broken off (run {account.run_id}): not sent again. "
+                "To send everything, use --fresh."
+            )
+        return replace(sending, passed=True)
+
+    def _decided(self, sending: Sending, *, spoiled: bool) -> Sending:
+        """Return *sending* as it will go: on with its old run, or anew, in which case that is told.
+
+        *spoiled* is whether it can't go on because of a source before it.
+        """
         old, account, say = sending.old, sending.account, self.world.say
         if sending.twin is not None:
             note_sent(sending.job, sending.twin.ledger, self.recall)
         if old is None or old.ledger.begun is None:
             return sending
-        # Whoever asks for every row means those too that the interrupted run has passed over.
-        fresh = self.options.fresh or (self.options.full and old.ledger.unchanged > 0)
-        changed = refuse_or_leave(old.ledger, sending.begun, when_changed=self.settings.when_changed, fresh=fresh)
+        # A source before it that is asked for anew makes it so as well.
+        fresh = sending.member(self.options).is_renewed or (self.options.full and spoiled)
+        changed = refuse_or_leave(
+            old.ledger, sending.begun, when_changed=self.settings.when_changed, fresh=fresh, spoiled=spoiled
+        )
         if changed is None:
             account.run_id, account.started = old.ledger.begun.run_id, old.ledger.begun.started
             account.number = old.ledger.begun.order
@@ -170,16 +234,23 @@ class Desk:
     def numbered(self, sendings: Sequence[Sending]) -> list[Sending]:
         """Return *sendings*, those that begin with a run number of their own, greater than all before.
 
+        All are of one command: of the one that was broken off, if this one goes on with it.
+
         Raises:
             StorageError, LockedError: there is no number to be had.
         """
         numbers, state = self.shelf.next_numbers(len(sendings)), self.shelf.state_id
+        before = (one.went_before.ledger.begun for one in sendings if one.went_before is not None)
+        command = next((begun.command_id for begun in before if begun is not None), str(numbers[0]))
+        following = [*(one.begun.key for one in sendings[1:]), ""]
         found = [
-            sending if sending.goes_on else sending.numbered(number, state)
-            for sending, number in zip(sendings, numbers, strict=True)
+            replace(one, command=command)
+            if one.went_before is not None
+            else one.beginning(number, state, command, next_key)
+            for one, number, next_key in zip(sendings, numbers, following, strict=True)
         ]
         for sending in found:
-            if not sending.goes_on:
+            if sending.went_before is None:
                 sending.retry.belong(Origins(sending.begun, state).label)
         return found
 
@@ -188,7 +259,7 @@ class Desk:
 
         A run that goes on with rows sent already was accepted when it began.
         """
-        options, guarded = self.options, [sending for sending in sendings if not sending.has_begun]
+        options, guarded = self.options, [one for one in sendings if not (one.has_begun or one.passed)]
         comparisons = [
             compared(one.job.source.name, one.begun.key, one.job.survey, self.settings, self.shelf.totals)
             for one in ([] if options.full else guarded)
@@ -209,9 +280,8 @@ class Desk:
         source = sending.job.source
         if has_proof(ledger):
             return True
-        begun = ledger.begun
         # What this command itself has sent before proves it anyhow.
-        if begun is not None and sending.goes_on and any(map(self._proves, self.shelf.beside(begun))):
+        if sending.old is not None and sending.goes_on and any(map(self._proves, self.shelf.beside(sending.old))):
             return True
         maker = self.shelf.maker_of(source.path) if source.is_retry and source.path is not None else None
         return maker is not None and self._proves(maker)
@@ -259,13 +329,18 @@ class Desk:
         else:
             taken_in = source.name in self.options.taken_in
             named = None if taken_in else self.options.retry_file
-            path = retry_path(source, self.settings, named=named, folder=self.folder, taken_in=taken_in)
+            path = retry_path(source, self.settings, named=named, folder=self.folder, beside=taken_in)
         refuse_taken(path, self.options)
         begun = None if old is None else old.ledger.begun
         retry = RetryFile(path, retry_shape(source, damaged=begun is not None and begun.damaged > 0))
         if begun is not None:
             retry.belong(Origins(begun, self.shelf.state_id).label)
         return retry
+
+
+def _left_by_finished(last: Volume | None) -> Mapping[int, Owed]:
+    """Return the rows that the retry file of the run *last* holds, if it is finished."""
+    return last.ledger.owed if last is not None and last.ledger.is_finished else {}
 
 
 def refresh_key(source: Source, key: str) -> str:

@@ -1,6 +1,6 @@
 """Find the retry files that earlier runs of the same sources have left, and that were not sent yet."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,20 +17,37 @@ def with_leftovers(options: Options, settings: Settings, shelf: Shelf) -> Option
 
     Those are the one of its last finished run, those of runs that were broken off and never continued since the one
     before that, and what such files have left in their turn, as far as another try can help: rows that were rejected
-    once more wait for somebody to mend them.
+    once more wait for somebody to mend them. One that is named as well is sent once, before its source.
     """
-    ended = [volume for volume in shelf.volumes() if volume.ledger.is_finished or volume.ledger.is_abandoned]
-    known = {Path(name).resolve() for name in options.sources if descriptor(name) is None}
-    sources: list[str] = []
-    taken_in: list[str] = []
-    for name in options.sources:
+    volumes = list(shelf.volumes())
+    ended = [volume for volume in volumes if volume.ledger.is_finished or volume.ledger.is_abandoned]
+    names = {Path(name).resolve(): name for name in options.sources if descriptor(name) is None}
+    sources: dict[str, None] = {}
+
+    def add(name: str) -> None:
         for path in [] if descriptor(name) is not None else _left_by(name, ended, settings):
-            if path.resolve() not in known:
-                known.add(path.resolve())
-                taken_in.append(str(path))
-                sources.append(str(path))
-        sources.append(name)
-    return replace(options, sources=tuple(sources), taken_in=tuple(taken_in))
+            found = names.setdefault(path.resolve(), str(path))
+            if found not in options.sources:
+                sources.setdefault(found)
+            elif found not in sources and found != name:
+                # It is named as well: it goes where it would have been taken in.
+                add(found)
+        sources.setdefault(name)
+
+    for name in options.sources:
+        add(name)
+    made = _retry_files(ended) - _retry_files(volume for volume in volumes if volume.ledger.is_interrupted)
+    return replace(
+        options,
+        sources=tuple(sources),
+        taken_in=tuple(name for name in sources if name not in options.sources),
+        left_by_runs=tuple(name for name in sources if Path(name).resolve() in made),
+    )
+
+
+def _retry_files(volumes: Iterable[Volume]) -> set[Path]:
+    """Return where the runs of *volumes* have their retry files."""
+    return {Path(path).resolve() for volume in volumes if (path := volume.ledger.retry_file) is not None}
 
 
 def _left_by(name: str, ended: Sequence[Volume], settings: Settings) -> Iterator[Path]:

@@ -51,8 +51,10 @@ def begun(  # noqa: PLR0913 — all that a run is known by
     )
 
 
-def refuse_or_leave(old: Ledger, new: Begun, *, when_changed: str, fresh: bool) -> str | None:
+def refuse_or_leave(old: Ledger, new: Begun, *, when_changed: str, fresh: bool, spoiled: bool = False) -> str | None:
     """Return None if *new* continues the run of *old*; otherwise what to tell of the rows that were never sent.
+
+    *spoiled* is whether a SOURCE before it, which the same command finished, has changed since.
 
     Raises:
         ChangedError: the content or the mapping changed, and `when_changed` is `refuse`.
@@ -69,6 +71,7 @@ def refuse_or_leave(old: Ledger, new: Begun, *, when_changed: str, fresh: bool) 
             ("the file", before.content, new.content),
             ("the mapping", before.mapping, new.mapping),
             ("the program", str(before.format), str(new.format)),
+            ("a SOURCE before it", False, spoiled),
         )
         if then != now
     ]
@@ -89,23 +92,26 @@ class Life:
     that could not be appended did not happen, and its row is sent again.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — all that hears of an outcome, each asked for by name
         self,
         volume: Volume,
         retry: RetryFile,
         followup: FollowUp,
         late: Late | None = None,
         sift: Sift | None = None,
+        *,
+        command: str = "",
     ) -> None:
         """Go on with *volume*; *retry* and *followup* know of its earlier lives already.
 
-        *late* hears of each outcome before the journal, *sift* after it.
+        *late* hears of each outcome before the journal, *sift* after it. *command* is the one whose life it is.
         """
         self._late = late
+        self._command = command
         self._sift = sift
         self.volume = volume
         self.settled = volume.ledger.settled
-        self.tally, self.traffic = _counts(volume.ledger)
+        self.tally, self.traffic = counts_of(volume.ledger)
         self._retry = retry
         self._followup = followup
         self._journal = Journal(volume.path, volume.ledger)
@@ -120,7 +126,8 @@ class Life:
             in_flight = sorted(row for row in self.flight.rows() if row not in self.settled)
             self.tally.unsure.update(in_flight)
             self.traffic.requests += len(in_flight)
-            self._journal.note_facts("life", {"pid": os.getpid(), "at": _now(), "in_flight": in_flight})
+            facts = {"pid": os.getpid(), "at": _now(), "in_flight": in_flight, "command": self._command}
+            self._journal.note_facts("life", facts)
             if in_flight:
                 self._journal.sync()
             self.flight.forget()
@@ -255,8 +262,21 @@ def _remark(kind: str, outcome: Sent | Failed | Rejected) -> Remark:
     return Remark(kind, outcome.reason.code, outcome.reason.phrase, outcome.attempts)
 
 
-def _counts(ledger: Ledger) -> tuple[Tally, Traffic]:
-    """Return the running totals to go on with."""
+def tell_finished(account: Account, ledger: Ledger) -> None:
+    """Close *account* as that of the finished run of *ledger*."""
+    if ledger.begun is None:
+        return
+    account.run_id, account.started, account.number = ledger.begun.run_id, ledger.begun.started, ledger.begun.order
+    tally, account.traffic = counts_of(ledger)
+    account.books, account.problems = ledger.books, tally.problems
+    account.seconds = account.sending_seconds = ledger.seconds
+    account.limited_seconds, account.maybe_sent_twice = ledger.held_seconds, ledger.maybe_sent_twice
+    account.retry_file = _path(ledger.retry_file)
+    account.finish()
+
+
+def counts_of(ledger: Ledger) -> tuple[Tally, Traffic]:
+    """Return the totals of *ledger*, as running ones: to go on with, or to tell of a finished run."""
     tally = Tally(
         sent=ledger.sent,
         unchanged=ledger.unchanged,

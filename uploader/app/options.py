@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Options:
     """The flags of `run` and `check`; paths are relative to the working directory.
 
-    *taken_in* are those of the sources that nobody named: retry files of earlier runs (`retry_last_failures`).
+    *taken_in* are those of the sources that nobody named: retry files of earlier runs (`retry_last_failures`), and
+    *left_by_runs* are these and those that somebody named.
     """
 
     sources: tuple[str, ...]
@@ -34,6 +35,7 @@ class Options:
     accept: bool = False
     deadline: Deadline | None = None
     taken_in: tuple[str, ...] = ()
+    left_by_runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

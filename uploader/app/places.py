@@ -21,17 +21,17 @@ _NUMBER: Final = re.compile(r"\.[0-9]+$", re.ASCII)
 
 
 def retry_path(
-    source: Source, settings: Settings, *, named: Path | None, folder: Path | None = None, taken_in: bool = False
+    source: Source, settings: Settings, *, named: Path | None, folder: Path | None = None, beside: bool = False
 ) -> Path:
     """Return where the retry file of *source* is wanted: as *named*, else in *folder*, else by `output.retry_file`.
 
-    That of a retry file that was *taken_in* goes beside it: its name only gets another number, night after night.
+    That of a retry file may go *beside* it: its name only gets another number, night after night.
 
     Raises:
         ConfigError: it is the source itself, or a folder.
     """
-    if taken_in and source.path is not None:
-        return source.path.with_name(_NUMBER.sub("", source.path.stem) + source.path.suffix)
+    if beside and source.path is not None:
+        return _beside(source.path)
     stem, suffix = _name(source)
     if folder is not None:
         room = MOST_BYTES - _ROOM - len(os.fsencode(f".retry{suffix}"))
@@ -46,6 +46,8 @@ def retry_path(
         if "{dir}" not in settings.output.retry_file:
             path = settings.folder / path
     if source.path is not None and path.resolve() == source.path.resolve():
+        if source.is_retry and settings.retry_last_failures and named is None:
+            return _beside(source.path)
         raise ConfigError(
             f"The retry file {path} is the SOURCE itself. Name another --retry-file or output.retry_file."
         )
@@ -59,6 +61,11 @@ def retry_path(
     return path
 
 
+def _beside(path: Path) -> Path:
+    """Return the path of which the free one with a number is the next after *path*."""
+    return path.with_name(_NUMBER.sub("", path.stem) + path.suffix)
+
+
 def _is_no_file(path: Path) -> bool:
     """Whether *path* is neither a file nor free for one; `/dev/stdout` is none, whatever stands behind it."""
     folder = path.parent.resolve()
@@ -69,8 +76,8 @@ def _is_no_file(path: Path) -> bool:
 
 def refuse_taken(path: Path, options: Options) -> None:
     """Raise ConfigError when the retry file *path* is another SOURCE of the run, or where its summary goes."""
-    # One that was taken in is there, so that a retry file of this name gets another number.
-    named = [name for name in options.sources if name != "-" and name not in options.taken_in]
+    # One that a run has left is there, so that a retry file of this name gets another number.
+    named = [name for name in options.sources if name != "-" and name not in options.left_by_runs]
     if path.resolve() in {Path(name).resolve() for name in named}:
         raise ConfigError(f"The retry file {path} is another SOURCE. Name another output.retry_file.")
     if options.summary is not None and path.resolve() == options.summary.resolve():

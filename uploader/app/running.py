@@ -91,7 +91,8 @@ def run(options: Options, world: World, result: Result) -> None:
                 if world.on_checked is not None:
                     world.on_checked(sending.job.source.name, sending.job.survey)
                 refuse_if_too_bad(sending.job, settings)
-            sendings = [desk.decided(sending) for sending in sendings]
+            sendings = desk.decided(sendings)
+            result.accounts[:] = [sending.account for sending in sendings]
             desk.refuse_unlike(sendings)
             if options.deadline is not None:
                 options.deadline.refuse_if_over()
@@ -130,7 +131,8 @@ async def _send_all(sendings: list[Sending], desk: Desk, route: Route, endings: 
         try:
             async with _beside(*([] if deadline is None else [deadline.keep(halt)])):
                 for sending in sendings:
-                    await _send(sending, wire, desk, endings)
+                    if not sending.passed:
+                        await _send(sending, wire, desk, endings)
         finally:
             result.sandbox = None if box is None else box.report()
 
@@ -154,7 +156,10 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
         notes_all=desk.has_older_to_continue(begun),
         accept=desk.options.accept,
     )
-    with Life(volume, sending.retry, desk.followup, late, sift) as life, contextlib.ExitStack() as stack:
+    with (
+        Life(volume, sending.retry, desk.followup, late, sift, command=sending.command) as life,
+        contextlib.ExitStack() as stack,
+    ):
         account.traffic = life.traffic
         reading, records = job.records()
         stack.enter_context(reading)

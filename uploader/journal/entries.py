@@ -54,7 +54,8 @@ class Begun:
     *from_number* is the number of the run that rows without an origin of their own are from, 0 being this one. *key* is
     what the run is known by, *content* and *mapping* are digests, *rows* is the total of the check, of which *damaged*
     records can't be split into fields. *origin* is the run that the rows are from: that of a retry file, else this one.
-    *full* is whether no row is passed over.
+    *full* is whether no row is passed over. *command* is the command over several SOURCEs that began it, *next_key*
+    what the next one of them is known by.
     """
 
     run_id: str
@@ -75,6 +76,8 @@ class Begun:
     number: int = 0
     from_number: int = 0
     state: str = ""
+    command: str = ""
+    next_key: str = ""
 
     @property
     def order(self) -> int:
@@ -83,6 +86,11 @@ class Begun:
         So it is older than every numbered run, and among its like the one with the later ID is the newer one.
         """
         return self.number or number_of_old(self.run_id)
+
+    @property
+    def command_id(self) -> str:
+        """The command that began the run; of an earlier version, whose runs name none, the second is known."""
+        return self.command or self.started
 
     @property
     def from_order(self) -> int:

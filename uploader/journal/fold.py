@@ -44,7 +44,8 @@ class Ledger:
 
     *settled* are the rows with an outcome, *owed* those that the retry file must hold, *superseded* those that another
     row has the last word on, with that row (0: of a later run), *unsure* those that may have
-    been sent twice (and *more_unsure* how many were dropped from a compacted journal). *size* and *checksum* are where
+    been sent twice (and *more_unsure* how many were dropped from a compacted journal). *commands* are those that began
+    the run, and went on with it. *size* and *checksum* are where
     the next line goes on: what lies behind was never written whole.
     """
 
@@ -65,6 +66,7 @@ class Ledger:
     seconds: float = 0.0
     lives: int = 0
     process: int = 0
+    commands: set[str] = field(default_factory=set)
     retry_file: str | None = None
     status: int | None = None
     ended: str | None = None
@@ -207,9 +209,11 @@ def _note_facts(ledger: Ledger, word: str, facts: dict[str, Any]) -> None:
         case "begun":
             known = {one.name for one in fields(Begun)}
             ledger.begun = Begun(**{name: value for name, value in facts.items() if name in known})
+            ledger.commands.add(ledger.begun.command_id)
         case "life":
             ledger.lives += 1
             ledger.process = facts["pid"]
+            ledger.commands.update(filter(None, [facts.get("command")]))
             ledger.unsure.update(facts.get("in_flight", ()))
             ledger.requests += len(facts.get("in_flight", ()))
             ledger.status = ledger.ended = None

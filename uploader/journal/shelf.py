@@ -124,28 +124,34 @@ class Shelf:
                 return volume
         return None
 
-    def beside(self, begun: Begun) -> Iterator[Volume]:
-        """Yield the other runs of the command that began the run of *begun*: begun with it, or ended since then."""
-        for volume in self.volumes():
-            other, ended = volume.ledger.begun, volume.ledger.ended
-            if other is None or other.run_id == begun.run_id:
+    def beside(self, volume: Volume) -> Iterator[Volume]:
+        """Yield the other runs that a command of the run of *volume* began or went on with, and those begun since."""
+        mine, begun = volume.ledger, volume.ledger.begun
+        for other in self.volumes():
+            theirs = other.ledger.begun
+            if begun is None or theirs is None or theirs.run_id == begun.run_id:
                 continue
-            if other.started == begun.started or (ended is not None and ended >= begun.started):
-                yield volume
+            if theirs.order > begun.order or not mine.commands.isdisjoint(other.ledger.commands):
+                yield other
 
     def interrupted(self, key: str) -> Volume | None:
         """Return the run known by *key* that was interrupted last, if it can be continued: a later one has ended it."""
-        ended: Begun | None = None
+        last = self.latest(key)
+        return last if last is not None and last.ledger.is_interrupted else None
+
+    def latest(self, key: str) -> Volume | None:
+        """Return the run known by *key* that began last, those with a limit left out; None if there is none."""
+        latest: Volume | None = None
         for begun, path in self._begun(key):
             if begun.limit is not None:
                 continue
-            if ended is not None and not _may_be_later(begun, ended):
+            if latest is not None and not _may_be_later(begun, latest.ledger.begun):
                 break
             volume = read_volume(path)
             if volume.ledger.is_interrupted:
                 return volume
-            ended = begun
-        return None
+            latest = latest or volume
+        return latest
 
     def begin(self, begun: Begun) -> Volume:
         """Make the journal of a new run; raises StorageError."""
@@ -280,13 +286,14 @@ def _has_ended(journal: BinaryIO) -> bool:
     return has_ended(journal.read().splitlines()[-1])
 
 
-def _may_be_later(begun: Begun, ended: Begun) -> bool:
+def _may_be_later(begun: Begun, ended: Begun | None) -> bool:
     """Whether the run of *begun* may have begun after that of *ended*, which comes before it in the order.
 
     Of runs that an earlier version began in one second nothing tells the later; only the last can be interrupted.
     """
-    second, other = begun.run_id.partition("-")[0], ended.run_id.partition("-")[0]
-    return not (begun.number or ended.number) and second == other
+    if ended is None or begun.number or ended.number:
+        return False
+    return begun.run_id.partition("-")[0] == ended.run_id.partition("-")[0]
 
 
 def _size_of(path: Path) -> int:
