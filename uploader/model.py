@@ -201,19 +201,21 @@ class Sent:
     """The row was accepted: HTTP 200 and code 20000.
 
     Of every outcome, *attempts* counts the requests that were made for the row, and *unsure* is whether the fate of
-    one of them is unknown, so that the row may have been applied more than once.
+    one of them is unknown, so that the row may have been applied more than once. *taker* is the later row whose request
+    spoke for this one, and whose *attempts* these are; 0: its own did.
     """
 
     request: Request
     attempts: int
     unsure: bool = False
+    taker: int = 0
 
 
 @fact
 class Failed:
     """The row was not accepted, and is worth another try another day.
 
-    *taker* is the later row whose request spoke for this one, and whose *attempts* these are; 0: its own did.
+    *taker* is as in `Sent`.
     """
 
     request: Request
@@ -227,7 +229,7 @@ class Failed:
 class Rejected:
     """The row would be refused again as it stands: by the check (*attempts* 0) or by the service.
 
-    *taker* is as in `Failed`.
+    *taker* is as in `Sent`.
     """
 
     record: Record
