@@ -28,7 +28,13 @@ Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | Non
 """A value as JSON can say it."""
 
 Person: TypeAlias = tuple[str, ...]
-"""The identity values of one row, each as `field=value`: rows that share one of them are one person."""
+"""The identity values of one row, each as `field=value`: rows that share one of them are one person.
+
+Where rows are one person's though they need not share a value, a tie is the last of them (`ties`).
+"""
+
+TIE_MARK = "~"
+"""What a tie begins with, and no identity value does: it is the same for all rows of a person, within one command."""
 
 
 LEAST_NORMAL = sys.float_info.min
@@ -267,13 +273,9 @@ Work: TypeAlias = Request | Rejected | Unchanged | Superseded
 
 @fact
 class Settled:
-    """A row that needs nothing any more: an earlier life of the run has its outcome.
-
-    *person* is known only where rows of one person are merged.
-    """
+    """A row that needs nothing any more: an earlier life of the run has its outcome."""
 
     number: int
-    person: Person = field(default=(), repr=False)
 
 
 @fact
@@ -321,6 +323,16 @@ def column_in_words(column: str | None, named: Container[object]) -> str:
 def person_of(work: Work) -> Person:
     """Return the person that *work* is about."""
     return work.request.person if isinstance(work, Unchanged | Superseded) else work.person
+
+
+def tie_of(person: Person) -> str | None:
+    """Return the tie of *person*; None where their identity values alone say who they are."""
+    return person[-1] if person and person[-1].startswith(TIE_MARK) else None
+
+
+def values_of(person: Person) -> Person:
+    """Return the identity values of *person* alone, without the tie."""
+    return person if tie_of(person) is None else person[:-1]
 
 
 def members_of(work: Work) -> tuple[Request, ...]:

@@ -1,6 +1,6 @@
 """Make every source of a run ready, before the first request of any of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +10,11 @@ from uploader.app.checking import Job, opened, prepare
 from uploader.app.keys import inode_of, key_of, reading_of, service_of
 from uploader.app.likeness import compared, refuse_if_unlike
 from uploader.app.lives import begun, has_proof, owed_remark, refuse_or_leave
-from uploader.app.merging import link, noting
+from uploader.app.merging import grouping
 from uploader.app.options import Options, World
 from uploader.app.places import refuse_taken, retry_path, retry_shape
 from uploader.app.recall import Recall
+from uploader.app.tying import noting
 from uploader.config import Settings
 from uploader.followup import FollowUp
 from uploader.groups import Groups
@@ -23,13 +24,15 @@ from uploader.sinks.retry_file import RetryFile
 from uploader.source import Source
 from uploader.survey import Survey
 from uploader.tally import Books
+from uploader.ties import Ties
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
     """One source that is about to be sent: its job, its account, its retry file, and the run that it continues.
 
-    *groups* are its rows that become one request; None where each row becomes one.
+    *before* is how many rows the sources before it have, *owed* are its rows that its retry file has already. *groups*
+    are its rows that become one request; None where each row becomes one.
     """
 
     job: Job
@@ -37,6 +40,8 @@ class Sending:
     begun: Begun
     retry: RetryFile
     old: Volume | None
+    before: int = 0
+    owed: Collection[int] = ()
     groups: Groups | None = None
 
     @property
@@ -69,6 +74,7 @@ class Desk:
     """What is settled for all sources of a run before any is sent.
 
     *followup* is one for all of them: a row of a later source must follow an unaccepted one of an earlier source too.
+    So are the *ties*; None where a row has one identity value at most, which all rows of its person share.
     """
 
     options: Options
@@ -79,10 +85,12 @@ class Desk:
     stack: ExitStack
     followup: FollowUp
     recall: Recall
+    ties: Ties | None
 
     def checked(self, account: Account) -> Sending:
         """Open and survey the source of *account*; what is found is in its books even if it can't be sent."""
-        options, settings, survey = self.options, self.settings, Survey()
+        options, settings, survey, ties = self.options, self.settings, Survey(), self.ties
+        rows_before = 0 if ties is None else ties.rows
         try:
             source = self.stack.enter_context(opened(account.source, settings, self.world))
             key = key_of(settings, source)
@@ -104,20 +112,35 @@ class Desk:
                     # The crash may have come before the memory heard of it.
                     self.recall.owe(work.person, before)
 
-            groups = Groups() if settings.coalesce else None
-            hears = [] if groups is None else [noting(groups)]
+            hears = [] if ties is None else [noting(ties)]
+            groups = self._groups() if settings.coalesce else None
+            hears += [] if groups is None else [grouping(groups)]
             hears += [rebuild] if owed else []
             hears += [self.recall.comparing(survey)] if asks else []
             job = prepare(source, settings, limit=options.limit, survey=survey, hears=hears)
             account.blank_lines, account.repairs = source.blank_lines, survey.repairs
             if groups is not None:
-                link(groups, job)
+                groups.seal()
         finally:
             account.books = Books(survey.read, not_attempted=survey.read)
         full = options.full or self.recall.is_due(refresh_key(source, key))
         new = begun(settings, job, account, key, origin=origin, full=full)
         retry.know(damaged=survey.damaged > 0)
-        return Sending(job, account, new, retry, old, groups)
+        return Sending(job, account, new, retry, old, rows_before, tuple(owed), groups)
+
+    def tied(self, sendings: Sequence[Sending]) -> None:
+        """Join the rows of all *sendings* that are one person's; raises StorageError."""
+        ties = self.ties
+        if ties is None:
+            return
+        ties.join()
+        ties.keep_loose()
+        for sending in sendings:
+            for tie in filter(None, (ties.tie(sending.before + number) for number in sending.owed)):
+                self.followup.owe((tie,))
+
+    def _groups(self) -> Groups:
+        return self.stack.enter_context(Groups(Ties(self.shelf.state)))
 
     def _lock_any_name(self, source: Source, account: Account) -> None:
         """Lock the file of *source* under whatever name another run may have it; raises LockedError, StorageError."""

@@ -24,6 +24,7 @@ from uploader.model import (
     Unsettled,
     Work,
     record_of,
+    tie_of,
 )
 from uploader.survey import Survey
 
@@ -219,7 +220,10 @@ class Sift:
         return work
 
     def _may_skip(self, people: Iterable[int], work: Request) -> bool:
-        return self._skips and self._pending.keys().isdisjoint(people) and not self._owes(work.person)
+        if not self._skips or tie_of(work.person) is not None or self._owes(work.person):
+            # A row of a tied person may have changed what is remembered under other values than its own.
+            return False
+        return self._pending.keys().isdisjoint(people)
 
     def _is_overtaken(self, request: Request) -> bool:
         recall = self._recall
@@ -265,12 +269,14 @@ class Sift:
         recall = self._recall
         if not self.remembers or isinstance(outcome, Unchanged):
             return
-        people, number = recall.digests.people(_person_of(outcome)), record_of(outcome).number
+        person, number = _person_of(outcome), record_of(outcome).number
+        people = recall.digests.people(person)
         last = [value for value in people if self._pending.get(value) == number]
         for value in last:
             del self._pending[value]
         # A request that is still on its way somewhere would overwrite what a later row of the person has set.
-        if isinstance(outcome, Sent) and last and recall.doubted.isdisjoint(people):
+        # So would a row of a tied person, which forgets its own values only.
+        if isinstance(outcome, Sent) and last and tie_of(person) is None and recall.doubted.isdisjoint(people):
             body, memory = recall.digests.body(outcome.request), recall.memory()
             for value in last:
                 memory.remember(value, body)
