@@ -33,7 +33,13 @@ Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | Non
 """A value as JSON can say it."""
 
 Person: TypeAlias = tuple[str, ...]
-"""The identity values of one row, each as `field=value`: rows that share one of them are one person."""
+"""The identity values of one row, each as `field=value`: rows that share one of them are one person.
+
+Where rows are one person's though they need not share a value, a tie is the last of them (`ties`).
+"""
+
+TIE_MARK = "~"
+"""What a tie begins with, and no identity value does: it is the same for all rows of a person, within one command."""
 
 
 LEAST_NORMAL = sys.float_info.min
@@ -230,19 +236,21 @@ class Sent:
     """The row was accepted: HTTP 200 and code 20000.
 
     Of every outcome, *attempts* counts the requests that were made for the row, and *unsure* is whether the fate of
-    one of them is unknown, so that the row may have been applied more than once.
+    one of them is unknown, so that the row may have been applied more than once. *taker* is the later row whose request
+    spoke for this one, and whose *attempts* these are; 0: its own did.
     """
 
     request: Request
     attempts: int
     unsure: bool = False
+    taker: int = 0
 
 
 @fact
 class Failed:
     """The row was not accepted, and is worth another try another day.
 
-    *taker* is the later row whose request spoke for this one, and whose *attempts* these are; 0: its own did.
+    *taker* is as in `Sent`.
     """
 
     request: Request
@@ -256,7 +264,7 @@ class Failed:
 class Rejected:
     """The row would be refused again as it stands: by the check (*attempts* 0) or by the service.
 
-    *taker* is as in `Failed`.
+    *taker* is as in `Sent`.
     """
 
     record: Record
@@ -294,13 +302,9 @@ Work: TypeAlias = Request | Rejected | Unchanged | Superseded
 
 @fact
 class Settled:
-    """A row that needs nothing any more: an earlier life of the run has its outcome.
-
-    *person* is known only where rows of one person are merged.
-    """
+    """A row that needs nothing any more: an earlier life of the run has its outcome."""
 
     number: int
-    person: Person = field(default=(), repr=False)
 
 
 @fact
@@ -348,6 +352,16 @@ def column_in_words(column: str | None, named: Container[object]) -> str:
 def person_of(work: Work) -> Person:
     """Return the person that *work* is about."""
     return work.request.person if isinstance(work, Unchanged | Superseded) else work.person
+
+
+def tie_of(person: Person) -> str | None:
+    """Return the tie of *person*; None where their identity values alone say who they are."""
+    return person[-1] if person and person[-1].startswith(TIE_MARK) else None
+
+
+def values_of(person: Person) -> Person:
+    """Return the identity values of *person* alone, without the tie."""
+    return person if tie_of(person) is None else person[:-1]
 
 
 def members_of(work: Work) -> tuple[Request, ...]:

@@ -15,12 +15,14 @@ from uploader.model import (
     Kept,
     Outcome,
     Passed,
+    Person,
     Rejected,
     Request,
     Settled,
     Unsettled,
     Work,
     members_of,
+    person_of,
 )
 from uploader.streak import Streak
 from uploader.turns import Turn, Turns, rows_of
@@ -51,16 +53,19 @@ class Pipeline:
         canary: Canary | None = None,
         doubt: asyncio.Event | None = None,
         streak: Streak | None = None,
+        owes: Callable[[Person], bool] = lambda _: False,
         room: int = PARKING,
     ) -> None:
         """Lend the collaborators: where *works* come from, how one is delivered, and who hears of each outcome.
 
         As long as *canary* is not over, rows go one by one; no longer when there is *doubt* whether the service is out,
-        of which one row alone would not tell. *streak* holds back the rows that are blocked.
+        of which one row alone would not tell. *streak* holds back the rows that are blocked. *owes* tells whether a
+        person has a row in the retry file.
         """
         self._works = works
         self._deliver = deliver
         self._settle = settle
+        self._owes = owes
         self._halt = halt
         self._canary = canary or Canary(0)
         self._streak = streak or Streak()
@@ -204,7 +209,7 @@ class Pipeline:
         """Let what became of a row, and of those that it took with it, be heard of; return whether that succeeded."""
         if not members_of(work):
             return self._settle_one(outcome)
-        outcomes = spread(work, outcome)
+        outcomes = spread(work, outcome, is_owed=self._owes(person_of(work)))
         for done, one in enumerate(outcomes, start=1):
             if not self._settle_one(one):
                 # What settles later relies on what settles before.

@@ -5,12 +5,14 @@ import random
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import pytest
 
 from tests.e2e.conftest import Desk, Ended, books_of, ended, rules, sent_ids
 from tests.seeds import seeds
 from uploader.app.lives import Life
+from uploader.app.merging import Merging
 from uploader.errors import StorageError
 from uploader.model import Failed, Outcome, Sent, Superseded, Unsettled
 from uploader.sandbox import Running
@@ -86,8 +88,7 @@ def stored_one_by_one(
 ) -> list[tuple[Mapping[str, str], Mapping[str, object]]]:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more="state_dir: other\n")
-    # One after another: rows whose names only a later row joins may overtake one another until then.
-    assert desk.type(*RUN, "--set", "rate.concurrency=1").status == 0
+    assert desk.type(*RUN).status == 0
     return profiles(server)
 
 
@@ -187,6 +188,67 @@ def test_when_a_request_is_not_accepted_all_its_rows_go_to_the_retry_file_which_
             {"df_name": "Bob", "city": "Jeju", "df_push_optin": False},
         ),
     ]
+
+
+VERY_MANY = 1_000
+"""So many rows of one person become one request."""
+
+
+def a_person_with_very_many_rows() -> list[Record]:
+    """Return rows for two requests and two rows more: the refusal stands in the first, overwritten by none of them."""
+    rows: list[Record] = [{"id": "ann", "name": f"name{number}"} for number in range(2 * VERY_MANY + 2)]
+    rows[5] = {"id": "ann", "push": True, "name": "first"}
+    rows[VERY_MANY + 5] = {"id": "ann", "push": False, "city": "Seoul"}
+    rows[2 * VERY_MANY + 1] = {"id": "ann", "name": "last"}
+    return rows
+
+
+def test_of_a_person_with_very_many_rows_all_follow_a_request_that_failed_and_none_is_lost(
+    desk: Desk, sandbox: Callable[..., Running]
+) -> None:
+    server = sandbox(rules("code=50000 for external_id=ann times 2"))
+    desk.configure(server.url, mapping=MAPPING, more=COALESCE)
+    desk.write("people.jsonl", lines(BOB, *a_person_with_very_many_rows()))
+
+    first = desk.type(*RUN)
+    books, kept = desk.books(), retry_rows(desk)
+    second = desk.type("run", "people.retry.jsonl", "--summary", "summary.json")
+
+    failed = [(number, "failed", 2) for number in range(2, VERY_MANY + 2)]
+    follow = [(number, "again", 1) for number in range(VERY_MANY + 2, 2 * VERY_MANY + 4)]
+    assert (first.status, books) == (3, {"sent": VERY_MANY + 3, "failed": VERY_MANY})
+    assert kept == [*failed, *follow]
+    assert (second.status, desk.books()) == (0, {"sent": 3, "superseded": 2 * VERY_MANY - 1})
+    assert [stored for identity, stored in profiles(server) if identity == {"external_id": "ann"}] == [
+        {"df_name": "last", "city": "Seoul", "df_push_optin": False}
+    ]
+
+
+@pytest.mark.parametrize("row", [4, 5, 6, 7])
+def test_rows_that_an_accepted_request_took_along_follow_in_the_retry_file_though_the_run_broke_off_among_them(
+    desk: Desk, sandbox: Callable[..., Running], row: int
+) -> None:
+    server = sandbox(rules("code=50000 for external_id=ann times 2"))
+    desk.configure(server.url, mapping=MAPPING, more=COALESCE)
+    desk.monkeypatch.setattr("uploader.app.running.Merging", partial(Merging, most_rows=3))
+    names: list[Record] = [{"id": "ann", "name": f"name{number}"} for number in range(7)]
+    desk.write("people.jsonl", lines(ANN, *names[1:3], {"id": "ann", "push": False}, *names[4:]))
+
+    first = breaking_off(desk, lambda outcome: isinstance(outcome, Sent) and outcome.request.row.number == row)
+    second = desk.type(*RUN)
+    kept, books = retry_rows(desk), desk.books()
+    shown = json.loads(desk.type("runs", desk.summary()["run_id"], "--json").out)
+    third = desk.type("run", "people.retry.jsonl")
+
+    assert (first.status, second.status, third.status) == (7, 3, 0)
+    assert [(number, kind) for number, kind, _ in kept] == [
+        *((number, "failed") for number in (1, 2, 3)),
+        *((number, "again") for number in (4, 5, 6, 7)),
+    ]
+    assert books == {"sent": 4, "failed": 3}
+    assert [(row["row"], row["kind"]) for row in shown["rows"]] == [(number, kind) for number, kind, _ in kept]
+    stored = {"df_name": "name6", "city": "Seoul", "df_push_optin": False}
+    assert profiles(server) == [({"external_id": "ann", "email": "ann@example.com"}, stored)]
 
 
 def test_rows_of_a_person_with_a_rejected_row_go_one_by_one(desk: Desk, sandbox: Callable[..., Running]) -> None:

@@ -85,6 +85,12 @@ def test_no_plain_digest_is_in_a_keyed_one() -> None:
     assert not any(number in digest for digest in plain)
 
 
+def test_a_tie_is_no_part_of_what_is_digested() -> None:
+    digests = Digests(KEY, "mapping")
+
+    assert digests.people(("external_id=7", "email=x", "~17")) == digests.people(("external_id=7", "email=x"))
+
+
 def test_half_of_a_surrogate_pair_is_a_person_too() -> None:
     (person,) = Digests(KEY, "mapping").people(("a=\ud800",))
 

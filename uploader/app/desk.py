@@ -1,6 +1,6 @@
 """Make every source of a run ready, before the first request of any of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,10 +11,11 @@ from uploader.app.keys import inode_of, key_of, reading_of, service_of
 from uploader.app.late import Origins, note_sent
 from uploader.app.likeness import compared, refuse_if_unlike
 from uploader.app.lives import begun, has_proof, owed_remark, refuse_or_leave, tell_finished
-from uploader.app.merging import link, noting
+from uploader.app.merging import grouping
 from uploader.app.options import Options, World
 from uploader.app.places import refuse_taken, retry_path, retry_shape
 from uploader.app.recall import Recall
+from uploader.app.tying import noting
 from uploader.app.units import Member, unit_of
 from uploader.config import Settings
 from uploader.followup import FollowUp
@@ -25,12 +26,14 @@ from uploader.sinks.retry_file import RetryFile
 from uploader.source import Source
 from uploader.survey import Survey
 from uploader.tally import Books
+from uploader.ties import Ties
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
     """One source that is about to be sent: its job, its account, its retry file, and the run that it continues.
 
+    *before* is how many rows the sources before it have, *rebuilt* are its rows that its retry file has already.
     *groups* are its rows that become one request; None where each row becomes one. *last* is its last run, interrupted
     or not, and *owed* are those whom that owes a row. A source is *passed* over if the command that was broken off has
     finished it. *command* is the one that sends it. *twin* is the interrupted run of the same file where only its first
@@ -42,6 +45,8 @@ class Sending:
     begun: Begun
     retry: RetryFile
     old: Volume | None
+    before: int = 0
+    rebuilt: Collection[int] = ()
     groups: Groups | None = None
     last: Volume | None = None
     owed: FollowUp = field(default_factory=FollowUp)
@@ -97,6 +102,7 @@ class Desk:
     """What is settled for all sources of a run before any is sent.
 
     *followup* is one for all of them: a row of a later source must follow an unaccepted one of an earlier source too.
+    So are the *ties*; None where a row has one identity value at most, which all rows of its person share.
     """
 
     options: Options
@@ -107,10 +113,12 @@ class Desk:
     stack: ExitStack
     followup: FollowUp
     recall: Recall
+    ties: Ties | None
 
     def checked(self, account: Account) -> Sending:
         """Open and survey the source of *account*; what is found is in its books even if it can't be sent."""
-        options, settings, survey = self.options, self.settings, Survey()
+        options, settings, survey, ties = self.options, self.settings, Survey(), self.ties
+        rows_before = 0 if ties is None else ties.rows
         try:
             source = self.stack.enter_context(opened(account.source, settings, self.world))
             key = key_of(settings, source)
@@ -140,21 +148,48 @@ class Desk:
                 if record.number in left:
                     owing.owe(work.person)
 
-            groups = Groups() if settings.coalesce else None
-            hears = [] if groups is None else [noting(groups)]
+            hears = [] if ties is None else [noting(ties)]
+            groups = self._groups() if settings.coalesce else None
+            hears += [] if groups is None else [grouping(groups)]
             hears += [rebuild] if owed else []
             hears += [note_left] if left else []
             hears += [self.recall.comparing(survey)] if asks else []
             job = prepare(source, settings, limit=options.limit, survey=survey, hears=hears)
             account.blank_lines, account.repairs = source.blank_lines, survey.repairs
             if groups is not None:
-                link(groups, job)
+                groups.seal()
         finally:
             account.books = Books(survey.read, not_attempted=survey.read)
         full = options.full or self.recall.is_due(refresh_key(source, key))
         new = begun(settings, job, account, key, origin=origin, full=full, from_number=from_number)
         retry.know(damaged=survey.damaged > 0)
-        return Sending(job, account, new, retry, old, groups, last, owing, twin=twin)
+        return Sending(
+            job,
+            account,
+            new,
+            retry,
+            old,
+            before=rows_before,
+            rebuilt=tuple(owed),
+            groups=groups,
+            last=last,
+            owed=owing,
+            twin=twin,
+        )
+
+    def tied(self, sendings: Sequence[Sending]) -> None:
+        """Join the rows of all *sendings* that are one person's; raises StorageError."""
+        ties = self.ties
+        if ties is None:
+            return
+        ties.join()
+        ties.keep_loose()
+        for sending in sendings:
+            for tie in filter(None, (ties.tie(sending.before + number) for number in sending.rebuilt)):
+                self.followup.owe((tie,))
+
+    def _groups(self) -> Groups:
+        return self.stack.enter_context(Groups(Ties(self.shelf.state)))
 
     def _lock_any_name(self, source: Source, account: Account) -> None:
         """Lock the file of *source* under whatever name another run may have it; raises LockedError, StorageError."""

@@ -22,6 +22,7 @@ from uploader.model import (
     Unsettled,
     Work,
     record_of,
+    tie_of,
 )
 from uploader.survey import Survey
 
@@ -212,20 +213,25 @@ class Sift:
         return work
 
     def _may_skip(self, people: Iterable[int], work: Request) -> bool:
-        return self._skips and self._pending.keys().isdisjoint(people) and not self._owes(work.person)
+        if not self._skips or tie_of(work.person) is not None or self._owes(work.person):
+            # A row of a tied person may have changed what is remembered under other values than its own.
+            return False
+        return self._pending.keys().isdisjoint(people)
 
     def after(self, outcome: Outcome | Unsettled, *, unsure: bool) -> None:
         """Note *outcome*, which the journal has; *unsure* is whether the fate of a request for its row is not known."""
         recall = self._recall
         if not self.remembers or isinstance(outcome, Unchanged):
             return
-        people, number = recall.digests.people(_person_of(outcome)), record_of(outcome).number
+        person, number = _person_of(outcome), record_of(outcome).number
+        people = recall.digests.people(person)
         last = [value for value in people if self._pending.get(value) == number]
         for value in last:
             del self._pending[value]
         memory, is_doubted = recall.memory(), not recall.doubted.isdisjoint(people)
-        if isinstance(outcome, Sent) and is_doubted:
+        if isinstance(outcome, Sent) and (is_doubted or tie_of(person) is not None):
             # The service may still apply what was sent before: it is the acceptance after this one that is remembered.
+            # A row of a tied person forgets its own values only, so that nothing is remembered of such a person.
             memory.clear(last, accepted=True)
         elif isinstance(outcome, Sent) and last:
             body = recall.digests.body(outcome.request)

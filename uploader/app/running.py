@@ -28,6 +28,7 @@ from uploader.app.rehearsal import sandbox_for, state_in, throwaway_folder
 from uploader.app.route import Route, route_of
 from uploader.app.sockets import refuse_too_few
 from uploader.app.speaking import between_steps, dropping
+from uploader.app.tying import tied
 from uploader.app.wire import Wire, wired
 from uploader.bookmark import Bookmark
 from uploader.canary import Canary
@@ -42,6 +43,7 @@ from uploader.pipeline import Pipeline
 from uploader.sandbox import Report, serve
 from uploader.sinks.progress import Bar, Standing, plain_line
 from uploader.tally import Books
+from uploader.ties import Ties
 from uploader.waiting import WaitingRoom
 
 _BAR_SECONDS: Final = 0.5
@@ -85,12 +87,15 @@ def run(options: Options, world: World, result: Result) -> None:
         stack.enter_context(recall)
         endings = stack.enter_context(Endings(shelf, journal_days=settings.journal_days))
         with Accounts(result.accounts, summary=options.summary, clock=time.monotonic) as accounts:
-            desk = Desk(options, settings, world, shelf, folder, stack, FollowUp(), recall)
+            # Rows that name a person by one field only are joined by nothing but that.
+            ties = stack.enter_context(Ties(shelf.state)) if len(settings.rules().identity) > 1 else None
+            desk = Desk(options, settings, world, shelf, folder, stack, FollowUp(), recall, ties)
             sendings = [desk.checked(account) for account in result.accounts]
             for sending in sendings:
                 if world.on_checked is not None:
                     world.on_checked(sending.job.source.name, sending.job.survey)
                 refuse_if_too_bad(sending.job, settings)
+            desk.tied(sendings)
             sendings = desk.decided(sendings)
             result.accounts[:] = [sending.account for sending in sendings]
             desk.refuse_unlike(sendings)
@@ -138,7 +143,7 @@ async def _send_all(sendings: list[Sending], desk: Desk, route: Route, endings: 
 
 
 async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> None:
-    job, account, began = sending.job, sending.account, time.monotonic()
+    job, account, ties, began = sending.job, sending.account, desk.ties, time.monotonic()
     if job.is_swapped():
         raise ChangedError(f"{job.source.name} changed after it was checked; nothing of it was sent. Run again.")
     volume = sending.volume(desk.shelf)
@@ -163,8 +168,10 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
         account.traffic = life.traffic
         reading, records = job.records()
         stack.enter_context(reading)
-        works = a_few_at_once(_works(job, records, life.settled, named=sending.groups is not None), time.monotonic)
-        works = late.trimmed(works)
+        works = _works(job, records, life.settled)
+        if ties is not None and not ties.is_empty:
+            works = tied(works, ties, sending.before)
+        works = late.trimmed(a_few_at_once(works, time.monotonic))
         if sending.groups is not None:
             merging = Merging(
                 sending.groups,
@@ -172,6 +179,7 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
                 merged=job.plan.merged,
                 owes=desk.followup.owes,
                 taken_by=lambda row: volume.ledger.superseded.get(row, row),
+                tied_rows=lambda tie: 0 if ties is None else ties.rows_of(tie),
             )
             works = merging.merge(works)
         works = sift.sifted(works)
@@ -187,6 +195,7 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
             canary=Canary(_birds(job, life, wire.settings)),
             doubt=doubt,
             streak=wire.streak,
+            owes=desk.followup.owes,
         )
         try:
             async with _beside(_watch(sending, life, wire, desk.world), _sync(life, wire.halt)):
@@ -283,17 +292,14 @@ async def _sync_by(thread: ThreadPoolExecutor, life: Life, halt: Halt) -> None:
                 raise
 
 
-def _works(job: Job, records: Iterator[Record], settled: Bookmark, *, named: bool) -> Iterator[Work | Passed]:
-    """Yield what is to be sent, each request made when it is taken; what is *settled* needs nothing.
-
-    *named* is whether a settled row has its person with it.
-    """
+def _works(job: Job, records: Iterator[Record], settled: Bookmark) -> Iterator[Work | Passed]:
+    """Yield what is to be sent, each request made when it is taken; what is *settled* needs nothing."""
     carry, now = job.plan.carry, Now(time.time_ns)
     some_settled = len(settled) > 0
     try:
         for record in records:
             if some_settled and record.number in settled:
-                yield Settled(record.number, job.plan.person(record) if named else ())
+                yield Settled(record.number)
                 continue
             yield carry(record, now())
     except ChangedError:

@@ -131,8 +131,8 @@ def spell_unchanged(first: int, last: int) -> bytes:
 def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
     """Return the payload of one row's outcome; *again* is whether an accepted row must be sent again all the same."""
     if isinstance(outcome, Sent):
-        letter, doubt = AGAIN if again else SENT, b"!" if outcome.unsure else b""
-        return b"%c %d %d%b" % (letter, outcome.request.row.number, outcome.attempts, doubt)
+        letter, number = AGAIN if again else SENT, outcome.request.row.number
+        return b"%c %d %d%b%b" % (letter, number, outcome.attempts, _taken(outcome), _doubt(outcome))
     number = record_of(outcome).number
     match outcome:
         case Unchanged():
@@ -144,9 +144,12 @@ def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
         case Failed() | Rejected():
             letter = FAILED if isinstance(outcome, Failed) else REJECTED
             reason = json.dumps([outcome.reason.code, outcome.reason.phrase]).encode()
-            taken = TAKEN if outcome.taker else b""
-            return b"%c %d %d%b%b %b" % (letter, number, outcome.attempts, taken, _doubt(outcome), reason)
+            return b"%c %d %d%b%b %b" % (letter, number, outcome.attempts, _taken(outcome), _doubt(outcome), reason)
 
 
-def _doubt(outcome: Failed | Rejected | Unsettled) -> bytes:
+def _taken(outcome: Sent | Failed | Rejected) -> bytes:
+    return TAKEN if outcome.taker else b""
+
+
+def _doubt(outcome: Sent | Failed | Rejected | Unsettled) -> bytes:
     return b"!" if outcome.unsure else b""

@@ -11,7 +11,7 @@ from typing import Final
 from uploader.errors import StorageError
 from uploader.files import open_private
 from uploader.memory.later import NAME_BYTES
-from uploader.model import Person, Request
+from uploader.model import Person, Request, values_of
 
 _KEY_BYTES: Final = 32
 _PERSON_BYTES: Final = 8
@@ -63,7 +63,7 @@ class Digests:
     def people(self, person: Person) -> list[int]:
         """Return a number of 64 bits for each identity value of *person*."""
         found = []
-        for value in person:
+        for value in values_of(person):
             digest = self._people.copy()
             digest.update(value.encode("utf-8", "surrogatepass"))
             found.append(int.from_bytes(digest.digest(), "big", signed=True))
