@@ -217,9 +217,10 @@ class _Player:
         text = _csv_of(rows) if file.endswith(".csv") else _jsonl_of(rows)
         (self._folder / file).write_text(text)
         for unit in [unit for unit in self._units if file in unit.sources and len(unit.sources) > 1]:
-            # Of a command that is one unit, all files are new or none is.
+            # Of a command that is one unit, one file is new: whether the others go on is anybody's guess.
             for path in unit.sources:
-                self._abandon(path)
+                if path in self._open:
+                    self._open[path].has_begun = False
             self._units.remove(unit)
         self._contents[file] = rows
         self._rows |= {row.tag: row for row in rows}
@@ -342,15 +343,16 @@ class _Player:
         summary.unlink(missing_ok=True)
         status = self._type(words, trouble)
         heard = list(self._service.heard)
-        for names, values in self._service.came_late:
-            for person in {int(name.rpartition("=")[2][1:]) for name in names}:
-                self._model.come_late(person, values)
         if status not in _FINISHED | _TO_CONTINUE:
             raise Violation(f"`uploader {shlex.join(words)}` ended with {status}: {self._said.read_text()}")
         accounts = _accounts(summary)
         self._judge_counts(parts, accounts, heard, status, trouble)
         self._judge_settled(sources, heard, limit=limit, flag=flag)
-        self._take(parts, sources, heard, status, limit=limit)
+        self._take(parts, sources, heard, status, trouble=trouble, limit=limit)
+        # What came late may have come behind what this command has sent.
+        for names, values in self._service.came_late:
+            for person in {int(name.rpartition("=")[2][1:]) for name in names}:
+                self._model.come_late(person, values)
         self._find_left(parts, sources, limit=limit)
         self._take_taken_in(parts, accounts, status)
         self._judge()
@@ -369,10 +371,12 @@ class _Player:
             most_rows=self._scenario.most_rows,
             variant=self._variant,
         )
-        self._service.begin(trouble, self._scenario.seed)
+        if words[0] == "run":
+            self._service.begin(trouble, self._scenario.seed)
         status = self._stage.forks.run(job, self._service.watch)
-        settle()
-        self._service.end()
+        if words[0] == "run":
+            settle()
+            self._service.end()
         self.story.append(f"uploader {shlex.join(words)}  # {_words_of(trouble, clock)}exit status {status}")
         return status
 
@@ -411,8 +415,15 @@ class _Player:
 
     # What came of it
 
-    def _take(
-        self, parts: Sequence[_Part], sources: tuple[str, ...], heard: Sequence[Heard], status: int, *, limit: int
+    def _take(  # noqa: PLR0913 — all that is known of a command that is over
+        self,
+        parts: Sequence[_Part],
+        sources: tuple[str, ...],
+        heard: Sequence[Heard],
+        status: int,
+        *,
+        trouble: Trouble,
+        limit: int,
     ) -> None:
         """Let the model know what was said by a command that ended with *status*."""
         finished = status in _FINISHED
@@ -436,7 +447,8 @@ class _Player:
             is_unfinished = before is None and any(
                 self._open[part.path].is_unfinished for part in parts if not part.is_retry
             )
-            accepted = {one.tag for one in heard if one.plain} if status in _IN_ORDER and is_unfinished else set[int]()
+            is_known = status in _IN_ORDER and is_unfinished and not trouble.lost
+            accepted = {one.tag for one in heard if one.plain} if is_known else set[int]()
             self._units.append(_Unit(sources, is_unfinished, accepted))
 
     def _say(self, part: _Part, rows: Iterable[Row], *, sure: bool) -> None:
@@ -476,19 +488,23 @@ class _Player:
             self._known[path] = look
             made = {row.tag: tuple(sorted(origins.get(row.tag, ()))) for row, _ in self._read(path)}
             self._left = [left for left in self._left if left.path != path]
-            unit = () if limit else sources
-            self._left.append(_Left(path, made, unit or (f"{path} of a few rows",)))
+            # One that was killed may leave a file without a row.
+            if made:
+                self._left.append(_Left(path, made, (f"{path} of the first rows",) if limit else sources))
         there = {left.path for left in self._left if (self._folder / left.path).exists()}
         self._left = [left for left in self._left if left.path in there]
 
     def _take_taken_in(self, parts: Sequence[_Part], accounts: Accounts | None, status: int) -> None:
         """Let the model know of the retry files that were sent, named or not."""
-        sent = [part.path for part in parts if part.is_retry] if status in _FINISHED else []
+        named = {part.path for part in parts if part.is_retry}
+        sent = sorted(named) if status in _FINISHED else []
         if accounts is not None:
             sent += [one["source"] for one in accounts if one["exit_status"] in _FINISHED]
         elif self._scenario.retry_last:
             sent += self._sent_since()
         names = {str(Path(path).relative_to(self._folder)) if Path(path).is_absolute() else path for path in sent}
+        # A command that was broken off is repeated with all that it names.
+        names -= named if status not in _FINISHED else set()
         for left in [left for left in self._left if left.path in names]:
             again = {tag for other in self._left if other is not left for tag in other.origins}
             for row, _ in self._read(left.path):
@@ -709,7 +725,7 @@ def _rewritten_jsonl(text: str, rows: Mapping[int, Row]) -> str:
     """Return the retry file *text* with only *rows* in it, the mended ones mended."""
     lines: list[str] = []
     for line in text.splitlines():
-        record = json.loads(line)
+        record = dict.fromkeys(_COLUMNS, "") | json.loads(line)
         row = rows.get(_tag_of(record["at"]))
         if row is not None:
             cells = {name: value for name, value in row.cells if name in CONSENTS}
