@@ -149,6 +149,22 @@ class Scenario:
     together: bool = False
 
 
+def is_fair(scenario: Scenario) -> bool:
+    """Whether the program can know who is one person: of a loosely named one, every file it reads has a row of both.
+
+    That row comes first where only the first rows of a file may be read, and where rows are told apart by what was
+    accepted of each of their names (`changed_only`).
+    """
+    first = scenario.changed_only or any(isinstance(step, Run) and step.limit for step in scenario.steps)
+    written = [step.rows for step in scenario.steps if isinstance(step, Write)]
+    for rows in written:
+        for person in {row.person for row in rows if scenario.kinds[row.person] == "loose"}:
+            ties = [len(row.identity) > 1 and not row.bad for row in rows if row.person == person]
+            if not (ties[0] if first else any(ties)):
+                return False
+    return True
+
+
 def drawn(seed: int) -> Scenario:
     """Return the scenario of *seed*."""
     return _Pen(seed).scenario()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from tests.nights.scenario import CALM, Repeat, Retry, Row, Run, Scenario, Step, Trouble, Write
+from tests.nights.scenario import CALM, Repeat, Retry, Row, Run, Scenario, Step, Trouble, Write, is_fair
 
 
 def shrunk(scenario: Scenario, fails: Callable[[Scenario], bool], *, tries: int = 400) -> Scenario:
@@ -13,7 +13,7 @@ def shrunk(scenario: Scenario, fails: Callable[[Scenario], bool], *, tries: int 
     while goes_on:
         goes_on = False
         for shorter in _shorter(scenario):
-            if shorter == scenario:
+            if shorter == scenario or not is_fair(shorter):
                 continue
             if not left:
                 return scenario

@@ -12,7 +12,7 @@ import pytest
 
 from tests.nights.__main__ import shortest, staged, told, violation
 from tests.nights.driver import Stage
-from tests.nights.scenario import drawn
+from tests.nights.scenario import drawn, is_fair
 from tests.nights.stories import STORIES
 from tests.nights.variants import SEEDS
 from tests.seeds import FIRST
@@ -56,6 +56,13 @@ def test_a_broken_variant_is_caught(stage: Stage, variant: str) -> None:
     scenario = drawn(SEEDS[variant])
 
     assert (violation(scenario, stage), violation(scenario, stage, variant) is None) == (None, False)
+
+
+@pytest.mark.seeded
+@pytest.mark.parametrize("seed", [FIRST])
+def test_in_every_scenario_the_program_can_know_who_is_one_person(seed: int) -> None:
+    assert [one for one in range(seed, seed + 500) if not is_fair(drawn(one))] == []
+    assert [name for name, story in STORIES.items() if not is_fair(story)] == []
 
 
 def test_a_seed_draws_the_same_scenario_every_time() -> None:
