@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from uploader.app.recall import Sift
+from uploader.app.late import Late
 from uploader.followup import FollowUp, Kind
 from uploader.memory import Memory
 from uploader.model import Outcome, Request, Sent
@@ -34,10 +34,10 @@ def _nothing_follows() -> None:
 def _nothing_is_late() -> None:
     """Send every row of a retry file, whatever was sent since."""
 
-    def never(_: Sift, __: Request) -> bool:
-        return False
+    def as_it_is(_: Late, request: Request) -> Request:
+        return request
 
-    Sift._is_overtaken = never  # type: ignore[method-assign, assignment]  # noqa: SLF001 — it is broken where it is made
+    Late._trimmed = as_it_is  # type: ignore[method-assign]  # noqa: SLF001 — it is broken where it is made
 
 
 def _never_forgets() -> None:

@@ -23,6 +23,7 @@ from uploader.model import (
     Work,
     record_of,
     tie_of,
+    values_of,
 )
 from uploader.survey import Survey
 
@@ -62,6 +63,9 @@ class Recall:
         self._digests: Digests | None = None
         self._kept = False
         self._look_at = 0.0
+        self.watched: set[str] = set()
+        """Identity values of the people of whom this run has come to know that an older row may still be sent."""
+
         self.doubted: set[int] = set()
         """People of whom a request may still be on its way: only the row that made it is remembered of them."""
 
@@ -133,10 +137,12 @@ class Recall:
 
     def watch(self, person: Person) -> None:
         """Note that an older row of *person* may still be sent; raises StorageError."""
+        self.watched.update(values_of(person))
         self.memory().later.watch(self.digests.people(person))
 
     def watch_at_once(self, person: Person) -> None:
         """Note the same, and make it last; raises StorageError."""
+        self.watched.update(values_of(person))
         memory, people = self.memory(), self.digests.people(person)
         if not memory.later.watches_all(people):
             memory.later.watch(people)

@@ -17,7 +17,7 @@ from uploader.app.ahead import a_few_at_once
 from uploader.app.checking import Job, pace_of, refuse_double_use, refuse_if_too_bad, settings_of
 from uploader.app.desk import Desk, Sending, refresh_key
 from uploader.app.keys import mapping_of, service_of
-from uploader.app.late import Late, Origins
+from uploader.app.late import Late, Origins, tie_watched
 from uploader.app.leftovers import with_leftovers
 from uploader.app.likeness import to_keep
 from uploader.app.lives import Endings, Life
@@ -200,6 +200,7 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
         try:
             async with _beside(_watch(sending, life, wire, desk.world), _sync(life, wire.halt)):
                 await pipeline.carry(wire.pace.concurrency)
+            tie_watched(job, desk.recall)
             life.flush()
             life.sync()
             # What was read last is compared as it was opened, and may have been changed or replaced since.

@@ -86,6 +86,11 @@ class Plan:
             return ()
         return _person(self._identify(record)[0]) if self._texts is None else self._texts.identify(record.fields)[1]
 
+    @property
+    def has_several_identities(self) -> bool:
+        """Whether a row may have more than one identity value."""
+        return len(self._identity) > 1
+
     def merged(self, requests: Sequence[Request]) -> Request | None:
         """Return the last of *requests* (of one person, in file order) as one that says what all of them do.
 

@@ -1,7 +1,7 @@
 """Keep which properties later rows have set, of the people of whom an older row may still be sent."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
@@ -14,6 +14,8 @@ NAME_BYTES: Final = 8
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS watched (person INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS tied (person INTEGER, tie INTEGER, PRIMARY KEY (person, tie)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS people_of_tie ON tied (tie);
 CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, names BLOB NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS later (person INTEGER, names INTEGER, run INTEGER NOT NULL, place INTEGER NOT NULL,
                                   PRIMARY KEY (person, names)) WITHOUT ROWID;
@@ -26,6 +28,8 @@ _BEHIND_ALL: Final = 2**62
 """Stands for a row behind every row of its run."""
 
 _WATCH: Final = "INSERT OR IGNORE INTO watched VALUES (?)"
+_TIE: Final = "INSERT OR IGNORE INTO tied VALUES (?, ?)"
+_TIED: Final = "SELECT DISTINCT person FROM tied WHERE tie IN (SELECT tie FROM tied WHERE person = ?)"
 _NAME: Final = "INSERT OR IGNORE INTO names (names) VALUES (?)"
 _NOTE: Final = """
 INSERT INTO later SELECT ?, id, ?, ? FROM names WHERE names = ?
@@ -74,14 +78,21 @@ class LaterRows:
         self._ask = ask
         self._connection = connection
         self._watching: set[int] = set()
+        self._tied: dict[int, int] = {}
         self._noted: dict[tuple[int, bytes], Origin] = {}
         self._seen: int | None = None
         self._watches = False
+        self._ties = False
         self._newest: int | None = None
 
     def watch(self, people: Iterable[int]) -> None:
         """Note that an older row may still come of each of *people*; that is never forgotten."""
         self._watching.update(people)
+
+    def tie(self, ties: Mapping[int, int]) -> None:
+        """Note that all people with the same of *ties* are one person, and that an older row of them may still come."""
+        self._watching.update(ties)
+        self._tied.update(ties)
 
     def is_watched(self, people: Sequence[int]) -> bool:
         """Whether an older row may still come of one of *people*."""
@@ -108,7 +119,7 @@ class LaterRows:
     def set_since(self, people: Iterable[int], origin: Origin) -> SetSince:
         """Return what rows newer than *origin* have set of *people*, who are one person."""
         found: set[bytes] = set()
-        for person in people:
+        for person in self._with_tied(people):
             rows = self._rows(_SINCE, person, origin.run, origin.row)
             found.update(names for (names,) in rows)
             found.update(names for (who, names), at in self._noted.items() if who == person and at > origin)
@@ -130,11 +141,12 @@ class LaterRows:
     @property
     def is_dirty(self) -> bool:
         """Whether something awaits a commit."""
-        return bool(self._watching or self._noted)
+        return bool(self._watching or self._tied or self._noted)
 
     def write(self, sql: sqlite3.Connection) -> None:
         """Write what awaits the commit that is under way."""
         sql.executemany(_WATCH, [(person,) for person in sorted(self._watching)])
+        sql.executemany(_TIE, sorted(self._tied.items()))
         sql.executemany(_NAME, [(names,) for names in {names for _, names in self._noted}])
         sql.executemany(_NOTE, [(person, at.run, at.row, names) for (person, names), at in sorted(self._noted.items())])
         if self._noted:
@@ -144,8 +156,20 @@ class LaterRows:
         """Let go of what was committed."""
         self._watches = self._watches or bool(self._watching)
         self._newest = self.newest_run() if self._noted else self._newest
+        self._ties = self._ties or bool(self._tied)
         self._watching.clear()
+        self._tied.clear()
         self._noted.clear()
+
+    def _with_tied(self, people: Iterable[int]) -> set[int]:
+        """Return *people* with all who are one person with them, through whatever chain of ties."""
+        self._look()
+        found, left = set(people), list(people)
+        while self._ties and left:
+            tied = {person for (person,) in self._rows(_TIED, left.pop())} - found
+            found |= tied
+            left += tied
+        return found
 
     def _look(self) -> None:
         """Hear of what another process has committed since."""
@@ -153,6 +177,7 @@ class LaterRows:
         if version != self._seen:
             self._seen = version
             self._watches = self._row("SELECT 1 FROM watched LIMIT 1") is not None
+            self._ties = self._row("SELECT 1 FROM tied LIMIT 1") is not None
             newest = self._row("SELECT value FROM facts WHERE name = 'newest later'")
             self._newest = None if newest is None else int(newest[0])
 
