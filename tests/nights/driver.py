@@ -9,7 +9,7 @@ import json
 import random
 import shlex
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
@@ -353,8 +353,8 @@ class _Player:
         for names, values in self._service.came_late:
             for person in {int(name.rpartition("=")[2][1:]) for name in names}:
                 self._model.come_late(person, values)
-        self._find_left(parts, sources, limit=limit)
-        self._take_taken_in(parts, accounts, status)
+        made = self._find_left(parts, sources, limit=limit)
+        self._take_taken_in(parts, accounts, status, {tag for left in made for tag in left.origins})
         self._judge()
         return status
 
@@ -470,8 +470,9 @@ class _Player:
         else:
             self._open[part.path] = _Open(part.content, part.numbers, begun, begun and left)
 
-    def _find_left(self, parts: Sequence[_Part], sources: tuple[str, ...], *, limit: int) -> None:
+    def _find_left(self, parts: Sequence[_Part], sources: tuple[str, ...], *, limit: int) -> list[_Left]:
         """Find the retry files that a command has made, or made anew."""
+        found_now: list[_Left] = []
         origins: dict[int, set[Origin]] = {}
         mine = {part.path for part in parts if part.is_retry}
         for part in parts:
@@ -490,12 +491,16 @@ class _Player:
             self._left = [left for left in self._left if left.path != path]
             # One that was killed may leave a file without a row.
             if made:
-                self._left.append(_Left(path, made, (f"{path} of the first rows",) if limit else sources))
+                found_now.append(_Left(path, made, (f"{path} of the first rows",) if limit else sources))
+                self._left.append(found_now[-1])
         there = {left.path for left in self._left if (self._folder / left.path).exists()}
         self._left = [left for left in self._left if left.path in there]
+        return found_now
 
-    def _take_taken_in(self, parts: Sequence[_Part], accounts: Accounts | None, status: int) -> None:
-        """Let the model know of the retry files that were sent, named or not."""
+    def _take_taken_in(
+        self, parts: Sequence[_Part], accounts: Accounts | None, status: int, again: Container[int]
+    ) -> None:
+        """Let the model know of the retry files that were sent, named or not; rows *again* may be owed once more."""
         named = {part.path for part in parts if part.is_retry}
         sent = sorted(named) if status in _FINISHED else []
         if accounts is not None:
@@ -506,10 +511,10 @@ class _Player:
         # A command that was broken off is repeated with all that it names.
         names -= named if status not in _FINISHED else set()
         for left in [left for left in self._left if left.path in names]:
-            again = {tag for other in self._left if other is not left for tag in other.origins}
             for row, _ in self._read(left.path):
-                if not row.bad and row.tag not in again:
-                    self._model.say(left.origins.get(row.tag, ()), row.person, row.values)
+                if not row.bad:
+                    sure = row.tag not in again
+                    self._model.say(left.origins.get(row.tag, ()), row.person, row.values, sure=sure)
             self._left.remove(left)
 
     def _sent_since(self) -> list[str]:
