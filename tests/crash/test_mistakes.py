@@ -32,15 +32,18 @@ def _is_caught(folder: Path, mistake: str, complaint: str) -> bool:
 
 
 @pytest.mark.long
+@pytest.mark.paced
 def test_a_program_without_the_mistakes_is_not_complained_of(tmp_path: Path) -> None:
     assert _complaints(tmp_path, "-m", "uploader") == []
 
 
 @pytest.mark.long
+@pytest.mark.paced
 def test_a_journal_that_is_written_before_the_answer_is_caught_losing_rows(tmp_path: Path) -> None:
     assert _is_caught(tmp_path, "journal-first", "lost")
 
 
 @pytest.mark.long
+@pytest.mark.paced
 def test_a_buffered_journal_is_caught_sending_rows_again(tmp_path: Path) -> None:
     assert _is_caught(tmp_path, "buffered", "sent again")
