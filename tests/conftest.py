@@ -2,6 +2,7 @@
 
 import asyncio
 import pkgutil
+import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from importlib import import_module
@@ -25,6 +26,13 @@ settings.load_profile("same")
 # order in which several workers take the tests, so that all are loaded here.
 for module in pkgutil.walk_packages(uploader.__path__, f"{uploader.__name__}."):
     import_module(module.name)
+
+
+# Whoever starts the tests by nohup, or in the background of a script, lets them ignore these; the processes that tests
+# start and stop would inherit that.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
