@@ -53,14 +53,17 @@ bench-against: .venv/.ready
 profile: .venv/.ready
 	@$(BIN)/python -m benchmarks.row_cost
 
-# The tests come last and once: those of `make test` and the long ones, with coverage.
+# The tests come last, each once: those of `make test`, with coverage, then the long ones, and those that need time of
+# the processor at certain moments apart from what takes it.
 check: .venv/.tools need-strace
 	@echo "check: format (ruff)" && $(BIN)/ruff format --check --quiet --output-format concise .
 	@echo "check: lint (ruff)" && $(BIN)/ruff check --quiet .
 	@echo "check: types (mypy)" && $(BIN)/mypy
 	@echo "check: layers (import-linter)" && $(BIN)/lint-imports
 	@echo "check: dependencies (deptry)" && $(BIN)/deptry .
-	@echo "check: tests and coverage (pytest)" && $(MAKE) --no-print-directory test TESTS="--cov --cov-report=term"
+	@echo "check: tests and coverage (pytest)" && $(MAKE) --no-print-directory test TESTS='-m "not long" --cov --cov-report=term'
+	@echo "check: long tests (pytest)" && $(MAKE) --no-print-directory test TESTS='-m "long and not paced"'
+	@echo "check: paced tests (pytest)" && $(MAKE) --no-print-directory test TESTS='-m "long and paced"'
 
 # hatchling and editables build the editable install, so the locks hold them as well. Extras are kept in the names:
 # without them, older pips look for the newest `coverage[toml]` and find no hash for it.

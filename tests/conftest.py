@@ -2,6 +2,7 @@
 
 import asyncio
 import pkgutil
+import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from importlib import import_module
@@ -27,6 +28,13 @@ for module in pkgutil.walk_packages(uploader.__path__, f"{uploader.__name__}."):
     import_module(module.name)
 
 
+# Whoever starts the tests by nohup, or in the background of a script, lets them ignore these; the processes that tests
+# start and stop would inherit that.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Measure no coverage where it would double a long time, or slow down what a test measures.
 
@@ -36,13 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         searches = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
         if searches or item.get_closest_marker("long") is not None:
             item.add_marker(pytest.mark.no_cover)
-
-
-@pytest.fixture(autouse=True)
-def _uncovered_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure none in the processes of such a test either."""
-    if request.node.get_closest_marker("no_cover") is not None:
-        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 @pytest.fixture

@@ -107,6 +107,7 @@ def test_the_whole_configuration_is_as_it_is_meant(typed: Type, empty_folder: Pa
     assert (empty_folder / "config.yaml").read_text(encoding="utf-8") == WRITTEN
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_a_sample_is_guessed_checked_and_rehearsed_without_any_editing(
     typed: Type, empty_folder: Path, suffix: str

@@ -7,6 +7,8 @@ import pytest
 from tests.crash.driver import __file__ as DRIVER  # noqa: N812 — a path
 from tests.crash.yard import KILLED, opened, under_way
 
+pytestmark = [pytest.mark.long, pytest.mark.paced]
+
 ROWS = 600
 TRIES = 5
 MOMENTS = (0.12, 0.08, 0.11, 0.05)
@@ -31,16 +33,13 @@ def _is_caught(folder: Path, mistake: str, complaint: str) -> bool:
     return any(complaint in _complaints(folder / str(number), DRIVER, mistake) for number in range(TRIES))
 
 
-@pytest.mark.long
 def test_a_program_without_the_mistakes_is_not_complained_of(tmp_path: Path) -> None:
     assert _complaints(tmp_path, "-m", "uploader") == []
 
 
-@pytest.mark.long
 def test_a_journal_that_is_written_before_the_answer_is_caught_losing_rows(tmp_path: Path) -> None:
     assert _is_caught(tmp_path, "journal-first", "lost")
 
 
-@pytest.mark.long
 def test_a_buffered_journal_is_caught_sending_rows_again(tmp_path: Path) -> None:
     assert _is_caught(tmp_path, "buffered", "sent again")

@@ -8,6 +8,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Final
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,6 +76,7 @@ def written(table: Sequence[Sequence[str]], delimiter: str) -> bytes:
     return text.getvalue().encode()
 
 
+@pytest.mark.long
 @settings(max_examples=300)
 @given(table=tables(), delimiter=st.sampled_from(",;\t|"))
 def test_what_is_guessed_of_any_csv_passes_its_check(table: list[list[str]], delimiter: str) -> None:
@@ -83,6 +85,7 @@ def test_what_is_guessed_of_any_csv_passes_its_check(table: list[list[str]], del
     assert (found or set()) <= OF_THE_FILE
 
 
+@pytest.mark.long
 @settings(max_examples=300)
 @given(objects=st.lists(st.dictionaries(keys, values, max_size=4), min_size=1, max_size=12))
 def test_what_is_guessed_of_any_jsonl_passes_its_check(objects: list[dict[str, object]]) -> None:

@@ -34,6 +34,7 @@ def _process_of(identity: object, rows: int) -> int:
 
 
 @pytest.mark.long
+@pytest.mark.paced
 @pytest.mark.parametrize("share", [0.95, 1.0])
 def test_four_at_once_keep_the_limit_together_and_share_it_fairly(
     desk: Desk, sandbox: Callable[..., Running], share: float
@@ -89,6 +90,7 @@ def test_a_file_that_is_being_sent_under_another_name_is_not_sent_beside_it(
 
 
 @pytest.mark.long
+@pytest.mark.paced
 def test_one_that_is_killed_disturbs_no_other_and_is_continued(desk: Desk, sandbox: Callable[..., Running]) -> None:
     rows = 700
     server = sandbox(Rules(limit=LIMIT, per=PER, anchor=0.0))
@@ -115,6 +117,7 @@ def test_one_that_is_killed_disturbs_no_other_and_is_continued(desk: Desk, sandb
 
 
 @pytest.mark.long
+@pytest.mark.paced
 def test_one_that_starts_beside_another_adds_no_burst(desk: Desk, sandbox: Callable[..., Running]) -> None:
     limit, per = 40, 4.0
     server = sandbox(Rules(limit=limit, per=per, anchor=None))

@@ -128,6 +128,7 @@ def _desks(desk: Desk) -> Iterator[dict[str, Desk]]:
 
 
 @pytest.mark.long
+@pytest.mark.paced
 def test_an_outage_of_any_kind_costs_a_pause_and_no_row(desk: Desk) -> None:
     # They wait most of the time, so that all can do it at once.
     with _desks(desk) as desks, ThreadPoolExecutor(len(TRIALS)) as threads:

@@ -33,6 +33,7 @@ SIZES: Final = [
 
 
 @pytest.mark.long
+@pytest.mark.paced
 @pytest.mark.parametrize(("anchor", "share", "windows"), SIZES)
 def test_the_limit_is_never_exceeded_and_nearly_used_up(
     desk: Desk, sandbox: Callable[..., Running], anchor: float | None, share: float, windows: int
@@ -63,6 +64,7 @@ def test_the_limit_is_never_exceeded_and_nearly_used_up(
 
 
 @pytest.mark.long
+@pytest.mark.paced
 @pytest.mark.parametrize("reply", ["429", "40401"])
 @pytest.mark.parametrize("unit", ["s", "ms"])
 def test_another_client_that_burns_the_quota_costs_a_pause_and_no_row(
@@ -91,6 +93,7 @@ def test_another_client_that_burns_the_quota_costs_a_pause_and_no_row(
 
 
 @pytest.mark.long
+@pytest.mark.paced
 def test_a_run_that_starts_right_after_another_adds_no_burst(desk: Desk, sandbox: Callable[..., Running]) -> None:
     limit, per = 20, 4.0
     server = sandbox(Rules(limit=limit, per=per, anchor=None))
@@ -108,6 +111,7 @@ def test_a_run_that_starts_right_after_another_adds_no_burst(desk: Desk, sandbox
 
 
 @pytest.mark.long
+@pytest.mark.paced
 def test_a_service_that_tells_nothing_of_its_window_gets_the_configured_pace(
     desk: Desk, sandbox: Callable[..., Running]
 ) -> None:
@@ -125,6 +129,7 @@ def test_a_service_that_tells_nothing_of_its_window_gets_the_configured_pace(
 
 
 @pytest.mark.long
+@pytest.mark.paced
 def test_another_client_is_noticed_and_leaves_its_quota(desk: Desk, sandbox: Callable[..., Running]) -> None:
     server = sandbox(Rules(limit=LIMIT, per=4.0, unit="ms"))
     desk.configure(server.url)
@@ -141,6 +146,7 @@ def test_another_client_is_noticed_and_leaves_its_quota(desk: Desk, sandbox: Cal
 
 
 @pytest.mark.long
+@pytest.mark.paced
 def test_a_log_that_is_full_when_another_client_is_noticed_changes_nothing(
     desk: Desk, sandbox: Callable[..., Running]
 ) -> None:

@@ -70,8 +70,11 @@ def test_a_signal_that_comes_twice_within_a_moment_is_one_signal(
         process.send_signal(second)
         run = ended(process)
 
-    assert (run.status, run.last_line) == (-signal.SIGTERM, "Stopped by SIGTERM. Run again to continue.")
-    assert desk.summary()["exit_status"] == 128 + signal.SIGTERM
+    # Of two signals that are both pending, POSIX leaves open which is delivered first: whichever it was is the one.
+    first = signal.Signals(-run.status)
+    assert first in {signal.SIGTERM, second}
+    assert run.last_line == f"Stopped by {first.name}. Run again to continue."
+    assert desk.summary()["exit_status"] == 128 + first
     applied = server.box.report().applied
     assert desk.books() == {"sent": applied, "not_attempted": 500 - applied}
 

@@ -73,6 +73,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("broken", BROKEN)
 def test_broken_variants_fail_in_the_same_runs(broken: str) -> None:
     seeds = range(QUICK)

@@ -164,7 +164,7 @@ def test_the_reset_is_never_awaited_too_short(
     skew: float,
     latencies: list[tuple[float, float]],
     begin: float,
-    milliseconds: bool,  # noqa: FBT001
+    milliseconds: bool,  # noqa: FBT001 — a table's column
 ) -> None:
     window, unit, now = Window(requests=1_000, per=60.0, share=1.0), 1000 if milliseconds else 1, begin
     last = -math.inf

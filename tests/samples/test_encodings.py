@@ -14,9 +14,9 @@ from uploader.model import Rejected
 from uploader.sandbox import Running
 from uploader.source import open_source
 
-ROOT: Final = Path(__file__).parents[2]
 pytestmark = pytest.mark.no_cover
 
+ROOT: Final = Path(__file__).parents[2]
 NOW: Final = "2026-06-01T00:00:00.000Z"
 FORMATS: Final = ("csv", "jsonl")
 TWINS: Final = {

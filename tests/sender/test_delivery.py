@@ -608,7 +608,7 @@ def test_a_reply_counts_though_the_quota_can_not_take_note_of_it_and_the_run_end
         def fail() -> None:
             raise full
 
-        scene.quota.land = fail  # type: ignore[method-assign]
+        scene.quota.land = fail  # type: ignore[method-assign]  # the quota that fails is played
 
         assert await scene.deliver() == outcome
         assert (scene.halt.reason, len(scene.bodies)) == (full, 1)

@@ -679,7 +679,7 @@ def test_a_reply_is_counted_before_the_quota_fails_to_take_note_of_it(leap: Leap
         def fail() -> None:
             raise StorageError("the disk is full")
 
-        quota.land = fail  # type: ignore[method-assign]
+        quota.land = fail  # type: ignore[method-assign]  # the quota that fails is played
         limiter = gate_of(replace(OPEN, concurrency=1), Halt(), loop.time, quota=quota, window=Counted())
 
         with pytest.raises(StorageError):

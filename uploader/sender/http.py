@@ -3,7 +3,7 @@
 import errno
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -154,8 +154,8 @@ class Http:
     def _is_on_its_way_to_proxy(self, payload: "_Payload") -> bool:
         return self._proxy is not None and not payload.has_connection
 
-    async def _send(self, session: aiohttp.ClientSession, payload: "_Payload") -> aiohttp.ClientResponse:
-        return await session.post(self._url, data=payload, allow_redirects=False, **self._own)
+    def _send(self, session: aiohttp.ClientSession, payload: "_Payload") -> Awaitable[aiohttp.ClientResponse]:
+        return session.post(self._url, data=payload, allow_redirects=False, **self._own)
 
     async def _send_elsewhere(self, session: aiohttp.ClientSession, payload: "_Payload") -> aiohttp.ClientResponse:
         """Send *payload*, nothing of which has left, over another connection; raise UnsentError when none takes it."""
