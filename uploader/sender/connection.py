@@ -74,11 +74,9 @@ class CheckedRequest(aiohttp.ClientRequest):
     ) -> None:
         """Write the request, or nothing of it where the connection is of no use any more."""
         protocol = conn.protocol
-        if isinstance(protocol, ReplyProtocol):
-            if not await protocol.is_quiet():
-                protocol.throw_away()
-                return
-            protocol.begin_request()
+        if isinstance(protocol, ReplyProtocol) and not (protocol.begin_request() or await protocol.begin_when_read()):
+            protocol.throw_away()
+            return
         await super().write_bytes(writer, conn, content_length)
 
 
@@ -108,22 +106,26 @@ class ReplyProtocol(ResponseHandler):
         self._unread.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self._below_tls = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
 
-    async def is_quiet(self) -> bool:
-        """Whether a request may go: nothing has come since the last reply, not even the end of the connection."""
-        if self.has_served and self._pool is not None and self._pool.is_for_one_request_each:
+    def begin_request(self) -> bool:
+        """Return whether a request may leave from now on: nothing has come since the last reply, not even the end."""
+        if not self.is_connected() or self._unread.poll(0) or self._has_had_its_request:
             return False
+        self._is_begun = True
+        return True
+
+    async def begin_when_read(self) -> bool:
+        """Return the same, once what has come was read: what is of TLS alone, as session tickets, disturbs nobody."""
         for _ in range(_TURNS):
-            if not self.is_connected():
-                return False
-            if not self._unread.poll(0):
-                return True
-            # It is read soon. What comes of TLS alone, as its session tickets, disturbs nobody.
+            if not self.is_connected() or self._has_had_its_request:
+                break
             await asyncio.sleep(0)  # noqa: TID251 — it gives way and waits for nothing
+            if self.begin_request():
+                return True
         return False
 
-    def begin_request(self) -> None:
-        """Take note that from now on a request may have left."""
-        self._is_begun = True
+    @property
+    def _has_had_its_request(self) -> bool:
+        return self.has_served and self._pool is not None and self._pool.is_for_one_request_each
 
     def start_timeout(self) -> None:
         """Wait for the reply: aiohttp calls this when it has written the whole request."""

@@ -185,10 +185,11 @@ class _Payload(aiohttp.BytesPayload):
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Write the body; a connection that is lost already takes nothing of it."""
         self.has_connection = True
-        transport = writer.transport if isinstance(writer, StreamWriter) else None
-        self.may_have_left = transport is not None and not transport.is_closing()
-        protocol = getattr(writer, "protocol", None)
-        self.has_followed = isinstance(protocol, ReplyProtocol) and protocol.has_served
+        if isinstance(writer, StreamWriter):
+            protocol = writer.protocol
+            transport = protocol.transport
+            self.may_have_left = transport is not None and not transport.is_closing()
+            self.has_followed = isinstance(protocol, ReplyProtocol) and protocol.has_served
         await super().write_with_length(writer, content_length)
 
 

@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 from uploader.model import WindowState
 
-_SPELLINGS: Final = (
-    ("X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset"),
-    ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"),
+T = TypeVar("T")
+
+_NAMES: Final = (
+    *("X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset"),
+    *("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"),
+    "Date",
 )
 _UNITS: Final = {"s": 1, "m": 60, "H": 3600, "d": 86400, "M": 30 * 86400, "y": 365 * 86400}
 _PERIOD: Final = re.compile(r"\s*([0-9]{1,9})\s*([smHdMy])\s*", re.ASCII)
@@ -27,17 +31,26 @@ def read_window(headers: Mapping[str, str], *, now: Callable[[], float]) -> Wind
     date where the reply has no date of its own.
     """
     get = headers.get
-    limit, left, until = _SPELLINGS[0]
-    period, remaining, reset = _period(get(limit)), _whole(get(left)), _timestamp(get(until))
-    if period is None or remaining is None or reset is None:
-        # What makes no sense in the first spelling may do so in the other.
-        limit, left, until = _SPELLINGS[1]
-        period = _period(get(limit)) if period is None else period
-        remaining = _whole(get(left)) if remaining is None else remaining
-        reset = _timestamp(get(until)) if reset is None else reset
-    date, wanted = _http_date(get("Date")), get("Retry-After")
-    retry_after = None if wanted is None else _retry_after(wanted, now() if date is None else date)
-    return WindowState(period, remaining, reset, date, retry_after)
+    state, wanted = _state(*map(get, _NAMES)), get("Retry-After")
+    if wanted is None:
+        return state
+    return replace(state, retry_after=_retry_after(wanted, now() if state.date is None else state.date))
+
+
+@lru_cache(maxsize=16)
+def _state(*texts: str | None) -> WindowState:
+    """Return what *texts*, the headers of `_NAMES`, say; what makes no sense in one spelling may do so in the other."""
+    period, remaining, reset, second_period, second_remaining, second_reset, date = texts
+    return WindowState(
+        _first(_period(period), _period(second_period)),
+        _first(_whole(remaining), _whole(second_remaining)),
+        _first(_timestamp(reset), _timestamp(second_reset)),
+        _http_date(date),
+    )
+
+
+def _first(one: T | None, other: T | None) -> T | None:
+    return other if one is None else one
 
 
 @lru_cache(maxsize=16)
