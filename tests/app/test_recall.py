@@ -44,7 +44,7 @@ NIGHTS: Final = 5
 
 def late_of(recall: Recall, begun: Begun, *, retry: bool = False) -> Late:
     origins = Origins(begun, "0f0f0f0f")
-    return Late(recall, begun, origins, has_older=retry, notes_all=False, accept=False)
+    return Late(recall, begun, origins, newest_run=UNKNOWN_RUN, has_older=retry, notes_all=False, accept=False)
 
 
 class KilledError(Exception):

@@ -1,7 +1,9 @@
 """What stands is what the newest row said, property by property, across runs, retry files and clocks."""
 
 import csv
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -189,3 +191,64 @@ def test_books_of_a_summary_balance_where_rows_are_trimmed(
     send("people.retry.csv")
 
     assert books_of(desk.summary()) == {"sent": 1, "superseded": 1}
+
+
+def fixed(desk: Desk, name: str = "people.retry.csv") -> None:
+    """Give the row of nobody in the retry file *name* its identity: 1."""
+    path = desk.folder / name
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([lines[0], *(f"1{line}" for line in lines[1:])]) + "\n", encoding="utf-8")
+
+
+def test_a_row_whose_person_was_not_known_is_sent_when_it_is_fixed_before_the_next_run(
+    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+) -> None:
+    server = service()
+
+    send("people.csv", ("", "old", "no"), ("2", "b", ""))
+    fixed(desk)
+    late = send("people.retry.csv")
+
+    assert (late.status, stored(server)["1"]) == (0, {"df_name": "old", "df_push_ads_optin": False})
+
+
+@pytest.mark.parametrize("consent", ["no", ""])
+def test_a_row_whose_person_was_not_known_is_kept_once_later_runs_may_have_sent_them(
+    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended], consent: str
+) -> None:
+    server = service()
+
+    send("people.csv", ("", "old", consent), ("2", "b", ""))
+    send("people.csv", ("1", "new", "yes"))
+    fixed(desk)
+    late = send("people.retry.csv")
+    kept = desk.retry_rows("people.retry.retry.csv")
+    books, before = desk.books(), stored(server)["1"]
+    accepted = send("people.retry.retry.csv", words=("--accept",))
+
+    assert (late.status, books, before) == (3, {"rejected": 1}, {"df_name": "new", "df_push_ads_optin": True})
+    reason = (
+        "the identity of this row was not known until now, and later runs may have sent the person: compare, then "
+        "delete the row, or send it as it is with --accept"
+    )
+    assert kept == [(1, "rejected", "order_unknown", reason, 0)]
+    assert (accepted.status, stored(server)["1"]["df_name"]) == (0, "old")
+
+
+def test_notes_for_a_run_that_was_to_be_continued_go_with_it(
+    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+) -> None:
+    service(STOP)
+
+    def noted() -> int:
+        (file,) = desk.folder.glob(".uploader/**/*.memory")
+        with closing(sqlite3.connect(file)) as sql:
+            return int(sql.execute("SELECT count(*) FROM later").fetchone()[0])
+
+    send("monday.csv", ("stop", "a", ""), ("1", "monday", "no"))
+    send("tuesday.csv", ("1", "tuesday", "yes"), ("2", "tuesday", ""))
+    while_open = noted()
+    send("monday.csv")
+    send("tuesday.csv")
+
+    assert (while_open, noted()) == (2, 0)

@@ -5,14 +5,19 @@ program as it is, and in a violation with the variant; `python -m tests.nights -
 Whoever builds a mechanism adds the variant that lacks it here.
 """
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from uploader.app.late import Late
+from uploader.app import late
+from uploader.app.late import Late, Origins
 from uploader.followup import FollowUp, Kind
-from uploader.memory import Memory
+from uploader.journal import Shelf
+from uploader.memory import Memory, store
+from uploader.memory.later import LaterRows
 from uploader.model import Outcome, Request, Sent
+from uploader.ties import Ties
 from uploader.turns import Turn, Turns
 
 
@@ -45,12 +50,52 @@ def _never_forgets() -> None:
     Memory.forget = lambda *_: None  # type: ignore[method-assign]  # as above
 
 
+def _whole_rows() -> None:
+    """Supersede a whole row if anything of it was set since."""
+
+    def all_or_nothing(request: Request, names: Collection[str]) -> Request | None:
+        return None if names else request
+
+    late.without = all_or_nothing  # type: ignore[attr-defined, assignment]  # as above
+
+
+def _by_the_clock() -> None:
+    """Number runs by the time of day."""
+
+    def of_the_clock(_: Shelf, count: int) -> range:
+        first = int(time.time() * 1000)
+        return range(first, first + count)
+
+    Shelf.next_numbers = of_the_clock  # type: ignore[method-assign, assignment]  # as above
+
+
+def _by_the_path() -> None:
+    """Believe that the rows of a retry file are from the run that last wrote a file at its path."""
+    Origins._number = lambda origins, _: origins._run  # type: ignore[method-assign, assignment]  # noqa: SLF001 — as above
+
+
+def _doubts_itself_alone() -> None:
+    """Keep in memory alone of whom a request may still be on its way: a later run takes them for settled."""
+    store._FORGET = store._FORGET.replace("THEN :doubt", "THEN :token")  # type: ignore[misc]  # noqa: SLF001 — as above
+
+
+def _forgets_ties() -> None:
+    """Take rows for one person's only where they share a value."""
+    Ties.tie = lambda *_: None  # type: ignore[method-assign]  # as above
+    LaterRows._with_tied = lambda _, people: set(people)  # type: ignore[method-assign, assignment]  # noqa: SLF001 — as above
+
+
 VARIANTS: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
     {
         "rows of one person at once": _at_once,
         "nothing follows": _nothing_follows,
         "nothing is late": _nothing_is_late,
         "never forgets": _never_forgets,
+        "whole rows superseded": _whole_rows,
+        "clock order": _by_the_clock,
+        "path origin": _by_the_path,
+        "doubt in memory only": _doubts_itself_alone,
+        "ties forgotten": _forgets_ties,
     }
 )
 

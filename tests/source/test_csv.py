@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from uploader.errors import ChangedError, ConfigError, InputError
-from uploader.model import Damaged, Reason, Record, Row
+from uploader.model import Damaged, Reason, Record, RetryOf, Row
 from uploader.source import Source, open_source
 
 QUOTES = Reason(
@@ -346,7 +346,10 @@ def test_a_retry_file_keeps_all_its_columns_and_sets_raw_texts_aside(tmp_path: P
         "raw", "the record could not be split into fields: enter its values under their own names and empty '_raw'"
     )
     assert (source.is_retry, source.columns) == (True, tuple(header.split(",")))
-    assert found == [Row(1, fields, line=2), Damaged(2, raw, line=3, text='2,"x"')]
+    assert found == [
+        Row(1, fields, line=2, retry_of=RetryOf("", 7)),
+        Damaged(2, raw, line=3, text='2,"x"', retry_of=RetryOf("", 8)),
+    ]
 
 
 def test_a_raw_column_means_nothing_outside_a_retry_file(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.errors import InputError
-from uploader.model import Damaged, Reason, Record, Row, WrittenFloat
+from uploader.model import Damaged, Reason, Record, RetryOf, Row, WrittenFloat
 from uploader.source import Source, open_source
 
 
@@ -201,7 +201,10 @@ def test_a_retry_file_keeps_all_its_keys_and_sets_raw_texts_aside(tmp_path: Path
         "raw", "the record could not be split into fields: enter its values under their own names and empty '_raw'"
     )
     assert source.is_retry
-    assert found == [Row(1, {"id": 1, **extra}, line=1, text=whole), Damaged(2, raw, line=2, text='{"id":')]
+    assert found == [
+        Row(1, {"id": 1, **extra}, line=1, text=whole, retry_of=RetryOf("", 7)),
+        Damaged(2, raw, line=2, text='{"id":', retry_of=RetryOf("", 7)),
+    ]
 
 
 VALUES = st.recursive(

@@ -331,6 +331,22 @@ class Desk:
             for other in self.shelf.unfinished()
         )
 
+    def newest_run_beside(self, begun: Begun) -> int:
+        """Return the greatest number of another run that sends to the same service as that of *begun*."""
+        service = service_of(begun.base_url, begun.service_id)
+        others = (other for other in self.shelf.begun() if other.run_id != begun.run_id)
+        same = (other.from_order for other in others if service_of(other.base_url, other.service_id) == service)
+        return max(same, default=UNKNOWN_RUN)
+
+    def prune(self, sendings: Sequence[Sending]) -> None:
+        """Forget what was noted for runs that are not to be continued any more; raises StorageError."""
+        if not self.recall.is_open:
+            return
+        services = {service_of(one.base_url, one.service_id) for one in self.shelf.unfinished()}
+        begun = sendings[0].begun
+        if service_of(begun.base_url, begun.service_id) not in services:
+            self.recall.memory().later.forget_unwatched(before=begun.order)
+
     def _proves(self, volume: Volume) -> bool:
         """Whether the run of *volume* went to the same service, however that is spelled, and was served."""
         begun, api = volume.ledger.begun, self.settings.api

@@ -35,6 +35,13 @@ DOUBTFUL: Final = Reason(
 )
 """Why a row is kept of which nobody knows whether its consents are the newest."""
 
+UNNOTED: Final = Reason(
+    "order_unknown",
+    "the identity of this row was not known until now, and later runs may have sent the person: compare, then delete "
+    "the row, or send it as it is with --accept",
+)
+"""Why a row is kept of which nobody knows whether anything of it is the newest."""
+
 _RUN: Final = re.compile(r"r(-?[0-9]{1,19})-([0-9a-f]{8})")
 
 
@@ -76,18 +83,21 @@ class Late:
         begun: Begun,
         origins: Origins,
         *,
+        newest_run: int,
         has_older: bool,
         notes_all: bool,
         accept: bool,
     ) -> None:
         """Use what *recall* notes for the run that has *begun*, whose rows are from *origins*.
 
-        *has_older* is whether its rows may be older than some of the same run (those of a retry file), *notes_all*
-        whether an older run is still to be continued, *accept* sends the rows of which not all is known.
+        *newest_run* is the greatest number of another run that sends to the service. *has_older* is whether its rows
+        may be older than some of the same run (those of a retry file), *notes_all* whether an older run is still to be
+        continued, *accept* sends the rows of which not all is known.
         """
         self._recall = recall
         self._run = begun.from_order
         self._origins = origins
+        self._newest_run = newest_run
         self._has_older = has_older
         self._notes_all = notes_all
         self._accept = accept
@@ -136,10 +146,12 @@ class Late:
             recall.memory().commit(power_safe=not self._notes_all)
 
     def _trimmed(self, request: Request) -> Request | Superseded | Rejected:
+        recall, origin = self._recall, self._origins.of(request.row)
+        if self._is_unnoted(request, origin):
+            return Rejected(request.row, request.person, UNNOTED)
         if not self._may_be_late:
             return request
-        recall = self._recall
-        people, origin = recall.digests.people(request.person), self._origins.of(request.row)
+        people = recall.digests.people(request.person)
         since = recall.memory().later.set_since(people, origin)
         if since.is_known and not since.names:
             return request
@@ -150,6 +162,13 @@ class Late:
             doubtful = any(name in CONSENTS and name not in newer for name in names)
             return Rejected(request.row, request.person, DOUBTFUL) if doubtful else Superseded(request)
         return without(request, newer) or Superseded(request)
+
+    def _is_unnoted(self, request: Request, origin: Origin) -> bool:
+        """Whether later runs may have sent the person of *request*, and nothing was noted of it."""
+        if request.row.retry_of is None or self._accept or origin.run >= self._newest_run:
+            return False
+        recall = self._recall
+        return not (recall.is_open and recall.memory().later.is_watched(recall.digests.people(request.person)))
 
     @property
     def _may_be_late(self) -> bool:

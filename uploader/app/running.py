@@ -38,7 +38,7 @@ from uploader.followup import FollowUp
 from uploader.halt import Halt
 from uploader.journal import Shelf
 from uploader.mapper import Now
-from uploader.model import Passed, Record, Settled, Work
+from uploader.model import UNKNOWN_RUN, Passed, Record, Settled, Work
 from uploader.pipeline import Pipeline
 from uploader.sandbox import Report, serve
 from uploader.sinks.progress import Bar, Standing, plain_line
@@ -105,6 +105,7 @@ def run(options: Options, world: World, result: Result) -> None:
                     world.say(options.deadline.forecast(sum(map(_to_send, sendings)), pace_of(settings)))
             if any(sending.job.survey.read for sending in sendings):
                 sendings = desk.numbered(sendings)
+                desk.prune(sendings)
                 refuse_too_few(sandbox=options.sandbox)
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                     runner.run(_send_all(sendings, desk, route, endings, result))
@@ -157,6 +158,7 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
         desk.recall,
         begun,
         Origins(begun, desk.shelf.state_id),
+        newest_run=desk.newest_run_beside(begun) if job.source.is_retry else UNKNOWN_RUN,
         has_older=job.source.is_retry or sending.twin is not None,
         notes_all=desk.has_older_to_continue(begun),
         accept=desk.options.accept,

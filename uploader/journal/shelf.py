@@ -70,6 +70,10 @@ class Shelf:
         newest = next((begun for begun, _ in self._begun() if begun.number and begun.state), None)
         return None if newest is None else Known(newest.state, newest.number)
 
+    def begun(self) -> Iterator[Begun]:
+        """Yield how each run began, the newest first."""
+        return (begun for begun, _ in self._begun())
+
     def _begun(self, key: str = "") -> list[tuple[Begun, Path]]:
         """Return how each run began, or each known by *key*, and where its journal is, the newest first.
 

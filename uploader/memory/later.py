@@ -44,7 +44,7 @@ _NEWEST: Final = """
 INSERT INTO facts VALUES ('newest later', ?)
 ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))
 """
-_FORGET: Final = "DELETE FROM later WHERE person NOT IN watched"
+_FORGET: Final = "DELETE FROM later WHERE run < ? AND person NOT IN watched"
 
 
 class Ask(Protocol):
@@ -134,9 +134,9 @@ class LaterRows:
         noted = [origin.run for origin in self._noted.values()]
         return max([*noted, *([] if self._newest is None else [self._newest])], default=None)
 
-    def forget_unwatched(self) -> None:
-        """Forget what was noted of people of whom no older row can come any more; raises StorageError."""
-        self._row(_FORGET)
+    def forget_unwatched(self, *, before: int) -> None:
+        """Forget what runs *before* that number have noted of people who are not watched; raises StorageError."""
+        self._row(_FORGET, before)
 
     @property
     def is_dirty(self) -> bool:
