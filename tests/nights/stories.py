@@ -102,6 +102,15 @@ STORIES: Final[Mapping[str, Scenario]] = MappingProxyType(
             Run(_A),
             changed_only=True,
         ),
+        "6: what was accepted first comes back after a run was killed with another value": _told(
+            Write("a.csv", (_row(1, name="x"),)),
+            Run(_A),
+            Write("a.csv", (_row(2, name="y"),)),
+            Run(_A, trouble=Trouble(stop=Stop("hold", 1))),
+            Write("a.csv", (_row(1, name="x"),)),
+            Run(_A),
+            changed_only=True,
+        ),
         "7: a retry file is renamed, and a newer row of its person is owed": _told(
             Write("a.csv", (_row(1, name="old"),)),
             Run(_A, trouble=_FAILS),

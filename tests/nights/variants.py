@@ -1,15 +1,17 @@
 """Break the program in one way each, so that it can be seen whether the driver finds it.
 
-A variant is applied in the forked process, before the command begins. Each has a seed whose scenario ends well with the
+A variant is applied in the forked process, before the command begins. Each has a scenario that ends well with the
 program as it is, and in a violation with the variant; `python -m tests.nights --variant NAME 0 300` finds such seeds.
 Whoever builds a mechanism adds the variant that lacks it here.
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from tests.nights.scenario import Scenario, drawn
+from tests.nights.stories import STORIES
 from uploader.app import late
 from uploader.app.late import Late, Origins
 from uploader.followup import FollowUp, Kind
@@ -47,7 +49,12 @@ def _nothing_is_late() -> None:
 
 def _never_forgets() -> None:
     """Remember of a person what was accepted before, though another request is on its way."""
-    Memory.forget = lambda *_: None  # type: ignore[method-assign]  # as above
+    forget = Memory.forget
+
+    def forget_the_unknown(memory: Memory, people: Iterable[int]) -> None:
+        forget(memory, [person for person in people if memory.body([person]) is None])
+
+    Memory.forget = forget_the_unknown  # type: ignore[method-assign, assignment]  # as above
 
 
 def _whole_rows() -> None:
@@ -99,5 +106,17 @@ VARIANTS: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
     }
 )
 
-SEEDS: Final[Mapping[str, int]] = MappingProxyType({})
-"""The seed with which each variant is caught."""
+CAUGHT: Final[Mapping[str, Scenario]] = MappingProxyType(
+    {
+        "rows of one person at once": drawn(15),
+        "nothing follows": STORIES["4: rows that only a later row joins"],
+        "nothing is late": drawn(2),
+        "never forgets": STORIES["6: what was accepted first comes back after a run was killed with another value"],
+        "whole rows superseded": drawn(13),
+        "clock order": drawn(2),
+        "path origin": STORIES["7: a retry file is put back under a name that another one had"],
+        "doubt in memory only": STORIES["6: a request of a killed run comes late"],
+        "ties forgotten": drawn(58),
+    }
+)
+"""The scenario in which each variant is caught: a random one by its seed, or a story."""
