@@ -43,3 +43,12 @@ def test_a_command_loads_nothing_heavy_that_it_does_not_use(folder: Path, words:
     )
 
     assert HEAVY & set(re.findall(r"^import time:.*\| +(\w+)$", done.stderr, re.MULTILINE)) == loaded
+
+
+def test_a_command_that_is_like_the_one_typed_is_named_though_it_is_not_loaded(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "uploader", "chek"], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == "Error: No such command 'chek'. Did you mean 'check'?"
