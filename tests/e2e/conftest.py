@@ -129,11 +129,15 @@ retry: {{attempts: 2, base: 10ms, cap: 50ms, outage_timeout: 10s}}
 
     def retry_rows(self, name: str = "people.retry.csv") -> list[RetryRow]:
         """Read what the retry file *name*, a CSV in UTF-8, adds to its rows."""
+        return [
+            (int(row["_row"]), row["_kind"], row["_code"], row["_reason"], int(row["_attempts"]))
+            for row in self.retry_cells(name)
+        ]
+
+    def retry_cells(self, name: str = "people.retry.csv") -> list[dict[str, str]]:
+        """Read all cells of the retry file *name*, a CSV in UTF-8."""
         with (self.folder / name).open(encoding="utf-8", newline="") as file:
-            return [
-                (int(row["_row"]), row["_kind"], row["_code"], row["_reason"], int(row["_attempts"]))
-                for row in csv.DictReader(file, strict=True)
-            ]
+            return list(csv.DictReader(file, strict=True))
 
     def files(self) -> list[str]:
         """Name all files in the working directory but those of `state_dir`, where runs are remembered."""

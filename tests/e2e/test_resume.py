@@ -806,7 +806,7 @@ def test_a_file_that_was_damaged_since_is_begun_anew(desk: Desk, sandbox: Callab
     assert (run.status, desk.books()) == (3, {"sent": 2, "rejected": 1})
     assert run.err.startswith("people.csv: the file changed since the interrupted run: 2 of 4 rows")
     assert [row[:2] for row in desk.retry_rows("people.retry.2.csv")] == [(1, "rejected")]
-    assert (desk.folder / "people.retry.2.csv").read_text(encoding="utf-8").splitlines()[1].endswith(",1")
+    assert [row["_raw"] for row in desk.retry_cells("people.retry.2.csv")] == ["1"]
 
 
 def test_a_damaged_record_is_kept_whole_across_lives(desk: Desk, sandbox: Callable[..., Running]) -> None:
@@ -817,8 +817,7 @@ def test_a_damaged_record_is_kept_whole_across_lives(desk: Desk, sandbox: Callab
     assert desk.type(*RUN).status == 5
     assert desk.type(*RUN).status == 3
 
-    lines = (desk.folder / "people.retry.csv").read_text(encoding="utf-8").splitlines()
-    assert [line.rpartition(",")[2] for line in lines] == ["_raw", "1", "4"]
+    assert [row["_raw"] for row in desk.retry_cells()] == ["1", "4"]
 
 
 def test_a_source_that_no_longer_can_be_read_leaves_the_interrupted_run_as_it_is(
