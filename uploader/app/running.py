@@ -198,6 +198,7 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
             doubt=doubt,
             streak=wire.streak,
             owes=desk.followup.owes,
+            settled=len(life.settled),
         )
         try:
             async with _beside(_watch(sending, life, wire, desk.world), _sync(life, wire.halt)):
