@@ -50,7 +50,12 @@ C: Final = member("c", "never begun")
         ([A, member("b", "interrupted", "2", number=2)], NOTHING),
         # Never begun, or not since.
         ([A, member("b", "never begun")], Unit(frozenset({0}))),
-        ([member("a", number=3, next_key="b"), member("b", number=2)], Unit(frozenset({0}))),
+        ([member("a", "finished", "3", number=3, next_key="b"), member("b", number=2)], Unit(frozenset({0}))),
+        # Begun anew, beside one that went on.
+        (
+            [member("a", "finished", "3", number=3, next_key="b"), member("b", "finished", "1", "3", number=2)],
+            NOTHING,
+        ),
         ([A, C], NOTHING),
         ([member("a", number=1, next_key="b"), member("b", number=2, next_key="c"), C], Unit(frozenset({0, 1}))),
         # What was a part of it and can't stand.

@@ -95,8 +95,11 @@ def _was_to_follow(member: Member, before: Ledger) -> bool:
     """Whether *member* was the next SOURCE after that of *before*, and was not begun since."""
     if before.begun is None or before.begun.next_key != member.new.key:
         return False
-    last = None if member.last is None else member.last.begun
-    return last is None or last.order < before.begun.order
+    last = member.last
+    if last is None or last.begun is None:
+        return True
+    # A run that went on beside one that began anew has the lower number of the two.
+    return last.begun.order < before.begun.order and last.commands.isdisjoint(before.commands)
 
 
 def _meaning(begun: Begun) -> tuple[object, ...]:
