@@ -155,6 +155,18 @@ def test_runs_are_thrown_away_once_they_are_older_than_so_many_days(shelf: Shelf
     assert len(list((state / "runs").iterdir())) == 4
 
 
+def test_a_run_that_began_when_the_clock_was_behind_stays_as_long_as_the_one_before_it(shelf: Shelf) -> None:
+    for number, days in ((1, 40), (2, 2), (3, 400), (4, -5_000), (5, 1)):
+        moment = NOW - timedelta(days=days)
+        shelf.begin(replace(BEGUN, run_id=f"{moment:%Y%m%dT%H%M%SZ}-{number}", key=f"key{number}", number=number))
+
+    assert shelf.throw_away_older(30, now=NOW, may_go=lambda _: True) == 1
+    assert sorted(begun.number for begun in shelf.begun()) == [2, 3, 4, 5]
+    # The one that began when the clock was ahead keeps nothing from going.
+    assert shelf.throw_away_older(0, now=NOW, may_go=lambda _: True) == 3
+    assert [begun.number for begun in shelf.begun()] == [4]
+
+
 def test_locks_that_nobody_holds_and_no_journal_needs_are_thrown_away(shelf: Shelf, state: Path) -> None:
     run(shelf, f"{NOW:%Y%m%dT%H%M%SZ}-abc123", key="kept")
     for key in ("kept", "killed"):

@@ -211,7 +211,8 @@ class Shelf:
     def throw_away_older(self, days: int, *, now: datetime, may_go: Callable[[Volume], bool] = lambda _: False) -> int:
         """Delete the runs begun over *days* before *now* (interrupted ones only if they *may_go*); return how many.
 
-        The locks that killed runs have left, and no journal needs, go as well.
+        A run stays as long as one with a lower number does: it may have begun when the clock was wrong, and without it
+        an older one would be the last of its SOURCE. Locks that killed runs have left, and no journal needs, go too.
         """
         self._clear_locks_away()
         # A run's ID begins with the time at which it began, by the clock of then: only old journals need be read.
@@ -221,14 +222,21 @@ class Shelf:
             # So long ago nobody counted years.
             return 0
         count = 0
-        for path in sorted(self._runs.glob(f"*{_JOURNAL}")):
-            if path.name >= first:
-                break
+        old = [path for path in sorted(self._runs.glob(f"*{_JOURNAL}")) if path.name < first]
+        lowest_left = self._lowest_since(first, until=f"{now:%Y%m%dT%H%M%SZ~}") if old else None
+        for path in old:
             volume = read_volume(path)
+            begun = volume.ledger.begun
+            if begun is not None and lowest_left is not None and begun.order > lowest_left:
+                continue
             if not volume.ledger.is_interrupted or may_go(volume):
                 self.throw_away(volume)
                 count += 1
         return count
+
+    def _lowest_since(self, first: str, *, until: str) -> int | None:
+        """Return the lowest number of the runs with IDs from *first* to *until*; None if there is none."""
+        return min((begun.order for begun, path in self._begun() if first <= path.name <= until), default=None)
 
     def _clear_locks_away(self) -> None:
         # In this order: whoever begins a journal holds its lock before.
