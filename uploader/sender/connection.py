@@ -14,15 +14,13 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage
 
+from uploader.model import TIMEOUT_STATUS
 from uploader.sender.resolver import Resolver
 
 _LOG: Final = logging.getLogger("uploader.sender")
 
 _TURNS: Final = 8
 """Turns of the loop that a connection has, before a request goes, to read what lies in its socket; that takes two."""
-
-_TIMED_OUT: Final = 408
-"""What a balancer sends on a connection that was idle for too long; it is no reply to anything."""
 
 _INTERIM: Final = frozenset({*range(100, 200)} - {101})
 """The statuses of a message that only goes before the reply."""
@@ -153,7 +151,8 @@ class ReplyProtocol(ResponseHandler):
             if self._reply is not None:
                 # Another one right behind the reply.
                 self.force_close()
-                if message.code != _TIMED_OUT:
+                # What a balancer sends on a connection that was idle for too long is no reply to anything.
+                if message.code != TIMEOUT_STATUS:
                     self._complain()
             self._reply = body
         super().feed_data(data, size)
@@ -197,4 +196,4 @@ class ReplyProtocol(ResponseHandler):
 
 def _may_be_a_reply(data: bytes) -> bool:
     """Whether *data* is more than the end of a line, or than the 408 with which a balancer ends an idle connection."""
-    return not (data.startswith(b"HTTP/1.") and data[8:12] == b" %d" % _TIMED_OUT) and data.strip() != b""
+    return not (data.startswith(b"HTTP/1.") and data[8:12] == b" %d" % TIMEOUT_STATUS) and data.strip() != b""
