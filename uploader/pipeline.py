@@ -52,11 +52,13 @@ class Pipeline:
         doubt: asyncio.Event | None = None,
         streak: Streak | None = None,
         room: int = PARKING,
+        settled: int = 0,
     ) -> None:
         """Lend the collaborators: where *works* come from, how one is delivered, and who hears of each outcome.
 
         As long as *canary* is not over, rows go one by one; no longer when there is *doubt* whether the service is out,
-        of which one row alone would not tell. *streak* holds back the rows that are blocked.
+        of which one row alone would not tell. *streak* holds back the rows that are blocked. So many rows are *settled*
+        already; a run that is stopped early ends before all of them have come by.
         """
         self._works = works
         self._deliver = deliver
@@ -69,7 +71,7 @@ class Pipeline:
         self._at_work = 0
         self._moved = asyncio.Event()
         self._doubt = doubt or asyncio.Event()
-        self.taken = 0
+        self.taken = settled
         self._unsettled = 0
 
     def left_of(self, total: int) -> int:
@@ -171,9 +173,7 @@ class Pipeline:
             elif work is None:
                 self._exhausted = True
                 self._wake()
-            elif isinstance(work, Settled):
-                self.taken += 1
-            elif not isinstance(work, Kept):
+            elif not isinstance(work, Settled | Kept):
                 self.taken += rows_of(work)
                 turn = turns.admit(work)
         return turn

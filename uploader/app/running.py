@@ -173,6 +173,7 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
             canary=Canary(_birds(job, life, wire.settings)),
             doubt=doubt,
             streak=wire.streak,
+            settled=len(life.settled),
         )
         try:
             async with _beside(_watch(sending, life, wire, desk.world), _sync(life, wire.halt)):
