@@ -25,6 +25,9 @@ OWN_COLUMNS = frozenset((*RETRY_COLUMNS, RAW_COLUMN, RUN_COLUMN))
 PATH = "/api/v1/user-profile"
 """The call of `api.md` that creates and updates the properties of one user."""
 
+TIMEOUT_STATUS = 408
+"""HTTP's Request Timeout (RFC 9110, 15.5.9): what a server says that has waited too long for a request."""
+
 LIMIT_STATUS = 429
 LIMIT_CODE = "40401"
 """How the service says that the limit is exceeded (`api.md`, Replies)."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
-from uploader.model import Answer, Reason, Reply, Silence, WindowState, fact
+from uploader.model import TIMEOUT_STATUS, Answer, Reason, Reply, Silence, WindowState, fact
 
 
 @fact
@@ -121,7 +121,6 @@ _ROW_STATUSES: Final = frozenset({400, 413, 422})
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _CLIENT_ERRORS: Final = range(400, 500)
-_TIMED_OUT: Final = 408
 
 
 def accepts(reply: Reply) -> bool:
@@ -215,7 +214,7 @@ def _refusal_of_all(status: int) -> str:
         return _STOP_STATUSES[status]
     if status in _REDIRECTS:
         return f"the server redirects elsewhere (HTTP {status}); no redirect is followed. Correct api.base_url."
-    if status in _CLIENT_ERRORS and status != _TIMED_OUT:
+    if status in _CLIENT_ERRORS and status != TIMEOUT_STATUS:
         return f"the server refuses these requests (HTTP {status}). Correct api.base_url."
     return ""
 

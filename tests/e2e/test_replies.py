@@ -233,7 +233,9 @@ def test_a_success_that_comes_in_another_way_is_a_success(
         *([(0, "", ONE_EACH)] if fault == "unasked=20ms" else []),
     }
     assert desk.books() == {"sent": ROWS}
-    assert len(sent_ids(server)) == ROWS
+    sent = sent_ids(server)
+    # On a busy machine a 408 may come when the next request has left, and that goes once more.
+    assert len(sent) == ROWS or (fault.endswith(":408") and len(set(sent)) == ROWS)
     assert names(server) == names_of(range(1, ROWS + 1))
 
 
@@ -251,10 +253,11 @@ def test_a_reply_that_nobody_asked_for_costs_no_row_its_request(
     assert (ended.status, ended.out) == (0, "")
     # It is told at once, and once; a balancer's 408 is no reply to anything.
     assert ended.err.partition(" ")[2] == ("" if fault.endswith(":408") else ONE_EACH)
-    assert sent_ids(server) == [str(number) for number in range(1, 11)]
+    sent = sent_ids(server)
+    assert list(dict.fromkeys(sent)) == [str(number) for number in range(1, 11)]
     assert names(server) == names_of(range(1, 11))
     summary, crossed = desk.summary(), desk.summary()["retries"]
-    assert (summary["requests"], summary["maybe_sent_twice"]) == (10 + crossed, 0)
+    assert len(sent) <= summary["requests"] == 10 + crossed >= 10 + summary["maybe_sent_twice"]
     # On a busy machine a 408 may come when the next request has left, and that goes once more; not as a rule.
     assert crossed < (5 if fault.endswith(":408") else 1)
 

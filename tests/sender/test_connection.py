@@ -355,6 +355,17 @@ async def test_what_ends_an_idle_connection_and_is_no_reply_to_anything_leaves_t
     assert WARNING not in caplog.messages
 
 
+async def test_a_408_right_behind_a_reply_ends_its_connection_and_leaves_the_others_in_use(
+    context: ssl.SSLContext | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with service(context=context, replies=(FINE + TIMED_OUT, FINE)) as server:
+        async with http(server.url) as sender:
+            replies = await post_all(sender, rows(1, 6))
+
+    assert (replies, len(server.heard), server.connections) == ([OK] * 6, 6, 2)
+    assert WARNING not in caplog.messages
+
+
 @pytest.mark.parametrize(
     ("replies", "crossed"),
     [

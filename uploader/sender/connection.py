@@ -14,6 +14,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage
 
+from uploader.model import TIMEOUT_STATUS
 from uploader.sender.resolver import Resolver
 
 _LOG: Final = logging.getLogger("uploader.sender")
@@ -149,7 +150,10 @@ class ReplyProtocol(ResponseHandler):
         if message.code not in _INTERIM:
             if self._reply is not None:
                 # Another one right behind the reply.
-                self._complain()
+                self.force_close()
+                # What a balancer sends on a connection that was idle for too long is no reply to anything.
+                if message.code != TIMEOUT_STATUS:
+                    self._complain()
             self._reply = body
         super().feed_data(data, size)
 
@@ -192,4 +196,4 @@ class ReplyProtocol(ResponseHandler):
 
 def _may_be_a_reply(data: bytes) -> bool:
     """Whether *data* is more than the end of a line, or than the 408 with which a balancer ends an idle connection."""
-    return not (data.startswith(b"HTTP/1.") and data[8:12] == b" 408") and data.strip() != b""
+    return not (data.startswith(b"HTTP/1.") and data[8:12] == b" %d" % TIMEOUT_STATUS) and data.strip() != b""

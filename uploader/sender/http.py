@@ -17,7 +17,7 @@ from aiohttp.http import StreamWriter
 from yarl import URL
 
 from uploader.halt import Halted
-from uploader.model import PATH, Answer, Reply, Silence
+from uploader.model import PATH, TIMEOUT_STATUS, Answer, Reply, Silence
 from uploader.policy import SUCCESS
 from uploader.sender.connection import CheckedRequest, ConnectionPool, EarlyReplyError, ReplyProtocol, UnsentError
 from uploader.sender.window import read_window
@@ -32,8 +32,7 @@ _OTHER_CONNECTIONS: Final = 3
 """How many more are tried for a request when a connection turns out to be of no use before the request leaves."""
 
 _PROXY_CREDENTIALS: Final = 407
-_TIMED_OUT: Final = 408
-_PASSING: Final = frozenset({_TIMED_OUT, 425, 429})
+_PASSING: Final = frozenset({TIMEOUT_STATUS, 425, 429})
 _NO_PROXY: Final = 501
 _SERVER_ERRORS: Final = 500
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
@@ -148,7 +147,7 @@ class Http:
             through_proxy = self._is_on_its_way_to_proxy(payload)
             return _silence(error, may_have_left=payload.may_have_left, through_proxy=through_proxy)
         status, code, headers = response.status, _code(text), response.headers
-        crossed = status == _TIMED_OUT and not code and payload.has_followed and _ends_connection(headers)
+        crossed = status == TIMEOUT_STATUS and not code and payload.has_followed and _ends_connection(headers)
         return Answer(status, code, read_window(headers, now=self._wall), crossed)
 
     def _is_on_its_way_to_proxy(self, payload: "_Payload") -> bool:
