@@ -27,7 +27,7 @@ test-crash: .venv/.tools need-strace
 # The pace and the outages in their full size: thousands of simulated runs, 20 windows at each anchor, outages of a
 # minute, about ten minutes.
 test-pace: .venv/.tools
-	@PACE=full $(BIN)/pytest -n auto -rP tests/pacing tests/e2e/test_pace.py tests/e2e/test_outages.py
+	@PACE=full $(BIN)/pytest -n auto -rP tests/rate tests/e2e/test_pace.py tests/e2e/test_outages.py
 
 # With it the long tests break processes off at chosen system calls; Debian's own package will do.
 need-strace:

@@ -22,12 +22,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from uploader.app.keys import mapping_of, service_of
-from uploader.app.recall import library_of
+from uploader.changes import Digests
+from uploader.changes.unchanged_rows import library_of
 from uploader.config import Settings, load
-from uploader.mapper import compile_plan
-from uploader.memory import Digests
+from uploader.mapping import compile_plan
 from uploader.model import Request, Row
+from uploader.run.fingerprints import mapping_of, service_of
 
 _MOST_BYTES: Final = 60.0
 _MOST_SECONDS: Final = 360.0

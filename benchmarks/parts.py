@@ -14,22 +14,24 @@ import uvloop
 from benchmarks.contenders import CONCURRENCY
 from benchmarks.nginx import Nginx
 from benchmarks.people import write_people
-from uploader.app.checking import opened, settings_of
-from uploader.app.options import Options, World
-from uploader.bookmark import Bookmark
+from uploader.app.check import opened, settings_of
 from uploader.config import Settings
-from uploader.followup import FollowUp
-from uploader.halt import Halt
-from uploader.journal import Flight, Journal, Ledger, Quota
-from uploader.mapper import Now, Plan, compile_plan
+from uploader.counts import Tally, Traffic
+from uploader.delivery import Airfield, Delivery, Http, Patience
+from uploader.delivery.person_ordering import Turns
+from uploader.delivery.pipeline import Pipeline
+from uploader.delivery.retry_policy import Policy
+from uploader.delivery.rows_to_resend import FollowUp
+from uploader.mapping import Now, Plan, compile_plan
 from uploader.model import Answer, Outcome, Record, Rejected, Reply, Request, Sent, Settled, Unsettled, record_of
-from uploader.pacing import Window, pace
-from uploader.pipeline import Pipeline
-from uploader.policy import Policy
-from uploader.sender import Airfield, Delivery, Http, Limiter, Patience
+from uploader.rate import Window, pace
+from uploader.rate.limiter import Limiter
+from uploader.rate.shared_quota import Quota
+from uploader.run.options import Options, World
 from uploader.source import Source
-from uploader.tally import Tally, Traffic
-from uploader.turns import Turns
+from uploader.state import Flight, Journal, Ledger
+from uploader.state.settled_rows import Bookmark
+from uploader.stop import Halt
 
 _OK: Final = Answer(200, "20000")
 
@@ -77,11 +79,11 @@ class Bench:
             ("map", "`mapper`: `Request` with its body, and the moment of `now`", self._map),
             ("turns", "`turns`: who may go; admit and settle", self._turns),
             ("pipeline", "`pipeline` and `bookmark` without turns: a worker's loop", self._pipeline),
-            ("delivery", "`sender.delivery`, `policy`, `halt`: one attempt, judged", self._delivery),
-            ("gate", "`sender.limiter`, `pacing`, `journal.quota`: hold, window, bucket, quota", self._gate),
-            ("HTTP", "`sender.http`: one POST over a socket, its reply understood", partial(self._http, server)),
-            ("journal", "`journal.writer`: one checksummed line, one write; no sync", self._journal),
-            ("flight", "`journal.flight`: take off and land", self._flight),
+            ("delivery", "`delivery.retry`, `policy`, `halt`: one attempt, judged", self._delivery),
+            ("gate", "`rate.limiter`, `pacing`, `rate.shared_quota`: hold, window, bucket, quota", self._gate),
+            ("HTTP", "`delivery.http`: one POST over a socket, its reply understood", partial(self._http, server)),
+            ("journal", "`state.journal`: one checksummed line, one write; no sync", self._journal),
+            ("flight", "`state.in_flight`: take off and land", self._flight),
             ("followup", "`followup`: must it be sent again?", self._followup),
             ("tally", "`tally`: the totals", self._tally),
         ]  # fmt: skip

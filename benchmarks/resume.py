@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from uploader.journal import Flight, Journal, Ledger, read_volume
 from uploader.model import Failed, Outcome, Reason, Request, Row, Sent
 from uploader.sandbox import Rules, Running, running
+from uploader.state import Flight, Journal, Ledger, read_volume
 
 _MORE_ROWS: Final = 2_000
 _FAILED_EVERY: Final = 100

@@ -25,7 +25,7 @@ from benchmarks.startup import chapter as startup_chapter
 from benchmarks.unthrottled import Lap, Pair
 from benchmarks.unthrottled import chapter as unthrottled_chapter
 from uploader.config import load
-from uploader.mapper import compile_plan
+from uploader.mapping import compile_plan
 from uploader.model import Request, Row
 from uploader.source import open_source
 

@@ -20,9 +20,9 @@ import pytest
 
 from tests.e2e.conftest import SERVICE, TOKEN, Desk, rules
 from uploader.errors import UploaderError
-from uploader.mapper import compile_plan
+from uploader.mapping import compile_plan
+from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Request
-from uploader.rules import MappingRules, PropertyRule
 from uploader.sandbox import Running
 from uploader.source import open_source
 

@@ -8,12 +8,12 @@ from typing import Final
 
 import pytest
 
+from uploader.changes import Library, Memory, private_key
 from uploader.errors import StorageError
 from uploader.files import open_private
-from uploader.journal import Flight, Journal, Ledger, Lock, read_volume
-from uploader.journal.totals import PastTotals
-from uploader.memory import Library, Memory, private_key
-from uploader.sinks.retry_file import RetryFile, Shape
+from uploader.outputs.retry_file import RetryFile, Shape
+from uploader.state import Flight, Journal, Ledger, Lock, read_volume
+from uploader.state.baseline import PastTotals
 
 
 def _hard_link(path: Path) -> None:

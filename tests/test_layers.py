@@ -15,17 +15,21 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.parametrize(
     ("module", "line", "rule"),
     [
-        ("cli/words", "import aiohttp", "Only sender and sandbox speak HTTP"),
-        ("cli/explain", "from aiohttp import web", "Only sender and sandbox speak HTTP"),
-        ("sinks/retry_file", "import tqdm", "Only the progress sink draws bars"),
-        ("sender/delivery", "import aiolimiter", "Only the limiter holds the bucket"),
+        ("cli/check_messages", "import aiohttp", "Only delivery and sandbox speak HTTP"),
+        ("cli/explain", "from aiohttp import web", "Only delivery and sandbox speak HTTP"),
+        ("outputs/retry_file", "import tqdm", "Only progress draws bars"),
+        ("delivery/retry", "import aiolimiter", "Only the limiter holds the bucket"),
         ("cli/init", "import polars", "Only source reads tables"),
-        ("app/explaining", "import yaml", "Only config knows pydantic and YAML"),
-        ("sandbox/body", "from uploader.rules import Kind", "The sandbox, which judges, knows only plain data"),
-        ("mapper/moments", "import time", "Pure rooms take time, chance and files as arguments"),
-        ("survey", "from pathlib import Path", "Pure rooms take time, chance and files as arguments"),
-        ("sinks/summary", "import uploader.sinks.retry_file", "Sinks are blind to each other"),
-        ("source/stream", "import uploader.journal", "The house: each room uses only those below it"),
+        ("app/explain", "import yaml", "Only config knows pydantic and YAML"),
+        (
+            "sandbox/request_body",
+            "import uploader.mapping",
+            "The sandbox, which judges, knows only plain data",
+        ),
+        ("mapping/datetimes", "import time", "Pure rooms take time, chance and files as arguments"),
+        ("check/source_summary", "from pathlib import Path", "Pure rooms take time, chance and files as arguments"),
+        ("outputs/summary", "import uploader.outputs.retry_file", "Outputs are blind to each other"),
+        ("source/byte_stream", "import uploader.state", "The house: each room uses only those below it"),
     ],
 )
 def test_an_import_that_breaks_a_rule_of_the_house_is_refused(

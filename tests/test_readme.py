@@ -15,18 +15,18 @@ import pytest
 import yaml
 
 from uploader import errors
-from uploader.app.accounts import Account
-from uploader.app.findings import Finding
-from uploader.cli.commands import cli, every_command
+from uploader.app.check_report import Finding
+from uploader.check.source_summary import Survey
+from uploader.cli.entry_point import cli, every_command
 from uploader.config import Settings, load
 from uploader.config.settings import keys_of
 from uploader.errors import ConfigError, UploaderError
-from uploader.mapper import compile_plan
+from uploader.mapping import compile_plan
+from uploader.mapping.rules import CONSENTS, IDENTITY_FIELDS, Kind, MappingRules, PropertyRule
 from uploader.model import Request, Row
-from uploader.pacing import Pace
-from uploader.rules import CONSENTS, IDENTITY_FIELDS, Kind, MappingRules, PropertyRule
+from uploader.rate import Pace
+from uploader.run.results import Account
 from uploader.sandbox import FAULT_KINDS, Fault
-from uploader.survey import Survey
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/configuration.md", "docs/mapping.md")

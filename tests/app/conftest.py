@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from uploader.app.options import Options, World
 from uploader.config import Settings, load
+from uploader.run.options import Options, World
 
 CONFIG = """\
 api: {service_id: svc, access_token: canary}

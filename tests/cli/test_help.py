@@ -5,9 +5,9 @@ import pytest
 
 from tests.cli.conftest import Type
 from uploader import __version__
-from uploader.cli.commands import every_command
+from uploader.cli.entry_point import every_command
 from uploader.sandbox import FAULT_KINDS
-from uploader.sandbox.fault import GRAMMAR
+from uploader.sandbox.faults import GRAMMAR
 
 LOADED = every_command()
 COMMANDS = sorted(LOADED)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from uploader.changes import Library
 from uploader.cli import main
-from uploader.memory import Library
 
 CONFIG = (
     "api: {service_id: svc, access_token: t}\nmapping: {identity: {external_id: id}, properties: {df_name: name}}\n"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Type
-from tests.journal.conftest import BEGUN as JOURNAL_BEGUN
-from uploader.journal import Begun, Journal, Shelf, Volume, read_volume
+from tests.state.conftest import BEGUN as JOURNAL_BEGUN
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent
 from uploader.sandbox import Fault, Rules, Running
+from uploader.state import Begun, Journal, Shelf, Volume, read_volume
 
 BEGUN = replace(JOURNAL_BEGUN, key="key", rows=1500)
 CANARY = "canary-4711"

@@ -15,7 +15,7 @@ import pytest
 from tests.cli.conftest import Type
 from uploader.cli.sandbox import sandbox
 from uploader.sandbox import Fault
-from uploader.sandbox.kinds import KINDS
+from uploader.sandbox.property_types import KINDS
 
 
 def parsed(*words: str) -> dict[str, object]:

@@ -6,7 +6,7 @@ from typing import Protocol
 import pytest
 
 from uploader.config import Settings
-from uploader.config.secrets import SECRETS
+from uploader.config.secret_masking import SECRETS
 
 MAPPING = """\
 mapping:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from uploader.config import Settings
-from uploader.config.problem import UnfitValueError
-from uploader.config.quantities import duration, share, unpacking
-from uploader.rules import MappingRules, MomentRule, PropertyRule, Unpacking
+from uploader.config.error_messages import UnfitValueError
+from uploader.config.value_parsers import duration, share, unpacking
+from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule, Unpacking
 
 
 class Load(Protocol):

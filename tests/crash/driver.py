@@ -13,12 +13,12 @@ from datetime import datetime, tzinfo
 from typing import Final
 from unittest.mock import patch
 
-from uploader.app.lives import Life
 from uploader.cli import main
-from uploader.journal import Journal
-from uploader.journal.chain import link
+from uploader.delivery import Delivery
 from uploader.model import Outcome, Request, Sent, Unsettled
-from uploader.sender import Delivery
+from uploader.run.session import Life
+from uploader.state import Journal
+from uploader.state.line_checksums import link
 
 PROCESS: Final = 1 << 23
 """The number that names of files are made with; no process can have it."""
@@ -38,8 +38,8 @@ class _OneMoment(datetime):
 def foretold() -> Iterator[None]:
     """Make the run's ID and the names of all its files the same in every life."""
     with (
-        patch("uploader.app.accounts.datetime", _OneMoment),
-        patch("uploader.app.accounts.secrets.token_hex", lambda count: "c0ffee"[: 2 * count]),
+        patch("uploader.run.results.datetime", _OneMoment),
+        patch("uploader.run.results.secrets.token_hex", lambda count: "c0ffee"[: 2 * count]),
         patch("os.getpid", lambda: PROCESS),
     ):
         yield

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from uploader.app.history import History, PastRun
+from uploader.app.run_history import History, PastRun
 from uploader.sandbox import Fault, Rules, Running, running
 
 FULL: Final = os.environ.get("CRASH") == "full"

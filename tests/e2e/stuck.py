@@ -16,8 +16,8 @@ from unittest.mock import patch
 
 import uvloop
 
-from uploader.app.accounts import Accounts
 from uploader.cli import main
+from uploader.run.results import Accounts
 
 
 def hang(*_: object, **__: object) -> NoReturn:

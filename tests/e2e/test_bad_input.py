@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.conftest import Desk, names, names_of, rules
 from uploader.sandbox import Running, Sandbox
-from uploader.sandbox.box import Act, Arrival, Letter
+from uploader.sandbox.service import Act, Arrival, Letter
 
 FILES: dict[str, str | bytes] = {
     "people.csv": "id,name\n1,name1\n2,name2\n",
@@ -239,7 +239,7 @@ def test_a_file_that_may_not_be_read_is_refused(
     def refuse(path: Path, *_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("uploader.source.stream.Path.open", _only("people.csv", refuse, Path.open))
+    monkeypatch.setattr("uploader.source.byte_stream.Path.open", _only("people.csv", refuse, Path.open))
 
     ended = desk.type(command, "people.csv", "-q")
 

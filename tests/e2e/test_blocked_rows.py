@@ -7,10 +7,10 @@ from unittest.mock import patch
 import pytest
 
 from tests.e2e.conftest import SERVICE, Desk, names, names_of, rules, sent_ids
+from uploader.delivery.blocked_rows import Streak
+from uploader.delivery.retry_policy import Policy, Verdict
 from uploader.model import Became, Outcome, Reply, Unsettled, Work
-from uploader.policy import Policy, Verdict
 from uploader.sandbox import Running
-from uploader.streak import Streak
 
 ROWS = 50
 RUN = ("run", "people.csv", "--summary", "summary.json")
@@ -412,5 +412,5 @@ def test_each_scenario_of_blocked_rows_ends_as_it_should(desk: Desk, sandbox: Ca
 def test_a_wrong_rule_for_blocked_rows_is_caught(
     desk: Desk, sandbox: Callable[..., Running], place: str, broken: type, caught: list[str]
 ) -> None:
-    with patch(f"uploader.app.wire.{place}", broken):
+    with patch(f"uploader.run.connection.{place}", broken):
         assert complaints(desk, sandbox) == caught

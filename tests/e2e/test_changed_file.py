@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.conftest import Desk, names, rules
 from uploader.sandbox import Running, Sandbox
-from uploader.sandbox.box import Act, Arrival, Letter
+from uploader.sandbox.service import Act, Arrival, Letter
 from uploader.source import parquet_records
 
 Table: TypeAlias = list[tuple[str, str]]

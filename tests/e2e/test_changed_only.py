@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Desk, ended, names, rules, until
+from uploader.delivery.person_ordering import Turn, Turns
 from uploader.sandbox import Running, running
-from uploader.turns import Turn, Turns
 
 FULL = os.environ.get("MEMORY") == "full"
 ONLY = "changed_only: true\n"

@@ -7,9 +7,9 @@ from typing import Final
 import pytest
 
 from tests.e2e.conftest import Desk, Ended, books_of, names, rules, sent_ids, until
-from uploader.app import running as module
-from uploader.app.desk import Desk as EveryDesk
+from uploader.app import run as module
 from uploader.errors import StorageError
+from uploader.run.plan import Desk as EveryDesk
 from uploader.sandbox import Running, running
 
 RUN: Final = ("--set", "rate.concurrency=1", "--summary", "summary.json")

@@ -49,8 +49,8 @@ MORE: Final = "changed_only: true\nguard: {rows: 50%}\n"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("uploader.sinks.summary._PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr("uploader.config.document._PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("uploader.outputs.summary._PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("uploader.config.yaml_document._PATIENCE_SECONDS", 0.05)
 
 
 def _assert_told(ended: Ended, path: Path, victim: Path) -> None:

@@ -700,7 +700,7 @@ def test_a_run_whose_summary_could_not_be_written_is_not_finished(
     desk.people(3)
     full = StorageError("summary.json: the summary can't be written (No space left on device). Name another --summary.")
     with monkeypatch.context() as patch:
-        patch.setattr("uploader.app.accounts.write_summary", Mock(side_effect=full))
+        patch.setattr("uploader.run.results.write_summary", Mock(side_effect=full))
         first = desk.type(*RUN)
     second = desk.type(*RUN)
 

@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 import pytest
 
 from tests.e2e.conftest import Desk, books_of, names, rules, sent_ids
-from uploader.app import accounts, lives, recall
+from uploader.changes import unchanged_rows
+from uploader.run import results, session
 from uploader.sandbox import running
 
 DAY: Final = 86_400.0
@@ -28,10 +29,10 @@ def clock_ahead(desk: Desk, *, days: float) -> Iterator[None]:
             return super().now(tz) + timedelta(days=days)
 
     with desk.monkeypatch.context() as patch:
-        for module in (accounts, lives):
+        for module in (results, session):
             patch.setattr(module, "datetime", Shifted)
         wall = SimpleNamespace(time=lambda: time.time() + days * DAY, monotonic=time.monotonic)
-        patch.setattr(recall, "time", wall)
+        patch.setattr(unchanged_rows, "time", wall)
         yield
 
 

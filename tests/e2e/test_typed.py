@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 
 from tests.e2e.conftest import TOKEN, Desk, rules, sent_ids
-from uploader.cli.commands import every_command
-from uploader.cli.typed import Given, command, completed, quoted
+from uploader.cli.entry_point import every_command
+from uploader.cli.printed_commands import Given, command, completed, quoted
 from uploader.sandbox import Running
 
 ODD: Final = {
@@ -193,7 +193,7 @@ def test_a_memory_without_its_key_is_forgotten_where_it_is(shell: Shell, service
 
     assert services
     assert (lost.returncode, forgotten.returncode, forgotten.stderr) == (7, 0, "1 memory forgotten.\n")
-    assert (shell.desk.folder / ".uploader/memory/key").exists()
+    assert (shell.desk.folder / ".uploader/changes/key").exists()
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ from aiohttp import web
 from tests.nights.model import Value
 from tests.nights.scenario import Stop, Trouble
 from uploader.sandbox import Fault, Rules, Sandbox
-from uploader.sandbox.box import Act, Arrival, Letter
-from uploader.sandbox.deck import Deck
-from uploader.sandbox.replies import NOTHING
-from uploader.sandbox.server import serve
-from uploader.sandbox.store import Store
+from uploader.sandbox.api_replies import NOTHING
+from uploader.sandbox.fault_schedule import Deck
+from uploader.sandbox.http_server import serve
+from uploader.sandbox.service import Act, Arrival, Letter
+from uploader.sandbox.sqlite_store import Store
 
 _PATIENCE: Final = 20.0
 _OK: Final = "20000"
@@ -207,7 +207,7 @@ def serving() -> Iterator[Service]:
     with Service() as service:
         begun: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         thread = threading.Thread(target=lambda: asyncio.run(_serve(service, begun)), name="sandbox", daemon=True)
-        with patch("uploader.sandbox.server.web.Server", _Counting):
+        with patch("uploader.sandbox.http_server.web.Server", _Counting):
             thread.start()
             service.url, loop, over = begun.result()
         try:

@@ -12,15 +12,14 @@ from typing import Final
 
 from tests.nights.scenario import Scenario, drawn
 from tests.nights.stories import STORIES
-from uploader.app import late
-from uploader.app.late import Late, Origins
-from uploader.followup import FollowUp, Kind
-from uploader.journal import Shelf
-from uploader.memory import Memory, store
-from uploader.memory.later import LaterRows
+from uploader.changes import Memory, digest_store, stale_retries
+from uploader.changes.newer_properties import LaterRows
+from uploader.changes.stale_retries import Late, Origins
+from uploader.coalesce.same_person import Ties
+from uploader.delivery.person_ordering import Turn, Turns
+from uploader.delivery.rows_to_resend import FollowUp, Kind
 from uploader.model import Outcome, Request, Sent
-from uploader.ties import Ties
-from uploader.turns import Turn, Turns
+from uploader.state import Shelf
 
 
 def _at_once() -> None:
@@ -63,7 +62,7 @@ def _whole_rows() -> None:
     def all_or_nothing(request: Request, names: Collection[str]) -> Request | None:
         return None if names else request
 
-    late.without = all_or_nothing  # type: ignore[attr-defined, assignment]  # as above
+    stale_retries.without = all_or_nothing  # type: ignore[attr-defined, assignment]  # as above
 
 
 def _by_the_clock() -> None:
@@ -83,7 +82,7 @@ def _by_the_path() -> None:
 
 def _doubts_itself_alone() -> None:
     """Keep in memory alone of whom a request may still be on its way: a later run takes them for settled."""
-    store._FORGET = store._FORGET.replace("THEN :doubt", "THEN :token")  # type: ignore[misc]  # noqa: SLF001 — as above
+    digest_store._FORGET = digest_store._FORGET.replace("THEN :doubt", "THEN :token")  # type: ignore[misc]  # noqa: SLF001 — as above
 
 
 def _forgets_ties() -> None:

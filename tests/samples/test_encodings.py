@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.conftest import SERVICE, TOKEN, Desk, rules
 from uploader.config import load
-from uploader.mapper import compile_plan
+from uploader.mapping import compile_plan
 from uploader.model import Rejected
 from uploader.sandbox import Running
 from uploader.source import open_source

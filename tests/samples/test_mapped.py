@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from uploader.config import load
-from uploader.mapper import compile_plan
+from uploader.mapping import compile_plan
 from uploader.model import Reason, Rejected, Row
 
 ROOT = Path(__file__).parents[2]

@@ -26,7 +26,7 @@ BLOCKS = st.integers(1, 40)
 
 @contextmanager
 def read_by(block: int) -> Iterator[None]:
-    with mock.patch("uploader.source.stream.BLOCK", block):
+    with mock.patch("uploader.source.byte_stream.BLOCK", block):
         yield
 
 

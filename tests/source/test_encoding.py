@@ -126,7 +126,7 @@ def test_bytes_that_are_no_text_are_named_by_their_row_and_line(
 def test_the_place_of_bytes_that_are_no_text_does_not_depend_on_the_blocks(tmp_path: Path, block: int) -> None:
     content = 'id,name\r\n1,a\r\n2,"b\r\nc"\r\n\r\n3,홍길동\r\n'.encode("cp949")
 
-    with mock.patch("uploader.source.stream.BLOCK", block), pytest.raises(InputError) as refused:
+    with mock.patch("uploader.source.byte_stream.BLOCK", block), pytest.raises(InputError) as refused:
         list(opened(tmp_path, content).read())
 
     assert str(refused.value).startswith(f"{tmp_path}/people.csv: row 3 (line 6) is not utf-8, but ")
@@ -145,7 +145,7 @@ def test_an_encoding_that_is_named_is_read_wherever_the_blocks_end(tmp_path: Pat
     )
     contents = {"people.csv": f'id\n"a\n{value}"\nb\n', "people.jsonl": f'{{"id": "a\\n{value}"}}\n{{"id": "b"}}\n'}
 
-    with mock.patch("uploader.source.stream.BLOCK", block):
+    with mock.patch("uploader.source.byte_stream.BLOCK", block):
         for name, text in contents.items():
             with opened(tmp_path, text.encode(encoding), encoding, name) as source:
                 found = [record.fields["id"] for record in source.read() if isinstance(record, Row)]

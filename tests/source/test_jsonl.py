@@ -226,7 +226,7 @@ def test_any_objects_that_json_writes_read_back_equal(
 ) -> None:
     content = "".join(json.dumps(each, ensure_ascii=ascii_only) + end for each in objects).encode(encoding)
 
-    with tempfile.TemporaryDirectory() as folder, mock.patch("uploader.source.stream.BLOCK", block):
+    with tempfile.TemporaryDirectory() as folder, mock.patch("uploader.source.byte_stream.BLOCK", block):
         found = records(Path(folder), content)
 
     assert [(record.number, record.fields) for record in found if isinstance(record, Row)] == list(

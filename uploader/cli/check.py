@@ -7,18 +7,18 @@ from typing import Any, Final
 
 import click
 
-from uploader.app.checking import Job, check
-from uploader.app.findings import Finding
-from uploader.app.options import Options, World
-from uploader.app.route import Route
-from uploader.cli.flags import common
+from uploader.app.check import Job, check
+from uploader.app.check_report import Finding
+from uploader.cli.check_messages import check_lines, place, route_lines
+from uploader.cli.common_flags import common
+from uploader.cli.printed_commands import Given, completed
 from uploader.cli.signals import signals_raise
-from uploader.cli.streams import say, show, standard_input
-from uploader.cli.typed import Given, completed
-from uploader.cli.words import check_lines, place, route_lines
+from uploader.cli.standard_streams import say, show, standard_input
 from uploader.errors import StorageError, UploaderError
 from uploader.model import Rejected
-from uploader.pacing import Pace
+from uploader.rate import Pace
+from uploader.run.options import Options, World
+from uploader.run.proxy_and_certificates import Route
 
 _UNSAID: Final = frozenset({None, 1, 2})
 """The exit statuses of which nothing is told as JSON."""

@@ -8,13 +8,13 @@ from typing import Final, assert_never
 
 import click
 
-from uploader.app.explaining import Explanation, LastRun, explain, plain, visible
-from uploader.app.options import Options, World
-from uploader.cli.flags import config_flag, set_flag
+from uploader.app.explain import Explanation, LastRun, explain, plain, visible
+from uploader.cli.check_messages import place
+from uploader.cli.common_flags import config_flag, set_flag
 from uploader.cli.signals import signals_raise
-from uploader.cli.streams import say, show, standard_input
-from uploader.cli.words import place
+from uploader.cli.standard_streams import say, show, standard_input
 from uploader.model import Damaged, Rejected
+from uploader.run.options import Options, World
 
 _SHOWN: Final = 2_000
 """How many characters of one value people are shown; `--json` has all."""

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from uploader.app.drafting import Drafted, draft_config
-from uploader.app.options import World
+from uploader.app.init import Drafted, draft_config
+from uploader.cli.printed_commands import USUAL, Given, command
 from uploader.cli.signals import signals_raise
-from uploader.cli.streams import say, standard_input
-from uploader.cli.typed import USUAL, Given, command
-from uploader.drafts import Draft
+from uploader.cli.standard_streams import say, standard_input
+from uploader.inference import Draft
+from uploader.run.options import World
 
 
 @click.command("init")

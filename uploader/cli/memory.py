@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from uploader.app.recall import library_of
-from uploader.cli.flags import config_flag, set_flag
-from uploader.cli.streams import say, show
+from uploader.changes import Shelved
+from uploader.changes.unchanged_rows import library_of
+from uploader.cli.common_flags import config_flag, set_flag
+from uploader.cli.standard_streams import say, show
 from uploader.config import load
-from uploader.memory import Shelved
-from uploader.sinks.durations import spell_seconds
+from uploader.outputs.duration_text import spell_seconds
 
 _MEGABYTE = 1_000_000
 

@@ -9,18 +9,18 @@ from typing import Any
 
 import click
 
-from uploader.app.deadline import Deadline
-from uploader.app.options import Options, World
-from uploader.app.route import Route
-from uploader.app.running import Result, run
-from uploader.cli.deadline import until, within
-from uploader.cli.flags import common
-from uploader.cli.run_words import quiet_lines, run_lines
+from uploader.app.run import Result, run
+from uploader.check.source_summary import Survey
+from uploader.cli.check_messages import first_lines, route_lines
+from uploader.cli.common_flags import common
+from uploader.cli.printed_commands import Given
+from uploader.cli.run_messages import quiet_lines, run_lines
 from uploader.cli.signals import raise_if_signalled, signals_halt, signals_raise
-from uploader.cli.streams import is_watched, say, say_detail, speak_aside, standard_input, terminal
-from uploader.cli.typed import Given
-from uploader.cli.words import first_lines, route_lines
-from uploader.survey import Survey
+from uploader.cli.standard_streams import is_watched, say, say_detail, speak_aside, standard_input, terminal
+from uploader.cli.time_limit_flags import until, within
+from uploader.run.options import Options, World
+from uploader.run.proxy_and_certificates import Route
+from uploader.run.time_limit import Deadline
 
 
 @click.command("run")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from uploader.app.history import History, PastRun
-from uploader.cli.flags import config_flag, set_flag
-from uploader.cli.streams import say, show
+from uploader.app.run_history import History, PastRun
+from uploader.cli.common_flags import config_flag, set_flag
+from uploader.cli.standard_streams import say, show
 from uploader.config import load
 
 

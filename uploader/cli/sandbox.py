@@ -13,11 +13,11 @@ from typing import Any
 import click
 
 from uploader.cli.signals import signals_call
-from uploader.cli.streams import say
+from uploader.cli.standard_streams import say
 from uploader.errors import ConfigError
 from uploader.sandbox import FAULT_KINDS, Fault, Rules, Sandbox, serve
-from uploader.sandbox.fault import GRAMMAR
-from uploader.sandbox.kinds import KINDS
+from uploader.sandbox.faults import GRAMMAR
+from uploader.sandbox.property_types import KINDS
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}

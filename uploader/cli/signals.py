@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from uploader.cli.speaker import say_if_heard
+from uploader.cli.output_thread import say_if_heard
 from uploader.errors import SignalledError
 
 if TYPE_CHECKING:
     # It brings asyncio along, which the other commands do without.
-    from uploader.halt import Halt
+    from uploader.stop import Halt
 
 _SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from uploader.config.document import Place, Tree
-from uploader.config.paths import resolved
-from uploader.config.problem import Problem, UnfitValueError
-from uploader.config.secrets import SECRETS, shown
-from uploader.config.variables import Filled
+from uploader.config.environment_variables import Filled
+from uploader.config.error_messages import Problem, UnfitValueError
+from uploader.config.relative_paths import resolved
+from uploader.config.secret_masking import SECRETS, shown
+from uploader.config.yaml_document import Place, Tree
 from uploader.files import open_at_once
 
 PLACEHOLDER = "rehearsal"

@@ -9,8 +9,8 @@ from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 from pydantic import SecretStr
 
-from uploader.config.address import is_loopback
-from uploader.config.problem import UnfitValueError
+from uploader.config.error_messages import UnfitValueError
+from uploader.config.service_url import is_loopback
 from uploader.errors import ConfigError
 
 _URL = re.compile(r"[!-~]+")

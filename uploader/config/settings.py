@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationInfo, model_validator
 
-from uploader.config.address import base_url
-from uploader.config.document import Place
-from uploader.config.mapping import IdentitySettings, MappingSettings, MomentSettings, PropertySettings
-from uploader.config.paths import resolved, template
-from uploader.config.problem import PROPERTIES, MisfitError, UnfitValueError
+from uploader.config.error_messages import PROPERTIES, MisfitError, UnfitValueError
+from uploader.config.mapping_settings import IdentitySettings, MappingSettings, MomentSettings, PropertySettings
 from uploader.config.proxy import proxy_url
-from uploader.config.quantities import (
+from uploader.config.relative_paths import resolved, template
+from uploader.config.service_url import base_url
+from uploader.config.settings_section import Section
+from uploader.config.value_parsers import (
     delimiter,
     duration,
     encoding,
@@ -26,8 +26,8 @@ from uploader.config.quantities import (
     word,
     words,
 )
-from uploader.config.section import Section
-from uploader.rules import MappingRules, Unpacking
+from uploader.config.yaml_document import Place
+from uploader.mapping.rules import MappingRules, Unpacking
 
 _MANY = 10**9
 

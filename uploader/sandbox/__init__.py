@@ -1,14 +1,14 @@
 """Rehearse against the API without the API: a server on loopback that answers as the documentation says, and judges."""
 
-from uploader.sandbox.background import Running, running
-from uploader.sandbox.box import Sandbox
+from uploader.sandbox.background_thread import Running, running
 from uploader.sandbox.clock import Clock
-from uploader.sandbox.fault import FAULT_KINDS, Fault
-from uploader.sandbox.profiles import Profile
+from uploader.sandbox.customer_profiles import Profile
+from uploader.sandbox.faults import FAULT_KINDS, Fault
+from uploader.sandbox.http_server import serve
 from uploader.sandbox.report import Report, WindowCount
-from uploader.sandbox.rules import Rules
-from uploader.sandbox.server import serve
-from uploader.sandbox.store import RequestRecord, Stray
+from uploader.sandbox.service import Sandbox
+from uploader.sandbox.settings import Rules
+from uploader.sandbox.sqlite_store import RequestRecord, Stray
 
 __all__ = [
     "FAULT_KINDS",

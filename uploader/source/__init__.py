@@ -1,12 +1,12 @@
 """Turn a CSV, JSONL or Parquet file into records, lazily, nothing altered."""
 
-from uploader.source.opening import Source, open_source, open_unknown
-from uploader.source.packing import unpacked_name
-from uploader.source.pipe import descriptor
-from uploader.source.reading import Reading
-from uploader.source.sniffing import Manner
-from uploader.source.stream import Fingerprint
-from uploader.source.trail import Trail
+from uploader.source.byte_stream import Fingerprint
+from uploader.source.compression import unpacked_name
+from uploader.source.dialect_detection import Manner
+from uploader.source.file_change_detection import Trail
+from uploader.source.open import Source, open_source, open_unknown
+from uploader.source.reader import Reading
+from uploader.source.stdin_and_pipes import descriptor
 
 __all__ = [
     "Fingerprint",

@@ -6,12 +6,12 @@ from itertools import chain
 
 from uploader.errors import ChangedError, InputError
 from uploader.model import Damaged, Reason, Row
-from uploader.source.csv_lines import SHORT, CsvLines
-from uploader.source.header import refuse_bad_header
+from uploader.source.byte_stream import ByteStream
+from uploader.source.csv_header import refuse_bad_header
+from uploader.source.csv_record_text import SHORT, CsvLines
 from uploader.source.lines import LIMIT, UndecodedError, undecodable
-from uploader.source.reading import Records
-from uploader.source.retry_rows import has_retry_columns, record_maker
-from uploader.source.stream import ByteStream
+from uploader.source.reader import Records
+from uploader.source.retry_file_rows import has_retry_columns, record_maker
 
 _NUL = Reason("nul", "the record holds a NUL character: remove it")
 _QUOTES = Reason(

@@ -9,11 +9,11 @@ from typing import NoReturn, TypeAlias
 
 from uploader.errors import InputError
 from uploader.model import LEAST_NORMAL, WHOLE_DOUBLES, Damaged, Json, Reason, Row, WrittenFloat
-from uploader.source.cut_json import breaks_off
+from uploader.source.byte_stream import ByteStream
 from uploader.source.lines import Lines, UndecodedError, at_newlines, undecodable
-from uploader.source.reading import Records
-from uploader.source.retry_rows import has_retry_columns, record_maker
-from uploader.source.stream import ByteStream
+from uploader.source.reader import Records
+from uploader.source.retry_file_rows import has_retry_columns, record_maker
+from uploader.source.truncated_json import breaks_off
 
 _Fields: TypeAlias = dict[str, Json]
 

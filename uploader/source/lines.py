@@ -7,8 +7,8 @@ from io import StringIO
 from typing import TypeAlias
 
 from uploader.errors import InputError
+from uploader.source.byte_stream import ByteStream, Place
 from uploader.source.encoding import BOM, MARKED
-from uploader.source.stream import ByteStream, Place
 
 LIMIT = 16 * 1024 * 1024
 """How many characters a line or a record may have: what is longer was cut or quoted wrongly."""

@@ -11,10 +11,10 @@ import polars as pl
 
 from uploader.errors import ChangedError, InputError
 from uploader.model import Row
-from uploader.source.parquet_kinds import kinds_of
+from uploader.source.byte_stream import ByteStream, Fingerprint
+from uploader.source.parquet_types import kinds_of
 from uploader.source.parquet_values import rows_of
-from uploader.source.reading import Records
-from uploader.source.stream import ByteStream, Fingerprint
+from uploader.source.reader import Records
 
 _BATCH = 5000
 

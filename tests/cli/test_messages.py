@@ -1,0 +1,296 @@
+"""What people read at the end of a check and of a run: every line of it."""
+
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import CONFIG
+from uploader.app.check import Job, check
+from uploader.app.run import Result
+from uploader.check.source_summary import Survey
+from uploader.cli.check_messages import check_lines, first_lines, problem_lines, repeat_lines
+from uploader.cli.printed_commands import Given
+from uploader.cli.run_messages import run_lines
+from uploader.counts import Books, Problems, Traffic
+from uploader.mapping import Repairs
+from uploader.model import Reason, Rejected, Row
+from uploader.rate import Pace
+from uploader.run.options import Options, World
+from uploader.run.results import Account
+from uploader.sandbox import Report
+
+AGE = Reason("not_long", "column 'age': not a whole number")
+SERVICE = Reason("50000", "not accepted by the service: INTERNAL_SERVER_ERROR (50000)")
+
+
+def problems(*found: tuple[Reason, int, int]) -> Problems:
+    """Return the problems of rows, each given as its reason, number and line."""
+    noted = Problems()
+    for reason, number, line in found:
+        noted.note(Rejected(Row(number, {}, line), (), reason))
+    return noted
+
+
+def account(source: str = "people.csv", *, books: Books, requests: int = 0, limited: int = 0) -> Account:
+    traffic = Traffic(requests, limited=limited)
+    return Account("run-1", source, "2024-03-05T02:15:00+00:00", books, traffic, seconds=19.2)
+
+
+def told(*accounts: Account, sandbox: Report | None = None, complete: bool = True) -> list[str]:
+    return list(run_lines(Result(list(accounts), sandbox), Given(), rehearsal=sandbox is not None, complete=complete))
+
+
+def found(folder: Path, content: str, *, stdin: bool = False, rate: float = 158.0, config: str = CONFIG) -> list[str]:
+    """Return what is said of a source of this *content*, sent at this *rate*."""
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
+    (folder / "people.csv").write_text(content, encoding="utf-8")
+    lines: list[str] = []
+
+    def hear(job: Job, pace: Pace) -> None:
+        lines.extend(check_lines(job, replace(pace, rate=rate)))
+
+    source = "-" if stdin else "people.csv"
+    check(Options((source,), Path("config.yaml")), World({}, BytesIO(content.encode()), lines.append), hear)
+    return lines
+
+
+@pytest.fixture(autouse=True)
+def _in_the_folder(folder: Path) -> None:
+    assert folder.is_dir()
+
+
+def test_a_check_without_a_problem_is_two_lines(folder: Path) -> None:
+    rows = "".join(f"{number},Kim,30\n" for number in range(3000))
+
+    assert found(folder, f"id,name,age\n{rows}") == [
+        "people.csv: 3,000 rows, all can be sent.",
+        "  At 9,480 requests a minute, sending takes about 19 s.",
+    ]
+
+
+def test_a_check_counts_one_as_one(folder: Path) -> None:
+    assert found(folder, "id,name,age\n\n1,Kim,30\n") == [
+        "people.csv: 1 row, all can be sent.",
+        "  1 blank line is skipped.",
+        "  At 9,480 requests a minute, sending takes less than a second.",
+    ]
+
+
+def test_a_check_lists_the_problems_the_most_frequent_first(folder: Path) -> None:
+    rows = ["1,Kim,30", ",Kim,1", *["2,Lee,old"] * 5, "x", "", "", "9,Cho,1"]
+
+    assert found(folder, "\n".join(["id,name,age", *rows, ""]), rate=0.05) == [
+        "people.csv: 9 rows, 2 can be sent, 7 can't.",
+        "  2 blank lines are skipped.",
+        "  column 'age': not a whole number (5 rows): row 3 (line 4), row 4 (line 5), row 5 (line 6), …",
+        "  no identity: nothing in 'id': row 2 (line 3)",
+        "  the record has 1 field where the header has 3: row 8 (line 9)",
+        "  1 identity value stands in more than one row.",
+        "  At 3 requests a minute, sending takes about 40 s.",
+    ]
+
+
+def test_a_check_lists_all_problems_be_they_ever_so_many(folder: Path) -> None:
+    rows = [",".join("x" * fields) for fields in range(4, 24)]
+
+    lines = found(folder, "\n".join(["id,name,age", "1,Kim,30", *rows, ""]))
+
+    assert len([line for line in lines if "where the header has 3" in line]) == 20
+
+
+def test_a_check_tells_what_was_repaired_what_repeats_and_what_may_be_damaged(folder: Path) -> None:
+    mapping = """\
+  identity: {external_id: id, phone_no: phone}
+  properties: {df_name: {column: name, trim: true}, points: {column: points, type: long, thousands: ","}}
+"""
+    config = CONFIG.partition("  identity:")[0] + mapping
+    rows = ['1,1012345678, Kim ,"1,000"', "2,8.2E+11, Lee,7", "1,8.2E+11,#N/A,", "2,8.2E+11,Cho,", "3,8.2E+11,Oh,1"]
+
+    lines = found(folder, "\n".join(["id,phone,name,points", *rows, ""]), config=config)
+
+    assert lines[:-1] == [
+        "people.csv: 5 rows, all can be sent.",
+        "  3 identity values stand in more than one row.",
+        "  2 values were trimmed (trim: true).",
+        "  1 value was freed of separators (thousands).",
+        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        (
+            "    column 'phone': a phone number in scientific notation, cut short (4 rows): row 2 (line 3), "
+            "row 3 (line 4), row 4 (line 5), …"
+        ),
+        "    column 'phone': a Korean mobile number without its leading zero: row 1 (line 2)",
+        "    column 'name': an error of a spreadsheet, such as #N/A or ####: row 3 (line 4)",
+    ]
+
+
+def test_the_number_of_repeats_is_called_an_estimate_where_it_is_one() -> None:
+    survey = Survey(read=3, repeated=1204, repeated_exactly=False)
+
+    assert list(repeat_lines(survey)) == ["  About 1,204 identity values stand in more than one row."]
+
+
+PHONE = Reason("phone_zero", "column 'phone': a Korean mobile number without its leading zero")
+
+
+def test_a_run_tells_the_first_problems_and_warnings_before_it_sends() -> None:
+    survey = Survey(read=3000, rejected=5)
+    survey.problems = problems((AGE, 2, 3), (AGE, 9, 10), *((Reason("c", f"reason {n}"), n, 0) for n in range(3)))
+    survey.warnings = problems((PHONE, 7, 8))
+
+    assert list(first_lines("-", survey)) == [
+        "standard input: 5 of 3,000 rows can't be sent.",
+        "  column 'age': not a whole number: row 2 (line 3), row 9 (line 10)",
+        "  reason 0: row 0",
+        "  reason 1: row 1",
+        "  … and 1 other problem",
+        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        "    column 'phone': a Korean mobile number without its leading zero: row 7 (line 8)",
+    ]
+
+
+def test_a_run_of_good_rows_tells_its_warnings_alone_and_without_any_nothing() -> None:
+    assert list(first_lines("people.csv", Survey(read=3000, warnings=problems((PHONE, 7, 8))))) == [
+        "people.csv: 3,000 rows, all can be sent.",
+        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        "    column 'phone': a Korean mobile number without its leading zero: row 7 (line 8)",
+    ]
+    assert list(first_lines("people.csv", Survey(read=3000))) == []
+
+
+def test_a_check_of_nothing_but_bad_rows_promises_no_time(folder: Path) -> None:
+    assert found(folder, "id,name,age\n1,Kim,old\n") == [
+        "people.csv: 1 row, 0 can be sent, 1 can't.",
+        "  column 'age': not a whole number: row 1 (line 2)",
+    ]
+
+
+def test_a_check_of_no_rows_says_so(folder: Path) -> None:
+    assert found(folder, "id,name,age\n") == ["people.csv: no rows, nothing to do."]
+
+
+def test_standard_input_is_called_so(folder: Path) -> None:
+    assert found(folder, "id,name,age\n1,Kim,30\n", stdin=True)[0] == "standard input: 1 row, all can be sent."
+
+
+def test_a_run_in_which_all_was_accepted_is_four_lines() -> None:
+    assert told(account(books=Books(3000, sent=3000), requests=3000)) == [
+        "people.csv: 3,000 rows, 3,000 requests in 19 s",
+        "  accepted           3,000",
+        "  rejected               0",
+        "  failed                 0",
+    ]
+
+
+def test_a_run_of_one_row_counts_one_as_one() -> None:
+    one = replace(account("-", books=Books(1, sent=1), requests=1), maybe_sent_twice=1)
+
+    assert told(one) == [
+        "standard input: 1 row, 1 request in 19 s",
+        "  accepted               1",
+        "  rejected               0",
+        "  failed                 0",
+        "  1 row may have been sent twice: an answer was lost.",
+    ]
+
+
+def test_a_run_tells_everything_that_happened() -> None:
+    whole = replace(
+        account(books=Books(3000, sent=2900, rejected=1, failed=9, not_attempted=90), requests=3100, limited=2),
+        limited_seconds=41.0,
+        maybe_sent_twice=2,
+        repairs=Repairs(trimmed=1204),
+        problems=problems((AGE, 480, 481), *((SERVICE, number, number + 1) for number in range(1001, 1010))),
+        retry_file=Path("people.retry.csv"),
+    )
+
+    assert told(whole, complete=False) == [
+        "people.csv: 3,000 rows, 3,100 requests in 19 s",
+        "  accepted           2,900",
+        "  rejected               1",
+        "  failed                 9",
+        "  not attempted         90",
+        "  The limit was met: sending paused for 41 s.",
+        "  2 rows may have been sent twice: an answer was lost.",
+        "  1,204 values were trimmed (trim: true).",
+        "Not accepted:",
+        (
+            "  not accepted by the service: INTERNAL_SERVER_ERROR (50000) (9 rows): row 1,001 (line 1,002), "
+            "row 1,002 (line 1,003), row 1,003 (line 1,004), …"
+        ),
+        "  column 'age': not a whole number: row 480 (line 481)",
+        "The rows not accepted so far are in people.retry.csv, each with its reason.",
+        "Fix them when the run has come to its end, not before: it writes the file anew when it is continued.",
+    ]
+
+
+def test_rows_that_only_failed_need_no_mending() -> None:
+    failed = replace(
+        account(books=Books(2, sent=1, failed=1), requests=6),
+        problems=problems((SERVICE, 2, 0)),
+        retry_file=Path("a b.retry.csv"),
+    )
+
+    assert told(failed)[-4:] == [
+        "Not accepted:",
+        "  not accepted by the service: INTERNAL_SERVER_ERROR (50000): row 2",
+        "The rows to send again are in a b.retry.csv, each with its reason. To send them, type:",
+        "  uploader run 'a b.retry.csv'",
+    ]
+
+
+def test_a_rehearsal_does_not_lead_to_the_real_service() -> None:
+    rehearsed = replace(
+        account(books=Books(2, sent=1, rejected=1), requests=1),
+        problems=problems((AGE, 2, 3)),
+        retry_file=Path("somewhere/people.retry.csv"),
+    )
+    report = Report(1, 1, 1, (), 0, {}, {"20000": 1})
+
+    assert told(rehearsed, sandbox=report)[4:] == [
+        "Not accepted:",
+        "  column 'age': not a whole number: row 2 (line 3)",
+        "The rows that would have to be sent again are in somewhere/people.retry.csv, each with its reason.",
+        "The sandbox's report:",
+        "  requests   1 received, 1 applied, 0 over the limit",
+        "  profiles   1",
+        "  reply      1 x 20000",
+        "This was a rehearsal: nothing left this machine.",
+    ]
+
+
+def test_a_run_that_ended_before_it_began_has_nothing_to_tell() -> None:
+    waiting = account(books=Books(3000, not_attempted=3000))
+
+    assert told(account(books=Books(0)), waiting, complete=False) == []
+
+
+def test_sources_that_a_stop_left_alone_are_named() -> None:
+    stopped = account(books=Books(10, sent=4, not_attempted=6), requests=4)
+    waiting = account("others.csv", books=Books(1, not_attempted=1))
+
+    assert told(stopped, waiting, complete=False)[-2:] == [
+        "  not attempted          6",
+        "others.csv: 1 row, not attempted",
+    ]
+
+
+def test_a_source_without_rows_says_so() -> None:
+    assert told(account(books=Books(0))) == ["people.csv: no rows, nothing to do."]
+
+
+@pytest.mark.parametrize(
+    ("different", "last"),
+    [
+        (12, "  reason 11: row 11"),
+        (13, "  … and 1 other problem"),
+        (14, "  … and 2 other problems"),
+    ],
+)
+def test_a_long_list_of_problems_is_cut_and_says_so(different: int, last: str) -> None:
+    many = problems(*((Reason("code", f"reason {number}"), number, 0) for number in range(different)))
+
+    lines = list(problem_lines(many))
+
+    assert (len(lines), lines[-1]) == (min(different, 13), last)

@@ -1,0 +1,140 @@
+"""What is told of values that a spreadsheet may have damaged, and what is not."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from uploader.mapping import compile_plan
+from uploader.mapping.rules import MappingRules, PropertyRule
+from uploader.model import Reason, Request, Row
+
+NOW = "2024-06-24T06:42:25.394Z"
+RULES = MappingRules(
+    {"external_id": "id", "phone_no": "phone", "email": "mail"},
+    (
+        PropertyRule("df_name", "name"),
+        PropertyRule("memo", "memo", kind="string", trim=True),
+        PropertyRule("score", "score", kind="double"),
+        PropertyRule("tags", "tags", kind="array<string>"),
+    ),
+)
+PHONE_POWER = Reason("phone_power", "column 'phone': a phone number in scientific notation, cut short")
+PHONE_ZERO = Reason("phone_zero", "column 'phone': a Korean mobile number without its leading zero")
+ID_POWER = Reason("id_power", "column 'id': an ID in scientific notation, perhaps cut short")
+
+
+def error_in(column: str) -> Reason:
+    return Reason("sheet_error", f"column '{column}': an error of a spreadsheet, such as #N/A or ####")
+
+
+def suspected(fields: Mapping[str, object], rules: MappingRules = RULES) -> list[Reason]:
+    """Return what is suspected in a row with *fields*; it is sent all the same."""
+    plan = compile_plan(rules, source="people", config="c", columns=None)
+    work = plan.carry(Row(1, {"id": "ann", "name": "Ann", **fields}), NOW)
+    assert isinstance(work, Request)
+    return list(plan.suspect(work))
+
+
+@pytest.mark.parametrize("phone", ["8.21012E+11", "8.21012e+11", "8,21012E+11", "1E+10", "-8.2E+11"])
+def test_a_phone_number_in_scientific_notation_is_suspect(phone: str) -> None:
+    assert suspected({"phone": phone}) == [PHONE_POWER]
+
+
+@pytest.mark.parametrize("phone", ["1012345678", "111234567", "1112345678", "1612345678", "1712345678", "191234567"])
+def test_a_mobile_number_of_korea_without_its_zero_is_suspect(phone: str) -> None:
+    assert suspected({"phone": phone}) == [PHONE_ZERO]
+
+
+@pytest.mark.parametrize(
+    "phone",
+    [
+        "01012345678",
+        "821012345678",
+        "+821012345678",
+        "010-1234-5678",
+        "0212345678",
+        "101234567",
+        "10123456789",
+        "1212345678",
+        "1512345678",
+        "15881234",
+        "821.5E",
+        "\u0661\u066012345678",
+        1012345678,
+        "",
+    ],
+)
+def test_a_phone_number_as_people_write_it_is_not(phone: object) -> None:
+    assert suspected({"phone": phone}) == []
+
+
+@pytest.mark.parametrize(
+    ("identity", "found"), [("1.23457E+11", [ID_POWER]), ("1E5", []), ("a+E+11", []), ("12e3", [])]
+)
+def test_an_id_in_scientific_notation_is_suspect_as_spreadsheets_write_it(identity: str, found: list[Reason]) -> None:
+    assert suspected({"id": identity}) == found
+
+
+@pytest.mark.parametrize("text", ["#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "###", "########"])
+@pytest.mark.parametrize("column", ["id", "mail", "name", "memo"])
+def test_an_error_of_a_spreadsheet_is_suspect_as_identity_and_as_text(column: str, text: str) -> None:
+    assert suspected({column: text}) == [error_in(column)]
+
+
+def test_an_error_that_is_sent_trimmed_is_suspect_with_its_spaces() -> None:
+    assert suspected({"memo": " #N/A "}) == [error_in("memo")]
+
+
+@pytest.mark.parametrize("text", ["#", "##", "#1", "#n/a", "#N/A!", "N/A", "# #"])
+def test_other_texts_that_begin_with_a_hash_are_not(text: str) -> None:
+    assert suspected({"name": text}) == []
+
+
+def test_a_column_that_is_not_sent_is_not_looked_at() -> None:
+    assert suspected({"other": "#N/A", "name": "#1"}) == []
+
+
+def test_other_columns_are_looked_at_where_they_are_sent() -> None:
+    rules = MappingRules({"external_id": "id"}, (PropertyRule("city", "address.city"),), other_columns="send")
+
+    found = suspected({"other": "#N/A", "_reason": "#N/A", "address": {"city": "#REF!"}}, rules)
+
+    assert found == [error_in("address.city"), error_in("other")]
+
+
+def test_several_things_may_be_suspect_in_one_row() -> None:
+    assert suspected({"id": "1.2E+11", "phone": "1012345678", "name": "#N/A"}) == [
+        ID_POWER,
+        PHONE_ZERO,
+        error_in("name"),
+    ]
+
+
+def test_a_column_that_is_phone_and_id_is_told_once() -> None:
+    rules = MappingRules({"external_id": "phone", "phone_no": "phone"}, (PropertyRule("n", "name"),))
+
+    assert suspected({"phone": "8.2E+11"}, rules) == [PHONE_POWER]
+
+
+def test_a_mapping_without_a_phone_number_knows_no_lost_zero() -> None:
+    rules = MappingRules({"external_id": "id"}, (PropertyRule("phone", "phone"),))
+
+    assert suspected({"id": "1012345678", "phone": "1012345678"}, rules) == []
+
+
+def test_a_phone_number_is_looked_at_behind_a_path_too() -> None:
+    rules = MappingRules({"phone_no": "who.phone"}, (PropertyRule("n", "name"),))
+
+    assert suspected({"who": {"phone": "1012345678"}}, rules) == [
+        Reason("phone_zero", "column 'who.phone': a Korean mobile number without its leading zero")
+    ]
+
+
+def test_a_suspicion_holds_nothing_of_the_value_and_counts_no_repair() -> None:
+    plan = compile_plan(RULES, source="people", config="c", columns=None)
+    work = plan.carry(Row(1, {"id": "ann", "memo": " #N/A"}), NOW)
+    assert isinstance(work, Request)
+
+    plan.suspect(work)
+
+    assert plan.repairs.trimmed == 1

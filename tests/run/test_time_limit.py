@@ -1,0 +1,116 @@
+"""Know when the clock shows a time next, and whether the rows fit until then."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploader.errors import TimeUpError
+from uploader.rate import Pace
+from uploader.run.time_limit import Deadline, next_time
+from uploader.stop import Halt
+
+PACE = Pace(burst=4, rate=10.0, concurrency=8)
+
+
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Let the machine be in another zone."""
+
+    def be_in(name: str) -> None:
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield be_in
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("now", "hour", "minute", "comes"),
+    [
+        ("2024-03-05T02:15:00+01:00", 5, 0, "2024-03-05T05:00:00+01:00"),
+        ("2024-03-05T05:00:00+01:00", 5, 0, "2024-03-06T05:00:00+01:00"),
+        ("2024-03-05T23:59:59.900000+01:00", 0, 0, "2024-03-06T00:00:00+01:00"),
+        # Clocks are put forward on 31 March 2024 at 2:00, and back on 27 October at 3:00.
+        ("2024-03-30T22:00:00+01:00", 5, 0, "2024-03-31T05:00:00+02:00"),
+        ("2024-03-31T01:30:00+01:00", 5, 0, "2024-03-31T05:00:00+02:00"),
+        ("2024-03-31T01:30:00+01:00", 2, 30, "2024-03-31T03:30:00+02:00"),
+        ("2024-10-26T22:00:00+02:00", 5, 0, "2024-10-27T05:00:00+01:00"),
+        ("2024-10-27T01:00:00+02:00", 2, 30, "2024-10-27T02:30:00+02:00"),
+        ("2024-10-27T02:45:00+02:00", 2, 30, "2024-10-27T02:30:00+01:00"),
+        ("2024-10-27T02:15:00+01:00", 2, 30, "2024-10-27T02:30:00+01:00"),
+        ("2024-10-27T02:45:00+01:00", 2, 30, "2024-10-28T02:30:00+01:00"),
+    ],
+)
+def test_a_time_of_the_clock_comes_next(
+    zone: Callable[[str], None], now: str, hour: int, minute: int, comes: str
+) -> None:
+    zone("Europe/Berlin")
+
+    found = next_time(datetime.fromisoformat(now), hour=hour, minute=minute)
+
+    assert found.isoformat() == comes
+
+
+@given(
+    moment=st.datetimes(datetime(2024, 1, 1), datetime(2025, 12, 31)),  # noqa: DTZ001 — the zone is the machine's
+    hour=st.integers(0, 23),
+    minute=st.integers(0, 59),
+)
+def test_a_time_of_the_clock_comes_within_a_day(moment: datetime, hour: int, minute: int) -> None:
+    now = moment.astimezone()
+
+    found = next_time(now, hour=hour, minute=minute)
+
+    assert 0 < (found - now).total_seconds() <= 25 * 3600
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (600, "600 rows need about 60 s, and --for 2m leaves 2 min: all fit."),
+        (
+            6000,
+            (
+                "6,000 rows need about 10 min, and --for 2m leaves 2 min: about 1,200 fit. "
+                "Run again later to go on with the rest."
+            ),
+        ),
+    ],
+)
+def test_a_forecast_says_whether_all_rows_fit(monkeypatch: pytest.MonkeyPatch, rows: int, words: str) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
+
+    assert Deadline("--for 2m", 1000.0, within=120.0).forecast(rows, PACE) == words
+
+
+def test_a_clock_that_is_set_moves_a_deadline_at_an_hour_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = datetime.fromisoformat("2024-03-05T05:00:00+00:00")
+    hour, while_ = Deadline("--until 05:00", 0.0, at=at), Deadline("--for 1h", 100.0, within=3600.0)
+    monkeypatch.setattr("time.monotonic", lambda: 100.0)
+
+    left = []
+    for wall in (at.timestamp() - 60, at.timestamp() + 60):
+        monkeypatch.setattr("time.time", lambda now=wall: now)
+        left.append((hour.left(), while_.left()))
+
+    assert left == [(60.0, 3600.0), (-60.0, 3600.0)]
+    while_.refuse_if_over()
+    with pytest.raises(TimeUpError, match=r"^Stopped: the time limit \(--until 05:00\) was reached\."):
+        hour.refuse_if_over()
+
+
+async def test_a_halt_is_given_when_the_time_is_up() -> None:
+    halt = Halt()
+    deadline = Deadline("--for 50ms", time.monotonic(), within=0.05)
+
+    async with asyncio.timeout(5):
+        await deadline.keep(halt)
+
+    assert isinstance(halt.reason, TimeUpError)
+    assert halt.reason.exit_status == 10

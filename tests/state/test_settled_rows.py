@@ -1,0 +1,42 @@
+"""Remember which rows are settled, though they finish out of order."""
+
+import tracemalloc
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploader.state.settled_rows import Bookmark
+
+
+@given(numbers=st.lists(st.integers(1, 5_000), max_size=60))
+def test_a_bookmark_is_a_set_of_rows_in_whatever_order_they_come(numbers: list[int]) -> None:
+    bookmark, model = Bookmark(), set[int]()
+
+    for number in numbers:
+        is_new = number not in model
+        model.add(number)
+        assert bookmark.add(number) == is_new
+
+    assert {number for number in range(5_010) if number in bookmark} == model
+    assert len(bookmark) == len(model)
+
+
+def test_a_row_far_behind_the_end_is_not_settled() -> None:
+    bookmark = Bookmark()
+    bookmark.add(1)
+
+    assert 10**12 not in bookmark
+
+
+def test_rows_in_order_take_a_bit_each() -> None:
+    tracemalloc.start()
+    try:
+        bookmark = Bookmark()
+        for number in range(1, 200_001):
+            bookmark.add(number)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(bookmark) == 200_000
+    assert kept < 40_000

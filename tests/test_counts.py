@@ -1,0 +1,118 @@
+"""What became of the rows, in numbers."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploader.counts import Books, Problem, Problems, Tally
+from uploader.model import Damaged, Failed, Outcome, Reason, Rejected, Request, Row, Sent, Unsettled
+
+LATE = Reason("silence", "no reply in time")
+EMPTY = Reason("no_property", "no property: every mapped column is empty")
+
+
+def request(number: int) -> Request:
+    return Request(Row(number, {}, line=number + 1), ("email=a",), b"{}")
+
+
+def rejected(number: int, reason: Reason = EMPTY) -> Rejected:
+    return Rejected(Row(number, {}, line=number + 1), (), reason)
+
+
+def failed(number: int, reason: Reason = LATE) -> Failed:
+    return Failed(request(number), reason, attempts=5)
+
+
+def test_each_outcome_is_counted_as_what_it_is() -> None:
+    tally = Tally()
+    outcomes: list[Outcome | Unsettled] = [
+        Sent(request(1), 1),
+        Sent(request(2), 3, unsure=True),
+        failed(3),
+        replace(failed(4), unsure=True),
+        rejected(5),
+        Unsettled(request(6), 1, unsure=True),
+        Unsettled(request(7)),
+    ]
+
+    for outcome in outcomes:
+        tally.note(outcome)
+
+    assert (tally.sent, tally.failed, tally.rejected, tally.unsure, tally.settled) == (2, 2, 1, {2, 4, 6}, 5)
+    assert tally.problems.most_frequent() == [(LATE, Problem(2, [(3, 4), (4, 5)])), (EMPTY, Problem(1, [(5, 6)]))]
+
+
+def test_a_row_that_is_in_doubt_twice_is_one_row() -> None:
+    tally = Tally()
+
+    tally.note(Unsettled(request(6), 1, unsure=True))
+    tally.note(Sent(request(6), 1, unsure=True))
+
+    assert (tally.unsure, tally.settled) == ({6}, 1)
+
+
+def test_a_problem_names_its_first_three_rows_and_counts_all() -> None:
+    problems = Problems()
+
+    for number in range(10, 20):
+        problems.note(rejected(number))
+
+    assert problems.most_frequent() == [(EMPTY, Problem(10, [(10, 11), (11, 12), (12, 13)]))]
+
+
+def test_problems_stand_with_the_most_frequent_first_and_equals_in_the_order_found() -> None:
+    problems = Problems()
+    for number, reason in enumerate([EMPTY, LATE, Reason("x", "one"), Reason("x", "two"), Reason("x", "two")], 1):
+        problems.note(rejected(number, reason))
+
+    found = [(reason, problem.count) for reason, problem in problems.most_frequent()]
+
+    assert found == [(Reason("x", "two"), 2), (EMPTY, 1), (LATE, 1), (Reason("x", "one"), 1)]
+
+
+def test_a_record_that_could_not_be_split_has_its_place_too() -> None:
+    problems = Problems()
+
+    problems.note(Rejected(Damaged(4, EMPTY, 9, "x"), (), EMPTY))
+
+    assert problems.most_frequent() == [(EMPTY, Problem(1, [(4, 9)]))]
+
+
+OUTCOMES: st.SearchStrategy[Outcome | Unsettled] = st.sampled_from(
+    [Sent(request(1), 1), failed(2), rejected(3), Unsettled(request(4))]
+)
+
+
+@given(st.lists(OUTCOMES))
+def test_the_books_of_a_tally_balance(outcomes: list[Outcome | Unsettled]) -> None:
+    tally = Tally()
+    for outcome in outcomes:
+        tally.note(outcome)
+
+    not_attempted = sum(isinstance(outcome, Unsettled) for outcome in outcomes)
+    books = Books(
+        len(outcomes),
+        sent=tally.sent,
+        rejected=tally.rejected,
+        failed=tally.failed,
+        not_attempted=not_attempted,
+    )
+
+    assert books.balance
+    assert tally.settled + not_attempted == len(outcomes)
+    assert sum(problem.count for _, problem in tally.problems.most_frequent()) == tally.rejected + tally.failed
+
+
+BALANCED = Books(21, sent=1, unchanged=2, superseded=3, rejected=4, failed=5, not_attempted=6)
+
+
+def test_books_balance_when_every_row_is_accounted_for() -> None:
+    assert BALANCED.balance
+    assert Books(0).balance
+
+
+@pytest.mark.parametrize("name", ["read", "sent", "unchanged", "superseded", "rejected", "failed", "not_attempted"])
+def test_books_do_not_balance_when_any_number_is_one_off(name: str) -> None:
+    assert not replace(BALANCED, **{name: getattr(BALANCED, name) + 1}).balance

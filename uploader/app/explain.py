@@ -1,0 +1,236 @@
+"""Explain one row of a source: its fields, the request that is made of them, and what the last run got back."""
+
+import json
+import math
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal, TypeAlias
+
+from yarl import URL
+
+from uploader.app.check import Job, opened, prepare, settings_of
+from uploader.app.run_history import History
+from uploader.check.source_summary import Survey
+from uploader.config import Settings, proxy_to
+from uploader.config.credentials import PLACEHOLDER
+from uploader.errors import ConfigError
+from uploader.mapping import Now
+from uploader.model import PATH, UNKNOWN_RUN, Damaged, Reason, Record, Rejected, Request, Row
+from uploader.run.fingerprints import key_of, reading_of
+from uploader.run.options import Options, World
+from uploader.source import Source
+from uploader.state import Ledger, Shelf, Volume
+
+Fate: TypeAlias = Literal[
+    "accepted", "accepted or unchanged", "superseded", "rejected", "failed", "again", "not attempted"
+]
+"""What became of a row in a run; `again` was accepted, and has to be sent again after an earlier row of its person."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """What the last run that had the row got back for it; *ended* is how the run did, as `uploader runs` has it.
+
+    None is what can't be told: of accepted rows the journal keeps no *attempts*, and when the run is finished only how
+    many were *maybe_sent_twice*; a run with `--limit` does not know the whole file.
+    """
+
+    run_id: str
+    started: str
+    ended: str
+    fate: Fate
+    code: str
+    reason: str
+    attempts: int | None
+    maybe_sent_twice: bool | None
+    file_changed: bool | None
+    mapping_changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All that is known of one row; *service_known* is whether the configuration has a service id at hand."""
+
+    source: str
+    is_retry: bool
+    work: Request | Rejected
+    curl: str | None
+    warnings: tuple[Reason, ...]
+    service_known: bool
+    last_run: LastRun | None
+
+    @property
+    def record(self) -> Record:
+        """The record of the source."""
+        return self.work.record if isinstance(self.work, Rejected) else self.work.row
+
+    @property
+    def body(self) -> Mapping[str, object] | None:
+        """What is sent; None for a row that the mapping rejects."""
+        return None if isinstance(self.work, Rejected) else json.loads(self.work.body)
+
+    def facts(self) -> Mapping[str, object]:
+        """Return the explanation for JSON; it holds the row's values."""
+        record, work = self.record, self.work
+        return {
+            "source": self.source,
+            "row": record.number,
+            "line": record.line or None,
+            "retry_file": self.is_retry,
+            "fields": plain(record.fields) if isinstance(record, Row) else None,
+            "text": record.text if isinstance(record, Damaged) else None,
+            "body": self.body,
+            "rejected": _spelled(work.reason) if isinstance(work, Rejected) else None,
+            "warnings": [_spelled(reason) for reason in self.warnings],
+            "curl": self.curl,
+            "last_run": None if self.last_run is None else asdict(self.last_run),
+        }
+
+
+def explain(options: Options, number: int, world: World) -> Explanation:
+    """Explain the row *number* of the one source of *options*; nothing is sent, and no state is written.
+
+    Raises:
+        ConfigError: there is no such row, or the flags or the configuration are wrong.
+        InputError: the source can't be read so far, or lacks a mapped column.
+    """
+    settings = settings_of(options, world, credentials=False)
+    with opened(options.sources[0], settings, world) as source:
+        job = prepare(source, settings, limit=0, survey=Survey())
+        work = job.plan.carry(_record(source, number), Now(time.time_ns)())
+        sent = work if isinstance(work, Request) else None
+        return Explanation(
+            source=source.name,
+            is_retry=source.is_retry,
+            work=work,
+            curl=None if sent is None else curl(settings, sent.body),
+            warnings=() if sent is None else tuple(job.plan.suspect(sent)),
+            service_known=_is_service_known(settings),
+            last_run=_last_run(settings, job, number),
+        )
+
+
+def curl(settings: Settings, body: bytes) -> str:
+    """Return the command that sends *body* as a run would; the shell that it is pasted into puts the token in."""
+    url = URL(settings.api.base_url) / PATH.lstrip("/")
+    if _is_service_known(settings):
+        address = shlex.quote(str(url.with_query(service_id=settings.api.service_id)))
+    else:
+        address = shlex.quote(str(url.with_query(service_id=""))) + '"$DFINERY_SERVICE_ID"'
+    data = shlex.quote(visible(body.decode()))
+    return (
+        f"curl -X POST {address} {_curl_route(settings)}-H 'Content-Type: application/json' "
+        f'-H "access_token: $DFINERY_ACCESS_TOKEN" -d {data}'
+    )
+
+
+def _curl_route(settings: Settings) -> str:
+    """Return curl's options for what the configuration says of the way; those of the environment it knows itself."""
+    api = settings.api
+    proxy = proxy_to(api.base_url, api.proxy, {})
+    options = [] if proxy is None else ["--proxy", shlex.quote(proxy.url)]
+    if proxy is not None and proxy.authorization is not None:
+        options += ["--proxy-user", '"$PROXY_USER:$PROXY_PASSWORD"']
+    if api.ca_file is not None:
+        options += ["--cacert", shlex.quote(str(api.ca_file))]
+    return "".join(f"{option} " for option in options)
+
+
+def visible(text: str) -> str:
+    """Return *text*, which is JSON, with all that a terminal would hide or obey spelled as JSON spells it.
+
+    It still says the same: outside its texts JSON has nothing of the kind but line ends, which stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+
+
+def plain(value: object) -> object:
+    """Return *value* as JSON can say it; what it has no type for as text."""
+    match value:
+        case None | str() | bool() | int():
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case Mapping():
+            return {str(name): plain(inner) for name, inner in value.items()}
+        case list():
+            return [plain(inner) for inner in value]
+        case _:
+            return str(value)
+
+
+def _record(source: Source, number: int) -> Record:
+    found = 0
+    with source.read() as reading:
+        for found, record in enumerate(reading, 1):
+            if found == number:
+                return record
+    rows = f"only {found:,} {'row' if found == 1 else 'rows'}" if found else "no rows"
+    raise ConfigError(f"{source.name} has {rows}; there is no row {number:,}. Name another one with --row.")
+
+
+def _last_run(settings: Settings, job: Job, number: int) -> LastRun | None:
+    """Return what the newest run of the source got back for the row *number*, of those that had such a row."""
+    # A shelf would make the folder.
+    if not _is_service_known(settings) or not settings.state_dir.is_dir():
+        return None
+    key = key_of(settings, job.source)
+    volume = _newest(Shelf(settings.state_dir), key, number)
+    if volume is None or volume.ledger.begun is None:
+        return None
+    before, owed = volume.ledger.begun, volume.ledger.owed.get(number)
+    return LastRun(
+        run_id=before.run_id,
+        started=before.started,
+        ended=History(settings.state_dir).run(before.run_id).ended,
+        fate=_fate(volume.ledger, number),
+        code="" if owed is None else owed.reason.code,
+        reason="" if owed is None else owed.reason.phrase,
+        attempts=None if owed is None else owed.attempts,
+        maybe_sent_twice=_maybe_sent_twice(volume.ledger, number),
+        file_changed=before.content != job.source.digest() if before.content else None,
+        mapping_changed=before.mapping != reading_of(settings),
+    )
+
+
+def _newest(shelf: Shelf, key: str, number: int) -> Volume | None:
+    """Return the newest run known by *key* that had a row *number*."""
+
+    def when(volume: Volume) -> tuple[int, int]:
+        # Runs of an earlier version may have begun in one second, and then only their files tell the later.
+        order = UNKNOWN_RUN if volume.ledger.begun is None else volume.ledger.begun.order
+        return order, volume.path.stat().st_mtime_ns
+
+    found = ((volume, volume.ledger.begun) for volume in shelf.volumes())
+    had = (volume for volume, before in found if before is not None and before.key == key and before.rows >= number)
+    return max(had, key=when, default=None)
+
+
+def _fate(ledger: Ledger, number: int) -> Fate:
+    owed = ledger.owed.get(number)
+    if owed is not None:
+        return owed.kind
+    if number in ledger.superseded:
+        return "superseded"
+    # The journal of a finished run does not tell accepted rows apart any more: they are all that it does not name.
+    if not ledger.is_finished and number not in ledger.settled:
+        return "not attempted"
+    return "accepted or unchanged" if ledger.unchanged else "accepted"
+
+
+def _maybe_sent_twice(ledger: Ledger, number: int) -> bool | None:
+    if number in ledger.unsure or number in ledger.owed or not ledger.more_unsure:
+        return number in ledger.unsure
+    return None
+
+
+def _is_service_known(settings: Settings) -> bool:
+    return settings.api.service_id != PLACEHOLDER
+
+
+def _spelled(reason: Reason) -> Mapping[str, str]:
+    return {"code": reason.code, "reason": reason.phrase}

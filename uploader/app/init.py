@@ -1,0 +1,122 @@
+"""Write a configuration to start from, guessed from a whole file."""
+
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from uploader.errors import ConfigError, InputError, StorageError
+from uploader.inference import Draft, Look, Written, looks_personal, make_draft, spell
+from uploader.model import looks_like_data
+from uploader.run.options import World
+from uploader.source import Manner, Source, open_unknown
+
+_MODE: Final = 0o644
+_MOST_BYTES: Final = 1 << 20
+_BY_HAND: Final = "see docs/configuration.md for how to write a configuration by hand"
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """What was guessed of a source, and how it turned out to be written."""
+
+    draft: Draft
+    written: Written
+
+
+def draft_config(source: str, config: Path, world: World) -> Drafted:
+    """Read the whole *source*, guess what its columns are, and write that to *config*, which must not be there yet.
+
+    Raises:
+        ConfigError: *config* exists, or its folder does not.
+        InputError: the source can't be read, or has nothing that could be sent.
+        StorageError: *config* can't be written.
+    """
+    _refuse_existing(config)
+    opened, manner = open_unknown(source, stdin=world.stdin)
+    with opened:
+        draft = make_draft(_looked_at(opened))
+    _refuse_empty(source, draft)
+    drafted = Drafted(draft, _written(source, manner))
+    text = spell(draft, drafted.written).encode()
+    if len(text) > _MOST_BYTES:
+        raise InputError(f"{source} has more columns than a configuration of 1 MiB can hold; {_BY_HAND}.")
+    _write(config, text)
+    return drafted
+
+
+def _looked_at(source: Source) -> Look:
+    columns = source.columns or ()
+    if any(map(looks_personal, columns)) or (source.format == "csv" and any(map(looks_like_data, columns))):
+        # The names would be somebody's data, and they are not repeated.
+        raise InputError(
+            f"{source.name}: its first line looks like a row, not like a header: a cell of it is an e-mail address or "
+            "a phone number, or looks like other data. Put a line with the names of the columns above it."
+        )
+    look = Look(source.columns, source.kinds, null_is_empty=source.format == "parquet")
+    with source.read() as reading:
+        for record in reading:
+            look.note(record)
+    return look
+
+
+def _refuse_empty(source: str, draft: Draft) -> None:
+    if not draft.identities:
+        raise InputError(
+            f"{source}: no column says whose row it is: none is called like an identity, looks like e-mail addresses "
+            "or phone numbers, or is filled and different in nearly every row. Add one with a telling name, "
+            f"such as user_id; {_BY_HAND}."
+        )
+    if not draft.properties:
+        raise InputError(f"{source}: there is no column to store, besides who a row is about. Add one; {_BY_HAND}.")
+
+
+def _written(source: str, manner: Manner) -> Written:
+    return Written(
+        source,
+        encoding=None if manner.encoding == "auto" else manner.encoding,
+        delimiter=None if manner.delimiter == "," else manner.delimiter,
+        format=None if manner.format == "auto" else manner.format,
+    )
+
+
+def _refuse_existing(config: Path) -> None:
+    if os.path.lexists(config):
+        raise ConfigError(f"{config} exists, and is never overwritten. Name another one with --config.")
+    if not config.parent.is_dir():
+        raise ConfigError(f"{config.parent} is no folder. Make it, or name another file with --config.")
+
+
+def _write(config: Path, text: bytes) -> None:
+    """Write *text* to *config* whole or not at all, and never over another file."""
+    beside = config.with_name(f".{secrets.token_hex(8)}.new")
+    try:
+        try:
+            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE), "wb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            _place(beside, config)
+        finally:
+            with suppress(FileNotFoundError):
+                beside.unlink()
+    except FileExistsError:
+        raise ConfigError(
+            f"{config} exists by now, and is never overwritten. Name another one with --config."
+        ) from None
+    except OSError as error:
+        raise StorageError(f"{config} can't be written: {error.strerror}. Name another one with --config.") from error
+
+
+def _place(beside: Path, config: Path) -> None:
+    try:
+        # Unlike a renamed file, a link never takes the place of another file.
+        os.link(beside, config)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without links.
+        with os.fdopen(os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE), "wb") as file:
+            file.write(beside.read_bytes())

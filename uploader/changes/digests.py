@@ -1,0 +1,86 @@
+"""Make digests that say nothing to whoever does not have the key."""
+
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+from uploader.changes.newer_properties import NAME_BYTES
+from uploader.errors import StorageError
+from uploader.files import open_private
+from uploader.model import Person, Request, values_of
+
+_KEY_BYTES: Final = 32
+_PERSON_BYTES: Final = 8
+BODY_BYTES: Final = 12
+_MAPPING_BYTES: Final = 16
+_DATETIME: Final = b',"request_datetime":'
+
+
+def private_key(path: Path) -> bytes:
+    """Return the key in the file *path*, made of mode 0600 if it is not there; raises StorageError."""
+    try:
+        key = _read(path)
+        if key is None:
+            beside = path.with_name(f".{path.name}.{os.getpid()}")
+            handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            with os.fdopen(handle, "wb") as file:
+                file.write(secrets.token_bytes(_KEY_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            # Of two runs that make one, the first counts.
+            with suppress(FileExistsError):
+                os.link(beside, path)
+            beside.unlink()
+            key = _read(path)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}. Give way there, then run again to continue.") from None
+    if key is None or len(key) != _KEY_BYTES:
+        raise StorageError(f"{path} is no key any more. Run `uploader memory --forget`; the next run sends everything.")
+    return key
+
+
+def _read(path: Path) -> bytes | None:
+    if not os.path.lexists(path):
+        return None
+    with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
+        return file.read(_KEY_BYTES + 1)
+
+
+class Digests:
+    """Keyed digests (BLAKE2b, RFC 7693) of persons and of bodies; another *mapping* makes other ones of bodies."""
+
+    def __init__(self, key: bytes, mapping: str) -> None:
+        """Use *key*; *mapping* is what the mapping is known by."""
+        self._people = blake2b(key=key, digest_size=_PERSON_BYTES, person=b"person")
+        meaning = blake2b(mapping.encode(), digest_size=_MAPPING_BYTES).digest()
+        self._names = blake2b(key=key, digest_size=NAME_BYTES, person=b"property")
+        self._bodies = blake2b(key=key, digest_size=BODY_BYTES, person=meaning)
+
+    def people(self, person: Person) -> list[int]:
+        """Return a number of 64 bits for each identity value of *person*."""
+        found = []
+        for value in values_of(person):
+            digest = self._people.copy()
+            digest.update(value.encode("utf-8", "surrogatepass"))
+            found.append(int.from_bytes(digest.digest(), "big", signed=True))
+        return found
+
+    def name(self, name: str) -> bytes:
+        """Return the digest of the name of one property."""
+        digest = self._names.copy()
+        digest.update(name.encode("utf-8", "surrogatepass"))
+        return digest.digest()
+
+    def names(self, names: Iterable[str]) -> bytes:
+        """Return the digests of the names of several properties, sorted, one behind the other."""
+        return b"".join(sorted(map(self.name, names)))
+
+    def body(self, request: Request) -> bytes:
+        """Return the digest of what *request* says, apart from the time at which it says it."""
+        digest = self._bodies.copy()
+        digest.update(request.body.rpartition(_DATETIME)[0])
+        return digest.digest()

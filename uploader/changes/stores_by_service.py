@@ -1,0 +1,128 @@
+"""Find the memories of a state folder, one for each service."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from uploader.changes.digest_store import Memory, delete, pause, shared
+from uploader.changes.digests import private_key
+from uploader.errors import StorageError
+from uploader.files import private_folder, trouble
+
+_SUFFIX: Final = ".memory"
+_KEY: Final = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """One service's memory as it lies on disk: sizes in bytes, ages in seconds."""
+
+    base_url: str
+    service_id: str
+    people: int
+    size: int
+    age: float
+    used: float
+
+
+class Library:
+    """The memories in the folder *memory* of a state folder, and the key of their digests."""
+
+    def __init__(
+        self, state: Path, *, wall: Callable[[], float], raise_if_stopped: Callable[[], None] = lambda: None
+    ) -> None:
+        """Use the state folder *state*, where nothing is made yet; *wall* gives seconds since 1970.
+
+        *raise_if_stopped* is asked while another process keeps a memory locked.
+        """
+        self._raise_if_stopped = raise_if_stopped
+        self._wall = wall
+        self._folder = state / "memory"
+
+    def key(self) -> bytes:
+        """Return the key of all digests here, made before the first memory is; raises StorageError."""
+        self._make_folder()
+        path = self._folder / _KEY
+        # Asked for in this order: whoever makes a memory has made the key.
+        if any(self._folder.glob(f"*{_SUFFIX}")) and not path.exists():
+            # With another key nobody would be known: retries that a later run has overtaken would be sent.
+            raise StorageError(f"{path} is gone. Run `uploader memory --forget`; the next run sends everything.")
+        return private_key(path)
+
+    def has(self, service: str) -> bool:
+        """Whether there is a memory of *service* (a digest); raises StorageError."""
+        self._refuse_foreign_folder()
+        return self._path(service).exists()
+
+    @contextmanager
+    def presence(self, service: str) -> Iterator[None]:
+        """Let those who would begin to remember know that a run of *service* is at work; raises StorageError."""
+        self._make_folder()
+        try:
+            lock = shared(self._path(service), self._pause)
+        except OSError as error:
+            raise StorageError(f"{self._folder}: {error.strerror}. Give way there, then run again.") from None
+        try:
+            yield
+        finally:
+            os.close(lock)
+
+    def memory(self, service: str, facts: dict[str, str], *, keep: bool = False, read_only: bool = False) -> Memory:
+        """Return the memory of *service*, to be entered; *facts* are noted in a new one. Raises StorageError.
+
+        With *keep*, what is accepted is remembered from now on, unless a run is at work that would not know of it.
+        """
+        if not read_only:
+            self.key()
+        return Memory(
+            self._path(service), facts=facts, now=self._wall(), keep=keep, read_only=read_only, pause=self._pause
+        )
+
+    def shelved(self) -> Iterator[Shelved]:
+        """Yield what is known of each memory; raises StorageError."""
+        self._refuse_foreign_folder()
+        now = self._wall()
+        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            # Looking makes files of its own beside it for a while.
+            beside = [path, *(part for part in path.parent.glob(f"{path.name}-*") if not part.name.endswith("-shm"))]
+            found = [part.stat() for part in beside]
+            with Memory(path, facts={}, read_only=True, pause=self._pause) as memory:
+                facts = memory.facts()
+            yield Shelved(
+                base_url=facts.get("base_url", ""),
+                service_id=facts.get("service_id", ""),
+                people=int(facts["people"]),
+                size=sum(part.st_size for part in found),
+                age=max(0.0, now - float(facts.get("made", now))),
+                used=max(0.0, now - max(part.st_mtime for part in found)),
+            )
+
+    def forget(self) -> int:
+        """Delete every memory here, and the key; return how many there were. Raises LockedError, StorageError."""
+        self._refuse_foreign_folder()
+        paths = sorted(self._folder.glob(f"*{_SUFFIX}"))
+        for path in paths:
+            delete(path)
+        try:
+            (self._folder / _KEY).unlink(missing_ok=True)
+        except OSError as error:
+            raise trouble(self._folder / _KEY, error) from None
+        return len(paths)
+
+    def _pause(self) -> None:
+        self._raise_if_stopped()
+        pause()
+
+    def _path(self, service: str) -> Path:
+        return self._folder / f"{service}{_SUFFIX}"
+
+    def _make_folder(self) -> None:
+        private_folder(self._folder)
+
+    def _refuse_foreign_folder(self) -> None:
+        """Raise StorageError for a link, or for another user's folder, in the place of ours; make none."""
+        if os.path.lexists(self._folder):
+            private_folder(self._folder)

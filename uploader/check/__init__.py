@@ -1,0 +1,1 @@
+"""Know what a source holds before anything of it is sent."""

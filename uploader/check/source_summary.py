@@ -1,0 +1,110 @@
+"""Know what a source holds before the first request goes out."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final, assert_never
+
+from uploader.check.column_profile import Census
+from uploader.check.duplicate_identities import Repeats
+from uploader.counts import Problems
+from uploader.mapping import Plan, Repairs, resolves
+from uploader.model import Damaged, Record, Rejected, Request, Row
+
+_FEW: Final = 20
+"""So many rejected rows never refuse a file, whatever share of it they are (contract, `limits.max_rejected`)."""
+
+_FEW_ROWS: Final = 10
+
+_MOST_NAMES: Final = 10_000
+"""About so many names of columns are collected: who has more has data in them."""
+
+
+@dataclass(slots=True)
+class Survey:
+    """The totals of one whole reading: how many records, how many can't be sent and why.
+
+    *unseen* begins as the columns that the mapping reads, and ends as those that not one row had; as long as there
+    are some, *seen* collects those that the rows do have, and *common* those of them that are in more than one row.
+    *warnings* are about rows that can be sent all the same.
+    *known* are the rows of people whom the memory knows, *changed* those of them that differ (None: it was not asked).
+    *census* counts what the next run is compared with, where that is wanted.
+    *repeated* is about how many identity values stand in more than one row, exactly so many where *repeated_exactly*.
+    """
+
+    unseen: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    common: set[str] = field(default_factory=set)
+    read: int = 0
+    rejected: int = 0
+    damaged: int = 0
+    problems: Problems = field(default_factory=Problems)
+    warnings: Problems = field(default_factory=Problems)
+    repairs: Repairs = field(default_factory=Repairs)
+    census: Census | None = None
+    known: int = 0
+    changed: int | None = None
+    repeated: int = 0
+    repeated_exactly: bool = True
+
+    def take(self, records: Iterable[Record], plan: Plan, now: str) -> Iterator[tuple[Record, Request | Rejected]]:
+        """Count *records* as they pass, each with the work that *plan* makes of it; at their end all is known.
+
+        *now* stands in bodies for the time of the request.
+        """
+        repeats = Repeats()
+        for record in records:
+            work = plan.carry(record, now)
+            self.note(record, work)
+            repeats.note(work.person)
+            if isinstance(work, Request):
+                for reason in plan.suspect(work):
+                    self.warnings.add(reason, record.number, record.line)
+            yield record, work
+        self.repairs = replace(plan.repairs)
+        self.repeated, self.repeated_exactly = repeats.count, repeats.are_exact
+
+    def note(self, record: Record, work: Request | Rejected) -> None:
+        """Count *record*, and the *work* that the mapping makes of it."""
+        self.read += 1
+        if self.census is not None:
+            self.census.note(record, work)
+        if isinstance(work, Rejected):
+            self.rejected += 1
+            self.problems.note(work)
+        match record:
+            case Row(fields=fields):
+                if self.unseen:
+                    paths = {column for column in self.unseen if "." in column and resolves(column, fields)}
+                    self._note_names({*fields, *paths})
+                    self.unseen.difference_update(fields, paths)
+            case Damaged():
+                self.damaged += 1
+            case _ as never:
+                assert_never(never)
+
+    @property
+    def names(self) -> set[str]:
+        """The columns that may be told; where there are many rows, a key of one alone may be a person's data."""
+        return self.common if self.read - self.damaged > _FEW_ROWS else self.seen
+
+    def _note_names(self, names: set[str]) -> None:
+        if names <= self.common:
+            return
+        self.common |= names & self.seen
+        if len(self.seen) < _MOST_NAMES:
+            self.seen |= names
+
+    @property
+    def sendable(self) -> int:
+        """How many rows can be sent."""
+        return self.read - self.rejected
+
+    @property
+    def to_send(self) -> int:
+        """How many rows can be sent, without those of which the memory knows that the service has them just so."""
+        return self.sendable - (0 if self.changed is None else self.known - self.changed)
+
+    def exceeds(self, max_rejected: float) -> bool:
+        """Whether more than the share *max_rejected*, and more than a few rows, are rejected."""
+        # Divided, 29 of 100 is 0.29 to the last bit; multiplied, 0.29 x 100 is a little less than 29.
+        return self.rejected > _FEW and self.rejected / self.read > max_rejected

@@ -1,0 +1,120 @@
+"""Put what was found in a source into words for people."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from uploader.app.check import Job
+from uploader.check.source_summary import Survey
+from uploader.counts import Problem, Problems
+from uploader.mapping import Repairs
+from uploader.outputs.duration_text import spell_seconds
+from uploader.rate import Pace
+from uploader.run.proxy_and_certificates import Route
+
+_SHOWN: Final = 12
+"""How many different problems a summary lists."""
+
+_FIRST: Final = 3
+"""How many different problems, and warnings, a run tells of before it sends."""
+
+
+def check_lines(job: Job, pace: Pace) -> Iterator[str]:
+    """Yield what the check of one source found."""
+    survey, name = job.survey, spoken(job.source.name)
+    if not survey.read:
+        yield f"{name}: no rows, nothing to do."
+        return
+    can = f"{survey.sendable:,} can be sent, {survey.rejected:,} can't" if survey.rejected else "all can be sent"
+    yield f"{name}: {count(survey.read, 'row')}, {can}."
+    if job.source.blank_lines:
+        skipped = "is skipped" if job.source.blank_lines == 1 else "are skipped"
+        yield f"  {count(job.source.blank_lines, 'blank line')} {skipped}."
+    yield from problem_lines(survey.problems, shown=None)
+    yield from repeat_lines(survey)
+    yield from repair_lines(survey.repairs)
+    yield from _warning_lines(survey.warnings, shown=None)
+    if survey.changed is not None:
+        yield f"  About {survey.to_send:,} changed since the service accepted them last; the others need no request."
+    if survey.to_send:
+        seconds = survey.to_send / pace.rate
+        takes = "less than a second" if seconds < 1 else f"about {spell_seconds(seconds)}"
+        yield f"  At {pace.rate * 60:,.0f} requests a minute, sending takes {takes}."
+
+
+def route_lines(route: Route) -> Iterator[str]:
+    """Yield how the service is reached, without the user and password of a proxy; to this machine is but one way."""
+    if route.proxy is not None:
+        yield f"The service is reached through the proxy {route.proxy.url} ({route.proxy.named})."
+    elif not route.is_local:
+        yield "The service is reached without a proxy."
+    if route.ca_file is not None:
+        yield f"Trusted are the certificate authorities in {route.ca_file} (api.ca_file)."
+
+
+def first_lines(name: str, survey: Survey) -> Iterator[str]:
+    """Yield the first problems and warnings that the check of a run found in the source called *name*."""
+    if survey.rejected:
+        yield f"{spoken(name)}: {survey.rejected:,} of {count(survey.read, 'row')} can't be sent."
+        yield from problem_lines(survey.problems, shown=_FIRST)
+    elif survey.warnings:
+        yield f"{spoken(name)}: {count(survey.read, 'row')}, all can be sent."
+    yield from _warning_lines(survey.warnings, shown=_FIRST)
+
+
+def problem_lines(problems: Problems, shown: int | None = _SHOWN) -> Iterator[str]:
+    """Yield each problem with how many rows have it and the first of them, the most frequent first.
+
+    So many as *shown* are told, all if it is None.
+    """
+    found = problems.most_frequent()
+    shown = len(found) if shown is None else shown
+    for reason, problem in found[:shown]:
+        yield f"  {reason.phrase}{_rows(problem)}"
+    if len(found) > shown:
+        yield f"  … and {count(len(found) - shown, 'other problem')}"
+
+
+def repeat_lines(survey: Survey) -> Iterator[str]:
+    """Yield how many identity values repeat, if any do; "about" where that is an estimate."""
+    if survey.repeated:
+        about = "" if survey.repeated_exactly else "About "
+        stand = "stands" if survey.repeated == 1 else "stand"
+        yield f"  {about}{count(survey.repeated, 'identity value')} {stand} in more than one row."
+
+
+def place(number: int, line: int) -> str:
+    """Return how people find a row: its number, and its line where the file has lines."""
+    return f"row {number:,} (line {line:,})" if line else f"row {number:,}"
+
+
+def repair_lines(repairs: Repairs) -> Iterator[str]:
+    """Yield how many values were repaired, if any were."""
+    for number, done in (
+        (repairs.trimmed, "trimmed (trim: true)"),
+        (repairs.thousands, "freed of separators (thousands)"),
+    ):
+        if number:
+            yield f"  {count(number, 'value')} {'was' if number == 1 else 'were'} {done}."
+
+
+def _warning_lines(warnings: Problems, *, shown: int | None) -> Iterator[str]:
+    if warnings:
+        yield "  What a spreadsheet may have damaged, and is sent as it stands:"
+        yield from (f"  {line}" for line in problem_lines(warnings, shown))
+
+
+def _rows(problem: Problem) -> str:
+    places = ", ".join(place(number, line) for number, line in problem.places)
+    if problem.count == len(problem.places):
+        return f": {places}"
+    return f" ({problem.count:,} rows): {places}, …"
+
+
+def count(number: int, noun: str) -> str:
+    """Return *number* with its *noun*, of which there may be one."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def spoken(source: str) -> str:
+    """Return what people call *source*."""
+    return "standard input" if source == "-" else source

@@ -1,0 +1,148 @@
+"""Read the command line."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from importlib import import_module
+from io import StringIO
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+from click.exceptions import NoSuchCommand
+
+from uploader import __version__
+from uploader.cli.printed_commands import Given, completed
+from uploader.cli.signals import end_by, signals_heeded
+from uploader.cli.standard_streams import hold_closed_streams, hush, say, speak_aside, take_streams
+from uploader.errors import SignalledError, StorageError, UploaderError, refused_by_machine
+
+_BUG = 1
+_LAST_WORD_SECONDS: Final = 1.0
+_NO_THREAD = "can't start new thread"
+"""What Python says of a thread that the machine refuses."""
+
+_COMMANDS: Final = {
+    "check": ("check_command", "Read and map everything, send nothing."),
+    "explain": ("explain_command", "Show one row, from its fields to its request."),
+    "init": ("init", "Write a configuration to start from."),
+    "memory": ("memory", "What changed_only remembers of each service."),
+    "run": ("run_command", "Check, then send."),
+    "runs": ("runs", "The runs of the past, newest first."),
+    "sandbox": ("sandbox", "The API on this machine, to rehearse against."),
+}
+"""Each command's name in the module of its name, and what it does.
+
+It is loaded when it is asked for, so that what one needs costs the others no time.
+"""
+
+
+@signals_heeded()
+def main() -> NoReturn:
+    """Run the command, and end the process with its exit status."""
+    hold_closed_streams()
+    take_streams()
+    try:
+        status = cli.main(prog_name="uploader", standalone_mode=False)
+    except click.ClickException as error:
+        shown = StringIO()
+        error.show(shown)
+        for line in shown.getvalue().splitlines():
+            say(line)
+        status = error.exit_code
+    except click.Abort:
+        status = 130
+    except SignalledError as error:
+        speak_aside()
+        say(str(error))
+        hush(_LAST_WORD_SECONDS)
+        end_by(error.number)
+    except UploaderError as error:
+        say(str(error))
+        status = error.exit_status
+    except Exception as error:  # noqa: BLE001 — no traceback reaches a user: it may hold what they must not see
+        say(_bug(error))
+        status = _BUG
+    hush()
+    sys.exit(status or 0)
+
+
+class _Commands(click.Group):
+    """The commands, each loaded when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        del ctx
+        return sorted(_COMMANDS)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; what the machine refuses it is an UploaderError, before click sees it."""
+        try:
+            return super().invoke(ctx)
+        except (OSError, MemoryError) as error:
+            raise refused_by_machine(error) from None
+        except RuntimeError as error:
+            if str(error) != _NO_THREAD:
+                raise
+            raise StorageError("This machine has no thread left for it. Allow it more, then run again.") from None
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of this name."""
+        if cmd_name in _COMMANDS and cmd_name not in self.commands:
+            name, does = _COMMANDS[cmd_name]
+            command: click.Command = getattr(import_module(f"uploader.cli.{cmd_name}"), name)
+            command.short_help = does
+            if command.callback is not None:
+                command.callback = _with_whole_commands(command.callback)
+            self.add_command(command)
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that *args* begin with; an error names those that are like it, loaded or not."""
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            raise NoSuchCommand(error.command_name, possibilities=_COMMANDS, ctx=ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each command does, without loading it."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, does) for name, (_, does) in sorted(_COMMANDS.items())])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="uploader")
+def cli() -> None:
+    """Upload files of customer profiles to Dfinery, exactly as fast as its request limit allows."""
+
+
+def _with_whole_commands(callback: Callable[..., object]) -> Callable[..., object]:
+    """Return *callback*; a command that an error of it names is complete by the words that it was called with."""
+
+    @wraps(callback)
+    def call(**words: object) -> object:
+        try:
+            return callback(**words)
+        except UploaderError as error:
+            error.args = (completed(str(error), Given.by(words)),)
+            raise
+
+    return call
+
+
+def every_command() -> dict[str, click.Command]:
+    """Return all commands by their names, loaded."""
+    context = click.Context(cli)
+    found = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
+def _bug(error: Exception) -> str:
+    """Return where a bug showed itself, and nothing of what was being handled: that could be anybody's data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
+    return f"A bug in uploader {__version__}: {type(error).__name__} at {where}. Please report it with this line."

@@ -1,0 +1,124 @@
+"""Spell commands so that they can be typed as they are printed, in the same folder, and mean the same there."""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+USUAL: Final = Path("config.yaml")
+"""The configuration that is read where no other is named."""
+
+WITHHELD: Final = "…"
+"""Stands for the value of a `--set` that may hold a secret."""
+
+_COMMAND: Final = re.compile(r"`uploader (?P<name>[a-z]+)(?P<words>(?: [^`]*)?)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a command was given that the next one needs as well, to mean the same service, state and mapping."""
+
+    sources: Sequence[str] = ()
+    config: Path = USUAL
+    overrides: Sequence[str] = ()
+    changed_only: bool = False
+    others: Sequence[str] = ()
+    """What else is given to the same command again: its flags, and their values as words of their own."""
+
+    @classmethod
+    def by(cls, words: Mapping[str, object]) -> Self:
+        """Return what click made of the *words* of a command, each by its parameter's name."""
+        sources, config = words.get("sources"), words.get("config")
+        one, overrides = words.get("source"), words.get("overrides")
+        return cls(
+            sources=(one,) if isinstance(one, str) else sources if isinstance(sources, tuple) else (),
+            config=config if isinstance(config, Path) else USUAL,
+            overrides=overrides if isinstance(overrides, tuple) else (),
+            changed_only=words.get("changed_only") is True,
+            # A run is given them again; what another command has of the same name is not a run's.
+            others=tuple(_others(words)) if "accept" in words else (),
+        )
+
+
+def command(name: str, sources: Sequence[str], given: Given, *flags: str) -> str:
+    """Return the command *name* for *sources* with its *flags*, complete by what was *given*."""
+    words = [*map(named, sources)]
+    if given.config != USUAL:
+        words += ["--config", named(str(given.config))]
+    if name != "init":
+        words += [word for override in given.overrides for word in ("--set", _safe(override, given.config))]
+    if name == "run" and given.changed_only:
+        words.append("--changed-only")
+    return " ".join(["uploader", name, *map(quoted, (*words, *flags))])
+
+
+def completed(message: str, given: Given) -> str:
+    """Return *message* with each command in it (`uploader …`, in backquotes) complete by what was *given*.
+
+    `SOURCE` stands in it for the one source that was given, `SOURCE...` for all of them.
+    """
+
+    def complete(found: re.Match[str]) -> str:
+        words = found["words"].split()
+        flags = [word for word in words if word not in {"SOURCE", "SOURCE..."}]
+        sources = [word for word in words if word not in flags]
+        if given.sources:
+            sources = [*given.sources] if "SOURCE..." in words else [*given.sources[: len(sources)]]
+        others = given.others if found["name"] == "run" else ()
+        return f"`{command(found['name'], sources, given, *others, *flags)}`"
+
+    return _COMMAND.sub(complete, message)
+
+
+def quoted(word: str) -> str:
+    """Return *word* as a shell reads it.
+
+    What can't be printed, here or at all, is spelled out as bash, ksh and zsh read it (and the shells of POSIX 2024).
+    """
+    if word.isprintable() and _is_sayable(word):
+        return shlex.quote(word)
+    return "$'" + "".join(map(_spelled, word)) + "'"
+
+
+def named(name: str) -> str:
+    """Return the *name* of a file so that it is not taken for a flag."""
+    return f"./{name}" if name.startswith("-") and name != "-" else name
+
+
+def _spelled(one: str) -> str:
+    if one.isprintable() and one not in "'\\" and _is_sayable(one):
+        return one
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(one))
+
+
+def _is_sayable(text: str) -> bool:
+    """Whether *text* is printed as the bytes that a file of this name has."""
+    # The type stubs don't know that it can be None.
+    stream: object = sys.stderr
+    try:
+        return text.encode(getattr(stream, "encoding", None) or "utf-8") == os.fsencode(text)
+    except UnicodeError:
+        return False
+
+
+def _safe(override: str, config: Path) -> str:
+    """Return *override* (`key.path=value`) without its value, if that may hold a secret."""
+    from uploader.config.set_overrides import printable  # noqa: PLC0415 — most commands have no --set, and it starts slowly
+
+    return printable(override, config.parent, os.environ, withheld=WITHHELD)
+
+
+def _others(words: Mapping[str, object]) -> Iterator[str]:
+    for flag in ("retry_file", "summary"):
+        value = words.get(flag)
+        if isinstance(value, Path):
+            yield from (f"--{flag.replace('_', '-')}", named(str(value)))
+    for flag in ("until", "within"):
+        deadline = words.get(flag)
+        if deadline is not None:
+            yield from str(getattr(deadline, "flag", "")).split(" ", 1)
+    yield from (f"--{flag}" for flag in ("fresh", "full") if words.get(flag) is True)

@@ -1,0 +1,1 @@
+"""Find rows that are one person's, and make one request of them."""

@@ -1,0 +1,103 @@
+"""Find the rows of a source that become one request, and the last row of each such group."""
+
+from array import array
+from types import TracebackType
+from typing import Final, Self
+
+from uploader.coalesce.same_person import Numbers, Ties
+from uploader.model import Person
+
+_SPOILED: Final = -1
+"""Stands for the last row of rows that can't become one request."""
+
+_MOST_COUNTED: Final = 255
+
+
+class Groups:
+    """The rows of a source that are one person's (`Ties`), where they can become one request.
+
+    Every row is noted once, in order. Rows that can't become one request belong to no group: those of a person of whom
+    a row is rejected, and those that differ in a field of their identity (a request names one value of each, so that
+    the other would be lost). It is a context manager, since its ties are.
+    """
+
+    def __init__(self, ties: Ties) -> None:
+        """Begin with no row; *ties* are those of this source alone, and have none either."""
+        self._ties = ties
+        self._fields: dict[str, int] = {}
+        self._named = bytearray(1)
+        self._unfit = array("Q")
+        self._lasts: Numbers = array("i")
+
+    def __enter__(self) -> Self:
+        """Lend the groups."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of what the ties have on the disk."""
+        self._ties.forget_values()
+
+    def note(self, number: int, person: Person, *, is_fit: bool) -> None:
+        """Take row *number*, about *person*; *is_fit* is whether it can be sent. Raises StorageError."""
+        ties, named = self._ties, self._named
+        while ties.rows < number - 1:
+            # A row that nobody noted is about nobody.
+            ties.note(())
+        ties.note(person)
+        named.extend(bytes(number + 1 - len(named)))
+        for value in person:
+            named[number] |= self._bit_of(value)
+        if not is_fit:
+            self._unfit.append(number)
+
+    def seal(self) -> None:
+        """Find the groups, once all rows are noted, and let go of what is needed for that only; raises StorageError."""
+        ties = self._ties
+        ties.join()
+        if not ties.is_empty:
+            self._lasts = self._last_rows()
+            self._spoil()
+        ties.forget_values()
+        self._named.clear()
+
+    def of(self, number: int) -> int | None:
+        """Return the group of row *number*; None where that row goes alone."""
+        root = self._ties.root(number)
+        return root if root and self._lasts[root] != _SPOILED else None
+
+    def last_of(self, group: int) -> int:
+        """Return the number of the last row of *group*."""
+        return self._lasts[group]
+
+    def _bit_of(self, value: str) -> int:
+        field, _, _ = value.partition("=")
+        bit = self._fields.get(field)
+        if bit is None:
+            bit = self._fields[field] = 1 << len(self._fields)
+        return bit
+
+    def _last_rows(self) -> Numbers:
+        """Return the last row of each person, at the row that stands for them; it learns the fields of all of them."""
+        lasts, named, root_of = self._ties.numbers(), self._named, self._ties.root
+        for number in range(1, len(named)):
+            root = root_of(number)
+            if root:
+                lasts[root] = number
+                named[root] |= named[number]
+        return lasts
+
+    def _spoil(self) -> None:
+        """Take the groups apart that have a row which can't be sent, or two values of one field."""
+        lasts, root_of = self._lasts, self._ties.root
+        for number in self._unfit:
+            lasts[root_of(number)] = _SPOILED
+        # Who has more values than fields has two of one of them.
+        counts = bytearray(len(self._named))
+        for row, _ in self._ties.values():
+            root = root_of(row)
+            if root and counts[root] < _MOST_COUNTED:
+                counts[root] += 1
+                if counts[root] > self._named[root].bit_count():
+                    lasts[root] = _SPOILED

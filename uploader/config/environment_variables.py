@@ -1,0 +1,60 @@
+"""Put the environment's values where the configuration says `${NAME}`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from uploader.config.error_messages import Problem
+from uploader.config.secret_masking import is_name
+from uploader.config.yaml_document import Place, Tree
+
+_DOLLAR = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<malformed>\$\{)")
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """The configuration with its variables' values in it, which no message may show.
+
+    *variables* holds, for each place that took a value from the environment, the text as it was written there.
+    Where a variable is missing, the tree holds None and *problems* says so.
+    """
+
+    tree: Mapping[str, Tree] = field(repr=False)
+    variables: Mapping[Place, str]
+    problems: tuple[Problem, ...]
+
+
+def filled(tree: Mapping[str, Tree], environ: Mapping[str, str]) -> Filled:
+    """Return *tree* with each `${NAME}` replaced from *environ*, and each `$${` by a plain `${`."""
+    variables: dict[Place, str] = {}
+    problems: list[Problem] = []
+
+    def inside(value: Tree, place: Place) -> Tree:
+        if isinstance(value, dict):
+            return {key: inside(below, (*place, key)) for key, below in value.items()}
+        if isinstance(value, list):
+            return [inside(below, (*place, index)) for index, below in enumerate(value)]
+        if value is None or "${" not in value:
+            return value
+        trouble = _trouble(value, environ)
+        if trouble is not None:
+            problems.append(Problem(place, trouble))
+            return None
+        if any(dollar["name"] for dollar in _DOLLAR.finditer(value)):
+            variables[place] = value
+        return _DOLLAR.sub(lambda dollar: environ[dollar["name"]] if dollar["name"] else "${", value)
+
+    return Filled({key: inside(value, (key,)) for key, value in tree.items()}, variables, tuple(problems))
+
+
+def _trouble(text: str, environ: Mapping[str, str]) -> str | None:
+    for dollar in _DOLLAR.finditer(text):
+        name = dollar["name"]
+        if dollar["malformed"]:
+            return ": after ${ stands no NAME}; write ${NAME} for a variable, or $${ for a plain ${"
+        if name and not environ.get(name):
+            state = "empty" if name in environ else "not set"
+            if not is_name(name):
+                return f": its variable is {state}; write the name of one that is, as in ${{DFINERY_ACCESS_TOKEN}}"
+            return f": the variable {name} is {state}; run `export {name}=…`"
+    return None

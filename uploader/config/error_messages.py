@@ -1,0 +1,117 @@
+"""Word what is wrong with a configuration: one line that names the key, what was found and the fix."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from uploader.config.secret_masking import is_name, is_short, shown
+from uploader.config.yaml_document import Document, Place
+from uploader.errors import ConfigError
+
+_UNSHOWN = "api"
+"""The section whose values are never shown: a token may have been written to another key of it."""
+
+_LONGEST_KEY = 24
+
+PROPERTIES: Place = ("mapping", "properties")
+"""The section whose keys users make up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: at which *place*, and the *words* that follow the key's name.
+
+    *late* marks what may only be a consequence of another problem (a key that is missing because it is misspelt).
+    *nameless* is whether the last key of *place* may be a secret, and is not repeated.
+    """
+
+    place: Place
+    words: str
+    late: bool = False
+    nameless: bool = False
+
+
+class UnfitValueError(ValueError):
+    """A value is not what its key takes; its text goes on where "found 'x'" ends, and never quotes the value."""
+
+
+class MisfitError(ValueError):
+    """Keys do not fit each other; its text follows the name of the key at *below*, counted from the section."""
+
+    def __init__(self, words: str, *below: str) -> None:
+        """Keep *words*, and the keys that lead from the section to what they are about."""
+        super().__init__(words)
+        self.below = below
+
+
+def complaint(document: Document, problems: Sequence[Problem]) -> ConfigError:
+    """Return the error that tells the first of *problems*, in the file's order, and how many more there are."""
+
+    def order(problem: Problem) -> tuple[bool, float]:
+        line = document.line(problem.place)
+        return problem.late, float("inf") if line is None else line
+
+    first, *others = sorted(problems, key=order)
+    more = f" (and {len(others)} more)" if others else ""
+    name = named((*first.place[:-1], "")) if first.nameless else named(first.place)
+    return ConfigError(_one_line(f"{document.origin(first.place)} {name}{first.words}") + more)
+
+
+def named(place: Place) -> str:
+    """Return the path of a key as users write it, without what could be a value or a secret run into a key."""
+    name = ""
+    for depth, part in enumerate(place):
+        if isinstance(part, int):
+            name += f"[{part}]"
+            continue
+        free = place[:depth] == PROPERTIES
+        written = part if free else beginning(part)
+        told = written if (is_name(part) if free else _is_key(written)) else ""
+        name += ("." if name else "") + told + ("" if part and told == part else "…")
+    return name
+
+
+def beginning(key: str) -> str:
+    """Return what of *key* looks like one: a value may have run into it."""
+    plain = re.match(r"[A-Za-z_][\w-]*|<<", key)
+    return plain[0] if plain else ""
+
+
+def _is_key(word: str) -> bool:
+    """Whether *word* reads like a key: whatever else is long may be a secret in the wrong place."""
+    return is_short(word) or (len(word) <= _LONGEST_KEY and re.fullmatch("[a-z_]+", word) is not None)
+
+
+def found(place: Place, value: object, variables: Mapping[Place, str]) -> str:
+    """Return how a message may call the *value* at *place*: never a secret, never what a variable holds."""
+    if place in variables:
+        return f"what {shown(variables[place], 'its variable')} holds"
+    if place[:1] == (_UNSHOWN,):
+        return "its value"
+    match value:
+        case str() if not is_short(value):
+            return "its value"
+        case str():
+            return f"'{value}'"
+        case list():
+            return "a list"
+        case _:
+            return "a section"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean x?" for the one of *known* that is most like *word*, or nothing."""
+    near = nearest(word, known)
+    return "" if near is None else f"; did you mean {near}?"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the one of *known* that is most like *word*, in any case, or None if none is."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return by_lower[close[0]] if close else None
+
+
+def _one_line(text: str) -> str:
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -1,0 +1,32 @@
+"""Read the paths of the configuration, which start at the folder of its file."""
+
+import string
+from pathlib import Path
+
+from uploader.config.error_messages import UnfitValueError
+
+_PLACEHOLDERS = ("dir", "stem", "suffix")
+_TEMPLATE = 'write for example "{dir}/{stem}.retry{suffix}"'
+
+
+def resolved(value: object, folder: Path) -> Path:
+    """Return *value* as an absolute path, relative ones starting at *folder*; raise UnfitValueError if it is none."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise UnfitValueError("is not a path; write one that is absolute or starts at the folder of this file")
+    if value.startswith("~"):
+        raise UnfitValueError("starts with ~, which only a shell knows; write ${HOME} for it")
+    return folder / value
+
+
+def template(value: object) -> str:
+    """Return *value* if it is a path whose placeholders are {dir}, {stem} and {suffix}; else raise UnfitValueError."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise UnfitValueError(f"is not a path; {_TEMPLATE}")
+    try:
+        parts = list(string.Formatter().parse(value))
+    except ValueError:
+        raise UnfitValueError(f"has a brace without its other one; {_TEMPLATE}") from None
+    for _, name, form, conversion in parts:
+        if name is not None and (name not in _PLACEHOLDERS or form or conversion):
+            raise UnfitValueError(f"has a placeholder other than {{dir}}, {{stem}} and {{suffix}}; {_TEMPLATE}")
+    return value

@@ -1,0 +1,116 @@
+"""Know which parts of a configuration are secret, and which words a message may repeat."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from uploader.config.yaml_document import Place, Tree
+
+_CREDENTIALS: Final = re.compile(r"(.*//)?(?P<user>[^:]*)(:(?P<password>.*))?@.*", re.DOTALL)
+
+
+def _of_url(url: str) -> str:
+    """Return the password that a proxy's *url* spells out, or the user who has none."""
+    found = _CREDENTIALS.fullmatch(url)
+    return "" if found is None else found["password"] or found["user"]
+
+
+SECRETS: Final[Mapping[Place, Callable[[str], str]]] = {("api", "access_token"): str, ("api", "proxy"): _of_url}
+"""The places that hold a secret; each function returns the secret part of a text written there, "" if there is none."""
+
+_VARIABLE: Final = "DFINERY_ACCESS_TOKEN"
+_REFERENCE: Final = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+_LEAST: Final = 8
+"""A shorter token may be a part of any word, by chance."""
+
+_SHORT: Final = 12
+"""No token is as short as this, so that a word of this length may be repeated."""
+
+_DIRECTIVE: Final = re.compile(r"%[%a-zA-Z]")
+"""A part of a date's pattern, of which a secret has none."""
+
+_LONGEST_NAME: Final = 60
+_WORD: Final = re.compile(r"[A-Z]?[a-z]{1,15}|[A-Z]{1,15}|[0-9]{1,4}|[^\W\d_a-zA-Z]+")
+_JOINT: Final = re.compile(r"[_ ]*")
+_LETTERS_OF_A_WORD: Final = 3
+_PART: Final = re.compile(r"[/.${}]+")
+
+
+def written_out(tree: Mapping[str, Tree]) -> Iterator[Place]:
+    """Yield the places of secrets that *tree*, as it is written, spells out in part or as a whole."""
+    for place in SECRETS:
+        value = _at(tree, place)
+        if value is not None and not (isinstance(value, str) and _is_elsewhere(SECRETS[place](value))):
+            yield place
+
+
+def known_secrets(tree: Mapping[str, Tree], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the secrets that *tree*, with its variables filled in, and the environment hold."""
+    values = ((part, _at(tree, place)) for place, part in SECRETS.items())
+    found = {part(value) for part, value in values if isinstance(value, str)} | {environ.get(_VARIABLE, "")}
+    return tuple(sorted(secret for secret in found if len(secret) >= _LEAST))
+
+
+def misplaced(tree: Mapping[str, Tree], secrets: Iterable[str]) -> Iterator[Place]:
+    """Yield the places, but those of secrets, that have one of *secrets* in their key or value."""
+    secrets = tuple(secrets)
+
+    def within(value: Tree, place: Place) -> Iterator[Place]:
+        if place in SECRETS:
+            return
+        words = (str(part) for part in (*place[-1:], value) if isinstance(part, str))
+        if any(secret in word for word in words for secret in secrets):
+            yield place
+        elif isinstance(value, dict):
+            for key, below in value.items():
+                yield from within(below, (*place, key))
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from within(item, (*place, index))
+
+    for key, value in tree.items():
+        yield from within(value, (key,))
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """Return *text* without any of *secrets*."""
+    for secret in secrets:
+        text = text.replace(secret, "…")
+    return text
+
+
+def is_short(text: str) -> bool:
+    """Whether *text* is too short to be a secret, its parts of a date's pattern aside, and may be repeated."""
+    return len(_DIRECTIVE.sub("", text)) <= _SHORT
+
+
+def is_name(text: str) -> bool:
+    """Whether *text* reads like a name that somebody made up, as secrets do not: few words, each of some letters."""
+    if is_short(text):
+        return True
+    words = _WORD.findall(text)
+    letters = sum(map(len, words))
+    covered = letters + sum(len(found) for found in _JOINT.findall(text))
+    is_covered = covered == len(text) <= _LONGEST_NAME
+    return is_covered and letters >= _LETTERS_OF_A_WORD * len(words)
+
+
+def shown(written: str, instead: str) -> str:
+    """Return what holds a variable or is a path, as it was *written*; or *instead*, if a part of it may be a secret."""
+    parts = _PART.split(written.replace("-", "_") if "/" in written else written)
+    return written if all(map(is_name, parts)) else instead
+
+
+def _at(tree: Mapping[str, Tree], place: Place) -> object:
+    """Return what *tree* holds at *place*; None where it holds nothing."""
+    value: object = tree
+    for key in place:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(str(key))
+    return value
+
+
+def _is_elsewhere(secret: str) -> bool:
+    """Whether all of *secret* stands in the environment."""
+    return not secret or _REFERENCE.fullmatch(secret) is not None

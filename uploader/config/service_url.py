@@ -1,0 +1,67 @@
+"""Check the address of the service: encrypted, unless it never leaves this machine."""
+
+import ipaddress
+import re
+from contextlib import suppress
+from urllib.parse import SplitResult, urlsplit
+
+from uploader.config.error_messages import UnfitValueError
+
+_URL = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
+_PORTS = {"http": 80, "https": 443}
+_EXAMPLE = "write https://openapi.dfinery.ai"
+
+
+def base_url(value: object) -> str:
+    """Return the URL *value* without a slash at its end; raise UnfitValueError, which never quotes it, for a bad one.
+
+    http is accepted for loopback hosts only: the token travels in a header.
+    """
+    if not isinstance(value, str) or not _URL.fullmatch(value):
+        raise UnfitValueError(f"is not a URL; {_EXAMPLE}")
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        raise UnfitValueError(f"is not a URL; {_EXAMPLE}") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise UnfitValueError(f"is not a URL that starts with https:// and a host; {_EXAMPLE}")
+    if _has_more(value, parts):
+        raise UnfitValueError(f"holds more than scheme, host and path (a user name, a ? or a #); {_EXAMPLE}")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise UnfitValueError(f"would send the token unencrypted; only loopback hosts may have http://; {_EXAMPLE}")
+    return value.rstrip("/")
+
+
+def one_spelling(url: str) -> str:
+    """Return the one spelling of *url*, a URL that `base_url` returned, by which state knows its service.
+
+    Scheme and host are lower case; a dot at the host's end, the scheme's own port and slashes at the end go.
+    `localhost` is 127.0.0.1; [::1] stays another host, since another server may listen there.
+    """
+    parts = urlsplit(url)
+    host, port = (parts.hostname or "").removesuffix("."), parts.port
+    if host == "localhost":
+        host = "127.0.0.1"
+    with suppress(ValueError):
+        host = str(ipaddress.ip_address(host))
+    place = f"[{host}]" if ":" in host else host
+    if port is not None and port != _PORTS.get(parts.scheme):
+        place += f":{port}"
+    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
+
+
+def _has_more(url: str, parts: SplitResult) -> bool:
+    return "@" in parts.netloc or "?" in url or "#" in url
+
+
+def is_loopback(host: str) -> bool:
+    """Whether *host* is this machine, by a name or an address that nothing else can have."""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address in ipaddress.ip_network("127.0.0.0/8") or address == ipaddress.ip_address("::1")

@@ -1,0 +1,141 @@
+"""Lay the flags of `--set key.path=value` over the configuration."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from uploader.config.environment_variables import filled
+from uploader.config.error_messages import PROPERTIES, named
+from uploader.config.secret_masking import is_name, known_secrets, misplaced, shown, written_out
+from uploader.config.settings import Settings
+from uploader.config.yaml_document import FLAG, Document, Place, Tree, parse
+from uploader.errors import ConfigError
+
+_FORM = re.compile(r"(?P<key>[^\s=:.\0-\x1f]+(\.[^\s=:.\0-\x1f]+)*)=(?P<value>.*)", re.DOTALL)
+_TEMPLATE: Place = ("output", "retry_file")
+_MOMENT: Place = ("mapping", "request_datetime")
+_FILES = ("access_token_file", "ca_file")
+
+
+def overridden(document: Document, overrides: Sequence[str]) -> Document:
+    """Return *document* with each of *overrides* in it, the last one winning.
+
+    Raise ConfigError, which never quotes a value, for one that is not `key.path=value`.
+    """
+    for override in overrides:
+        document = _with(document, override)
+    return document
+
+
+def printable(override: str, folder: Path, environ: Mapping[str, str], *, withheld: str) -> str:
+    """Return *override* with *withheld* in the place of what is, or may be, a secret; relative paths start in *folder*.
+
+    A text that is refused may be anything, also a secret in the place of something else.
+    """
+    found = _FORM.fullmatch(override)
+    if found is None:
+        return withheld
+    place: Place = tuple(found["key"].split("."))
+    try:
+        tree = _tree(place, _value(found["value"], place))
+    except ConfigError:
+        tree = None
+    if tree is not None and not _may_hold_secrets(tree, folder, environ):
+        return override
+    is_key = all(map(is_name, found["key"].split("."))) and not any(
+        secret in found["key"] for secret in known_secrets({}, environ)
+    )
+    return f"{found['key']}={withheld}" if is_key else withheld
+
+
+def _may_hold_secrets(tree: Mapping[str, Tree], folder: Path, environ: Mapping[str, str]) -> bool:
+    if any(written_out(tree)) or any(misplaced(tree, known_secrets({}, environ))):
+        return True
+    api = tree.get("api")
+    for written in (api.get(key) for key in _FILES) if isinstance(api, dict) else ():
+        # Where a file is there, this is its name.
+        if isinstance(written, str) and not shown(written, "") and not os.path.exists(folder / written):  # noqa: PTH110 — a Path's own raises where the name is too long
+            return True
+    try:
+        context = {"file": folder, "folder": folder, "warnings": ()}
+        Settings.model_validate(filled(tree, environ).tree, context=context)
+    except ValidationError as error:
+        # All that it lacks stands elsewhere, and None is a variable that is not set here.
+        return any(
+            details["type"] == "extra_forbidden"
+            or (details["loc"][:1] == ("api",) and details["type"] != "missing" and details["input"] is not None)
+            for details in error.errors(include_url=False)
+        )
+    return False
+
+
+def _with(document: Document, override: str) -> Document:
+    found = _FORM.fullmatch(override)
+    if found is None:
+        raise ConfigError("--set is not of the form key.path=value; write for example --set rate.requests=5000")
+    place: Place = tuple(found["key"].split("."))
+    value = _value(found["value"], place)
+    _refuse_secrets(place, value)
+    tree = _placed(document.tree, place, value)
+    if tree is None:
+        raise ConfigError(f"--set {named(place)} is not a key: what stands above it is one value; set that instead")
+    return replace(document, tree=tree, lines=_marked(document, place))
+
+
+def _refuse_secrets(place: Place, value: Tree) -> None:
+    """Refuse a *value* for *place* that spells out a secret, however deep: a list of processes shows it."""
+    for secret in written_out(_tree(place, value)):
+        name = named(secret)
+        file = "use api.access_token_file, or " if secret == ("api", "access_token") else "use "
+        raise ConfigError(
+            f"--set {name} would show {'the token' if file != 'use ' else 'a password'} to whoever lists processes; "
+            f"{file}a variable: --set '{name}=${{NAME}}'"
+        )
+
+
+def _tree(place: Place, value: Tree) -> dict[str, Tree]:
+    """Return the configuration that has *value* at *place*, and nothing else."""
+    *above, key = place
+    tree = {str(key): value}
+    for outer in reversed(above):
+        tree = {str(outer): tree}
+    return tree
+
+
+def _value(text: str, place: Place) -> Tree:
+    """Return a list, a section or a quoted text as YAML reads it, and anything else exactly as it is written."""
+    text = text.strip()
+    if place == _TEMPLATE and text.startswith("{"):
+        # Its braces are places of a path, not a section.
+        return text
+    if text.startswith(("[", "{", '"', "'")):
+        return parse(text, f"--set {named(place)}")
+    return text or None
+
+
+def _placed(section: Mapping[str, Tree], place: Place, value: Tree, above: Place = ()) -> dict[str, Tree] | None:
+    """Return *section* with *value* at *place*, or None where a value is in the way."""
+    key = str(place[0])
+    if len(place) == 1:
+        return {**section, key: value}
+    below = section.get(key)
+    if isinstance(below, str) and above == PROPERTIES:
+        below = {"column": below}
+    if below == "now" and (*above, key) == _MOMENT:
+        below = None
+    if below is not None and not isinstance(below, dict):
+        return None
+    inner = _placed(below or {}, place[1:], value, (*above, key))
+    return None if inner is None else {**section, key: inner}
+
+
+def _marked(document: Document, place: Place) -> dict[Place, int]:
+    depth = len(place)
+    lines = {known: line for known, line in document.lines.items() if known[:depth] != place}
+    for length in range(1, depth):
+        lines.setdefault(place[:length], FLAG)
+    return {**lines, place: FLAG}

@@ -1,0 +1,152 @@
+"""Read the text of one setting as the amount, the word or the character that it stands for."""
+
+import codecs
+import encodings.aliases
+import re
+from collections.abc import Callable
+
+from uploader.config.error_messages import UnfitValueError, nearest
+from uploader.mapping.rules import Unpacking
+
+_DURATION = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<unit>ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST_HOURS = 8784
+
+_SHARE = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<percent>%?)")
+_PERCENT = 100
+
+_TIMES = re.compile(r"(?P<times>[1-9][0-9]{0,8})x")
+_SIZE = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<unit>[KMGT]?B|[KMGT]iB)")
+_BYTES = {
+    f"{sign}{unit}": base**power
+    for power, sign in enumerate(("", "K", "M", "G", "T"))
+    for unit, base in (("B", 1000), ("iB", 1024))
+}
+
+# UTF-7 has halves of characters, and more than one spelling of most.
+_NOT_FOR_FILES = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+def text(value: object) -> str:
+    """Return *value* if it is a text that is not empty; else raise UnfitValueError, as all functions here do."""
+    if not isinstance(value, str) or not value:
+        raise UnfitValueError("is not a text; write one value")
+    return value
+
+
+def word(value: object) -> str:
+    """Return *value* if it is a text, be it an empty one."""
+    if not isinstance(value, str):
+        raise UnfitValueError("is not a text; write one value, an empty one as two quotes")
+    return value
+
+
+def words(value: object) -> list[object]:
+    """Return *value* if it is a list."""
+    if not isinstance(value, list):
+        raise UnfitValueError("is not a list; write it in brackets, for example [a, b]")
+    return value
+
+
+def duration(value: object) -> float:
+    """Return the seconds that *value* says, as `500ms`, `30s`, `1m` or `2h`."""
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise UnfitValueError("is not a duration; write a number and its unit, as 500ms, 30s, 1m or 2h")
+    seconds = float(found["amount"]) * _SECONDS[found["unit"]]
+    if not 0 < seconds <= _LONGEST_HOURS * _SECONDS["h"]:
+        raise UnfitValueError(f"is not between 1ms and {_LONGEST_HOURS}h; write for example 30s")
+    return seconds
+
+
+def flag(value: object) -> bool:
+    """Return whether *value* says true; the other word is false."""
+    return one_of("true", "false")(value) == "true"
+
+
+def share(value: object) -> float:
+    """Return the part of 1 that *value* says, as `10%` or `0.1`."""
+    found = _SHARE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise UnfitValueError("is not a share; write 10% or 0.1")
+    part = float(found["amount"]) / (_PERCENT if found["percent"] else 1)
+    if part > 1:
+        raise UnfitValueError("is more than the whole; write 10% or 0.1")
+    return part
+
+
+def some_share(value: object) -> float:
+    """Return the part of 1 that *value* says, if it is above 0."""
+    part = share(value)
+    if part == 0:
+        raise UnfitValueError("leaves nothing to use; write 95% or 0.95")
+    return part
+
+
+def unpacking(value: object) -> Unpacking:
+    """Return how much a compressed file may unpack to, as `200x` its size, or `500MB`."""
+    if isinstance(value, str):
+        if times := _TIMES.fullmatch(value):
+            return Unpacking(times=int(times["times"]))
+        size = _SIZE.fullmatch(value)
+        most = int(float(size["amount"]) * _BYTES[size["unit"]]) if size else 0
+        if most:
+            return Unpacking(times=None, size=most)
+    raise UnfitValueError("is neither a multiple nor a size; write 200x, or a size such as 500MB or 10GiB")
+
+
+def whole(least: int, most: int, example: int) -> Callable[[object], int]:
+    """Return a function that reads a whole number from *least* to *most*."""
+
+    def read(value: object) -> int:
+        if not isinstance(value, str) or not _WHOLE.fullmatch(value):
+            raise UnfitValueError(f"is not a whole number; write {example}")
+        if not least <= int(value) <= most:
+            raise UnfitValueError(f"is not between {least} and {most}; write {example}")
+        return int(value)
+
+    return read
+
+
+def one_of(*known: str) -> Callable[[object], str]:
+    """Return a function that reads one of the words *known*."""
+
+    def read(value: object) -> str:
+        if isinstance(value, str) and value in known:
+            return value
+        close = nearest(value, known) if isinstance(value, str) else None
+        raise UnfitValueError(f"is not one of {', '.join(known)}" + (f"; did you mean {close}?" if close else ""))
+
+    return read
+
+
+def delimiter(value: object) -> str:
+    r"""Return the one character that separates fields; `tab` and `\t` say a tab."""
+    if value in ("tab", r"\t"):
+        return "\t"
+    if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in '"\r\n\0':
+        raise UnfitValueError('is not one ASCII character that can separate; write ",", ";", "|" or tab')
+    return value
+
+
+def encoding(value: object) -> str:
+    """Return `auto`, or the name by which Python knows the text encoding *value*."""
+    if value == "auto":
+        return "auto"
+    name = value if isinstance(value, str) and value.isprintable() else ""
+    if _is_text_encoding(name):
+        return codecs.lookup(name).name
+    aliases = encodings.aliases.aliases
+    close = nearest(name, sorted({*aliases, *aliases.values()}))
+    advice = f"did you mean {close}?" if close and _is_text_encoding(close) else "write auto, utf-8 or cp949"
+    raise UnfitValueError(f"is not a text encoding; {advice}")
+
+
+def _is_text_encoding(name: str) -> bool:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return codecs.lookup(name).name not in _NOT_FOR_FILES

@@ -1,0 +1,314 @@
+"""Make one attempt: one POST, and what came back."""
+
+import errno
+import json
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+import orjson
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
+from yarl import URL
+
+from uploader.delivery.connection_pool import (
+    CheckedRequest,
+    ConnectionPool,
+    EarlyReplyError,
+    ReplyProtocol,
+    UnsentError,
+)
+from uploader.delivery.retry_policy import SUCCESS
+from uploader.delivery.timeouts import ExpiredError, Timeouts
+from uploader.model import PATH, TIMEOUT_STATUS, Answer, Reply, Silence
+from uploader.rate.headers import read_window
+from uploader.stop import Halted
+
+_MOST: Final = 64 * 1024
+"""How many bytes of a reply are read; the API's own are under 200."""
+
+_AGENT: Final = "dfinery-uploader"
+_CONNECT_SECONDS: Final = 10.0
+_OTHER_CONNECTIONS: Final = 3
+"""How many more are tried for a request when a connection turns out to be of no use before the request leaves."""
+
+_PROXY_CREDENTIALS: Final = 407
+_PASSING: Final = frozenset({TIMEOUT_STATUS, 425, 429})
+_NO_PROXY: Final = 501
+_SERVER_ERRORS: Final = 500
+_NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
+"""What says that this machine has no socket, file, port or memory left for one more connection."""
+
+
+class Http:
+    """A pool of connections to the service; `post` never raises for what the network or the server does.
+
+    It follows no redirect (the token would go along), keeps no cookies, asks for no compression, and goes through no
+    proxy but the one it is given, which gets to see no token. It is an async context manager.
+    """
+
+    def __init__(  # noqa: PLR0913 — the address, the credentials, and the bounds of one attempt
+        self,
+        *,
+        base_url: str,
+        service_id: str,
+        access_token: str,
+        timeout: float,
+        connections: int,
+        wall: Callable[[], float],
+        proxy: str | None = None,
+        proxy_authorization: str | None = None,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        """Take the address and the credentials; *timeout* bounds one attempt, in seconds.
+
+        *proxy* is a URL without credentials, for an encrypted address only; *proxy_authorization* is the header that
+        has them. *trust* knows the certificate authorities; None: those of the system.
+        """
+        self._url = (URL(base_url) / PATH.lstrip("/")).with_query(service_id=service_id)
+        self._token = access_token
+        self._timeout = timeout
+        self._timeouts = Timeouts(timeout)
+        self._abandoned = False
+        self._connections = connections
+        self._wall = wall
+        self._proxy = proxy
+        self._proxy_authorization = proxy_authorization
+        self._trust = trust
+        self._session: aiohttp.ClientSession | None = None
+        # What each request has of its own.
+        self._own: dict[str, Any] = {}
+
+    async def __aenter__(self) -> Self:
+        """Open the pool; no connection is made yet."""
+        headers = {
+            "Content-Type": "application/json",
+            "Accept-Encoding": "identity",
+            "access_token": self._token,
+            "User-Agent": _AGENT,
+        }
+        if self._proxy is not None:
+            # aiohttp sends the headers of a session to the proxy as well, in the clear.
+            self._own = {"proxy": self._proxy, "proxy_headers": self._proxy_headers(), "headers": headers}
+            headers = {}
+        self._session = aiohttp.ClientSession(
+            connector=ConnectionPool(self._connections, self._trust),
+            request_class=CheckedRequest,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            # Less than the whole, which is not aiohttp's: a server that can't be reached is told from one that does
+            # not answer.
+            timeout=aiohttp.ClientTimeout(total=None, connect=min(_CONNECT_SECONDS, self._timeout / 2)),
+            headers=headers,
+        )
+        return self
+
+    def _proxy_headers(self) -> dict[str, str]:
+        secret = self._proxy_authorization
+        return {"User-Agent": _AGENT} | ({} if secret is None else {"Proxy-Authorization": secret})
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def post(self, body: bytes) -> Reply:
+        """Send *body* once; return the Answer of the service, or the Silence in its place.
+
+        Raises:
+            Halted: it was abandoned after it may have left.
+        """
+        assert self._session is not None, "Http is entered before it is used"  # noqa: S101 — a bug otherwise
+        payload = _Payload(body)
+        try:
+            with self._timeouts:
+                # Not as a context manager, which waits for what has ended already when the whole reply is there.
+                try:
+                    response = await self._send(self._session, payload)
+                except UnsentError:
+                    response = await self._send_elsewhere(self._session, payload)
+                content = response.content
+                if content.is_eof() and content.total_bytes <= _MOST:
+                    # A short reply is there as soon as its headers are, and its connection most often free again.
+                    text: bytes | None = content.read_nowait()
+                    if not response.closed:
+                        response.close()
+                else:
+                    text = await _read_on(response)
+        except ExpiredError:
+            if not payload.may_have_left:
+                return _PROXY_NOT_IN_TIME if self._is_on_its_way_to_proxy(payload) else _NOT_IN_TIME
+            if self._abandoned:
+                raise Halted from None
+            return _LATE
+        except (aiohttp.ClientError, ssl.SSLError, OSError, TimeoutError) as error:
+            # Their own words may hold the request's headers, the token among them: they are never passed on.
+            through_proxy = self._is_on_its_way_to_proxy(payload)
+            return _silence(error, may_have_left=payload.may_have_left, through_proxy=through_proxy)
+        status, code, headers = response.status, _code(text), response.headers
+        crossed = status == TIMEOUT_STATUS and not code and payload.has_followed and _ends_connection(headers)
+        return Answer(status, code, read_window(headers, now=self._wall), crossed)
+
+    def _is_on_its_way_to_proxy(self, payload: "_Payload") -> bool:
+        return self._proxy is not None and not payload.has_connection
+
+    def _send(self, session: aiohttp.ClientSession, payload: "_Payload") -> Awaitable[aiohttp.ClientResponse]:
+        return session.post(self._url, data=payload, allow_redirects=False, **self._own)
+
+    async def _send_elsewhere(self, session: aiohttp.ClientSession, payload: "_Payload") -> aiohttp.ClientResponse:
+        """Send *payload*, nothing of which has left, over another connection; raise UnsentError when none takes it."""
+        for _ in range(_OTHER_CONNECTIONS - 1):
+            with suppress(UnsentError):
+                return await self._send(session, payload)
+        return await self._send(session, payload)
+
+    def abandon(self) -> None:
+        """End what is in flight: the run is told to stop, and it has had its time to land."""
+        self._abandoned = True
+        self._timeouts.end_all()
+
+
+class _Payload(aiohttp.BytesPayload):
+    """The body of one request; it knows whether it had a connection, and whether any of it may have left.
+
+    aiohttp writes it when a connection is made, through a proxy and with TLS where it has to be. Of what fails before
+    that, in whatever way, the service has no row.
+    """
+
+    has_connection = False
+    may_have_left = False
+    has_followed = False
+    """Whether it was written to a connection that had served another request."""
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write the body; a connection that is lost already takes nothing of it."""
+        self.has_connection = True
+        if isinstance(writer, StreamWriter):
+            protocol = writer.protocol
+            transport = protocol.transport
+            self.may_have_left = transport is not None and not transport.is_closing()
+            self.has_followed = isinstance(protocol, ReplyProtocol) and protocol.has_served
+        await super().write_with_length(writer, content_length)
+
+
+async def _read_on(response: aiohttp.ClientResponse) -> bytes | None:
+    """Return the body when all of it has come, or None when it is longer than any answer of the API."""
+    content, text = response.content, b""
+    try:
+        while not content.at_eof():
+            text += await content.read(_MOST + 1 - len(text))
+            if len(text) > _MOST:
+                return None
+    finally:
+        # A connection with something left in it is not used again.
+        if not response.closed:
+            response.close()
+    return text
+
+
+def _ends_connection(headers: Mapping[str, str]) -> bool:
+    return headers.get("Connection", "").lower() == "close"
+
+
+@lru_cache(maxsize=16)
+def _code(text: bytes | None) -> str:
+    """Return the code in a reply of the API, text or number (`api.md`, Replies); "" where it is not the API's."""
+    reply = _unambiguous(text) if text else {}
+    code = reply.get("code")
+    if isinstance(code, int) and not isinstance(code, bool):
+        code = str(code)
+    # A code is a short number: anything else is some other server's word and could be anything.
+    if not (isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 6):  # noqa: PLR2004 — the documented codes have five digits
+        return ""
+    # The code of a success beside the status of a failure says neither.
+    return "" if code == SUCCESS and reply.get("status", True) is not True else code
+
+
+def _unambiguous(text: bytes) -> dict[str, object]:
+    """Return the JSON object that *text* is; an empty one when it is none, or says twice what a reply is judged by."""
+    try:
+        reply = orjson.loads(text)
+        if not isinstance(reply, dict):
+            return {}
+        # orjson keeps the last of equal keys, this all of them.
+        keys = [key for key, _ in json.loads(text, object_pairs_hook=tuple)]
+    except (ValueError, RecursionError):
+        return {}
+    return {} if any(keys.count(key) > 1 for key in ("code", "status")) else reply
+
+
+def _no_way_by_proxy(why: str) -> Silence:
+    return Silence(why, applied=False, refused=True, by_proxy=True)
+
+
+_LATE: Final = Silence("no reply in time")
+_NOT_IN_TIME: Final = Silence("no connection in time", applied=False, refused=True)
+_PROXY_NOT_IN_TIME: Final = _no_way_by_proxy("no connection in time")
+_UNSENT: Final[tuple[tuple[type[Exception], Silence], ...]] = (
+    (
+        UnsentError,
+        Silence(
+            "the server ended the connection, or replied, before the request was sent", applied=False, refused=True
+        ),
+    ),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        Silence("the server's certificate can't be trusted", applied=False, fatal=True),
+    ),
+    (aiohttp.ClientSSLError, Silence("no TLS connection can be made with this server", applied=False, fatal=True)),
+    (aiohttp.ClientConnectorDNSError, Silence("the server's name can't be resolved", applied=False, refused=True)),
+    (aiohttp.ConnectionTimeoutError, _NOT_IN_TIME),
+    (aiohttp.ClientConnectorError, Silence("no connection to the server", applied=False, refused=True)),
+    (Exception, Silence("the connection ended before the request", applied=False)),
+)
+"""What ended an attempt of which nothing had left; the first type that fits says what is known."""
+
+_UNSENT_THROUGH_PROXY: Final[tuple[tuple[type[Exception], Silence], ...]] = (
+    (UnsentError, replace(_UNSENT[0][1], by_proxy=True)),
+    # What is wrong with the server's own certificate is no word of the proxy's.
+    *_UNSENT[1:3],
+    (aiohttp.ClientConnectorDNSError, _no_way_by_proxy("the proxy's name can't be resolved")),
+    (aiohttp.ConnectionTimeoutError, _PROXY_NOT_IN_TIME),
+    (aiohttp.ClientProxyConnectionError, _no_way_by_proxy("no connection to the proxy")),
+    (aiohttp.ClientConnectorError, _no_way_by_proxy("no connection to the server through the proxy")),
+    (aiohttp.ClientResponseError, _no_way_by_proxy("the proxy's reply was not HTTP")),
+    (Exception, _no_way_by_proxy("the proxy ended the connection before the request")),
+)
+"""The same where no connection through the proxy was made; all that it said itself is no reply of the service."""
+
+_SENT: Final[tuple[tuple[type[Exception], Silence], ...]] = (
+    (EarlyReplyError, Silence("the server replied before the whole request was sent")),
+    (TimeoutError, _LATE),
+    (aiohttp.ServerDisconnectedError, Silence("the connection ended before the reply")),
+    (aiohttp.ClientPayloadError, Silence("the connection ended in the middle of the reply")),
+    (aiohttp.ClientResponseError, Silence("the reply was not HTTP")),
+    (Exception, Silence("the connection broke")),
+)
+"""The same for one that may have left."""
+
+
+def _silence(error: Exception, *, may_have_left: bool, through_proxy: bool) -> Silence:
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return Silence("this machine has no socket or file left", applied=may_have_left, local=True)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _refused_by_proxy(error.status)
+    unsent = _UNSENT_THROUGH_PROXY if through_proxy else _UNSENT
+    return next(silence for kind, silence in (_SENT if may_have_left else unsent) if isinstance(error, kind))
+
+
+def _refused_by_proxy(status: int) -> Silence:
+    """Return what it means that a proxy answers with *status* instead of making a connection (RFC 9110, CONNECT)."""
+    if status == _PROXY_CREDENTIALS:
+        why = "the proxy asks for a user and a password that it knows (HTTP 407)"
+    elif status in _PASSING or (status >= _SERVER_ERRORS and status != _NO_PROXY):
+        return _no_way_by_proxy(f"the proxy can't reach the server (HTTP {status})")
+    else:
+        why = f"the proxy refuses to connect to the server (HTTP {status})"
+    return Silence(why, applied=False, fatal=True, by_proxy=True)

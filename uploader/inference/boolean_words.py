@@ -1,0 +1,65 @@
+"""Know the words that mean yes or no without a doubt."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from uploader.mapping.rules import FALSE_WORDS, TRUE_WORDS
+
+_COUNTERPARTS: Final = (
+    *zip(TRUE_WORDS, FALSE_WORDS, strict=True),
+    ("on", "off"),
+    ("o", "x"),
+    ("예", "아니오"),
+    ("네", "아니오"),
+    ("예", "아니요"),
+    ("네", "아니요"),
+    ("동의", "거부"),
+    ("동의", "미동의"),
+    ("동의", "비동의"),
+    ("동의", "동의안함"),
+    ("동의함", "동의하지않음"),
+    ("동의함", "동의안함"),
+    ("수신", "거부"),
+    ("수신", "미수신"),
+    ("수신", "수신거부"),
+    ("수신동의", "수신거부"),
+    ("허용", "거부"),
+    ("허용", "차단"),
+    ("승인", "거절"),
+    ("agree", "disagree"),
+)
+_TRUE: Final = dict(reversed(_COUNTERPARTS))
+_FALSE: Final = {no: yes for yes, no in reversed(_COUNTERPARTS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """The words for true and for false; *is_default* is whether they need not be said."""
+
+    true: tuple[str, ...]
+    false: tuple[str, ...]
+    is_default: bool
+
+
+def is_known(word: str) -> bool:
+    """Whether *word* means yes or no without a doubt, in any case of its letters."""
+    return word.casefold() in _TRUE or word.casefold() in _FALSE
+
+
+def has_both(words: Iterable[str]) -> bool:
+    """Whether *words* hold one for yes and one for no."""
+    found = {word.casefold() for word in words}
+    return bool(found & _TRUE.keys()) and bool(found & _FALSE.keys())
+
+
+def lists_of(words: Iterable[str]) -> Lists:
+    """Return what says which of *words*, all known ones, is which; a side that has none gets its counterpart."""
+    found = dict.fromkeys(word.casefold() for word in words)
+    if found.keys() <= {*TRUE_WORDS, *FALSE_WORDS}:
+        return Lists(TRUE_WORDS, FALSE_WORDS, is_default=True)
+    true = [word for word in found if word in _TRUE]
+    false = [word for word in found if word in _FALSE]
+    true = true or list(dict.fromkeys(_FALSE[word] for word in false))
+    false = false or list(dict.fromkeys(_TRUE[word] for word in true))
+    return Lists(tuple(true), tuple(false), is_default=False)

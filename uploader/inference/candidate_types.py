@@ -1,0 +1,116 @@
+"""Try which types of the API read a value, by the mapping's own readers."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from uploader.mapping.rules import Kind, PropertyRule
+from uploader.mapping.types import reader
+from uploader.mapping.value_errors import Unreadable
+
+ZONE: Final = "Asia/Seoul"
+"""The zone that is guessed for times that name none."""
+
+_LONG: Final = re.compile(r"0|-?[1-9][0-9]*")
+_DOUBLE: Final = re.compile(r"0|-?(?:0|[1-9][0-9]*)\.[0-9]+|-?[1-9][0-9]*")
+_EXACT_DIGITS: Final = 15
+"""How many digits a Double surely keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A type as a mapping can declare it (*kind* None: the value's own); *reads* is whether it reads a value."""
+
+    kind: Kind | None
+    format: str | None = None
+    timezone: str | None = None
+
+    def maker(self) -> Callable[[object], bool]:
+        """Return a function that tells whether this form reads a value, and reads nothing into it."""
+        read = reader(PropertyRule("it", "it", kind=self.kind, format=self.format, timezone=self.timezone))
+        may_be = _LIMITS.get(self.kind)
+
+        def reads(value: object) -> bool:
+            if may_be is not None and isinstance(value, str) and not may_be(value):
+                return False
+            try:
+                read(value)
+            except Unreadable:
+                return False
+            return True
+
+        return reads
+
+
+OWN: Final = Form(None)
+STRING: Final = Form("string")
+LONG: Final = Form("long")
+DOUBLE: Final = Form("double")
+BOOLEAN: Final = Form("boolean")
+LISTS: Final = (Form("array<string>"), Form("array<long>"), Form("array<double>"))
+DIGIT_DATE: Final = Form("date", "%Y%m%d")
+DATES: Final = (
+    Form("date"),
+    Form("date", "%Y/%m/%d"),
+    Form("date", "%Y.%m.%d"),
+    Form("date", "%Y. %m. %d"),
+    Form("date", "%Y. %m. %d."),
+    Form("date", "%Y년 %m월 %d일"),
+)
+EITHER_WAY: Final = tuple(
+    (Form("date", f"%d{sign}%m{sign}%Y"), Form("date", f"%m{sign}%d{sign}%Y")) for sign in ("/", "-", ".")
+)
+"""Dates whose day and month can be taken for each other."""
+
+DATETIMES: Final = (
+    Form("datetime"),
+    Form("datetime", timezone=ZONE),
+    *(
+        Form("datetime", pattern, ZONE)
+        for pattern in (
+            "%Y/%m/%d %H:%M:%S",
+            "%Y/%m/%d %H:%M",
+            "%Y.%m.%d %H:%M:%S",
+            "%Y.%m.%d %H:%M",
+            "%Y%m%d%H%M%S",
+            "%Y%m%d %H:%M:%S",
+        )
+    ),
+)
+ALL: Final = (
+    OWN,
+    STRING,
+    LONG,
+    DOUBLE,
+    BOOLEAN,
+    *LISTS,
+    DIGIT_DATE,
+    *DATES,
+    *(form for pair in EITHER_WAY for form in pair),
+    *DATETIMES,
+)
+
+
+def _is_plain_number(text: str) -> bool:
+    digits = text.lstrip("-0.").replace(".", "")
+    return len(digits) <= _EXACT_DIGITS and _DOUBLE.fullmatch(text) is not None
+
+
+def _is_long(text: str) -> bool:
+    return _LONG.fullmatch(text) is not None
+
+
+def _never(_: str) -> bool:
+    return False
+
+
+_LIMITS: Final[dict[Kind | None, Callable[[str], bool]]] = {
+    # A text with a leading zero, a plus sign or an exponent may be a code: as a number it would be another text.
+    "long": _is_long,
+    "double": _is_plain_number,
+    # A text read as a list would be split by a separator that nobody named.
+    "array<string>": _never,
+    "array<long>": _never,
+    "array<double>": _never,
+}

@@ -1,0 +1,206 @@
+"""Count what the values of one column are, in memory that does not grow with the file."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final, TypeAlias
+
+from uploader.inference.candidate_types import OWN, STRING, Form
+from uploader.inference.cardinality import Distinct
+from uploader.model import WrittenFloat
+
+HOPELESS: Final = 1000
+"""After so many values that a form can't read, it is not tried any more."""
+
+_MOST_WORDS: Final = 50
+_LONGEST_WORD: Final = 12
+_ENOUGH: Final = 20
+
+_EMAIL: Final = re.compile(r"[^\s@,;]+@[^\s@,;]+\.[^\s@.,;]+")
+_PHONE: Final = re.compile(r"\+?\(?[0-9](?:[ ().-]{0,2}[0-9]){7,14}")
+_MOBILE: Final = re.compile(r"(?:\+?82[ -]?(?:\(0\)|0)?|0)1[016-9][ .-]?[0-9]{3,4}[ .-]?[0-9]{4}")
+
+LARGEST: Final = 8000
+"""So many bytes a value may take, that the properties of its row may stay below 8 KB."""
+_LONG_TEXT: Final = LARGEST // 4
+
+Readers: TypeAlias = Sequence[tuple[Form, Callable[[object], bool]]]
+"""The forms, each with the function that tells whether it reads a value."""
+
+TEXT: Final = "texts"
+WHOLE: Final = "whole numbers"
+FRACTION: Final = "numbers"
+TRUTH: Final = "true and false"
+DATE: Final = "dates"
+MOMENT: Final = "times"
+NAIVE: Final = "times without a zone"
+TEXTS: Final = "lists of texts"
+WHOLES: Final = "lists of whole numbers"
+FRACTIONS: Final = "lists of numbers"
+EMPTY_LIST: Final = "empty lists"
+OTHER: Final = "values that the API has no type for"
+_OF_ANY_TEXT: Final = (OWN, STRING)
+"""The forms that read whatever is a text."""
+_WORDLY: Final = (TEXT, WHOLE)
+
+
+def looks_personal(text: str) -> bool:
+    """Whether *text* is written as an e-mail address or a Korean mobile number is."""
+    return _EMAIL.fullmatch(text) is not None or _MOBILE.fullmatch(text) is not None
+
+
+@dataclass(slots=True)
+class Trial:
+    """How a form fared: how many values it could not read, and the first row that has one."""
+
+    form: Form
+    misses: int = 0
+    first: int = 0
+
+
+_Trials: TypeAlias = Sequence[tuple[Trial, Callable[[object], bool]]]
+
+
+class Column:
+    """What is known of one column: how many values it has, of which families, and which forms read them.
+
+    *nulls* counts the nulls that are not empty (JSON lines), *words* the short values, each with how often and where
+    first, *other_words* the rest of them. *inside* is whether the name is a path into
+    objects, *is_ever_blank* whether some row has an empty text. *longest*
+    is the length of the longest text. *oversized* counts the
+    values that are too large for a request, *first_oversized* is the first row with one.
+    """
+
+    def __init__(self, name: str, readers: Readers, *, inside: bool = False) -> None:
+        """Begin with no value; *readers* are those of all forms, made once for all columns."""
+        self.name = name
+        self.inside = inside
+        self.filled = 0
+        self.nulls = 0
+        self.first_null = 0
+        self.emails = 0
+        self.phones = 0
+        self.mobiles = 0
+        self.longest = 0
+        self.is_ever_blank = False
+        self.oversized = 0
+        self.first_oversized = 0
+        self.families: Counter[str] = Counter()
+        self.words: dict[str, list[int]] = {}
+        self.other_words = 0
+        self.first_other = 0
+        self._distinct = Distinct()
+        self._trials = {form: Trial(form) for form, _ in readers}
+        self._live = [(self._trials[form], reads) for form, reads in readers if form not in _OF_ANY_TEXT]
+        self._sparing = [(self._trials[form], reads) for form, reads in readers if form in _OF_ANY_TEXT]
+
+    def note_null(self, row: int) -> None:
+        """Note a null in *row*."""
+        self.nulls += 1
+        self.first_null = self.first_null or row
+
+    def note(self, value: object, row: int) -> None:
+        """Note one *value* of *row* that is not empty."""
+        self.filled += 1
+        family = _family(value)
+        self.families[family] += 1
+        if family in _WORDLY:
+            self._note_text(str(value), row)
+        elif family != TRUTH:
+            self._note_other_word(row)
+        if family != TEXT:
+            _try(self._sparing, value, row)
+        if _try(self._live, value, row):
+            self._live = [(trial, reads) for trial, reads in self._live if trial.misses < HOPELESS]
+
+    def trial(self, form: Form) -> Trial:
+        """Return how *form* fared."""
+        return self._trials[form]
+
+    def reads_all(self, form: Form) -> bool:
+        """Whether *form* reads every value, and there is one."""
+        return self.filled > 0 and not self._trials[form].misses
+
+    def reads_nearly_all(self, form: Form) -> bool:
+        """Whether *form* reads all but a few values: one in a hundred at most."""
+        misses = self._trials[form].misses
+        return 0 < misses < HOPELESS and misses * 100 <= self.filled
+
+    @property
+    def different(self) -> float:
+        """The share of values that are different from all others, about."""
+        return min(1.0, self._distinct.estimate() / self.filled) if self.filled else 0.0
+
+    @property
+    def has_many_values(self) -> bool:
+        """Whether there are enough different values for a chance agreement to be unlikely."""
+        return self._distinct.estimate() >= _ENOUGH
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether many rows have a value, and it is the same in all of them."""
+        return self.filled >= _ENOUGH and self._distinct.estimate() == 1
+
+    @property
+    def holds(self) -> frozenset[str]:
+        """The families of its values."""
+        return frozenset(self.families)
+
+    def _note_text(self, text: str, row: int) -> None:
+        self._distinct.add(text)
+        self.longest = max(self.longest, len(text))
+        if "@" in text:
+            self.emails += _EMAIL.fullmatch(text) is not None
+        elif _PHONE.fullmatch(text) is not None:
+            self.phones += 1
+            self.mobiles += _MOBILE.fullmatch(text) is not None
+        if len(text) > _LONG_TEXT and len(text.encode("utf-8", "surrogatepass")) > LARGEST:
+            self.oversized += 1
+            self.first_oversized = self.first_oversized or row
+        known = self.words.get(text)
+        if known is not None:
+            known[0] += 1
+        elif len(text) <= _LONGEST_WORD and len(self.words) < _MOST_WORDS:
+            self.words[text] = [1, row]
+        else:
+            self._note_other_word(row)
+
+    def _note_other_word(self, row: int) -> None:
+        self.other_words += 1
+        self.first_other = self.first_other or row
+
+
+def _try(trials: _Trials, value: object, row: int) -> bool:
+    """Try each of *trials* with *value*, and return whether one of them became hopeless by it."""
+    is_hopeless = False
+    for trial, reads in trials:
+        if not reads(value):
+            trial.misses += 1
+            trial.first = trial.first or row
+            is_hopeless = is_hopeless or trial.misses >= HOPELESS
+    return is_hopeless
+
+
+def _family(value: object) -> str:
+    known = _FAMILIES.get(type(value))
+    if known is not None:
+        return known
+    if isinstance(value, datetime):
+        return NAIVE if value.tzinfo is None else MOMENT
+    return _list_family(value) if isinstance(value, list) else OTHER
+
+
+_FAMILIES: Final = {str: TEXT, bool: TRUTH, int: WHOLE, float: FRACTION, WrittenFloat: FRACTION, date: DATE}
+
+
+def _list_family(values: list[object]) -> str:
+    kinds = {type(value) for value in values}
+    if not kinds:
+        return EMPTY_LIST
+    if kinds == {str}:
+        return TEXTS
+    if kinds == {int}:
+        return WHOLES
+    return FRACTIONS if kinds <= {int, float, WrittenFloat} else OTHER

@@ -1,0 +1,126 @@
+"""Look at every row of a file once, and keep what its columns hold."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from uploader.inference.candidate_types import ALL
+from uploader.inference.column_profile import Column
+from uploader.model import OWN_COLUMNS, Damaged, Record, looks_like_data
+
+MOST_COLUMNS: Final = 1000
+"""So many columns are looked at, so that memory does not grow with a file that makes up keys."""
+
+
+class Look:
+    """What a file holds: calling `note` with each record counts it; nothing of a row is kept but short words.
+
+    *rows* counts the records, *damaged* those that can't be split into fields. *ignored* is whether there were more
+    columns than are looked at, *hidden* whether some keys were passed over because they look like data.
+    """
+
+    def __init__(self, columns: Sequence[str] | None, kinds: Mapping[str, str], *, null_is_empty: bool) -> None:
+        """Look at *columns* (None: each record brings its own keys), whose types are *kinds* where they have any."""
+        self.rows = 0
+        self.damaged = 0
+        self.ignored = False
+        self.hidden = False
+        self.kinds = kinds
+        self.has_types = columns is None or bool(kinds)
+        self._are_fixed = columns is not None
+        self._null_is_empty = null_is_empty
+        self._readers = [(form, form.maker()) for form in ALL]
+        self._columns: dict[tuple[str, ...], Column] = {}
+        self._objects: set[tuple[str, ...]] = set()
+        for name in columns or ():
+            if name not in OWN_COLUMNS:
+                self._column((name,))
+
+    def note(self, record: Record) -> None:
+        """Take one record."""
+        self.rows += 1
+        if isinstance(record, Damaged):
+            self.damaged += 1
+            return
+        for name, value in record.fields.items():
+            if name not in OWN_COLUMNS and self._is_told(name):
+                self._note((name,), value, record.number)
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns that can be mapped, in the order in which they were first seen."""
+        return [
+            column
+            for path, column in self._columns.items()
+            if self._holds_values(path) and not self._trouble(path, column)
+        ]
+
+    @property
+    def unmappable(self) -> list[tuple[str, str]]:
+        """The columns that can't be mapped, each with the reason."""
+        found = [(column.name, self._trouble(path, column)) for path, column in self._columns.items()]
+        return list(dict.fromkeys((name, trouble) for name, trouble in found if trouble))
+
+    def _note(self, path: tuple[str, ...], value: object, row: int) -> None:
+        if isinstance(value, dict):
+            if path in self._objects or len(self._objects) < MOST_COLUMNS:
+                self._objects.add(path)
+                for name, inner in value.items():
+                    if self._is_told(name):
+                        self._note((*path, name), inner, row)
+            else:
+                self.ignored = True
+            return
+        column = self._columns.get(path) or self._column(path)
+        if column is None:
+            return
+        if value == "":
+            column.is_ever_blank = True
+        elif value is not None:
+            column.note(value, row)
+        elif not self._null_is_empty:
+            column.note_null(row)
+
+    def _is_told(self, name: str) -> bool:
+        """Whether the key *name* may stand in a configuration; one that looks like data is only counted as there."""
+        if self._are_fixed or not looks_like_data(name):
+            return True
+        self.hidden = True
+        return False
+
+    def _column(self, path: tuple[str, ...]) -> Column | None:
+        if len(self._columns) >= MOST_COLUMNS:
+            self.ignored = True
+            return None
+        column = self._columns[path] = Column(".".join(path), self._readers, inside=len(path) > 1)
+        return column
+
+    def _holds_values(self, path: tuple[str, ...]) -> bool:
+        """Whether the column at *path* is more than the nulls and missing values of an object."""
+        return path not in self._objects or self._is_a_leaf(path)
+
+    def _is_a_leaf(self, path: tuple[str, ...]) -> bool:
+        """Whether something stands at *path* that is neither an object nor a null, be it an empty text."""
+        column = self._columns[path]
+        return column.filled > 0 or column.is_ever_blank
+
+    def _trouble(self, path: tuple[str, ...], column: Column) -> str:
+        if not self._holds_values(path):
+            return ""
+        name = column.name
+        if not name.strip():
+            return "its name is blank, which no property's can be"
+        if path in self._objects:
+            return "an object in some rows, something else in others"
+        if len(path) > 1 and any("." in step for step in path):
+            return "the key of an object has a dot in it, which a path can't reach"
+        if "." in name and not (self._are_fixed and len(path) == 1) and not self._is_reachable(path):
+            return "its path is not the only one of this name, or leads through what is no object in some rows"
+        return ""
+
+    def _is_reachable(self, path: tuple[str, ...]) -> bool:
+        """Whether the mapping finds the values at *path*, and nothing else, by the name that the steps make."""
+        name = ".".join(path)
+        others = [other for other in (*self._columns, *self._objects) if other != path and ".".join(other) == name]
+        steps = tuple(name.split("."))
+        above = [steps[:place] for place in range(1, len(steps))]
+        return not others and not any(other in self._columns and self._is_a_leaf(other) for other in above)

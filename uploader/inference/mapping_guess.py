@@ -1,0 +1,170 @@
+"""Draft the mapping of a file: who a row is about, what is stored, and what is left out, each with the reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from uploader.inference import name_hints
+from uploader.inference.boolean_words import Lists, lists_of
+from uploader.inference.candidate_types import OWN, STRING, Form
+from uploader.inference.column_profile import DATE, TEXT, WHOLE, Column
+from uploader.inference.file_profile import Look
+from uploader.inference.identity_columns import Identity, identities
+from uploader.inference.type_guess import Guess, LeftOut, consent_trouble, guess, known_words, values_of
+from uploader.mapping.rules import CONSENTS
+
+_FEW: Final = 20
+_SMALL: Final = 0.05
+_TENTH: Final = 10
+_LONGEST_NAME: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A property called *key*, the *column* that it is read from, how, and *why*; *lists* are words of a boolean."""
+
+    key: str
+    column: str
+    form: Form
+    why: str
+    lists: Lists | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """A column that is not mapped, and *why*."""
+
+    column: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is guessed of a file. Without identities, or without properties, there is nothing that could be sent."""
+
+    rows: int
+    identities: tuple[Identity, ...]
+    properties: tuple[Property, ...]
+    omissions: tuple[Omission, ...]
+    ignored: bool = False
+    hidden: bool = False
+
+    @property
+    def consents(self) -> list[Property]:
+        """The properties that are consents."""
+        return [each for each in self.properties if each.key in CONSENTS]
+
+
+def make_draft(look: Look) -> Draft:
+    """Return what can be guessed of the file that *look* has looked at."""
+    columns = look.columns
+    people = identities(columns, look.rows)
+    taken = {identity.column for identity in people}
+    drafting = _Drafting(look, [column for column in columns if column.name not in taken])
+    return Draft(
+        rows=look.rows,
+        identities=tuple(people),
+        properties=tuple(drafting.properties),
+        omissions=(*drafting.omissions, *(Omission(*each) for each in look.unmappable)),
+        ignored=look.ignored,
+        hidden=look.hidden,
+    )
+
+
+class _Drafting:
+    """The columns that are no identities on their way to properties, no key given twice."""
+
+    def __init__(self, look: Look, columns: Sequence[Column]) -> None:
+        self.properties: list[Property] = []
+        self.omissions: list[Omission] = []
+        self._look = look
+        # What is rejected for all columns together must stay below limits.max_rejected.
+        self._left = max(_FEW, int(look.rows * _SMALL)) - look.damaged
+        # A column that is called by the very key has it before one that only means it.
+        self._keys = {column.name for column in columns}
+        for column in columns:
+            drafted = self._drafted(column)
+            if isinstance(drafted, Property):
+                self.properties.append(drafted)
+                self._keys.add(drafted.key)
+            else:
+                self.omissions.append(drafted)
+
+    def _drafted(self, column: Column) -> Property | Omission:
+        if len(column.name) > _LONGEST_NAME:
+            return Omission(column.name, f"its name has more than {_LONGEST_NAME} letters")
+        if column.oversized and not self._affords(column.oversized):
+            first = f"first: row {column.first_oversized:,}"
+            return Omission(
+                column.name, f"LOOK: over 8 KB in {_rows(column.oversized)} ({first}), which would be rejected"
+            )
+        meant = name_hints.consent(column.name)
+        if meant is None:
+            return self._property(column)
+        if meant.key is not None and (meant.key == column.name or meant.key not in self._keys):
+            return self._consent(column, meant.key, meant.remark)
+        trouble = meant.trouble or f"by its name a consent, but another column is {meant.key} already"
+        return self._remarked(self._property(column), f"LOOK: {trouble}")
+
+    def _consent(self, column: Column, key: str, remark: str) -> Property | Omission:
+        unread, first = consent_trouble(column)
+        is_few = unread * _TENTH <= column.filled + column.nulls
+        if unread and not (is_few and self._affords(unread)):
+            why = (
+                f"LOOK: by its name the consent {key}, but {unread:,} of {column.filled + column.nulls:,} values are "
+                f"neither true nor false (first: row {first:,}), and so many rows would be rejected"
+            )
+            return Omission(column.name, why)
+        lists = lists_of(known_words(column))
+        whys = [f"a consent, by its name; {values_of(column) if column.filled else 'empty in every row'}"]
+        whys += [remark] * bool(remark)
+        if unread:
+            are = "is" if unread == 1 else "are"
+            whys.append(f"LOOK: {unread:,} {are} neither true nor false (first: row {first:,}), which rejects the row")
+        return Property(key, column.name, Form("boolean"), "; ".join(whys), lists)
+
+    def _property(self, column: Column) -> Property | Omission:
+        guessed = guess(column, self._look.kinds.get(column.name), has_types=self._look.has_types)
+        if isinstance(guessed, LeftOut):
+            return Omission(column.name, guessed.why)
+        nulls = f"null in {_rows(column.nulls)}, which clears it" if column.nulls else ""
+        oversized = f"LOOK: over 8 KB in {_rows(column.oversized)}, which rejects it" if column.oversized else ""
+        return self._remarked(self._named(column, guessed), "; ".join(filter(None, (nulls, oversized))))
+
+    def _named(self, column: Column, guessed: Guess) -> Property:
+        """Return the property of *column* under a built-in name where it means one, else under its own."""
+        key = name_hints.built_in(column.name)
+        if key is not None and (key == column.name or key not in self._keys):
+            guessed = _fitting(key, column, guessed)
+            if key == column.name or _fits(key, column, guessed):
+                why = f"by its name; {guessed.why}"
+                return Property(key, column.name, guessed.form, why, guessed.lists)
+            guessed = replace(guessed, why=f"{guessed.why}; by its name {key}, but it is of another type")
+        return Property(column.name, column.name, guessed.form, guessed.why, guessed.lists)
+
+    def _remarked(self, drafted: Property | Omission, remark: str) -> Property | Omission:
+        return replace(drafted, why=f"{drafted.why}; {remark}") if remark else drafted
+
+    def _affords(self, rows: int) -> bool:
+        if rows > self._left:
+            return False
+        self._left -= rows
+        return True
+
+
+def _fitting(key: str, column: Column, guessed: Guess) -> Guess:
+    """Return *guessed*, or a text where the built-in *key* is one and *column* can be read so."""
+    if key == "df_birth" or guessed.form == OWN or not column.holds <= {TEXT, WHOLE}:
+        return guessed
+    return Guess(STRING if WHOLE in column.holds else OWN, "text, as the service has it")
+
+
+def _fits(key: str, column: Column, guessed: Guess) -> bool:
+    """Whether the built-in *key* is of the type that *guessed* says of *column*."""
+    if key == "df_birth":
+        return guessed.form.kind == "date" or (guessed.form == OWN and column.holds == {DATE})
+    return guessed.form == STRING or (guessed.form == OWN and column.holds <= {TEXT})
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"

@@ -1,0 +1,88 @@
+"""Hold the mapping against the columns that a source has."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from uploader.errors import ConfigError, InputError
+from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
+from uploader.model import OWN_COLUMNS, looks_like_data
+
+_MOST_LISTED: Final = 50
+_FAMILIAR: Final = 3
+"""One in so many of the columns that are needed must be there, lest a row has them by chance."""
+
+
+def needed_columns(rules: MappingRules) -> dict[str, str]:
+    """Return the columns that *rules* read, each with the first key that reads it."""
+    needed: dict[str, str] = {}
+    for name, column in rules.identity.items():
+        needed.setdefault(column, f"mapping.identity.{name}")
+    for rule in rules.properties:
+        if rule.column is not None:
+            needed.setdefault(rule.column, f"mapping.properties.{rule.key}")
+    if rules.request_datetime is not None:
+        needed.setdefault(rules.request_datetime.column, "mapping.request_datetime")
+    return needed
+
+
+def within_structs(columns: Sequence[str], kinds: Mapping[str, str]) -> list[str]:
+    """Return the paths of *kinds* that lead to the fields of structs among *columns*.
+
+    A field whose own name has a dot is not among them: each dot of a path is a step.
+    """
+    steps = {name: name.split(".") for name in kinds if name not in columns}
+    return [
+        name for name, parts in steps.items() if all(".".join(parts[:place]) in kinds for place in range(1, len(parts)))
+    ]
+
+
+def check_columns(needed: Mapping[str, str], found: Sequence[str], *, source: str, config: str) -> None:
+    """Raise InputError for the first column of *needed* that is not *found* in the source."""
+    for column, key in needed.items():
+        if column in found:
+            continue
+        shown = [name for name in found if name not in OWN_COLUMNS]
+        if not needed.keys() & set(shown):
+            # Perhaps there is no header and these "names" are a person's data: they are not repeated.
+            raise InputError(
+                f"{source} has no column '{column}', nor any other that the mapping names. Is its first line a "
+                f"header, and is source.delimiter right? Otherwise change {key} in {config}."
+            )
+        if _may_be_a_row(needed, shown):
+            raise InputError(
+                f"{source} has no column '{column}'. What it has is not shown, since some of that looks like data "
+                f"rather than like names. Is its first line a header? Otherwise change {key} in {config}."
+            )
+        near = difflib.get_close_matches(column, shown, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise InputError(
+            f"{source} has no column '{column}' (it has: {_listed(shown)}).{hint} Change {key} in {config}."
+        )
+
+
+def _may_be_a_row(needed: Mapping[str, str], names: Sequence[str]) -> bool:
+    """Whether *names* may be a person's data: the mapping names too few of them, or one of the others looks so."""
+    found = sum(column in names for column in needed)
+    return _FAMILIAR * found < len(needed) or any(looks_like_data(name) for name in names if name not in needed)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_LISTED
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_MOST_LISTED])} and {more:,} more"
+
+
+def check_kinds(properties: Sequence[PropertyRule], moment: MomentRule | None, kinds: Mapping[str, str]) -> None:
+    """Raise ConfigError for what would read a typed column (Parquet) in one way now, in another from its retry file."""
+    for rule in properties:
+        if kinds.get(rule.column or "") == "naive datetime" and rule.kind is None:
+            raise ConfigError(
+                f"mapping.properties.{rule.key}: column '{rule.column}' holds times without a zone. "
+                f"Write {{column: {rule.column}, type: datetime, timezone: Asia/Seoul}}."
+            )
+    patterns = [(f"properties.{rule.key}", rule.column or "", rule.format) for rule in properties]
+    if moment is not None:
+        patterns.append(("request_datetime", moment.column, moment.format))
+    for key, column, pattern in patterns:
+        if pattern is not None and kinds.get(column) in {"date", "datetime", "naive datetime"}:
+            raise ConfigError(f"mapping.{key}.format: column '{column}' holds dates, not text. Remove `format`.")

@@ -1,0 +1,259 @@
+"""Keep the rows that must be sent (again), as a file that is itself a source."""
+
+import codecs
+import glob
+import json
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, Final, Self
+
+from uploader.errors import StorageError
+from uploader.files import open_private
+from uploader.model import Record
+from uploader.outputs.file_names import MOST_BYTES, fitting
+from uploader.outputs.retry_format import Remark, Shape, header, spell
+
+__all__ = ["Remark", "RetryFile", "Shape"]
+
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+_MODE: Final = 0o600
+_ROOM: Final = len("..12345678.new") + 8
+"""So many bytes of a name are kept for what goes around it."""
+
+
+class RetryFile:
+    """A file made with its first row, never over another: `people.retry.csv`, else `people.retry.2.csv` and so on.
+
+    Every row is written through at once, whole or not at all. Mode 0600, since it holds what the source holds. When a
+    run is continued, the file is made anew from the rows that the journal says it must hold (`rebuild`), and put in the
+    place of what an earlier life left (`put_in_place`): so each row is in it once, and whole.
+    """
+
+    def __init__(self, wanted: Path, shape: Shape) -> None:
+        """Take the path that is wanted and the form; nothing is made yet."""
+        self._wanted = wanted
+        self._shape = shape
+        self._file: BinaryIO | None = None
+        self._size = 0
+        self._made: list[Path] = []
+        self._beside: Path | None = None
+        self._note_path: Callable[[Path], None] = lambda _: None
+        self._encoder = codecs.getincrementalencoder(shape.encoding)()
+        self.path: Path | None = None
+        self.is_dirty = False
+        self._is_new = True
+
+    def __enter__(self) -> Self:
+        """Try that a file can be made here; of the trial nothing is left behind.
+
+        Raises:
+            StorageError: it can't.
+        """
+        trial = self._wanted.with_name(f".{_hidden(self._wanted)}.{os.getpid()}.try")
+        try:
+            self._made = [folder for folder in trial.parents if not folder.exists()]
+            if self._made:
+                trial.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
+            trial.unlink()
+            _clear_away(self._wanted)
+        except OSError as error:
+            self._leave_no_empty_folder()
+            raise self._no_file(error) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file, if there is one; a rebuilt one that was not put in its place goes."""
+        self.discard()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._leave_no_empty_folder()
+
+    def know(self, *, damaged: bool) -> None:
+        """Take note, before the first row, whether some record can't be split into fields."""
+        self._shape = replace(self._shape, raw=damaged)
+
+    def belong(self, run: str) -> None:
+        """Take note of the *run* of the rows that bring no origin of their own, as the column `_run` has it."""
+        self._shape = replace(self._shape, run=run)
+
+    def announce(self, note_path: Callable[[Path], None]) -> None:
+        """Let *note_path* hear of the path before the file is made."""
+        self._note_path = note_path
+
+    def write(self, record: Record, remark: Remark) -> None:
+        """Append *record* as it was, with its *remark*.
+
+        Raises:
+            StorageError: the disk did not take the whole row; then the file ends with the row before it.
+        """
+        if self._file is None:
+            self._begin()
+        self._append(spell(record, remark, self._shape))
+
+    def rebuild(self, record: Record, remark: Remark) -> None:
+        """Write *record* with its *remark* into a new file beside the one of an earlier life; raises StorageError."""
+        if self._file is None:
+            self._beside = self._wanted.with_name(f".{_hidden(self._wanted)}.{os.getpid()}.new")
+            self._open(self._beside)
+        self._append(spell(record, remark, self._shape))
+
+    def discard(self) -> None:
+        """Let go of what was rebuilt, and not put in its place."""
+        if self._beside is None:
+            return
+        if self._file is not None:
+            self._file.close()
+        with suppress(OSError):
+            self._beside.unlink()
+        self._file = self._beside = None
+        self._size = 0
+
+    def put_in_place(self, path: Path | None) -> None:
+        """Put what was rebuilt at *path*, where an earlier life had its file (None: it came to none).
+
+        Raises:
+            StorageError: it can't be put there.
+        """
+        try:
+            if self._beside is None:
+                # The journal knows of no row for it, so whatever it holds was never settled.
+                if path is not None:
+                    path.unlink(missing_ok=True)
+                return
+            self.sync()
+            self.path = path or self._free_place()
+            self._beside.replace(self.path)
+            self._sync_folder()
+        except OSError as error:
+            raise self._no_file(error) from None
+        self._beside = None
+
+    def sync(self) -> None:
+        """Make the file last through a power cut; raises StorageError."""
+        if self._file is None or not self.is_dirty:
+            return
+        self.is_dirty = False
+        try:
+            os.fdatasync(self._file.fileno())
+            if self._is_new:
+                self._sync_folder()
+        except OSError as error:
+            raise self._no_file(error) from None
+
+    def _sync_folder(self) -> None:
+        """Make the file's name last as well."""
+        handle = os.open(self._wanted.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        self._is_new = False
+
+    def _begin(self) -> None:
+        self.path = self._free_place()
+        self._open(self.path)
+
+    def _free_place(self) -> Path:
+        """Return the first of the possible paths that is free, taken by an empty file."""
+        number = 1
+        while True:
+            path = self._wanted if number == 1 else self._wanted.with_suffix(f".{number}{self._wanted.suffix}")
+            number += 1
+            if os.path.lexists(path):
+                continue
+            self._note_path(path)
+            try:
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise self._no_file(error) from None
+            return path
+
+    def _open(self, path: Path) -> None:
+        try:
+            self._file = os.fdopen(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb", buffering=0)
+        except OSError as error:
+            raise self._no_file(error) from None
+        self._encoder.reset()
+        first = header(self._shape)
+        if first:
+            self._append(first)
+
+    def _append(self, text: str) -> None:
+        assert self._file is not None  # noqa: S101 — it was begun
+        data = self._encoded(text)
+        try:
+            written = self._file.write(data)
+        except OSError as error:
+            raise self._cut_back(f"can't be written on ({error.strerror})") from None
+        if written != len(data):
+            raise self._cut_back("could take only a part of a row")
+        self._size += written
+        self.is_dirty = True
+
+    def _encoded(self, text: str) -> bytes:
+        before = self._encoder.getstate()
+        try:
+            return self._encoder.encode(text)
+        except UnicodeEncodeError:
+            if self._shape.format == "csv":
+                raise
+            # It has switched to another character set (ISO-2022), and not given the bytes that say so.
+            self._encoder.setstate(before)
+            # What the source spelled with escapes, since its encoding has no such character, gets them here.
+            return self._encoder.encode(_NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text))
+
+    def _cut_back(self, why: str) -> StorageError:
+        """Leave the file with its whole rows only, or no file where there are none, and say why."""
+        path = self._beside or self.path
+        trouble = StorageError(f"{self.path or self._wanted}: {why}. Free some space there, then run again.")
+        assert self._file is not None  # noqa: S101 — something was written to it
+        assert path is not None  # noqa: S101 — the same
+        with suppress(OSError):
+            self._file.seek(self._size)
+            self._file.truncate()
+            if not self._size:
+                self._file.close()
+                path.unlink()
+                self._file = self.path = self._beside = None
+        return trouble
+
+    def _no_file(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"{self._wanted}: can't be written ({error.strerror}). Free the way, or name another --retry-file."
+        )
+
+    def _leave_no_empty_folder(self) -> None:
+        with suppress(OSError):
+            for folder in self._made:
+                folder.rmdir()
+
+
+def _clear_away(wanted: Path) -> None:
+    """Delete what processes that died have left beside the retry file *wanted*: it holds what the source holds."""
+    for left in wanted.parent.glob(f".{glob.escape(_hidden(wanted))}.*"):
+        process = left.name.removeprefix(f".{_hidden(wanted)}.").removesuffix(".new").removesuffix(".try")
+        if process.isdecimal() and not _is_alive(int(process)):
+            left.unlink(missing_ok=True)
+
+
+def _hidden(wanted: Path) -> str:
+    """Return what files beside the retry file *wanted* are called by: its name, as far as there is room."""
+    return fitting(wanted.name, MOST_BYTES - _ROOM)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,166 @@
+"""Spell a row of a retry file as its source would have it, with why it is there."""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Final, Literal
+
+from uploader.mapping.types import own_type
+from uploader.mapping.value_errors import Unreadable
+from uploader.model import OWN_COLUMNS, RAW_COLUMN, RETRY_COLUMNS, RUN_COLUMN, Damaged, Json, Record, RetryOf, Row
+
+_OWN_TAIL: Final = re.compile(
+    r',"_row":\d+,"_kind":"[^"]*","_code":"[^"]*","_reason":"(?:[^"\\]|\\.)*","_attempts":\d+(?:,"_run":"[^"\\]*")?\}$'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The form of a retry file: that of its source.
+
+    *columns* are the source's (empty for JSONL); *raw* is whether some record could not be split into fields, so that
+    the sixth column is needed. *run* is what `_run` says of rows that bring no origin of their own; "": unknown.
+    """
+
+    format: Literal["csv", "jsonl"]
+    columns: tuple[str, ...] = ()
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    raw: bool = False
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Why a row is in a retry file: what the columns say but `_row` and `_run`."""
+
+    kind: str
+    code: str
+    reason: str
+    attempts: int
+
+
+def header(shape: Shape) -> str:
+    """Return the first line of a file of *shape*; empty where the format has none."""
+    if shape.format == "jsonl":
+        return ""
+    more = [name for name, is_there in ((RAW_COLUMN, shape.raw), (RUN_COLUMN, _names_runs(shape))) if is_there]
+    return _csv_line([*_columns(shape), *RETRY_COLUMNS, *more], shape.delimiter)
+
+
+def spell(record: Record, remark: Remark, shape: Shape) -> str:
+    """Return the line of *record*, as it was, with its *remark*."""
+    if shape.format == "csv":
+        return _csv_line(_cells(record, remark, shape), shape.delimiter)
+    return _json_line(record, remark, _origin(record, shape))
+
+
+def _origin(record: Record, shape: Shape) -> RetryOf:
+    """Return where *record* came from first, through all generations."""
+    known = record.retry_of
+    if known is None:
+        return RetryOf(shape.run, record.number)
+    return known if known.run else RetryOf(shape.run, known.row)
+
+
+def _names_runs(shape: Shape) -> bool:
+    """Whether it is known of any row which run it is from."""
+    return bool(shape.run) or RUN_COLUMN in shape.columns
+
+
+def _columns(shape: Shape) -> list[str]:
+    return [column for column in shape.columns if column not in OWN_COLUMNS]
+
+
+def _cells(record: Record, remark: Remark, shape: Shape) -> list[object]:
+    columns, origin = _columns(shape), _origin(record, shape)
+    own = [origin.row, remark.kind, remark.code, remark.reason, remark.attempts]
+    run = [origin.run] if _names_runs(shape) else []
+    if isinstance(record, Damaged):
+        return [*[""] * len(columns), *own, record.text, *run]
+    fields = [record.fields.get(column, "") for column in columns]
+    return [*fields, *own, *([""] if shape.raw else []), *run]
+
+
+def _csv_line(cells: list[object] | list[str], delimiter: str) -> str:
+    line = io.StringIO()
+    # Cells with a CR or an LF are quoted only when both are part of the line's end.
+    csv.writer(line, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+    return line.getvalue()
+
+
+def _json_line(record: Record, remark: Remark, origin: RetryOf) -> str:
+    own: dict[str, object] = {
+        "_row": origin.row,
+        "_kind": remark.kind,
+        "_code": remark.code,
+        "_reason": remark.reason,
+        "_attempts": remark.attempts,
+    }
+    run = {RUN_COLUMN: origin.run} if origin.run else {}
+    if isinstance(record, Damaged):
+        return _json({**own, RAW_COLUMN: record.text, **run}) + "\n"
+    body = _fields_alone(record).removesuffix("}").rstrip()
+    joint = "" if body.endswith("{") else ","
+    return f"{body}{joint}{_json({**own, **run})[1:]}\n"
+
+
+def _fields_alone(row: Row) -> str:
+    """Return the object of *row* without the keys of a retry file: to the byte as it was written, where it can be."""
+    added = OWN_COLUMNS & row.fields.keys()
+    if row.text and not added:
+        return row.text.strip()
+    # No key is there twice, so that no other of these keys is left where the tail as it was written is found.
+    text, found = _OWN_TAIL.subn("}", row.text.strip())
+    if found and RAW_COLUMN not in added:
+        return text
+    # A null of Parquet is an empty cell, which JSONL says by leaving its key out; one of JSONL clears a property.
+    absent = {name for name, value in row.fields.items() if value is None and not row.text}
+    return _json({name: value for name, value in row.fields.items() if name not in OWN_COLUMNS | absent})
+
+
+def _json(fields: Mapping[str, object]) -> str:
+    return json.dumps(_plain(fields), ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: object) -> Json:
+    """Spell what only Parquet has, so that the mapping makes of it what it made of the column's value."""
+    match value:
+        case None | str() | bool() | int():
+            return value
+        case float() if math.isfinite(value):
+            return _number(value)
+        case Mapping():
+            return {str(name): _plain(inner) for name, inner in value.items()}
+        case list():
+            return [_plain(inner) for inner in value]
+        case date():
+            return _spelled(value)
+        case _:
+            return _of_no_type(value)
+
+
+def _number(value: float) -> Json:
+    try:
+        return own_type(value)
+    except Unreadable:
+        return _of_no_type(value)
+
+
+def _spelled(moment: date) -> Json:
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        return moment.isoformat()
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    except OverflowError:
+        return _of_no_type(moment)
+
+
+def _of_no_type(value: object) -> Json:
+    # As an object, which the mapping refuses as it refused the value; a mere text would be sent.
+    return {type(value).__name__: str(value)}

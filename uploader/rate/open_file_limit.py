@@ -1,0 +1,82 @@
+"""Know how many connections this process may open: each takes one of its files."""
+
+import resource
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from uploader.errors import StorageError
+from uploader.rate.rate import Pace
+
+_OPEN_FILES: Final = Path("/proc/self/fd")
+_SPARE: Final = 16
+"""So many files are kept for what a run opens by and by: retry file, journal, summary, the quota's neighbours."""
+_LEAST: Final = 16
+"""So many files a run opens at least when it begins to send: those of the event loop, of its state, a connection."""
+_SANDBOX: Final = 4
+"""So many more files a run opens that has the sandbox in this process as well."""
+_THREADS: Final = 5
+"""So many threads a run needs: one that syncs, and four of libuv, which ends the process where it lacks one."""
+
+
+def refuse_too_few(*, sandbox: bool) -> None:
+    """Raise StorageError, before anything is sent, where this process may open too few files or threads for any run."""
+    least = _opened() + _LEAST + (_SANDBOX if sandbox else 0)
+    soft = _raised(least)
+    if soft is not None and soft < least:
+        raise StorageError(
+            f"This process may open only {soft:,} files (ulimit -n), and a run needs {least:,}. Nothing was sent. "
+            "Allow it more, then run again."
+        )
+    _try_threads()
+
+
+def _try_threads() -> None:
+    over = threading.Event()
+    started: list[threading.Thread] = []
+    try:
+        for _ in range(_THREADS):
+            thread = threading.Thread(target=over.wait)
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        raise StorageError(
+            f"This process may start only {len(started)} threads (ulimit -u, or the memory), and a run needs "
+            f"{_THREADS}. Nothing was sent. Allow it more, then run again."
+        ) from None
+    finally:
+        over.set()
+        for thread in started:
+            thread.join()
+
+
+def fitted(pace: Pace) -> Pace:
+    """Return *pace* with no more requests in flight than this process may open connections for; at least one.
+
+    The process's own limit of open files is raised first, as far as it may be.
+    """
+    opened = _opened()
+    soft = _raised(opened + _SPARE + pace.concurrency)
+    if soft is None:
+        return pace
+    return replace(pace, concurrency=max(1, min(pace.concurrency, soft - opened - _SPARE)))
+
+
+def _raised(wanted: int) -> int | None:
+    """Return how many files this process may open, after raising that to *wanted* as far as it may be; None: any."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return None
+    if soft < wanted and (hard == resource.RLIM_INFINITY or hard > soft):
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft
+
+
+def _opened() -> int:
+    try:
+        return sum(1 for _ in _OPEN_FILES.iterdir())
+    except OSError:
+        # Where it can't be told, it is what a run has open at its begin.
+        return _SPARE

@@ -1,0 +1,41 @@
+"""Put what the pace makes a run do into words for people."""
+
+from typing import assert_never
+
+from uploader.outputs.duration_text import spell_seconds
+from uploader.rate import Lowered, Notice, Paused, Stalled, local_time
+from uploader.rate.events import Why
+
+
+def words_of(notice: Notice, *, configured: int, per: float, now: float) -> str:
+    """Return one line that says *notice*; the limit is *configured* in *per* seconds, *now* is since 1970."""
+    match notice:
+        case Paused(seconds, why):
+            until = local_time(seconds, now=now)
+            return f"{_cause_of(why)}: sending pauses for {spell_seconds(seconds)}, until {until}."
+        case Stalled():
+            return (
+                "Another run of this machine is suspended and keeps the quota's lock: this run goes on with its own "
+                "part of the limit. Continue the other process (kill -CONT), or end it."
+            )
+        case Lowered(requests):
+            return (
+                f"The service took about {requests:,} requests in {spell_seconds(per)} before it refused more, and "
+                f"rate.requests says {configured:,}: this run goes on more slowly. Correct rate.requests."
+            )
+        case _ as never:
+            assert_never(never)
+
+
+def _cause_of(why: Why) -> str:
+    match why:
+        case "limit":
+            return "The service limits us"
+        case "another run":
+            return "Another run has met the service's limit"
+        case "window":
+            return "Our part of the service's window is used up"
+        case "pace":
+            return "The limit in rate.requests allows no more"
+        case _ as never:
+            assert_never(never)

@@ -1,0 +1,152 @@
+"""Keep the account of each source: what became of its rows, and how the run ended."""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Self
+
+from uploader.counts import Books, Problems, Traffic
+from uploader.errors import StorageError, UploaderError
+from uploader.mapping import Repairs
+from uploader.outputs.summary import try_summary, write_summary
+from uploader.run.options import Options
+
+FINISHED: Final = 0
+SOME_LEFT: Final = 3
+_BUG: Final = 1
+_UNSAID: Final = frozenset({1, 2})
+_SIGINT: Final = 130
+
+
+@dataclass(slots=True)
+class Account:
+    """The account of one source, as far as it is known; times in seconds.
+
+    *number* is that of its run, 0 before it has one. *blank_lines* and *repairs* are those that the check found.
+    *error* is what ended the run at this source.
+    """
+
+    run_id: str
+    source: str
+    started: str
+    books: Books = field(default_factory=lambda: Books(0))
+    traffic: Traffic = field(default_factory=Traffic)
+    problems: Problems = field(default_factory=Problems)
+    seconds: float = 0.0
+    sending_seconds: float = 0.0
+    limited_seconds: float = 0.0
+    maybe_sent_twice: int = 0
+    retry_file: Path | None = None
+    exit_status: int | None = None
+    blank_lines: int = 0
+    repairs: Repairs = field(default_factory=Repairs)
+    error: str | None = None
+    number: int = 0
+
+    def finish(self) -> None:
+        """Close the account of a source whose rows all have an outcome.
+
+        Raises:
+            UploaderError: the books do not balance, which is a bug.
+        """
+        books = self.books
+        if not books.balance:
+            raise UploaderError(
+                f"{self.source}: the books do not balance: {asdict(books)}. This is a bug; keep the file."
+            )
+        self.exit_status = SOME_LEFT if books.rejected or books.failed else FINISHED
+
+    def summary(self) -> Mapping[str, object]:
+        """Return the summary of the contract."""
+        books, traffic = asdict(self.books), self.traffic
+        per_second = traffic.requests / self.sending_seconds if self.sending_seconds else 0.0
+        return {
+            "run_id": self.run_id,
+            "source": self.source,
+            "started": self.started,
+            "seconds": round(self.seconds, 3),
+            **books,
+            "blank_lines": self.blank_lines,
+            "repairs": asdict(self.repairs),
+            "requests": traffic.requests,
+            "retries": traffic.retries,
+            "limited": traffic.limited,
+            "limited_seconds": round(self.limited_seconds, 3),
+            "maybe_sent_twice": self.maybe_sent_twice,
+            "requests_per_second": round(per_second, 1),
+            "retry_file": None if self.retry_file is None else str(self.retry_file),
+            "exit_status": self.exit_status,
+        }
+
+
+def new_accounts(options: Options) -> list[Account]:
+    """Return an empty account for each source of *options*, all begun now.
+
+    Their runs' IDs sort as the sources stand; which run is the later one is told by its number.
+    """
+    now = datetime.now(UTC)
+    began = now.isoformat(timespec="seconds")
+    return [
+        Account(f"{now:%Y%m%dT%H%M%SZ}-{now.microsecond + number:06x}{secrets.token_hex(1)}", name, began)
+        for number, name in enumerate(options.sources)
+    ]
+
+
+class Accounts:
+    """The accounts of a run's sources; leaving it writes the summary, however the run ended (but for 1 and 2).
+
+    Without its summary no source has come to its end: the next run continues it, sends nothing, and writes the summary.
+    """
+
+    def __init__(self, accounts: Sequence[Account], *, summary: Path | None, clock: Callable[[], float]) -> None:
+        """Keep *accounts*, one for each source; *clock* is monotonic."""
+        self._accounts = accounts
+        self._summary = summary
+        self._clock = clock
+        self._began = clock()
+
+    def __enter__(self) -> Self:
+        """Try that the summary can be written; raises StorageError if it can't."""
+        if self._summary is not None:
+            try_summary(self._summary)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Close what is still open with the status of *error*, and write the summary."""
+        still_open = [account for account in self._accounts if account.exit_status is None]
+        for account in still_open:
+            account.exit_status = _status(error)
+            account.seconds = self._clock() - self._began
+        if still_open and isinstance(error, UploaderError):
+            still_open[0].error = str(error)
+        if self._summary is None or (error is not None and _status(error) in _UNSAID):
+            return
+        try:
+            write_summary(self._summary, [account.summary() for account in self._accounts])
+        except StorageError as trouble:
+            # What ended the run is told before a summary that can't be written.
+            if error is None:
+                for account in self._accounts:
+                    account.exit_status = _status(trouble)
+                raise
+
+    @property
+    def exit_status(self) -> int:
+        """The status of a run that came to its end: 3 when some row was not accepted, else 0."""
+        return max((account.exit_status or FINISHED for account in self._accounts), default=FINISHED)
+
+
+def _status(error: BaseException | None) -> int:
+    match error:
+        case None:
+            return FINISHED
+        case UploaderError():
+            return error.exit_status
+        case OSError() | MemoryError():
+            return StorageError.exit_status
+        case KeyboardInterrupt():
+            return _SIGINT
+        case _:
+            return _BUG

@@ -1,0 +1,50 @@
+"""Rehearse: put the sandbox in the place of the service, and throwaway places in the place of real ones."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from uploader.config import Settings
+from uploader.mapping.rules import MappingRules
+from uploader.sandbox import Rules, Sandbox
+
+
+def sandbox_for(settings: Settings, *, typed: bool) -> Sandbox:
+    """Return a sandbox that enforces the limit of *settings*, and knows the properties that their mapping sends.
+
+    *typed* is whether the sources bring types of their own, so that the short form says nothing of the type.
+    """
+    rules = settings.rules()
+    return Sandbox(
+        Rules(
+            limit=settings.rate.requests,
+            per=settings.rate.per,
+            token=settings.api.access_token.get_secret_value(),
+            service_id=settings.api.service_id,
+            registered=None if rules.other_columns == "send" else _registered(rules, typed=typed),
+        )
+    )
+
+
+@contextlib.contextmanager
+def throwaway_folder() -> Iterator[Path]:
+    """Lend a new folder, readable by this user only, for what a rehearsal leaves; only a retry file in it stays."""
+    folder = Path(tempfile.mkdtemp(prefix="uploader-rehearsal-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(state_in(folder), ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def state_in(folder: Path) -> Path:
+    """Return the state folder of a rehearsal in *folder*."""
+    return folder / "state"
+
+
+def _registered(rules: MappingRules, *, typed: bool) -> Mapping[str, str | None]:
+    untold = None if typed else "string"
+    return {rule.key: rule.kind or (untold if rule.column is not None else "string") for rule in rules.properties}

@@ -1,0 +1,72 @@
+"""End a run in time: at an hour of the clock, or after a while."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from uploader.errors import TimeUpError
+from uploader.outputs.duration_text import spell_seconds
+from uploader.rate import Pace
+from uploader.stop import Halt
+
+_LOOK_SECONDS: Final = 30.0
+"""So often the clock on the wall is looked at anew: it may have been set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When a run has to stop: *at* that local time, or *within* so many seconds of *began* (monotonic).
+
+    *flag* is how the user said it.
+    """
+
+    flag: str
+    began: float
+    at: datetime | None = None
+    within: float = 0.0
+
+    def left(self) -> float:
+        """Return how many seconds are left."""
+        if self.at is not None:
+            return self.at.timestamp() - time.time()
+        return self.began + self.within - time.monotonic()
+
+    def error(self) -> TimeUpError:
+        """Return what the run ends with."""
+        return TimeUpError(f"Stopped: the time limit ({self.flag}) was reached. Run again to continue.")
+
+    def refuse_if_over(self) -> None:
+        """Raise TimeUpError when no time is left."""
+        if self.left() <= 0:
+            raise self.error()
+
+    def forecast(self, rows: int, pace: Pace) -> str:
+        """Return whether all *rows* fit, in words."""
+        needed, left = rows / pace.rate, max(0.0, self.left())
+        words = f"{rows:,} rows need about {spell_seconds(needed)}, and {self.flag} leaves {spell_seconds(left)}"
+        if needed <= left:
+            return f"{words}: all fit."
+        return f"{words}: about {int(left * pace.rate):,} fit. Run again later to go on with the rest."
+
+    async def keep(self, halt: Halt) -> None:
+        """Give *halt* when the time is up."""
+        while (left := self.left()) > 0:  # noqa: ASYNC110 — a clock sets no event
+            await asyncio.sleep(min(left, _LOOK_SECONDS))
+        halt.give(self.error())
+
+
+def next_time(now: datetime, *, hour: int, minute: int, second: int = 0) -> datetime:
+    """Return when the local clock shows that time next after *now*.
+
+    A time that is left out when clocks are put forward comes as much later; one that comes twice is two times.
+    """
+    today = now.replace(tzinfo=None, hour=hour, minute=minute, second=second, microsecond=0)
+    moments = (
+        moment
+        for shown in (today, today + timedelta(days=1))
+        for moment in (shown.replace(fold=0).astimezone(), shown.replace(fold=1).astimezone())
+        if moment > now and moment.replace(tzinfo=None) >= shown
+    )
+    return min(moments)

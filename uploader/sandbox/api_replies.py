@@ -1,0 +1,96 @@
+"""Hold the replies that the API's documentation lists, and the headers that tell of the window."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from types import MappingProxyType
+
+import orjson
+
+from uploader.sandbox.rate_limit import Place
+from uploader.sandbox.settings import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a request is answered: the HTTP *status* (0: nothing at all), the API's *code*, and *why*, in fixed words.
+
+    The code is "" where the documentation gives none.
+    """
+
+    status: int
+    code: str
+    why: str = ""
+
+    @property
+    def message(self) -> str:
+        """The message that the documentation gives this code or status."""
+        if self.code:
+            return MESSAGES.get(self.code, "UNKNOWN")
+        return _STATUS_MESSAGES.get(self.status) or HTTPStatus(self.status).phrase
+
+    def body(self) -> dict[str, bool | str | None]:
+        """Return the body of the reply, in the documented shape."""
+        fine = self.code == "20000"
+        return {"status": fine, "code": self.code, "message": self.message, "data": fine or self.why or None}
+
+    def body_bytes(self) -> bytes:
+        """Return the body of the reply as it is sent."""
+        return OK_BYTES if self == OK else orjson.dumps(self.body())
+
+
+MESSAGES = MappingProxyType(
+    {
+        "20000": "OK",
+        "40000": "BAD_REQUEST",
+        "40001": "VALIDATION_FAILURE",
+        "40101": "INVALID_SERVICE_ID",
+        "40201": "INVALID_TOKEN",
+        "40401": "TOO_MANY_REQUEST",
+        "40402": "TOO_MANY_EVENTS",
+        "40403": "TOO_MANY_USER_PROFILES",
+        "50000": "INTERNAL_SERVER_ERROR",
+    }
+)
+"""The codes that the documentation lists, with their messages."""
+
+_STATUS_MESSAGES = MappingProxyType({400: "Bad Request", 429: "Too Many Requests", 500: "Server Error"})
+
+OK = Verdict(200, "20000")
+OK_BYTES = orjson.dumps(OK.body())
+MALFORMED = Verdict(400, "")
+BATCH = Verdict(200, "40000")
+INVALID = Verdict(200, "40001")
+WRONG_SERVICE = Verdict(200, "40101")
+WRONG_TOKEN = Verdict(200, "40201")
+LIMITED: Mapping[str, Verdict] = MappingProxyType({"429": Verdict(429, ""), "40401": Verdict(200, "40401")})
+NOTHING = Verdict(0, "")
+
+
+def because(verdict: Verdict, why: str) -> Verdict:
+    """Return *verdict* with its reason: fixed words, never a value of the request."""
+    return replace(verdict, why=why)
+
+
+def window_headers(rules: Rules, place: Place) -> dict[str, str]:
+    """Return the headers that tell of the window, in the spelling and the unit of *rules*."""
+    reset = place.reset + rules.clock_skew
+    told = {
+        "Limit": period(rules.per),
+        "Remaining": str(place.remaining),
+        "Reset": str(int(reset * 1000) if rules.unit == "ms" else int(reset)),
+    }
+    headers: dict[str, str] = {}
+    if rules.spelling in {"both", "documented"}:
+        headers |= {f"X-Rate-Limit-{name}": value for name, value in told.items()}
+    if rules.spelling in {"both", "lower"}:
+        headers |= {f"x-ratelimit-{name.lower()}": value for name, value in told.items()}
+    return headers
+
+
+def period(seconds: float) -> str:
+    """Return a window's length as the API tells it, a number and a unit: `1m`, `10s`, `1d`."""
+    for unit, length in (("d", 86_400), ("H", 3_600), ("m", 60)):
+        if seconds % length == 0:
+            return f"{int(seconds // length)}{unit}"
+    return f"{seconds:g}s"

@@ -1,0 +1,98 @@
+"""Read the body of a request as the API reads it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from uploader.model import Json
+from uploader.sandbox.api_replies import BATCH, INVALID, MALFORMED, Verdict, because
+from uploader.sandbox.property_types import is_moment
+
+IDENTITY_FIELDS = ("external_id", "phone_no", "email", "kakao_user_id", "line_user_id")
+PROPERTY_BYTES = 8 * 1024
+"""All properties of a user together stay within this many bytes."""
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_PARTS = ("identity", "user_properties", "request_datetime")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a body says; empty where it says nothing readable. *refusal* is the reply it earns, None: it is valid."""
+
+    identity: Mapping[str, Json] = field(default_factory=dict)
+    properties: Mapping[str, Json] = field(default_factory=dict)
+    refusal: Verdict | None = None
+
+    def says(self, name: str, text: str) -> bool:
+        """Tell whether the body gives *name*, an identity field or a property, the value written as *text*."""
+        part = self.identity if name in self.identity else self.properties
+        if name not in part:
+            return False
+        value = part[name]
+        return text == (value if isinstance(value, str) else _ENCODER.encode(value))
+
+    def person(self) -> dict[str, str]:
+        """Return the identity of a valid body."""
+        return {name: value for name, value in self.identity.items() if isinstance(value, str)}
+
+
+def hear(body: bytes) -> Heard:
+    """Read *body*; what is wrong with it is a refusal, never an exception."""
+    try:
+        content = _parsed(body)
+    except (ValueError, RecursionError):
+        return Heard(refusal=because(MALFORMED, "the body is not JSON"))
+    if isinstance(content, list):
+        return Heard(refusal=because(BATCH, "the body is an array: send one profile in a request"))
+    if not isinstance(content, dict):
+        return Heard(refusal=because(MALFORMED, "the body is no object"))
+    identity, properties = content.get("identity"), content.get("user_properties")
+    return Heard(
+        identity if isinstance(identity, dict) else {},
+        properties if isinstance(properties, dict) else {},
+        _misshapen(content) or _invalid_identity(content["identity"]) or _invalid_rest(content, len(body)),
+    )
+
+
+def _parsed(body: bytes) -> Json:
+    # orjson is the strict one (no NaN, no byte order mark, no half of a surrogate pair); json keeps integers whole.
+    orjson.loads(body)
+    content: Json = json.loads(body)
+    return content
+
+
+def _misshapen(content: dict[str, Json]) -> Verdict | None:
+    for part in _PARTS:
+        if part not in content:
+            return because(MALFORMED, f"{part} is missing")
+    for part in ("identity", "user_properties"):
+        if isinstance(content[part], list):
+            return because(BATCH, f"{part} is an array: send one profile in a request")
+        if not isinstance(content[part], dict):
+            return because(MALFORMED, f"{part} is no object")
+    if not isinstance(content["request_datetime"], str):
+        return because(MALFORMED, "request_datetime is no string")
+    return None
+
+
+def _invalid_identity(identity: Json) -> Verdict | None:
+    if not isinstance(identity, dict) or not identity:
+        return because(INVALID, "identity has no field")
+    for name, value in identity.items():
+        if name not in IDENTITY_FIELDS:
+            return because(INVALID, "identity has an unknown field")
+        if not isinstance(value, str) or not value:
+            return because(INVALID, f"identity.{name} is empty or no string")
+    return None
+
+
+def _invalid_rest(content: dict[str, Json], size: int) -> Verdict | None:
+    if not is_moment(str(content["request_datetime"])):
+        return because(INVALID, "request_datetime is not ISO 8601 in UTC")
+    # A part of a small body is small, so few bodies need to be measured.
+    if size > PROPERTY_BYTES and len(_ENCODER.encode(content["user_properties"]).encode()) > PROPERTY_BYTES:
+        return because(INVALID, f"user_properties are over {PROPERTY_BYTES} bytes")
+    return None

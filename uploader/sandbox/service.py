@@ -1,0 +1,239 @@
+"""Judge every request as the API would, and keep what came of it."""
+
+import random
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from uploader.model import Json, looks_like_data
+from uploader.sandbox.api_replies import (
+    INVALID,
+    LIMITED,
+    MALFORMED,
+    NOTHING,
+    OK,
+    WRONG_SERVICE,
+    WRONG_TOKEN,
+    Verdict,
+    because,
+    window_headers,
+)
+from uploader.sandbox.clock import REAL_CLOCK, Clock
+from uploader.sandbox.customer_profiles import Profile
+from uploader.sandbox.fault_schedule import Deck
+from uploader.sandbox.faults import Fault
+from uploader.sandbox.property_types import misfit
+from uploader.sandbox.rate_limit import Place, Windows
+from uploader.sandbox.report import Report
+from uploader.sandbox.request_body import PROPERTY_BYTES, Heard, hear
+from uploader.sandbox.settings import Rules
+from uploader.sandbox.sqlite_store import RequestRecord, Store, Stray
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request that has come and is counted: its number, its time (since 1970 and monotonic), its place."""
+
+    seq: int
+    wall: float
+    monotonic: float
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What a request carries."""
+
+    body: bytes = field(repr=False)
+    service_id: str
+    token: str = field(repr=False)
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What the server does now: wait *delay* seconds, then answer *verdict* with *headers*, as *fault* plays it."""
+
+    verdict: Verdict
+    headers: Mapping[str, str]
+    fault: Fault | None
+    delay: float
+
+
+class Sandbox:
+    """The API of one service, its window, its profiles and its memory; every method may be called from any thread.
+
+    Use it as a context manager, or call `close`.
+    """
+
+    def __init__(self, rules: Rules, store: Path | None = None, clock: Clock = REAL_CLOCK) -> None:
+        """Keep *rules*; remember in the SQLite file *store*, or in memory. Raises StorageError for a bad *store*."""
+        self.rules = rules
+        self.clock = clock
+        self._store = Store(store)
+        self._lock = threading.Lock()
+        # One clock only, so that the windows go on evenly when the machine's clock is set.
+        self._epoch = clock.wall() - clock.monotonic()
+        self._windows = Windows(rules.limit, rules.per, rules.anchor)
+        self._deck = Deck(rules.faults, rules.seed)
+        self._dice = random.Random(rules.seed)  # noqa: S311 - dice of a rehearsal, which must fall alike every time
+        self._seq = self._store.last_seq()
+        self._first: float | None = None
+
+    def __enter__(self) -> Self:
+        """Lend the sandbox."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def now(self) -> float:
+        """Return the sandbox's time, in seconds since 1970, without the skew that it shows."""
+        return self._epoch + self.clock.monotonic()
+
+    def arrive(self) -> Arrival:
+        """Count a request whose head has come, before anything else is known of it."""
+        with self._lock:
+            monotonic = self.clock.monotonic()
+            if self._first is None:
+                self._first = monotonic
+            wall = self._epoch + monotonic
+            self._seq += 1
+            return Arrival(self._seq, wall, monotonic, self._windows.arrive(wall))
+
+    def answer(self, arrival: Arrival, letter: Letter) -> Act:
+        """Judge a request, apply and remember it, and say how to reply."""
+        heard = hear(letter.body)
+        with self._lock:
+            place = arrival.place
+            elapsed = 0.0 if self._first is None else arrival.monotonic - self._first
+            fault = None if place.over else self._deck.deal(heard, elapsed=elapsed)
+            if fault is not None and fault.kind == "limit":
+                place = self._windows.lock(self.now())
+            verdict = self._judge(arrival.seq, letter, heard, fault, over=place.over)
+            shown = _shown(verdict, fault)
+            self._store.remember(
+                RequestRecord(
+                    arrival.seq,
+                    arrival.wall,
+                    arrival.monotonic,
+                    arrival.place.window,
+                    arrival.place.start,
+                    place.over,
+                    shown.status,
+                    shown.code,
+                    heard.identity,
+                    letter.body,
+                    applied=verdict is OK,
+                    fault=str(fault or ""),
+                    token_ok=self._token_ok(letter.token),
+                )
+            )
+            delay = self._dice.uniform(*self.rules.latency)
+        if fault is not None and fault.kind == "latency":
+            delay += fault.seconds
+        return Act(verdict, window_headers(self.rules, place), fault, delay)
+
+    def lose(self, arrival: Arrival, status: int = 0) -> None:
+        """Remember a request whose body never came whole, answered with *status* (0: not at all)."""
+        place = arrival.place
+        record = RequestRecord(
+            arrival.seq, arrival.wall, arrival.monotonic, place.window, place.start, place.over, status
+        )
+        with self._lock:
+            self._store.remember(record)
+
+    def stray(self, stray: Stray) -> None:
+        """Remember a request that is none of this API."""
+        with self._lock:
+            self._store.remember_stray(stray)
+
+    def burn(self, requests: int) -> None:
+        """Use up *requests* of the present window, as another client would."""
+        with self._lock:
+            self._windows.burn(self.now(), requests)
+
+    def profiles(self) -> list[Profile]:
+        """Return every profile, in the order of their first requests."""
+        with self._lock:
+            return self._store.profiles()
+
+    def requests(self) -> list[RequestRecord]:
+        """Return every request that was answered or lost, in the order of arrival."""
+        with self._lock:
+            return self._store.requests()
+
+    def strays(self) -> list[Stray]:
+        """Return every request to another path or with another method."""
+        with self._lock:
+            return self._store.strays()
+
+    def report(self) -> Report:
+        """Sum up everything so far."""
+        with self._lock:
+            return self._store.report()
+
+    def flush(self) -> None:
+        """Let what is remembered be seen by other readers of the store's file."""
+        with self._lock:
+            self._store.flush()
+
+    def close(self) -> None:
+        """Close the store; nothing can be asked afterwards."""
+        with self._lock:
+            self._store.close()
+
+    def _judge(self, seq: int, letter: Letter, heard: Heard, fault: Fault | None, *, over: bool) -> Verdict:
+        if fault is not None and fault.in_front:
+            return self._played(fault)
+        if over:
+            return LIMITED[self.rules.limit_reply]
+        if not letter.service_id or self.rules.service_id not in {None, letter.service_id}:
+            return WRONG_SERVICE
+        if not self._token_ok(letter.token):
+            return WRONG_TOKEN
+        if letter.content_type != "application/json":
+            return because(MALFORMED, "Content-Type is not application/json")
+        return heard.refusal or self._apply(heard, seq)
+
+    def _played(self, fault: Fault) -> Verdict:
+        if fault.kind == "limit" and not fault.status and not fault.code:
+            return LIMITED[self.rules.limit_reply]
+        if fault.kind in {"hang", "drop-before"}:
+            return NOTHING
+        return Verdict(fault.status or 200, fault.code)
+
+    def _apply(self, heard: Heard, seq: int) -> Verdict:
+        fits: dict[str, Json] = {}
+        flaws: list[str] = []
+        for name, value in heard.properties.items():
+            why = self.rules.misfit_of_name(name) or misfit(value, self.rules.kind_of(name))
+            if why is None:
+                fits[name] = value
+            else:
+                shown = "a name that looks like data" if looks_like_data(name) else name
+                flaws.append(f"{shown}: {why}")
+        if not self._store.apply(heard.person(), fits, seq):
+            return because(INVALID, f"the profile's properties would be over {PROPERTY_BYTES} bytes")
+        for flaw in flaws:
+            self._store.not_stored(flaw)
+        return OK
+
+    def _token_ok(self, token: str) -> bool:
+        return bool(token) and self.rules.token in {None, token}
+
+
+def _shown(verdict: Verdict, fault: Fault | None) -> Verdict:
+    match fault.kind if fault is not None else "":
+        case "drop-after":
+            return NOTHING
+        case "garbage":
+            return Verdict(200, "")
+        case _:
+            return verdict

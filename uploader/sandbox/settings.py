@@ -1,0 +1,64 @@
+"""Say how strict, how slow and how broken the sandbox is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from uploader.sandbox.faults import Fault
+from uploader.sandbox.property_types import BUILT_IN, KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the sandbox enforces and how it behaves; raises ValueError where a rule can't hold.
+
+    *limit* requests are accepted in each window of *per* seconds. Windows start at multiples of *per* plus *anchor*
+    seconds of the clock; *anchor* None: the first request of a window opens it. Once the limit is exceeded,
+    *limit_reply* answers until the window resets.
+
+    *token* and *service_id* are what a request must carry; None: anything but nothing. *registered* maps the names of
+    properties to their types (None: any type); *registered* None: every name is registered. The API's own properties
+    always are, with their own types.
+
+    *spelling* and *unit* are those of the window headers (*unit* "s" cuts the fraction off), *clock_skew* is how many
+    seconds the server's clock, as shown in `Date` and in the reset, is ahead. *latency* (seconds, from and to) is
+    waited between storing and replying. *faults* are dealt with dice of *seed*. *certificate* is a PEM file with key
+    and chain: https is served.
+    """
+
+    limit: int = 10_000
+    per: float = 60.0
+    anchor: float | None = 0.0
+    limit_reply: Literal["429", "40401"] = "429"
+    token: str | None = field(default=None, repr=False)
+    service_id: str | None = None
+    registered: Mapping[str, str | None] | None = None
+    spelling: Literal["both", "documented", "lower", "none"] = "both"
+    unit: Literal["s", "ms"] = "s"
+    clock_skew: float = 0.0
+    latency: tuple[float, float] = (0.0, 0.0)
+    faults: tuple[Fault, ...] = ()
+    seed: int = 0
+    certificate: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what can't hold."""
+        if self.limit < 0:
+            raise ValueError(f"limit: {self.limit} is below 0; give the requests of one window")
+        if not self.per > 0:
+            raise ValueError(f"per: {self.per} is not above 0; give the window's length in seconds")
+        if not 0 <= self.latency[0] <= self.latency[1]:
+            raise ValueError(f"latency: {self.latency} is no span; give two seconds, the smaller first")
+        for name, kind in (self.registered or {}).items():
+            if kind is not None and kind not in KINDS:
+                raise ValueError(f"registered: {kind!r}, the type of {name!r}, is none of {', '.join(KINDS)}")
+
+    def misfit_of_name(self, name: str) -> str | None:
+        """Return why a property called *name* is never stored, or None."""
+        known = self.registered is None or name in BUILT_IN or name in self.registered
+        return None if known else "not registered"
+
+    def kind_of(self, name: str) -> str | None:
+        """Return the type of a registered property; None where any will do."""
+        return BUILT_IN.get(name) or (self.registered or {}).get(name)

@@ -1,0 +1,201 @@
+"""Read the bytes of a file once, front to back, and know the file's fingerprint at the end."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from uploader.errors import ChangedError, InputError
+from uploader.mapping.rules import Unpacking
+from uploader.source.compression import Archive, Packing, unpacked
+from uploader.source.file_change_detection import Trail, agrees, is_changed, version_of
+
+BLOCK = 256 * 1024
+"""How many bytes are read at a time."""
+
+HEAD = 64 * 1024
+"""How many of the first bytes are looked at to tell what a file is."""
+
+_UNPACKING = Unpacking()
+_STEP = 16
+"""How many bytes of a digest are kept for each block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a file was when it was read: two passes with equal fingerprints read the same file.
+
+    *digest* is over the bytes of the file as it lies there, compressed or not. *mtime_ns* and *inode* are 0 for
+    standard input and pipes, which are known by content.
+    """
+
+    size: int
+    mtime_ns: int
+    inode: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a source's bytes are: the file's *path*, and the *label* that messages call it by.
+
+    *spooled* is whether the file is a copy of standard input or a pipe. *packing* is how the file is compressed, if it
+    is, and *unpacking* how much it may unpack to.
+    """
+
+    path: Path
+    label: str
+    spooled: bool = False
+    packing: Packing | None = None
+    unpacking: Unpacking = _UNPACKING
+
+
+class ByteStream:
+    """The bytes of one file, unpacked where it is compressed, and hashed as they lie on the disk.
+
+    This is the one door to a source's bytes. Whatever goes wrong with the file, while it is opened, read or unpacked,
+    is an InputError that names it.
+
+    *trail* is what was read so far. A stream that follows the trail of an earlier one hands on only what that one read:
+    it raises ChangedError before the first block that differs, and before any block once the file's size, time or inode
+    do. Bytes behind the end of that trail are not read at all.
+    """
+
+    def __init__(self, place: Place, follows: Trail | None = None) -> None:
+        """Open the file of *place*; *follows* is the trail to keep to."""
+        self.place = place
+        self._file = _open(place)
+        self._found = os.fstat(self._file.fileno())
+        self._digest = blake2b(digest_size=32)
+        self._follows = follows
+        self.trail = Trail(version_of(self._found))
+
+    def __enter__(self) -> Self:
+        """Lend the open stream."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def head(self) -> bytes:
+        """Return the first bytes, HEAD of them where there are so many."""
+        head = b""
+        for block in self.blocks():
+            head += block
+            if len(head) >= HEAD:
+                break
+        return head[:HEAD]
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the bytes from the first to the last."""
+        place = self.place
+        if place.packing is None:
+            return self.packed_blocks()
+        archive = Archive(place.label, place.packing, self._found.st_size, place.unpacking)
+        return self._watched(unpacked(self.packed_blocks(), archive))
+
+    def packed_blocks(self) -> Iterator[bytes]:
+        """Yield the bytes as they lie on the disk."""
+        while block := self._read():
+            yield block
+
+    def add_rows(self, digest: bytes) -> None:
+        """Take the *digest* of all rows that a library has read by itself so far, before any of the last is handed on.
+
+        Raises ChangedError as the stream does for its own blocks.
+        """
+        self.trail.rows.append(digest)
+        self._refuse_if_changed()
+        if self._follows is not None and not agrees(self.trail.rows, self._follows.rows):
+            raise self._changed()
+
+    def end_rows(self) -> None:
+        """Raise ChangedError where the trail that this stream follows has more rows."""
+        if self._follows is not None and len(self.trail.rows) < len(self._follows.rows):
+            raise self._changed()
+
+    def fingerprint(self) -> Fingerprint:
+        """Return what the file was when it was opened; promised only after the last block."""
+        spooled = self.place.spooled
+        return Fingerprint(
+            size=self._found.st_size,
+            mtime_ns=0 if spooled else self._found.st_mtime_ns,
+            inode=0 if spooled else self._found.st_ino,
+            digest=self._digest.hexdigest(),
+        )
+
+    def _watched(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield *pieces*: one block of a compressed file may hold many, and take hours to send."""
+        for piece in pieces:
+            self._refuse_if_changed()
+            yield piece
+
+    def _read(self) -> bytes:
+        follows, trail = self._follows, self.trail
+        try:
+            block = self._filled(BLOCK if follows is None else min(BLOCK, follows.size - trail.size))
+        except OSError as error:
+            raise unreadable(self.place.label, error) from error
+        self._refuse_if_changed()
+        if block:
+            self._digest.update(block)
+            trail.size += len(block)
+            trail.blocks.append(self._digest.copy().digest()[:_STEP])
+        if follows is not None and not self._keeps_to(follows, ended=not block):
+            raise self._changed()
+        trail.is_whole = not block
+        return block
+
+    def _filled(self, size: int) -> bytes:
+        """Return the next *size* bytes, fewer only at the end: a file system may hand out less at a time."""
+        block = self._file.read(size)
+        while block and len(block) < size and (more := self._file.read(size - len(block))):
+            block += more
+        return block
+
+    def _keeps_to(self, follows: Trail, *, ended: bool) -> bool:
+        if ended:
+            return follows.is_whole and self.trail.size == follows.size
+        return agrees(self.trail.blocks, follows.blocks)
+
+    def _refuse_if_changed(self) -> None:
+        follows = self._follows
+        # Who has read the first rows alone does not ask what became of the others.
+        if follows is None or not follows.is_whole:
+            return
+        if is_changed(self.place.path, self._file.fileno(), follows.version):
+            raise self._changed()
+
+    def _changed(self) -> ChangedError:
+        return ChangedError(f"{self.place.label} changed after it was checked. Run again with the file as it is now.")
+
+
+def unreadable(label: str, error: OSError) -> InputError:
+    """Return the one line that says why the file called *label* can't be read, and what to do."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{label}: no such file. Check the path.")
+    if isinstance(error, PermissionError):
+        return InputError(f"{label}: permission denied. Give this user the right to read it.")
+    if isinstance(error, IsADirectoryError):
+        return InputError(f"{label} is a directory. Name a file in it.")
+    return InputError(f"{label} can't be read: {error.strerror}. Mend that, then run again.")
+
+
+def _open(place: Place) -> BinaryIO:
+    try:
+        _refuse_what_reads_only_once(place)
+        return place.path.open("rb", buffering=0)
+    except OSError as error:
+        raise unreadable(place.label, error) from error
+    except ValueError as error:
+        raise InputError(f"{place.label!r} can't be the name of a file. Check the path.") from error
+
+
+def _refuse_what_reads_only_once(place: Place) -> None:
+    if not place.path.is_dir() and place.path.exists() and not place.path.is_file():
+        # Opening a pipe would wait for its writer, and the second pass would find nothing.
+        raise InputError(f"{place.label} is not a regular file. Pass it on standard input, as '-'.")

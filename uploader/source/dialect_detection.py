@@ -1,0 +1,71 @@
+"""Find out how a file is written that nobody described: its format, its encoding, its delimiter."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Literal
+
+from uploader.source.byte_stream import HEAD, Place
+from uploader.source.csv_header import DELIMITERS
+from uploader.source.encoding import BOM, MARKED, reads_as, settle
+from uploader.source.format_detection import Format, evident_format, format_by_name
+from uploader.source.lines import KOREAN, reads_whole
+
+_AUTO: Final = "auto"
+_LOOKED_AT: Final = 100
+_USUAL: Final = ","
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """What the settings of `source:` have to say of one file; "auto" where its name and its first bytes say it."""
+
+    format: Literal["auto", "csv", "jsonl", "parquet"] = _AUTO
+    encoding: str = _AUTO
+    delimiter: str = _USUAL
+
+
+def sniff(place: Place, name: str, head: bytes) -> Manner:
+    """Return how the file at *place*, which the user calls *name* and which begins with *head*, is written.
+
+    Where its bytes are no UTF-8, all of them are read: it is cp949 only if they read as that from end to end.
+    """
+    encoding = settle(_AUTO, head)
+    found = evident_format(head, encoding)
+    if found == "parquet":
+        return Manner(_said(name, found))
+    if encoding not in MARKED and not reads_whole(place, encoding) and reads_whole(place, KOREAN):
+        encoding = KOREAN
+        found = evident_format(head, encoding)
+    settled = KOREAN if encoding == KOREAN else _AUTO
+    if found == "jsonl" or format_by_name(name) == "jsonl":
+        return Manner(_said(name, found), settled)
+    return Manner(_said(name, found), settled, _delimiter(reads_as(encoding, head), is_whole=len(head) < HEAD))
+
+
+def _said(name: str, found: Format | None) -> Literal["auto", "csv", "jsonl", "parquet"]:
+    """Return the format that has to be said, because the name of the file says another one."""
+    by_name = format_by_name(name)
+    return _AUTO if found is None or by_name in {None, found} else found
+
+
+def _delimiter(text: str, *, is_whole: bool) -> str:
+    lines = text.removeprefix(BOM).splitlines(keepends=True)
+    if not is_whole and len(lines) > 1:
+        del lines[-1]
+    return max(DELIMITERS, key=lambda delimiter: _fitness(lines, delimiter))
+
+
+def _fitness(lines: Sequence[str], delimiter: str) -> tuple[bool, float, int]:
+    """Return how well *delimiter* takes *lines* apart: whether at all, into how many equal records, of which width."""
+    widths: list[int] = []
+    try:
+        # Of the first records alone, so that a quote which the end of the lines leaves open is not met.
+        widths.extend(
+            len(fields) for fields in islice(csv.reader(lines, delimiter=delimiter, strict=True), _LOOKED_AT) if fields
+        )
+    except csv.Error:
+        widths = widths or [1]
+    width = widths[0] if widths else 1
+    return width > 1, sum(other == width for other in widths) / max(1, len(widths)), width

@@ -1,0 +1,85 @@
+"""Tell which format a file has, by its name and by its first bytes."""
+
+import json
+from typing import Literal, TypeAlias
+
+from uploader.errors import InputError
+from uploader.source.compression import unpacked_name
+from uploader.source.encoding import reads_as
+
+Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
+
+_SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_TITLES = {"csv": "CSV", "jsonl": "JSONL"}
+_PARQUET = b"PAR1"
+_FOREIGN = (
+    (b"PK\x03\x04", "is an Excel workbook or a ZIP archive; save it as CSV, or unpack it first."),
+    (b"\xd0\xcf\x11\xe0", "is an Excel workbook; save it as CSV first."),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive; unpack it first."),
+    (b"Rar!\x1a\x07", "is a RAR archive; unpack it first."),
+    (b"\x1f\x9d", "is compressed (.Z); unpack it first."),
+    (b"\x5d\x00\x00", "is compressed (.lzma); unpack it first."),
+)
+_TAR = slice(257, 262)
+
+
+def format_by_name(name: str) -> Format | None:
+    """Return the format that the suffix of *name* claims, which stands before the one of a compressed file."""
+    return _SUFFIXES.get(unpacked_name(name).suffix.lower())
+
+
+def format_by_content(head: bytes, encoding: str) -> Format:
+    """Return the format that the first bytes of a file look like."""
+    if head.startswith(_PARQUET):
+        return "parquet"
+    return "jsonl" if reads_as(encoding, head).lstrip().startswith("{") else "csv"
+
+
+def refuse_foreign(label: str, head: bytes) -> None:
+    """Raise InputError when the file is empty, or of a kind that this program does not read at all."""
+    if not head:
+        raise InputError(f"{label} is empty. Check how it was made.")
+    for magic, what in _FOREIGN:
+        if head.startswith(magic):
+            raise InputError(f"{label} {what}")
+    if head[_TAR] == b"ustar":
+        raise InputError(f"{label} is a tar archive; unpack it, and name a file of it.")
+
+
+def refuse_other_format(label: str, claimed: Format, head: bytes, encoding: str, *, by_name: bool) -> None:
+    """Raise InputError when the content is not what the format *claimed* for it says.
+
+    *by_name* is whether the file's suffix claims it, rather than the configuration.
+    """
+    found = evident_format(head, encoding)
+    rename = " or rename it" if by_name else ""
+    if claimed == "parquet" and found != "parquet":
+        raise InputError(
+            f"{label} is not Parquet: it does not begin with PAR1. Set source.format: csv or jsonl{rename}."
+        )
+    if claimed != "parquet" and found == "parquet":
+        raise InputError(f"{label} holds Parquet, not {_TITLES[claimed]}. Set source.format: parquet{rename}.")
+    if claimed == "csv" and found == "jsonl":
+        raise InputError(
+            f"{label} looks like JSONL: its first line is a JSON object. Set source.format: jsonl{rename}."
+        )
+
+
+def evident_format(head: bytes, encoding: str) -> Format | None:
+    """Return the format that the first bytes of a file leave no doubt of; None where there is some."""
+    if head.startswith(_PARQUET):
+        return "parquet"
+    first, _, _ = reads_as(encoding, head).lstrip().partition("\n")
+    try:
+        return "jsonl" if first.startswith("{") and isinstance(json.loads(first), dict) else None
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,235 @@
+"""Open a source: settle what it is, and refuse at once what can't be one."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import BinaryIO, Literal, Self, assert_never
+
+from uploader.errors import ConfigError, InputError
+from uploader.mapping.rules import Unpacking
+from uploader.source.byte_stream import ByteStream, Place, unreadable
+from uploader.source.compression import packing_of
+from uploader.source.csv_records import CsvDialect, csv_columns, csv_records
+from uploader.source.dialect_detection import Manner, sniff
+from uploader.source.encoding import refuse_without_mark, settle
+from uploader.source.file_change_detection import Trail
+from uploader.source.format_detection import (
+    Format,
+    format_by_content,
+    format_by_name,
+    refuse_foreign,
+    refuse_other_format,
+)
+from uploader.source.jsonl_records import is_retry_jsonl, jsonl_records
+from uploader.source.reader import Reading, TakeApart
+from uploader.source.retry_file_rows import has_retry_columns
+from uploader.source.stdin_and_pipes import STDIN, descriptor, reads_only_once
+from uploader.source.temporary_copy import Spool, blocks_of
+
+_UNPACKING = Unpacking()
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a file turned out to be, and how it is taken apart."""
+
+    take_apart: TakeApart
+    columns: tuple[str, ...] | None = None
+    kinds: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    is_retry: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Source:
+    """A file whose records can be read, as often as wanted; closing it deletes the copies that were made of it.
+
+    *name* is what the user calls it, *path* its file (None for standard input and pipes). *columns* is None where each
+    record has its own (JSONL). *kinds* says the type of each column of a Parquet, those within a struct as `a.b`.
+    *encoding* is the one settled on. *blank_lines* is what the latest whole pass counted.
+    """
+
+    name: str
+    path: Path | None
+    format: Format
+    columns: tuple[str, ...] | None
+    kinds: Mapping[str, str]
+    encoding: str
+    delimiter: str
+    is_retry: bool
+    blank_lines: int = 0
+    _place: Place = field(repr=False)
+    _take_apart: TakeApart = field(repr=False)
+    _copies: ExitStack = field(repr=False)
+
+    def __enter__(self) -> Self:
+        """Lend the source."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the source."""
+        self.close()
+
+    def close(self) -> None:
+        """Delete the copies of what could not be read as it is."""
+        self._copies.close()
+
+    def digest(self) -> str:
+        """Return the digest of the source's bytes, as its fingerprint has it."""
+        with ByteStream(self._place) as stream:
+            for _ in stream.packed_blocks():
+                pass
+            return stream.fingerprint().digest
+
+    def read(self, follows: Trail | None = None) -> Reading:
+        """Return a new pass over the records, from the first; *follows* is the trail of a pass that it must repeat."""
+        return Reading(self._place, self._take_apart, self._note_blank_lines, follows)
+
+    def _note_blank_lines(self, count: int) -> None:
+        self.blank_lines = count
+
+
+def open_source(  # noqa: PLR0913 the keys of `source:`, and what standard input and compressed files need
+    name: str,
+    *,
+    format: Literal["auto", "csv", "jsonl", "parquet"],  # noqa: A002 the key's name in config.yaml
+    encoding: str,
+    delimiter: str,
+    stdin: BinaryIO | None = None,
+    spool_dir: Path | None = None,
+    unpacking: Unpacking = _UNPACKING,
+) -> Source:
+    """Return the source that the user calls *name*; "-" is *stdin*.
+
+    What can't be read twice, and a compressed Parquet, is copied to a private file in *spool_dir*. Raises InputError
+    when it can't be a source, ConfigError when *encoding* or *delimiter* can't be one, StorageError when there is no
+    room for the copy.
+    """
+    if len(delimiter) != 1 or delimiter in '"\r\n\0':
+        raise ConfigError('source.delimiter is not one character that can stand between fields. Set it to ",", say.')
+    with ExitStack() as copies:
+        spool = Spool(spool_dir, copies)
+        place, head = _unpacked(_place(name, stdin, spool), unpacking)
+        return _described(name, place, head, Manner(format, encoding, delimiter), spool)
+
+
+def open_unknown(name: str, *, stdin: BinaryIO | None = None, spool_dir: Path | None = None) -> tuple[Source, Manner]:
+    """Return the source that the user calls *name*, and how it turned out to be written; raises as `open_source`."""
+    with ExitStack() as copies:
+        spool = Spool(spool_dir, copies)
+        place, head = _unpacked(_place(name, stdin, spool), _UNPACKING)
+        manner = sniff(place, name, head)
+        return _described(name, place, head, manner, spool), manner
+
+
+def _described(name: str, place: Place, head: bytes, manner: Manner, spool: Spool) -> Source:
+    """Return the source at *place*, written as *manner* says; closing it deletes what is in *spool*."""
+    settled = settle(manner.encoding, head)
+    found = _settle_format(place, name, manner.format, head, settled)
+    if found != "parquet":
+        refuse_without_mark(place.label, settled, head)
+    shape = _shape(place, found, CsvDialect(settled, manner.delimiter), spool)
+    return Source(
+        name=name,
+        path=None if place.spooled else place.path,
+        format=found,
+        columns=shape.columns,
+        kinds=shape.kinds,
+        encoding=settled,
+        delimiter=manner.delimiter,
+        is_retry=shape.is_retry,
+        _place=place,
+        _take_apart=shape.take_apart,
+        _copies=spool.handed_over(),
+    )
+
+
+def _place(name: str, stdin: BinaryIO | None, spool: Spool) -> Place:
+    if descriptor(name) == STDIN:
+        label = "standard input" if name == "-" else name
+        if stdin is None:
+            raise InputError(f"there is no standard input. Name a file instead of '{name}'.")
+        return Place(spool.keep(blocks_of(stdin, label), label), label, spooled=True)
+    try:
+        if reads_only_once(name):
+            with Path(name).open("rb", buffering=0) as pipe:
+                return Place(spool.keep(blocks_of(pipe, name), name), name, spooled=True)
+    except OSError as error:
+        raise unreadable(name, error) from error
+    except ValueError as error:
+        raise InputError(f"{name!r} can't be the name of a file. Check the path.") from error
+    return Place(Path(name), name)
+
+
+def _unpacked(place: Place, unpacking: Unpacking) -> tuple[Place, bytes]:
+    """Return *place* with how it is compressed, and the first bytes of what it holds."""
+    head = _head(place)
+    outer = packing_of(head)
+    if outer is not None:
+        place = replace(place, packing=outer, unpacking=unpacking)
+        head = _head(place)
+        inner = packing_of(head)
+        if inner is not None:
+            raise InputError(f"{place.label} is compressed twice ({inner} within {outer}). Unpack it once.")
+    refuse_foreign(place.label, head)
+    return place, head
+
+
+def _head(place: Place) -> bytes:
+    with ByteStream(place) as stream:
+        return stream.head()
+
+
+def _settle_format(
+    place: Place, name: str, chosen: Literal["auto", "csv", "jsonl", "parquet"], head: bytes, encoding: str
+) -> Format:
+    claimed = format_by_name(name) if chosen == "auto" else chosen
+    if chosen != "auto" and claimed != "jsonl" and head.startswith(b"{"):
+        # The retry file of a Parquet or of standard input is JSONL; it is taken with the same configuration.
+        with ByteStream(place) as stream:
+            if is_retry_jsonl(stream, encoding):
+                return "jsonl"
+    if claimed is None:
+        return format_by_content(head, encoding)
+    refuse_other_format(place.label, claimed, head, encoding, by_name=chosen == "auto")
+    return claimed
+
+
+def _shape(place: Place, found: Format, dialect: CsvDialect, spool: Spool) -> _Shape:
+    match found:
+        case "csv":
+            return _csv_shape(place, dialect)
+        case "jsonl":
+            return _jsonl_shape(place, dialect.encoding)
+        case "parquet":
+            return _parquet_shape(place, spool)
+        case _ as never:
+            assert_never(never)
+
+
+def _csv_shape(place: Place, dialect: CsvDialect) -> _Shape:
+    with ByteStream(place) as stream:
+        columns = csv_columns(stream, dialect)
+    take_apart = partial(csv_records, dialect=dialect, columns=columns)
+    return _Shape(take_apart, columns, is_retry=has_retry_columns(columns))
+
+
+def _jsonl_shape(place: Place, encoding: str) -> _Shape:
+    with ByteStream(place) as stream:
+        is_retry = is_retry_jsonl(stream, encoding)
+    return _Shape(partial(jsonl_records, encoding=encoding, is_retry=is_retry), is_retry=is_retry)
+
+
+def _parquet_shape(place: Place, spool: Spool) -> _Shape:
+    from uploader.source.parquet_records import ParquetFile  # noqa: PLC0415 polars starts slowly
+
+    if place.packing is None:
+        file = ParquetFile(place.path, place.label)
+    else:
+        # polars jumps about in its file.
+        with ByteStream(place) as stream:
+            path = spool.keep(stream.blocks(), place.label)
+            file = ParquetFile(path, place.label, copied_from=stream.fingerprint())
+    return _Shape(file.records, file.columns, file.kinds)

@@ -1,0 +1,106 @@
+"""Remember the totals of the last finished run of each source, for the next one to be compared with."""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from uploader.check.drift import Past, Totals
+from uploader.errors import StorageError
+from uploader.files import open_private, private_folder, sync_folder, trouble
+
+_FORMAT: Final = 1
+_LONGEST_SECONDS: Final = 400 * 86_400.0
+"""A source that comes every month, or once a year, is compared; names that never come again do not pile up."""
+
+_NUMBERS: Final = ("rows", "damaged", "sendable")
+_COUNTS: Final = ("columns", "consents")
+
+
+class PastTotals:
+    """The totals of a state folder, in one small file for each key that runs are known by."""
+
+    def __init__(self, state: Path) -> None:
+        """Use the state folder *state*; nothing is made before there is something to keep."""
+        self._folder = state / "totals"
+
+    def last(self, key: str) -> Past | None:
+        """Return what the last finished run known by *key* had; None where none is remembered.
+
+        Raises:
+            StorageError: it can't be read.
+        """
+        path = self._path(key)
+        if not os.path.lexists(path):
+            return None
+        try:
+            with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
+                return past_of(json.load(file))
+        except OSError as error:
+            raise trouble(path, error) from None
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise StorageError(
+                f"{path} is damaged, or of another version of this program: the file can't be compared with the one "
+                "before it. Delete it, and the next run that finishes is remembered instead."
+            ) from None
+
+    def keep(self, key: str, past: Past) -> None:
+        """Remember *past* as the last of the runs known by *key*, whole or not at all; raises StorageError."""
+        private_folder(self._folder)
+        path = self._path(key)
+        beside = path.with_suffix(".new")
+        handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(spell_past(past))
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                beside.unlink()
+            raise trouble(path, error) from None
+        sync_folder(self._folder)
+        # What can't be thrown away now goes another time.
+        with suppress(OSError):
+            self._throw_away_older(path.stat().st_mtime - _LONGEST_SECONDS)
+
+    def _throw_away_older(self, first: float) -> None:
+        for path in self._folder.glob("*.json"):
+            if path.stat().st_mtime < first:
+                path.unlink()
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.json"
+
+
+def spell_past(past: Past) -> bytes:
+    """Return *past* as the file has it."""
+    facts = {"format": _FORMAT, "finished": past.finished, "mapping": past.mapping, **asdict(past.totals)}
+    # A name of a column may hold half of a surrogate pair (JSONL); JSON's own escapes take any.
+    return (json.dumps(facts, indent=1) + "\n").encode("ascii")
+
+
+def past_of(facts: Mapping[str, object]) -> Past:
+    """Return what *facts* say; raises ValueError, LookupError or TypeError if they are no totals of this format."""
+    finished, mapping = facts["finished"], facts["mapping"]
+    if facts["format"] != _FORMAT or not isinstance(finished, str) or not isinstance(mapping, str):
+        raise ValueError
+    rows, damaged, sendable = (_whole(facts[name]) for name in _NUMBERS)
+    columns, consents = (_counts(facts[name]) for name in _COUNTS)
+    return Past(finished, mapping, Totals(rows, damaged, sendable, columns, consents))
+
+
+def _counts(found: object) -> dict[str, int]:
+    if not isinstance(found, dict):
+        raise TypeError
+    return {str(name): _whole(count) for name, count in found.items()}
+
+
+def _whole(found: object) -> int:
+    if not isinstance(found, int):
+        raise TypeError
+    return found

@@ -1,0 +1,117 @@
+"""Append what became of every row, before anything else hears of it."""
+
+import os
+from pathlib import Path
+from typing import Self
+
+from uploader.errors import StorageError
+from uploader.files import open_private, sync_folder, trouble
+from uploader.model import Outcome, Unchanged, Unsettled
+from uploader.state.journal_records import Word, spell_facts, spell_held, spell_outcome, spell_unchanged
+from uploader.state.line_checksums import link
+from uploader.state.replay import Ledger
+
+
+class Journal:
+    """One run's journal, open for appending; each line is one unbuffered write.
+
+    After the first write or sync that fails nothing more is written: what follows a torn line would be lost anyway,
+    and a failed sync can't be made good by another one. It is a context manager.
+    """
+
+    def __init__(self, path: Path, ledger: Ledger) -> None:
+        """Go on behind what *ledger* says of the file at *path*; whatever lies there unfinished is cut off.
+
+        Raises:
+            StorageError: the file can't be opened or cut.
+        """
+        self.path = path
+        self._checksum = ledger.checksum
+        self._broken: StorageError | None = None
+        self._is_dirty = False
+        self._unchanged: tuple[int, int] | None = None
+        self._handle = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        try:
+            if os.fstat(self._handle).st_size != ledger.size:
+                os.ftruncate(self._handle, ledger.size)
+        except OSError as error:
+            os.close(self._handle)
+            raise trouble(path, error) from None
+
+    def __enter__(self) -> Self:
+        """Make the file's name last; raises StorageError."""
+        sync_folder(self.path.parent)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        os.close(self._handle)
+
+    def note(self, outcome: Outcome | Unsettled, *, again: bool = False) -> None:
+        """Append one row's *outcome*; raises StorageError unless the whole line was written.
+
+        Rows in a row that are unchanged make one line, which is written with whatever comes next, or by `flush`.
+        """
+        if isinstance(outcome, Unchanged):
+            self._note_unchanged(outcome.request.row.number)
+        else:
+            self.append(spell_outcome(outcome, again=again))
+
+    def flush(self) -> None:
+        """Append what waits to be a line; raises StorageError."""
+        if self._unchanged is not None:
+            waiting, self._unchanged = self._unchanged, None
+            self.append(spell_unchanged(*waiting))
+
+    def _note_unchanged(self, number: int) -> None:
+        if self._unchanged is not None and self._unchanged[1] == number - 1:
+            self._unchanged = self._unchanged[0], number
+        else:
+            self.flush()
+            self._unchanged = number, number
+
+    def note_held(self, seconds: float) -> None:
+        """Append that a limit reply holds everybody for *seconds* more; raises StorageError."""
+        self.append(spell_held(seconds))
+
+    def note_facts(self, word: Word, facts: dict[str, object]) -> None:
+        """Append *facts* of the run; raises StorageError."""
+        self.append(spell_facts(word, facts))
+
+    def append(self, payload: bytes) -> None:
+        """Append a line with *payload*; raises StorageError."""
+        if self._unchanged is not None:
+            # In their order: a later row of a person must not be known before an earlier one.
+            self.flush()
+        if self._broken is not None:
+            raise self._broken
+        line, checksum = link(payload, self._checksum)
+        try:
+            written = os.write(self._handle, line)
+        except OSError as error:
+            self._broken = trouble(self.path, error)
+            raise self._broken from None
+        if written != len(line):
+            self._broken = StorageError(f"{self.path}: the disk is full. Make room there, then run again to continue.")
+            raise self._broken
+        self._checksum = checksum
+        self._is_dirty = True
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether something was noted since the last sync."""
+        return self._is_dirty or self._unchanged is not None
+
+    def sync(self) -> None:
+        """Make what was written last through a power cut; may be called from another thread. Raises StorageError.
+
+        What waits to be a line is not written by it: `flush` comes before.
+        """
+        if self._broken is not None:
+            raise self._broken
+        self._is_dirty = False
+        try:
+            os.fdatasync(self._handle)
+        except OSError as error:
+            self._broken = trouble(self.path, error)
+            raise self._broken from None
