@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Final
 
 from uploader.changes import Digests
-from uploader.changes.unchanged_rows import library_of
 from uploader.config import Settings, load
 from uploader.mapping import compile_plan
 from uploader.model import Request, Row
 from uploader.run.fingerprints import mapping_of, service_of
+from uploader.run.open_change_detection import library_of
 
 _MOST_BYTES: Final = 60.0
 _MOST_SECONDS: Final = 360.0

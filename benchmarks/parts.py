@@ -14,7 +14,6 @@ import uvloop
 from benchmarks.contenders import CONCURRENCY
 from benchmarks.nginx import Nginx
 from benchmarks.people import write_people
-from uploader.app.check import opened, settings_of
 from uploader.config import Settings
 from uploader.counts import Tally, Traffic
 from uploader.delivery import Airfield, Delivery, Http, Patience
@@ -27,7 +26,9 @@ from uploader.model import Answer, Outcome, Record, Rejected, Reply, Request, Se
 from uploader.rate import Window, pace
 from uploader.rate.limiter import Limiter
 from uploader.rate.shared_quota import Quota
-from uploader.run.options import Options, World
+from uploader.run.environment import World
+from uploader.run.options import Options
+from uploader.run.preflight import opened, settings_of
 from uploader.source import Source
 from uploader.state import Flight, Journal, Ledger
 from uploader.state.settled_rows import Bookmark

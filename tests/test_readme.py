@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from uploader import errors
+from uploader.api import CONSENTS, IDENTITY_FIELDS, Kind
 from uploader.app.check_report import Finding
 from uploader.check.source_summary import Survey
 from uploader.cli.entry_point import cli, every_command
@@ -22,7 +23,7 @@ from uploader.config import Settings, load
 from uploader.config.settings import keys_of
 from uploader.errors import ConfigError, UploaderError
 from uploader.mapping import compile_plan
-from uploader.mapping.rules import CONSENTS, IDENTITY_FIELDS, Kind, MappingRules, PropertyRule
+from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Request, Row
 from uploader.rate import Pace
 from uploader.run.results import Account

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self, TypeAlias, TypeVar, assert_never, dataclass_transform
 
+from uploader.api import LIMIT_CODE, LIMIT_STATUS
+
 T = TypeVar("T")
 
 ROW_COLUMN = "_row"
@@ -21,16 +23,6 @@ RUN_COLUMN = "_run"
 
 OWN_COLUMNS = frozenset((*RETRY_COLUMNS, RAW_COLUMN, RUN_COLUMN))
 """All that a retry file adds: names that no mapping reads."""
-
-PATH = "/api/v1/user-profile"
-"""The call of `api.md` that creates and updates the properties of one user."""
-
-TIMEOUT_STATUS = 408
-"""HTTP's Request Timeout (RFC 9110, 15.5.9): what a server says that has waited too long for a request."""
-
-LIMIT_STATUS = 429
-LIMIT_CODE = "40401"
-"""How the service says that the limit is exceeded (`api.md`, Replies)."""
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 """A value as JSON can say it."""
@@ -385,3 +377,11 @@ def record_of(outcome: Outcome | Unsettled) -> Record:
     if isinstance(outcome, Rejected):
         return outcome.record
     return outcome.request.row
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacking:
+    """How much a compressed file may unpack to: *size* bytes, or where that is None, *times* its own size."""
+
+    times: int | None = 200
+    size: int | None = None

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from uploader.config import Settings, load
-from uploader.run.options import Options, World
+from uploader.run.environment import World
+from uploader.run.options import Options
 
 CONFIG = """\
 api: {service_id: svc, access_token: canary}

@@ -11,13 +11,15 @@ import polars as pl
 import pytest
 
 from tests.app.conftest import options, people
-from uploader.app.check import Job, check, pace_of, refuse_double_use
+from uploader.app.check import check
 from uploader.app.check_report import Finding
 from uploader.config import Settings
 from uploader.errors import ConfigError, InputError
 from uploader.model import Reason, Rejected
 from uploader.rate import Pace
-from uploader.run.options import World
+from uploader.run.environment import World
+from uploader.run.flag_conflicts import refuse_double_use
+from uploader.run.preflight import Job, pace_of
 
 Load = Callable[..., Settings]
 

@@ -16,16 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.app.conftest import CONFIG, options, people
-from uploader.app.check import opened, prepare
 from uploader.app.explain import Explanation, LastRun, curl, explain, plain, visible
 from uploader.check.source_summary import Survey
 from uploader.config import Settings, load
 from uploader.errors import ConfigError, InputError
 from uploader.model import Damaged, Failed, Reason, Rejected, Request, Row, Sent
+from uploader.run.environment import World
 from uploader.run.fingerprints import key_of
-from uploader.run.options import World
+from uploader.run.preflight import opened, prepare
 from uploader.run.results import new_accounts
-from uploader.run.session import begun
+from uploader.run.resume import begun
 from uploader.state import Begun, Journal, Shelf, read_volume
 
 Load = Callable[..., Settings]

@@ -11,7 +11,8 @@ import pytest
 from uploader.app.check import check
 from uploader.app.init import draft_config
 from uploader.errors import ConfigError, InputError, StorageError
-from uploader.run.options import Options, World
+from uploader.run.environment import World
+from uploader.run.options import Options
 
 WORLD = World(environ={}, stdin=BytesIO(), say=print)
 

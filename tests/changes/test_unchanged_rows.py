@@ -13,8 +13,9 @@ from tests.seeds import seeds
 from tests.state.conftest import BEGUN
 from uploader.changes import Library, Memory, digest_store
 from uploader.changes import unchanged_rows as module
+from uploader.changes.change_detection import Recall
 from uploader.changes.stale_retries import Late, Origins
-from uploader.changes.unchanged_rows import Recall, Sift
+from uploader.changes.unchanged_rows import Sift
 from uploader.config import Settings
 from uploader.delivery.person_ordering import Turn, Turns
 from uploader.delivery.rows_to_resend import FollowUp
@@ -34,6 +35,7 @@ from uploader.model import (
     Unchanged,
     Work,
 )
+from uploader.run.open_change_detection import recall_of
 from uploader.state import Begun
 
 REASON: Final = Reason("50000", "the service had a fault of its own")
@@ -85,7 +87,7 @@ class Night:
     def _live(self, followup: FollowUp, in_flight: set[int]) -> None:
         unsure = set(in_flight)
         in_flight.clear()
-        recall = Recall(self.library, "svc", self.settings, mapping="mapping").__enter__()
+        recall = recall_of(self.library, "svc", self.settings, mapping="mapping").__enter__()
         sift, late = self.kind(recall, skips=True, owes=followup.owes), late_of(recall, BEGUN)
         turns, works = Turns(100), sift.sifted(self._works())
         at_work: list[Turn] = []
@@ -300,7 +302,7 @@ class Desk:
         """Return what becomes of *works*: requests are accepted, but for those whose value is `fail`."""
         begun = replace(BEGUN, number=run, from_number=origin)
         followup, outcomes = FollowUp(), list[Outcome]()
-        with Recall(self.library, "svc", self.settings, mapping="mapping") as recall:
+        with recall_of(self.library, "svc", self.settings, mapping="mapping") as recall:
             sift, late = Sift(recall, skips=not retry, owes=followup.owes), late_of(recall, begun, retry=retry)
             for work in sift.sifted(late.trimmed(iter(works))):
                 outcome = self._outcome(work, unsure=how.get("unsure", False))
@@ -387,7 +389,7 @@ def test_a_row_behind_one_whose_request_may_still_be_on_its_way_is_sent_again_th
 async def test_a_retry_that_is_overtaken_while_it_waits_is_not_sent(desk: Desk) -> None:
     desk.run(request(1, "ann", "fail"), run=ONE)
     begun = replace(BEGUN, number=THREE, from_number=ONE)
-    with Recall(desk.library, "svc", desk.settings, mapping="mapping") as recall:
+    with recall_of(desk.library, "svc", desk.settings, mapping="mapping") as recall:
         late = late_of(recall, begun, retry=True)
         (work,) = late.trimmed(iter([request(1, "ann", "old")]))
         assert isinstance(work, Request)
@@ -412,10 +414,10 @@ def test_everything_is_sent_anew_by_full_every(  # noqa: PLR0913, PLR0917 — fi
     due: bool,  # noqa: FBT001 — a table's column
 ) -> None:
     wanted = settings("changed_only=true", *overrides)
-    with Recall(Library(tmp_path, wall=lambda: 0.0), "svc", wanted, mapping="mapping") as recall:
+    monkeypatch.setattr("time.time", lambda: at)
+    with recall_of(Library(tmp_path, wall=lambda: 0.0), "svc", wanted, mapping="mapping") as recall:
         recall.note_refreshed("source", began=0.0, whole=False)
         recall.note_refreshed("source", began=5.0, whole=False)
-        monkeypatch.setattr("time.time", lambda: at)
 
         assert (recall.is_due("source"), recall.is_due("other")) == (due, False)
 
@@ -429,9 +431,9 @@ def test_a_person_of_no_value_is_nobody(desk: Desk) -> None:
 def test_a_memory_that_another_run_makes_meanwhile_is_heard_of(
     tmp_path: Path, settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("uploader.changes.unchanged_rows._LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("uploader.changes.change_detection._LOOK_SECONDS", 0.0)
     library = Library(tmp_path, wall=lambda: 0.0)
-    with Recall(library, "svc", settings(), mapping="mapping") as recall:
+    with recall_of(library, "svc", settings(), mapping="mapping") as recall:
         before = recall.is_open
         with library.memory("svc", {}, keep=True):
             after = recall.is_open

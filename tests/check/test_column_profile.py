@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uploader.api import CONSENTS
 from uploader.check.column_profile import Census
 from uploader.check.drift import Totals
 from uploader.mapping import compile_plan
-from uploader.mapping.rules import CONSENTS, MappingRules, PropertyRule
+from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Damaged, Reason, Record, Row
 
 NOW = "2026-06-01T00:00:00.000Z"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import CONFIG
-from uploader.app.check import Job, check
+from uploader.app.check import check
 from uploader.app.run import Result
 from uploader.check.source_summary import Survey
 from uploader.cli.check_messages import check_lines, first_lines, problem_lines, repeat_lines
@@ -17,7 +17,9 @@ from uploader.counts import Books, Problems, Traffic
 from uploader.mapping import Repairs
 from uploader.model import Reason, Rejected, Row
 from uploader.rate import Pace
-from uploader.run.options import Options, World
+from uploader.run.environment import World
+from uploader.run.options import Options
+from uploader.run.preflight import Job
 from uploader.run.results import Account
 from uploader.sandbox import Report
 

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from uploader.api import IDENTITY_FIELDS
 from uploader.config import load
 from uploader.config.settings import Settings, keys_of
 from uploader.errors import ConfigError
-from uploader.mapping.rules import IDENTITY_FIELDS
 
 HINT = "indent with spaces, and quote a value that holds one of : # [ {"
 URL = "write https://openapi.dfinery.ai"

@@ -3,9 +3,10 @@ from typing import Protocol
 
 import pytest
 
+from uploader.api import CONSENTS
 from uploader.config import Settings
 from uploader.config.mapping_settings import KINDS
-from uploader.mapping.rules import CONSENTS, MappingRules, MomentRule, PropertyRule
+from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
 
 API = "api: {service_id: svc, access_token: canary}\n"
 

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from uploader.config import Settings
 from uploader.config.error_messages import UnfitValueError
 from uploader.config.value_parsers import duration, share, unpacking
-from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule, Unpacking
+from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
+from uploader.model import Unpacking
 
 
 class Load(Protocol):

@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.conftest import Desk, Ended, books_of, names, rules, sent_ids, until
 from uploader.app import run as module
 from uploader.errors import StorageError
+from uploader.run import source_run
 from uploader.run.plan import Desk as EveryDesk
 from uploader.sandbox import Running, running
 
@@ -101,7 +102,7 @@ def test_a_source_that_was_never_begun_is_what_is_left_of_the_command(
     server = sandbox(rules("code=40201 for external_id=8 times 1"))
     two.configure(server.url)
     write(two, "c.csv", "c", 9)
-    send, begun = module._send, 0  # noqa: SLF001 — the step that is broken off
+    send, begun = source_run.send, 0
 
     async def fail_before_b(*args: object) -> None:
         nonlocal begun
@@ -111,7 +112,7 @@ def test_a_source_that_was_never_begun_is_what_is_left_of_the_command(
         await send(*args)  # type: ignore[arg-type]  # as it is called
 
     with two.monkeypatch.context() as patch:
-        patch.setattr(module, "_send", fail_before_b)
+        patch.setattr(module, "send", fail_before_b)
         statuses = [two.type("run", "a.csv", "b.csv", "c.csv", *RUN).status]
     statuses += [two.type("run", "a.csv", "b.csv", "c.csv", *RUN).status for _ in range(2)]
 

@@ -258,7 +258,7 @@ def test_a_rehearsal_tells_no_value(desk: Desk, suffix: str) -> None:
         "uploader.delivery.rows_to_resend.FollowUp.kind",
         "uploader.mapping.Plan.carry",
         "uploader.check.source_summary.Survey.note",
-        "uploader.app.check.compile_plan",
+        "uploader.run.preflight.compile_plan",
         "uploader.run.plan.retry_path",
         "uploader.cli.run.run_lines",
     ],

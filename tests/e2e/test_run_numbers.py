@@ -11,8 +11,7 @@ from typing import Any, Final, Self
 import pytest
 
 from tests.e2e.conftest import Desk, books_of, names, rules, sent_ids
-from uploader.changes import unchanged_rows
-from uploader.run import results, session
+from uploader.run import endings, open_change_detection, results
 from uploader.sandbox import running
 
 DAY: Final = 86_400.0
@@ -29,10 +28,10 @@ def clock_ahead(desk: Desk, *, days: float) -> Iterator[None]:
             return super().now(tz) + timedelta(days=days)
 
     with desk.monkeypatch.context() as patch:
-        for module in (results, session):
+        for module in (results, endings):
             patch.setattr(module, "datetime", Shifted)
         wall = SimpleNamespace(time=lambda: time.time() + days * DAY, monotonic=time.monotonic)
-        patch.setattr(unchanged_rows, "time", wall)
+        patch.setattr(open_change_detection, "time", wall)
         yield
 
 

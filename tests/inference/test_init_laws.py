@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from uploader.app.check import check
 from uploader.app.init import draft_config
 from uploader.errors import InputError
-from uploader.run.options import Options, World
+from uploader.run.environment import World
+from uploader.run.options import Options
 
 NASTY: Final = (
     "yes", "1", "a: b", "a\nb", "# c", "{x", "[x]", "- d", "'", '"', "${HOME}", "$${", "회원번호", "이메일", "휴대폰",

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uploader.api import Kind
 from uploader.mapping import Plan, Repairs, compile_plan
-from uploader.mapping.rules import Kind, MappingRules, PropertyRule
+from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Json, Reason, Rejected, Row
 
 NOW = "2024-06-24T06:42:25.394Z"

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from uploader.api import Kind
 from uploader.mapping import Now, compile_plan
-from uploader.mapping.rules import Kind, MappingRules, MomentRule, PropertyRule
+from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
 from uploader.model import Reason, Request, Row
 
 NOW = "2024-06-24T06:42:25.394Z"

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uploader.api import CONSENTS
 from uploader.errors import ConfigError, InputError
 from uploader.mapping import compile_plan, resolves
-from uploader.mapping.rules import CONSENTS, MappingRules, MomentRule, PropertyRule
+from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
 from uploader.model import Json, Reason, Rejected, Request, Row
 
 NOW = "2024-06-24T06:42:25.394Z"

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uploader.api import CONSENTS, IDENTITY_FIELDS, Kind
 from uploader.errors import ConfigError
 from uploader.mapping import Plan, compile_plan
-from uploader.mapping.rules import CONSENTS, IDENTITY_FIELDS, Emptiness, Kind, MappingRules, PropertyRule
+from uploader.mapping.rules import Emptiness, MappingRules, PropertyRule
 from uploader.model import Damaged, Json, Reason, Rejected, Request, Row
 
 NOW = "2024-06-24T06:42:25.394Z"

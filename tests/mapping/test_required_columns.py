@@ -2,9 +2,10 @@
 
 import pytest
 
+from uploader.api import Kind
 from uploader.errors import ConfigError, InputError
 from uploader.mapping import compile_plan
-from uploader.mapping.rules import Kind, MappingRules, MomentRule, PropertyRule
+from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
 
 RULES = MappingRules(
     {"external_id": "user_id", "email": "mail"},

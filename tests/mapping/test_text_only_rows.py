@@ -4,8 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from uploader.api import CONSENTS
 from uploader.mapping import compile_plan
-from uploader.mapping.rules import CONSENTS, Emptiness, MappingRules, MomentRule, PropertyRule
+from uploader.mapping.rules import Emptiness, MappingRules, MomentRule, PropertyRule
 from uploader.model import Request, Row
 
 NOW = "2024-06-24T06:42:25.394Z"

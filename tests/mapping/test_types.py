@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uploader.api import Kind
 from uploader.mapping import compile_plan
-from uploader.mapping.rules import Kind, MappingRules, PropertyRule
+from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Json, Reason, Request, Row, WrittenFloat
 
 NOT_STRING = Reason("not_string", "column 'cell': not text")

@@ -11,7 +11,7 @@ from tests.app.conftest import options, people
 from uploader.app.check import check
 from uploader.app.run import Result, run
 from uploader.errors import SignalledError, UploaderError
-from uploader.run.options import World
+from uploader.run.environment import World
 from uploader.run.safe_callbacks import between_steps, dropping
 
 ROWS = ("1,Kim,30", "2,Lee,old", "3,Cho,5")

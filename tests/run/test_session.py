@@ -10,17 +10,19 @@ import pytest
 
 from tests.app.conftest import people
 from tests.state.conftest import BEGUN as JOURNAL_BEGUN
-from uploader.app.check import opened, prepare
 from uploader.check.source_summary import Survey
 from uploader.config import Settings
 from uploader.delivery.rows_to_resend import FollowUp
 from uploader.errors import ChangedError, StorageError, UploaderError
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent, Unsettled
 from uploader.outputs.retry_file import Remark, RetryFile, Shape
+from uploader.run.endings import Endings
+from uploader.run.environment import World
 from uploader.run.fingerprints import key_of
-from uploader.run.options import World
+from uploader.run.preflight import opened, prepare
 from uploader.run.results import Account
-from uploader.run.session import Endings, Life, begun, owed_remark, refuse_or_leave
+from uploader.run.resume import begun, owed_remark, refuse_or_leave
+from uploader.run.session import Life
 from uploader.state import Begun, Ledger, Owed, Shelf, Volume, read_volume
 
 BEGUN = replace(JOURNAL_BEGUN, key="key", rows=1500)

@@ -22,8 +22,10 @@ from uploader.delivery.rows_to_resend import FollowUp
 from uploader.errors import StorageError
 from uploader.model import Failed, Outcome, Rejected, Request, Row, Sent, Unsettled
 from uploader.outputs.retry_file import RetryFile, Shape
+from uploader.run.endings import Endings
 from uploader.run.results import Account
-from uploader.run.session import Endings, Life, owed_remark, refuse_or_leave
+from uploader.run.resume import owed_remark, refuse_or_leave
+from uploader.run.session import Life
 from uploader.state import Shelf, Volume, read_volume
 
 ROWS: Final = 8

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from tests.copies import mode_of, nameless_in
 from uploader.errors import ChangedError, InputError
-from uploader.mapping.rules import Unpacking
-from uploader.model import Row
+from uploader.model import Row, Unpacking
 from uploader.source import Source, open_source
 from uploader.source.compression import Archive, Packing, packing_of, unpacked
 from uploader.source.zstd import new_decompressor, zstd

@@ -10,16 +10,18 @@ from typing import Literal, TypeAlias
 
 from yarl import URL
 
-from uploader.app.check import Job, opened, prepare, settings_of
+from uploader.api import PATH
 from uploader.app.run_history import History
 from uploader.check.source_summary import Survey
 from uploader.config import Settings, proxy_to
 from uploader.config.credentials import PLACEHOLDER
 from uploader.errors import ConfigError
 from uploader.mapping import Now
-from uploader.model import PATH, UNKNOWN_RUN, Damaged, Reason, Record, Rejected, Request, Row
+from uploader.model import UNKNOWN_RUN, Damaged, Reason, Record, Rejected, Request, Row
+from uploader.run.environment import World
 from uploader.run.fingerprints import key_of, reading_of
-from uploader.run.options import Options, World
+from uploader.run.options import Options
+from uploader.run.preflight import Job, opened, prepare, settings_of
 from uploader.source import Source
 from uploader.state import Ledger, Shelf, Volume
 

@@ -10,7 +10,7 @@ from typing import Final
 from uploader.errors import ConfigError, InputError, StorageError
 from uploader.inference import Draft, Look, Written, looks_personal, make_draft, spell
 from uploader.model import looks_like_data
-from uploader.run.options import World
+from uploader.run.environment import World
 from uploader.source import Manner, Source, open_unknown
 
 _MODE: Final = 0o644

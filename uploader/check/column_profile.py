@@ -4,9 +4,9 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from uploader.api import CONSENTS
 from uploader.check.drift import Totals
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching
-from uploader.mapping.rules import CONSENTS
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import Damaged, Record, Rejected, Request, looks_like_data
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from uploader.app.check import Job, check
+from uploader.app.check import check
 from uploader.app.check_report import Finding
 from uploader.cli.check_messages import check_lines, place, route_lines
 from uploader.cli.common_flags import common
@@ -17,7 +17,9 @@ from uploader.cli.standard_streams import say, show, standard_input
 from uploader.errors import StorageError, UploaderError
 from uploader.model import Rejected
 from uploader.rate import Pace
-from uploader.run.options import Options, World
+from uploader.run.environment import World
+from uploader.run.options import Options
+from uploader.run.preflight import Job
 from uploader.run.proxy_and_certificates import Route
 
 _UNSAID: Final = frozenset({None, 1, 2})

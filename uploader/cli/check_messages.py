@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Final
 
-from uploader.app.check import Job
 from uploader.check.source_summary import Survey
 from uploader.counts import Problem, Problems
 from uploader.mapping import Repairs
 from uploader.outputs.duration_text import spell_seconds
 from uploader.rate import Pace
+from uploader.run.preflight import Job
 from uploader.run.proxy_and_certificates import Route
 
 _SHOWN: Final = 12

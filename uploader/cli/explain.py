@@ -14,7 +14,8 @@ from uploader.cli.common_flags import config_flag, set_flag
 from uploader.cli.signals import signals_raise
 from uploader.cli.standard_streams import say, show, standard_input
 from uploader.model import Damaged, Rejected
-from uploader.run.options import Options, World
+from uploader.run.environment import World
+from uploader.run.options import Options
 
 _SHOWN: Final = 2_000
 """How many characters of one value people are shown; `--json` has all."""

@@ -11,7 +11,7 @@ from uploader.cli.printed_commands import USUAL, Given, command
 from uploader.cli.signals import signals_raise
 from uploader.cli.standard_streams import say, standard_input
 from uploader.inference import Draft
-from uploader.run.options import World
+from uploader.run.environment import World
 
 
 @click.command("init")

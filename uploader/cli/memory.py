@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 
 from uploader.changes import Shelved
-from uploader.changes.unchanged_rows import library_of
 from uploader.cli.common_flags import config_flag, set_flag
 from uploader.cli.standard_streams import say, show
 from uploader.config import load
 from uploader.outputs.duration_text import spell_seconds
+from uploader.run.open_change_detection import library_of
 
 _MEGABYTE = 1_000_000
 

@@ -18,7 +18,8 @@ from uploader.cli.run_messages import quiet_lines, run_lines
 from uploader.cli.signals import raise_if_signalled, signals_halt, signals_raise
 from uploader.cli.standard_streams import is_watched, say, say_detail, speak_aside, standard_input, terminal
 from uploader.cli.time_limit_flags import until, within
-from uploader.run.options import Options, World
+from uploader.run.environment import World
+from uploader.run.options import Options
 from uploader.run.proxy_and_certificates import Route
 from uploader.run.time_limit import Deadline
 

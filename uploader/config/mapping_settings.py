@@ -4,21 +4,12 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from uploader.api import CONSENTS, IDENTITY_FIELDS, Kind
 from uploader.config.datetime_formats import pattern, zone
 from uploader.config.error_messages import MisfitError, UnfitValueError
 from uploader.config.settings_section import Section
 from uploader.config.value_parsers import flag, one_of, text, words
-from uploader.mapping.rules import (
-    CONSENTS,
-    FALSE_WORDS,
-    IDENTITY_FIELDS,
-    TRUE_WORDS,
-    Emptiness,
-    Kind,
-    MappingRules,
-    MomentRule,
-    PropertyRule,
-)
+from uploader.mapping.rules import FALSE_WORDS, TRUE_WORDS, Emptiness, MappingRules, MomentRule, PropertyRule
 from uploader.model import OWN_COLUMNS, Json
 
 SEPARATORS = ",.'’_ \u00a0\u2009\u202f"  # noqa: RUF001 — the Swiss write this very apostrophe

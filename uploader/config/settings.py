@@ -27,7 +27,8 @@ from uploader.config.value_parsers import (
     words,
 )
 from uploader.config.yaml_document import Place
-from uploader.mapping.rules import MappingRules, Unpacking
+from uploader.mapping.rules import MappingRules
+from uploader.model import Unpacking
 
 _MANY = 10**9
 

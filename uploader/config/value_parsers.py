@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from uploader.config.error_messages import UnfitValueError, nearest
-from uploader.mapping.rules import Unpacking
+from uploader.model import Unpacking
 
 _DURATION = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<unit>ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

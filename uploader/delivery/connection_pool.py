@@ -14,8 +14,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage
 
+from uploader.api import TIMEOUT_STATUS
 from uploader.delivery.dns import Resolver
-from uploader.model import TIMEOUT_STATUS
 
 _LOG: Final = logging.getLogger("uploader.delivery")
 

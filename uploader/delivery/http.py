@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 from yarl import URL
 
+from uploader.api import PATH, SUCCESS, TIMEOUT_STATUS
 from uploader.delivery.connection_pool import (
     CheckedRequest,
     ConnectionPool,
@@ -23,9 +24,8 @@ from uploader.delivery.connection_pool import (
     ReplyProtocol,
     UnsentError,
 )
-from uploader.delivery.retry_policy import SUCCESS
 from uploader.delivery.timeouts import ExpiredError, Timeouts
-from uploader.model import PATH, TIMEOUT_STATUS, Answer, Reply, Silence
+from uploader.model import Answer, Reply, Silence
 from uploader.rate.headers import read_window
 from uploader.stop import Halted
 

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, assert_never
 
+from uploader.api import SUCCESS
 from uploader.counts import Traffic
 from uploader.delivery.blocked_rows import Block, Streak
 from uploader.delivery.outage_detection import Health
 from uploader.delivery.retry_policy import (
-    SUCCESS,
     Accept,
     Again,
     Blocked,

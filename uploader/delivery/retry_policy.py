@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
-from uploader.model import TIMEOUT_STATUS, Answer, Reason, Reply, Silence, WindowState, fact
+from uploader.api import SUCCESS, TIMEOUT_STATUS
+from uploader.model import Answer, Reason, Reply, Silence, WindowState, fact
 
 
 @fact
@@ -85,7 +86,6 @@ class Stop:
 
 Verdict: TypeAlias = Accept | Refuse | Blocked | GiveUp | Again | Limited | Unreachable | Crowded | Stop
 
-SUCCESS: Final = "20000"
 _ACCEPT: Final = Accept()
 _NAMES: Final = {
     "40000": "BAD_REQUEST",

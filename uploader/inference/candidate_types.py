@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from uploader.mapping.rules import Kind, PropertyRule
+from uploader.api import Kind
+from uploader.mapping.rules import PropertyRule
 from uploader.mapping.types import reader
 from uploader.mapping.value_errors import Unreadable
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from uploader.api import CONSENTS
 from uploader.inference import name_hints
 from uploader.inference.boolean_words import Lists, lists_of
 from uploader.inference.candidate_types import OWN, STRING, Form
@@ -11,7 +12,6 @@ from uploader.inference.column_profile import DATE, TEXT, WHOLE, Column
 from uploader.inference.file_profile import Look
 from uploader.inference.identity_columns import Identity, identities
 from uploader.inference.type_guess import Guess, LeftOut, consent_trouble, guess, known_words, values_of
-from uploader.mapping.rules import CONSENTS
 
 _FEW: Final = 20
 _SMALL: Final = 0.05

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from uploader.mapping.rules import CONSENTS
+from uploader.api import CONSENTS
 
 
 def _words(*lines: str) -> frozenset[str]:

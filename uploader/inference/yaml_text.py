@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from uploader.api import CONSENTS
 from uploader.inference.file_profile import MOST_COLUMNS
 from uploader.inference.mapping_guess import Draft, Property
-from uploader.mapping.rules import CONSENTS
 
 _PLAIN: Final = re.compile(r"[^\W\d](?:[\w-]|[./ ](?=\w))*")
 _WORDS: Final = frozenset(["y", "n", "yes", "no", "true", "false", "on", "off", "null", "nan", "inf"])

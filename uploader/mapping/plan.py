@@ -6,12 +6,13 @@ from typing import Final
 
 import orjson
 
+from uploader.api import CONSENTS
 from uploader.errors import ConfigError
 from uploader.mapping.cleaning import Repairs, trimming, ungrouping
 from uploader.mapping.datetimes import datetime_reader
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching, root_of
 from uploader.mapping.required_columns import check_columns, check_kinds, needed_columns, within_structs
-from uploader.mapping.rules import CONSENTS, MappingRules, PropertyRule
+from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.mapping.spreadsheet_damage import Spreadsheet
 from uploader.mapping.text_only_rows import Texts
 from uploader.mapping.types import Reader, kind_of, reader

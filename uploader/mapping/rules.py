@@ -4,24 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from uploader.api import Kind
 from uploader.model import Json
-
-IDENTITY_FIELDS = ("external_id", "phone_no", "email", "kakao_user_id", "line_user_id")
-"""The identity fields of `api.md`; every one a String."""
-
-CONSENTS = (
-    "df_push_optin",
-    "df_push_ads_optin",
-    "df_sms_ads_optin",
-    "df_kakao_ads_optin",
-    "df_push_night_ads_optin",
-)
-"""The consents of `api.md`: Boolean, and never lost in silence."""
-
-Kind: TypeAlias = Literal[
-    "string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>"
-]
-"""A type of `api.md`."""
 
 Emptiness: TypeAlias = Literal["omit", "null"]
 
@@ -72,11 +56,3 @@ class MappingRules:
     when_empty: Emptiness = "omit"
     other_columns: Literal["ignore", "send"] = "ignore"
     request_datetime: MomentRule | None = field(default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Unpacking:
-    """How much a compressed file may unpack to: *size* bytes, or where that is None, *times* its own size."""
-
-    times: int | None = 200
-    size: int | None = None

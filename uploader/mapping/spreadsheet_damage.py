@@ -4,8 +4,9 @@ import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Final
 
+from uploader.api import CONSENTS
 from uploader.mapping.field_paths import Take
-from uploader.mapping.rules import CONSENTS, PropertyRule
+from uploader.mapping.rules import PropertyRule
 from uploader.model import Reason, Request, column_in_words
 
 _PLUS: Final = ord("+")

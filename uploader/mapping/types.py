@@ -7,8 +7,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
+from uploader.api import CONSENTS, Kind
 from uploader.mapping.datetimes import date_reader, datetime_reader, spell_utc
-from uploader.mapping.rules import CONSENTS, Kind, PropertyRule
+from uploader.mapping.rules import PropertyRule
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import LEAST_NORMAL, WHOLE_DOUBLES, Json, Reason, WrittenFloat
 

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from uploader.app.check import pace_of
 from uploader.config import Settings
 from uploader.delivery import Delivery, Http, Patience
 from uploader.delivery.blocked_rows import Streak
@@ -17,8 +16,9 @@ from uploader.rate import LowerLimit, Notice, Others, Pace, Window, is_one_at_a_
 from uploader.rate.limiter import Limiter
 from uploader.rate.open_file_limit import fitted
 from uploader.rate.shared_quota import Quota
+from uploader.run.environment import World
 from uploader.run.fingerprints import service_of
-from uploader.run.options import World
+from uploader.run.preflight import pace_of
 from uploader.run.proxy_and_certificates import Route
 from uploader.run.rate_messages import words_of
 from uploader.run.session import Life

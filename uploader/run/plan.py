@@ -5,9 +5,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from uploader.app.check import Job, opened, prepare
-from uploader.changes.stale_retries import Origins, note_sent
-from uploader.changes.unchanged_rows import Recall
+from uploader.changes.change_detection import Recall
+from uploader.changes.stale_retries import Origins
 from uploader.check.source_summary import Survey
 from uploader.coalesce.merge_rows import grouping
 from uploader.coalesce.person_groups import Groups
@@ -19,12 +18,15 @@ from uploader.delivery.rows_to_resend import FollowUp
 from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.outputs.retry_file import RetryFile
 from uploader.run.drift_check import compared, refuse_if_unlike
+from uploader.run.environment import World
 from uploader.run.fingerprints import inode_of, key_of, reading_of, service_of
 from uploader.run.finished_sources import Member, unit_of
-from uploader.run.options import Options, World
+from uploader.run.options import Options
 from uploader.run.output_paths import refuse_taken, retry_path, retry_shape
+from uploader.run.preflight import Job, opened, prepare
 from uploader.run.results import Account
-from uploader.run.session import begun, has_proof, owed_remark, refuse_or_leave, tell_finished
+from uploader.run.resume import begun, has_proof, owed_remark, refuse_or_leave, tell_finished
+from uploader.run.watched_people import note_sent
 from uploader.source import Source
 from uploader.state import Begun, Ledger, Owed, Shelf, Volume
 

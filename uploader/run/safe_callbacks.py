@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import ParamSpec
 
 from uploader.errors import UploaderError
-from uploader.run.options import World
+from uploader.run.environment import World
 
 P = ParamSpec("P")
 

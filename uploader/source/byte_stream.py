@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from uploader.errors import ChangedError, InputError
-from uploader.mapping.rules import Unpacking
+from uploader.model import Unpacking
 from uploader.source.compression import Archive, Packing, unpacked
 from uploader.source.file_change_detection import Trail, agrees, is_changed, version_of
 

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Literal, Protocol, TypeAlias
 
 from uploader.errors import InputError
-from uploader.mapping.rules import Unpacking
+from uploader.model import Unpacking
 
 Packing: TypeAlias = Literal["gzip", "zstd", "bzip2", "xz"]
 

@@ -9,7 +9,7 @@ from types import MappingProxyType, TracebackType
 from typing import BinaryIO, Literal, Self, assert_never
 
 from uploader.errors import ConfigError, InputError
-from uploader.mapping.rules import Unpacking
+from uploader.model import Unpacking
 from uploader.source.byte_stream import ByteStream, Place, unreadable
 from uploader.source.compression import packing_of
 from uploader.source.csv_records import CsvDialect, csv_columns, csv_records

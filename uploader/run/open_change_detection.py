@@ -1,0 +1,28 @@
+"""Open what is known of the people of a service, as the settings of a run want it."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from uploader.changes import Library
+from uploader.changes.change_detection import Recall
+from uploader.config import Settings
+
+
+def library_of(state: Path, raise_if_stopped: Callable[[], None] = lambda: None) -> Library:
+    """Return the memories in the state folder *state*; *raise_if_stopped* ends the waiting for who keeps one locked."""
+    return Library(state, wall=time.time, raise_if_stopped=raise_if_stopped)
+
+
+def recall_of(library: Library, service: str, settings: Settings, *, mapping: str, read_only: bool = False) -> Recall:
+    """Return the memory of *service* (a digest) in *library*, as *settings* want it; see `Recall`."""
+    return Recall(
+        library,
+        service,
+        facts={"base_url": settings.api.base_url, "service_id": settings.api.service_id},
+        mapping=mapping,
+        changed_only=settings.changed_only,
+        full_every=settings.full_every,
+        wall=time.time,
+        read_only=read_only,
+    )
