@@ -23,7 +23,7 @@ from typing import Final
 
 from uploader.model import Failed, Outcome, Reason, Request, Row, Sent
 from uploader.sandbox import Rules, Running, running
-from uploader.state import Flight, Journal, Ledger, read_volume
+from uploader.state import InFlightFile, Journal, Ledger, read_volume
 
 _MORE_ROWS: Final = 2_000
 _FAILED_EVERY: Final = 100
@@ -153,14 +153,14 @@ def _journal_cost(folder: Path) -> float:
     """Return how many µs each row costs: its place while it is in flight, and its line; nothing is synced."""
     outcomes = list(_outcomes(_NOTED))
     path = folder / "cost.journal"
-    with Journal(path, Ledger()) as journal, Flight(path.with_suffix(".flight")) as flight:
+    with Journal(path, Ledger()) as journal, InFlightFile(path.with_suffix(".flight")) as flight:
         for number in range(1, _IN_FLIGHT + 1):
-            flight.take_off(_NOTED + number)
+            flight.mark(_NOTED + number)
         began = time.perf_counter()
         for number, outcome in enumerate(outcomes, 1):
-            flight.take_off(number)
+            flight.mark(number)
             journal.note(outcome)
-            flight.land(number)
+            flight.release(number)
         seconds = time.perf_counter() - began
     path.unlink()
     path.with_suffix(".flight").unlink()

@@ -12,7 +12,7 @@ from uploader.changes import Library, Memory, private_key
 from uploader.errors import StorageError
 from uploader.files import open_private
 from uploader.outputs.retry_file import RetryFile, Shape
-from uploader.state import Flight, Journal, Ledger, Lock, read_volume
+from uploader.state import InFlightFile, Journal, Ledger, Lock, read_volume
 from uploader.state.baseline import PastTotals
 
 
@@ -66,7 +66,7 @@ def _retry(path: Path) -> None:
 ROLES: Final[dict[str, Callable[[Path], object]]] = {
     "journal": lambda path: Journal(path, Ledger()),
     "journal that is read": read_volume,
-    "flight": Flight,
+    "flight": InFlightFile,
     "lock": _locked,
     "holder": lambda path: Lock(path, since="").holder(),
     "key": private_key,

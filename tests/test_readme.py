@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from uploader import errors
-from uploader.api import CONSENTS, IDENTITY_FIELDS, Kind
+from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
 from uploader.app.check_report import Finding
 from uploader.check.source_summary import Survey
 from uploader.cli.entry_point import cli, every_command
@@ -224,7 +224,7 @@ def test_every_documented_word_is_taken_and_no_other(row: Mapping[str, str], tmp
 # Values
 
 
-@pytest.mark.parametrize("kind", ["Without a type", *get_args(Kind)])
+@pytest.mark.parametrize("kind", ["Without a type", *get_args(PropertyType)])
 def test_every_type_has_its_table(kind: str) -> None:
     assert values_of(kind)
 
@@ -239,7 +239,7 @@ def values_of(kind: str) -> list[tuple[str, str]]:
     ]
 
 
-def carried(kind: Kind | None, value: object) -> str:
+def carried(kind: PropertyType | None, value: object) -> str:
     """Return as JSON what is sent for *value*; where it is refused, why."""
     zone = "Europe/Berlin" if kind == "datetime" else None
     return carried_by(PropertyRule("it", "it", kind=kind, timezone=zone), {"it": value})
@@ -258,10 +258,10 @@ def carried_by(rule: PropertyRule, fields: Mapping[str, object]) -> str:
 
 @pytest.mark.parametrize(
     ("kind", "value", "sent"),
-    [(kind, *row) for kind in ("Without a type", *get_args(Kind)) for row in values_of(kind)],
+    [(kind, *row) for kind in ("Without a type", *get_args(PropertyType)) for row in values_of(kind)],
 )
 def test_every_value_becomes_what_is_documented(kind: str, value: str, sent: str) -> None:
-    found = carried(None if kind == "Without a type" else cast("Kind", kind), json.loads(value))
+    found = carried(None if kind == "Without a type" else cast("PropertyType", kind), json.loads(value))
 
     assert found == sent
 
@@ -293,13 +293,18 @@ def test_what_parquet_columns_can_be_declared_as_is_documented() -> None:
     documented = {row["column"]: row["can be declared as"] for row in tables("docs/mapping.md", "column")}
 
     found = {
-        name: {kind for value in values for kind in get_args(Kind) if not carried(kind, value).startswith("refused")}
+        name: {
+            kind
+            for value in values
+            for kind in get_args(PropertyType)
+            if not carried(kind, value).startswith("refused")
+        }
         for name, values in PARQUET.items()
     }
 
     texts = {"date", "datetime"}  # which read a text too, only not this one
     found["String, Categorical, Enum"] |= texts
-    shown = {"every type": set(get_args(Kind)), "nothing": set()}
+    shown = {"every type": set(get_args(PropertyType)), "nothing": set()}
     assert found == {name: shown.get(cell, set(spans(cell))) for name, cell in documented.items()}
 
 

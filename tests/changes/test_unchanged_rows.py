@@ -17,13 +17,13 @@ from uploader.changes.change_detection import Recall
 from uploader.changes.stale_retries import Late, Origins
 from uploader.changes.unchanged_rows import Sift
 from uploader.config import Settings
-from uploader.delivery.person_ordering import Turn, Turns
-from uploader.delivery.rows_to_resend import FollowUp
+from uploader.delivery.person_ordering import PersonQueue, QueuedWork
+from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.model import (
     UNKNOWN_RUN,
     Failed,
+    NoWork,
     Outcome,
-    Passed,
     Person,
     Reason,
     Rejected,
@@ -76,7 +76,7 @@ class Night:
 
     def carry(self) -> None:
         """Go through the file to its end, however often the process is killed."""
-        followup = FollowUp()
+        followup = RowsToResend()
         in_flight: set[int] = set()
         while len(self.journal) < len(self.rows):
             try:
@@ -84,13 +84,13 @@ class Night:
             except KilledError:
                 self.crashes += 1
 
-    def _live(self, followup: FollowUp, in_flight: set[int]) -> None:
+    def _live(self, followup: RowsToResend, in_flight: set[int]) -> None:
         unsure = set(in_flight)
         in_flight.clear()
         recall = recall_of(self.library, "svc", self.settings, mapping="mapping").__enter__()
-        sift, late = self.kind(recall, skips=True, owes=followup.owes), late_of(recall, BEGUN)
-        turns, works = Turns(100), sift.sifted(self._works())
-        at_work: list[Turn] = []
+        sift, late = self.kind(recall, skips=True, owes=followup.has), late_of(recall, BEGUN)
+        turns, works = PersonQueue(100), sift.sifted(self._works())
+        at_work: list[QueuedWork] = []
         try:
             while True:
                 self._may_die()
@@ -118,7 +118,7 @@ class Night:
                 recall.__exit__(None, None, None)
             raise
 
-    def _works(self) -> Iterator[Work | Passed]:
+    def _works(self) -> Iterator[Work | NoWork]:
         for number, (who, value) in enumerate(self.rows, 1):
             if number in self.journal:
                 yield Settled(number)
@@ -129,11 +129,11 @@ class Night:
 
     def _land(  # noqa: PLR0913, PLR0917 — all that takes part
         self,
-        turn: Turn,
+        turn: QueuedWork,
         late: Late,
         sift: Sift,
-        followup: FollowUp,
-        turns: Turns,
+        followup: RowsToResend,
+        turns: PersonQueue,
         unsure: set[int],
         in_flight: set[int],
     ) -> None:
@@ -189,7 +189,7 @@ class Night:
 class RemembersTooEarly(Sift):
     """Remembers before the answer."""
 
-    def _sifted(self, work: Work | Passed) -> Work | Passed:
+    def _sifted(self, work: Work | NoWork) -> Work | NoWork:
         found = super()._sifted(work)
         if isinstance(found, Request):
             self._recall.commit()
@@ -206,7 +206,7 @@ INSERT INTO accepted (body, person) SELECT ?1, ?2 WHERE ?3 IS NOT NULL ON CONFLI
 class NeverForgets(Sift):
     """Sends without forgetting who the request is about."""
 
-    def sifted(self, works: Iterator[Work | Passed]) -> Iterator[Work | Passed]:
+    def sifted(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Memory, "forget", lambda *_: None)
             patch.setattr(digest_store, "_LEARN", _LEARN_ANYWAY)
@@ -216,7 +216,7 @@ class NeverForgets(Sift):
 class ForgetsWithoutCommit(Sift):
     """Sends while what is forgotten may still be lost."""
 
-    def sifted(self, works: Iterator[Work | Passed]) -> Iterator[Work | Passed]:
+    def sifted(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(self._recall, "commit", lambda: None)
             yield from super().sifted(works)
@@ -301,9 +301,9 @@ class Desk:
     def run(self, *works: Work, run: int, origin: int = 0, retry: bool = False, **how: bool) -> list[Outcome]:
         """Return what becomes of *works*: requests are accepted, but for those whose value is `fail`."""
         begun = replace(BEGUN, number=run, from_number=origin)
-        followup, outcomes = FollowUp(), list[Outcome]()
+        followup, outcomes = RowsToResend(), list[Outcome]()
         with recall_of(self.library, "svc", self.settings, mapping="mapping") as recall:
-            sift, late = Sift(recall, skips=not retry, owes=followup.owes), late_of(recall, begun, retry=retry)
+            sift, late = Sift(recall, skips=not retry, owes=followup.has), late_of(recall, begun, retry=retry)
             for work in sift.sifted(late.trimmed(iter(works))):
                 outcome = self._outcome(work, unsure=how.get("unsure", False))
                 owed = followup.kind(outcome) is not None
@@ -313,7 +313,7 @@ class Desk:
         return outcomes
 
     @staticmethod
-    def _outcome(work: Work | Passed, *, unsure: bool) -> Outcome:
+    def _outcome(work: Work | NoWork, *, unsure: bool) -> Outcome:
         match work:
             case Request(row=row) if row.fields["v"] == "fail":
                 return Failed(work, REASON, 5)

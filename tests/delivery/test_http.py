@@ -21,7 +21,7 @@ from tests.delivery.test_connection_pool import UNSENT
 from uploader.delivery import Http
 from uploader.model import Answer, Reply, Silence, WindowState
 from uploader.sandbox import FAULT_KINDS, Clock, Fault, Rules, Running, running
-from uploader.stop import Halted
+from uploader.stop import Stopped
 
 TOKEN: Final = "canary-5f1d"
 NOW: Final = 1_719_397_769.25
@@ -581,7 +581,7 @@ async def test_a_request_that_is_abandoned_after_it_left_may_have_been_applied(
         await _arrived(server)
         sender.abandon()
 
-        with pytest.raises(Halted):
+        with pytest.raises(Stopped):
             await attempt
 
 

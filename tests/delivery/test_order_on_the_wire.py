@@ -9,15 +9,15 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from tests.rate.parts import Sky, gate
+from tests.rate.parts import RowsInFlight, gate
 from uploader.counts import Traffic
-from uploader.delivery import Delivery, Http, Patience
+from uploader.delivery import Delivery, Http, WaitLimits
 from uploader.delivery.pipeline import Pipeline
-from uploader.delivery.retry_policy import Policy
+from uploader.delivery.retry_policy import RetryPolicy
 from uploader.model import Outcome, Reply, Request, Row, Sent, Unsettled
 from uploader.rate import Pace
 from uploader.sandbox import Fault, Rules, Running, Sandbox
-from uploader.stop import Halt
+from uploader.stop import Stop
 
 WORKERS = 50
 ROWS = 1_500
@@ -64,7 +64,7 @@ def _standing(box: Sandbox) -> dict[str, object]:
 
 
 async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
-    halt, settled = Halt(), list[Outcome | Unsettled]()
+    halt, settled = Stop(), list[Outcome | Unsettled]()
     dice = random.Random(7)  # noqa: S311 — the same waits every time
     limiter = gate(Pace(1_000, 100_000.0, WORKERS), halt, time.monotonic)
     async with Http(
@@ -76,21 +76,21 @@ async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
 
         delivery = Delivery(
             post,
-            policy=Policy(30, base=0.01, cap=0.04),
+            policy=RetryPolicy(30, base=0.01, cap=0.04),
             limiter=limiter,
-            airfield=Sky(),
-            patience=Patience(60, 60),
+            in_flight=RowsInFlight(),
+            wait_limits=WaitLimits(60, 60),
             traffic=Traffic(),
-            halt=halt,
+            stop=halt,
             sleep=asyncio.sleep,
             clock=time.monotonic,
             wall=time.time,
-            dice=dice.random,
-            note_held=lambda _: None,
+            jitter=dice.random,
+            record_pause=lambda _: None,
             most_rows=WORKERS,
         )
-        pipeline = Pipeline(iter(requests), deliver=delivery.deliver, settle=settled.append, halt=halt)
-        await pipeline.carry(WORKERS)
+        pipeline = Pipeline(iter(requests), deliver=delivery.deliver, settle=settled.append, stop=halt)
+        await pipeline.run(WORKERS)
     return settled
 
 

@@ -7,9 +7,9 @@ from unittest.mock import patch
 import pytest
 
 from tests.e2e.conftest import SERVICE, Desk, names, names_of, rules, sent_ids
-from uploader.delivery.blocked_rows import Streak
-from uploader.delivery.retry_policy import Policy, Verdict
-from uploader.model import Became, Outcome, Reply, Unsettled, Work
+from uploader.delivery.blocked_rows import BlockedRows
+from uploader.delivery.retry_policy import RetryPolicy, Verdict
+from uploader.model import Outcome, Reply, Unsettled, Work, WorkOutcome
 from uploader.sandbox import Running
 
 ROWS = 50
@@ -367,32 +367,32 @@ def complaints(desk: Desk, sandbox: Callable[..., Running]) -> list[str]:
     return wrong
 
 
-class AlwaysTheRuns(Policy):
+class AlwaysTheRuns(RetryPolicy):
     """A broken variant: a reply that refuses all requests stops the run, whatever came before."""
 
-    def judge(self, reply: Reply, *, attempt: int, dice: float, proven: bool = False) -> Verdict:  # noqa: ARG002 — that is what is broken
-        return super().judge(reply, attempt=attempt, dice=dice, proven=False)
+    def judge(self, reply: Reply, *, attempt: int, jitter: float, proven: bool = False) -> Verdict:  # noqa: ARG002 — that is what is broken
+        return super().judge(reply, attempt=attempt, jitter=jitter, proven=False)
 
 
-class AlwaysTheRows(Policy):
+class AlwaysTheRows(RetryPolicy):
     """A broken variant: such a reply is about its row, whatever came before."""
 
-    def judge(self, reply: Reply, *, attempt: int, dice: float, proven: bool = False) -> Verdict:  # noqa: ARG002 — that is what is broken
-        return super().judge(reply, attempt=attempt, dice=dice, proven=True)
+    def judge(self, reply: Reply, *, attempt: int, jitter: float, proven: bool = False) -> Verdict:  # noqa: ARG002 — that is what is broken
+        return super().judge(reply, attempt=attempt, jitter=jitter, proven=True)
 
 
-class Endless(Streak):
+class Endless(BlockedRows):
     """A broken variant: however many rows in a row are blocked, it is their own trouble."""
 
     @property
-    def is_too_long(self) -> bool:
+    def is_run_refused(self) -> bool:
         return False
 
 
-class Hasty(Streak):
+class Hasty(BlockedRows):
     """A broken variant: a blocked row is settled before a good reply."""
 
-    def note(self, work: Work, outcome: Outcome | Unsettled) -> list[Became]:
+    def filter_outcome(self, work: Work, outcome: Outcome | Unsettled) -> list[WorkOutcome]:
         return [(work, outcome)]
 
 
@@ -403,10 +403,10 @@ def test_each_scenario_of_blocked_rows_ends_as_it_should(desk: Desk, sandbox: Ca
 @pytest.mark.parametrize(
     ("place", "broken", "caught"),
     [
-        ("Policy", AlwaysTheRuns, ["one body", "revoked in mid-run"]),
-        ("Policy", AlwaysTheRows, ["forbidden from the start"]),
-        ("Streak", Endless, ["revoked in mid-run"]),
-        ("Streak", Hasty, ["revoked in mid-run"]),
+        ("RetryPolicy", AlwaysTheRuns, ["one body", "revoked in mid-run"]),
+        ("RetryPolicy", AlwaysTheRows, ["forbidden from the start"]),
+        ("BlockedRows", Endless, ["revoked in mid-run"]),
+        ("BlockedRows", Hasty, ["revoked in mid-run"]),
     ],
 )
 def test_a_wrong_rule_for_blocked_rows_is_caught(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Desk, ended, names, rules, until
-from uploader.delivery.person_ordering import Turn, Turns
+from uploader.delivery.person_ordering import PersonQueue, QueuedWork
 from uploader.sandbox import Running, running
 
 FULL = os.environ.get("MEMORY") == "full"
@@ -313,7 +313,7 @@ def test_the_last_row_of_each_person_stands_after_kills_and_retries(desk: Desk, 
 
 
 def test_without_order_a_person_ends_with_an_older_row(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Turns, "admit", _at_once)
+    monkeypatch.setattr(PersonQueue, "admit", _at_once)
     rows = _shared(7, 1200)
     with served(desk, "http=503 for 5%", more="", latency=(0.0, 0.04)) as server:
         desk.write("people.csv", "id,name\n" + "".join(f"{who},{value}\n" for who, value in rows))
@@ -322,8 +322,8 @@ def test_without_order_a_person_ends_with_an_older_row(desk: Desk, monkeypatch: 
         assert stored(server, dict(rows)) != dict(rows)
 
 
-def _at_once(_: Turns, work: object) -> object:
-    return Turn(work, ())  # type: ignore[arg-type]  # whatever it is, it goes
+def _at_once(_: PersonQueue, work: object) -> object:
+    return QueuedWork(work, ())  # type: ignore[arg-type]  # whatever it is, it goes
 
 
 # Nothing to be found

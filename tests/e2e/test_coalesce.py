@@ -405,7 +405,7 @@ def test_a_row_whose_members_failed_before_the_run_broke_off_follows_them_in_the
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
     desk.write("people.jsonl", lines(ANN, {"id": "ann", "city": None}, {"id": "ann", "name": "Anne"}))
 
-    first = breaking_off(desk, lambda outcome: isinstance(outcome, Failed) and not outcome.taker)
+    first = breaking_off(desk, lambda outcome: isinstance(outcome, Failed) and not outcome.merged_into)
     books = desk.books()
     second = desk.type(*RUN)
     rows = retry_rows(desk)

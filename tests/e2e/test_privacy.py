@@ -252,10 +252,10 @@ def test_a_rehearsal_tells_no_value(desk: Desk, suffix: str) -> None:
     "place",
     [
         "uploader.delivery.http.Http.post",
-        "uploader.rate.limiter.Limiter.pass_through",
+        "uploader.rate.limiter.Limiter.acquire",
         "uploader.delivery.retry.accepts",
         "uploader.counts.Tally.note",
-        "uploader.delivery.rows_to_resend.FollowUp.kind",
+        "uploader.delivery.rows_to_resend.RowsToResend.kind",
         "uploader.mapping.Plan.carry",
         "uploader.check.source_summary.Survey.note",
         "uploader.run.preflight.compile_plan",

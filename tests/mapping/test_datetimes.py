@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from uploader.api import Kind
+from uploader.api import PropertyType
 from uploader.mapping import Now, compile_plan
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
 from uploader.model import Reason, Request, Row
@@ -27,7 +27,7 @@ OUT_OF_RANGE = Reason("not_datetime", "column 'cell': a time outside the years 1
 
 
 def read(
-    value: object, *, kind: Kind = "datetime", pattern: str | None = None, timezone: str | None = None
+    value: object, *, kind: PropertyType = "datetime", pattern: str | None = None, timezone: str | None = None
 ) -> str | Reason:
     rule = PropertyRule("p", "cell", kind=kind, format=pattern, timezone=timezone)
     plan = compile_plan(

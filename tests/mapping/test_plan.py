@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.api import CONSENTS, IDENTITY_FIELDS, Kind
+from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
 from uploader.errors import ConfigError
 from uploader.mapping import Plan, compile_plan
 from uploader.mapping.rules import Emptiness, MappingRules, PropertyRule
@@ -171,7 +171,7 @@ CLEARED: dict[str, Json] = {"p": None, "kept": "k"}
 )
 @pytest.mark.parametrize("kind", [None, "long", "array<string>"])
 def test_an_empty_cell_is_omitted_or_cleared_as_its_property_says_and_a_json_null_clears(
-    when_empty: Emptiness, cell: Mapping[str, object], expected: Json, kind: Kind | None, *, null_is_empty: bool
+    when_empty: Emptiness, cell: Mapping[str, object], expected: Json, kind: PropertyType | None, *, null_is_empty: bool
 ) -> None:
     rule = PropertyRule("p", "cell", kind=kind, when_empty=when_empty)
     plan = mapped(rule, PropertyRule("kept", "kept"), null_values=("", "NULL"), null_is_empty=null_is_empty)
@@ -214,7 +214,7 @@ def test_without_a_null_value_an_empty_text_is_a_text() -> None:
 )
 def test_a_consent_is_a_boolean_or_omitted_if_empty_or_rejects_its_row(  # noqa: PLR0913 — the columns of the table
     when_empty: Emptiness,
-    kind: Kind | None,
+    kind: PropertyType | None,
     cell: object,
     *,
     expected: bool | Reason | None,
@@ -436,7 +436,7 @@ def test_the_first_unreadable_column_in_the_declared_order_is_the_reason() -> No
 
 
 def test_a_rejection_holds_nothing_of_the_value() -> None:
-    kinds: list[Kind] = [
+    kinds: list[PropertyType] = [
         "long",
         "double",
         "boolean",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.api import Kind
+from uploader.api import PropertyType
 from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Json, Reason, Request, Row, WrittenFloat
@@ -49,7 +49,7 @@ def sent(rule: PropertyRule, value: object) -> str | Reason:
     return done.body.removeprefix(head).removesuffix(tail).decode()
 
 
-def declared(kind: Kind | None, **options: str) -> PropertyRule:
+def declared(kind: PropertyType | None, **options: str) -> PropertyRule:
     return PropertyRule("p", "cell", kind=kind, **options)  # type: ignore[arg-type]  # the options are texts alone
 
 
@@ -117,7 +117,7 @@ def declared(kind: Kind | None, **options: str) -> PropertyRule:
     ],
     ids=repr,
 )
-def test_a_value_of_its_type_is_sent_as_that_type(kind: Kind | None, value: object, expected: str) -> None:
+def test_a_value_of_its_type_is_sent_as_that_type(kind: PropertyType | None, value: object, expected: str) -> None:
     assert sent(declared(kind), value) == expected
 
 
@@ -220,7 +220,7 @@ def test_a_value_of_its_type_is_sent_as_that_type(kind: Kind | None, value: obje
     ids=repr,
 )
 def test_a_value_of_another_type_rejects_its_row_by_column_and_fixed_words(
-    kind: Kind | None, value: object, reason: Reason
+    kind: PropertyType | None, value: object, reason: Reason
 ) -> None:
     assert sent(declared(kind), value) == reason
 

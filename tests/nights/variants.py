@@ -16,25 +16,25 @@ from uploader.changes import Memory, digest_store, stale_retries
 from uploader.changes.newer_properties import LaterRows
 from uploader.changes.stale_retries import Late, Origins
 from uploader.coalesce.same_person import Ties
-from uploader.delivery.person_ordering import Turn, Turns
-from uploader.delivery.rows_to_resend import FollowUp, Kind
+from uploader.delivery.person_ordering import PersonQueue, QueuedWork
+from uploader.delivery.rows_to_resend import Kind, RowsToResend
 from uploader.model import Outcome, Request, Sent
 from uploader.state import Shelf
 
 
 def _at_once() -> None:
     """Send the rows of one person at the same time."""
-    Turns.admit = lambda _, work: Turn(work, ())  # type: ignore[method-assign, assignment]  # it is what is broken
+    PersonQueue.admit = lambda _, work: QueuedWork(work, ())  # type: ignore[method-assign, assignment]  # it is what is broken
 
 
 def _nothing_follows() -> None:
     """Let no accepted row follow one of its person that was not."""
-    kind = FollowUp.kind
+    kind = RowsToResend.kind
 
-    def without_again(followup: FollowUp, outcome: Outcome) -> Kind | None:
+    def without_again(followup: RowsToResend, outcome: Outcome) -> Kind | None:
         return None if isinstance(outcome, Sent) else kind(followup, outcome)
 
-    FollowUp.kind = without_again  # type: ignore[method-assign, assignment]  # as above
+    RowsToResend.kind = without_again  # type: ignore[method-assign, assignment]  # as above
 
 
 def _nothing_is_late() -> None:

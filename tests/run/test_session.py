@@ -12,7 +12,7 @@ from tests.app.conftest import people
 from tests.state.conftest import BEGUN as JOURNAL_BEGUN
 from uploader.check.source_summary import Survey
 from uploader.config import Settings
-from uploader.delivery.rows_to_resend import FollowUp
+from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import ChangedError, StorageError, UploaderError
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent, Unsettled
 from uploader.outputs.retry_file import Remark, RetryFile, Shape
@@ -164,7 +164,7 @@ def retry(tmp_path: Path) -> RetryFile:
 
 
 def live(volume: Volume, retry: RetryFile) -> Life:
-    return Life(volume, retry, FollowUp())
+    return Life(volume, retry, RowsToResend())
 
 
 def retry_rows(tmp_path: Path) -> list[str]:
@@ -286,7 +286,7 @@ def test_rows_in_flight_at_a_crash_count_as_maybe_sent_twice_in_every_later_life
 ) -> None:
     with retry, live(shelf.begin(BEGUN), retry) as life:
         for row in (1, 2, 3):
-            life.flight.take_off(row)
+            life.in_flight.mark(row)
         life.settle(sent(1))
 
     for _ in range(3):
@@ -299,8 +299,8 @@ def test_rows_in_flight_at_a_crash_count_as_maybe_sent_twice_in_every_later_life
 
 def test_a_row_that_turned_back_is_not_in_flight_any_more(shelf: Shelf, retry: RetryFile) -> None:
     with retry, live(shelf.begin(BEGUN), retry) as life:
-        life.flight.take_off(1)
-        life.flight.turn_back(1)
+        life.in_flight.mark(1)
+        life.in_flight.clear(1)
 
     (volume,) = shelf.volumes()
     with retry, live(volume, retry) as life:
@@ -311,7 +311,7 @@ def test_a_life_that_dies_at_its_beginning_leaves_the_rows_in_flight_to_the_next
     shelf: Shelf, retry: RetryFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with retry, live(shelf.begin(BEGUN), retry) as life:
-        life.flight.take_off(1)
+        life.in_flight.mark(1)
 
     for call in ("write", "fdatasync", "ftruncate"):
         (volume,) = shelf.volumes()

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.state.conftest import BEGUN, NO_VALUE, REASON
-from uploader.delivery.rows_to_resend import FollowUp
+from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import StorageError
 from uploader.model import Failed, Outcome, Rejected, Request, Row, Sent, Unsettled
 from uploader.outputs.retry_file import RetryFile, Shape
@@ -131,18 +131,18 @@ class Lives(RuleBasedStateMachine):
         self.stack = ExitStack()
         old = self.shelf.interrupted(BEGUN.key)
         retry = self.stack.enter_context(self.retry_file(old))
-        followup = FollowUp()
+        followup = RowsToResend()
         if old is not None:
             for number, owed in sorted(old.ledger.owed.items()):
                 retry.rebuild(request(number).row, owed_remark(owed))
-                followup.owe(request(number).person)
+                followup.add(request(number).person)
         self.runs += 1
         new = replace(BEGUN, run_id=f"20260101T{self.runs:06d}Z-a", rows=ROWS, content=f"version {self.version}")
         is_anew = old is None or refuse_or_leave(old.ledger, new, when_changed="fresh", fresh=False) is not None
         assert is_anew == (old is None or self.run_version != self.version)
         if is_anew:
             retry.discard()
-            retry, followup = self.stack.enter_context(self.retry_file(None)), FollowUp()
+            retry, followup = self.stack.enter_context(self.retry_file(None)), RowsToResend()
             if old is not None:
                 self.shelf.leave(old)
             old = self.shelf.begin(new)
@@ -248,7 +248,7 @@ class Lives(RuleBasedStateMachine):
         assert self.life is not None
         self.life.traffic.requests += 1
         self.life.traffic.retries += row in self.flying
-        self.life.flight.take_off(row)
+        self.life.in_flight.mark(row)
         flying = self.flying.setdefault(row, Flying(posted=0))
         flying.is_up = True
         flying.posted += 1
@@ -267,7 +267,7 @@ class Lives(RuleBasedStateMachine):
         self.applied[row] += reply in {ACCEPTED, LOST_APPLIED}
         flying.unsure |= reply in {LOST, LOST_APPLIED}
         if reply != ACCEPTED and not flying.unsure:
-            self.life.flight.turn_back(row)
+            self.life.in_flight.clear(row)
         if reply == LIMITED:
             self.life.traffic.limited += 1
             with suppress(StorageError):
@@ -382,7 +382,7 @@ class Lives(RuleBasedStateMachine):
         """Kill the machine: of what was written since the last sync any part is lost, and garbage may follow."""
         assert self.life is not None
         path, retry = self.life.volume.path, self.retry_path
-        flight = self.life.volume.flight_path
+        flight = self.life.volume.in_flight_path
         self.let_some_arrive(data)
         self.die()
         cut = data.draw(st.integers(self.disk.synced[str(path)], path.stat().st_size), label="journal")

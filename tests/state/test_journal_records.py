@@ -31,7 +31,7 @@ TEXT = st.text(max_size=12)
         (sent(7), False, b"s 7 1"),
         (sent(7, 3), True, b"a 7 3"),
         (sent(7, 2, unsure=True), False, b"s 7 2!"),
-        (Sent(request(7), 2, unsure=True, taker=9), True, b"a 7 2^!"),
+        (Sent(request(7), 2, unsure=True, merged_into=9), True, b"a 7 2^!"),
         (unsettled(7, 2), False, b"u 7 2"),
         (unsettled(7, 1, unsure=True), False, b"u 7 1!"),
         (failed(7, 5), False, b'f 7 5 ["50000", "the service had a fault of its own"]'),

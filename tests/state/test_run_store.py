@@ -10,7 +10,7 @@ import pytest
 
 from tests.state.conftest import BEGUN, failed, rejected, sent, settled, totals, unsettled
 from uploader.errors import StorageError
-from uploader.state import Flight, Journal, Shelf, Volume, read_volume
+from uploader.state import InFlightFile, Journal, Shelf, Volume, read_volume
 from uploader.state.journal_records import Word
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -145,7 +145,7 @@ def test_runs_are_thrown_away_once_they_are_older_than_so_many_days(shelf: Shelf
     for days, end in ((31, "finished"), (31, "abandoned"), (31, None), (29, "finished"), (29, None)):
         moment = NOW - timedelta(days=days, hours=1)
         volume = run(shelf, f"{moment:%Y%m%dT%H%M%SZ}-{days}{end}", end)  # type: ignore[arg-type]  # words of entries
-        with Flight(volume.flight_path):
+        with InFlightFile(volume.in_flight_path):
             pass
 
     assert shelf.throw_away_older(30, now=NOW) == 2
@@ -180,7 +180,7 @@ def test_locks_that_nobody_holds_and_no_journal_needs_are_thrown_away(shelf: She
 def finished(shelf: Shelf) -> Volume:
     """Put a finished run with an outcome of each kind on the shelf."""
     volume = shelf.begin(BEGUN)
-    with Journal(volume.path, volume.ledger) as journal, Flight(volume.flight_path):
+    with Journal(volume.path, volume.ledger) as journal, InFlightFile(volume.in_flight_path):
         journal.note_facts("life", {"pid": 1, "at": "t", "in_flight": [1, 7]})
         for number in range(1, 50):
             journal.note(sent(number, 2, unsure=number % 10 == 0))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.state.conftest import BEGUN, begin
 from uploader.errors import ConfigError, StorageError
-from uploader.state import Flight, Journal, Lock, Shelf
+from uploader.state import InFlightFile, Journal, Lock, Shelf
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o177])
@@ -32,7 +32,7 @@ def test_all_that_lies_in_the_state_folder_is_private_whatever_the_umask(tmp_pat
     state = tmp_path / "state"
     shelf = Shelf(state)
     volume = shelf.begin(BEGUN)
-    with Flight(volume.flight_path), shelf.lock("svc", since="now"):
+    with InFlightFile(volume.in_flight_path), shelf.lock("svc", since="now"):
         found = modes(state)
 
     assert found == {
@@ -40,7 +40,7 @@ def test_all_that_lies_in_the_state_folder_is_private_whatever_the_umask(tmp_pat
         "runs": 0o700,
         "locks": 0o700,
         f"runs/{volume.path.name}": 0o600,
-        f"runs/{volume.flight_path.name}": 0o600,
+        f"runs/{volume.in_flight_path.name}": 0o600,
         "locks/svc.lock": 0o600,
     }
 
@@ -49,13 +49,13 @@ def test_what_others_could_read_is_made_private_again(tmp_path: Path) -> None:
     state = tmp_path / "state"
     shelf = Shelf(state)
     volume = shelf.begin(BEGUN)
-    with Flight(volume.flight_path), shelf.lock("svc", since="now"):
+    with InFlightFile(volume.in_flight_path), shelf.lock("svc", since="now"):
         pass
     for path in [state, *state.rglob("*")]:
         path.chmod(0o777 if path.is_dir() else 0o666)
 
     shelf = Shelf(state)
-    with Journal(volume.path, volume.ledger), Flight(volume.flight_path), shelf.lock("svc", since="now"):
+    with Journal(volume.path, volume.ledger), InFlightFile(volume.in_flight_path), shelf.lock("svc", since="now"):
         pass
 
     assert set(modes(state).values()) == {0o700, 0o600}
@@ -204,7 +204,7 @@ def test_state_files_are_not_inherited_by_other_programs(tmp_path: Path) -> None
 
     with (
         Journal(volume.path, volume.ledger),
-        Flight(volume.flight_path),
+        InFlightFile(volume.in_flight_path),
         Lock(tmp_path / "service.lock", since="now"),
     ):
         opened = _handles() - before

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import uvloop
 
 from uploader.coalesce.same_person import Ties
-from uploader.delivery.rows_to_resend import FollowUp
-from uploader.rate.open_file_limit import refuse_too_few
+from uploader.delivery.rows_to_resend import RowsToResend
+from uploader.rate.open_file_limit import refuse_too_few_files
 from uploader.run.connection import wired
 from uploader.run.endings import Endings
 from uploader.run.environment import World
@@ -27,7 +27,7 @@ from uploader.run.sandbox_dry_run import sandbox_for, state_in, throwaway_folder
 from uploader.run.source_run import beside, send
 from uploader.sandbox import Report, serve
 from uploader.state import Shelf
-from uploader.stop import Halt
+from uploader.stop import Stop
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ def run(options: Options, world: World, result: Result) -> None:
         with Accounts(result.accounts, summary=options.summary, clock=time.monotonic) as accounts:
             # Rows that name a person by one field only are joined by nothing but that.
             ties = stack.enter_context(Ties(shelf.state)) if len(settings.rules().identity) > 1 else None
-            desk = Desk(options, settings, world, shelf, folder, stack, FollowUp(), recall, ties)
+            desk = Desk(options, settings, world, shelf, folder, stack, RowsToResend(), recall, ties)
             sendings = [desk.checked(account) for account in result.accounts]
             for sending in sendings:
                 if world.on_checked is not None:
@@ -85,7 +85,7 @@ def run(options: Options, world: World, result: Result) -> None:
             if any(sending.job.survey.read for sending in sendings):
                 sendings = desk.numbered(sendings)
                 desk.prune(sendings)
-                refuse_too_few(sandbox=options.sandbox)
+                refuse_too_few_files(sandbox=options.sandbox)
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                     runner.run(_send_all(sendings, desk, route, endings, result))
             else:
@@ -102,19 +102,19 @@ def _to_send(sending: Sending) -> int:
 
 
 async def _send_all(sendings: list[Sending], desk: Desk, route: Route, endings: Endings, result: Result) -> None:
-    settings, halt, desk = desk.settings, Halt(), replace(desk, world=between_steps(desk.world))
-    if desk.world.on_halt is not None:
-        desk.world.on_halt(halt)
+    settings, stop, desk = desk.settings, Stop(), replace(desk, world=between_steps(desk.world))
+    if desk.world.on_stop is not None:
+        desk.world.on_stop(stop)
     async with AsyncExitStack() as stack:
         base_url, box = settings.api.base_url, None
         if desk.options.sandbox:
             box = stack.enter_context(sandbox_for(settings, typed=any(s.job.source.format != "csv" for s in sendings)))
             base_url = await stack.enter_async_context(serve(box))
-        wiring = wired(settings, base_url=base_url, route=route, shelf=desk.shelf, halt=halt, world=desk.world)
+        wiring = wired(settings, base_url=base_url, route=route, shelf=desk.shelf, stop=stop, world=desk.world)
         wire = await stack.enter_async_context(wiring)
         deadline = desk.options.deadline
         try:
-            async with beside(*([] if deadline is None else [deadline.keep(halt)])):
+            async with beside(*([] if deadline is None else [deadline.keep(stop)])):
                 for sending in sendings:
                     if not sending.passed:
                         await send(sending, wire, desk, endings)

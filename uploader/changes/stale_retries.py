@@ -9,9 +9,9 @@ from uploader.changes.change_detection import Recall
 from uploader.mapping.payload import property_names, without
 from uploader.model import (
     UNKNOWN_RUN,
+    NoWork,
     Origin,
     Outcome,
-    Passed,
     Reason,
     Record,
     Rejected,
@@ -107,7 +107,7 @@ class Late:
         self._notes_all = notes_all
         self._accept = accept
 
-    def trimmed(self, works: Iterator[Work | Passed]) -> Iterator[Work | Passed]:
+    def trimmed(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         """Yield *works*, each request as far as it is the newest word on its person; raises StorageError."""
         for work in works:
             yield self._trimmed(work) if isinstance(work, Request) else work

@@ -6,8 +6,8 @@ from typing import Final
 
 from uploader.changes.change_detection import Recall
 from uploader.model import (
+    NoWork,
     Outcome,
-    Passed,
     Person,
     Rejected,
     Request,
@@ -15,8 +15,8 @@ from uploader.model import (
     Unchanged,
     Unsettled,
     Work,
+    person_key_of,
     record_of,
-    tie_of,
 )
 
 BATCH: Final = 256
@@ -41,7 +41,7 @@ class Sift:
         self._owes = owes
         self._pending: dict[int, int] = {}
 
-    def sifted(self, works: Iterator[Work | Passed]) -> Iterator[Work | Passed]:
+    def sifted(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         """Yield *works*, those that need no request as what became of them; raises StorageError."""
         if not self._recall.is_kept:
             # A request is made when it is taken: its time is that of sending.
@@ -54,7 +54,7 @@ class Sift:
             self._recall.commit()
             yield from found
 
-    def _sifted(self, work: Work | Passed) -> Work | Passed:
+    def _sifted(self, work: Work | NoWork) -> Work | NoWork:
         recall = self._recall
         match work:
             case Request():
@@ -72,7 +72,7 @@ class Sift:
         return work
 
     def _may_skip(self, people: Iterable[int], work: Request) -> bool:
-        if not self._skips or tie_of(work.person) is not None or self._owes(work.person):
+        if not self._skips or person_key_of(work.person) is not None or self._owes(work.person):
             # A row of a tied person may have changed what is remembered under other values than its own.
             return False
         return self._pending.keys().isdisjoint(people)
@@ -88,7 +88,7 @@ class Sift:
         for value in last:
             del self._pending[value]
         memory, is_doubted = recall.memory(), not recall.doubted.isdisjoint(people)
-        if isinstance(outcome, Sent) and (is_doubted or tie_of(person) is not None):
+        if isinstance(outcome, Sent) and (is_doubted or person_key_of(person) is not None):
             # The service may still apply what was sent before: it is the acceptance after this one that is remembered.
             # A row of a tied person forgets its own values only, so that nothing is remembered of such a person.
             memory.clear(last, accepted=True)

@@ -15,7 +15,7 @@ from uploader.cli.check_messages import first_lines, route_lines
 from uploader.cli.common_flags import common
 from uploader.cli.printed_commands import Given
 from uploader.cli.run_messages import quiet_lines, run_lines
-from uploader.cli.signals import raise_if_signalled, signals_halt, signals_raise
+from uploader.cli.signals import raise_if_signalled, signals_raise, signals_stop
 from uploader.cli.standard_streams import is_watched, say, say_detail, speak_aside, standard_input, terminal
 from uploader.cli.time_limit_flags import until, within
 from uploader.run.environment import World
@@ -82,7 +82,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
         quiet=quiet,
         on_checked=_say_first if (watched or verbose) and not quiet else None,
         on_route=_say_route if verbose and not quiet else None,
-        on_halt=signals_halt,
+        on_stop=signals_stop,
         raise_if_stopped=raise_if_signalled,
     )
     complete = False

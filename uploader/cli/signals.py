@@ -15,7 +15,7 @@ from uploader.errors import SignalledError
 
 if TYPE_CHECKING:
     # It brings asyncio along, which the other commands do without.
-    from uploader.stop import Halt
+    from uploader.stop import Stop
 
 _SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
@@ -185,9 +185,9 @@ def signals_raise() -> contextlib.AbstractContextManager[None]:
     return _WATCH.raising()
 
 
-def signals_halt(halt: "Halt") -> None:
-    """Make the stop signals give *halt* in the running loop; once that is closed, they are raised again."""
-    _WATCH.order(halt.giver())
+def signals_stop(stop: "Stop") -> None:
+    """Make the stop signals give *stop* in the running loop; once that is closed, they are raised again."""
+    _WATCH.order(stop.request_from_thread())
 
 
 def signals_call(call: Callable[[], object]) -> None:

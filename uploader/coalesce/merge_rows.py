@@ -7,8 +7,8 @@ from typing import Final
 from uploader.coalesce.person_groups import Groups
 from uploader.coalesce.spill_to_disk import WaitingRoom
 from uploader.model import (
-    Kept,
-    Passed,
+    AwaitsMerge,
+    NoWork,
     Person,
     Record,
     Rejected,
@@ -16,7 +16,7 @@ from uploader.model import (
     Settled,
     Superseded,
     Work,
-    tie_of,
+    person_key_of,
     values_of,
 )
 
@@ -66,7 +66,7 @@ class Merging:
         self._most_rows = most_rows
         self._rows: dict[int, int] = {}
 
-    def merge(self, works: Iterator[Work | Passed]) -> Iterator[Work | Passed]:
+    def merge(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         """Yield *works*, those of a group together; raises StorageError."""
         for work in works:
             number = _number_of(work)
@@ -79,14 +79,14 @@ class Merging:
         for group in self._waiting.groups():
             yield from self._waiting.take(group)
 
-    def _of_group(self, group: int, number: int, work: Work | Passed) -> Iterator[Work | Passed]:
+    def _of_group(self, group: int, number: int, work: Work | NoWork) -> Iterator[Work | NoWork]:
         takes = self._takes(group, number)
         if isinstance(work, Request):
             if takes:
                 yield from self._together([*self._waiting.take(group), work])
             else:
                 self._waiting.keep(group, work)
-                yield Kept(number)
+                yield AwaitsMerge(number)
             return
         if isinstance(work, Settled) and takes:
             # It was settled with them, and the run broke off before they were: nobody overtakes a row of its person.
@@ -115,7 +115,7 @@ class Merging:
 
         For then it names every value of the person, and nothing else is said of them.
         """
-        tie = tie_of(requests[-1].person)
+        tie = person_key_of(requests[-1].person)
         person = values_of(whole.person)
         if tie is not None and self._tied_rows(tie) > len(requests):
             person = (*person, tie)
@@ -138,13 +138,13 @@ def _are_one(requests: Sequence[Request]) -> bool:
     return len({value.partition("=")[0] for value in known}) == len(known)
 
 
-def _number_of(work: Work | Passed) -> int:
+def _number_of(work: Work | NoWork) -> int:
     match work:
         case Request():
             return work.row.number
         case Rejected():
             return work.record.number
-        case Settled() | Kept():
+        case Settled() | AwaitsMerge():
             return work.number
         case _:
             return work.request.row.number

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self, TypeAlias
 
 from uploader.errors import StorageError
-from uploader.model import TIE_MARK, Person
+from uploader.model import PERSON_KEY_MARK, Person
 
 Numbers: TypeAlias = "array[int] | memoryview[int]"
 """A list of numbers of 32 bits, in memory or in a file."""
@@ -166,11 +166,11 @@ class Ties:
     def tie(self, row: int) -> str | None:
         """Return what rows of the person of *row* have in common beside their values; None where *row* is alone."""
         root = self.root(row)
-        return f"{TIE_MARK}{root}" if root else None
+        return f"{PERSON_KEY_MARK}{root}" if root else None
 
     def rows_of(self, tie: str) -> int:
         """Return how many rows have *tie*."""
-        return -self._parents[int(tie.removeprefix(TIE_MARK))]
+        return -self._parents[int(tie.removeprefix(PERSON_KEY_MARK))]
 
     def _look_at_waiting(self) -> None:
         appends = self._appends

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from uploader.coalesce.same_person import Ties
-from uploader.model import Passed, Record, Rejected, Request, Work
+from uploader.model import NoWork, Record, Rejected, Request, Work
 
 
 def noting(ties: Ties) -> Callable[[Record, Request | Rejected], None]:
@@ -17,7 +17,7 @@ def noting(ties: Ties) -> Callable[[Record, Request | Rejected], None]:
     return hear
 
 
-def tied(works: Iterator[Work | Passed], ties: Ties, before: int) -> Iterator[Work | Passed]:
+def tied(works: Iterator[Work | NoWork], ties: Ties, before: int) -> Iterator[Work | NoWork]:
     """Yield *works*, which are of single rows, with their ties; *before* is how many rows the earlier sources have."""
     for work in works:
         if isinstance(work, Request | Rejected):

@@ -27,7 +27,7 @@ from uploader.delivery.connection_pool import (
 from uploader.delivery.timeouts import ExpiredError, Timeouts
 from uploader.model import Answer, Reply, Silence
 from uploader.rate.headers import read_window
-from uploader.stop import Halted
+from uploader.stop import Stopped
 
 _MOST: Final = 64 * 1024
 """How many bytes of a reply are read; the API's own are under 200."""
@@ -146,7 +146,7 @@ class Http:
             if not payload.may_have_left:
                 return _PROXY_NOT_IN_TIME if self._is_on_its_way_to_proxy(payload) else _NOT_IN_TIME
             if self._abandoned:
-                raise Halted from None
+                raise Stopped from None
             return _LATE
         except (aiohttp.ClientError, ssl.SSLError, OSError, TimeoutError) as error:
             # Their own words may hold the request's headers, the token among them: they are never passed on.

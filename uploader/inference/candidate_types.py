@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from uploader.api import Kind
+from uploader.api import PropertyType
 from uploader.mapping.rules import PropertyRule
 from uploader.mapping.types import reader
 from uploader.mapping.value_errors import Unreadable
@@ -23,7 +23,7 @@ _EXACT_DIGITS: Final = 15
 class Form:
     """A type as a mapping can declare it (*kind* None: the value's own); *reads* is whether it reads a value."""
 
-    kind: Kind | None
+    kind: PropertyType | None
     format: str | None = None
     timezone: str | None = None
 
@@ -106,7 +106,7 @@ def _never(_: str) -> bool:
     return False
 
 
-_LIMITS: Final[dict[Kind | None, Callable[[str], bool]]] = {
+_LIMITS: Final[dict[PropertyType | None, Callable[[str], bool]]] = {
     # A text with a leading zero, a plus sign or an exponent may be a code: as a number it would be another text.
     "long": _is_long,
     "double": _is_plain_number,

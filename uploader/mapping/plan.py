@@ -112,7 +112,7 @@ class Plan:
         built = _encoded(identity, properties, now)
         last = requests[-1]
         return (
-            replace(last, person=_person(identity), body=built, members=tuple(requests[:-1]))
+            replace(last, person=_person(identity), body=built, merged=tuple(requests[:-1]))
             if isinstance(built, bytes)
             else None
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from uploader.api import Kind
+from uploader.api import PropertyType
 from uploader.model import Json
 
 Emptiness: TypeAlias = Literal["omit", "null"]
@@ -26,7 +26,7 @@ class PropertyRule:
     key: str
     column: str | None = None
     value: Json = None
-    kind: Kind | None = None
+    kind: PropertyType | None = None
     format: str | None = None
     timezone: str | None = None
     separator: str = "|"

@@ -14,7 +14,7 @@ from uploader.coalesce.same_person import Ties
 from uploader.coalesce.same_person_stage import noting
 from uploader.config import Settings
 from uploader.counts import Books
-from uploader.delivery.rows_to_resend import FollowUp
+from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.outputs.retry_file import RetryFile
 from uploader.run.drift_check import compared, refuse_if_unlike
@@ -51,7 +51,7 @@ class Sending:
     rebuilt: Collection[int] = ()
     groups: Groups | None = None
     last: Volume | None = None
-    owed: FollowUp = field(default_factory=FollowUp)
+    owed: RowsToResend = field(default_factory=RowsToResend)
     passed: bool = False
     command: str = ""
     twin: Volume | None = None
@@ -103,8 +103,8 @@ class Sending:
 class Desk:
     """What is settled for all sources of a run before any is sent.
 
-    *followup* is one for all of them: a row of a later source must follow an unaccepted one of an earlier source too.
-    So are the *ties*; None where a row has one identity value at most, which all rows of its person share.
+    *rows_to_resend* is one for all of them: a row of a later source must follow an unaccepted one of an earlier source
+    too. So are the *ties*; None where a row has one identity value at most, which all rows of its person share.
     """
 
     options: Options
@@ -113,7 +113,7 @@ class Desk:
     shelf: Shelf
     folder: Path | None
     stack: ExitStack
-    followup: FollowUp
+    rows_to_resend: RowsToResend
     recall: Recall
     ties: Ties | None
 
@@ -139,16 +139,16 @@ class Desk:
             def rebuild(record: Record, work: Request | Rejected) -> None:
                 if record.number in owed:
                     retry.rebuild(record, owed_remark(owed[record.number]))
-                    self.followup.owe(work.person)
+                    self.rows_to_resend.add(work.person)
                     # The crash may have come before the memory heard of it.
                     self.recall.watch(work.person)
 
             left = _left_by_finished(last) if len(options.sources) > 1 else {}
-            owing = FollowUp()
+            owing = RowsToResend()
 
             def note_left(record: Record, work: Request | Rejected) -> None:
                 if record.number in left:
-                    owing.owe(work.person)
+                    owing.add(work.person)
 
             hears = [] if ties is None else [noting(ties)]
             groups = self._groups() if settings.coalesce else None
@@ -188,7 +188,7 @@ class Desk:
         ties.keep_loose()
         for sending in sendings:
             for tie in filter(None, (ties.tie(sending.before + number) for number in sending.rebuilt)):
-                self.followup.owe((tie,))
+                self.rows_to_resend.add((tie,))
 
     def _groups(self) -> Groups:
         return self.stack.enter_context(Groups(Ties(self.shelf.state)))
@@ -231,7 +231,7 @@ class Desk:
         assert last is not None  # noqa: S101 — it was finished
         tell_finished(account, last.ledger)
         # Rows of later sources must follow those that it left.
-        self.followup.owe_all(sending.owed)
+        self.rows_to_resend.add_all(sending.owed)
         if not self.world.quiet:
             self.world.say(
                 f"{account.source}: finished before its command was broken off (run {account.run_id}): not sent again. "

@@ -4,7 +4,7 @@ from typing import assert_never
 
 from uploader.outputs.duration_text import spell_seconds
 from uploader.rate import Lowered, Notice, Paused, Stalled, local_time
-from uploader.rate.events import Why
+from uploader.rate.events import PauseReason
 
 
 def words_of(notice: Notice, *, configured: int, per: float, now: float) -> str:
@@ -27,7 +27,7 @@ def words_of(notice: Notice, *, configured: int, per: float, now: float) -> str:
             assert_never(never)
 
 
-def _cause_of(why: Why) -> str:
+def _cause_of(why: PauseReason) -> str:
     match why:
         case "limit":
             return "The service limits us"

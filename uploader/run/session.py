@@ -9,33 +9,33 @@ from typing import Self
 from uploader.changes.stale_retries import Late
 from uploader.changes.unchanged_rows import Sift
 from uploader.counts import Tally, Traffic
-from uploader.delivery.rows_to_resend import FollowUp
+from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import UploaderError
 from uploader.model import Failed, Outcome, Rejected, Sent, Unsettled, record_of
 from uploader.outputs.retry_file import Remark, RetryFile
 from uploader.run.endings import now
 from uploader.run.resume import AGAIN, counts_of, path_of
-from uploader.state import Flight, Journal, Ledger, Volume, read_volume
+from uploader.state import InFlightFile, Journal, Ledger, Volume, read_volume
 
 
 class Life:
     """One life of a run: its journal, open, and all that hears of an outcome after it.
 
-    *flight* notes which rows are in flight, until `settle` hears of their outcomes. The journal comes first: an outcome
-    that could not be appended did not happen, and its row is sent again.
+    *in_flight* notes which rows are in flight, until `settle` hears of their outcomes. The journal comes first: an
+    outcome that could not be appended did not happen, and its row is sent again.
     """
 
     def __init__(  # noqa: PLR0913 — all that hears of an outcome, each asked for by name
         self,
         volume: Volume,
         retry: RetryFile,
-        followup: FollowUp,
+        rows_to_resend: RowsToResend,
         late: Late | None = None,
         sift: Sift | None = None,
         *,
         command: str = "",
     ) -> None:
-        """Go on with *volume*; *retry* and *followup* know of its earlier lives already.
+        """Go on with *volume*; *retry* and *rows_to_resend* know of its earlier lives already.
 
         *late* hears of each outcome before the journal, *sift* after it. *command* is the one whose life it is.
         """
@@ -46,24 +46,24 @@ class Life:
         self.settled = volume.ledger.settled
         self.tally, self.traffic = counts_of(volume.ledger)
         self._retry = retry
-        self._followup = followup
+        self._rows_to_resend = rows_to_resend
         self._journal = Journal(volume.path, volume.ledger)
-        self.flight = Flight(volume.flight_path)
+        self.in_flight = InFlightFile(volume.in_flight_path)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         """Open the journal, and note that this life begins; raises StorageError."""
         with ExitStack() as stack:
             stack.enter_context(self._journal)
-            stack.enter_context(self.flight)
-            in_flight = sorted(row for row in self.flight.rows() if row not in self.settled)
+            stack.enter_context(self.in_flight)
+            in_flight = sorted(row for row in self.in_flight.rows() if row not in self.settled)
             self.tally.unsure.update(in_flight)
             self.traffic.requests += len(in_flight)
             facts = {"pid": os.getpid(), "at": now(), "in_flight": in_flight, "command": self._command}
             self._journal.note_facts("life", facts)
             if in_flight:
                 self._journal.sync()
-            self.flight.forget()
+            self.in_flight.clear_all()
             self._retry.announce(self.note_path)
             self._retry.put_in_place(path_of(self.volume.ledger.retry_file))
             self._stack = stack.pop_all()
@@ -81,13 +81,13 @@ class Life:
         if isinstance(outcome, Unsettled):
             if outcome.attempts:
                 self._journal.note(outcome)
-            self.flight.turn_back(record.number)
+            self.in_flight.clear(record.number)
         else:
-            kind = self._followup.kind(outcome)
+            kind = self._rows_to_resend.kind(outcome)
             if self._late is not None:
                 self._late.before(outcome, owed=kind is not None)
             self._journal.note(outcome, again=kind == "again")
-            self.flight.land(record.number)
+            self.in_flight.release(record.number)
             if kind is not None and isinstance(outcome, Sent | Failed | Rejected):
                 self._retry.write(record, _remark(kind, outcome))
         self.tally.note(outcome)

@@ -17,10 +17,10 @@ from uploader.config import Settings
 from uploader.counts import Books
 from uploader.delivery.canary import Canary
 from uploader.delivery.pipeline import Pipeline
-from uploader.delivery.prefetch import a_few_at_once
+from uploader.delivery.prefetch import prefetched
 from uploader.errors import ChangedError, InputError, StorageError, UploaderError
 from uploader.mapping import Now
-from uploader.model import UNKNOWN_RUN, Passed, Record, Settled, Work
+from uploader.model import UNKNOWN_RUN, NoWork, Record, Settled, Work
 from uploader.outputs.progress import Bar, Standing, plain_line
 from uploader.run.connection import Wire
 from uploader.run.drift_check import to_keep
@@ -31,7 +31,7 @@ from uploader.run.preflight import Job
 from uploader.run.session import Life
 from uploader.run.watched_people import tie_watched
 from uploader.state.settled_rows import Bookmark
-from uploader.stop import Halt
+from uploader.stop import Stop
 
 _BAR_SECONDS: Final = 0.5
 _LINE_SECONDS: Final = 60.0
@@ -50,7 +50,7 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
     sift = Sift(
         desk.recall,
         skips=desk.settings.changed_only and not (begun.full or sending.begun.full) and not job.source.is_retry,
-        owes=desk.followup.owes,
+        owes=desk.rows_to_resend.has,
     )
     late = Late(
         desk.recall,
@@ -62,7 +62,7 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
         accept=desk.options.accept,
     )
     with (
-        Life(volume, sending.retry, desk.followup, late, sift, command=sending.command) as life,
+        Life(volume, sending.retry, desk.rows_to_resend, late, sift, command=sending.command) as life,
         contextlib.ExitStack() as stack,
     ):
         account.traffic = life.traffic
@@ -71,36 +71,36 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
         works = _works(job, records, life.settled)
         if ties is not None and not ties.is_empty:
             works = tied(works, ties, sending.before)
-        works = late.trimmed(a_few_at_once(works, time.monotonic))
+        works = late.trimmed(prefetched(works, time.monotonic))
         if sending.groups is not None:
             merging = Merging(
                 sending.groups,
                 stack.enter_context(WaitingRoom(desk.shelf.state)),
                 merged=job.plan.merged,
-                owes=desk.followup.owes,
+                owes=desk.rows_to_resend.has,
                 taken_by=lambda row: volume.ledger.superseded.get(row, row),
                 tied_rows=lambda tie: 0 if ties is None else ties.rows_of(tie),
             )
             works = merging.merge(works)
         works = sift.sifted(works)
-        wire.streak.begin(account.source if len(desk.options.sources) > 1 else "")
+        wire.blocked_rows.begin_source(account.source if len(desk.options.sources) > 1 else "")
         if desk.is_proven(sending, volume.ledger):
-            wire.streak.prove()
-        doubt = asyncio.Event()
+            wire.blocked_rows.mark_proven()
+        outage_suspected = asyncio.Event()
         pipeline = Pipeline(
             works,
-            deliver=late.delivering(wire.delivery(life, on_suspicion=doubt.set).deliver),
+            deliver=late.delivering(wire.delivery(life, on_suspected_outage=outage_suspected.set).deliver),
             settle=life.settle,
-            halt=wire.halt,
-            canary=Canary(_birds(job, life, wire.settings)),
-            doubt=doubt,
-            streak=wire.streak,
-            owes=desk.followup.owes,
+            stop=wire.stop,
+            canary=Canary(_canary_rows(job, life, wire.settings)),
+            outage_suspected=outage_suspected,
+            blocked_rows=wire.blocked_rows,
+            must_resend=desk.rows_to_resend.has,
             settled=len(life.settled),
         )
         try:
-            async with beside(_watch(sending, life, wire, desk.world), _sync(life, wire.halt)):
-                await pipeline.carry(wire.pace.concurrency)
+            async with beside(_watch(sending, life, wire, desk.world), _sync(life, wire.stop)):
+                await pipeline.run(wire.pace.concurrency)
             tie_watched(job, desk.recall)
             life.flush()
             life.sync()
@@ -110,7 +110,7 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
         finally:
             account.sending_seconds = time.monotonic() - began
             account.seconds = volume.ledger.seconds + account.sending_seconds
-            _close_books(sending, life, pipeline, endings, reason=wire.halt.reason)
+            _close_books(sending, life, pipeline, endings, reason=wire.stop.reason)
     account.finish()
     if job.limit is None and not job.source.is_retry:
         desk.recall.note_refreshed(refresh_key(job.source, begun.key), began=_seconds(begun.started), whole=begun.full)
@@ -120,7 +120,7 @@ def _seconds(started: str) -> float:
     return datetime.fromisoformat(started).timestamp()
 
 
-def _birds(job: Job, life: Life, settings: Settings) -> int:
+def _canary_rows(job: Job, life: Life, settings: Settings) -> int:
     """Return how many of the first rows tell a wrong mapping: none where the service accepted some already."""
     return 0 if job.source.is_retry or life.tally.sent else settings.limits.canary
 
@@ -138,7 +138,7 @@ def _close_books(
         superseded=tally.superseded,
         rejected=tally.rejected,
         failed=tally.failed,
-        not_attempted=pipeline.left_of(read),
+        not_attempted=pipeline.without_outcome(read),
     )
     account.problems, account.retry_file = tally.problems, sending.retry.path
     account.maybe_sent_twice = len(tally.unsure)
@@ -162,19 +162,19 @@ async def beside(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _sync(life: Life, halt: Halt) -> None:
+async def _sync(life: Life, stop: Stop) -> None:
     """Make what is settled last, within a second; a sync that fails ends the run, and is not tried again."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         try:
             # From now on it has its thread, whatever becomes of the machine.
             await asyncio.get_running_loop().run_in_executor(thread, life.is_dirty.__bool__)
         except RuntimeError:
-            halt.give(StorageError("This machine has no thread left to sync the journal. Run again to continue."))
+            stop.request(StorageError("This machine has no thread left to sync the journal. Run again to continue."))
             return
-        await _sync_by(thread, life, halt)
+        await _sync_by(thread, life, stop)
 
 
-async def _sync_by(thread: ThreadPoolExecutor, life: Life, halt: Halt) -> None:
+async def _sync_by(thread: ThreadPoolExecutor, life: Life, stop: Stop) -> None:
     loop = asyncio.get_running_loop()
     syncing: asyncio.Future[None] = loop.create_future()
     syncing.set_result(None)
@@ -186,7 +186,7 @@ async def _sync_by(thread: ThreadPoolExecutor, life: Life, halt: Halt) -> None:
                 syncing = loop.run_in_executor(thread, life.sync)
                 await asyncio.shield(syncing)
             except StorageError as error:
-                halt.give(error)
+                stop.request(error)
                 return
             except asyncio.CancelledError:
                 # The thread goes on: nobody may close the files under it.
@@ -194,7 +194,7 @@ async def _sync_by(thread: ThreadPoolExecutor, life: Life, halt: Halt) -> None:
                 raise
 
 
-def _works(job: Job, records: Iterator[Record], settled: Bookmark) -> Iterator[Work | Passed]:
+def _works(job: Job, records: Iterator[Record], settled: Bookmark) -> Iterator[Work | NoWork]:
     """Yield what is to be sent, each request made when it is taken; what is *settled* needs nothing."""
     carry, now = job.plan.carry, Now(time.time_ns)
     some_settled = len(settled) > 0
@@ -226,7 +226,7 @@ async def _watch(sending: Sending, life: Life, wire: Wire, world: World) -> None
             requests=life.traffic.requests,
             rejected=tally.rejected,
             failed=tally.failed,
-            held=wire.limiter.held_seconds,
+            held=wire.limiter.paused_seconds,
         )
 
     if world.terminal is not None:

@@ -54,25 +54,25 @@ def tie_watched(job: Job, recall: Recall) -> None:
     """
     if not recall.watched or not job.plan.has_several_identities:
         return
-    tie_of: dict[str, str] = {value: value for value in recall.watched}
+    person_key_of: dict[str, str] = {value: value for value in recall.watched}
 
     def root(value: str) -> str:
-        while tie_of[value] != value:
-            tie_of[value] = value = tie_of[tie_of[value]]
+        while person_key_of[value] != value:
+            person_key_of[value] = value = person_key_of[person_key_of[value]]
         return value
 
     known = 0
     # A row that is met before the one that joins it is met again.
-    while known != (known := len(tie_of)):
+    while known != (known := len(person_key_of)):
         with job.source.read() as records:
             for record in islice(records, job.survey.read):
                 person = job.plan.person(record)
-                roots = {root(value) for value in person if value in tie_of}
+                roots = {root(value) for value in person if value in person_key_of}
                 if roots:
-                    joined = (*roots, *(value for value in person if value not in tie_of))
-                    tie_of.update(dict.fromkeys(joined, min(roots)))
-    people = {value: recall.digests.people((value,))[0] for value in tie_of}
-    tied = {value for value in tie_of if root(value) != value}
+                    joined = (*roots, *(value for value in person if value not in person_key_of))
+                    person_key_of.update(dict.fromkeys(joined, min(roots)))
+    people = {value: recall.digests.people((value,))[0] for value in person_key_of}
+    tied = {value for value in person_key_of if root(value) != value}
     tied |= {root(value) for value in tied}
     recall.memory().later.tie({people[value]: people[root(value)] for value in tied})
     recall.commit()

@@ -26,7 +26,7 @@ class Running:
 def running(rules: Rules, store: Path | None = None, *, port: int = 0, clock: Clock = REAL_CLOCK) -> Iterator[Running]:
     """Serve a new sandbox on *port* (0: any) until the context ends; raises what `Sandbox` and `serve` raise."""
     with Sandbox(rules, store, clock) as box:
-        begun: Future[tuple[str, _Stop]] = Future()
+        begun: Future[tuple[str, _ServerStop]] = Future()
         thread = threading.Thread(target=lambda: asyncio.run(_keep(box, port, begun)), name="sandbox", daemon=True)
         thread.start()
         url, stop = begun.result()
@@ -37,7 +37,7 @@ def running(rules: Rules, store: Path | None = None, *, port: int = 0, clock: Cl
             thread.join()
 
 
-class _Stop:
+class _ServerStop:
     """Ends the server from another thread."""
 
     def __init__(self) -> None:
@@ -51,8 +51,8 @@ class _Stop:
         await self._event.wait()
 
 
-async def _keep(box: Sandbox, port: int, begun: "Future[tuple[str, _Stop]]") -> None:
-    stop = _Stop()
+async def _keep(box: Sandbox, port: int, begun: "Future[tuple[str, _ServerStop]]") -> None:
+    stop = _ServerStop()
     try:
         async with serve(box, port=port) as url:
             begun.set_result((url, stop))

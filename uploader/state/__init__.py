@@ -1,7 +1,7 @@
 """Keep what became of every row: the resume point, and the source of every total."""
 
 from uploader.state.baseline import PastTotals
-from uploader.state.in_flight import Flight
+from uploader.state.in_flight import InFlightFile
 from uploader.state.journal import Journal
 from uploader.state.journal_records import Begun
 from uploader.state.replay import Ledger, Owed, fold
@@ -10,7 +10,7 @@ from uploader.state.run_store import Shelf, Volume, read_volume
 
 __all__ = [
     "Begun",
-    "Flight",
+    "InFlightFile",
     "Journal",
     "Ledger",
     "Lock",

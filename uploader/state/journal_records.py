@@ -148,7 +148,7 @@ def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
 
 
 def _taken(outcome: Sent | Failed | Rejected) -> bytes:
-    return TAKEN if outcome.taker else b""
+    return TAKEN if outcome.merged_into else b""
 
 
 def _doubt(outcome: Sent | Failed | Rejected | Unsettled) -> bytes:

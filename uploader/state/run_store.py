@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 from uploader.errors import StorageError
 from uploader.files import open_private, private_folder, sync_folder, trouble
-from uploader.rate.shared_quota import Quota
+from uploader.rate.shared_quota import SharedQuota
 from uploader.state.baseline import PastTotals
 from uploader.state.journal import Journal
 from uploader.state.journal_records import Begun, has_ended
@@ -22,7 +22,7 @@ from uploader.state.run_numbers import Known, Numbers
 from uploader.state.state_folder import state_folder
 
 _JOURNAL: Final = ".journal"
-_FLIGHT: Final = ".flight"
+_IN_FLIGHT: Final = ".flight"
 _LOCK: Final = ".lock"
 
 
@@ -34,9 +34,9 @@ class Volume:
     ledger: Ledger
 
     @property
-    def flight_path(self) -> Path:
+    def in_flight_path(self) -> Path:
         """Where the rows in flight are."""
-        return self.path.with_suffix(_FLIGHT)
+        return self.path.with_suffix(_IN_FLIGHT)
 
 
 class Shelf:
@@ -99,10 +99,10 @@ class Shelf:
         window: float,
         alone: float,
         rest: float,
-    ) -> Quota:
+    ) -> SharedQuota:
         """Return the quota of *service* (a digest), to be entered; see `Quota`."""
         folder = private_folder(self._quotas) / service
-        return Quota(folder, clock=clock, window=window, wall=wall, alone=alone, rest=rest)
+        return SharedQuota(folder, clock=clock, window=window, wall=wall, alone=alone, rest=rest)
 
     def volumes(self) -> Iterator[Volume]:
         """Yield every run, the newest first."""
@@ -189,7 +189,7 @@ class Shelf:
         with suppress(StorageError):
             sync_folder(self._runs)
         with suppress(OSError):
-            volume.flight_path.unlink()
+            volume.in_flight_path.unlink()
 
     def is_busy(self, volume: Volume) -> bool:
         """Whether a process sends the file of *volume* to its service right now."""
@@ -255,7 +255,7 @@ class Shelf:
     def throw_away(self, volume: Volume) -> None:
         """Delete the journal of *volume*; raises StorageError."""
         try:
-            volume.flight_path.unlink(missing_ok=True)
+            volume.in_flight_path.unlink(missing_ok=True)
             volume.path.unlink(missing_ok=True)
         except OSError as error:
             raise trouble(volume.path, error) from None
