@@ -17,7 +17,7 @@ import yaml
 from uploader import errors
 from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
 from uploader.app.check_report import Finding
-from uploader.check.source_summary import Survey
+from uploader.check.source_summary import CheckSummary
 from uploader.cli.entry_point import cli, every_command
 from uploader.config import Settings, load
 from uploader.config.settings import keys_of
@@ -372,7 +372,7 @@ def test_the_findings_that_are_shown_have_the_keys_of_findings() -> None:
     shown = example_with("sendable")
 
     account = Account("run-1", "customers.csv", "2024-03-05T02:15:00+00:00")
-    assert list(shown) == list(Finding(account, Survey(), Pace(1, 1.0, 1)).facts())
+    assert list(shown) == list(Finding(account, CheckSummary(), Pace(1, 1.0, 1)).facts())
 
 
 # The sandbox

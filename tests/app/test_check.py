@@ -32,7 +32,7 @@ class Heard:
 
     def __call__(self, job: Job, pace: Pace) -> None:
         assert pace.rate > 0
-        self.jobs.append((job.source.name, job.survey.read, job.survey.rejected))
+        self.jobs.append((job.source.name, job.summary.read, job.summary.rejected))
 
 
 def refused(world: World, *sources: str, **more: object) -> InputError:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.app.conftest import CONFIG, options, people
 from uploader.app.explain import Explanation, LastRun, curl, explain, plain, visible
-from uploader.check.source_summary import Survey
+from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, load
 from uploader.errors import ConfigError, InputError
 from uploader.model import Damaged, Failed, Reason, Rejected, Request, Row, Sent
@@ -40,7 +40,7 @@ def five(folder: Path) -> Path:
 def as_begun(settings: Settings, world: World, name: str = "people.csv", run_id: str = "20260101T000000Z-a") -> Begun:
     """Return how a run of *name* begins now, under *run_id*."""
     with opened(name, settings, world) as source:
-        job = prepare(source, settings, limit=None, survey=Survey())
+        job = prepare(source, settings, limit=None, summary=CheckSummary())
         account = new_accounts(options(name))[0]
         return replace(
             begun(settings, job, account, key_of(settings, source), origin=run_id, full=False), run_id=run_id

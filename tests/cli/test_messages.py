@@ -9,8 +9,8 @@ import pytest
 from tests.cli.conftest import CONFIG
 from uploader.app.check import check
 from uploader.app.run import Result
-from uploader.check.source_summary import Survey
-from uploader.cli.check_messages import check_lines, first_lines, problem_lines, repeat_lines
+from uploader.check.source_summary import CheckSummary
+from uploader.cli.check_messages import check_lines, duplicate_lines, first_lines, problem_lines
 from uploader.cli.printed_commands import Given
 from uploader.cli.run_messages import run_lines
 from uploader.counts import Books, Problems, Traffic
@@ -128,16 +128,16 @@ def test_a_check_tells_what_was_repaired_what_repeats_and_what_may_be_damaged(fo
 
 
 def test_the_number_of_repeats_is_called_an_estimate_where_it_is_one() -> None:
-    survey = Survey(read=3, repeated=1204, repeated_exactly=False)
+    survey = CheckSummary(read=3, duplicates=1204, duplicates_are_exact=False)
 
-    assert list(repeat_lines(survey)) == ["  About 1,204 identity values stand in more than one row."]
+    assert list(duplicate_lines(survey)) == ["  About 1,204 identity values stand in more than one row."]
 
 
 PHONE = Reason("phone_zero", "column 'phone': a Korean mobile number without its leading zero")
 
 
 def test_a_run_tells_the_first_problems_and_warnings_before_it_sends() -> None:
-    survey = Survey(read=3000, rejected=5)
+    survey = CheckSummary(read=3000, rejected=5)
     survey.problems = problems((AGE, 2, 3), (AGE, 9, 10), *((Reason("c", f"reason {n}"), n, 0) for n in range(3)))
     survey.warnings = problems((PHONE, 7, 8))
 
@@ -153,12 +153,12 @@ def test_a_run_tells_the_first_problems_and_warnings_before_it_sends() -> None:
 
 
 def test_a_run_of_good_rows_tells_its_warnings_alone_and_without_any_nothing() -> None:
-    assert list(first_lines("people.csv", Survey(read=3000, warnings=problems((PHONE, 7, 8))))) == [
+    assert list(first_lines("people.csv", CheckSummary(read=3000, warnings=problems((PHONE, 7, 8))))) == [
         "people.csv: 3,000 rows, all can be sent.",
         "  What a spreadsheet may have damaged, and is sent as it stands:",
         "    column 'phone': a Korean mobile number without its leading zero: row 7 (line 8)",
     ]
-    assert list(first_lines("people.csv", Survey(read=3000))) == []
+    assert list(first_lines("people.csv", CheckSummary(read=3000))) == []
 
 
 def test_a_check_of_nothing_but_bad_rows_promises_no_time(folder: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.coalesce.merge_rows import Merging
-from uploader.coalesce.person_groups import Groups
-from uploader.coalesce.same_person import Ties
-from uploader.coalesce.spill_to_disk import WaitingRoom
+from uploader.coalesce.merge_rows import MergeStage
+from uploader.coalesce.person_groups import PersonGroups
+from uploader.coalesce.same_person import SamePerson
+from uploader.coalesce.spill_to_disk import SpilledRows
 from uploader.model import (
     AwaitsMerge,
     NoWork,
@@ -37,7 +37,7 @@ def whole(*requests: Request) -> Request:
     return replace(requests[-1], merged=requests[:-1])
 
 
-def merged(  # noqa: PLR0913 — what `Merging` asks for, each with what most tests want
+def merged(  # noqa: PLR0913 — what `MergeStage` asks for, each with what most tests want
     works: Sequence[Work | NoWork],
     *,
     merge: Callable[[Sequence[Request]], Request | None] = lambda requests: whole(*requests),
@@ -48,19 +48,25 @@ def merged(  # noqa: PLR0913 — what `Merging` asks for, each with what most te
     most_rows: int = 1000,
 ) -> list[Work | NoWork]:
     """Return what becomes of *works*, of which all rows with a person were noted; *settled* are of that one."""
-    groups = Groups(Ties(Path(tempfile.gettempdir())))
+    groups = PersonGroups(SamePerson(Path(tempfile.gettempdir())))
     for work in works:
         match work:
             case Request(row=row, person=person):
-                groups.note(row.number, values_of(person), is_fit=True)
+                groups.add_row(row.number, values_of(person), is_fit=True)
             case Settled(number=number):
-                groups.note(number, settled, is_fit=True)
+                groups.add_row(number, settled, is_fit=True)
             case _:
                 pass
     groups.seal()
-    with WaitingRoom(Path(tempfile.gettempdir())) as room:
-        merging = Merging(
-            groups, room, merged=merge, owes=owes, taken_by=taken_by, tied_rows=tied_rows, most_rows=most_rows
+    with SpilledRows(Path(tempfile.gettempdir())) as room:
+        merging = MergeStage(
+            groups,
+            room,
+            merged=merge,
+            must_resend=owes,
+            merged_into=taken_by,
+            rows_with_key=tied_rows,
+            most_rows=most_rows,
         )
         return list(merging.merge(iter(works)))
 
@@ -130,19 +136,19 @@ def test_rows_that_name_nobody_and_rows_that_are_kept_pass() -> None:
 
 def test_rows_whose_last_one_never_comes_go_one_by_one_at_the_end() -> None:
     one, two, three = request(1, "id=a"), request(2, "id=a"), request(3, "id=a")
-    groups = Groups(Ties(Path(tempfile.gettempdir())))
+    groups = PersonGroups(SamePerson(Path(tempfile.gettempdir())))
     for row in (one, two, three):
-        groups.note(row.row.number, row.person, is_fit=True)
+        groups.add_row(row.row.number, row.person, is_fit=True)
     groups.seal()
 
-    with WaitingRoom(Path(tempfile.gettempdir())) as room:
-        merging = Merging(
+    with SpilledRows(Path(tempfile.gettempdir())) as room:
+        merging = MergeStage(
             groups,
             room,
             merged=lambda _: None,
-            owes=lambda _: False,
-            taken_by=lambda row: row,
-            tied_rows=lambda _: 0,
+            must_resend=lambda _: False,
+            merged_into=lambda row: row,
+            rows_with_key=lambda _: 0,
         )
         found = list(merging.merge(iter([one, two])))
 
@@ -177,19 +183,19 @@ def _named(requests: Sequence[Request]) -> Request:
     ids=["no value in common", "two of a field"],
 )
 def test_what_hashes_alone_have_made_one_goes_row_by_row(rows: list[Request]) -> None:
-    groups = Groups(Ties(Path(tempfile.gettempdir())))
+    groups = PersonGroups(SamePerson(Path(tempfile.gettempdir())))
     for row in rows:
-        groups.note(row.row.number, ("id=hashed",), is_fit=True)
+        groups.add_row(row.row.number, ("id=hashed",), is_fit=True)
     groups.seal()
 
-    with WaitingRoom(Path(tempfile.gettempdir())) as room:
-        merging = Merging(
+    with SpilledRows(Path(tempfile.gettempdir())) as room:
+        merging = MergeStage(
             groups,
             room,
             merged=lambda requests: whole(*requests),
-            owes=lambda _: False,
-            taken_by=lambda row: row,
-            tied_rows=lambda _: 0,
+            must_resend=lambda _: False,
+            merged_into=lambda row: row,
+            rows_with_key=lambda _: 0,
         )
         found = list(merging.merge(iter(rows)))
 

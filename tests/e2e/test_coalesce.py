@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.conftest import Desk, Ended, books_of, ended, rules, sent_ids
 from tests.seeds import seeds
-from uploader.coalesce.merge_rows import Merging
+from uploader.coalesce.merge_rows import MergeStage
 from uploader.errors import StorageError
 from uploader.model import Failed, Outcome, Sent, Superseded, Unsettled
 from uploader.run.session import Life
@@ -231,7 +231,7 @@ def test_rows_that_an_accepted_request_took_along_follow_in_the_retry_file_thoug
 ) -> None:
     server = sandbox(rules("code=50000 for external_id=ann times 2"))
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
-    desk.monkeypatch.setattr("uploader.run.source_run.Merging", partial(Merging, most_rows=3))
+    desk.monkeypatch.setattr("uploader.run.source_run.MergeStage", partial(MergeStage, most_rows=3))
     names: list[Record] = [{"id": "ann", "name": f"name{number}"} for number in range(7)]
     desk.write("people.jsonl", lines(ANN, *names[1:3], {"id": "ann", "push": False}, *names[4:]))
 

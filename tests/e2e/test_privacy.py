@@ -257,7 +257,7 @@ def test_a_rehearsal_tells_no_value(desk: Desk, suffix: str) -> None:
         "uploader.counts.Tally.note",
         "uploader.delivery.rows_to_resend.RowsToResend.kind",
         "uploader.mapping.Plan.carry",
-        "uploader.check.source_summary.Survey.note",
+        "uploader.check.source_summary.CheckSummary.add_row",
         "uploader.run.preflight.compile_plan",
         "uploader.run.plan.retry_path",
         "uploader.cli.run.run_lines",

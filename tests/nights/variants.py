@@ -12,10 +12,10 @@ from typing import Final
 
 from tests.nights.scenario import Scenario, drawn
 from tests.nights.stories import STORIES
-from uploader.changes import Memory, digest_store, stale_retries
-from uploader.changes.newer_properties import LaterRows
-from uploader.changes.stale_retries import Late, Origins
-from uploader.coalesce.same_person import Ties
+from uploader.changes import DigestStore, digest_store, stale_retries
+from uploader.changes.newer_properties import NewerProperties
+from uploader.changes.stale_retries import Origins, StaleRetries
+from uploader.coalesce.same_person import SamePerson
 from uploader.delivery.person_ordering import PersonQueue, QueuedWork
 from uploader.delivery.rows_to_resend import Kind, RowsToResend
 from uploader.model import Outcome, Request, Sent
@@ -40,20 +40,20 @@ def _nothing_follows() -> None:
 def _nothing_is_late() -> None:
     """Send every row of a retry file, whatever was sent since."""
 
-    def as_it_is(_: Late, request: Request) -> Request:
+    def as_it_is(_: StaleRetries, request: Request) -> Request:
         return request
 
-    Late._trimmed = as_it_is  # type: ignore[method-assign, assignment]  # noqa: SLF001 — it is broken where it is made
+    StaleRetries._without_stale = as_it_is  # type: ignore[method-assign, assignment]  # noqa: SLF001 — it is broken where it is made
 
 
 def _never_forgets() -> None:
     """Remember of a person what was accepted before, though another request is on its way."""
-    forget = Memory.forget
+    forget = DigestStore.forget
 
-    def forget_the_unknown(memory: Memory, people: Iterable[int]) -> None:
+    def forget_the_unknown(memory: DigestStore, people: Iterable[int]) -> None:
         forget(memory, [person for person in people if memory.body([person]) is None])
 
-    Memory.forget = forget_the_unknown  # type: ignore[method-assign, assignment]  # as above
+    DigestStore.forget = forget_the_unknown  # type: ignore[method-assign, assignment]  # as above
 
 
 def _whole_rows() -> None:
@@ -87,8 +87,8 @@ def _doubts_itself_alone() -> None:
 
 def _forgets_ties() -> None:
     """Take rows for one person's only where they share a value."""
-    Ties.tie = lambda *_: None  # type: ignore[method-assign]  # as above
-    LaterRows._with_tied = lambda _, people: set(people)  # type: ignore[method-assign, assignment]  # noqa: SLF001 — as above
+    SamePerson.person_key = lambda *_: None  # type: ignore[method-assign]  # as above
+    NewerProperties._with_same_person = lambda _, people: set(people)  # type: ignore[method-assign, assignment]  # noqa: SLF001 — as above
 
 
 VARIANTS: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.app.conftest import people
 from tests.state.conftest import BEGUN as JOURNAL_BEGUN
-from uploader.check.source_summary import Survey
+from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings
 from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import ChangedError, StorageError, UploaderError
@@ -125,7 +125,7 @@ def test_the_mapping_is_another_when_it_could_make_other_requests(
 
     def digest(*overrides: str) -> str:
         with opened("people.csv", settings(), world) as source:
-            job = prepare(source, settings(), limit=None, survey=Survey())
+            job = prepare(source, settings(), limit=None, summary=CheckSummary())
             account = Account("id", "people.csv", "now")
             return begun(settings(*overrides), job, account, "key", origin="id", full=False).mapping
 

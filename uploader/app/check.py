@@ -5,24 +5,24 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from uploader.app.check_report import Finding
-from uploader.changes.change_detection import Recall
-from uploader.check.source_summary import Survey
+from uploader.changes.change_detection import ChangeDetection
+from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings
 from uploader.counts import Books
 from uploader.model import Record, Rejected, Request
 from uploader.rate import Pace
-from uploader.run.drift_check import compared, refuse_if_unlike
+from uploader.run.drift_check import compare_with_baseline, refuse_drift
 from uploader.run.environment import World
 from uploader.run.fingerprints import key_of, mapping_of, service_of
 from uploader.run.flag_conflicts import refuse_double_use
-from uploader.run.open_change_detection import library_of, recall_of
+from uploader.run.open_change_detection import open_change_detection, open_stores
 from uploader.run.options import Options
 from uploader.run.preflight import Job, opened, pace_of, prepare, refuse_if_too_bad, settings_of
 from uploader.run.proxy_and_certificates import route_of
 from uploader.run.results import Accounts, new_accounts
 from uploader.run.safe_callbacks import dropped, dropping
 from uploader.source import Source
-from uploader.state import PastTotals
+from uploader.state import BaselineStore
 from uploader.state.state_folder import refuse_foreign
 
 
@@ -45,36 +45,40 @@ def check(
         world.on_route(route)
     accounts, pace = new_accounts(options), pace_of(settings)
     findings = [] if findings is None else findings
-    findings.extend(Finding(account, Survey(), pace) for account in accounts)
+    findings.extend(Finding(account, CheckSummary(), pace) for account in accounts)
     with Accounts(accounts, summary=options.summary, clock=time.monotonic) as whole, ExitStack() as stack:
-        recall = _recall(settings, stack)
+        changes = _changes(settings, stack)
         for finding in findings:
-            account, survey = finding.account, finding.survey
+            account, summary = finding.account, finding.summary
             try:
                 source = finding.source = stack.enter_context(opened(account.source, settings, world))
-                hears = [*_problems(source, world), *([] if recall is None else [recall.comparing(survey)])]
-                job = prepare(source, settings, limit=options.limit, survey=survey, hears=hears)
-                account.blank_lines, account.repairs = source.blank_lines, survey.repairs
+                hears = [*_problems(source, world), *([] if changes is None else [changes.counting_changes(summary)])]
+                job = prepare(source, settings, limit=options.limit, summary=summary, hears=hears)
+                account.blank_lines, account.repairs = source.blank_lines, summary.repairs
             finally:
-                account.books = Books(survey.read, rejected=survey.rejected, not_attempted=survey.sendable)
+                account.books = Books(summary.read, rejected=summary.rejected, not_attempted=summary.sendable)
             told(job, pace)
             refuse_if_too_bad(job, settings)
-            if survey.census is not None and not options.full:
-                past = PastTotals(settings.state_dir)
-                finding.comparison = compared(source.name, key_of(settings, source), survey, settings, past)
-                refuse_if_unlike([finding.comparison])
+            if summary.column_profile is not None and not options.full:
+                baselines = BaselineStore(settings.state_dir)
+                finding.comparison = compare_with_baseline(
+                    source.name, key_of(settings, source), summary, settings, baselines
+                )
+                refuse_drift([finding.comparison])
             account.finish()
     return whole.exit_status
 
 
-def _recall(settings: Settings, stack: ExitStack) -> Recall | None:
+def _changes(settings: Settings, stack: ExitStack) -> ChangeDetection | None:
     """Return what is remembered of people, only to be looked at; None where nothing is, or nothing asks for it."""
     service = service_of(settings.api.base_url, settings.api.service_id)
-    library = library_of(settings.state_dir)
-    if not settings.changed_only or not library.has(service):
+    stores = open_stores(settings.state_dir)
+    if not settings.changed_only or not stores.exists(service):
         return None
-    recall = stack.enter_context(recall_of(library, service, settings, mapping=mapping_of(settings), read_only=True))
-    return recall if recall.is_kept else None
+    changes = stack.enter_context(
+        open_change_detection(stores, service, settings, mapping=mapping_of(settings), read_only=True)
+    )
+    return changes if changes.is_recording else None
 
 
 def _problems(source: Source, world: World) -> Iterator[Callable[[Record, Request | Rejected], None]]:

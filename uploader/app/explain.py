@@ -12,7 +12,7 @@ from yarl import URL
 
 from uploader.api import PATH
 from uploader.app.run_history import History
-from uploader.check.source_summary import Survey
+from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, proxy_to
 from uploader.config.credentials import PLACEHOLDER
 from uploader.errors import ConfigError
@@ -100,7 +100,7 @@ def explain(options: Options, number: int, world: World) -> Explanation:
     """
     settings = settings_of(options, world, credentials=False)
     with opened(options.sources[0], settings, world) as source:
-        job = prepare(source, settings, limit=0, survey=Survey())
+        job = prepare(source, settings, limit=0, summary=CheckSummary())
         work = job.plan.carry(_record(source, number), Now(time.time_ns)())
         sent = work if isinstance(work, Request) else None
         return Explanation(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import uvloop
 
-from uploader.coalesce.same_person import Ties
+from uploader.coalesce.same_person import SamePerson
 from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.rate.open_file_limit import refuse_too_few_files
 from uploader.run.connection import wired
@@ -15,7 +15,7 @@ from uploader.run.endings import Endings
 from uploader.run.environment import World
 from uploader.run.fingerprints import mapping_of, service_of
 from uploader.run.flag_conflicts import refuse_double_use
-from uploader.run.open_change_detection import library_of, recall_of
+from uploader.run.open_change_detection import open_change_detection, open_stores
 from uploader.run.options import Options
 from uploader.run.pending_retries import with_leftovers
 from uploader.run.plan import Desk, Sending
@@ -57,22 +57,22 @@ def run(options: Options, world: World, result: Result) -> None:
         if settings.retry_last_failures and options.limit is None:
             options = with_leftovers(options, settings, shelf)
         result.accounts.extend(new_accounts(options))
-        recall = recall_of(
-            library_of(shelf.state, world.raise_if_stopped),
+        changes = open_change_detection(
+            open_stores(shelf.state, world.raise_if_stopped),
             service_of(settings.api.base_url, settings.api.service_id),
             settings,
             mapping=mapping_of(settings),
         )
-        stack.enter_context(recall)
+        stack.enter_context(changes)
         endings = stack.enter_context(Endings(shelf, journal_days=settings.journal_days))
         with Accounts(result.accounts, summary=options.summary, clock=time.monotonic) as accounts:
             # Rows that name a person by one field only are joined by nothing but that.
-            ties = stack.enter_context(Ties(shelf.state)) if len(settings.rules().identity) > 1 else None
-            desk = Desk(options, settings, world, shelf, folder, stack, RowsToResend(), recall, ties)
+            ties = stack.enter_context(SamePerson(shelf.state)) if len(settings.rules().identity) > 1 else None
+            desk = Desk(options, settings, world, shelf, folder, stack, RowsToResend(), changes, ties)
             sendings = [desk.checked(account) for account in result.accounts]
             for sending in sendings:
                 if world.on_checked is not None:
-                    world.on_checked(sending.job.source.name, sending.job.survey)
+                    world.on_checked(sending.job.source.name, sending.job.summary)
                 refuse_if_too_bad(sending.job, settings)
             desk.tied(sendings)
             sendings = desk.decided(sendings)
@@ -82,7 +82,7 @@ def run(options: Options, world: World, result: Result) -> None:
                 options.deadline.refuse_if_over()
                 if not world.quiet:
                     world.say(options.deadline.forecast(sum(map(_to_send, sendings)), pace_of(settings)))
-            if any(sending.job.survey.read for sending in sendings):
+            if any(sending.job.summary.read for sending in sendings):
                 sendings = desk.numbered(sendings)
                 desk.prune(sendings)
                 refuse_too_few_files(sandbox=options.sandbox)
@@ -96,9 +96,9 @@ def run(options: Options, world: World, result: Result) -> None:
 
 def _to_send(sending: Sending) -> int:
     """Return how many rows of *sending* are still to be sent, at most."""
-    survey = sending.job.survey
-    unchanged = 0 if survey.changed is None or sending.begun.full else survey.known - survey.changed
-    return min(survey.sendable - unchanged, sending.account.books.not_attempted)
+    summary = sending.job.summary
+    unchanged = 0 if summary.changed is None or sending.begun.full else summary.known - summary.changed
+    return min(summary.sendable - unchanged, sending.account.books.not_attempted)
 
 
 async def _send_all(sendings: list[Sending], desk: Desk, route: Route, endings: Endings, result: Result) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from uploader.app.run import Result, run
-from uploader.check.source_summary import Survey
+from uploader.check.source_summary import CheckSummary
 from uploader.cli.check_messages import first_lines, route_lines
 from uploader.cli.common_flags import common
 from uploader.cli.printed_commands import Given
@@ -107,8 +107,8 @@ def _tell(result: Result, lines: Iterator[str], *, complete: bool, quiet: bool, 
         say(line)
 
 
-def _say_first(name: str, survey: Survey) -> None:
-    for line in first_lines(name, survey):
+def _say_first(name: str, summary: CheckSummary) -> None:
+    for line in first_lines(name, summary):
         say(line)
 
 

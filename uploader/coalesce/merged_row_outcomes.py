@@ -6,7 +6,7 @@ from typing import assert_never
 from uploader.model import Failed, Outcome, Rejected, Sent, Superseded, Unchanged, Unsettled, Work, merged_rows_of
 
 
-def spread(work: Work, outcome: Outcome | Unsettled, *, must_resend: bool) -> list[Outcome | Unsettled]:
+def outcomes_of_merged(work: Work, outcome: Outcome | Unsettled, *, must_resend: bool) -> list[Outcome | Unsettled]:
     """Return the *outcome* of *work* together with those of its members, in the order in which they settle.
 
     *must_resend* is whether its person has a row in the retry file by now.

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, TypeAlias
 
-from uploader.coalesce.merged_row_outcomes import spread
+from uploader.coalesce.merged_row_outcomes import outcomes_of_merged
 from uploader.delivery.blocked_rows import BlockedRows
 from uploader.delivery.canary import Canary
 from uploader.delivery.person_ordering import PersonQueue, QueuedWork, rows_of
@@ -209,7 +209,7 @@ class Pipeline:
         """Let what became of a row, and of those that it took with it, be heard of; return whether that succeeded."""
         if not merged_rows_of(work):
             return self._settle_one(outcome)
-        outcomes = spread(work, outcome, must_resend=self._must_resend(person_of(work)))
+        outcomes = outcomes_of_merged(work, outcome, must_resend=self._must_resend(person_of(work)))
         for done, one in enumerate(outcomes, start=1):
             if not self._settle_one(one):
                 # What settles later relies on what settles before.

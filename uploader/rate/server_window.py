@@ -236,8 +236,8 @@ class ServerWindow:
 
     def _judge(self) -> None:
         """Believe the state when it falls with every request, and no more when it does not."""
-        spread = self._most - self._left
-        if spread + 1 + self._agreeing // _SLACK < self._agreeing:
+        outcomes_of_merged = self._most - self._left
+        if outcomes_of_merged + 1 + self._agreeing // _SLACK < self._agreeing:
             self.is_trusted = False
         elif self._agreeing >= _PROOFS and self._period >= _WHOLE_SECOND:
             self.is_trusted = True

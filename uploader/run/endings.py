@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from uploader.check.drift import Past, Totals
+from uploader.check.drift import Baseline, FileTotals
 from uploader.errors import StorageError
 from uploader.run.results import FINISHED, SOME_LEFT, Account
 from uploader.state import Journal, Shelf, Volume
@@ -19,9 +19,9 @@ class Endings:
         """Use *shelf*; finished runs older than *journal_days* go."""
         self._shelf = shelf
         self._journal_days = journal_days
-        self._ended: list[tuple[Account, Volume, Totals | None]] = []
+        self._ended: list[tuple[Account, Volume, FileTotals | None]] = []
 
-    def add(self, account: Account, volume: Volume, totals: Totals | None = None) -> None:
+    def add(self, account: Account, volume: Volume, totals: FileTotals | None = None) -> None:
         """Mark *volume* with the status of *account* when everything is told; *totals* are kept if it is finished."""
         self._ended.append((account, volume, totals))
 
@@ -40,7 +40,7 @@ class Endings:
         with contextlib.suppress(StorageError):
             self._shelf.throw_away_older(self._journal_days, now=datetime.now(UTC))
 
-    def _mark(self, account: Account, volume: Volume, totals: Totals | None) -> None:
+    def _mark(self, account: Account, volume: Volume, totals: FileTotals | None) -> None:
         if account.exit_status == StorageError.exit_status:
             # A disk that failed is not tried again; the run is interrupted, as its journal says without a mark.
             return
@@ -48,7 +48,7 @@ class Endings:
         if account.exit_status in {FINISHED, SOME_LEFT}:
             if totals is not None and volume.ledger.begun is not None:
                 began = volume.ledger.begun
-                self._shelf.totals.keep(began.key, Past(str(facts["at"]), began.mapping, totals))
+                self._shelf.baselines.keep(began.key, Baseline(str(facts["at"]), began.mapping, totals))
             # Nothing that can fail comes after this mark: whoever is told to run again must find a run to continue.
             self._shelf.compact(volume, spell_facts("finished", facts))
             return

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
-from uploader.check.source_summary import Survey
+from uploader.check.source_summary import CheckSummary
 from uploader.model import Rejected
 from uploader.stop import Stop
 
@@ -32,7 +32,7 @@ class World:
     lines: bool = False
     quiet: bool = False
     on_problem: Callable[[str, Rejected], None] | None = None
-    on_checked: Callable[[str, Survey], None] | None = None
+    on_checked: Callable[[str, CheckSummary], None] | None = None
     on_route: "Callable[[Route], None] | None" = None
     on_stop: Callable[[Stop], None] | None = None
     raise_if_stopped: Callable[[], None] = lambda: None

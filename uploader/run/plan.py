@@ -5,19 +5,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from uploader.changes.change_detection import Recall
+from uploader.changes.change_detection import ChangeDetection
 from uploader.changes.stale_retries import Origins
-from uploader.check.source_summary import Survey
-from uploader.coalesce.merge_rows import grouping
-from uploader.coalesce.person_groups import Groups
-from uploader.coalesce.same_person import Ties
-from uploader.coalesce.same_person_stage import noting
+from uploader.check.source_summary import CheckSummary
+from uploader.coalesce.merge_rows import collecting_groups
+from uploader.coalesce.person_groups import PersonGroups
+from uploader.coalesce.same_person import SamePerson
+from uploader.coalesce.same_person_stage import collecting_people
 from uploader.config import Settings
 from uploader.counts import Books
 from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.outputs.retry_file import RetryFile
-from uploader.run.drift_check import compared, refuse_if_unlike
+from uploader.run.drift_check import compare_with_baseline, refuse_drift
 from uploader.run.environment import World
 from uploader.run.fingerprints import inode_of, key_of, reading_of, service_of
 from uploader.run.finished_sources import Member, unit_of
@@ -49,7 +49,7 @@ class Sending:
     old: Volume | None
     before: int = 0
     rebuilt: Collection[int] = ()
-    groups: Groups | None = None
+    groups: PersonGroups | None = None
     last: Volume | None = None
     owed: RowsToResend = field(default_factory=RowsToResend)
     passed: bool = False
@@ -114,12 +114,12 @@ class Desk:
     folder: Path | None
     stack: ExitStack
     rows_to_resend: RowsToResend
-    recall: Recall
-    ties: Ties | None
+    changes: ChangeDetection
+    ties: SamePerson | None
 
     def checked(self, account: Account) -> Sending:
         """Open and survey the source of *account*; what is found is in its books even if it can't be sent."""
-        options, settings, survey, ties = self.options, self.settings, Survey(), self.ties
+        options, settings, summary, ties = self.options, self.settings, CheckSummary(), self.ties
         rows_before = 0 if ties is None else ties.rows
         try:
             source = self.stack.enter_context(opened(account.source, settings, self.world))
@@ -134,14 +134,14 @@ class Desk:
             twin = self._twin(source, key)
             origin, from_number = self._origin(source, account, twin)
             wanted = settings.guarded is not None or options.deadline is not None
-            asks = wanted and self.recall.is_kept and settings.changed_only and not source.is_retry
+            asks = wanted and self.changes.is_recording and settings.changed_only and not source.is_retry
 
             def rebuild(record: Record, work: Request | Rejected) -> None:
                 if record.number in owed:
                     retry.rebuild(record, owed_remark(owed[record.number]))
                     self.rows_to_resend.add(work.person)
                     # The crash may have come before the memory heard of it.
-                    self.recall.watch(work.person)
+                    self.changes.watch(work.person)
 
             left = _left_by_finished(last) if len(options.sources) > 1 else {}
             owing = RowsToResend()
@@ -150,21 +150,21 @@ class Desk:
                 if record.number in left:
                     owing.add(work.person)
 
-            hears = [] if ties is None else [noting(ties)]
+            hears = [] if ties is None else [collecting_people(ties)]
             groups = self._groups() if settings.coalesce else None
-            hears += [] if groups is None else [grouping(groups)]
+            hears += [] if groups is None else [collecting_groups(groups)]
             hears += [rebuild] if owed else []
             hears += [note_left] if left else []
-            hears += [self.recall.comparing(survey)] if asks else []
-            job = prepare(source, settings, limit=options.limit, survey=survey, hears=hears)
-            account.blank_lines, account.repairs = source.blank_lines, survey.repairs
+            hears += [self.changes.counting_changes(summary)] if asks else []
+            job = prepare(source, settings, limit=options.limit, summary=summary, hears=hears)
+            account.blank_lines, account.repairs = source.blank_lines, summary.repairs
             if groups is not None:
                 groups.seal()
         finally:
-            account.books = Books(survey.read, not_attempted=survey.read)
-        full = options.full or self.recall.is_due(refresh_key(source, key))
+            account.books = Books(summary.read, not_attempted=summary.read)
+        full = options.full or self.changes.is_full_run_due(refresh_key(source, key))
         new = begun(settings, job, account, key, origin=origin, full=full, from_number=from_number)
-        retry.know(damaged=survey.damaged > 0)
+        retry.know(damaged=summary.damaged > 0)
         return Sending(
             job,
             account,
@@ -184,14 +184,14 @@ class Desk:
         ties = self.ties
         if ties is None:
             return
-        ties.join()
-        ties.keep_loose()
+        ties.unite()
+        ties.keep_indirect()
         for sending in sendings:
-            for tie in filter(None, (ties.tie(sending.before + number) for number in sending.rebuilt)):
+            for tie in filter(None, (ties.person_key(sending.before + number) for number in sending.rebuilt)):
                 self.rows_to_resend.add((tie,))
 
-    def _groups(self) -> Groups:
-        return self.stack.enter_context(Groups(Ties(self.shelf.state)))
+    def _groups(self) -> PersonGroups:
+        return self.stack.enter_context(PersonGroups(SamePerson(self.shelf.state)))
 
     def _lock_any_name(self, source: Source, account: Account) -> None:
         """Lock the file of *source* under whatever name another run may have it; raises LockedError, StorageError."""
@@ -246,7 +246,7 @@ class Desk:
         """
         old, account, say = sending.old, sending.account, self.world.say
         if sending.twin is not None:
-            note_sent(sending.job, sending.twin.ledger, self.recall)
+            note_sent(sending.job, sending.twin.ledger, self.changes)
         if old is None or old.ledger.begun is None:
             return sending
         # A source before it that is asked for anew makes it so as well.
@@ -265,7 +265,7 @@ class Desk:
         say(changed)
         sending.retry.discard()
         retry = self.stack.enter_context(self._retry_file(sending.job.source, None))
-        retry.know(damaged=sending.job.survey.damaged > 0)
+        retry.know(damaged=sending.job.summary.damaged > 0)
         return replace(sending, retry=retry)
 
     def numbered(self, sendings: Sequence[Sending]) -> list[Sending]:
@@ -298,11 +298,13 @@ class Desk:
         """
         options, guarded = self.options, [one for one in sendings if not (one.has_begun or one.passed)]
         comparisons = [
-            compared(one.job.source.name, one.begun.key, one.job.survey, self.settings, self.shelf.totals)
+            compare_with_baseline(
+                one.job.source.name, one.begun.key, one.job.summary, self.settings, self.shelf.baselines
+            )
             for one in ([] if options.full else guarded)
         ]
         if not options.accept:
-            refuse_if_unlike(comparisons)
+            refuse_drift(comparisons)
         elif not self.world.quiet:
             for comparison in comparisons:
                 if comparison is not None and comparison.found:
@@ -342,12 +344,12 @@ class Desk:
 
     def prune(self, sendings: Sequence[Sending]) -> None:
         """Forget what was noted for runs that are not to be continued any more; raises StorageError."""
-        if not self.recall.is_open:
+        if not self.changes.is_open:
             return
         services = {service_of(one.base_url, one.service_id) for one in self.shelf.unfinished()}
         begun = sendings[0].begun
         if service_of(begun.base_url, begun.service_id) not in services:
-            self.recall.memory().later.forget_unwatched(before=begun.order)
+            self.changes.store().newer.forget_unwatched(before=begun.order)
 
     def _proves(self, volume: Volume) -> bool:
         """Whether the run of *volume* went to the same service, however that is spelled, and was served."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from uploader.changes.stale_retries import Late
-from uploader.changes.unchanged_rows import Sift
+from uploader.changes.stale_retries import StaleRetries
+from uploader.changes.unchanged_rows import UnchangedRows
 from uploader.counts import Tally, Traffic
 from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import UploaderError
@@ -30,18 +30,19 @@ class Life:
         volume: Volume,
         retry: RetryFile,
         rows_to_resend: RowsToResend,
-        late: Late | None = None,
-        sift: Sift | None = None,
+        stale_retries: StaleRetries | None = None,
+        unchanged_rows: UnchangedRows | None = None,
         *,
         command: str = "",
     ) -> None:
         """Go on with *volume*; *retry* and *rows_to_resend* know of its earlier lives already.
 
-        *late* hears of each outcome before the journal, *sift* after it. *command* is the one whose life it is.
+        *stale_retries* hears of each outcome before the journal, *unchanged_rows* after it. *command* is the one whose
+        life it is.
         """
-        self._late = late
+        self._stale_retries = stale_retries
         self._command = command
-        self._sift = sift
+        self._unchanged_rows = unchanged_rows
         self.volume = volume
         self.settled = volume.ledger.settled
         self.tally, self.traffic = counts_of(volume.ledger)
@@ -77,22 +78,22 @@ class Life:
 
     def settle(self, outcome: Outcome | Unsettled) -> None:
         """Let the journal, the retry file, the memory and the totals hear of *outcome*; raises StorageError."""
-        record, sift = record_of(outcome), self._sift
+        record, unchanged_rows = record_of(outcome), self._unchanged_rows
         if isinstance(outcome, Unsettled):
             if outcome.attempts:
                 self._journal.note(outcome)
             self.in_flight.clear(record.number)
         else:
             kind = self._rows_to_resend.kind(outcome)
-            if self._late is not None:
-                self._late.before(outcome, owed=kind is not None)
+            if self._stale_retries is not None:
+                self._stale_retries.record_before_journal(outcome, must_resend=kind is not None)
             self._journal.note(outcome, again=kind == "again")
             self.in_flight.release(record.number)
             if kind is not None and isinstance(outcome, Sent | Failed | Rejected):
                 self._retry.write(record, _remark(kind, outcome))
         self.tally.note(outcome)
-        if sift is not None and sift.remembers:
-            sift.after(outcome, unsure=record.number in self.tally.unsure)
+        if unchanged_rows is not None and unchanged_rows.is_recording:
+            unchanged_rows.record_outcome(outcome, unsure=record.number in self.tally.unsure)
 
     def note_held(self, seconds: float) -> None:
         """Note that a limit reply holds everybody for *seconds* more; raises StorageError."""
@@ -110,8 +111,8 @@ class Life:
     def flush(self) -> None:
         """Write what waits to be written; before each `sync`. Raises StorageError."""
         self._journal.flush()
-        if self._sift is not None:
-            self._sift.flush()
+        if self._unchanged_rows is not None:
+            self._unchanged_rows.flush()
 
     def sync(self) -> None:
         """Make all that is settled last through a power cut; raises StorageError."""

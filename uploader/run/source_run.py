@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final
 
-from uploader.changes.stale_retries import Late, Origins
-from uploader.changes.unchanged_rows import Sift
-from uploader.coalesce.merge_rows import Merging
-from uploader.coalesce.same_person_stage import tied
-from uploader.coalesce.spill_to_disk import WaitingRoom
+from uploader.changes.stale_retries import Origins, StaleRetries
+from uploader.changes.unchanged_rows import UnchangedRows
+from uploader.coalesce.merge_rows import MergeStage
+from uploader.coalesce.same_person_stage import with_person_keys
+from uploader.coalesce.spill_to_disk import SpilledRows
 from uploader.config import Settings
 from uploader.counts import Books
 from uploader.delivery.canary import Canary
@@ -23,7 +23,7 @@ from uploader.mapping import Now
 from uploader.model import UNKNOWN_RUN, NoWork, Record, Settled, Work
 from uploader.outputs.progress import Bar, Standing, plain_line
 from uploader.run.connection import Wire
-from uploader.run.drift_check import to_keep
+from uploader.run.drift_check import baseline_totals
 from uploader.run.endings import Endings
 from uploader.run.environment import World
 from uploader.run.plan import Desk, Sending, refresh_key
@@ -47,22 +47,26 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
         raise ChangedError(f"{job.source.name} changed after it was checked; nothing of it was sent. Run again.")
     volume = sending.volume(desk.shelf)
     begun = volume.ledger.begun or sending.begun
-    sift = Sift(
-        desk.recall,
-        skips=desk.settings.changed_only and not (begun.full or sending.begun.full) and not job.source.is_retry,
-        owes=desk.rows_to_resend.has,
+    unchanged_rows = UnchangedRows(
+        desk.changes,
+        skips_unchanged=desk.settings.changed_only
+        and not (begun.full or sending.begun.full)
+        and not job.source.is_retry,
+        must_resend=desk.rows_to_resend.has,
     )
-    late = Late(
-        desk.recall,
+    stale_retries = StaleRetries(
+        desk.changes,
         begun,
         Origins(begun, desk.shelf.state_id),
         newest_run=desk.newest_run_beside(begun) if job.source.is_retry else UNKNOWN_RUN,
         has_older=job.source.is_retry or sending.twin is not None,
-        notes_all=desk.has_older_to_continue(begun),
+        records_all=desk.has_older_to_continue(begun),
         accept=desk.options.accept,
     )
     with (
-        Life(volume, sending.retry, desk.rows_to_resend, late, sift, command=sending.command) as life,
+        Life(
+            volume, sending.retry, desk.rows_to_resend, stale_retries, unchanged_rows, command=sending.command
+        ) as life,
         contextlib.ExitStack() as stack,
     ):
         account.traffic = life.traffic
@@ -70,26 +74,28 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
         stack.enter_context(reading)
         works = _works(job, records, life.settled)
         if ties is not None and not ties.is_empty:
-            works = tied(works, ties, sending.before)
-        works = late.trimmed(prefetched(works, time.monotonic))
+            works = with_person_keys(works, ties, sending.before)
+        works = stale_retries.without_stale(prefetched(works, time.monotonic))
         if sending.groups is not None:
-            merging = Merging(
+            merging = MergeStage(
                 sending.groups,
-                stack.enter_context(WaitingRoom(desk.shelf.state)),
+                stack.enter_context(SpilledRows(desk.shelf.state)),
                 merged=job.plan.merged,
-                owes=desk.rows_to_resend.has,
-                taken_by=lambda row: volume.ledger.superseded.get(row, row),
-                tied_rows=lambda tie: 0 if ties is None else ties.rows_of(tie),
+                must_resend=desk.rows_to_resend.has,
+                merged_into=lambda row: volume.ledger.superseded.get(row, row),
+                rows_with_key=lambda tie: 0 if ties is None else ties.rows_with(tie),
             )
             works = merging.merge(works)
-        works = sift.sifted(works)
+        works = unchanged_rows.skip_unchanged(works)
         wire.blocked_rows.begin_source(account.source if len(desk.options.sources) > 1 else "")
         if desk.is_proven(sending, volume.ledger):
             wire.blocked_rows.mark_proven()
         outage_suspected = asyncio.Event()
         pipeline = Pipeline(
             works,
-            deliver=late.delivering(wire.delivery(life, on_suspected_outage=outage_suspected.set).deliver),
+            deliver=stale_retries.delivering_newest(
+                wire.delivery(life, on_suspected_outage=outage_suspected.set).deliver
+            ),
             settle=life.settle,
             stop=wire.stop,
             canary=Canary(_canary_rows(job, life, wire.settings)),
@@ -101,7 +107,7 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
         try:
             async with beside(_watch(sending, life, wire, desk.world), _sync(life, wire.stop)):
                 await pipeline.run(wire.pace.concurrency)
-            tie_watched(job, desk.recall)
+            tie_watched(job, desk.changes)
             life.flush()
             life.sync()
             # What was read last is compared as it was opened, and may have been changed or replaced since.
@@ -113,7 +119,9 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
             _close_books(sending, life, pipeline, endings, reason=wire.stop.reason)
     account.finish()
     if job.limit is None and not job.source.is_retry:
-        desk.recall.note_refreshed(refresh_key(job.source, begun.key), began=_seconds(begun.started), whole=begun.full)
+        desk.changes.record_full_run(
+            refresh_key(job.source, begun.key), began=_seconds(begun.started), whole=begun.full
+        )
 
 
 def _seconds(started: str) -> float:
@@ -130,7 +138,7 @@ def _close_books(
 ) -> None:
     """Take the account of *sending* from the totals; *reason* is what ended the run early."""
     account, tally = sending.account, life.tally
-    read = max(sending.job.survey.read, pipeline.taken)
+    read = max(sending.job.summary.read, pipeline.taken)
     account.books = Books(
         read,
         sent=tally.sent,
@@ -147,7 +155,7 @@ def _close_books(
     with contextlib.nullcontext() if in_order else contextlib.suppress(StorageError):
         volume = life.closed(must_agree=in_order)
         account.limited_seconds = volume.ledger.held_seconds
-        endings.add(account, volume, to_keep(sending.job.survey))
+        endings.add(account, volume, baseline_totals(sending.job.summary))
 
 
 @contextlib.asynccontextmanager
@@ -221,7 +229,7 @@ async def _watch(sending: Sending, life: Life, wire: Wire, world: World) -> None
 
     def standing() -> Standing:
         return Standing(
-            total=sending.job.survey.read,
+            total=sending.job.summary.read,
             settled=tally.settled,
             requests=life.traffic.requests,
             rejected=tally.rejected,

@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 
-from uploader.changes.change_detection import Recall
+from uploader.changes.change_detection import ChangeDetection
 from uploader.mapping.payload import property_names
 from uploader.model import (
     Origin,
@@ -14,7 +14,7 @@ from uploader.run.preflight import Job
 from uploader.state import Ledger
 
 
-def note_sent(job: Job, ledger: Ledger, recall: Recall) -> None:
+def note_sent(job: Job, ledger: Ledger, changes: ChangeDetection) -> None:
     """Note what the interrupted run of *ledger* has sent already of the people whose rows *job* begins with.
 
     They are sent once more, and must not overwrite what later rows of the same file have set. Raises StorageError.
@@ -22,12 +22,12 @@ def note_sent(job: Job, ledger: Ledger, recall: Recall) -> None:
     begun = ledger.begun
     assert begun is not None  # noqa: S101 — there is no run without it
     with job.source.read() as records:
-        first = {value for record in islice(records, job.survey.read) for value in job.plan.person(record)}
+        first = {value for record in islice(records, job.summary.read) for value in job.plan.person(record)}
     with job.source.read() as records:
         for request in _sent_before(records, first, job, ledger):
-            people, names = recall.digests.people(request.person), recall.digests.names(property_names(request))
-            recall.memory().later.note(people, names, Origin(begun.from_order, request.row.number))
-    recall.commit()
+            people, names = changes.digests.people(request.person), changes.digests.names(property_names(request))
+            changes.store().newer.record(people, names, Origin(begun.from_order, request.row.number))
+    changes.commit()
 
 
 def _sent_before(records: Iterable[Record], people: Container[str], job: Job, ledger: Ledger) -> Iterator[Request]:
@@ -47,14 +47,14 @@ def _sent_before(records: Iterable[Record], people: Container[str], job: Job, le
             yield request
 
 
-def tie_watched(job: Job, recall: Recall) -> None:
+def tie_watched(job: Job, changes: ChangeDetection) -> None:
     """Note which other identity values in *job* are those of people of whom an older row may still be sent.
 
     A later run may send such a person under another value. Raises StorageError.
     """
-    if not recall.watched or not job.plan.has_several_identities:
+    if not changes.watched or not job.plan.has_several_identities:
         return
-    person_key_of: dict[str, str] = {value: value for value in recall.watched}
+    person_key_of: dict[str, str] = {value: value for value in changes.watched}
 
     def root(value: str) -> str:
         while person_key_of[value] != value:
@@ -65,14 +65,14 @@ def tie_watched(job: Job, recall: Recall) -> None:
     # A row that is met before the one that joins it is met again.
     while known != (known := len(person_key_of)):
         with job.source.read() as records:
-            for record in islice(records, job.survey.read):
+            for record in islice(records, job.summary.read):
                 person = job.plan.person(record)
                 roots = {root(value) for value in person if value in person_key_of}
                 if roots:
                     joined = (*roots, *(value for value in person if value not in person_key_of))
                     person_key_of.update(dict.fromkeys(joined, min(roots)))
-    people = {value: recall.digests.people((value,))[0] for value in person_key_of}
+    people = {value: changes.digests.people((value,))[0] for value in person_key_of}
     tied = {value for value in person_key_of if root(value) != value}
     tied |= {root(value) for value in tied}
-    recall.memory().later.tie({people[value]: people[root(value)] for value in tied})
-    recall.commit()
+    changes.store().newer.watch_together({people[value]: people[root(value)] for value in tied})
+    changes.commit()

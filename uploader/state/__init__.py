@@ -1,6 +1,6 @@
 """Keep what became of every row: the resume point, and the source of every total."""
 
-from uploader.state.baseline import PastTotals
+from uploader.state.baseline import BaselineStore
 from uploader.state.in_flight import InFlightFile
 from uploader.state.journal import Journal
 from uploader.state.journal_records import Begun
@@ -9,13 +9,13 @@ from uploader.state.run_lock import Lock
 from uploader.state.run_store import Shelf, Volume, read_volume
 
 __all__ = [
+    "BaselineStore",
     "Begun",
     "InFlightFile",
     "Journal",
     "Ledger",
     "Lock",
     "Owed",
-    "PastTotals",
     "Shelf",
     "Volume",
     "fold",

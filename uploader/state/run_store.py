@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 from uploader.errors import StorageError
 from uploader.files import open_private, private_folder, sync_folder, trouble
 from uploader.rate.shared_quota import SharedQuota
-from uploader.state.baseline import PastTotals
+from uploader.state.baseline import BaselineStore
 from uploader.state.journal import Journal
 from uploader.state.journal_records import Begun, has_ended
 from uploader.state.line_checksums import link
@@ -49,7 +49,7 @@ class Shelf:
         self._locks = private_folder(state / "locks")
         self._quotas = state / "quota"
         self._numbers = Numbers(state, found=self._known)
-        self.totals = PastTotals(state)
+        self.baselines = BaselineStore(state)
 
     @property
     def state_id(self) -> str:
