@@ -108,7 +108,7 @@ def _requests(settings: Settings, people: int) -> Iterator[Request]:
     )
     for number in range(1, people + 1):
         fields = {"id": str(number), "name": f"name{number}", "age": str(number % 90)}
-        work = plan.carry(Row(number, fields), "2026-01-01T00:00:00.000Z")
+        work = plan.map_row(Row(number, fields), "2026-01-01T00:00:00.000Z")
         if isinstance(work, Request):
             yield work
 

@@ -26,12 +26,12 @@ from uploader.model import Answer, Outcome, Record, Rejected, Reply, Request, Se
 from uploader.rate import ServerWindow, pace
 from uploader.rate.limiter import Limiter
 from uploader.rate.shared_quota import SharedQuota
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.options import Options
 from uploader.run.preflight import opened, settings_of
 from uploader.source import Source
-from uploader.state import InFlightFile, Journal, Ledger
-from uploader.state.settled_rows import Bookmark
+from uploader.state import InFlightFile, Journal, RunState
+from uploader.state.settled_rows import SettledRows
 from uploader.stop import Stop
 
 _OK: Final = Answer(200, "20000")
@@ -50,7 +50,7 @@ class Bench:
         with source.read() as reading:
             self._records: list[Record] = list(reading)
         now = Now(time.time_ns)
-        works = [plan.carry(record, now()) for record in self._records]
+        works = [plan.map_row(record, now()) for record in self._records]
         self._requests = [work for work in works if isinstance(work, Request)]
         self._outcomes = [Sent(request, 1) for request in self._requests]
 
@@ -59,7 +59,7 @@ class Bench:
     def made(cls, folder: Path, rows: int, config: Path) -> Iterator["Bench"]:
         """Lend a bench for a CSV of so many *rows*, mapped by *config*."""
         path = write_people(folder / f"people-{rows}.csv", rows)
-        world = World({}, sys.stdin.buffer, print)
+        world = Environment({}, sys.stdin.buffer, print)
         settings = settings_of(Options((str(path),), config), world, credentials=False)
         with opened(str(path), settings, world) as source:
             plan = compile_plan(
@@ -98,7 +98,7 @@ class Bench:
 
         def loop() -> None:
             for record in self._records:
-                self._plan.carry(record, now())
+                self._plan.map_row(record, now())
 
         return _cpu(loop)
 
@@ -120,12 +120,12 @@ class Bench:
         async def deliver(request: Request) -> Outcome | Unsettled:
             return outcomes[request.row.number]
 
-        def works(settled: Bookmark) -> Iterator[Request | Rejected | Settled]:
+        def works(settled: SettledRows) -> Iterator[Request | Rejected | Settled]:
             for request in self._requests:
                 if request.row.number not in settled:
                     yield request
 
-        line = Pipeline(works(Bookmark()), deliver=deliver, settle=_ignore, stop=Stop())
+        line = Pipeline(works(SettledRows()), deliver=deliver, settle=_ignore, stop=Stop())
         # The turns are shown as a part of their own.
         return max(0.0, _cpu_of(lambda: line.run(CONCURRENCY)) - self._turns())
 
@@ -179,18 +179,18 @@ class Bench:
         def settle(outcome: Outcome | Unsettled) -> None:
             if not isinstance(outcome, Unsettled):
                 followup.kind(outcome)
-                journal.note(outcome)
+                journal.record(outcome)
                 flight.release(record_of(outcome).number)
                 tally.note(outcome)
 
         async def loop() -> None:
-            works = (self._plan.carry(record, now()) for record in reading)
+            works = (self._plan.map_row(record, now()) for record in reading)
             deliver = self._deliverer(post, halt, flight).deliver
             await Pipeline(works, deliver=deliver, settle=settle, stop=halt).run(CONCURRENCY)
 
         with (
             self._source.read() as reading,
-            Journal(path, Ledger()) as journal,
+            Journal(path, RunState()) as journal,
             InFlightFile(path.with_suffix(".flight")) as flight,
         ):
             seconds = _cpu_of(loop)
@@ -216,8 +216,8 @@ class Bench:
 
     def _journal(self) -> float:
         path = self._folder / "cost.journal"
-        with Journal(path, Ledger()) as journal:
-            seconds = _cpu(lambda: _drain(map(journal.note, self._outcomes)))
+        with Journal(path, RunState()) as journal:
+            seconds = _cpu(lambda: _drain(map(journal.record, self._outcomes)))
         path.unlink()
         return seconds
 

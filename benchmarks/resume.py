@@ -23,7 +23,7 @@ from typing import Final
 
 from uploader.model import Failed, Outcome, Reason, Request, Row, Sent
 from uploader.sandbox import Rules, Running, running
-from uploader.state import InFlightFile, Journal, Ledger, read_volume
+from uploader.state import InFlightFile, Journal, RunState, read_run
 
 _MORE_ROWS: Final = 2_000
 _FAILED_EVERY: Final = 100
@@ -134,11 +134,11 @@ def _peak(process: int) -> float:
 def _settle(runs: Path, rows: int) -> None:
     """Give each of the first *rows* an outcome in the one journal of the folder *runs*."""
     (path,) = runs.glob("*.journal")
-    volume = read_volume(path)
-    with Journal(path, volume.ledger) as journal:
+    volume = read_run(path)
+    with Journal(path, volume.state) as journal:
         for number, outcome in enumerate(_outcomes(rows), 1):
-            if number not in volume.ledger.settled:
-                journal.note(outcome)
+            if number not in volume.state.settled:
+                journal.record(outcome)
         journal.sync()
 
 
@@ -153,13 +153,13 @@ def _journal_cost(folder: Path) -> float:
     """Return how many µs each row costs: its place while it is in flight, and its line; nothing is synced."""
     outcomes = list(_outcomes(_NOTED))
     path = folder / "cost.journal"
-    with Journal(path, Ledger()) as journal, InFlightFile(path.with_suffix(".flight")) as flight:
+    with Journal(path, RunState()) as journal, InFlightFile(path.with_suffix(".flight")) as flight:
         for number in range(1, _IN_FLIGHT + 1):
             flight.mark(_NOTED + number)
         began = time.perf_counter()
         for number, outcome in enumerate(outcomes, 1):
             flight.mark(number)
-            journal.note(outcome)
+            journal.record(outcome)
             flight.release(number)
         seconds = time.perf_counter() - began
     path.unlink()

@@ -233,7 +233,7 @@ def program(name: str, content: bytes) -> Reading:
         try:
             with open_source(str(path), format="auto", encoding="auto", delimiter=",") as source:
                 plan = compile_plan(RULES, source="people", config="config.yaml", columns=source.columns)
-                carried = [plan.carry(record, NOW) for record in source.read()]
+                carried = [plan.map_row(record, NOW) for record in source.read()]
         except UploaderError:
             return None
     return [sent(work.body) if isinstance(work, Request) else None for work in carried]

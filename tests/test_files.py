@@ -11,8 +11,8 @@ import pytest
 from uploader.changes import DigestStore, DigestStores, private_key
 from uploader.errors import StorageError
 from uploader.files import open_private
-from uploader.outputs.retry_file import RetryFile, Shape
-from uploader.state import InFlightFile, Journal, Ledger, Lock, read_volume
+from uploader.outputs.retry_file import RetryFile, RetryFormat
+from uploader.state import InFlightFile, Journal, RunLock, RunState, read_run
 from uploader.state.baseline import BaselineStore
 
 
@@ -49,7 +49,7 @@ def _memory(path: Path) -> None:
 
 
 def _locked(path: Path) -> None:
-    with Lock(path, since="now"):
+    with RunLock(path, since="now"):
         pass
 
 
@@ -59,16 +59,16 @@ def _key_lock(path: Path) -> None:
 
 
 def _retry(path: Path) -> None:
-    retry = RetryFile(path.with_name("wanted.csv"), Shape("csv", ("id",)))
+    retry = RetryFile(path.with_name("wanted.csv"), RetryFormat("csv", ("id",)))
     retry._open(path)  # noqa: SLF001 — as when somebody was quicker
 
 
 ROLES: Final[dict[str, Callable[[Path], object]]] = {
-    "journal": lambda path: Journal(path, Ledger()),
-    "journal that is read": read_volume,
+    "journal": lambda path: Journal(path, RunState()),
+    "journal that is read": read_run,
     "flight": InFlightFile,
     "lock": _locked,
-    "holder": lambda path: Lock(path, since="").holder(),
+    "holder": lambda path: RunLock(path, since="").holder(),
     "key": private_key,
     "memory": _memory,
     "memory's lock": _key_lock,

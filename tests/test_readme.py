@@ -16,7 +16,7 @@ import yaml
 
 from uploader import errors
 from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
-from uploader.app.check_report import Finding
+from uploader.app.check_report import CheckReport
 from uploader.check.source_summary import CheckSummary
 from uploader.cli.entry_point import cli, every_command
 from uploader.config import Settings, load
@@ -26,7 +26,7 @@ from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Request, Row
 from uploader.rate import Pace
-from uploader.run.results import Account
+from uploader.run.results import SourceResult
 from uploader.sandbox import FAULT_KINDS, Fault
 
 ROOT = Path(__file__).parents[1]
@@ -249,7 +249,7 @@ def carried_by(rule: PropertyRule, fields: Mapping[str, object]) -> str:
     """Return as JSON what *rule* makes of a row with *fields*; where it is refused, why."""
     rules = MappingRules({"external_id": "id"}, (rule, PropertyRule("kept", value="k")))
     plan = compile_plan(rules, source="s", config="c", columns=None)
-    work = plan.carry(Row(1, {"id": "1", **fields}), NOW)
+    work = plan.map_row(Row(1, {"id": "1", **fields}), NOW)
     if isinstance(work, Request):
         sent = json.loads(work.body)["user_properties"]
         return json.dumps(sent[rule.key], separators=(",", ":")) if rule.key in sent else "nothing: it is empty"
@@ -365,14 +365,14 @@ def example_with(key: str) -> dict[str, object]:
 def test_the_summary_that_is_shown_has_the_keys_of_a_summary() -> None:
     shown = example_with("run_id")
 
-    assert list(shown) == list(Account("run-1", "customers.csv", "2024-03-05T02:15:00+00:00").summary())
+    assert list(shown) == list(SourceResult("run-1", "customers.csv", "2024-03-05T02:15:00+00:00").summary())
 
 
 def test_the_findings_that_are_shown_have_the_keys_of_findings() -> None:
     shown = example_with("sendable")
 
-    account = Account("run-1", "customers.csv", "2024-03-05T02:15:00+00:00")
-    assert list(shown) == list(Finding(account, CheckSummary(), Pace(1, 1.0, 1)).facts())
+    account = SourceResult("run-1", "customers.csv", "2024-03-05T02:15:00+00:00")
+    assert list(shown) == list(CheckReport(account, CheckSummary(), Pace(1, 1.0, 1)).facts())
 
 
 # The sandbox

@@ -11,10 +11,10 @@ import pytest
 from uploader.app.check import check
 from uploader.app.init import draft_config
 from uploader.errors import ConfigError, InputError, StorageError
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.options import Options
 
-WORLD = World(environ={}, stdin=BytesIO(), say=print)
+WORLD = Environment(environ={}, stdin=BytesIO(), say=print)
 
 
 @pytest.fixture

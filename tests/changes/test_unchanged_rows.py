@@ -36,7 +36,7 @@ from uploader.model import (
     Work,
 )
 from uploader.run.open_change_detection import open_change_detection
-from uploader.state import Begun
+from uploader.state import RunHeader
 
 REASON: Final = Reason("50000", "the service had a fault of its own")
 WORKERS: Final = 3
@@ -44,7 +44,7 @@ SEEDS: Final = 60
 NIGHTS: Final = 5
 
 
-def late_of(recall: ChangeDetection, begun: Begun, *, retry: bool = False) -> StaleRetries:
+def late_of(recall: ChangeDetection, begun: RunHeader, *, retry: bool = False) -> StaleRetries:
     origins = Origins(begun, "0f0f0f0f")
     return StaleRetries(
         recall, begun, origins, newest_run=UNKNOWN_RUN, has_older=retry, records_all=False, accept=False

@@ -28,7 +28,7 @@ def counted(
     plan = compile_plan(rules, source="s", config="c", columns=columns)
     census = ColumnProfile(columns, mapped=plan.columns, null_values=rules.null_values)
     for record in records:
-        census.add_row(record, plan.carry(record, NOW))
+        census.add_row(record, plan.map_row(record, NOW))
     return census
 
 
@@ -152,7 +152,7 @@ def test_consents_are_counted_as_a_reader_of_the_bodies_counts_them(rows: list[d
 
     census = counted(records, rules=rules)
 
-    bodies = [json.loads(work.body) for work in (plan.carry(row, NOW) for row in records) if hasattr(work, "body")]
+    bodies = [json.loads(work.body) for work in (plan.map_row(row, NOW) for row in records) if hasattr(work, "body")]
     true = {name: sum(body["user_properties"].get(name) is True for body in bodies) for name in CONSENTS}
     assert census.totals().consents == true
 

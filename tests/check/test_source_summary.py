@@ -112,7 +112,7 @@ def test_what_is_repaired_after_the_survey_is_not_counted_there() -> None:
     survey, plan = CheckSummary(), planned()
     list(survey.count_rows(ROWS[:1], plan, NOW))
 
-    plan.carry(ROWS[0], NOW)
+    plan.map_row(ROWS[0], NOW)
 
     assert (survey.repairs, plan.repairs) == (Repairs(trimmed=1), Repairs(trimmed=2))
 

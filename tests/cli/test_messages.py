@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import CONFIG
 from uploader.app.check import check
-from uploader.app.run import Result
+from uploader.app.run import RunResult
 from uploader.check.source_summary import CheckSummary
 from uploader.cli.check_messages import check_lines, duplicate_lines, first_lines, problem_lines
 from uploader.cli.printed_commands import Given
@@ -17,10 +17,10 @@ from uploader.counts import Books, Problems, Traffic
 from uploader.mapping import Repairs
 from uploader.model import Reason, Rejected, Row
 from uploader.rate import Pace
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.options import Options
 from uploader.run.preflight import Job
-from uploader.run.results import Account
+from uploader.run.results import SourceResult
 from uploader.sandbox import Report
 
 AGE = Reason("not_long", "column 'age': not a whole number")
@@ -35,13 +35,15 @@ def problems(*found: tuple[Reason, int, int]) -> Problems:
     return noted
 
 
-def account(source: str = "people.csv", *, books: Books, requests: int = 0, limited: int = 0) -> Account:
+def account(source: str = "people.csv", *, books: Books, requests: int = 0, limited: int = 0) -> SourceResult:
     traffic = Traffic(requests, limited=limited)
-    return Account("run-1", source, "2024-03-05T02:15:00+00:00", books, traffic, seconds=19.2)
+    return SourceResult("run-1", source, "2024-03-05T02:15:00+00:00", books, traffic, seconds=19.2)
 
 
-def told(*accounts: Account, sandbox: Report | None = None, complete: bool = True) -> list[str]:
-    return list(run_lines(Result(list(accounts), sandbox), Given(), rehearsal=sandbox is not None, complete=complete))
+def told(*accounts: SourceResult, sandbox: Report | None = None, complete: bool = True) -> list[str]:
+    return list(
+        run_lines(RunResult(list(accounts), sandbox), Given(), rehearsal=sandbox is not None, complete=complete)
+    )
 
 
 def found(folder: Path, content: str, *, stdin: bool = False, rate: float = 158.0, config: str = CONFIG) -> list[str]:
@@ -54,7 +56,7 @@ def found(folder: Path, content: str, *, stdin: bool = False, rate: float = 158.
         lines.extend(check_lines(job, replace(pace, rate=rate)))
 
     source = "-" if stdin else "people.csv"
-    check(Options((source,), Path("config.yaml")), World({}, BytesIO(content.encode()), lines.append), hear)
+    check(Options((source,), Path("config.yaml")), Environment({}, BytesIO(content.encode()), lines.append), hear)
     return lines
 
 

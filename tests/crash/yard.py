@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from uploader.app.run_history import History, PastRun
+from uploader.app.run_history import PastRun, RunHistory
 from uploader.sandbox import Fault, Rules, Running, running
 
 FULL: Final = os.environ.get("CRASH") == "full"
@@ -194,7 +194,7 @@ class Yard:
             yield f"left behind: {left}"
 
     def _newest(self) -> PastRun | None:
-        return next(History(self.state).runs(), None)
+        return next(RunHistory(self.state).runs(), None)
 
     def _applied(self) -> list[tuple[int, str]]:
         return [_spoken(request.body) for request in self.server.box.requests() if request.applied]

@@ -173,7 +173,7 @@ def sent_ids(server: Running) -> list[object]:
 
 
 def names_of(numbers: Iterable[int]) -> dict[str, object]:
-    """Return what `names` gives when the persons *numbers* of `Desk.people` are stored."""
+    """Return what `names` gives when the persons *numbers* of `RunPlan.people` are stored."""
     return {str(number): f"name{number}" for number in numbers}
 
 

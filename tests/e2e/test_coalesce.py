@@ -14,7 +14,7 @@ from tests.seeds import seeds
 from uploader.coalesce.merge_rows import MergeStage
 from uploader.errors import StorageError
 from uploader.model import Failed, Outcome, Sent, Superseded, Unsettled
-from uploader.run.session import Life
+from uploader.run.session import Session
 from uploader.sandbox import Running
 
 MAPPING = """\
@@ -350,15 +350,15 @@ Settle = Callable[[Outcome | Unsettled], bool]
 
 def breaking_off(desk: Desk, at: Settle) -> Ended:
     """Run the command on a disk that is full as soon as an outcome comes that *at* names."""
-    settle = Life.settle
+    settle = Session.settle
 
-    def settle_or_break(life: Life, outcome: Outcome | Unsettled) -> None:
+    def settle_or_break(life: Session, outcome: Outcome | Unsettled) -> None:
         if at(outcome):
             raise StorageError("the disk is full")
         settle(life, outcome)
 
     with desk.monkeypatch.context() as patch:
-        patch.setattr(Life, "settle", settle_or_break)
+        patch.setattr(Session, "settle", settle_or_break)
         return desk.type(*RUN)
 
 

@@ -256,7 +256,7 @@ def test_a_rehearsal_tells_no_value(desk: Desk, suffix: str) -> None:
         "uploader.delivery.retry.accepts",
         "uploader.counts.Tally.note",
         "uploader.delivery.rows_to_resend.RowsToResend.kind",
-        "uploader.mapping.Plan.carry",
+        "uploader.mapping.Plan.map_row",
         "uploader.check.source_summary.CheckSummary.add_row",
         "uploader.run.preflight.compile_plan",
         "uploader.run.plan.retry_path",

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.conftest import Desk, books_of, rules
 from uploader.errors import StorageError
 from uploader.model import Outcome, Sent, Unsettled, record_of
-from uploader.run.session import Life
+from uploader.run.session import Session
 from uploader.sandbox import Running
 
 MAPPING = """\
@@ -121,15 +121,15 @@ def test_a_continued_run_knows_what_follows_a_row_that_failed_before_it_was_inte
     server = sandbox(rules("code=50000 for df_name=older times 2"))
     desk.configure(server.url, mapping=MAPPING)
     desk.write("people.jsonl", lines([STRANGER, OLDER, NEWER, JOINING]))
-    settle = Life.settle
+    settle = Session.settle
 
-    def settle_or_break(life: Life, outcome: Outcome | Unsettled) -> None:
+    def settle_or_break(life: Session, outcome: Outcome | Unsettled) -> None:
         if isinstance(outcome, Sent) and record_of(outcome).number == 3:
             raise StorageError("the disk is full")
         settle(life, outcome)
 
     with desk.monkeypatch.context() as patch:
-        patch.setattr(Life, "settle", settle_or_break)
+        patch.setattr(Session, "settle", settle_or_break)
         first = desk.type(*RUN)
     second = desk.type(*RUN)
     kept = retry_rows(desk)

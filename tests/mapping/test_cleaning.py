@@ -25,7 +25,7 @@ def plan_of(*rules: PropertyRule, null_values: tuple[str, ...] = ("",)) -> Plan:
 
 def carried(plan: Plan, fields: Mapping[str, object]) -> "Json | Reason":
     """Return the properties sent for a row of ann's with *fields*, or the reason of its rejection."""
-    done = plan.carry(Row(1, {"id": "ann", **fields}), NOW)
+    done = plan.map_row(Row(1, {"id": "ann", **fields}), NOW)
     if isinstance(done, Rejected):
         return done.reason
     found: Json = json.loads(done.body)["user_properties"]
@@ -219,7 +219,7 @@ def test_a_value_is_trimmed_first_and_freed_of_separators_then() -> None:
 def test_the_row_itself_stays_as_it_was() -> None:
     row = Row(1, {"id": "ann", "cell": " a | b "})
 
-    done = plan_of(PropertyRule("p", "cell", kind="array<string>", trim=True)).carry(row, NOW)
+    done = plan_of(PropertyRule("p", "cell", kind="array<string>", trim=True)).map_row(row, NOW)
 
     assert not isinstance(done, Rejected)
     assert done.row is row

@@ -33,7 +33,7 @@ def read(
     plan = compile_plan(
         MappingRules({"external_id": "id"}, (rule,)), source="people.csv", config="config.yaml", columns=None
     )
-    done = plan.carry(Row(1, {"id": "ann", "cell": value}), NOW)
+    done = plan.map_row(Row(1, {"id": "ann", "cell": value}), NOW)
     if not isinstance(done, Request):
         return done.reason
     found = json.loads(done.body)["user_properties"]["p"]
@@ -300,7 +300,7 @@ def test_the_time_of_the_request_may_stand_in_a_column(rule: MomentRule, value: 
     rules = MappingRules({"external_id": "id"}, (PropertyRule("name", "name"),), request_datetime=rule)
     plan = compile_plan(rules, source="people.csv", config="config.yaml", columns=None)
 
-    done = plan.carry(Row(1, {"id": "ann", "name": "Ann", "at": value}), NOW)
+    done = plan.map_row(Row(1, {"id": "ann", "name": "Ann", "at": value}), NOW)
 
     found = json.loads(done.body)["request_datetime"] if isinstance(done, Request) else done.reason
     assert found == expected
@@ -314,7 +314,7 @@ def test_the_time_of_the_request_is_now_unless_a_column_says_it() -> None:
         columns=["id", "name", "at"],
     )
 
-    done = plan.carry(Row(1, {"id": "ann", "name": "Ann", "at": "2023-08-15T12:30:00Z"}), NOW)
+    done = plan.map_row(Row(1, {"id": "ann", "name": "Ann", "at": "2023-08-15T12:30:00Z"}), NOW)
 
     assert isinstance(done, Request)
     assert json.loads(done.body)["request_datetime"] == NOW

@@ -39,7 +39,7 @@ def sent(rule: PropertyRule, value: object) -> str | Reason:
     plan = compile_plan(
         MappingRules({"external_id": "id"}, (rule,)), source="people.jsonl", config="config.yaml", columns=None
     )
-    done = plan.carry(Row(1, {"id": "ann", "cell": value}), "2024-06-24T06:42:25.394Z")
+    done = plan.map_row(Row(1, {"id": "ann", "cell": value}), "2024-06-24T06:42:25.394Z")
     if not isinstance(done, Request):
         return done.reason
     head = b'{"identity":{"external_id":"ann"},"user_properties":{"p":'

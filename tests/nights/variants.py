@@ -19,7 +19,7 @@ from uploader.coalesce.same_person import SamePerson
 from uploader.delivery.person_ordering import PersonQueue, QueuedWork
 from uploader.delivery.rows_to_resend import Kind, RowsToResend
 from uploader.model import Outcome, Request, Sent
-from uploader.state import Shelf
+from uploader.state import RunStore
 
 
 def _at_once() -> None:
@@ -68,11 +68,11 @@ def _whole_rows() -> None:
 def _by_the_clock() -> None:
     """Number runs by the time of day."""
 
-    def of_the_clock(_: Shelf, count: int) -> range:
+    def of_the_clock(_: RunStore, count: int) -> range:
         first = int(time.time() * 1000)
         return range(first, first + count)
 
-    Shelf.next_numbers = of_the_clock  # type: ignore[method-assign, assignment]  # as above
+    RunStore.next_numbers = of_the_clock  # type: ignore[method-assign, assignment]  # as above
 
 
 def _by_the_path() -> None:

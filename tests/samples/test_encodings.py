@@ -104,7 +104,7 @@ def _carried(path: Path, content: bytes, encoding: str) -> list[bytes | str]:
     mapping = load(ROOT / "config.yaml", environ={}, credentials=False).rules()
     with open_source(str(path), format="auto", encoding=encoding, delimiter=",") as source:
         plan = compile_plan(mapping, source="profiles", config="config.yaml", columns=source.columns)
-        carried = [plan.carry(record, NOW) for record in source.read()]
+        carried = [plan.map_row(record, NOW) for record in source.read()]
     return [work.reason.phrase if isinstance(work, Rejected) else work.body for work in carried]
 
 

@@ -7,18 +7,18 @@ from uploader.check.source_summary import CheckSummary
 from uploader.counts import Problems
 from uploader.rate import Pace
 from uploader.run.drift_check import DriftComparison
-from uploader.run.results import Account
+from uploader.run.results import SourceResult
 from uploader.source import Source
 
 
 @dataclass(slots=True)
-class Finding:
+class CheckReport:
     """What the check found of one source, as far as it came; *source* is None until it is opened.
 
     *comparison* is None where nothing is there to compare it with.
     """
 
-    account: Account
+    result: SourceResult
     summary: CheckSummary
     pace: Pace
     source: Source | None = None
@@ -29,7 +29,7 @@ class Finding:
         summary, source, rate = self.summary, self.source, self.pace.rate
         encoding = None if source is None or source.format == "parquet" else source.encoding
         facts = {
-            "source": self.account.source,
+            "source": self.result.source,
             "format": None if source is None else source.format,
             "encoding": encoding,
             "retry_file": source is not None and source.is_retry,
@@ -37,7 +37,7 @@ class Finding:
             "sendable": summary.sendable,
             "rejected": summary.rejected,
             "changed": None if summary.changed is None else summary.to_send,
-            "blank_lines": self.account.blank_lines,
+            "blank_lines": self.result.blank_lines,
             "repairs": asdict(summary.repairs),
             "repeated_identities": summary.duplicates,
             "problems": _listed(summary.problems),
@@ -45,9 +45,9 @@ class Finding:
             "guard": None if self.comparison is None else self.comparison.facts(),
             "requests_per_minute": round(rate * 60),
             "seconds": round(summary.to_send / rate, 1),
-            "exit_status": self.account.exit_status,
+            "exit_status": self.result.exit_status,
         }
-        return facts if self.account.error is None else {**facts, "error": self.account.error}
+        return facts if self.result.error is None else {**facts, "error": self.result.error}
 
 
 def _listed(problems: Problems) -> list[Mapping[str, object]]:

@@ -10,7 +10,7 @@ from typing import Final
 from uploader.errors import ConfigError, InputError, StorageError
 from uploader.inference import Draft, Look, Written, looks_personal, make_draft, spell
 from uploader.model import looks_like_data
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.source import Manner, Source, open_unknown
 
 _MODE: Final = 0o644
@@ -26,7 +26,7 @@ class Drafted:
     written: Written
 
 
-def draft_config(source: str, config: Path, world: World) -> Drafted:
+def draft_config(source: str, config: Path, environment: Environment) -> Drafted:
     """Read the whole *source*, guess what its columns are, and write that to *config*, which must not be there yet.
 
     Raises:
@@ -35,7 +35,7 @@ def draft_config(source: str, config: Path, world: World) -> Drafted:
         StorageError: *config* can't be written.
     """
     _refuse_existing(config)
-    opened, manner = open_unknown(source, stdin=world.stdin)
+    opened, manner = open_unknown(source, stdin=environment.stdin)
     with opened:
         draft = make_draft(_looked_at(opened))
     _refuse_empty(source, draft)

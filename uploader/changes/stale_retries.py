@@ -53,9 +53,9 @@ class NumberedRun(Protocol):
 class Origins:
     """Tells where the rows of one source came from first."""
 
-    def __init__(self, begun: NumberedRun, state_id: str) -> None:
-        """Take how the run of the source has *begun*, and the *state_id* of the folder that numbers runs."""
-        self._run = begun.from_order
+    def __init__(self, header: NumberedRun, state_id: str) -> None:
+        """Take how the run of the source has *header*, and the *state_id* of the folder that numbers runs."""
+        self._run = header.from_order
         self._state_id = state_id
 
     def of(self, record: Record) -> Origin:
@@ -85,7 +85,7 @@ class StaleRetries:
     def __init__(  # noqa: PLR0913 — what is known of the run, each asked for by name
         self,
         changes: ChangeDetection,
-        begun: NumberedRun,
+        header: NumberedRun,
         origins: Origins,
         *,
         newest_run: int,
@@ -93,14 +93,14 @@ class StaleRetries:
         records_all: bool,
         accept: bool,
     ) -> None:
-        """Use what *changes* notes for the run that has *begun*, whose rows are from *origins*.
+        """Use what *changes* notes for the run that has *header*, whose rows are from *origins*.
 
         *newest_run* is the greatest number of another run that sends to the service. *has_older* is whether its rows
         may be older than some of the same run (those of a retry file), *records_all* whether an older run is still to
         be continued, *accept* sends the rows of which not all is known.
         """
         self._changes = changes
-        self._run = begun.from_order
+        self._run = header.from_order
         self._origins = origins
         self._newest_run = newest_run
         self._has_older = has_older

@@ -55,7 +55,7 @@ class CheckSummary:
         """
         duplicates = DuplicateIdentities()
         for record in records:
-            work = plan.carry(record, now)
+            work = plan.map_row(record, now)
             self.add_row(record, work)
             duplicates.add_row(work.person)
             if isinstance(work, Request):

@@ -11,7 +11,7 @@ from uploader.cli.printed_commands import USUAL, Given, command
 from uploader.cli.signals import signals_raise
 from uploader.cli.standard_streams import say, standard_input
 from uploader.inference import Draft
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 
 
 @click.command("init")
@@ -29,9 +29,9 @@ def init(*, source: str, config: Path) -> int:
 
     Each guess says why in a comment. Look them through before you send anything. An existing file is never overwritten.
     """
-    world = World(environ=os.environ, stdin=standard_input(), say=say)
+    environment = Environment(environ=os.environ, stdin=standard_input(), say=say)
     with signals_raise():
-        drafted = draft_config(source, config, world)
+        drafted = draft_config(source, config, environment)
     for line in _lines(drafted, config):
         say(line)
     return 0

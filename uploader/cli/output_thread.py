@@ -16,7 +16,7 @@ _ROOM: Final = 1 << 20
 """So many bytes may wait for who reads slowly."""
 
 _FOR_DETAILS: Final = _ROOM // 2
-_FOR_PICTURES: Final = select.PIPE_BUF
+_FOR_FRAMES: Final = select.PIPE_BUF
 _AT_ONCE: Final = select.PIPE_BUF
 """So many bytes at most are written at a time: other writers of the same pipe don't come between them."""
 
@@ -83,11 +83,11 @@ class Speaker:
             self._note_dropped()
             self._add(data)
 
-    def draw(self, picture: bytes) -> None:
-        """Show *picture*, which a later one replaces; where something waits to be read, nobody would see it."""
+    def draw(self, frame: bytes) -> None:
+        """Show *frame*, which a later one replaces; where something waits to be read, nobody would see it."""
         with self._moved:
-            if self._size + len(picture) <= _FOR_PICTURES:
-                self._add(picture)
+            if self._size + len(frame) <= _FOR_FRAMES:
+                self._add(frame)
 
     def drawing(self) -> TextIO:
         """Return a stream on which `draw` shows what is written."""
@@ -145,9 +145,9 @@ class _Drawing(io.BufferedIOBase):
         return self._descriptor
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        picture = bytes(data)
-        self._speaker.draw(picture)
-        return len(picture)
+        frame = bytes(data)
+        self._speaker.draw(frame)
+        return len(frame)
 
 
 def say_if_heard(stream: TextIO | None, line: str) -> None:

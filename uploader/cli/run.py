@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from uploader.app.run import Result, run
+from uploader.app.run import RunResult, run
 from uploader.check.source_summary import CheckSummary
 from uploader.cli.check_messages import first_lines, route_lines
 from uploader.cli.common_flags import common
@@ -18,7 +18,7 @@ from uploader.cli.run_messages import quiet_lines, run_lines
 from uploader.cli.signals import raise_if_signalled, signals_raise, signals_stop
 from uploader.cli.standard_streams import is_watched, say, say_detail, speak_aside, standard_input, terminal
 from uploader.cli.time_limit_flags import until, within
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.options import Options
 from uploader.run.proxy_and_certificates import Route
 from uploader.run.time_limit import Deadline
@@ -71,9 +71,9 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     options = Options(**words, overrides=overrides, deadline=until or within)
     speak_aside()
     _log(verbose)
-    result = Result([])
+    result = RunResult([])
     watched = is_watched()
-    world = World(
+    environment = Environment(
         environ=os.environ,
         stdin=standard_input(),
         say=say,
@@ -88,7 +88,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     complete = False
     try:
         with signals_raise():
-            run(options, world, result)
+            run(options, environment, result)
         complete = True
     finally:
         lines = run_lines(result, given, rehearsal=options.sandbox, complete=complete)
@@ -96,9 +96,9 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     return result.exit_status
 
 
-def _tell(result: Result, lines: Iterator[str], *, complete: bool, quiet: bool, watched: bool) -> None:
+def _tell(result: RunResult, lines: Iterator[str], *, complete: bool, quiet: bool, watched: bool) -> None:
     # Without a terminal, a run in which every row was accepted is silent: cron sends mail of what is said.
-    is_empty = any(not account.books.read for account in result.accounts)
+    is_empty = any(not source_result.books.read for source_result in result.results)
     if quiet:
         lines = quiet_lines(result)
     elif not (watched or result.exit_status or is_empty or not complete):

@@ -176,18 +176,18 @@ def sandbox(*, port: int, latency: float, limit: tuple[int, float], store: Path 
     It judges as the documentation says: it counts windows, checks tokens, types and names, stores profiles, and
     remembers every request.
     """
-    with Sandbox(Rules(limit=limit[0], per=limit[1], latency=(0.0, latency), **words), store) as box:
-        asyncio.run(_serve(box, port))
-        for line in box.report().lines():
+    with Sandbox(Rules(limit=limit[0], per=limit[1], latency=(0.0, latency), **words), store) as service:
+        asyncio.run(_serve(service, port))
+        for line in service.report().lines():
             say(line)
     return 0
 
 
-async def _serve(box: Sandbox, port: int) -> None:
+async def _serve(service: Sandbox, port: int) -> None:
     stop = asyncio.Event()
     signals_call(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
     try:
-        async with serve(box, port=port) as url:
+        async with serve(service, port=port) as url:
             say(f"The sandbox serves {url} until interrupted (Ctrl-C).")
             await stop.wait()
     except ssl.SSLError:

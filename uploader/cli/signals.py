@@ -99,9 +99,9 @@ class _Watch:
         """Wait for the end as long as it may take, and knock until the main thread has heard."""
         begin = time.monotonic()
         lets_through = False
-        while (passed := time.monotonic() - begin) < _ORDERLY_SECONDS:
-            is_over = self._over.wait(min(_ORDERLY_SECONDS - passed, _AGAIN_SECONDS))
-            if not lets_through and (is_over or passed + _AGAIN_SECONDS >= _MOMENT_SECONDS):
+        while (elapsed := time.monotonic() - begin) < _ORDERLY_SECONDS:
+            is_over = self._over.wait(min(_ORDERLY_SECONDS - elapsed, _AGAIN_SECONDS))
+            if not lets_through and (is_over or elapsed + _AGAIN_SECONDS >= _MOMENT_SECONDS):
                 lets_through = True
                 while signal.sigtimedwait(self._numbers, 0) is not None:
                     pass

@@ -4,7 +4,7 @@ from array import array
 from types import TracebackType
 from typing import Final, Self
 
-from uploader.coalesce.same_person import Numbers, SamePerson
+from uploader.coalesce.same_person import RunNumbers, SamePerson
 from uploader.model import Person
 
 _DISSOLVED: Final = -1
@@ -27,7 +27,7 @@ class PersonGroups:
         self._fields: dict[str, int] = {}
         self._named = bytearray(1)
         self._unfit = array("Q")
-        self._lasts: Numbers = array("i")
+        self._lasts: RunNumbers = array("i")
 
     def __enter__(self) -> Self:
         """Lend the groups."""
@@ -78,7 +78,7 @@ class PersonGroups:
             bit = self._fields[field] = 1 << len(self._fields)
         return bit
 
-    def _last_rows(self) -> Numbers:
+    def _last_rows(self) -> RunNumbers:
         """Return the last row of each person, at the row that stands for them; it learns the fields of all of them."""
         lasts, named, root_of = self._same_person.numbers(), self._named, self._same_person.root
         for number in range(1, len(named)):

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, Self, TypeAlias
 from uploader.errors import StorageError
 from uploader.model import PERSON_KEY_MARK, Person
 
-Numbers: TypeAlias = "array[int] | memoryview[int]"
+RunNumbers: TypeAlias = "array[int] | memoryview[int]"
 """A list of numbers of 32 bits, in memory or in a file."""
 
 _PARTS: Final = 256
@@ -61,7 +61,7 @@ class SamePerson:
         self._size = 0
         self._repeating: list[int] = []
         # 0: the row is alone; positive: a row of the same person; negative: how many rows its person has.
-        self._parents: Numbers = array("i")
+        self._parents: RunNumbers = array("i")
 
     def __enter__(self) -> Self:
         """Lend the ties."""
@@ -100,7 +100,7 @@ class SamePerson:
                 if before != row:
                     self._unite(before, row)
 
-    def numbers(self) -> Numbers:
+    def numbers(self) -> RunNumbers:
         """Return a nought for each row, and one for the number 0; raises StorageError."""
         size = _NUMBER * (self.rows + 1)
         if size <= self._most_numbers:

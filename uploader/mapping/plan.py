@@ -41,7 +41,7 @@ class _Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The compiled mapping: calling `carry` with a record gives what is sent for it, or why nothing is.
+    """The compiled mapping: calling `map_row` with a record gives what is sent for it, or why nothing is.
 
     *columns* names the columns that the mapping reads, each with the key that reads it. *repairs* counts the values
     repaired so far. *suspect* says what a spreadsheet may have damaged in a row that can be sent.
@@ -60,7 +60,7 @@ class Plan:
     _ignored: frozenset[str]
     _roots: frozenset[str]
 
-    def carry(self, record: Record, now: str) -> Request | Rejected:
+    def map_row(self, record: Record, now: str) -> Request | Rejected:
         """Return the request of *record*, made at *now* (ISO 8601, UTC), or its rejection with column and reason."""
         if isinstance(record, Damaged):
             return Rejected(record, (), record.reason)
@@ -82,7 +82,7 @@ class Plan:
         return Rejected(record, person, trouble)
 
     def person(self, record: Record) -> Person:
-        """Return the person of *record* alone, as `carry` gives it."""
+        """Return the person of *record* alone, as `map_row` gives it."""
         if isinstance(record, Damaged):
             return ()
         return _person(self._identify(record)[0]) if self._texts is None else self._texts.identify(record.fields)[1]

@@ -16,21 +16,21 @@ from uploader.rate import EstimatedLimit, Notice, OtherClients, Pace, ServerWind
 from uploader.rate.limiter import Limiter
 from uploader.rate.open_file_limit import fit_to_open_files
 from uploader.rate.shared_quota import SharedQuota
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.fingerprints import service_of
 from uploader.run.preflight import pace_of
 from uploader.run.proxy_and_certificates import Route
-from uploader.run.rate_messages import words_of
-from uploader.run.session import Life
-from uploader.state import Shelf
+from uploader.run.rate_messages import message_of
+from uploader.run.session import Session
+from uploader.state import RunStore
 from uploader.stop import Stop
 
-_LANDING: Final = 5.0
+_REPLY_SECONDS: Final = 5.0
 """Seconds that a request may take to land, besides its timeout."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class Connection:
     """What all sources of a run share: the stop order, the pace, the gate, the pool of connections, blocked rows."""
 
     settings: Settings
@@ -40,22 +40,22 @@ class Wire:
     http: Http
     blocked_rows: BlockedRows
 
-    def delivery(self, life: Life, *, on_suspected_outage: Callable[[], None]) -> Delivery:
-        """Return a delivery whose every attempt, hold and count is known to *life*; *on_suspected_outage* see there."""
+    def delivery(self, session: Session, *, on_suspected_outage: Callable[[], None]) -> Delivery:
+        """Return a delivery whose attempts, pauses and counts *session* hears of; *on_suspected_outage* see there."""
         retry, post = self.settings.retry, self.http.post
         return Delivery(
             lambda request: post(request.body),
             policy=RetryPolicy(retry.attempts, retry.base, retry.cap),
             limiter=self.limiter,
-            in_flight=life.in_flight,
+            in_flight=session.in_flight,
             wait_limits=WaitLimits(self.settings.rate.per, retry.outage_timeout),
-            traffic=life.traffic,
+            traffic=session.traffic,
             stop=self.stop,
             sleep=asyncio.sleep,
             clock=time.monotonic,
             wall=time.time,
             jitter=random.random,
-            record_pause=life.note_held,
+            record_pause=session.record_pause,
             most_rows=self.pace.concurrency,
             on_suspected_outage=on_suspected_outage,
             blocked_rows=self.blocked_rows,
@@ -63,10 +63,10 @@ class Wire:
 
 
 @asynccontextmanager
-async def wired(  # noqa: PLR0913 — where to, which way, and what the run has already
-    settings: Settings, *, base_url: str, route: Route, shelf: Shelf, stop: Stop, world: World
-) -> AsyncIterator[Wire]:
-    """Open the pool to *base_url* by *route*, and join the runs that share the quota, which *shelf* keeps.
+async def connect(  # noqa: PLR0913 — where to, which way, and what the run has already
+    settings: Settings, *, base_url: str, route: Route, run_store: RunStore, stop: Stop, environment: Environment
+) -> AsyncIterator[Connection]:
+    """Open the pool to *base_url* by *route*, and join the runs that share the quota, which *run_store* keeps.
 
     Raises:
         StorageError: the quota can't be kept.
@@ -78,32 +78,32 @@ async def wired(  # noqa: PLR0913 — where to, which way, and what the run has 
         service = service_of(settings.api.base_url, settings.api.service_id)
         alone = is_one_at_a_time(settings.rate.requests)
         quota = stack.enter_context(
-            shelf.quota(
+            run_store.quota(
                 service,
                 clock=time.monotonic,
                 wall=time.time,
                 window=settings.rate.per,
-                alone=settings.api.timeout + _LANDING if alone else 0.0,
+                alone=settings.api.timeout + _REPLY_SECONDS if alone else 0.0,
                 rest=pace.rest,
             )
         )
-        yield Wire(settings, stop, pace, _limiter(settings, pace, stop, quota, world), http, BlockedRows())
+        yield Connection(settings, stop, pace, _limiter(settings, pace, stop, quota, environment), http, BlockedRows())
 
 
-def _limiter(settings: Settings, pace: Pace, stop: Stop, quota: SharedQuota, world: World) -> Limiter:
+def _limiter(settings: Settings, pace: Pace, stop: Stop, quota: SharedQuota, environment: Environment) -> Limiter:
     """Return the gate of all requests: it shares the service's *quota* with all other runs of this machine."""
     rate = settings.rate
 
     def tell(others: OtherClients) -> None:
-        if not world.quiet:
-            world.say(
+        if not environment.quiet:
+            environment.say(
                 f"Others use the same quota, about {others.per_minute:,.0f} requests a minute: "
                 "this run takes what they leave."
             )
 
     def notify(notice: Notice) -> None:
-        if not world.quiet:
-            world.say(words_of(notice, configured=rate.requests, per=rate.per, now=time.time()))
+        if not environment.quiet:
+            environment.say(message_of(notice, configured=rate.requests, per=rate.per, now=time.time()))
 
     return Limiter(
         pace,

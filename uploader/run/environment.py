@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Environment:
     """What is outside: the environment, the input, and the user who may be watching.
 
     *stdin* is None where it is closed. *say* prints one line for people. *terminal* is where a bar may be drawn (None:

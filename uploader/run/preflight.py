@@ -13,7 +13,7 @@ from uploader.mapping import Plan, compile_plan
 from uploader.mapping.required_columns import check_columns
 from uploader.model import Record, Rejected, Request
 from uploader.rate import Pace, pace
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.options import Options
 from uploader.source import Fingerprint, Reading, Source, Trail, open_source
 
@@ -64,11 +64,11 @@ class Job:
         return now != (checked.size, checked.mtime_ns, checked.inode)
 
 
-def settings_of(options: Options, world: World, *, credentials: bool) -> Settings:
+def settings_of(options: Options, environment: Environment, *, credentials: bool) -> Settings:
     """Return the settings that *options* and the environment give, and warn unless quiet; raises ConfigError."""
-    settings = load(options.config, overrides=options.overrides, environ=world.environ, credentials=credentials)
-    for warning in () if world.quiet else settings.warnings:
-        world.say(f"Warning: {warning}")
+    settings = load(options.config, overrides=options.overrides, environ=environment.environ, credentials=credentials)
+    for warning in () if environment.quiet else settings.warnings:
+        environment.say(f"Warning: {warning}")
     return settings
 
 
@@ -78,7 +78,7 @@ def pace_of(settings: Settings) -> Pace:
     return pace(requests=rate.requests, per=rate.per, share=rate.share, burst=rate.burst, concurrency=rate.concurrency)
 
 
-def opened(name: str, settings: Settings, world: World) -> Source:
+def opened(name: str, settings: Settings, environment: Environment) -> Source:
     """Open the source called *name*; raises InputError, or ConfigError for an unknown encoding."""
     wanted = settings.source
     return open_source(
@@ -86,7 +86,7 @@ def opened(name: str, settings: Settings, world: World) -> Source:
         format=wanted.format,
         encoding=wanted.encoding,
         delimiter=wanted.delimiter,
-        stdin=world.stdin,
+        stdin=environment.stdin,
         unpacking=settings.limits.max_unpacked,
     )
 
@@ -97,9 +97,9 @@ def prepare(
     *,
     limit: int | None,
     summary: CheckSummary,
-    hears: Sequence[Callable[[Record, Request | Rejected], None]] = (),
+    observers: Sequence[Callable[[Record, Request | Rejected], None]] = (),
 ) -> Job:
-    """Compile the plan for *source* and read it whole, counting into *summary*; *hears* get each record and its work.
+    """Compile the plan for *source* and read it whole into *summary*; *observers* get each record and its work.
 
     Raises:
         InputError: the source is unreadable, lacks a mapped column, or is otherwise wrong as a whole.
@@ -122,8 +122,8 @@ def prepare(
         )
     with source.read() as reading:
         for record, work in summary.count_rows(islice(reading, limit), plan, _SOME_TIME):
-            for hear in hears:
-                hear(record, work)
+            for observe in observers:
+                observe(record, work)
         fingerprint, trail = reading.fingerprint if limit is None else None, reading.trail
     _refuse_unseen(source, plan, settings, summary, limit)
     return Job(source, plan, summary, fingerprint, limit, trail)

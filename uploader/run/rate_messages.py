@@ -7,7 +7,7 @@ from uploader.rate import Lowered, Notice, Paused, Stalled, local_time
 from uploader.rate.events import PauseReason
 
 
-def words_of(notice: Notice, *, configured: int, per: float, now: float) -> str:
+def message_of(notice: Notice, *, configured: int, per: float, now: float) -> str:
     """Return one line that says *notice*; the limit is *configured* in *per* seconds, *now* is since 1970."""
     match notice:
         case Paused(seconds, why):

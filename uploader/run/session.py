@@ -12,13 +12,13 @@ from uploader.counts import Tally, Traffic
 from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import UploaderError
 from uploader.model import Failed, Outcome, Rejected, Sent, Unsettled, record_of
-from uploader.outputs.retry_file import Remark, RetryFile
+from uploader.outputs.retry_file import RetryFile, RetryRemark
 from uploader.run.endings import now
-from uploader.run.resume import AGAIN, counts_of, path_of
-from uploader.state import InFlightFile, Journal, Ledger, Volume, read_volume
+from uploader.run.resume import RESEND_PHRASE, counts_of, path_of
+from uploader.state import InFlightFile, Journal, RunState, StoredRun, read_run
 
 
-class Life:
+class Session:
     """One life of a run: its journal, open, and all that hears of an outcome after it.
 
     *in_flight* notes which rows are in flight, until `settle` hears of their outcomes. The journal comes first: an
@@ -27,7 +27,7 @@ class Life:
 
     def __init__(  # noqa: PLR0913 — all that hears of an outcome, each asked for by name
         self,
-        volume: Volume,
+        stored_run: StoredRun,
         retry: RetryFile,
         rows_to_resend: RowsToResend,
         stale_retries: StaleRetries | None = None,
@@ -35,7 +35,7 @@ class Life:
         *,
         command: str = "",
     ) -> None:
-        """Go on with *volume*; *retry* and *rows_to_resend* know of its earlier lives already.
+        """Go on with *stored_run*; *retry* and *rows_to_resend* know of its earlier lives already.
 
         *stale_retries* hears of each outcome before the journal, *unchanged_rows* after it. *command* is the one whose
         life it is.
@@ -43,13 +43,13 @@ class Life:
         self._stale_retries = stale_retries
         self._command = command
         self._unchanged_rows = unchanged_rows
-        self.volume = volume
-        self.settled = volume.ledger.settled
-        self.tally, self.traffic = counts_of(volume.ledger)
+        self.stored_run = stored_run
+        self.settled = stored_run.state.settled
+        self.tally, self.traffic = counts_of(stored_run.state)
         self._retry = retry
         self._rows_to_resend = rows_to_resend
-        self._journal = Journal(volume.path, volume.ledger)
-        self.in_flight = InFlightFile(volume.in_flight_path)
+        self._journal = Journal(stored_run.path, stored_run.state)
+        self.in_flight = InFlightFile(stored_run.in_flight_path)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -61,12 +61,12 @@ class Life:
             self.tally.unsure.update(in_flight)
             self.traffic.requests += len(in_flight)
             facts = {"pid": os.getpid(), "at": now(), "in_flight": in_flight, "command": self._command}
-            self._journal.note_facts("life", facts)
+            self._journal.record_facts("life", facts)
             if in_flight:
                 self._journal.sync()
             self.in_flight.clear_all()
-            self._retry.announce(self.note_path)
-            self._retry.put_in_place(path_of(self.volume.ledger.retry_file))
+            self._retry.call_before_created(self.record_retry_path)
+            self._retry.put_in_place(path_of(self.stored_run.state.retry_file))
             self._stack = stack.pop_all()
         return self
 
@@ -81,13 +81,13 @@ class Life:
         record, unchanged_rows = record_of(outcome), self._unchanged_rows
         if isinstance(outcome, Unsettled):
             if outcome.attempts:
-                self._journal.note(outcome)
+                self._journal.record(outcome)
             self.in_flight.clear(record.number)
         else:
             kind = self._rows_to_resend.kind(outcome)
             if self._stale_retries is not None:
                 self._stale_retries.record_before_journal(outcome, must_resend=kind is not None)
-            self._journal.note(outcome, again=kind == "again")
+            self._journal.record(outcome, again=kind == "again")
             self.in_flight.release(record.number)
             if kind is not None and isinstance(outcome, Sent | Failed | Rejected):
                 self._retry.write(record, _remark(kind, outcome))
@@ -95,13 +95,13 @@ class Life:
         if unchanged_rows is not None and unchanged_rows.is_recording:
             unchanged_rows.record_outcome(outcome, unsure=record.number in self.tally.unsure)
 
-    def note_held(self, seconds: float) -> None:
+    def record_pause(self, seconds: float) -> None:
         """Note that a limit reply holds everybody for *seconds* more; raises StorageError."""
-        self._journal.note_held(seconds)
+        self._journal.record_pause(seconds)
 
-    def note_path(self, path: Path) -> None:
+    def record_retry_path(self, path: Path) -> None:
         """Note where the retry file goes, before it is made; raises StorageError."""
-        self._journal.note_facts("retry_file", {"path": str(path.absolute())})
+        self._journal.record_facts("retry_file", {"path": str(path.absolute())})
 
     @property
     def is_dirty(self) -> bool:
@@ -119,39 +119,39 @@ class Life:
         self._journal.sync()
         self._retry.sync()
 
-    def closed(self, *, must_agree: bool) -> Volume:
+    def final_state(self, *, must_agree: bool) -> StoredRun:
         """Return the journal as it stands; where they *must_agree*, its totals are the running ones.
 
         Raises:
             UploaderError: they are not, which is a bug.
         """
         self.flush()
-        volume = read_volume(self.volume.path)
-        folded, running = _totals(volume.ledger), _running(self.tally, self.traffic)
+        stored_run = read_run(self.stored_run.path)
+        folded, running = _totals(stored_run.state), _running(self.tally, self.traffic)
         if must_agree and folded != running:
             raise UploaderError(
                 f"The journal says {folded}, the run counted {running}. This is a bug; keep the journal."
             )
-        return volume
+        return stored_run
 
 
-def _remark(kind: str, outcome: Sent | Failed | Rejected) -> Remark:
+def _remark(kind: str, outcome: Sent | Failed | Rejected) -> RetryRemark:
     if isinstance(outcome, Sent):
-        return Remark(kind, "", AGAIN, outcome.attempts)
-    return Remark(kind, outcome.reason.code, outcome.reason.phrase, outcome.attempts)
+        return RetryRemark(kind, "", RESEND_PHRASE, outcome.attempts)
+    return RetryRemark(kind, outcome.reason.code, outcome.reason.phrase, outcome.attempts)
 
 
-def _totals(ledger: Ledger) -> dict[str, int]:
+def _totals(run_state: RunState) -> dict[str, int]:
     return {
-        "sent": ledger.sent,
-        "unchanged": ledger.unchanged,
-        "superseded": len(ledger.superseded),
-        "rejected": ledger.rejected,
-        "failed": ledger.failed,
-        "requests": ledger.requests,
-        "retries": ledger.retries,
-        "limited": ledger.limited,
-        "unsure": len(ledger.unsure),
+        "sent": run_state.sent,
+        "unchanged": run_state.unchanged,
+        "superseded": len(run_state.superseded),
+        "rejected": run_state.rejected,
+        "failed": run_state.failed,
+        "requests": run_state.requests,
+        "retries": run_state.retries,
+        "limited": run_state.limited,
+        "unsure": len(run_state.unsure),
     }
 
 

@@ -26,10 +26,10 @@ class Running:
 def running(rules: Rules, store: Path | None = None, *, port: int = 0, clock: Clock = REAL_CLOCK) -> Iterator[Running]:
     """Serve a new sandbox on *port* (0: any) until the context ends; raises what `Sandbox` and `serve` raise."""
     with Sandbox(rules, store, clock) as box:
-        begun: Future[tuple[str, _ServerStop]] = Future()
-        thread = threading.Thread(target=lambda: asyncio.run(_keep(box, port, begun)), name="sandbox", daemon=True)
+        header: Future[tuple[str, _ServerStop]] = Future()
+        thread = threading.Thread(target=lambda: asyncio.run(_keep(box, port, header)), name="sandbox", daemon=True)
         thread.start()
-        url, stop = begun.result()
+        url, stop = header.result()
         try:
             yield Running(url, box)
         finally:
@@ -51,13 +51,13 @@ class _ServerStop:
         await self._event.wait()
 
 
-async def _keep(box: Sandbox, port: int, begun: "Future[tuple[str, _ServerStop]]") -> None:
+async def _keep(box: Sandbox, port: int, header: "Future[tuple[str, _ServerStop]]") -> None:
     stop = _ServerStop()
     try:
         async with serve(box, port=port) as url:
-            begun.set_result((url, stop))
+            header.set_result((url, stop))
             await stop.wait()
     except (OSError, ValueError) as error:
-        if begun.done():
+        if header.done():
             raise
-        begun.set_exception(error)
+        header.set_exception(error)
