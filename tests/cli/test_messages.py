@@ -11,7 +11,7 @@ from uploader.app.check import check
 from uploader.app.run import RunResult
 from uploader.check.source_summary import CheckSummary
 from uploader.cli.check_messages import check_lines, duplicate_lines, first_lines, problem_lines
-from uploader.cli.printed_commands import Given
+from uploader.cli.printed_commands import CommandLine
 from uploader.cli.run_messages import run_lines
 from uploader.counts import Books, Problems, Traffic
 from uploader.mapping import Repairs
@@ -42,7 +42,7 @@ def account(source: str = "people.csv", *, books: Books, requests: int = 0, limi
 
 def told(*accounts: SourceResult, sandbox: Report | None = None, complete: bool = True) -> list[str]:
     return list(
-        run_lines(RunResult(list(accounts), sandbox), Given(), rehearsal=sandbox is not None, complete=complete)
+        run_lines(RunResult(list(accounts), sandbox), CommandLine(), dry_run=sandbox is not None, complete=complete)
     )
 
 

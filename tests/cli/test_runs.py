@@ -12,7 +12,7 @@ import pytest
 from tests.cli.conftest import Type
 from tests.state.conftest import BEGUN as JOURNAL_BEGUN
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent
-from uploader.sandbox import Fault, Rules, Running
+from uploader.sandbox import Fault, RunningSandbox, SandboxRules
 from uploader.state import Journal, RunHeader, RunStore, StoredRun, read_run
 
 BEGUN = replace(JOURNAL_BEGUN, key="key", rows=1500)
@@ -159,8 +159,10 @@ def test_the_runs_are_told_without_credentials_and_in_another_state_folder(typed
     assert len(typed("runs", "--set", "state_dir=elsewhere").out) == 2
 
 
-def test_a_run_tells_of_itself_nothing_personal(typed: Type, folder: Path, sandbox: Callable[..., Running]) -> None:
-    server = sandbox(Rules(limit=1000, per=1.0, faults=(Fault.parse(f"code=40001 for external_id={CANARY}2"),)))
+def test_a_run_tells_of_itself_nothing_personal(
+    typed: Type, folder: Path, sandbox: Callable[..., RunningSandbox]
+) -> None:
+    server = sandbox(SandboxRules(limit=1000, per=1.0, faults=(Fault.parse(f"code=40001 for external_id={CANARY}2"),)))
     rows = [f"{CANARY}1,{CANARY}name,7", f"{CANARY}2,{CANARY}name,8", f"{CANARY}3,{CANARY}name,{CANARY}"]
     (folder / "people.csv").write_text("\n".join(("id,name,age", *rows, "")), encoding="utf-8")
 

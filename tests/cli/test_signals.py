@@ -8,7 +8,7 @@ from typing import Final
 BEGIN: Final = """
 import os, signal, threading, time
 from pathlib import Path
-from uploader.cli.signals import signals_call, signals_heeded, signals_raise
+from uploader.cli.signals import call_on_signal, handle_signals, raise_on_signals
 from uploader.errors import SignalledError
 
 def is_taken(thread, number):

@@ -17,7 +17,7 @@ from uploader.delivery.retry_policy import RetryPolicy
 from uploader.model import Outcome, Reply, Request, Row, Sent, Unsettled
 from uploader.rate import Pace, Permit, pace
 from uploader.rate.limiter import Limiter
-from uploader.sandbox import Fault, Rules, Running
+from uploader.sandbox import Fault, RunningSandbox, SandboxRules
 from uploader.stop import Stop
 
 LIMIT: Final = 100
@@ -26,7 +26,7 @@ PER: Final = 2.0
 
 ROWS: Final = 120
 PACE: Final = pace(requests=LIMIT, per=PER, share=0.95, burst=16, concurrency=32)
-SHAKY: Final = Rules(limit=LIMIT, per=PER, anchor=None, faults=(Fault.parse("code=50000 for 40%"),), seed=3)
+SHAKY: Final = SandboxRules(limit=LIMIT, per=PER, anchor=None, faults=(Fault.parse("code=50000 for 40%"),), seed=3)
 
 Post = Callable[[Request], Awaitable[Reply]]
 
@@ -122,7 +122,7 @@ def _bursting(halt: Stop) -> Limiter:
     ids=["as it is", "retry outside the limiter", "a limiter that bursts"],
 )
 async def test_no_window_receives_more_than_the_limit(
-    sandbox: Callable[..., Running],
+    sandbox: Callable[..., RunningSandbox],
     limiter: Callable[[Stop], Limiter],
     around: Callable[[Post], Post],
     kept: bool,  # noqa: FBT001 — what the sandbox must find
@@ -132,5 +132,5 @@ async def test_no_window_receives_more_than_the_limit(
     settled = await _send(server.url, limiter=limiter, around=around)
 
     assert (len(settled), {type(outcome) for outcome in settled}) == (ROWS, {Sent})
-    report = server.box.report()
+    report = server.sandbox.report()
     assert (max(window.received for window in report.windows) <= LIMIT, report.over_limit == 0) == (kept, kept)

@@ -94,7 +94,7 @@ class NewerProperties:
         self._watching.update(groups)
         self._together.update(groups)
 
-    def is_watched(self, people: Sequence[int]) -> bool:
+    def is_terminal(self, people: Sequence[int]) -> bool:
         """Whether an older row may still come of one of *people*."""
         if not self._watching.isdisjoint(people):
             return True

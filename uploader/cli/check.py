@@ -11,8 +11,8 @@ from uploader.app.check import check
 from uploader.app.check_report import CheckReport
 from uploader.cli.check_messages import check_lines, place, route_lines
 from uploader.cli.common_flags import common
-from uploader.cli.printed_commands import Given, completed
-from uploader.cli.signals import signals_raise
+from uploader.cli.printed_commands import CommandLine, completed
+from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, show, standard_input
 from uploader.errors import StorageError, UploaderError
 from uploader.model import Rejected
@@ -51,12 +51,12 @@ def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> 
 
     reports: list[CheckReport] = []
     try:
-        with signals_raise():
+        with raise_on_signals():
             status = check(Options(**words), environment, tell, reports)
     except UploaderError:
         for report in reports:
             if report.result.error is not None:
-                report.result.error = completed(report.result.error, Given.by(words))
+                report.result.error = completed(report.result.error, CommandLine.by(words))
         try:
             _show(reports if as_json else [])
         except StorageError as trouble:

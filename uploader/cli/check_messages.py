@@ -20,7 +20,7 @@ _FIRST: Final = 3
 
 def check_lines(job: Job, pace: Pace) -> Iterator[str]:
     """Yield what the check of one source found."""
-    summary, name = job.summary, spoken(job.source.name)
+    summary, name = job.summary, display_name(job.source.name)
     if not summary.read:
         yield f"{name}: no rows, nothing to do."
         return
@@ -54,10 +54,10 @@ def route_lines(route: Route) -> Iterator[str]:
 def first_lines(name: str, summary: CheckSummary) -> Iterator[str]:
     """Yield the first problems and warnings that the check of a run found in the source called *name*."""
     if summary.rejected:
-        yield f"{spoken(name)}: {summary.rejected:,} of {count(summary.read, 'row')} can't be sent."
+        yield f"{display_name(name)}: {summary.rejected:,} of {count(summary.read, 'row')} can't be sent."
         yield from problem_lines(summary.problems, shown=_FIRST)
     elif summary.warnings:
-        yield f"{spoken(name)}: {count(summary.read, 'row')}, all can be sent."
+        yield f"{display_name(name)}: {count(summary.read, 'row')}, all can be sent."
     yield from _warning_lines(summary.warnings, shown=_FIRST)
 
 
@@ -115,6 +115,6 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def spoken(source: str) -> str:
+def display_name(source: str) -> str:
     """Return what people call *source*."""
     return "standard input" if source == "-" else source

@@ -11,7 +11,7 @@ import click
 from uploader.app.explain import Explanation, LastRun, explain, plain, visible
 from uploader.cli.check_messages import place
 from uploader.cli.common_flags import config_flag, set_flag
-from uploader.cli.signals import signals_raise
+from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, show, standard_input
 from uploader.model import Damaged, Rejected
 from uploader.run.environment import Environment
@@ -35,7 +35,7 @@ def explain_command(*, source: str, number: int, config: Path, overrides: tuple[
     The request is a curl command that takes the token from the environment. Nothing is sent.
     """
     environment = Environment(environ=os.environ, stdin=standard_input(), say=say)
-    with signals_raise():
+    with raise_on_signals():
         explanation = explain(Options((source,), config, overrides), number, environment)
     if as_json:
         show(visible(json.dumps(explanation.facts(), ensure_ascii=False, indent=2)))

@@ -21,7 +21,7 @@ _AT_ONCE: Final = select.PIPE_BUF
 """So many bytes at most are written at a time: other writers of the same pipe don't come between them."""
 
 
-class Speaker:
+class OutputThread:
     """Lines go to a descriptor in their order, written by a thread, from `start` to `stop`.
 
     What waits is bounded. A line for which there is no room is dropped and counted, and the next one that has room is
@@ -133,7 +133,7 @@ class _Drawing(io.BufferedIOBase):
 
     name = "<bar>"
 
-    def __init__(self, speaker: Speaker, descriptor: int) -> None:
+    def __init__(self, speaker: OutputThread, descriptor: int) -> None:
         self._speaker = speaker
         self._descriptor = descriptor
 
@@ -150,7 +150,7 @@ class _Drawing(io.BufferedIOBase):
         return len(frame)
 
 
-def say_if_heard(stream: TextIO | None, line: str) -> None:
+def say_if_written(stream: TextIO | None, line: str) -> None:
     """Write a short *line* to *stream*, if that takes no waiting."""
     if stream is None:
         return
@@ -173,5 +173,5 @@ def _write_all(descriptor: int, data: bytes) -> None:
             poll.poll()
 
 
-SPEAKER: Final = Speaker()
+OUTPUT: Final = OutputThread()
 """The one of this process."""

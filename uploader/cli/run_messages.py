@@ -3,26 +3,26 @@
 from collections.abc import Iterator, Sequence
 
 from uploader.app.run import RunResult
-from uploader.cli.check_messages import count, problem_lines, repair_lines, spoken
-from uploader.cli.printed_commands import WITHHELD, Given, command
+from uploader.cli.check_messages import count, display_name, problem_lines, repair_lines
+from uploader.cli.printed_commands import WITHHELD, CommandLine, command
 from uploader.outputs.duration_text import spell_seconds
 from uploader.run.results import SourceResult
 
 
-def run_lines(result: RunResult, given: Given, *, rehearsal: bool, complete: bool) -> Iterator[str]:
+def run_lines(result: RunResult, given: CommandLine, *, dry_run: bool, complete: bool) -> Iterator[str]:
     """Yield the summary of a run that was *given* so; *complete* is whether every source came to its end."""
     has_started = complete or any(_has_started(source_result) for source_result in result.results)
     for source_result in result.results if has_started else ():
-        yield from _account_lines(source_result)
+        yield from _source_lines(source_result)
     kept = [source_result for source_result in result.results if source_result.retry_file is not None]
-    if rehearsal:
-        yield from _rehearsed_lines(kept)
+    if dry_run:
+        yield from _dry_run_lines(kept)
     else:
         yield from _retry_lines(kept, given) if complete else _unfinished_lines(kept)
     if result.sandbox is not None:
         yield "The sandbox's report:"
         yield from (f"  {line}" for line in result.sandbox.lines())
-    if rehearsal and complete:
+    if dry_run and complete:
         yield "This was a rehearsal: nothing left this machine."
 
 
@@ -31,11 +31,12 @@ def quiet_lines(result: RunResult) -> Iterator[str]:
     for source_result in result.results:
         left = source_result.books.rejected + source_result.books.failed
         if left and source_result.retry_file is not None:
-            yield f"{spoken(source_result.source)}: {count(left, 'row')} not accepted, see {source_result.retry_file}"
+            name = display_name(source_result.source)
+            yield f"{name}: {count(left, 'row')} not accepted, see {source_result.retry_file}"
 
 
-def _account_lines(source_result: SourceResult) -> Iterator[str]:
-    books, name = source_result.books, spoken(source_result.source)
+def _source_lines(source_result: SourceResult) -> Iterator[str]:
+    books, name = source_result.books, display_name(source_result.source)
     if not books.read:
         yield f"{name}: no rows, nothing to do."
         return
@@ -63,7 +64,7 @@ def _account_lines(source_result: SourceResult) -> Iterator[str]:
         yield from problem_lines(source_result.problems)
 
 
-def _retry_lines(source_results: Sequence[SourceResult], given: Given) -> Iterator[str]:
+def _retry_lines(source_results: Sequence[SourceResult], given: CommandLine) -> Iterator[str]:
     if not source_results:
         return
     fix = any(source_result.books.rejected for source_result in source_results)
@@ -83,7 +84,7 @@ def _unfinished_lines(source_results: Sequence[SourceResult]) -> Iterator[str]:
         yield "Fix them when the run has come to its end, not before: it writes the file anew when it is continued."
 
 
-def _rehearsed_lines(source_results: Sequence[SourceResult]) -> Iterator[str]:
+def _dry_run_lines(source_results: Sequence[SourceResult]) -> Iterator[str]:
     if source_results:
         yield f"The rows that would have to be sent again are in {_names(source_results)}, each with its reason."
 

@@ -15,7 +15,7 @@ from uploader.model import Record, Rejected, Request
 from uploader.rate import Pace, pace
 from uploader.run.environment import Environment
 from uploader.run.options import Options
-from uploader.source import Fingerprint, Reading, Source, Trail, open_source
+from uploader.source import Fingerprint, Reading, ReadTrace, Source, open_source
 
 _SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
 """Stands for `now` in bodies that are built only to see whether they can be."""
@@ -25,7 +25,7 @@ _SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
 class Job:
     """One source that is ready to be sent: its plan, what the survey found, and the file's fingerprint.
 
-    *fingerprint* is None where only the first *limit* rows were read. *trail* is what was read: nothing else is sent.
+    *fingerprint* is None where only the first *limit* rows were read. *trace* is what was read: nothing else is sent.
     """
 
     source: Source
@@ -33,14 +33,14 @@ class Job:
     summary: CheckSummary
     fingerprint: Fingerprint | None
     limit: int | None
-    trail: Trail | None
+    trace: ReadTrace | None
 
     def records(self) -> tuple[Reading, Iterator[Record]]:
         """Return a new reading of the source, and the records of it that the job is about: those that were checked.
 
         Raises ChangedError before the first record of a block that is not what the check has read.
         """
-        reading = self.source.read(follows=self.trail)
+        reading = self.source.read(follows=self.trace)
         if self.limit is not None:
             return reading, islice(reading, min(self.limit, self.summary.read))
         # Counted as well, though the trail has it that there are no more.
@@ -124,9 +124,9 @@ def prepare(
         for record, work in summary.count_rows(islice(reading, limit), plan, _SOME_TIME):
             for observe in observers:
                 observe(record, work)
-        fingerprint, trail = reading.fingerprint if limit is None else None, reading.trail
+        fingerprint, trace = reading.fingerprint if limit is None else None, reading.trace
     _refuse_unseen(source, plan, settings, summary, limit)
-    return Job(source, plan, summary, fingerprint, limit, trail)
+    return Job(source, plan, summary, fingerprint, limit, trace)
 
 
 def refuse_if_too_bad(job: Job, settings: Settings) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from uploader.config import Settings
 from uploader.mapping.rules import MappingRules
-from uploader.sandbox import Rules, Sandbox
+from uploader.sandbox import Sandbox, SandboxRules
 
 
 def sandbox_for(settings: Settings, *, typed: bool) -> Sandbox:
@@ -18,7 +18,7 @@ def sandbox_for(settings: Settings, *, typed: bool) -> Sandbox:
     """
     rules = settings.rules()
     return Sandbox(
-        Rules(
+        SandboxRules(
             limit=settings.rate.requests,
             per=settings.rate.per,
             token=settings.api.access_token.get_secret_value(),

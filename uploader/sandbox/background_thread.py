@@ -11,27 +11,31 @@ from pathlib import Path
 from uploader.sandbox.clock import REAL_CLOCK, Clock
 from uploader.sandbox.http_server import serve
 from uploader.sandbox.service import Sandbox
-from uploader.sandbox.settings import Rules
+from uploader.sandbox.settings import SandboxRules
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningSandbox:
     """A sandbox that is being served: where, and the sandbox itself, to be asked from any thread."""
 
     url: str
-    box: Sandbox
+    sandbox: Sandbox
 
 
 @contextmanager
-def running(rules: Rules, store: Path | None = None, *, port: int = 0, clock: Clock = REAL_CLOCK) -> Iterator[Running]:
+def running(
+    rules: SandboxRules, store: Path | None = None, *, port: int = 0, clock: Clock = REAL_CLOCK
+) -> Iterator[RunningSandbox]:
     """Serve a new sandbox on *port* (0: any) until the context ends; raises what `Sandbox` and `serve` raise."""
-    with Sandbox(rules, store, clock) as box:
-        header: Future[tuple[str, _ServerStop]] = Future()
-        thread = threading.Thread(target=lambda: asyncio.run(_keep(box, port, header)), name="sandbox", daemon=True)
+    with Sandbox(rules, store, clock) as sandbox:
+        started: Future[tuple[str, _ServerStop]] = Future()
+        thread = threading.Thread(
+            target=lambda: asyncio.run(_keep(sandbox, port, started)), name="sandbox", daemon=True
+        )
         thread.start()
-        url, stop = header.result()
+        url, stop = started.result()
         try:
-            yield Running(url, box)
+            yield RunningSandbox(url, sandbox)
         finally:
             stop()
             thread.join()
@@ -51,13 +55,13 @@ class _ServerStop:
         await self._event.wait()
 
 
-async def _keep(box: Sandbox, port: int, header: "Future[tuple[str, _ServerStop]]") -> None:
+async def _keep(sandbox: Sandbox, port: int, started: "Future[tuple[str, _ServerStop]]") -> None:
     stop = _ServerStop()
     try:
-        async with serve(box, port=port) as url:
-            header.set_result((url, stop))
+        async with serve(sandbox, port=port) as url:
+            started.set_result((url, stop))
             await stop.wait()
     except (OSError, ValueError) as error:
-        if header.done():
+        if started.done():
             raise
-        header.set_exception(error)
+        started.set_exception(error)

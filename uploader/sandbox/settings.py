@@ -10,7 +10,7 @@ from uploader.sandbox.property_types import BUILT_IN, KINDS
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class SandboxRules:
     """What the sandbox enforces and how it behaves; raises ValueError where a rule can't hold.
 
     *limit* requests are accepted in each window of *per* seconds. Windows start at multiples of *per* plus *anchor*
