@@ -173,7 +173,7 @@ def test_what_is_noted_counts_before_it_is_committed(path: Path) -> None:
         memory.newer.watch([ANN])
         memory.newer.record([ANN], A, Origin(3, 1))
 
-        assert memory.newer.is_terminal([ANN, BOB])
+        assert memory.newer.is_watched([ANN, BOB])
         assert not memory.newer.watches_all([ANN])
         assert memory.newer.set_since([ANN], Origin(2, 1)).names == {A}
         assert memory.newer.newest_run() == 3
@@ -181,12 +181,12 @@ def test_what_is_noted_counts_before_it_is_committed(path: Path) -> None:
 
 def test_a_run_hears_at_once_of_what_another_has_noted(path: Path) -> None:
     with opened(path) as one, opened(path) as other:
-        before = (one.newer.is_terminal([ANN]), one.newer.newest_run())
+        before = (one.newer.is_watched([ANN]), one.newer.newest_run())
         other.newer.watch([ANN])
         other.newer.record([ANN], A, Origin(4, 1))
         other.commit(power_safe=False)
 
-        assert (before, one.newer.is_terminal([ANN]), one.newer.newest_run()) == ((False, None), True, 4)
+        assert (before, one.newer.is_watched([ANN]), one.newer.newest_run()) == ((False, None), True, 4)
 
 
 def test_what_is_noted_of_people_of_whom_no_older_row_can_come_is_forgotten(path: Path) -> None:

@@ -29,7 +29,10 @@ class Unaccepted:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """One run as its journal has it; *ended* says how: `finished`, `running`, `interrupted`, `abandoned`."""
+    """One run as its journal has it; *ended* says how: `finished`, `running`, `interrupted`, `abandoned`.
+
+    It has no states of its own: it is what the journal said when it was read.
+    """
 
     run_id: str
     source: str

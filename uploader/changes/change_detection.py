@@ -26,6 +26,9 @@ class ChangeDetection:
     """The memory of one service, opened when it is needed: by `changed_only`, by a row that is owed, or if it is there.
 
     It is a context manager.
+
+    States: without a store (nobody is known); open (which older rows may still be sent is noted); recording
+    (`is_recording`: what is accepted is kept too, so that unchanged rows are found).
     """
 
     def __init__(  # noqa: PLR0913 — what the settings say of it, each asked for by name

@@ -79,6 +79,9 @@ class DigestStore:
     crash. A person who is forgotten has the token of this run in place of a digest; where two runs meet at one person,
     neither remembers. Another process that keeps the file locked is waited for, a moment at a time and not for ever;
     after that nothing is tried again. It is a context manager.
+
+    States: open to be read only; open to be written; recording (`is_recording`), where some run has asked for what is
+    accepted; and given up, once another process has kept it locked for too long.
     """
 
     def __init__(  # noqa: PLR0913 — what is noted in it, what it is for, and how to wait for it

@@ -28,8 +28,8 @@ _BEHIND_ALL: Final = 2**62
 """Stands for a row behind every row of its run."""
 
 _WATCH: Final = "INSERT OR IGNORE INTO watched VALUES (?)"
-_TIE: Final = "INSERT OR IGNORE INTO tied VALUES (?, ?)"
-_TIED: Final = "SELECT DISTINCT person FROM tied WHERE tie IN (SELECT tie FROM tied WHERE person = ?)"
+_WATCH_TOGETHER: Final = "INSERT OR IGNORE INTO tied VALUES (?, ?)"
+_SAME_PERSON: Final = "SELECT DISTINCT person FROM tied WHERE tie IN (SELECT tie FROM tied WHERE person = ?)"
 _NAME: Final = "INSERT OR IGNORE INTO names (names) VALUES (?)"
 _NOTE: Final = """
 INSERT INTO later SELECT ?, id, ?, ? FROM names WHERE names = ?
@@ -94,7 +94,7 @@ class NewerProperties:
         self._watching.update(groups)
         self._together.update(groups)
 
-    def is_terminal(self, people: Sequence[int]) -> bool:
+    def is_watched(self, people: Sequence[int]) -> bool:
         """Whether an older row may still come of one of *people*."""
         if not self._watching.isdisjoint(people):
             return True
@@ -146,7 +146,7 @@ class NewerProperties:
     def write(self, sql: sqlite3.Connection) -> None:
         """Write what awaits the commit that is under way."""
         sql.executemany(_WATCH, [(person,) for person in sorted(self._watching)])
-        sql.executemany(_TIE, sorted(self._together.items()))
+        sql.executemany(_WATCH_TOGETHER, sorted(self._together.items()))
         sql.executemany(_NAME, [(names,) for names in {names for _, names in self._recorded}])
         sql.executemany(
             _NOTE, [(person, at.run, at.row, names) for (person, names), at in sorted(self._recorded.items())]
@@ -168,7 +168,7 @@ class NewerProperties:
         self._refresh()
         found, left = set(people), list(people)
         while self._has_together and left:
-            together = {person for (person,) in self._rows(_TIED, left.pop())} - found
+            together = {person for (person,) in self._rows(_SAME_PERSON, left.pop())} - found
             found |= together
             left += together
         return found

@@ -146,7 +146,7 @@ class StaleRetries:
         if not (self._records_all or changes.is_open):
             return
         newer, people = changes.store().newer, changes.digests.people(request.person)
-        if self._records_all or newer.is_terminal(people):
+        if self._records_all or newer.is_watched(people):
             newer.record(people, changes.digests.names(property_names(request)), self._origins.of(request.row))
             changes.store().commit(power_safe=not self._records_all)
 
@@ -173,7 +173,7 @@ class StaleRetries:
         if request.row.retry_of is None or self._accept or origin.run >= self._newest_run:
             return False
         changes = self._changes
-        return not (changes.is_open and changes.store().newer.is_terminal(changes.digests.people(request.person)))
+        return not (changes.is_open and changes.store().newer.is_watched(changes.digests.people(request.person)))
 
     @property
     def _may_be_stale(self) -> bool:

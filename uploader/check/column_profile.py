@@ -25,7 +25,10 @@ _TRUE: Final = tuple((name, f'"{name}":true'.encode()) for name in CONSENTS)
 
 
 class ColumnProfile:
-    """The counts of one source: numbers and the names of columns, nothing of a row."""
+    """The counts of one source: numbers and the names of columns, nothing of a row.
+
+    It has one state, counting: `totals` and `for_baseline` say what was counted so far.
+    """
 
     def __init__(self, columns: Sequence[str] | None, *, mapped: Iterable[str], null_values: Iterable[str]) -> None:
         """Count *columns* (None where each record brings its own keys) and the *mapped* paths into objects."""

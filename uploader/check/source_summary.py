@@ -29,6 +29,9 @@ class CheckSummary:
     *changed* those of them that differ (None: it was not asked). *column_profile* counts what the next run is compared
     with, where that is wanted. *duplicates* is about how many identity values stand in more than one row, exactly so
     many where *duplicates_are_exact*.
+
+    States: counting, while `count_rows` reads; and final, when it has come to the end of the records: only then the
+    repairs and the duplicates are known.
     """
 
     unseen: set[str] = field(default_factory=set)

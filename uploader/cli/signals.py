@@ -46,7 +46,7 @@ class _SignalThread:
         self._pass_on: Callable[[SignalledError], None] | None = None
         self._may_raise = False
         self._is_handed_over = False
-        self._is_told = False
+        self._is_delivered = False
         self._over = threading.Event()
         self._numbers: list[signal.Signals] = []
 
@@ -57,7 +57,7 @@ class _SignalThread:
             yield
             return
         self.error, self._pass_on = None, None
-        self._may_raise = self._is_handed_over = self._is_told = False
+        self._may_raise = self._is_handed_over = self._is_delivered = False
         self._numbers, self._over = numbers, threading.Event()
         handlers = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
         handlers[_WAKE_SIGNAL] = signal.signal(_WAKE_SIGNAL, self._woken)
@@ -119,7 +119,7 @@ class _SignalThread:
     @property
     def _is_raised_here(self) -> bool:
         """Whether the main thread is to raise the error, wherever it is."""
-        return self._may_raise and not self._is_handed_over and not self._is_told
+        return self._may_raise and not self._is_handed_over and not self._is_delivered
 
     @staticmethod
     def _wake(_: SignalledError | None = None) -> None:
@@ -132,7 +132,7 @@ class _SignalThread:
     def raise_it(self) -> None:
         """Raise the SignalledError of the signal that came, if one came."""
         if self.error is not None:
-            self._is_told = True
+            self._is_delivered = True
             raise self.error
 
     @contextlib.contextmanager
@@ -144,7 +144,7 @@ class _SignalThread:
             yield
         finally:
             self._may_raise, self._pass_on = False, None
-        if not self._is_told:
+        if not self._is_delivered:
             self.raise_it()
 
     def order(self, give: Callable[[SignalledError], object]) -> None:
@@ -154,7 +154,7 @@ class _SignalThread:
         def pass_on(error: SignalledError) -> None:
             try:
                 give(error)
-                self._is_told = True
+                self._is_delivered = True
             except RuntimeError:
                 self._is_handed_over = False
                 if not is_raised:
@@ -162,7 +162,7 @@ class _SignalThread:
                 self._wake()
 
         self._is_handed_over, self._pass_on = True, pass_on
-        if self.error is not None and not self._is_told:
+        if self.error is not None and not self._is_delivered:
             pass_on(self.error)
 
 

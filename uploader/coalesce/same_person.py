@@ -38,6 +38,9 @@ class SamePerson:
     rows. Two values with one hash, one chance in 90,000 with 20 million values, would make two people one.
 
     A file without a name in *folder* takes what is too much for the memory. It is a context manager.
+
+    States: taking rows (`add_row`); united (`unite`: who is one person is known, and the hashes of the values are still
+    there); and without values (`forget_values`), which only tells whose row a row is.
     """
 
     def __init__(

@@ -88,7 +88,10 @@ class IdentitySettings(Section):
 
 
 class PropertySettings(Section):
-    """How one property is made: from a column, or from a constant."""
+    """How one property is made: from a column, or from a constant.
+
+    It has no states: it is frozen once it is checked.
+    """
 
     column: Column | None = None
     value: Annotated[str | tuple[str, ...], BeforeValidator(_constant)] | None = None

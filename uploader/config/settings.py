@@ -124,7 +124,10 @@ class OutputSettings(Section):
 
 
 class Settings(Section):
-    """Every setting of a run; durations in seconds, shares as parts of 1, paths absolute."""
+    """Every setting of a run; durations in seconds, shares as parts of 1, paths absolute.
+
+    It has no states: it is frozen once it is loaded.
+    """
 
     api: ApiSettings
     source: SourceSettings = SourceSettings()

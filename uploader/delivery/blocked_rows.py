@@ -41,6 +41,9 @@ class BlockedRows:
 
     Rows that are blocked together are tried alone one after another, so the order of these tries says nothing of what
     lies between them. So a row counts only when the service did not go on taking requests sent after that row's own.
+
+    States: `_State` names them: unproven, served, blocked, refused. A good reply leads to served from each of them; at
+    the end of a source what is held back is released, and the state stays.
     """
 
     def __init__(self) -> None:

@@ -50,6 +50,9 @@ class Http:
 
     It follows no redirect (the token would go along), keeps no cookies, asks for no compression, and goes through no
     proxy but the one it is given, which gets to see no token. It is an async context manager.
+
+    States: made, open (within its context), and abandoned, once a stop has lasted too long: then what is in flight is
+    ended, and no attempt is made any more.
     """
 
     def __init__(  # noqa: PLR0913 — the address, the credentials, and the bounds of one attempt

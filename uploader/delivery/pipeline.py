@@ -41,6 +41,9 @@ class Pipeline:
 
     When the source, a delivery or the settling of an outcome raises, the halt is given: no new row begins, and the
     requests in flight land and are settled.
+
+    States: the canary's rows, one by one; all workers; exhausted, where the source has ended and rows still wait for
+    their person; and stopping, where no new row begins.
     """
 
     def __init__(  # noqa: PLR0913 — the collaborators, each asked for by name

@@ -82,6 +82,9 @@ class Delivery:
     """Deliver requests for one run: the policy judges each reply, this waits, retries, holds or stops.
 
     What holds everybody (the limit, an unreachable service) is no row's trouble: it is not charged as an attempt.
+
+    States, by the latest replies: closed (all is well); in trouble since a time, where everybody pauses, each time for
+    longer; and stopped, once that has lasted for the outage timeout.
     """
 
     def __init__(  # noqa: PLR0913 — the collaborators of an attempt, each asked for by name

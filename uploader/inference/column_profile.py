@@ -71,6 +71,8 @@ class Column:
     objects, *is_ever_blank* whether some row has an empty text. *longest*
     is the length of the longest text. *oversized* counts the
     values that are too large for a request, *first_oversized* is the first row with one.
+
+    It has one state, counting. Types that fail too often are tried no more; their counts of misses stay.
     """
 
     def __init__(self, name: str, readers: Readers, *, inside: bool = False) -> None:

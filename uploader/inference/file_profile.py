@@ -16,6 +16,8 @@ class FileProfile:
 
     *rows* counts the records, *damaged* those that can't be split into fields. *ignored* is whether there were more
     columns than are looked at, *hidden* whether some keys were passed over because they look like data.
+
+    It has one state, counting: `columns` says what was found so far.
     """
 
     def __init__(self, columns: Sequence[str] | None, kinds: Mapping[str, str], *, null_is_empty: bool) -> None:

@@ -48,13 +48,13 @@ def _external_id(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
 
 
 def _email(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
-    return _by_values(
+    return _by_pattern(
         "email", name_hints.EMAILS, columns, rows, ("an e-mail address", lambda it: it.emails, lambda it: it.emails)
     )
 
 
 def _phone(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
-    return _by_values(
+    return _by_pattern(
         "phone_no", name_hints.PHONES, columns, rows, ("a phone number", lambda it: it.phones, lambda it: it.mobiles)
     )
 
@@ -69,15 +69,15 @@ def _line_id(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
     return None if named is None else IdentityGuess("line_user_id", named.name, _by_name(named, rows))
 
 
-def _by_values(
+def _by_pattern(
     field: str,
     words: frozenset[str],
     columns: Sequence[Column],
     rows: int,
-    profile: tuple[str, Callable[[Column], int], Callable[[Column], int]],
+    pattern: tuple[str, Callable[[Column], int], Callable[[Column], int]],
 ) -> IdentityGuess | None:
-    """Return the column whose values have a *profile*: what it is called, how many have it, how many for certain."""
-    what, likely, surely = profile
+    """Return the column whose values have a *pattern*: what it is called, how many have it, how many for certain."""
+    what, likely, surely = pattern
     named = _named(columns, words, rows, lambda column: likely(column) >= _BY_NAME * column.filled)
     if named is not None:
         looks = f" and {_looks(likely(named), named.filled)} like {what}" if named.filled else ""

@@ -60,12 +60,12 @@ def guess_mapping(profile: FileProfile) -> MappingGuess:
     columns = profile.columns
     people = identities(columns, profile.rows)
     taken = {identity.column for identity in people}
-    drafting = _MappingBuilder(profile, [column for column in columns if column.name not in taken])
+    builder = _MappingBuilder(profile, [column for column in columns if column.name not in taken])
     return MappingGuess(
         rows=profile.rows,
         identities=tuple(people),
-        properties=tuple(drafting.properties),
-        omissions=(*drafting.omissions, *(Omission(*each) for each in profile.unmappable)),
+        properties=tuple(builder.properties),
+        omissions=(*builder.omissions, *(Omission(*each) for each in profile.unmappable)),
         ignored=profile.ignored,
         hidden=profile.hidden,
     )

@@ -45,6 +45,8 @@ class Plan:
 
     *columns* names the columns that the mapping reads, each with the key that reads it. *repairs* counts the values
     repaired so far. *suspect* says what a spreadsheet may have damaged in a row that can be sent.
+
+    It has no states: only the counts of repairs move.
     """
 
     columns: Mapping[str, str]

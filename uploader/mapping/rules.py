@@ -21,6 +21,8 @@ class PropertyRule:
     pattern for dates and datetimes (None: ISO 8601). *true* and *false* are compared in any case. *column* may be a
     path, `address.city`. The two repairs are done only where they are asked for: *trim* takes the white space around a
     text away, *thousands* is the character that parts groups of three digits.
+
+    It has no states.
     """
 
     key: str

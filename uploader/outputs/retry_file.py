@@ -31,6 +31,9 @@ class RetryFile:
     Every row is written through at once, whole or not at all. Mode 0600, since it holds what the source holds. When a
     run is continued, the file is made anew from the rows that the journal says it must hold (`rebuild`), and put in the
     place of what an earlier life left (`put_in_place`): so each row is in it once, and whole.
+
+    States: without a file, until the first row; rebuilding, in a file beside the one of an earlier session; and
+    appending, to the file at *path*.
     """
 
     def __init__(self, wanted: Path, retry_format: RetryFormat) -> None:

@@ -88,6 +88,9 @@ class Limiter:
     In this order: nobody passes while a hold lasts; one alone passes as a probe after it, or when in doubt; no more
     than the latency asks for are in flight; aiolimiter's bucket keeps this process, and *quota* all processes, to the
     pace; and the window, where the service tells its state, has the last word.
+
+    States: closed (all pass); wary (a few at once, since the service may be out); paused until a time; and half-open,
+    where one request alone passes as a probe until `close_circuit`.
     """
 
     def __init__(  # noqa: PLR0913 — what decides about a request's going, each asked for by name

@@ -37,6 +37,9 @@ class ServerWindow:
     What a reply says is believed only after several replies of one window fit together: `remaining` falls at least as
     fast as we send, and `reset` stays until the window is over. As long as nothing is believed, `wait` never holds.
     Everything is relative to the reply's own `Date`, so that no clock need be right.
+
+    States: untrusted, where replies are counted until enough of them agree; trusted; rolled over, where the window has
+    ended and no reply tells of the next one yet; and sliding, where it is never trusted again.
     """
 
     def __init__(self, *, requests: int, per: float, share: float) -> None:
@@ -236,8 +239,8 @@ class ServerWindow:
 
     def _judge(self) -> None:
         """Believe the state when it falls with every request, and no more when it does not."""
-        outcomes_of_merged = self._most - self._left
-        if outcomes_of_merged + 1 + self._agreeing // _SLACK < self._agreeing:
+        fallen = self._most - self._left
+        if fallen + 1 + self._agreeing // _SLACK < self._agreeing:
             self.is_trusted = False
         elif self._agreeing >= _PROOFS and self._period >= _WHOLE_SECOND:
             self.is_trusted = True

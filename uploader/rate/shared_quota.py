@@ -83,6 +83,9 @@ class SharedQuota:
 
     The kernel frees the lock of a process that dies, and no step leaves the file half written, so a killed run stops
     nobody. Another run's place is free again as soon as its process is gone. It is a context manager.
+
+    States: sharing, with the file; busy, where another process has its lock just now; and stalled, where that one was
+    stopped with it, so that this run goes on with its own part.
     """
 
     def __init__(  # noqa: PLR0913 — the clocks and what the pace says, each asked for by name

@@ -23,6 +23,8 @@ class Environment:
     *on_checked* hears what the check of a run found of each source, with its name, before anything is sent. *on_route*
     hears how the service is reached. *on_stop* is handed the stop order of a run when it begins to send.
     *raise_if_stopped* raises what the run was told to stop with, also while the loop is kept from hearing of it.
+
+    It has no states.
     """
 
     environ: Mapping[str, str]

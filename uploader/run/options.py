@@ -12,6 +12,8 @@ class Options:
 
     *added_retry_files* are those of the sources that nobody named: retry files of earlier runs (`retry_last_failures`),
     and *files_of_earlier_runs* are these and those that somebody named.
+
+    It has no states: it is what was typed.
     """
 
     sources: tuple[str, ...]

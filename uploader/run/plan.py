@@ -40,6 +40,9 @@ class SourcePlan:
     or not, and *left_to_resend* are those whom that owes a row. A source is *is_already_finished* over if the command
     that was broken off has finished it. *command* is the one that sends it. *whole_file_run* is the interrupted run of
     the same file where only its first rows are sent.
+
+    States: it starts a new run; it resumes the interrupted one (`resumes`); or it is already finished, and not sent
+    again.
     """
 
     job: Job

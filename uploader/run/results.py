@@ -26,6 +26,9 @@ class SourceResult:
 
     *number* is that of its run, 0 before it has one. *blank_lines* and *repairs* are those that the check found.
     *error* is what ended the run at this source.
+
+    States: open, as long as *exit_status* is None; finished (0 or 3); and ended early, by *error* or by that of another
+    source.
     """
 
     run_id: str

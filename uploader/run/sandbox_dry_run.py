@@ -46,5 +46,5 @@ def state_in(folder: Path) -> Path:
 
 
 def _registered(rules: MappingRules, *, typed: bool) -> Mapping[str, str | None]:
-    untold = None if typed else "string"
-    return {rule.key: rule.kind or (untold if rule.column is not None else "string") for rule in rules.properties}
+    default = None if typed else "string"
+    return {rule.key: rule.kind or (default if rule.column is not None else "string") for rule in rules.properties}

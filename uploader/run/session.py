@@ -23,6 +23,8 @@ class Session:
 
     *in_flight* notes which rows are in flight, until `settle` hears of their outcomes. The journal comes first: an
     outcome that could not be appended did not happen, and its row is sent again.
+
+    States: made, open (within its context), and closed. While it is open, something may await a sync (`is_dirty`).
     """
 
     def __init__(  # noqa: PLR0913 — all that hears of an outcome, each asked for by name

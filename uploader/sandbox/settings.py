@@ -25,6 +25,8 @@ class SandboxRules:
     seconds the server's clock, as shown in `Date` and in the reset, is ahead. *latency* (seconds, from and to) is
     waited between storing and replying. *faults* are dealt with dice of *seed*. *certificate* is a PEM file with key
     and chain: https is served.
+
+    It has no states.
     """
 
     limit: int = 10_000

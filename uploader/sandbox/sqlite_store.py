@@ -21,6 +21,8 @@ class RequestRecord:
 
     *arrived* is seconds since 1970, *monotonic* the same moment on the clock that never steps back. *status* 0 is no
     reply. *applied* is whether the profile was changed, *fault* what was played ("": nothing).
+
+    It has no states.
     """
 
     seq: int

@@ -49,6 +49,8 @@ class Source:
     *name* is what the user calls it, *path* its file (None for standard input and pipes). *columns* is None where each
     record has its own (JSONL). *kinds* says the type of each column of a Parquet, those within a struct as `a.b`.
     *encoding* is the one settled on. *blank_lines* is what the latest whole pass counted.
+
+    States: open, where it can be read as often as wanted; and closed.
     """
 
     name: str

@@ -56,6 +56,8 @@ class RunHeader:
     records can't be split into fields. *origin* is the run that the rows are from: that of a retry file, else this one.
     *full* is whether no row is passed over. *command* is the command over several SOURCEs that began it, *next_key*
     what the next one of them is known by.
+
+    It has no states: it is written once, when the run begins.
     """
 
     run_id: str

@@ -46,6 +46,9 @@ class RunState:
     another row has the last word on, with that row (0: of a later run), *unsure* those that may have been sent twice
     (and *more_unsure* how many were dropped from a compacted journal). *commands* are those that began the run, and
     went on with it. *size* and *checksum* are where the next line goes on: what lies behind was never written whole.
+
+    States of the run: interrupted, and to be resumed; finished, where a compacted journal has counts in the place of
+    accepted rows; and abandoned, where another run was begun in its place.
     """
 
     header: RunHeader | None = None
