@@ -15,7 +15,7 @@ from uploader.rate.concurrency import Crowd, Departure
 from uploader.rate.estimated_limit import LowerLimit
 from uploader.rate.events import Lowered, Notice, Paused, Stalled, local_time
 from uploader.rate.other_clients import Others
-from uploader.rate.rate import Pace
+from uploader.rate.request_rate import Pace
 from uploader.rate.server_window import Window
 from uploader.stop import Halt, Halted
 

@@ -26,7 +26,7 @@ from uploader.run.output_paths import refuse_taken, retry_path, retry_shape
 from uploader.run.preflight import Job, opened, prepare
 from uploader.run.results import Account
 from uploader.run.resume import begun, has_proof, owed_remark, refuse_or_leave, tell_finished
-from uploader.run.watched_people import note_sent
+from uploader.run.stale_retry_notes import note_sent
 from uploader.source import Source
 from uploader.state import Begun, Ledger, Owed, Shelf, Volume
 

@@ -29,7 +29,7 @@ from uploader.run.environment import World
 from uploader.run.plan import Desk, Sending, refresh_key
 from uploader.run.preflight import Job
 from uploader.run.session import Life
-from uploader.run.watched_people import tie_watched
+from uploader.run.stale_retry_notes import tie_watched
 from uploader.state.settled_rows import Bookmark
 from uploader.stop import Halt
 

@@ -10,8 +10,8 @@ import pytest
 
 from uploader.changes import Library, Memory, private_key
 from uploader.errors import StorageError
-from uploader.files import open_private
 from uploader.outputs.retry_file import RetryFile, Shape
+from uploader.private_files import open_private
 from uploader.state import Flight, Journal, Ledger, Lock, read_volume
 from uploader.state.baseline import PastTotals
 
