@@ -77,16 +77,16 @@ class Bench:
         """Return each part's name, what belongs to it, and a loop over all rows that tells its seconds of CPU."""
         return [
             ("read", "`source`: bytes, hash, text, cells, `Row`", self._read),
-            ("map", "`mapper`: `Request` with its body, and the moment of `now`", self._map),
-            ("turns", "`turns`: who may go; admit and settle", self._turns),
-            ("pipeline", "`pipeline` and `bookmark` without turns: a worker's loop", self._pipeline),
-            ("delivery", "`delivery.retry`, `policy`, `halt`: one attempt, judged", self._delivery),
-            ("gate", "`rate.limiter`, `pacing`, `rate.shared_quota`: hold, window, bucket, quota", self._gate),
+            ("map", "`mapping`: `Request` with its body, and the moment of `now`", self._map),
+            ("turns", "`delivery.person_ordering`: who may go; admit and settle", self._turns),
+            ("pipeline", "`delivery.pipeline`, `state.settled_rows`, without turns: a worker's loop", self._pipeline),
+            ("delivery", "`delivery.retry`, `delivery.retry_policy`, `stop`: one attempt, judged", self._delivery),
+            ("gate", "`rate`: hold, window, bucket, quota", self._gate),
             ("HTTP", "`delivery.http`: one POST over a socket, its reply understood", partial(self._http, server)),
             ("journal", "`state.journal`: one checksummed line, one write; no sync", self._journal),
             ("flight", "`state.in_flight`: take off and land", self._flight),
-            ("followup", "`followup`: must it be sent again?", self._followup),
-            ("tally", "`tally`: the totals", self._tally),
+            ("followup", "`delivery.rows_to_resend`: must it be sent again?", self._followup),
+            ("tally", "`counts`: the totals", self._tally),
         ]  # fmt: skip
 
     def _read(self) -> float:

@@ -30,7 +30,7 @@ Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | Non
 Person: TypeAlias = tuple[str, ...]
 """The identity values of one row, each as `field=value`: rows that share one of them are one person.
 
-Where rows are one person's though they need not share a value, a tie is the last of them (`ties`).
+Where rows are one person's though they need not share a value, a tie is the last of them (`coalesce.same_person`).
 """
 
 PERSON_KEY_MARK = "~"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.rate.test_rate import most_in_any_window
+from tests.rate.test_request_rate import most_in_any_window
 from uploader.rate import Pace, ServerWindow, is_one_at_a_time, pace
 from uploader.rate.limiter import Limiter
 from uploader.rate.shared_quota import SharedQuota

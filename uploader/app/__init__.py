@@ -1,1 +1,1 @@
-"""Join the parts of one run: the one room that knows them all."""
+"""Do what each command asks: one module for each use case."""

@@ -14,7 +14,7 @@ from uploader.changes import newer_properties
 from uploader.changes.digests import BODY_BYTES
 from uploader.changes.newer_properties import NewerProperties, migrate
 from uploader.errors import LockedError, StorageError
-from uploader.files import open_private, refusal
+from uploader.private_files import open_private, refusal
 
 _FORMAT: Final = "1"
 _BESIDE: Final = ("-wal", "-shm", "-journal")

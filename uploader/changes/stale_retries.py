@@ -6,7 +6,7 @@ from typing import Final, Protocol, TypeAlias
 
 from uploader.api import CONSENTS
 from uploader.changes.change_detection import ChangeDetection
-from uploader.mapping.payload import property_names, without
+from uploader.mapping.payload_properties import property_names, without
 from uploader.model import (
     UNKNOWN_RUN,
     NoWork,

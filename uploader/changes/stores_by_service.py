@@ -10,7 +10,7 @@ from typing import Final
 from uploader.changes.digest_store import DigestStore, delete, pause, shared
 from uploader.changes.digests import private_key
 from uploader.errors import StorageError
-from uploader.files import private_folder, trouble
+from uploader.private_files import private_folder, trouble
 
 _SUFFIX: Final = ".memory"
 _KEY: Final = "key"

@@ -12,7 +12,7 @@ from uploader.config.error_messages import ConfigProblem, UnfitValueError
 from uploader.config.relative_paths import resolved
 from uploader.config.secret_masking import SECRETS, shown
 from uploader.config.yaml_document import KeyPath, Tree
-from uploader.files import open_at_once
+from uploader.private_files import open_at_once
 
 PLACEHOLDER = "rehearsal"
 """What a rehearsal or a check goes by when no service id or token is at hand."""

@@ -1,4 +1,4 @@
-"""Read what becomes of each column, and hand it on as `rules.MappingRules`."""
+"""Read what becomes of each column, and hand it on as `mapping.rules.MappingRules`."""
 
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -16,7 +16,7 @@ SEPARATORS = ",.'’_ \u00a0\u2009\u202f"  # noqa: RUF001 — the Swiss write th
 """The characters that may part groups of three digits."""
 
 KINDS = ("string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>")
-"""The types that a property can be declared as, as `rules.Kind` names them."""
+"""The types that a property can be declared as, as `api.Kind` names them."""
 
 
 def _column(value: object) -> str:
@@ -68,7 +68,7 @@ WhenEmpty: TypeAlias = Annotated[Emptiness, BeforeValidator(one_of("omit", "null
 
 
 class IdentitySettings(Section):
-    """Which column holds each identity field; those of `rules.IDENTITY_FIELDS`, one at least."""
+    """Which column holds each identity field; those of `api.IDENTITY_FIELDS`, one at least."""
 
     external_id: Column | None = None
     phone_no: Column | None = None

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import yaml
 
 from uploader.errors import ConfigError
-from uploader.files import open_at_once
+from uploader.private_files import open_at_once
 
 Tree: TypeAlias = "str | list[Tree] | dict[str, Tree] | None"
 """What YAML says: text, lists and sections; None is a key with nothing behind it."""

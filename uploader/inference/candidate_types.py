@@ -7,7 +7,7 @@ from typing import Final
 
 from uploader.api import PropertyType
 from uploader.mapping.rules import PropertyRule
-from uploader.mapping.types import reader
+from uploader.mapping.type_conversion import reader
 from uploader.mapping.value_errors import Unreadable
 
 ZONE: Final = "Asia/Seoul"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from uploader.mapping.types import Reader
+from uploader.mapping.type_conversion import Reader
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import Json, Person, Reason, frozen
 

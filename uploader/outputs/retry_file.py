@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import BinaryIO, Final, Self
 
 from uploader.errors import StorageError
-from uploader.files import open_private
 from uploader.model import Record
 from uploader.outputs.file_names import MOST_BYTES, fitting
 from uploader.outputs.retry_format import RetryFormat, RetryRemark, header, spell
+from uploader.private_files import open_private
 
 __all__ = ["RetryFile", "RetryFormat", "RetryRemark"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final, Literal
 
-from uploader.mapping.types import own_type
+from uploader.mapping.type_conversion import own_type
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import OWN_COLUMNS, RAW_COLUMN, RETRY_COLUMNS, RUN_COLUMN, Damaged, Json, Record, RetryOf, Row
 

@@ -14,8 +14,8 @@ from typing import Final, Self
 from zlib import crc32
 
 from uploader.errors import StorageError
-from uploader.files import open_private, private_folder, trouble
 from uploader.model import frozen
+from uploader.private_files import open_private, private_folder, trouble
 from uploader.rate.token_bucket import reserve
 
 _STATE: Final = Struct("<16sddQQ")

@@ -26,7 +26,7 @@ from uploader.run.output_paths import refuse_taken, retry_format, retry_path
 from uploader.run.preflight import Job, opened, prepare
 from uploader.run.results import SourceResult
 from uploader.run.resume import has_proof, header_of, refuse_or_start_over, remark_of, restore_result
-from uploader.run.watched_people import record_sent
+from uploader.run.stale_retry_notes import record_sent
 from uploader.source import Source
 from uploader.state import RowToResend, RunHeader, RunState, RunStore, StoredRun
 

@@ -29,7 +29,7 @@ from uploader.run.environment import Environment
 from uploader.run.plan import RunPlan, SourcePlan, refresh_key
 from uploader.run.preflight import Job
 from uploader.run.session import Session
-from uploader.run.watched_people import watch_same_person
+from uploader.run.stale_retry_notes import watch_same_person
 from uploader.state.settled_rows import SettledRows
 from uploader.stop import Stop
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from uploader.check.drift import Baseline, FileTotals
 from uploader.errors import StorageError
-from uploader.files import open_private, private_folder, sync_folder, trouble
+from uploader.private_files import open_private, private_folder, sync_folder, trouble
 
 _FORMAT: Final = 1
 _LONGEST_SECONDS: Final = 400 * 86_400.0

@@ -6,7 +6,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Final, Self
 
-from uploader.files import open_private, trouble
+from uploader.private_files import open_private, trouble
 
 _NUMBER: Final = Struct("<Q")
 

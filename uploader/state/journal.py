@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Self
 
 from uploader.errors import StorageError
-from uploader.files import open_private, sync_folder, trouble
 from uploader.model import Outcome, Unchanged, Unsettled
+from uploader.private_files import open_private, sync_folder, trouble
 from uploader.state.journal_records import Word, spell_facts, spell_outcome, spell_pause, spell_unchanged
 from uploader.state.line_checksums import link
 from uploader.state.replay import RunState

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from uploader.errors import LockedError, StorageError
-from uploader.files import open_private, trouble
+from uploader.private_files import open_private, trouble
 
 _MOST: Final = 4096
 _TRIES: Final = 5

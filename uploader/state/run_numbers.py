@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from uploader.errors import LockedError
-from uploader.files import open_private, private_folder, sync_folder, trouble
+from uploader.private_files import open_private, private_folder, sync_folder, trouble
 
 _PATIENCE_SECONDS: Final = 30.0
 """So long another process may take to note a number: it syncs the file meanwhile."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from uploader.errors import StorageError
-from uploader.files import open_private, private_folder, sync_folder, trouble
+from uploader.private_files import open_private, private_folder, sync_folder, trouble
 from uploader.rate.shared_quota import SharedQuota
 from uploader.state.baseline import BaselineStore
 from uploader.state.journal import Journal

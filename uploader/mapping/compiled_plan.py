@@ -15,7 +15,7 @@ from uploader.mapping.required_columns import check_columns, check_kinds, needed
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.mapping.spreadsheet_damage import Spreadsheet
 from uploader.mapping.text_only_rows import Texts
-from uploader.mapping.types import Reader, kind_of, reader
+from uploader.mapping.type_conversion import Reader, kind_of, reader
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import OWN_COLUMNS, Damaged, Json, Person, Reason, Record, Rejected, Request, Row
 

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 
 from uploader.changes.change_detection import ChangeDetection
-from uploader.mapping.payload import property_names
+from uploader.mapping.payload_properties import property_names
 from uploader.model import (
     Origin,
     Record,

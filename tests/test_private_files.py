@@ -10,8 +10,8 @@ import pytest
 
 from uploader.changes import DigestStore, DigestStores, private_key
 from uploader.errors import StorageError
-from uploader.files import open_private
 from uploader.outputs.retry_file import RetryFile, RetryFormat
+from uploader.private_files import open_private
 from uploader.state import InFlightFile, Journal, RunLock, RunState, read_run
 from uploader.state.baseline import BaselineStore
 
