@@ -14,8 +14,8 @@ from uploader.errors import StorageError
 from uploader.model import Person
 
 FOLDER = Path(tempfile.gettempdir())
-IN_MEMORY = {"most_noted": 1 << 20, "most_numbers": 1 << 20, "batch": 1 << 10}
-ON_DISK = {"most_noted": 64, "most_numbers": 0, "batch": 4}
+IN_MEMORY = {"most_hashes": 1 << 20, "most_numbers": 1 << 20, "batch": 1 << 10}
+ON_DISK = {"most_hashes": 64, "most_numbers": 0, "batch": 4}
 
 _PERSON: st.SearchStrategy[Person] = st.dictionaries(
     st.sampled_from(["external_id", "email", "phone_no"]), st.sampled_from("abcdefgh"), max_size=3
@@ -107,7 +107,7 @@ def filled(ties: SamePerson) -> None:
     ties.unite()
 
 
-@pytest.mark.parametrize("sizes", [{**IN_MEMORY, "most_noted": 64, "batch": 4}, {**IN_MEMORY, "most_numbers": 0}])
+@pytest.mark.parametrize("sizes", [{**IN_MEMORY, "most_hashes": 64, "batch": 4}, {**IN_MEMORY, "most_numbers": 0}])
 def test_a_folder_that_takes_no_file_ends_the_run_with_its_name(tmp_path: Path, sizes: dict[str, int]) -> None:
     with (
         SamePerson(tmp_path / "missing", **sizes) as ties,

@@ -507,7 +507,7 @@ def test_what_is_left_of_a_handful_is_not_counted_as_arrived(leap: Leap) -> None
         told = list[object]()
 
         class Listening(UntoldWindow):
-            def note(self, *_: object, **known: object) -> None:
+            def add_reply(self, *_: object, **known: object) -> None:
                 told.append(known["counted"])
 
         limiter = gate_of(FAST, Stop(), asyncio.get_running_loop().time, window=Listening())
@@ -673,7 +673,7 @@ def test_a_reply_is_counted_before_the_quota_fails_to_take_note_of_it(leap: Leap
         quota, told = LoneQuota(loop.time), list[WindowState]()
 
         class Counted(UntoldWindow):
-            def note(self, state: WindowState, **_: Any) -> None:  # noqa: ANN401 — as it is
+            def add_reply(self, state: WindowState, **_: Any) -> None:  # noqa: ANN401 — as it is
                 told.append(state)
 
         def fail() -> None:
