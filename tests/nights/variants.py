@@ -17,8 +17,8 @@ from uploader.changes.newer_properties import LaterRows
 from uploader.changes.stale_retries import Late, Origins
 from uploader.coalesce.same_person import Ties
 from uploader.delivery.person_ordering import Turn, Turns
-from uploader.delivery.rows_to_resend import FollowUp, Kind
-from uploader.model import Outcome, Request, Sent
+from uploader.delivery.rows_to_resend import FollowUp
+from uploader.model import Outcome, Request, RetryKind, Sent
 from uploader.state import Shelf
 
 
@@ -31,7 +31,7 @@ def _nothing_follows() -> None:
     """Let no accepted row follow one of its person that was not."""
     kind = FollowUp.kind
 
-    def without_again(followup: FollowUp, outcome: Outcome) -> Kind | None:
+    def without_again(followup: FollowUp, outcome: Outcome) -> RetryKind | None:
         return None if isinstance(outcome, Sent) else kind(followup, outcome)
 
     FollowUp.kind = without_again  # type: ignore[method-assign, assignment]  # as above

@@ -170,9 +170,9 @@ class Lives(RuleBasedStateMachine):
         assert {number for number in range(ROWS + 1) if number in ledger.settled} == {row for row, _ in self.order}
         assert {row: owed.kind for row, owed in ledger.owed.items()} == {row: kind for row, kind in self.order if kind}
         kinds = Counter(kind for _, kind in self.order)
-        books = ledger.books
-        assert books.balance
-        assert (books.sent, books.failed, books.rejected, books.not_attempted) == (
+        counts = ledger.counts
+        assert counts.balances
+        assert (counts.sent, counts.failed, counts.rejected, counts.not_attempted) == (
             kinds[None] + kinds["again"],
             kinds["failed"],
             kinds["rejected"],
@@ -365,8 +365,8 @@ class Lives(RuleBasedStateMachine):
     def check_what_the_finished_run_tells(self, volume: Volume) -> None:
         ledger = volume.ledger
         assert ledger.is_finished
-        assert ledger.books.balance
-        assert ledger.books.not_attempted == 0
+        assert ledger.counts.balances
+        assert ledger.counts.not_attempted == 0
         assert {row: owed.kind for row, owed in ledger.owed.items()} == {row: kind for row, kind in self.order if kind}
 
     @precondition(lambda self: self.life is not None and self.is_worth_a_crash())

@@ -8,7 +8,7 @@ from uploader.app.check_report import Finding
 from uploader.changes.change_detection import Recall
 from uploader.check.source_summary import Survey
 from uploader.config import Settings
-from uploader.counts import Books
+from uploader.counts import Counts
 from uploader.model import Record, Rejected, Request
 from uploader.rate import Pace
 from uploader.run.drift_check import compared, refuse_if_unlike
@@ -56,7 +56,7 @@ def check(
                 job = prepare(source, settings, limit=options.limit, survey=survey, hears=hears)
                 account.blank_lines, account.repairs = source.blank_lines, survey.repairs
             finally:
-                account.books = Books(survey.read, rejected=survey.rejected, not_attempted=survey.sendable)
+                account.counts = Counts(survey.read, rejected=survey.rejected, not_attempted=survey.sendable)
             told(job, pace)
             refuse_if_too_bad(job, settings)
             if survey.census is not None and not options.full:

@@ -6,7 +6,6 @@ import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias
 
 from yarl import URL
 
@@ -24,11 +23,7 @@ from uploader.run.options import Options
 from uploader.run.preflight import Job, opened, prepare, settings_of
 from uploader.source import Source
 from uploader.state import Ledger, Shelf, Volume
-
-Fate: TypeAlias = Literal[
-    "accepted", "accepted or unchanged", "superseded", "rejected", "failed", "again", "not attempted"
-]
-"""What became of a row in a run; `again` was accepted, and has to be sent again after an earlier row of its person."""
+from uploader.state.replay import Fate
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +184,7 @@ def _last_run(settings: Settings, job: Job, number: int) -> LastRun | None:
         run_id=before.run_id,
         started=before.started,
         ended=History(settings.state_dir).run(before.run_id).ended,
-        fate=_fate(volume.ledger, number),
+        fate=volume.ledger.fate(number),
         code="" if owed is None else owed.reason.code,
         reason="" if owed is None else owed.reason.phrase,
         attempts=None if owed is None else owed.attempts,
@@ -210,18 +205,6 @@ def _newest(shelf: Shelf, key: str, number: int) -> Volume | None:
     found = ((volume, volume.ledger.begun) for volume in shelf.volumes())
     had = (volume for volume, before in found if before is not None and before.key == key and before.rows >= number)
     return max(had, key=when, default=None)
-
-
-def _fate(ledger: Ledger, number: int) -> Fate:
-    owed = ledger.owed.get(number)
-    if owed is not None:
-        return owed.kind
-    if number in ledger.superseded:
-        return "superseded"
-    # The journal of a finished run does not tell accepted rows apart any more: they are all that it does not name.
-    if not ledger.is_finished and number not in ledger.settled:
-        return "not attempted"
-    return "accepted or unchanged" if ledger.unchanged else "accepted"
 
 
 def _maybe_sent_twice(ledger: Ledger, number: int) -> bool | None:

@@ -98,7 +98,7 @@ def _to_send(sending: Sending) -> int:
     """Return how many rows of *sending* are still to be sent, at most."""
     survey = sending.job.survey
     unchanged = 0 if survey.changed is None or sending.begun.full else survey.known - survey.changed
-    return min(survey.sendable - unchanged, sending.account.books.not_attempted)
+    return min(survey.sendable - unchanged, sending.account.counts.not_attempted)
 
 
 async def _send_all(sendings: list[Sending], desk: Desk, route: Route, endings: Endings, result: Result) -> None:

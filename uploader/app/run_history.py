@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import starmap
 from operator import attrgetter
 from pathlib import Path
+from typing import get_args
 
-from uploader.counts import Books
+from uploader.counts import Counts
 from uploader.errors import ConfigError
+from uploader.model import RetryKind
 from uploader.state import Ledger, Shelf, Volume
 
 
@@ -16,7 +17,7 @@ from uploader.state import Ledger, Shelf, Volume
 class Unaccepted:
     """A row that was not accepted, or has to be sent again, and why.
 
-    Of a row of kind `superseded`, *by* is the row that took it along; None: it was a row of a later run.
+    Of a row that another one has the last word on, *by* is that row; None: it was a row of a later run.
     """
 
     row: int
@@ -37,7 +38,7 @@ class PastRun:
     ended: str
     exit_status: int | None
     lives: int
-    books: Books
+    counts: Counts
     requests: int
     maybe_sent_twice: int
     retry_file: str | None
@@ -46,9 +47,9 @@ class PastRun:
     def facts(self, *, rows: bool) -> Mapping[str, object]:
         """Return the run for JSON, its unaccepted *rows* too if wanted."""
         facts = asdict(self)
-        books = facts.pop("books")
+        counts = facts.pop("counts")
         listed = [_without_by(row) for row in facts.pop("rows")]
-        return {**facts, **books} | ({"rows": listed} if rows else {})
+        return {**facts, **counts} | ({"rows": listed} if rows else {})
 
 
 class History:
@@ -91,8 +92,8 @@ class History:
             ended=self._ended(volume),
             exit_status=ledger.status,
             lives=ledger.lives,
-            books=ledger.books,
-            requests=ledger.requests,
+            counts=ledger.counts,
+            requests=ledger.traffic.requests,
             maybe_sent_twice=ledger.maybe_sent_twice,
             retry_file=ledger.retry_file,
             rows=_unaccepted(ledger),
@@ -111,14 +112,17 @@ def _unaccepted(ledger: Ledger) -> tuple[Unaccepted, ...]:
         Unaccepted(number, owed.kind, owed.reason.code, owed.reason.phrase, owed.attempts)
         for number, owed in ledger.owed.items()
     ]
-    return tuple(sorted([*owed, *starmap(_superseded, ledger.superseded.items())], key=attrgetter("row")))
+    replaced = [
+        Unaccepted(number, ledger.fate(number), "", _why_replaced(by), 0, by or None)
+        for number, by in ledger.replaced_by.items()
+    ]
+    return tuple(sorted([*owed, *replaced], key=attrgetter("row")))
+
+
+def _why_replaced(by: int) -> str:
+    return f"row {by:,} of the same person took it along" if by else "a later run has the last word on the person"
 
 
 def _without_by(row: Mapping[str, object]) -> Mapping[str, object]:
-    """Return *row* without what only superseded ones have."""
-    return {name: value for name, value in row.items() if name != "by" or row["kind"] == "superseded"}
-
-
-def _superseded(number: int, by: int) -> Unaccepted:
-    why = f"row {by:,} of the same person took it along" if by else "a later run has the last word on the person"
-    return Unaccepted(number, "superseded", "", why, 0, by or None)
+    """Return *row* without what those of the retry file do not have."""
+    return {name: value for name, value in row.items() if name != "by" or row["kind"] not in get_args(RetryKind)}

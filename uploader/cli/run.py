@@ -98,7 +98,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
 
 def _tell(result: Result, lines: Iterator[str], *, complete: bool, quiet: bool, watched: bool) -> None:
     # Without a terminal, a run in which every row was accepted is silent: cron sends mail of what is said.
-    is_empty = any(not account.books.read for account in result.accounts)
+    is_empty = any(not account.counts.read for account in result.accounts)
     if quiet:
         lines = quiet_lines(result)
     elif not (watched or result.exit_status or is_empty or not complete):

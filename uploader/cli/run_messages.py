@@ -29,36 +29,34 @@ def run_lines(result: Result, given: Given, *, rehearsal: bool, complete: bool) 
 def quiet_lines(result: Result) -> Iterator[str]:
     """Yield only which rows were not accepted."""
     for account in result.accounts:
-        left = account.books.rejected + account.books.failed
+        left = account.counts.not_accepted
         if left and account.retry_file is not None:
             yield f"{spoken(account.source)}: {count(left, 'row')} not accepted, see {account.retry_file}"
 
 
 def _account_lines(account: Account) -> Iterator[str]:
-    books, name = account.books, spoken(account.source)
-    if not books.read:
+    counts, name = account.counts, spoken(account.source)
+    if not counts.read:
         yield f"{name}: no rows, nothing to do."
         return
     if not _is_begun(account):
-        yield f"{name}: {count(books.read, 'row')}, not attempted"
+        yield f"{name}: {count(counts.read, 'row')}, not attempted"
         return
     requests = count(account.traffic.requests, "request")
-    yield f"{name}: {count(books.read, 'row')}, {requests} in {spell_seconds(account.seconds)}"
-    yield f"  accepted       {books.sent:>9,}"
-    if books.unchanged:
-        yield f"  unchanged      {books.unchanged:>9,}"
-    if books.superseded:
-        yield f"  superseded     {books.superseded:>9,}"
-    yield f"  rejected       {books.rejected:>9,}"
-    yield f"  failed         {books.failed:>9,}"
-    if books.not_attempted:
-        yield f"  not attempted  {books.not_attempted:>9,}"
+    yield f"{name}: {count(counts.read, 'row')}, {requests} in {spell_seconds(account.seconds)}"
+    yield f"  accepted       {counts.sent:>9,}"
+    for kind, number in counts.not_sent().items():
+        yield f"  {kind:<14} {number:>9,}"
+    yield f"  rejected       {counts.rejected:>9,}"
+    yield f"  failed         {counts.failed:>9,}"
+    if counts.not_attempted:
+        yield f"  not attempted  {counts.not_attempted:>9,}"
     if account.traffic.limited:
         yield f"  The limit was met: sending paused for {spell_seconds(account.limited_seconds)}."
     if account.maybe_sent_twice:
         yield f"  {count(account.maybe_sent_twice, 'row')} may have been sent twice: an answer was lost."
     yield from repair_lines(account.repairs)
-    if books.rejected or books.failed:
+    if counts.not_accepted:
         yield "Not accepted:"
         yield from problem_lines(account.problems)
 
@@ -66,7 +64,7 @@ def _account_lines(account: Account) -> Iterator[str]:
 def _retry_lines(accounts: Sequence[Account], given: Given) -> Iterator[str]:
     if not accounts:
         return
-    mend = any(account.books.rejected for account in accounts)
+    mend = any(account.counts.rejected for account in accounts)
     then = "Mend the rejected ones, then type:" if mend else "To send them, type:"
     yield f"The rows to send again are in {_names(accounts)}, each with its reason. {then}"
     # All in one command, in their order: a row of a later file may have to follow one of an earlier file.
@@ -95,4 +93,4 @@ def _names(accounts: Sequence[Account]) -> str:
 
 def _is_begun(account: Account) -> bool:
     """Whether anything became of the rows of *account*."""
-    return account.traffic.requests > 0 or account.books.not_attempted < account.books.read
+    return account.traffic.requests > 0 or account.counts.not_attempted < account.counts.read

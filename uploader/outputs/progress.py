@@ -6,6 +6,7 @@ from typing import Final, Self, TextIO
 
 from tqdm import tqdm
 
+from uploader.counts import Counts
 from uploader.outputs.duration_text import spell_seconds
 
 _FORM: Final = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
@@ -14,13 +15,10 @@ _SHARE_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far one source is: rows, requests, and how long everybody was held, in seconds."""
+    """How far one source is: its rows, requests, and how long everybody was held, in seconds."""
 
-    total: int
-    settled: int
+    counts: Counts
     requests: int
-    rejected: int
-    failed: int
     held: float
 
 
@@ -37,15 +35,15 @@ class Bar:
 
     def show(self, standing: Standing) -> None:
         """Draw the bar anew."""
-        now = self._clock()
+        now, counts = self._clock(), standing.counts
         if now - self._since >= _SHARE_SECONDS:
             share = (standing.requests - self._requests) / (now - self._since) / self._limit
             self._since, self._requests = now, standing.requests
             held = f", held {standing.held:.0f} s" if standing.held else ""
             self._bar.set_postfix_str(
-                f"{share:.0%} of the limit, {standing.rejected} rejected, {standing.failed} failed{held}", refresh=False
+                f"{share:.0%} of the limit, {counts.rejected} rejected, {counts.failed} failed{held}", refresh=False
             )
-        self._bar.update(standing.settled - self._bar.n)
+        self._bar.update(counts.settled - self._bar.n)
         self._bar.refresh()
 
     def __enter__(self) -> Self:
@@ -59,10 +57,11 @@ class Bar:
 
 def plain_line(name: str, standing: Standing, *, rows_per_second: float) -> str:
     """Return the line that stands for the bar where there is no terminal."""
+    counts, settled = standing.counts, standing.counts.settled
     # Cut, not rounded: with a row left it is not yet 100%.
-    percent = 100 * standing.settled // standing.total if standing.total else 100
-    left = spell_seconds((standing.total - standing.settled) / rows_per_second)
+    percent = 100 * settled // counts.read if counts.read else 100
+    left = spell_seconds((counts.read - settled) / rows_per_second)
     return (
-        f"{name}: {standing.settled:,} of {standing.total:,} rows ({percent}%), {standing.rejected:,} rejected, "
-        f"{standing.failed:,} failed, about {left} left"
+        f"{name}: {settled:,} of {counts.read:,} rows ({percent}%), {counts.rejected:,} rejected, "
+        f"{counts.failed:,} failed, about {left} left"
     )

@@ -58,7 +58,7 @@ def _left_by(name: str, ended: Sequence[Volume], settings: Settings) -> Iterator
     sent = [run for volume in runs for run in _sent(volume, finished, settings)]
     while sent:
         volume = sent.pop()
-        if volume.ledger.failed:
+        if volume.ledger.outcomes.failed:
             waiting.append(volume)
         sent += _sent(volume, finished, settings)
     for volume in sorted(waiting, key=_from_order):

@@ -13,7 +13,7 @@ from uploader.coalesce.person_groups import Groups
 from uploader.coalesce.same_person import Ties
 from uploader.coalesce.same_person_stage import noting
 from uploader.config import Settings
-from uploader.counts import Books
+from uploader.counts import Counts
 from uploader.delivery.rows_to_resend import FollowUp
 from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.outputs.retry_file import RetryFile
@@ -68,8 +68,8 @@ class Sending:
         old = self.old
         if old is None or not self.goes_on:
             return False
-        books = old.ledger.books
-        return old.ledger.requests > 0 or books.not_attempted < books.read
+        counts = old.ledger.counts
+        return old.ledger.traffic.requests > 0 or counts.not_attempted < counts.read
 
     @property
     def went_before(self) -> Volume | None:
@@ -80,7 +80,7 @@ class Sending:
         """Return what it is of a command with *options*."""
         last = None if self.last is None else self.last.ledger
         # Whoever asks for every row means those too that the interrupted run has passed over.
-        is_left_out = last is not None and (last.is_finished or last.unchanged > 0)
+        is_left_out = last is not None and (last.is_finished or last.outcomes.unchanged > 0)
         return Member(self.begun, last, is_renewed=options.fresh or (options.full and is_left_out))
 
     def beginning(self, number: int, state: str, command: str, next_key: str) -> "Sending":
@@ -118,7 +118,7 @@ class Desk:
     ties: Ties | None
 
     def checked(self, account: Account) -> Sending:
-        """Open and survey the source of *account*; what is found is in its books even if it can't be sent."""
+        """Open and survey the source of *account*; what is found is in its counts even if it can't be sent."""
         options, settings, survey, ties = self.options, self.settings, Survey(), self.ties
         rows_before = 0 if ties is None else ties.rows
         try:
@@ -161,7 +161,7 @@ class Desk:
             if groups is not None:
                 groups.seal()
         finally:
-            account.books = Books(survey.read, not_attempted=survey.read)
+            account.counts = Counts(survey.read, not_attempted=survey.read)
         full = options.full or self.recall.is_due(refresh_key(source, key))
         new = begun(settings, job, account, key, origin=origin, full=full, from_number=from_number)
         retry.know(damaged=survey.damaged > 0)
@@ -257,10 +257,10 @@ class Desk:
         if changed is None:
             account.run_id, account.started = old.ledger.begun.run_id, old.ledger.begun.started
             account.number = old.ledger.begun.order
-            books = account.books = old.ledger.books
-            settled = books.read - books.not_attempted
+            counts = account.counts = old.ledger.counts
+            settled = counts.read - counts.not_attempted
             if not self.world.quiet:
-                say(f"{account.source}: continuing run {account.run_id}: {settled:,} of {books.read:,} rows settled.")
+                say(f"{account.source}: continuing run {account.run_id}: {settled:,} of {counts.read:,} rows settled.")
             return sending
         say(changed)
         sending.retry.discard()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
-from uploader.counts import Books, Problems, Traffic
+from uploader.counts import Counts, Problems, Traffic
 from uploader.errors import StorageError, UploaderError
 from uploader.mapping import Repairs
 from uploader.outputs.summary import try_summary, write_summary
@@ -31,7 +31,7 @@ class Account:
     run_id: str
     source: str
     started: str
-    books: Books = field(default_factory=lambda: Books(0))
+    counts: Counts = field(default_factory=Counts)
     traffic: Traffic = field(default_factory=Traffic)
     problems: Problems = field(default_factory=Problems)
     seconds: float = 0.0
@@ -49,30 +49,28 @@ class Account:
         """Close the account of a source whose rows all have an outcome.
 
         Raises:
-            UploaderError: the books do not balance, which is a bug.
+            UploaderError: its counts do not balance, which is a bug.
         """
-        books = self.books
-        if not books.balance:
+        counts = self.counts
+        if not counts.balances:
             raise UploaderError(
-                f"{self.source}: the books do not balance: {asdict(books)}. This is a bug; keep the file."
+                f"{self.source}: the books do not balance: {asdict(counts)}. This is a bug; keep the file."
             )
-        self.exit_status = SOME_LEFT if books.rejected or books.failed else FINISHED
+        self.exit_status = SOME_LEFT if counts.not_accepted else FINISHED
 
     def summary(self) -> Mapping[str, object]:
         """Return the summary of the contract."""
-        books, traffic = asdict(self.books), self.traffic
+        traffic = self.traffic
         per_second = traffic.requests / self.sending_seconds if self.sending_seconds else 0.0
         return {
             "run_id": self.run_id,
             "source": self.source,
             "started": self.started,
             "seconds": round(self.seconds, 3),
-            **books,
+            **asdict(self.counts),
             "blank_lines": self.blank_lines,
             "repairs": asdict(self.repairs),
-            "requests": traffic.requests,
-            "retries": traffic.retries,
-            "limited": traffic.limited,
+            **asdict(traffic),
             "limited_seconds": round(self.limited_seconds, 3),
             "maybe_sent_twice": self.maybe_sent_twice,
             "requests_per_second": round(per_second, 1),

@@ -1,5 +1,6 @@
 """Decide whether a run begins or goes on, and take from its journal what is known already."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -51,7 +52,9 @@ def refuse_or_leave(old: Ledger, new: Begun, *, when_changed: str, fresh: bool, 
     before = old.begun
     if before is None:
         return None
-    left = f"{old.books.not_attempted:,} of {before.rows:,} rows of the interrupted run {before.run_id} were never sent"
+    left = (
+        f"{old.counts.not_attempted:,} of {before.rows:,} rows of the interrupted run {before.run_id} were never sent"
+    )
     if fresh:
         return f"{new.source}: beginning anew as asked; {left}."
     changed = [
@@ -76,7 +79,9 @@ def refuse_or_leave(old: Ledger, new: Begun, *, when_changed: str, fresh: bool, 
 
 def has_proof(ledger: Ledger) -> bool:
     """Whether a reply in a run, in all its lives, proves token, service ID and URL."""
-    return ledger.sent > 0 or any(owed.attempts and proves_by(owed.reason.code) for owed in ledger.owed.values())
+    return ledger.outcomes.sent > 0 or any(
+        owed.attempts and proves_by(owed.reason.code) for owed in ledger.owed.values()
+    )
 
 
 def owed_remark(owed: Owed) -> Remark:
@@ -90,7 +95,7 @@ def tell_finished(account: Account, ledger: Ledger) -> None:
         return
     account.run_id, account.started, account.number = ledger.begun.run_id, ledger.begun.started, ledger.begun.order
     tally, account.traffic = counts_of(ledger)
-    account.books, account.problems = ledger.books, tally.problems
+    account.counts, account.problems = ledger.counts, tally.problems
     account.seconds = account.sending_seconds = ledger.seconds
     account.limited_seconds, account.maybe_sent_twice = ledger.held_seconds, ledger.maybe_sent_twice
     account.retry_file = path_of(ledger.retry_file)
@@ -99,18 +104,11 @@ def tell_finished(account: Account, ledger: Ledger) -> None:
 
 def counts_of(ledger: Ledger) -> tuple[Tally, Traffic]:
     """Return the totals of *ledger*, as running ones: to go on with, or to tell of a finished run."""
-    tally = Tally(
-        sent=ledger.sent,
-        unchanged=ledger.unchanged,
-        superseded=len(ledger.superseded),
-        rejected=ledger.rejected,
-        failed=ledger.failed,
-        unsure=set(ledger.unsure),
-    )
+    tally = Tally(replace(ledger.outcomes), set(ledger.unsure))
     for number, owed in ledger.owed.items():
         if owed.kind != "again":
             tally.problems.add(owed.reason, number)
-    return tally, Traffic(ledger.requests, ledger.retries, ledger.limited)
+    return tally, replace(ledger.traffic)
 
 
 def path_of(text: str | None) -> Path | None:

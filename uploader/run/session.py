@@ -1,21 +1,23 @@
 """Keep a run's journal while it lasts, and all that hears of an outcome after it."""
 
 import os
+from collections.abc import Collection
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from uploader.changes.stale_retries import Late
 from uploader.changes.unchanged_rows import Sift
-from uploader.counts import Tally, Traffic
+from uploader.counts import OutcomeCounts, Traffic
 from uploader.delivery.rows_to_resend import FollowUp
 from uploader.errors import UploaderError
 from uploader.model import Failed, Outcome, Rejected, Sent, Unsettled, record_of
 from uploader.outputs.retry_file import Remark, RetryFile
 from uploader.run.endings import now
 from uploader.run.resume import AGAIN, counts_of, path_of
-from uploader.state import Flight, Journal, Ledger, Volume, read_volume
+from uploader.state import Flight, Journal, Volume, read_volume
 
 
 class Life:
@@ -126,7 +128,9 @@ class Life:
         """
         self.flush()
         volume = read_volume(self.volume.path)
-        folded, running = _totals(volume.ledger), _running(self.tally, self.traffic)
+        ledger, tally = volume.ledger, self.tally
+        folded = _totals(ledger.outcomes, ledger.traffic, ledger.unsure)
+        running = _totals(tally.outcomes, self.traffic, tally.unsure)
         if must_agree and folded != running:
             raise UploaderError(
                 f"The journal says {folded}, the run counted {running}. This is a bug; keep the journal."
@@ -140,29 +144,5 @@ def _remark(kind: str, outcome: Sent | Failed | Rejected) -> Remark:
     return Remark(kind, outcome.reason.code, outcome.reason.phrase, outcome.attempts)
 
 
-def _totals(ledger: Ledger) -> dict[str, int]:
-    return {
-        "sent": ledger.sent,
-        "unchanged": ledger.unchanged,
-        "superseded": len(ledger.superseded),
-        "rejected": ledger.rejected,
-        "failed": ledger.failed,
-        "requests": ledger.requests,
-        "retries": ledger.retries,
-        "limited": ledger.limited,
-        "unsure": len(ledger.unsure),
-    }
-
-
-def _running(tally: Tally, traffic: Traffic) -> dict[str, int]:
-    return {
-        "sent": tally.sent,
-        "unchanged": tally.unchanged,
-        "superseded": tally.superseded,
-        "rejected": tally.rejected,
-        "failed": tally.failed,
-        "requests": traffic.requests,
-        "retries": traffic.retries,
-        "limited": traffic.limited,
-        "unsure": len(tally.unsure),
-    }
+def _totals(outcomes: OutcomeCounts, traffic: Traffic, unsure: Collection[int]) -> dict[str, int]:
+    return {**asdict(outcomes), **asdict(traffic), "unsure": len(unsure)}

@@ -14,7 +14,6 @@ from uploader.coalesce.merge_rows import Merging
 from uploader.coalesce.same_person_stage import tied
 from uploader.coalesce.spill_to_disk import WaitingRoom
 from uploader.config import Settings
-from uploader.counts import Books
 from uploader.delivery.canary import Canary
 from uploader.delivery.pipeline import Pipeline
 from uploader.delivery.prefetch import a_few_at_once
@@ -78,7 +77,7 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
                 stack.enter_context(WaitingRoom(desk.shelf.state)),
                 merged=job.plan.merged,
                 owes=desk.followup.owes,
-                taken_by=lambda row: volume.ledger.superseded.get(row, row),
+                taken_by=lambda row: volume.ledger.replaced_by.get(row, row),
                 tied_rows=lambda tie: 0 if ties is None else ties.rows_of(tie),
             )
             works = merging.merge(works)
@@ -122,7 +121,7 @@ def _seconds(started: str) -> float:
 
 def _birds(job: Job, life: Life, settings: Settings) -> int:
     """Return how many of the first rows tell a wrong mapping: none where the service accepted some already."""
-    return 0 if job.source.is_retry or life.tally.sent else settings.limits.canary
+    return 0 if job.source.is_retry or life.tally.outcomes.sent else settings.limits.canary
 
 
 def _close_books(
@@ -131,15 +130,7 @@ def _close_books(
     """Take the account of *sending* from the totals; *reason* is what ended the run early."""
     account, tally = sending.account, life.tally
     read = max(sending.job.survey.read, pipeline.taken)
-    account.books = Books(
-        read,
-        sent=tally.sent,
-        unchanged=tally.unchanged,
-        superseded=tally.superseded,
-        rejected=tally.rejected,
-        failed=tally.failed,
-        not_attempted=pipeline.left_of(read),
-    )
+    account.counts = tally.outcomes.counts(read=read, not_attempted=pipeline.left_of(read))
     account.problems, account.retry_file = tally.problems, sending.retry.path
     account.maybe_sent_twice = len(tally.unsure)
     # What a disk did not take, or a bug left in between, can't agree.
@@ -221,17 +212,14 @@ async def _watch(sending: Sending, life: Life, wire: Wire, world: World) -> None
 
     def standing() -> Standing:
         return Standing(
-            total=sending.job.survey.read,
-            settled=tally.settled,
+            tally.outcomes.counts(read=sending.job.survey.read),
             requests=life.traffic.requests,
-            rejected=tally.rejected,
-            failed=tally.failed,
             held=wire.limiter.held_seconds,
         )
 
     if world.terminal is not None:
         limit = rate.requests / rate.per
-        with Bar(name, total=standing().total, limit=limit, stream=world.terminal, clock=time.monotonic) as bar:
+        with Bar(name, total=sending.job.survey.read, limit=limit, stream=world.terminal, clock=time.monotonic) as bar:
             while True:
                 bar.show(standing())
                 await asyncio.sleep(_BAR_SECONDS)

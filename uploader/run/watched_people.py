@@ -39,7 +39,7 @@ def _sent_before(records: Iterable[Record], people: Container[str], job: Job, le
         if record.number not in settled:
             continue
         left -= 1
-        if ledger.superseded.get(record.number) == 0 or not any(value in people for value in job.plan.person(record)):
+        if ledger.replaced_by.get(record.number) == 0 or not any(value in people for value in job.plan.person(record)):
             continue
         owed = ledger.owed.get(record.number)
         request = job.plan.carry(record, "") if owed is None or owed.kind == "again" else None

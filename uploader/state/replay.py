@@ -1,21 +1,17 @@
-"""Fold a journal into what it says: totals, the resume point, the books."""
+"""Fold a journal into what it says: totals, the resume point, the counts."""
 
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, TypeAlias
 
-from uploader.counts import Books
-from uploader.model import Reason
+from uploader.counts import Counts, OutcomeCounts, Traffic
+from uploader.model import Reason, RetryKind
 from uploader.state.journal_records import (
-    AGAIN,
-    FAILED,
     HELD,
-    REJECTED,
+    LETTERS,
     SENT,
-    SUPERSEDED,
     TAKEN,
-    UNCHANGED,
     UNSETTLED,
     WORDS,
     Begun,
@@ -24,16 +20,19 @@ from uploader.state.journal_records import (
 from uploader.state.line_checksums import link, links
 from uploader.state.settled_rows import Bookmark
 
-OwedKind: TypeAlias = Literal["failed", "rejected", "again"]
+Fate: TypeAlias = RetryKind | Literal["accepted", "accepted or unchanged", "superseded", "not attempted"]
+"""What became of a row, as far as a journal tells; `again` was accepted, and stands in the retry file."""
 
-_KINDS: Final[dict[int, OwedKind]] = {FAILED: "failed", REJECTED: "rejected", AGAIN: "again"}
+_OWED: Final[dict[int, RetryKind]] = {LETTERS[kind]: kind for kind in ("failed", "rejected", "again")}
+_UNCHANGED: Final = LETTERS["unchanged"]
+_SUPERSEDED: Final = LETTERS["superseded"]
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
     """A row that the retry file must hold, and why."""
 
-    kind: OwedKind
+    kind: RetryKind
     reason: Reason
     attempts: int
 
@@ -42,11 +41,11 @@ class Owed:
 class Ledger:
     """Everything that one journal says.
 
-    *settled* are the rows with an outcome, *owed* those that the retry file must hold, *superseded* those that another
-    row has the last word on, with that row (0: of a later run), *unsure* those that may have
-    been sent twice (and *more_unsure* how many were dropped from a compacted journal). *commands* are those that began
-    the run, and went on with it. *size* and *checksum* are where
-    the next line goes on: what lies behind was never written whole.
+    *settled* are the rows with an outcome, *owed* those that the retry file must hold. *replaced_by* has the row that
+    has the last word on each superseded row (0: one of a later run). *unsure* are the rows that may have been sent
+    twice (and *more_unsure* how many were dropped from a compacted journal). *outcomes* and *traffic* count rows and
+    requests. *commands* are those that began the run, and went on with it. *size* and *checksum* are where the next
+    line goes on: what lies behind was never written whole.
     """
 
     begun: Begun | None = None
@@ -54,14 +53,9 @@ class Ledger:
     owed: dict[int, Owed] = field(default_factory=dict)
     unsure: set[int] = field(default_factory=set)
     more_unsure: int = 0
-    sent: int = 0
-    unchanged: int = 0
-    superseded: dict[int, int] = field(default_factory=dict)
-    rejected: int = 0
-    failed: int = 0
-    requests: int = 0
-    retries: int = 0
-    limited: int = 0
+    outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
+    replaced_by: dict[int, int] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
     held_seconds: float = 0.0
     seconds: float = 0.0
     lives: int = 0
@@ -86,42 +80,44 @@ class Ledger:
         return self.begun is not None and not self.is_finished and not self.is_abandoned
 
     @property
-    def books(self) -> Books:
+    def counts(self) -> Counts:
         """What became of every row; those without an outcome were not attempted."""
-        rows = self.begun.rows if self.begun is not None else 0
-        superseded = len(self.superseded)
-        done = self.sent + self.unchanged + superseded + self.rejected + self.failed
-        return Books(
-            rows,
-            sent=self.sent,
-            unchanged=self.unchanged,
-            superseded=superseded,
-            rejected=self.rejected,
-            failed=self.failed,
-            not_attempted=rows - done,
-        )
+        return self.outcomes.counts(read=self.begun.rows if self.begun is not None else 0)
+
+    def fate(self, number: int) -> Fate:
+        """Return what became of the row *number*."""
+        owed = self.owed.get(number)
+        if owed is not None:
+            return owed.kind
+        if number in self.replaced_by:
+            return "superseded"
+        # The journal of a finished run does not tell accepted rows apart any more: they are all that it does not name.
+        if not self.is_finished and number not in self.settled:
+            return "not attempted"
+        return "accepted or unchanged" if self.outcomes.unchanged else "accepted"
 
 
 def fold(lines: Iterable[bytes]) -> Ledger:
     """Return what *lines* (with their line ends) say, up to the first that was not written whole."""
     ledger = Ledger()
     note_row, settle = _RowNotes(ledger).note, ledger.settled.add
+    outcomes, traffic = ledger.outcomes, ledger.traffic
     for payload, checksum in links(lines):
         kind = payload[0] if payload else 0
         try:
             if kind == SENT and payload.endswith(_AT_ONCE):
                 # Nearly every line: accepted at the first attempt, and no doubt about it.
-                ledger.sent += settle(int(payload[2:-2]))
-                ledger.requests += 1
+                outcomes.sent += settle(int(payload[2:-2]))
+                traffic.requests += 1
             elif kind in _ROW_KINDS:
                 note_row(kind, payload)
-            elif kind == UNCHANGED:
+            elif kind == _UNCHANGED:
                 _note_unchanged(ledger, payload)
-            elif kind == SUPERSEDED:
+            elif kind == _SUPERSEDED:
                 _note_superseded(ledger, payload)
             elif kind == HELD:
                 ledger.held_seconds += float(payload[2:])
-                ledger.limited += 1
+                traffic.limited += 1
             elif kind in WORDS:
                 _note_facts(ledger, WORDS[kind], json.loads(payload[2:]))
         except (ValueError, LookupError, TypeError, AttributeError):
@@ -134,18 +130,19 @@ def fold(lines: Iterable[bytes]) -> Ledger:
 
 def _note_unchanged(ledger: Ledger, payload: bytes) -> None:
     first, last = map(int, payload[2:].split(b" "))
-    ledger.unchanged += sum(ledger.settled.add(number) for number in range(first, last + 1))
+    ledger.outcomes.unchanged += sum(ledger.settled.add(number) for number in range(first, last + 1))
 
 
 def _note_superseded(ledger: Ledger, payload: bytes) -> None:
     number, by = map(int, payload[2:].split(b" "))
     if ledger.settled.add(number):
-        ledger.superseded[number] = by
+        ledger.replaced_by[number] = by
+        ledger.outcomes.superseded += 1
 
 
 _AT_ONCE: Final = b" 1"
-_ROW_KINDS: Final = frozenset({SENT, AGAIN, FAILED, REJECTED, UNSETTLED})
-_REASONED: Final = frozenset({FAILED, REJECTED})
+_ROW_KINDS: Final = frozenset({SENT, UNSETTLED, *_OWED})
+_REASONED: Final = frozenset({LETTERS["failed"], LETTERS["rejected"]})
 
 
 class _RowNotes:
@@ -163,24 +160,25 @@ class _RowNotes:
         attempts = int(counted.removesuffix(TAKEN))
         code, phrase = json.loads(parts[3]) if kind in _REASONED else ("", "")
         if made_for_it:
-            ledger.requests += attempts
-            ledger.retries += max(0, attempts - 1)
+            ledger.traffic.requests += attempts
+            ledger.traffic.retries += max(0, attempts - 1)
         if kind == UNSETTLED or not ledger.settled.add(number):
             return
-        if kind == SENT:
-            ledger.sent += 1
-            return
-        ledger.owed[number] = Owed(_KINDS[kind], Reason(code, phrase), attempts)
-        if kind == AGAIN:
-            ledger.sent += 1
-        elif kind == FAILED:
-            ledger.failed += 1
-        else:
-            ledger.rejected += 1
+        owed = _OWED.get(kind)
+        if owed is not None:
+            ledger.owed[number] = Owed(owed, Reason(code, phrase), attempts)
+        match owed:
+            case None | "again":
+                ledger.outcomes.sent += 1
+            case "failed":
+                ledger.outcomes.failed += 1
+            case "rejected":
+                ledger.outcomes.rejected += 1
 
 
 _DROPPED_KINDS: Final = frozenset({b"s", b"u", b"h", b"n"})
-_DROPPED: Final = ("sent", "unchanged", "requests", "retries", "limited", "held_seconds", "more_unsure")
+_DROPPED_OUTCOMES: Final = ("sent", "unchanged")
+_DROPPED_TRAFFIC: Final = ("requests", "retries", "limited")
 """What a compacted journal holds as totals, in the place of the lines that were dropped."""
 
 
@@ -192,7 +190,12 @@ def compacted(lines: Iterable[bytes], whole: Ledger) -> Iterator[bytes]:
     """
     kept = [payload for payload, _ in links(lines) if payload[:1] not in _DROPPED_KINDS]
     left = fold(_chained(kept))
-    facts = {name: getattr(whole, name) - getattr(left, name) for name in _DROPPED}
+    facts: dict[str, float] = {}
+    for name in _DROPPED_OUTCOMES:
+        facts[name] = getattr(whole.outcomes, name) - getattr(left.outcomes, name)
+    for name in _DROPPED_TRAFFIC:
+        facts[name] = getattr(whole.traffic, name) - getattr(left.traffic, name)
+    facts["held_seconds"] = whole.held_seconds - left.held_seconds
     facts["more_unsure"] = whole.maybe_sent_twice - left.maybe_sent_twice
     yield from _chained([*kept[:1], spell_facts("totals", facts), *kept[1:]])
 
@@ -215,7 +218,7 @@ def _note_facts(ledger: Ledger, word: str, facts: dict[str, Any]) -> None:
             ledger.process = facts["pid"]
             ledger.commands.update(filter(None, [facts.get("command")]))
             ledger.unsure.update(facts.get("in_flight", ()))
-            ledger.requests += len(facts.get("in_flight", ()))
+            ledger.traffic.requests += len(facts.get("in_flight", ()))
             ledger.status = ledger.ended = None
         case "retry_file":
             ledger.retry_file = facts["path"]
@@ -226,7 +229,10 @@ def _note_facts(ledger: Ledger, word: str, facts: dict[str, Any]) -> None:
         case "abandoned":
             ledger.is_abandoned = True
         case "totals":
-            for name in _DROPPED:
-                setattr(ledger, name, getattr(ledger, name) + facts[name])
+            for counted, names in ((ledger.outcomes, _DROPPED_OUTCOMES), (ledger.traffic, _DROPPED_TRAFFIC)):
+                for name in names:
+                    setattr(counted, name, getattr(counted, name) + facts[name])
+            ledger.held_seconds += facts["held_seconds"]
+            ledger.more_unsure += facts["more_unsure"]
         case _:
             pass
