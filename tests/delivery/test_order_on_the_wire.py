@@ -1,6 +1,5 @@
 """Rows of one person arrive in the order of the file, whatever the network does; held against the sandbox."""
 
-import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ import orjson
 import pytest
 
 from tests.rate.parts import Sky, gate
+from uploader.clock import real_clock
 from uploader.counts import Traffic
 from uploader.delivery import Delivery, Http, Patience
 from uploader.delivery.pipeline import Pipeline
@@ -82,9 +82,7 @@ async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
             patience=Patience(60, 60),
             traffic=Traffic(),
             halt=halt,
-            sleep=asyncio.sleep,
-            clock=time.monotonic,
-            wall=time.time,
+            clock=real_clock(),
             dice=dice.random,
             note_held=lambda _: None,
             most_rows=WORKERS,

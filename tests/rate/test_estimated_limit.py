@@ -11,6 +11,7 @@ import pytest
 
 from tests.rate.parts import LoneQuota
 from tests.rate.service import Rules, Service, Shape
+from uploader.clock import Clock
 from uploader.model import Answer
 from uploader.rate import Lowered, LowerLimit, Notice, Window, pace
 from uploader.rate.limiter import Limiter
@@ -37,8 +38,7 @@ class Run:
             window=Window(requests=CONFIGURED, per=PER, share=share),
             quota=LoneQuota(loop.time),
             halt=Halt(),
-            clock=loop.time,
-            sleep=asyncio.sleep,
+            clock=Clock(loop.time, loop.time, asyncio.sleep),
             on_notice=self.notices.append,
             lower=LowerLimit(requests=CONFIGURED, per=PER, share=share) if learns else None,
         )

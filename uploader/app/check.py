@@ -1,6 +1,5 @@
 """Check every source: read and map it whole, and send nothing."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -46,8 +45,8 @@ def check(
     accounts, pace = new_accounts(options), pace_of(settings)
     findings = [] if findings is None else findings
     findings.extend(Finding(account, Survey(), pace) for account in accounts)
-    with Accounts(accounts, summary=options.summary, clock=time.monotonic) as whole, ExitStack() as stack:
-        recall = _recall(settings, stack)
+    with Accounts(accounts, summary=options.summary, clock=world.clock.monotonic) as whole, ExitStack() as stack:
+        recall = _recall(settings, stack, world)
         for finding in findings:
             account, survey = finding.account, finding.survey
             try:
@@ -67,13 +66,15 @@ def check(
     return whole.exit_status
 
 
-def _recall(settings: Settings, stack: ExitStack) -> Recall | None:
+def _recall(settings: Settings, stack: ExitStack, world: World) -> Recall | None:
     """Return what is remembered of people, only to be looked at; None where nothing is, or nothing asks for it."""
     service = service_of(settings.api.base_url, settings.api.service_id)
-    library = library_of(settings.state_dir)
+    library = library_of(settings.state_dir, wall=world.clock.wall)
     if not settings.changed_only or not library.has(service):
         return None
-    recall = stack.enter_context(recall_of(library, service, settings, mapping=mapping_of(settings), read_only=True))
+    recall = stack.enter_context(
+        recall_of(library, service, settings, wall=world.clock.wall, mapping=mapping_of(settings), read_only=True)
+    )
     return recall if recall.is_kept else None
 
 

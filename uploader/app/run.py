@@ -1,7 +1,6 @@
 """Check every source, then send what the check found sendable."""
 
 import asyncio
-import time
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, replace
 
@@ -58,14 +57,15 @@ def run(options: Options, world: World, result: Result) -> None:
             options = with_leftovers(options, settings, shelf)
         result.accounts.extend(new_accounts(options))
         recall = recall_of(
-            library_of(shelf.state, world.raise_if_stopped),
+            library_of(shelf.state, wall=world.clock.wall, raise_if_stopped=world.raise_if_stopped),
             service_of(settings.api.base_url, settings.api.service_id),
             settings,
+            wall=world.clock.wall,
             mapping=mapping_of(settings),
         )
         stack.enter_context(recall)
         endings = stack.enter_context(Endings(shelf, journal_days=settings.journal_days))
-        with Accounts(result.accounts, summary=options.summary, clock=time.monotonic) as accounts:
+        with Accounts(result.accounts, summary=options.summary, clock=world.clock.monotonic) as accounts:
             # Rows that name a person by one field only are joined by nothing but that.
             ties = stack.enter_context(Ties(shelf.state)) if len(settings.rules().identity) > 1 else None
             desk = Desk(options, settings, world, shelf, folder, stack, FollowUp(), recall, ties)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, assert_never
 
 from uploader.api import SUCCESS
+from uploader.clock import Clock
 from uploader.counts import Traffic
 from uploader.delivery.blocked_rows import Block, Streak
 from uploader.delivery.outage_detection import Health
@@ -94,16 +95,14 @@ class Delivery:
         patience: Patience,
         traffic: Traffic,
         halt: Halt,
-        sleep: Callable[[float], Awaitable[None]],
-        clock: Callable[[], float],
-        wall: Callable[[], float],
+        clock: Clock,
         dice: Callable[[], float],
         note_held: Callable[[float], None],
         most_rows: int,
         on_suspicion: Callable[[], None] = lambda: None,
         streak: Streak | None = None,
     ) -> None:
-        """Keep the collaborators; *clock* is monotonic, *wall* since 1970 (seconds), *dice* gives 0 to 1.
+        """Keep the collaborators; *dice* gives 0 to 1.
 
         *most_rows* is how many rows may be delivered at once. *note_held* hears for how many seconds more a limit reply
         holds everybody. *on_suspicion* is called when bad replies may be the service's trouble: the more rows are in
@@ -116,9 +115,9 @@ class Delivery:
         self._patience = patience
         self._traffic = traffic
         self._halt = halt
-        self._sleep = sleep
-        self._clock = clock
-        self._wall = wall
+        self._sleep = clock.sleep
+        self._clock = clock.monotonic
+        self._wall = clock.wall
         self._dice = dice
         self._note_held = note_held
         self._health = Health(most_rows)

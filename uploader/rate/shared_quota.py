@@ -4,7 +4,6 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from struct import Struct
 from typing import Final, Self
 from zlib import crc32
 
+from uploader.clock import Clock
 from uploader.errors import StorageError
 from uploader.files import open_private, private_folder, trouble
 from uploader.model import fact
@@ -85,25 +85,24 @@ class Quota:
     nobody. Another run's place is free again as soon as its process is gone. It is a context manager.
     """
 
-    def __init__(  # noqa: PLR0913 — the clocks and what the pace says, each asked for by name
+    def __init__(
         self,
         folder: Path,
         *,
-        clock: Callable[[], float],
+        clock: Clock,
         window: float,
-        wall: Callable[[], float] | None = None,
         alone: float = 0.0,
         rest: float = 0.0,
     ) -> None:
-        """Use *folder*, made if need be; *clock* is the machine's monotonic one, *window* the service's, in seconds.
+        """Use *folder*, made if need be; *clock* is the machine's, *window* the service's, in seconds.
 
-        With *wall* (seconds since 1970) a hold outlasts the machine's next start. With *alone* only one request of all
+        By the clock on the wall a hold outlasts the machine's next start. With *alone* only one request of all
         runs is in flight at a time, for so many seconds at most; *rest* is how long after its reply the next may go.
         """
         self._folder = folder
         self._path = folder / "standing"
-        self._clock = clock
-        self._wall = wall
+        self._clock = clock.monotonic
+        self._wall = clock.wall
         self._window = window
         self._alone = alone
         self._rest = rest
@@ -315,8 +314,6 @@ class Quota:
 
     def _held_before(self) -> float:
         """Return until when (monotonic) a hold lasts that was noted before the machine was started anew."""
-        if self._wall is None:
-            return 0.0
         more, wall = self._more(), self._wall()
         # A clock that was set back makes no hold longer than it was.
         left = more.held_until - max(wall, more.noted)
@@ -327,9 +324,8 @@ class Quota:
         known = replace(known, due=max(known.due, self._wants_rest)) if self._rest else known
         if known.held_until >= self._wants_held:
             return known
-        if self._wall is not None:
-            wall = self._wall()
-            self._write_more(replace(self._more(), noted=wall, held_until=wall + self._wants_held - self._clock()))
+        wall = self._wall()
+        self._write_more(replace(self._more(), noted=wall, held_until=wall + self._wants_held - self._clock()))
         return replace(known, held_until=self._wants_held)
 
     def _freed(self, now: float) -> float | None:

@@ -1,13 +1,12 @@
 """Open what all sources of a run share on their way to the service."""
 
-import asyncio
 import random
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from uploader.clock import Clock
 from uploader.config import Settings
 from uploader.delivery import Delivery, Http, Patience
 from uploader.delivery.blocked_rows import Streak
@@ -31,9 +30,10 @@ _LANDING: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What all sources of a run share: the stop order, the pace, the gate, the pool of connections, blocked rows."""
+    """What all sources of a run share: clock, stop order, pace, the gate, the pool of connections, blocked rows."""
 
     settings: Settings
+    clock: Clock
     halt: Halt
     pace: Pace
     limiter: Limiter
@@ -51,9 +51,7 @@ class Wire:
             patience=Patience(self.settings.rate.per, retry.outage_timeout),
             traffic=life.traffic,
             halt=self.halt,
-            sleep=asyncio.sleep,
-            clock=time.monotonic,
-            wall=time.time,
+            clock=self.clock,
             dice=random.random,
             note_held=life.note_held,
             most_rows=self.pace.concurrency,
@@ -73,21 +71,20 @@ async def wired(  # noqa: PLR0913 — where to, which way, and what the run has 
     """
     pace = fitted(pace_of(settings))
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(_http(settings, base_url, route, pace))
+        http = await stack.enter_async_context(_http(settings, base_url, route, pace, wall=world.clock.wall))
         halt.when_landing_is_over(http.abandon)
         service = service_of(settings.api.base_url, settings.api.service_id)
         alone = is_one_at_a_time(settings.rate.requests)
         quota = stack.enter_context(
             shelf.quota(
                 service,
-                clock=time.monotonic,
-                wall=time.time,
+                clock=world.clock,
                 window=settings.rate.per,
                 alone=settings.api.timeout + _LANDING if alone else 0.0,
                 rest=pace.rest,
             )
         )
-        yield Wire(settings, halt, pace, _limiter(settings, pace, halt, quota, world), http, Streak())
+        yield Wire(settings, world.clock, halt, pace, _limiter(settings, pace, halt, quota, world), http, Streak())
 
 
 def _limiter(settings: Settings, pace: Pace, halt: Halt, quota: Quota, world: World) -> Limiter:
@@ -103,24 +100,22 @@ def _limiter(settings: Settings, pace: Pace, halt: Halt, quota: Quota, world: Wo
 
     def notify(notice: Notice) -> None:
         if not world.quiet:
-            world.say(words_of(notice, configured=rate.requests, per=rate.per, now=time.time()))
+            world.say(words_of(notice, configured=rate.requests, per=rate.per, now=world.clock.wall()))
 
     return Limiter(
         pace,
         window=Window(requests=rate.requests, per=rate.per, share=rate.share),
         quota=quota,
         halt=halt,
-        clock=time.monotonic,
-        sleep=asyncio.sleep,
+        clock=world.clock,
         on_others=tell,
         on_notice=notify,
         lower=LowerLimit(requests=rate.requests, per=rate.per, share=rate.share),
-        wall=time.time,
         patience=settings.retry.outage_timeout,
     )
 
 
-def _http(settings: Settings, base_url: str, route: Route, pace: Pace) -> Http:
+def _http(settings: Settings, base_url: str, route: Route, pace: Pace, *, wall: Callable[[], float]) -> Http:
     proxy = route.proxy
     return Http(
         base_url=base_url,
@@ -128,7 +123,7 @@ def _http(settings: Settings, base_url: str, route: Route, pace: Pace) -> Http:
         access_token=settings.api.access_token.get_secret_value(),
         timeout=settings.api.timeout,
         connections=pace.concurrency,
-        wall=time.time,
+        wall=wall,
         proxy=None if proxy is None else proxy.url,
         proxy_authorization=None if proxy is None else proxy.authorization,
         trust=route.trust,

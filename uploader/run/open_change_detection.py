@@ -1,6 +1,5 @@
 """Open what is known of the people of a service, as the settings of a run want it."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +8,22 @@ from uploader.changes.change_detection import Recall
 from uploader.config import Settings
 
 
-def library_of(state: Path, raise_if_stopped: Callable[[], None] = lambda: None) -> Library:
+def library_of(
+    state: Path, *, wall: Callable[[], float], raise_if_stopped: Callable[[], None] = lambda: None
+) -> Library:
     """Return the memories in the state folder *state*; *raise_if_stopped* ends the waiting for who keeps one locked."""
-    return Library(state, wall=time.time, raise_if_stopped=raise_if_stopped)
+    return Library(state, wall=wall, raise_if_stopped=raise_if_stopped)
 
 
-def recall_of(library: Library, service: str, settings: Settings, *, mapping: str, read_only: bool = False) -> Recall:
+def recall_of(  # noqa: PLR0913 — what a memory is opened with, each asked for by name
+    library: Library,
+    service: str,
+    settings: Settings,
+    *,
+    wall: Callable[[], float],
+    mapping: str,
+    read_only: bool = False,
+) -> Recall:
     """Return the memory of *service* (a digest) in *library*, as *settings* want it; see `Recall`."""
     return Recall(
         library,
@@ -23,6 +32,6 @@ def recall_of(library: Library, service: str, settings: Settings, *, mapping: st
         mapping=mapping,
         changed_only=settings.changed_only,
         full_every=settings.full_every,
-        wall=time.time,
+        wall=wall,
         read_only=read_only,
     )

@@ -30,7 +30,6 @@ from uploader.run.preflight import Job
 from uploader.run.session import Life
 from uploader.run.watched_people import tie_watched
 from uploader.state.settled_rows import Bookmark
-from uploader.stop import Halt
 
 _BAR_SECONDS: Final = 0.5
 _LINE_SECONDS: Final = 60.0
@@ -41,7 +40,9 @@ _SYNC_SECONDS: Final = 0.5
 
 async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> None:
     """Send what is left of *sending* over *wire*, and keep its account; raises what ends the run early."""
-    job, account, ties, began = sending.job, sending.account, desk.ties, time.monotonic()
+    job, account, ties = sending.job, sending.account, desk.ties
+    clock = desk.world.clock
+    began = clock.monotonic()
     if job.is_swapped():
         raise ChangedError(f"{job.source.name} changed after it was checked; nothing of it was sent. Run again.")
     volume = sending.volume(desk.shelf)
@@ -70,7 +71,7 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
         works = _works(job, records, life.settled)
         if ties is not None and not ties.is_empty:
             works = tied(works, ties, sending.before)
-        works = late.trimmed(a_few_at_once(works, time.monotonic))
+        works = late.trimmed(a_few_at_once(works, clock.monotonic))
         if sending.groups is not None:
             merging = Merging(
                 sending.groups,
@@ -98,7 +99,7 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
             settled=len(life.settled),
         )
         try:
-            async with beside(_watch(sending, life, wire, desk.world), _sync(life, wire.halt)):
+            async with beside(_watch(sending, life, wire, desk.world), _sync(life, wire)):
                 await pipeline.carry(wire.pace.concurrency)
             tie_watched(job, desk.recall)
             life.flush()
@@ -107,7 +108,7 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
             if job.is_swapped() or (job.fingerprint is not None and reading.fingerprint != job.fingerprint):
                 raise _changed(job)
         finally:
-            account.sending_seconds = time.monotonic() - began
+            account.sending_seconds = clock.monotonic() - began
             account.seconds = volume.ledger.seconds + account.sending_seconds
             _close_books(sending, life, pipeline, endings, reason=wire.halt.reason)
     account.finish()
@@ -153,31 +154,31 @@ async def beside(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _sync(life: Life, halt: Halt) -> None:
+async def _sync(life: Life, wire: Wire) -> None:
     """Make what is settled last, within a second; a sync that fails ends the run, and is not tried again."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         try:
             # From now on it has its thread, whatever becomes of the machine.
             await asyncio.get_running_loop().run_in_executor(thread, life.is_dirty.__bool__)
         except RuntimeError:
-            halt.give(StorageError("This machine has no thread left to sync the journal. Run again to continue."))
+            wire.halt.give(StorageError("This machine has no thread left to sync the journal. Run again to continue."))
             return
-        await _sync_by(thread, life, halt)
+        await _sync_by(thread, life, wire)
 
 
-async def _sync_by(thread: ThreadPoolExecutor, life: Life, halt: Halt) -> None:
+async def _sync_by(thread: ThreadPoolExecutor, life: Life, wire: Wire) -> None:
     loop = asyncio.get_running_loop()
     syncing: asyncio.Future[None] = loop.create_future()
     syncing.set_result(None)
     while True:
-        await asyncio.sleep(_SYNC_SECONDS)
+        await wire.clock.sleep(_SYNC_SECONDS)
         if life.is_dirty:
             try:
                 life.flush()
                 syncing = loop.run_in_executor(thread, life.sync)
                 await asyncio.shield(syncing)
             except StorageError as error:
-                halt.give(error)
+                wire.halt.give(error)
                 return
             except asyncio.CancelledError:
                 # The thread goes on: nobody may close the files under it.
@@ -219,10 +220,12 @@ async def _watch(sending: Sending, life: Life, wire: Wire, world: World) -> None
 
     if world.terminal is not None:
         limit = rate.requests / rate.per
-        with Bar(name, total=sending.job.survey.read, limit=limit, stream=world.terminal, clock=time.monotonic) as bar:
+        with Bar(
+            name, total=sending.job.survey.read, limit=limit, stream=world.terminal, clock=wire.clock.monotonic
+        ) as bar:
             while True:
                 bar.show(standing())
-                await asyncio.sleep(_BAR_SECONDS)
+                await wire.clock.sleep(_BAR_SECONDS)
     while world.lines:
-        await asyncio.sleep(_LINE_SECONDS)
+        await wire.clock.sleep(_LINE_SECONDS)
         world.say(plain_line(name, standing(), rows_per_second=wire.limiter.pace.rate))

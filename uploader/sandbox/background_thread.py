@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from uploader.sandbox.clock import REAL_CLOCK, Clock
+from uploader.clock import Clock
 from uploader.sandbox.http_server import serve
 from uploader.sandbox.service import Sandbox
 from uploader.sandbox.settings import Rules
@@ -23,7 +23,7 @@ class Running:
 
 
 @contextmanager
-def running(rules: Rules, store: Path | None = None, *, port: int = 0, clock: Clock = REAL_CLOCK) -> Iterator[Running]:
+def running(rules: Rules, store: Path | None = None, *, port: int = 0, clock: Clock | None = None) -> Iterator[Running]:
     """Serve a new sandbox on *port* (0: any) until the context ends; raises what `Sandbox` and `serve` raise."""
     with Sandbox(rules, store, clock) as box:
         begun: Future[tuple[str, _Stop]] = Future()

@@ -9,6 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from uploader.clock import Clock
 from uploader.errors import StorageError
 from uploader.files import open_private, private_folder, sync_folder, trouble
 from uploader.rate.shared_quota import Quota
@@ -90,19 +91,18 @@ class Shelf:
         """
         return Lock(self._locks / f"{key}{_LOCK}", since=since, what=what, is_passing=is_passing)
 
-    def quota(  # noqa: PLR0913 — what the quota asks for
+    def quota(
         self,
         service: str,
         *,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
+        clock: Clock,
         window: float,
         alone: float,
         rest: float,
     ) -> Quota:
         """Return the quota of *service* (a digest), to be entered; see `Quota`."""
         folder = private_folder(self._quotas) / service
-        return Quota(folder, clock=clock, window=window, wall=wall, alone=alone, rest=rest)
+        return Quota(folder, clock=clock, window=window, alone=alone, rest=rest)
 
     def volumes(self) -> Iterator[Volume]:
         """Yield every run, the newest first."""
