@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 from uploader.clock import Clock
 from uploader.errors import StorageError
-from uploader.files import open_private, private_folder, sync_folder, trouble
+from uploader.files import open_private, private_folder, sync_folder, trouble, write_private
 from uploader.rate.shared_quota import Quota
 from uploader.state.baseline import PastTotals
 from uploader.state.journal import Journal
@@ -175,16 +175,8 @@ class Shelf:
         is_known = _size_of(volume.path) == volume.ledger.size
         whole = volume.ledger if is_known else read_volume(volume.path).ledger
         last = [] if ending is None else [link(ending, whole.checksum)[0]]
-        beside = volume.path.with_suffix(".new")
-        handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        try:
-            with os.fdopen(handle, "wb") as new, _opened(volume.path) as old:
-                new.writelines(compacted(chain(old, last), whole))
-                new.flush()
-                os.fsync(new.fileno())
-            beside.replace(volume.path)
-        except OSError as error:
-            raise trouble(volume.path, error) from None
+        with _opened(volume.path) as old:
+            write_private(volume.path, compacted(chain(old, last), whole))
         # A power cut that undoes the renaming leaves a run to be continued, with nothing left to send.
         with suppress(StorageError):
             sync_folder(self._runs)
