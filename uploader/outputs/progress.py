@@ -39,7 +39,7 @@ class Bar:
         if now - self._since >= _SHARE_SECONDS:
             share = (standing.requests - self._requests) / (now - self._since) / self._limit
             self._since, self._requests = now, standing.requests
-            held = f", held {standing.held:.0f} s" if standing.held else ""
+            held = f", held {spell_seconds(standing.held)}" if standing.held else ""
             self._bar.set_postfix_str(
                 f"{share:.0%} of the limit, {counts.rejected} rejected, {counts.failed} failed{held}", refresh=False
             )
