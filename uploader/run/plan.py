@@ -124,9 +124,7 @@ class Desk:
         try:
             source = self.stack.enter_context(opened(account.source, settings, self.world))
             key = key_of(settings, source)
-            what = "this input" if source.path is None else account.source
-            self.stack.enter_context(self.shelf.lock(key, since=account.started, what=what))
-            self._lock_any_name(source, account)
+            self._lock(source, key, account)
             last = None if options.limit is not None else self.shelf.latest(key)
             old = last if last is not None and last.ledger.is_interrupted else None
             retry = self.stack.enter_context(self._retry_file(source, old))
@@ -193,8 +191,14 @@ class Desk:
     def _groups(self) -> Groups:
         return self.stack.enter_context(Groups(Ties(self.shelf.state)))
 
-    def _lock_any_name(self, source: Source, account: Account) -> None:
-        """Lock the file of *source* under whatever name another run may have it; raises LockedError, StorageError."""
+    def _lock(self, source: Source, key: str, account: Account) -> None:
+        """Lock *source*, known by *key*, and its file under whatever name another run may have it.
+
+        Raises:
+            LockedError, StorageError: it can't be locked.
+        """
+        what = "this input" if source.path is None else account.source
+        self.stack.enter_context(self.shelf.lock(key, since=account.started, what=what))
         if source.path is None:
             return
         try:

@@ -26,6 +26,9 @@ class Account:
 
     *number* is that of its run, 0 before it has one. *blank_lines* and *repairs* are those that the check found.
     *error* is what ended the run at this source.
+
+    States: open while *exit_status* is None, then closed, with an *error* only if it ended the run. Until the source
+    is checked nothing is counted; then all its rows are not attempted, and what became of them stands here at the end.
     """
 
     run_id: str

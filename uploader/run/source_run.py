@@ -11,6 +11,7 @@ from typing import Final
 from uploader.changes.stale_retries import Late, Origins
 from uploader.changes.unchanged_rows import Sift
 from uploader.coalesce.merge_rows import Merging
+from uploader.coalesce.person_groups import Groups
 from uploader.coalesce.same_person_stage import tied
 from uploader.coalesce.spill_to_disk import WaitingRoom
 from uploader.config import Settings
@@ -29,6 +30,7 @@ from uploader.run.plan import Desk, Sending, refresh_key
 from uploader.run.preflight import Job
 from uploader.run.session import Life
 from uploader.run.watched_people import tie_watched
+from uploader.state import Begun, Volume
 from uploader.state.settled_rows import Bookmark
 
 _BAR_SECONDS: Final = 0.5
@@ -47,20 +49,7 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
         raise ChangedError(f"{job.source.name} changed after it was checked; nothing of it was sent. Run again.")
     volume = sending.volume(desk.shelf)
     begun = volume.ledger.begun or sending.begun
-    sift = Sift(
-        desk.recall,
-        skips=desk.settings.changed_only and not (begun.full or sending.begun.full) and not job.source.is_retry,
-        owes=desk.followup.owes,
-    )
-    late = Late(
-        desk.recall,
-        begun,
-        Origins(begun, desk.shelf.state_id),
-        newest_run=desk.newest_run_beside(begun) if job.source.is_retry else UNKNOWN_RUN,
-        has_older=job.source.is_retry or sending.twin is not None,
-        notes_all=desk.has_older_to_continue(begun),
-        accept=desk.options.accept,
-    )
+    sift, late = _sift_of(sending, desk, begun), _late_of(sending, desk, begun)
     with (
         Life(volume, sending.retry, desk.followup, late, sift, command=sending.command) as life,
         contextlib.ExitStack() as stack,
@@ -73,15 +62,8 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
             works = tied(works, ties, sending.before)
         works = late.trimmed(a_few_at_once(works, clock.monotonic))
         if sending.groups is not None:
-            merging = Merging(
-                sending.groups,
-                stack.enter_context(WaitingRoom(desk.shelf.state)),
-                merged=job.plan.merged,
-                owes=desk.followup.owes,
-                taken_by=lambda row: volume.ledger.replaced_by.get(row, row),
-                tied_rows=lambda tie: 0 if ties is None else ties.rows_of(tie),
-            )
-            works = merging.merge(works)
+            waiting = stack.enter_context(WaitingRoom(desk.shelf.state))
+            works = _merging(sending.groups, waiting, sending, desk, volume).merge(works)
         works = sift.sifted(works)
         wire.streak.begin(account.source if len(desk.options.sources) > 1 else "")
         if desk.is_proven(sending, volume.ledger):
@@ -114,6 +96,42 @@ async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> No
     account.finish()
     if job.limit is None and not job.source.is_retry:
         desk.recall.note_refreshed(refresh_key(job.source, begun.key), began=_seconds(begun.started), whole=begun.full)
+
+
+def _sift_of(sending: Sending, desk: Desk, begun: Begun) -> Sift:
+    """Return what passes over the rows of *sending* that need no request, in the run that has *begun*."""
+    return Sift(
+        desk.recall,
+        skips=desk.settings.changed_only and not (begun.full or sending.begun.full) and not sending.job.source.is_retry,
+        owes=desk.followup.owes,
+    )
+
+
+def _late_of(sending: Sending, desk: Desk, begun: Begun) -> Late:
+    """Return what keeps the rows of *sending* from undoing newer ones, in the run that has *begun*."""
+    is_retry = sending.job.source.is_retry
+    return Late(
+        desk.recall,
+        begun,
+        Origins(begun, desk.shelf.state_id),
+        newest_run=desk.newest_run_beside(begun) if is_retry else UNKNOWN_RUN,
+        has_older=is_retry or sending.twin is not None,
+        notes_all=desk.has_older_to_continue(begun),
+        accept=desk.options.accept,
+    )
+
+
+def _merging(groups: Groups, waiting: WaitingRoom, sending: Sending, desk: Desk, volume: Volume) -> Merging:
+    """Return what makes one request of the rows of each of *groups*, as the run of *volume* has begun to."""
+    ties = desk.ties
+    return Merging(
+        groups,
+        waiting,
+        merged=sending.job.plan.merged,
+        owes=desk.followup.owes,
+        taken_by=lambda row: volume.ledger.replaced_by.get(row, row),
+        tied_rows=lambda tie: 0 if ties is None else ties.rows_of(tie),
+    )
 
 
 def _seconds(started: str) -> float:

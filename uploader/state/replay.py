@@ -46,6 +46,9 @@ class Ledger:
     twice (and *more_unsure* how many were dropped from a compacted journal). *outcomes* and *traffic* count rows and
     requests. *commands* are those that began the run, and went on with it. *size* and *checksum* are where the next
     line goes on: what lies behind was never written whole.
+
+    States: without *begun* it is no run. A run is interrupted until *is_finished* or *is_abandoned*, of which one is
+    true at most; *status* and *ended* are those of its last life, None while one is on.
     """
 
     begun: Begun | None = None
