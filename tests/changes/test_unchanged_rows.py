@@ -16,6 +16,7 @@ from uploader.changes import unchanged_rows as module
 from uploader.changes.change_detection import Recall
 from uploader.changes.stale_retries import Late, Origins
 from uploader.changes.unchanged_rows import Sift
+from uploader.clock import real_clock
 from uploader.config import Settings
 from uploader.delivery.person_ordering import Turn, Turns
 from uploader.delivery.rows_to_resend import FollowUp
@@ -87,7 +88,7 @@ class Night:
     def _live(self, followup: FollowUp, in_flight: set[int]) -> None:
         unsure = set(in_flight)
         in_flight.clear()
-        recall = recall_of(self.library, "svc", self.settings, wall=lambda: 1000.0, mapping="mapping").__enter__()
+        recall = recall_of(self.library, "svc", self.settings, clock=real_clock(), mapping="mapping").__enter__()
         sift, late = self.kind(recall, skips=True, owes=followup.owes), late_of(recall, BEGUN)
         turns, works = Turns(100), sift.sifted(self._works())
         at_work: list[Turn] = []
@@ -302,7 +303,7 @@ class Desk:
         """Return what becomes of *works*: requests are accepted, but for those whose value is `fail`."""
         begun = replace(BEGUN, number=run, from_number=origin)
         followup, outcomes = FollowUp(), list[Outcome]()
-        with recall_of(self.library, "svc", self.settings, wall=lambda: 1000.0, mapping="mapping") as recall:
+        with recall_of(self.library, "svc", self.settings, clock=real_clock(), mapping="mapping") as recall:
             sift, late = Sift(recall, skips=not retry, owes=followup.owes), late_of(recall, begun, retry=retry)
             for work in sift.sifted(late.trimmed(iter(works))):
                 outcome = self._outcome(work, unsure=how.get("unsure", False))
@@ -389,7 +390,7 @@ def test_a_row_behind_one_whose_request_may_still_be_on_its_way_is_sent_again_th
 async def test_a_retry_that_is_overtaken_while_it_waits_is_not_sent(desk: Desk) -> None:
     desk.run(request(1, "ann", "fail"), run=ONE)
     begun = replace(BEGUN, number=THREE, from_number=ONE)
-    with recall_of(desk.library, "svc", desk.settings, wall=lambda: 1000.0, mapping="mapping") as recall:
+    with recall_of(desk.library, "svc", desk.settings, clock=real_clock(), mapping="mapping") as recall:
         late = late_of(recall, begun, retry=True)
         (work,) = late.trimmed(iter([request(1, "ann", "old")]))
         assert isinstance(work, Request)
@@ -414,7 +415,7 @@ def test_everything_is_sent_anew_by_full_every(
 ) -> None:
     wanted = settings("changed_only=true", *overrides)
     library = Library(tmp_path, wall=lambda: 0.0)
-    with recall_of(library, "svc", wanted, wall=lambda: at, mapping="mapping") as recall:
+    with recall_of(library, "svc", wanted, clock=replace(real_clock(), wall=lambda: at), mapping="mapping") as recall:
         recall.note_refreshed("source", began=0.0, whole=False)
         recall.note_refreshed("source", began=5.0, whole=False)
 
@@ -432,7 +433,7 @@ def test_a_memory_that_another_run_makes_meanwhile_is_heard_of(
 ) -> None:
     monkeypatch.setattr("uploader.changes.change_detection._LOOK_SECONDS", 0.0)
     library = Library(tmp_path, wall=lambda: 0.0)
-    with recall_of(library, "svc", settings(), wall=lambda: 1000.0, mapping="mapping") as recall:
+    with recall_of(library, "svc", settings(), clock=real_clock(), mapping="mapping") as recall:
         before = recall.is_open
         with library.memory("svc", {}, keep=True):
             after = recall.is_open

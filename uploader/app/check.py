@@ -73,7 +73,7 @@ def _recall(settings: Settings, stack: ExitStack, world: World) -> Recall | None
     if not settings.changed_only or not library.has(service):
         return None
     recall = stack.enter_context(
-        recall_of(library, service, settings, wall=world.clock.wall, mapping=mapping_of(settings), read_only=True)
+        recall_of(library, service, settings, clock=world.clock, mapping=mapping_of(settings), read_only=True)
     )
     return recall if recall.is_kept else None
 

@@ -60,7 +60,7 @@ def run(options: Options, world: World, result: Result) -> None:
             library_of(shelf.state, wall=world.clock.wall, raise_if_stopped=world.raise_if_stopped),
             service_of(settings.api.base_url, settings.api.service_id),
             settings,
-            wall=world.clock.wall,
+            clock=world.clock,
             mapping=mapping_of(settings),
         )
         stack.enter_context(recall)

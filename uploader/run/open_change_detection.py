@@ -5,6 +5,7 @@ from pathlib import Path
 
 from uploader.changes import Library
 from uploader.changes.change_detection import Recall
+from uploader.clock import Clock
 from uploader.config import Settings
 
 
@@ -20,7 +21,7 @@ def recall_of(  # noqa: PLR0913 — what a memory is opened with, each asked for
     service: str,
     settings: Settings,
     *,
-    wall: Callable[[], float],
+    clock: Clock,
     mapping: str,
     read_only: bool = False,
 ) -> Recall:
@@ -32,6 +33,6 @@ def recall_of(  # noqa: PLR0913 — what a memory is opened with, each asked for
         mapping=mapping,
         changed_only=settings.changed_only,
         full_every=settings.full_every,
-        wall=wall,
+        clock=clock,
         read_only=read_only,
     )
