@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 
 import uploader
 from tests.leaping import Leap, LeapingLoop
-from uploader.sandbox import Rules, Running, running
+from uploader.sandbox import RunningSandbox, SandboxRules, running
 
 # What a busy machine does more slowly is neither an error nor a finding.
 _UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None, print_blob=True)
@@ -47,12 +47,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Callable[..., Running]]:
-    """Start sandboxes, each in a thread of its own: `sandbox(Rules(...))`; all stop at the test's end."""
+def sandbox() -> Iterator[Callable[..., RunningSandbox]]:
+    """Start sandboxes, each in a thread of its own: `sandbox(SandboxRules(...))`; all stop at the test's end."""
     with ExitStack() as stack:
 
-        def start(rules: Rules | None = None, store: Path | None = None) -> Running:
-            return stack.enter_context(running(rules or Rules(), store))
+        def start(rules: SandboxRules | None = None, store: Path | None = None) -> RunningSandbox:
+            return stack.enter_context(running(rules or SandboxRules(), store))
 
         yield start
 

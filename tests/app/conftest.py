@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from uploader.config import Settings, load
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.options import Options
 
 CONFIG = """\
@@ -45,8 +45,8 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def world(said: list[str]) -> World:
-    return World(environ={}, stdin=BytesIO(b""), say=said.append)
+def world(said: list[str]) -> Environment:
+    return Environment(environ={}, stdin=BytesIO(b""), say=said.append)
 
 
 def people(path: Path, rows: Sequence[str]) -> Path:

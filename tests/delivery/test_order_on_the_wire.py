@@ -8,20 +8,20 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from tests.rate.parts import Sky, gate
+from tests.rate.parts import RowsInFlight, gate
 from uploader.clock import real_clock
 from uploader.counts import Traffic
-from uploader.delivery import Delivery, Http, Patience
+from uploader.delivery import Delivery, Http, WaitLimits
 from uploader.delivery.pipeline import Pipeline
-from uploader.delivery.retry_policy import Policy
+from uploader.delivery.retry_policy import RetryPolicy
 from uploader.model import Outcome, Reply, Request, Row, Sent, Unsettled
 from uploader.rate import Pace
-from uploader.sandbox import Fault, Rules, Running, Sandbox
-from uploader.stop import Halt
+from uploader.sandbox import Fault, RunningSandbox, Sandbox, SandboxRules
+from uploader.stop import Stop
 
 WORKERS = 50
 ROWS = 1_500
-UNRULY = Rules(
+UNRULY = SandboxRules(
     limit=1_000_000,
     latency=(0.0, 0.02),
     faults=(Fault.parse("code=50000 for 25%"), Fault.parse("drop-before for 5%"), Fault.parse("drop-after for 5%")),
@@ -64,7 +64,7 @@ def _standing(box: Sandbox) -> dict[str, object]:
 
 
 async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
-    halt, settled = Halt(), list[Outcome | Unsettled]()
+    halt, settled = Stop(), list[Outcome | Unsettled]()
     dice = random.Random(7)  # noqa: S311 — the same waits every time
     limiter = gate(Pace(1_000, 100_000.0, WORKERS), halt, time.monotonic)
     async with Http(
@@ -76,30 +76,30 @@ async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
 
         delivery = Delivery(
             post,
-            policy=Policy(30, base=0.01, cap=0.04),
+            policy=RetryPolicy(30, base=0.01, cap=0.04),
             limiter=limiter,
-            airfield=Sky(),
-            patience=Patience(60, 60),
+            in_flight=RowsInFlight(),
+            wait_limits=WaitLimits(60, 60),
             traffic=Traffic(),
-            halt=halt,
+            stop=halt,
             clock=real_clock(),
-            dice=dice.random,
-            note_held=lambda _: None,
+            jitter=dice.random,
+            record_pause=lambda _: None,
             most_rows=WORKERS,
         )
-        pipeline = Pipeline(iter(requests), deliver=delivery.deliver, settle=settled.append, halt=halt)
-        await pipeline.carry(WORKERS)
+        pipeline = Pipeline(iter(requests), deliver=delivery.deliver, settle=settled.append, stop=halt)
+        await pipeline.run(WORKERS)
     return settled
 
 
 @pytest.mark.parametrize("turns", [True, False], ids=["in turn", "without turns"])
-async def test_the_last_row_of_a_person_stands(sandbox: Callable[..., Running], turns: bool) -> None:  # noqa: FBT001 — one of the two lines is broken on purpose
+async def test_the_last_row_of_a_person_stands(sandbox: Callable[..., RunningSandbox], turns: bool) -> None:  # noqa: FBT001 — one of the two lines is broken on purpose
     requests, last = _crowd()
     server = sandbox(UNRULY)
 
     settled = await _send([request if turns else replace(request, person=()) for request in requests], server.url)
 
     assert (len(settled), {type(outcome) for outcome in settled}) == (ROWS, {Sent})
-    overtaken = {person for person, number in _standing(server.box).items() if number != last[person]}
-    assert _standing(server.box).keys() == last.keys()
+    overtaken = {person for person, number in _standing(server.sandbox).items() if number != last[person]}
+    assert _standing(server.sandbox).keys() == last.keys()
     assert (overtaken == set()) is turns

@@ -8,17 +8,17 @@ from typing import Final
 import pytest
 from aiolimiter import AsyncLimiter
 
-from tests.rate.parts import LoneQuota, Sky, UntoldWindow, gate
+from tests.rate.parts import LoneQuota, RowsInFlight, UntoldWindow, gate
 from uploader.clock import real_clock
 from uploader.counts import Traffic
-from uploader.delivery import Delivery, Http, Patience
+from uploader.delivery import Delivery, Http, WaitLimits
 from uploader.delivery.pipeline import Pipeline
-from uploader.delivery.retry_policy import Policy
+from uploader.delivery.retry_policy import RetryPolicy
 from uploader.model import Outcome, Reply, Request, Row, Sent, Unsettled
-from uploader.rate import Departure, Pace, pace
+from uploader.rate import Pace, Permit, pace
 from uploader.rate.limiter import Limiter
-from uploader.sandbox import Fault, Rules, Running
-from uploader.stop import Halt
+from uploader.sandbox import Fault, RunningSandbox, SandboxRules
+from uploader.stop import Stop
 
 LIMIT: Final = 100
 PER: Final = 2.0
@@ -26,7 +26,7 @@ PER: Final = 2.0
 
 ROWS: Final = 120
 PACE: Final = pace(requests=LIMIT, per=PER, share=0.95, burst=16, concurrency=32)
-SHAKY: Final = Rules(limit=LIMIT, per=PER, anchor=None, faults=(Fault.parse("code=50000 for 40%"),), seed=3)
+SHAKY: Final = SandboxRules(limit=LIMIT, per=PER, anchor=None, faults=(Fault.parse("code=50000 for 40%"),), seed=3)
 
 Post = Callable[[Request], Awaitable[Reply]]
 
@@ -34,21 +34,21 @@ Post = Callable[[Request], Awaitable[Reply]]
 class BurstingLimiter(Limiter):
     """Broken: the whole limit as a bucket, which is filled at the start and leaks as well while it is emptied."""
 
-    def __init__(self, pace: Pace, halt: Halt) -> None:
+    def __init__(self, pace: Pace, halt: Stop) -> None:
         super().__init__(
             pace,
             window=UntoldWindow(),
             quota=LoneQuota(time.monotonic),
-            halt=halt,
+            stop=halt,
             clock=real_clock(),
         )
         self._all_at_once = AsyncLimiter(LIMIT, PER)
 
-    async def pass_through(self) -> Departure:
+    async def acquire(self) -> Permit:
         await self._all_at_once.acquire()
-        return Departure(time.monotonic())
+        return Permit(time.monotonic())
 
-    def land(self, departure: Departure, reply: Reply | None) -> None:
+    def release(self, departure: Permit, reply: Reply | None) -> None:
         pass
 
 
@@ -72,9 +72,9 @@ def _requests(count: int) -> list[Request]:
 
 
 async def _send(
-    url: str, *, limiter: Callable[[Halt], Limiter], around: Callable[[Post], Post]
+    url: str, *, limiter: Callable[[Stop], Limiter], around: Callable[[Post], Post]
 ) -> list[Outcome | Unsettled]:
-    halt, settled = Halt(), list[Outcome | Unsettled]()
+    halt, settled = Stop(), list[Outcome | Unsettled]()
     dice = random.Random(3)  # noqa: S311 — the same waits every time
     async with Http(
         base_url=url, service_id="shop", access_token="t", timeout=5, connections=PACE.concurrency, wall=time.time
@@ -85,27 +85,27 @@ async def _send(
 
         delivery = Delivery(
             around(post),
-            policy=Policy(40, base=0.001, cap=0.001),
+            policy=RetryPolicy(40, base=0.001, cap=0.001),
             limiter=limiter(halt),
-            airfield=Sky(),
-            patience=Patience(PER, 60),
+            in_flight=RowsInFlight(),
+            wait_limits=WaitLimits(PER, 60),
             traffic=Traffic(),
-            halt=halt,
+            stop=halt,
             clock=real_clock(),
-            dice=dice.random,
-            note_held=lambda _: None,
+            jitter=dice.random,
+            record_pause=lambda _: None,
             most_rows=PACE.concurrency,
         )
-        pipeline = Pipeline(iter(_requests(ROWS)), deliver=delivery.deliver, settle=settled.append, halt=halt)
-        await pipeline.carry(PACE.concurrency)
+        pipeline = Pipeline(iter(_requests(ROWS)), deliver=delivery.deliver, settle=settled.append, stop=halt)
+        await pipeline.run(PACE.concurrency)
     return settled
 
 
-def _honest(halt: Halt) -> Limiter:
+def _honest(halt: Stop) -> Limiter:
     return gate(PACE, halt, time.monotonic)
 
 
-def _bursting(halt: Halt) -> Limiter:
+def _bursting(halt: Stop) -> Limiter:
     return BurstingLimiter(PACE, halt)
 
 
@@ -119,8 +119,8 @@ def _bursting(halt: Halt) -> Limiter:
     ids=["as it is", "retry outside the limiter", "a limiter that bursts"],
 )
 async def test_no_window_receives_more_than_the_limit(
-    sandbox: Callable[..., Running],
-    limiter: Callable[[Halt], Limiter],
+    sandbox: Callable[..., RunningSandbox],
+    limiter: Callable[[Stop], Limiter],
     around: Callable[[Post], Post],
     kept: bool,  # noqa: FBT001 — what the sandbox must find
 ) -> None:
@@ -129,5 +129,5 @@ async def test_no_window_receives_more_than_the_limit(
     settled = await _send(server.url, limiter=limiter, around=around)
 
     assert (len(settled), {type(outcome) for outcome in settled}) == (ROWS, {Sent})
-    report = server.box.report()
+    report = server.sandbox.report()
     assert (max(window.received for window in report.windows) <= LIMIT, report.over_limit == 0) == (kept, kept)

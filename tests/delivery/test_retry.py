@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import pytest
 
-from tests.rate.parts import LoneQuota, Sky, UntoldWindow
+from tests.rate.parts import LoneQuota, RowsInFlight, UntoldWindow
 from uploader.clock import Clock
 from uploader.counts import Traffic
-from uploader.delivery import Delivery, Patience
-from uploader.delivery.blocked_rows import Streak
-from uploader.delivery.retry_policy import Policy
+from uploader.delivery import Delivery, WaitLimits
+from uploader.delivery.blocked_rows import BlockedRows
+from uploader.delivery.retry_policy import RetryPolicy
 from uploader.errors import OutageError, RefusedError, StorageError
 from uploader.model import (
     Answer,
@@ -27,9 +27,9 @@ from uploader.model import (
     Unsettled,
     WindowState,
 )
-from uploader.rate import Departure, Pace, local_time
+from uploader.rate import Pace, Permit, local_time
 from uploader.rate.limiter import Limiter
-from uploader.stop import Halt, Halted
+from uploader.stop import Stop, Stopped
 
 Leap = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -66,8 +66,8 @@ class CountingLimiter(Limiter):
 
     passes = 0
 
-    async def pass_through(self) -> Departure:
-        ticket = await super().pass_through()
+    async def acquire(self) -> Permit:
+        ticket = await super().acquire()
         self.passes += 1
         return ticket
 
@@ -87,9 +87,9 @@ class Stage:
     back_offs: list[float] = field(default_factory=list)
     held: list[float] = field(default_factory=list)
     traffic: Traffic = field(default_factory=Traffic)
-    halt: Halt = field(default_factory=Halt)
-    sky: Sky = field(default_factory=Sky)
-    streak: Streak = field(default_factory=Streak)
+    halt: Stop = field(default_factory=Stop)
+    sky: RowsInFlight = field(default_factory=RowsInFlight)
+    streak: BlockedRows = field(default_factory=BlockedRows)
 
     def __post_init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -99,7 +99,7 @@ class Stage:
             self.pace,
             window=UntoldWindow(),
             quota=self.quota,
-            halt=self.halt,
+            stop=self.halt,
             clock=Clock(loop.time, loop.time, asyncio.sleep),
         )
         self.post: Callable[[Request], Awaitable[Reply]] = self._answer
@@ -109,17 +109,17 @@ class Stage:
         """Return a delivery through the same gate, as each source of a run has its own."""
         return Delivery(
             self._post,
-            policy=Policy(self.attempts, base=0.5, cap=30.0),
+            policy=RetryPolicy(self.attempts, base=0.5, cap=30.0),
             limiter=self.limiter,
-            airfield=self.sky,
-            patience=Patience(WINDOW, self.outage_timeout),
+            in_flight=self.sky,
+            wait_limits=WaitLimits(WINDOW, self.outage_timeout),
             traffic=self.traffic,
-            halt=self.halt,
+            stop=self.halt,
             clock=Clock(lambda: 0.0, self._loop.time, self._back_off),
-            dice=lambda: 1.0,
-            note_held=self.held.append,
+            jitter=lambda: 1.0,
+            record_pause=self.held.append,
             most_rows=self.most_rows,
-            streak=self.streak,
+            blocked_rows=self.streak,
         )
 
     @property
@@ -254,22 +254,22 @@ def test_a_row_is_in_flight_while_its_request_is_and_as_long_as_its_fate_is_not_
 ) -> None:
     async def story() -> None:
         play, seen = stage(*replies), list[bool]()
-        answer, wait = play.post, play.limiter.pass_through
+        answer, wait = play.post, play.limiter.acquire
 
         async def post(request: Request) -> Reply:
-            seen.append(request.row.number in play.sky.aloft)
+            seen.append(request.row.number in play.sky.rows)
             return await answer(request)
 
-        async def pass_through() -> Departure:
+        async def pass_through() -> Permit:
             if seen:
-                seen.append(REQUEST.row.number in play.sky.aloft)
+                seen.append(REQUEST.row.number in play.sky.rows)
             return await wait()
 
-        play.post, play.limiter.pass_through = post, pass_through  # type: ignore[method-assign]  # to look on
+        play.post, play.limiter.acquire = post, pass_through  # type: ignore[method-assign]  # to look on
         outcome = await play.deliver()
 
         assert seen == aloft
-        assert (REQUEST.row.number in play.sky.aloft) is isinstance(outcome, Sent)
+        assert (REQUEST.row.number in play.sky.rows) is isinstance(outcome, Sent)
 
     leap(story())
 
@@ -297,7 +297,7 @@ def test_a_limit_reply_holds_everybody_until_the_window_resets(leap: Leap, reply
         await play.deliver()
         assert play.times == [0.0, 7.0]
 
-        play.limiter.hold(5.0)
+        play.limiter.pause(5.0)
         await asyncio.gather(*(play.deliver(request(number)) for number in range(3)))
         assert play.times == [0.0, 7.0, 12.0, 12.0, 12.0]
 
@@ -310,7 +310,7 @@ def test_a_limit_reply_without_a_window_holds_for_the_configured_one(leap: Leap)
 
         await play.deliver()
 
-        assert (play.times, round(play.limiter.held_seconds, 2)) == ([0.0, WINDOW], WINDOW)
+        assert (play.times, round(play.limiter.paused_seconds, 2)) == ([0.0, WINDOW], WINDOW)
 
     leap(story())
 
@@ -384,8 +384,8 @@ def test_a_limit_that_ends_the_run_holds_the_runs_after_it_until_it_is_over(leap
 
         await play.deliver()
 
-        assert play.halt.given
-        assert play.quota.held_until == pytest.approx(1_000 + play.times[-1] + seconds, abs=0.1)
+        assert play.halt.is_requested
+        assert play.quota.paused_until == pytest.approx(1_000 + play.times[-1] + seconds, abs=0.1)
 
     leap(story())
 
@@ -435,15 +435,15 @@ def test_what_was_in_flight_when_the_outage_began_does_not_end_it(leap: Leap) ->
 
         delivery = Delivery(
             post,
-            policy=Policy(3, 0.5, 30.0),
+            policy=RetryPolicy(3, 0.5, 30.0),
             limiter=play.limiter,
-            airfield=play.sky,
-            patience=Patience(WINDOW, 100.0),
+            in_flight=play.sky,
+            wait_limits=WaitLimits(WINDOW, 100.0),
             traffic=play.traffic,
-            halt=play.halt,
+            stop=play.halt,
             clock=Clock(lambda: 0.0, asyncio.get_running_loop().time, asyncio.sleep),
-            dice=lambda: 1.0,
-            note_held=play.held.append,
+            jitter=lambda: 1.0,
+            record_pause=play.held.append,
             most_rows=32,
         )
         early = asyncio.create_task(delivery.deliver(REQUEST))
@@ -520,7 +520,7 @@ def test_an_order_to_stop_leaves_a_row_that_waits_unsettled(
         await play.posted(len(replies))
         await asyncio.sleep(0.01)
 
-        play.halt.give(KeyboardInterrupt())
+        play.halt.request(KeyboardInterrupt())
 
         before = play.now
         assert (await delivering, play.now) == (outcome, before)
@@ -531,7 +531,7 @@ def test_an_order_to_stop_leaves_a_row_that_waits_unsettled(
 def test_a_row_that_never_went_is_unsettled_without_an_attempt(leap: Leap) -> None:
     async def story() -> None:
         play = stage()
-        play.halt.give(KeyboardInterrupt())
+        play.halt.request(KeyboardInterrupt())
 
         assert (await play.deliver(), play.bodies) == (Unsettled(REQUEST, 0), [])
 
@@ -561,7 +561,7 @@ def test_a_request_in_flight_lands_though_the_order_to_stop_was_given(
         delivering = asyncio.create_task(play.deliver())
         await asyncio.sleep(1.0)
 
-        play.halt.give(KeyboardInterrupt())
+        play.halt.request(KeyboardInterrupt())
 
         assert (await delivering, play.now) == (outcome, 3.0)
 
@@ -585,7 +585,7 @@ def test_a_row_that_met_the_end_of_the_run_keeps_its_attempts_and_its_doubt(
 
         assert await play.deliver() == outcome
 
-        assert play.halt.given
+        assert play.halt.is_requested
 
     leap(story())
 
@@ -610,7 +610,7 @@ def test_a_reply_counts_though_the_quota_can_not_take_note_of_it_and_the_run_end
         def fail() -> None:
             raise full
 
-        scene.quota.land = fail  # type: ignore[method-assign]  # the quota that fails is played
+        scene.quota.mark_answered = fail  # type: ignore[method-assign]  # the quota that fails is played
 
         assert await scene.deliver() == outcome
         assert (scene.halt.reason, len(scene.bodies)) == (full, 1)
@@ -636,7 +636,7 @@ def test_a_request_that_is_abandoned_may_be_applied(leap: Leap) -> None:
         play = stage()
 
         async def abandoned(_: Request) -> Reply:
-            raise Halted
+            raise Stopped
 
         play.post = abandoned
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.e2e.conftest import SERVICE, TOKEN, Desk, books_of
-from uploader.sandbox import Profile, Rules, Running
+from uploader.sandbox import Profile, RunningSandbox, SandboxRules
 
 pytestmark = pytest.mark.no_cover
 
@@ -42,54 +42,54 @@ def expected() -> list[Body]:
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_the_service_holds_what_the_sample_says(
-    desk: Desk, sandbox: Callable[..., Running], expected: list[Body], suffix: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], expected: list[Body], suffix: str
 ) -> None:
-    server = sandbox(Rules(limit=10**6, registered=TYPES, token=TOKEN, service_id=SERVICE))
+    server = sandbox(SandboxRules(limit=10**6, registered=TYPES, token=TOKEN, service_id=SERVICE))
 
     status = _send(desk, server, suffix)
 
-    report = server.box.report()
+    report = server.sandbox.report()
     assert status == 3
     assert books_of(desk.summary()) == {"sent": 2992, "rejected": 8}
     assert (report.requests, report.applied, report.not_stored, report.strays) == (2992, 2992, {}, 0)
-    assert _sorted(server.box.profiles()) == _sorted(_stored(expected))
+    assert _sorted(server.sandbox.profiles()) == _sorted(_stored(expected))
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_each_body_is_the_expected_one_to_the_byte(
-    desk: Desk, sandbox: Callable[..., Running], expected: list[Body], suffix: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], expected: list[Body], suffix: str
 ) -> None:
-    server = sandbox(Rules(limit=10**6))
+    server = sandbox(SandboxRules(limit=10**6))
 
     _send(desk, server, suffix)
 
-    assert _by_person(_timeless(request.body) for request in server.box.requests()) == _by_person(
+    assert _by_person(_timeless(request.body) for request in server.sandbox.requests()) == _by_person(
         _spelled(body) for body in expected
     )
 
 
 @pytest.mark.parametrize(("suffix", "retry"), [("csv", "csv"), ("jsonl", "jsonl"), ("parquet", "jsonl")])
 def test_the_broken_rows_are_rejected_again_when_nobody_mended_them(
-    desk: Desk, sandbox: Callable[..., Running], suffix: str, retry: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], suffix: str, retry: str
 ) -> None:
-    server = sandbox(Rules(limit=10**6))
+    server = sandbox(SandboxRules(limit=10**6))
     _send(desk, server, suffix)
-    sent = server.box.report().requests
+    sent = server.sandbox.report().requests
 
     ended = desk.type("run", f"profiles.retry.{retry}", "--summary", "summary.json", *_settings(server))
 
     assert ended.status == 3
     assert desk.books() == {"rejected": 8}
-    assert server.box.report().requests == sent
+    assert server.sandbox.report().requests == sent
 
 
-def _send(desk: Desk, server: Running, suffix: str) -> int:
+def _send(desk: Desk, server: RunningSandbox, suffix: str) -> int:
     shutil.copy(ROOT / f"samples/profiles.{suffix}", desk.folder)
     shutil.copy(ROOT / "config.yaml", desk.folder)
     return desk.type("run", f"profiles.{suffix}", "--summary", "summary.json", *_settings(server)).status
 
 
-def _settings(server: Running) -> tuple[str, ...]:
+def _settings(server: RunningSandbox) -> tuple[str, ...]:
     return ("--set", f"api.base_url={server.url}", "--set", "rate.requests=1000000", "--set", "rate.per=1s")
 
 

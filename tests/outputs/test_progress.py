@@ -7,7 +7,7 @@ import pytest
 
 from uploader.counts import Counts
 from uploader.outputs.duration_text import spell_seconds
-from uploader.outputs.progress import Bar, Standing, plain_line
+from uploader.outputs.progress import Bar, Progress, plain_line
 
 
 @pytest.mark.parametrize(
@@ -34,24 +34,24 @@ def test_a_time_is_spelled_as_people_say_it(seconds: float, spelled: str) -> Non
     ("standing", "line"),
     [
         (
-            Standing(Counts(3000, sent=1487, rejected=12, failed=1), requests=1490, held=0.0),
+            Progress(Counts(3000, sent=1487, rejected=12, failed=1), requests=1490, paused_seconds=0.0),
             "people.csv: 1,500 of 3,000 rows (50%), 12 rejected, 1 failed, about 15 s left",
         ),
         (
-            Standing(Counts(3_000_000), requests=0, held=9.0),
+            Progress(Counts(3_000_000), requests=0, paused_seconds=9.0),
             "people.csv: 0 of 3,000,000 rows (0%), 0 rejected, 0 failed, about 8 h 20 min left",
         ),
         (
-            Standing(Counts(3000, sent=2999), requests=2999, held=0.0),
+            Progress(Counts(3000, sent=2999), requests=2999, paused_seconds=0.0),
             "people.csv: 2,999 of 3,000 rows (99%), 0 rejected, 0 failed, about 0 s left",
         ),
         (
-            Standing(Counts(0), requests=0, held=0.0),
+            Progress(Counts(0), requests=0, paused_seconds=0.0),
             "people.csv: 0 of 0 rows (100%), 0 rejected, 0 failed, about 0 s left",
         ),
     ],
 )
-def test_a_plain_line_says_how_far_the_run_is(standing: Standing, line: str) -> None:
+def test_a_plain_line_says_how_far_the_run_is(standing: Progress, line: str) -> None:
     assert plain_line("people.csv", standing, rows_per_second=100.0) == line
 
 
@@ -76,7 +76,7 @@ def test_the_bar_shows_rows_share_of_the_limit_and_trouble() -> None:
 
     with Bar("people.csv", total=200, limit=100.0, stream=screen, clock=clock) as bar:
         clock.now += 2
-        bar.show(Standing(Counts(200, sent=95, rejected=3, failed=2), requests=95, held=0.0))
+        bar.show(Progress(Counts(200, sent=95, rejected=3, failed=2), requests=95, paused_seconds=0.0))
         shown = frames(screen)[-1]
 
     assert shown == "people.csv  50%|#####     | 100/200 [TIME, 48% of the limit, 3 rejected, 2 failed]"
@@ -87,7 +87,7 @@ def test_the_bar_says_how_long_sending_was_held() -> None:
 
     with Bar("people.csv", total=200, limit=100.0, stream=screen, clock=clock) as bar:
         clock.now += 2
-        bar.show(Standing(Counts(200, sent=200), requests=200, held=12.4))
+        bar.show(Progress(Counts(200, sent=200), requests=200, paused_seconds=12.4))
         shown = frames(screen)[-1]
 
     assert shown == "people.csv 100%|##########| 200/200 [TIME, 100% of the limit, 0 rejected, 0 failed, held 12 s]"
@@ -100,7 +100,7 @@ def test_the_share_of_the_limit_is_that_of_the_time_since_it_was_last_shown() ->
         shares = []
         for seconds, requests in ((2.0, 100), (0.5, 110), (0.5, 120), (1.0, 220)):
             clock.now += seconds
-            bar.show(Standing(Counts(200), requests=requests, held=0.0))
+            bar.show(Progress(Counts(200), requests=requests, paused_seconds=0.0))
             shares += re.findall(r"(\d+%) of the limit", frames(screen)[-1])
 
     assert shares == ["50%", "50%", "20%", "100%"]
@@ -110,7 +110,7 @@ def test_the_bar_takes_itself_away() -> None:
     screen = StringIO()
 
     with Bar("people.csv", total=200, limit=100.0, stream=screen, clock=Clock()) as bar:
-        bar.show(Standing(Counts(200, sent=10), requests=10, held=0.0))
+        bar.show(Progress(Counts(200, sent=10), requests=10, paused_seconds=0.0))
 
     assert screen.getvalue().endswith("\r")
     assert screen.getvalue().split("\r")[-2].strip() == ""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from uploader.clock import Clock
 from uploader.model import WindowState
-from uploader.rate import Others, Pace, Window, reserve
+from uploader.rate import OtherClients, Pace, ServerWindow, reserve
 from uploader.rate.limiter import Limiter
-from uploader.stop import Halt
+from uploader.stop import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class LoneQuota:
     def __init__(self, clock: Callable[[], float], *, runs: int = 1) -> None:
         self._clock = clock
         self._due = float("-inf")
-        self.held_until = float("-inf")
+        self.paused_until = float("-inf")
         self.runs = runs
         self.granted = 0
         self.rest = 0.0
@@ -34,39 +34,39 @@ class LoneQuota:
 
     def take(self, *, rate: float, burst: int, most: int) -> Place:
         now = self._clock()
-        if self.held_until > now:
-            return Place(self.held_until - now, 0)
+        if self.paused_until > now:
+            return Place(self.paused_until - now, 0)
         self._due, wait, places = reserve(self._due, now=now, rate=rate, burst=burst, most=most)
         self.granted += places
         return Place(wait, places)
 
-    def hold(self, until: float) -> None:
-        self.held_until = max(self.held_until, until)
+    def pause(self, until: float) -> None:
+        self.paused_until = max(self.paused_until, until)
 
-    def land(self) -> None:
+    def mark_answered(self) -> None:
         self._due = max(self._due, self._clock() + self.rest)
 
 
 @dataclass(slots=True)
-class Sky:
-    """An airfield that works, kept in memory: the rows that are *aloft*."""
+class RowsInFlight:
+    """An airfield that works, kept in memory: the rows that are *rows*."""
 
-    aloft: set[int] = field(default_factory=set)
+    rows: set[int] = field(default_factory=set)
 
-    def take_off(self, row: int) -> None:
-        self.aloft.add(row)
+    def mark(self, row: int) -> None:
+        self.rows.add(row)
 
-    def turn_back(self, row: int) -> None:
-        self.aloft.discard(row)
+    def clear(self, row: int) -> None:
+        self.rows.discard(row)
 
 
-class UntoldWindow(Window):
+class UntoldWindow(ServerWindow):
     """A window of which the replies tell nothing."""
 
     def __init__(self) -> None:
         super().__init__(requests=1_000_000, per=60.0, share=1.0)
 
-    def note(  # noqa: PLR0913 — as it is
+    def add_reply(  # noqa: PLR0913 — as it is
         self,
         state: WindowState,
         *,
@@ -81,12 +81,12 @@ class UntoldWindow(Window):
 
 def gate(  # noqa: PLR0913 — what a test may want to be different
     pace: Pace,
-    halt: Halt,
+    halt: Stop,
     clock: Callable[[], float],
     *,
-    window: Window | None = None,
+    window: ServerWindow | None = None,
     runs: int = 1,
-    on_others: Callable[[Others], None] = lambda _: None,
+    on_others: Callable[[OtherClients], None] = lambda _: None,
     quota: LoneQuota | None = None,
     patience: float = math.inf,
 ) -> Limiter:
@@ -95,8 +95,8 @@ def gate(  # noqa: PLR0913 — what a test may want to be different
         pace,
         window=window or UntoldWindow(),
         quota=quota or LoneQuota(clock, runs=runs),
-        halt=halt,
+        stop=halt,
         clock=Clock(clock, clock, asyncio.sleep),
         on_others=on_others,
-        patience=patience,
+        longest_pause=patience,
     )

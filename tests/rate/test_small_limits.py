@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.rate.test_rate import most_in_any_window
+from tests.rate.test_request_rate import most_in_any_window
 from uploader.clock import Clock
-from uploader.rate import Pace, Window, is_one_at_a_time, pace
+from uploader.rate import Pace, ServerWindow, is_one_at_a_time, pace
 from uploader.rate.limiter import Limiter
-from uploader.rate.shared_quota import Quota
-from uploader.stop import Halt
+from uploader.rate.shared_quota import SharedQuota
+from uploader.stop import Stop
 
 Leap = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -31,29 +31,31 @@ async def arrivals(  # noqa: PLR0913 — what a case consists of
     dice = random.Random(seed)  # noqa: S311 — the same run every time
     moments: list[float] = []
 
-    async def send(quota: Quota) -> None:
+    async def send(quota: SharedQuota) -> None:
         limiter = Limiter(
             pace,
-            window=Window(requests=limit, per=PER, share=1.0),
+            window=ServerWindow(requests=limit, per=PER, share=1.0),
             quota=quota,
-            halt=Halt(),
+            stop=Stop(),
             clock=Clock(loop.time, loop.time, asyncio.sleep),
         )
 
         async def worker() -> None:
             for _ in range(4):
-                departure = await limiter.pass_through()
+                departure = await limiter.acquire()
                 await asyncio.sleep(dice.choice((0.0, 0.1, dice.uniform(0, 1.2 * PER))))
                 moments.append(loop.time())
                 await asyncio.sleep(dice.choice((0.0, dice.uniform(0, 0.5 * PER))))
-                limiter.land(departure, None)
+                limiter.release(departure, None)
 
         await asyncio.gather(*(worker() for _ in range(3)))
 
     with ExitStack() as stack:
         quotas = [
             stack.enter_context(
-                Quota(folder, clock=Clock(loop.time, loop.time, asyncio.sleep), window=PER, alone=alone, rest=pace.rest)
+                SharedQuota(
+                    folder, clock=Clock(loop.time, loop.time, asyncio.sleep), window=PER, alone=alone, rest=pace.rest
+                )
             )
             for _ in range(runs)
         ]

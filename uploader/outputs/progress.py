@@ -14,12 +14,12 @@ _SHARE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Progress:
     """How far one source is: its rows, requests, and how long everybody was held, in seconds."""
 
     counts: Counts
     requests: int
-    held: float
+    paused_seconds: float
 
 
 class Bar:
@@ -33,15 +33,15 @@ class Bar:
         self._since = clock()
         self._requests = 0
 
-    def show(self, standing: Standing) -> None:
+    def show(self, progress: Progress) -> None:
         """Draw the bar anew."""
-        now, counts = self._clock(), standing.counts
+        now, counts = self._clock(), progress.counts
         if now - self._since >= _SHARE_SECONDS:
-            share = (standing.requests - self._requests) / (now - self._since) / self._limit
-            self._since, self._requests = now, standing.requests
-            held = f", held {spell_seconds(standing.held)}" if standing.held else ""
+            share = (progress.requests - self._requests) / (now - self._since) / self._limit
+            self._since, self._requests = now, progress.requests
+            paused = f", held {spell_seconds(progress.paused_seconds)}" if progress.paused_seconds else ""
             self._bar.set_postfix_str(
-                f"{share:.0%} of the limit, {counts.rejected} rejected, {counts.failed} failed{held}", refresh=False
+                f"{share:.0%} of the limit, {counts.rejected} rejected, {counts.failed} failed{paused}", refresh=False
             )
         self._bar.update(counts.settled - self._bar.n)
         self._bar.refresh()
@@ -55,9 +55,9 @@ class Bar:
         self._bar.close()
 
 
-def plain_line(name: str, standing: Standing, *, rows_per_second: float) -> str:
+def plain_line(name: str, progress: Progress, *, rows_per_second: float) -> str:
     """Return the line that stands for the bar where there is no terminal."""
-    counts, settled = standing.counts, standing.counts.settled
+    counts, settled = progress.counts, progress.counts.settled
     # Cut, not rounded: with a row left it is not yet 100%.
     percent = 100 * settled // counts.read if counts.read else 100
     left = spell_seconds((counts.read - settled) / rows_per_second)

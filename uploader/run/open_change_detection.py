@@ -3,31 +3,31 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from uploader.changes import Library
-from uploader.changes.change_detection import Recall
+from uploader.changes import DigestStores
+from uploader.changes.change_detection import ChangeDetection
 from uploader.clock import Clock
 from uploader.config import Settings
 
 
-def library_of(
+def open_stores(
     state: Path, *, wall: Callable[[], float], raise_if_stopped: Callable[[], None] = lambda: None
-) -> Library:
+) -> DigestStores:
     """Return the memories in the state folder *state*; *raise_if_stopped* ends the waiting for who keeps one locked."""
-    return Library(state, wall=wall, raise_if_stopped=raise_if_stopped)
+    return DigestStores(state, wall=wall, raise_if_stopped=raise_if_stopped)
 
 
-def recall_of(  # noqa: PLR0913 — what a memory is opened with, each asked for by name
-    library: Library,
+def open_change_detection(  # noqa: PLR0913 — what a memory is opened with, each asked for by name
+    stores: DigestStores,
     service: str,
     settings: Settings,
     *,
     clock: Clock,
     mapping: str,
     read_only: bool = False,
-) -> Recall:
-    """Return the memory of *service* (a digest) in *library*, as *settings* want it; see `Recall`."""
-    return Recall(
-        library,
+) -> ChangeDetection:
+    """Return the memory of *service* (a digest) in *stores*, as *settings* want it; see `ChangeDetection`."""
+    return ChangeDetection(
+        stores,
         service,
         facts={"base_url": settings.api.base_url, "service_id": settings.api.service_id},
         mapping=mapping,

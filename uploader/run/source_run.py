@@ -8,30 +8,30 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final
 
-from uploader.changes.stale_retries import Late, Origins
-from uploader.changes.unchanged_rows import Sift
-from uploader.coalesce.merge_rows import Merging
-from uploader.coalesce.person_groups import Groups
-from uploader.coalesce.same_person_stage import tied
-from uploader.coalesce.spill_to_disk import WaitingRoom
+from uploader.changes.stale_retries import Origins, StaleRetries
+from uploader.changes.unchanged_rows import UnchangedRows
+from uploader.coalesce.merge_rows import MergeStage
+from uploader.coalesce.person_groups import PersonGroups
+from uploader.coalesce.same_person_stage import with_person_keys
+from uploader.coalesce.spill_to_disk import SpilledRows
 from uploader.config import Settings
 from uploader.delivery.canary import Canary
 from uploader.delivery.pipeline import Pipeline
-from uploader.delivery.prefetch import a_few_at_once
+from uploader.delivery.prefetch import prefetched
 from uploader.errors import ChangedError, InputError, StorageError, UploaderError
 from uploader.mapping import Now
-from uploader.model import UNKNOWN_RUN, Passed, Record, Settled, Work
-from uploader.outputs.progress import Bar, Standing, plain_line
-from uploader.run.connection import Wire
-from uploader.run.drift_check import to_keep
-from uploader.run.endings import Endings
-from uploader.run.environment import World
-from uploader.run.plan import Desk, Sending, refresh_key
+from uploader.model import UNKNOWN_RUN, NoWork, Record, Settled, Work
+from uploader.outputs.progress import Bar, Progress, plain_line
+from uploader.run.connection import Connection
+from uploader.run.drift_check import baseline_totals
+from uploader.run.endings import RunEndings
+from uploader.run.environment import Environment
+from uploader.run.plan import RunPlan, SourcePlan, refresh_key
 from uploader.run.preflight import Job
-from uploader.run.session import Life
-from uploader.run.watched_people import tie_watched
-from uploader.state import Begun, Volume
-from uploader.state.settled_rows import Bookmark
+from uploader.run.session import Session
+from uploader.run.stale_retry_notes import watch_same_person
+from uploader.state import RunHeader, StoredRun
+from uploader.state.settled_rows import SettledRows
 
 _BAR_SECONDS: Final = 0.5
 _LINE_SECONDS: Final = 60.0
@@ -40,97 +40,117 @@ _LINE_SECONDS: Final = 60.0
 _SYNC_SECONDS: Final = 0.5
 
 
-async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> None:
-    """Send what is left of *sending* over *wire*, and keep its account; raises what ends the run early."""
-    job, account, ties = sending.job, sending.account, desk.ties
-    clock = desk.world.clock
+async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPlan, endings: RunEndings) -> None:
+    """Send what is left of *source_plan* over *connection*, and keep its account; raises what ends the run early."""
+    job, result, same_person = source_plan.job, source_plan.result, run_plan.same_person
+    clock = run_plan.environment.clock
     began = clock.monotonic()
     if job.is_swapped():
         raise ChangedError(f"{job.source.name} changed after it was checked; nothing of it was sent. Run again.")
-    volume = sending.volume(desk.shelf)
-    begun = volume.ledger.begun or sending.begun
-    sift, late = _sift_of(sending, desk, begun), _late_of(sending, desk, begun)
+    stored_run = source_plan.open_run(run_plan.run_store)
+    header = stored_run.state.header or source_plan.header
+    unchanged_rows, stale_retries = (
+        _unchanged_rows_of(source_plan, run_plan, header),
+        _late_of(source_plan, run_plan, header),
+    )
     with (
-        Life(volume, sending.retry, desk.followup, late, sift, command=sending.command) as life,
+        Session(
+            stored_run,
+            source_plan.retry,
+            run_plan.rows_to_resend,
+            stale_retries,
+            unchanged_rows,
+            command=source_plan.command,
+        ) as session,
         contextlib.ExitStack() as stack,
     ):
-        account.traffic = life.traffic
+        result.traffic = session.traffic
         reading, records = job.records()
         stack.enter_context(reading)
-        works = _works(job, records, life.settled)
-        if ties is not None and not ties.is_empty:
-            works = tied(works, ties, sending.before)
-        works = late.trimmed(a_few_at_once(works, clock.monotonic))
-        if sending.groups is not None:
-            waiting = stack.enter_context(WaitingRoom(desk.shelf.state))
-            works = _merging(sending.groups, waiting, sending, desk, volume).merge(works)
-        works = sift.sifted(works)
-        wire.streak.begin(account.source if len(desk.options.sources) > 1 else "")
-        if desk.is_proven(sending, volume.ledger):
-            wire.streak.prove()
-        doubt = asyncio.Event()
+        works = _works(job, records, session.settled)
+        if same_person is not None and not same_person.is_empty:
+            works = with_person_keys(works, same_person, source_plan.before)
+        works = stale_retries.without_stale(prefetched(works, clock.monotonic))
+        if source_plan.groups is not None:
+            waiting = stack.enter_context(SpilledRows(run_plan.run_store.state))
+            works = _merging(source_plan.groups, waiting, source_plan, run_plan, stored_run).merge(works)
+        works = unchanged_rows.skip_unchanged(works)
+        connection.blocked_rows.begin_source(result.source if len(run_plan.options.sources) > 1 else "")
+        if run_plan.is_proven(source_plan, stored_run.state):
+            connection.blocked_rows.mark_proven()
+        outage_suspected = asyncio.Event()
         pipeline = Pipeline(
             works,
-            deliver=late.delivering(wire.delivery(life, on_suspicion=doubt.set).deliver),
-            settle=life.settle,
-            halt=wire.halt,
-            canary=Canary(_birds(job, life, wire.settings)),
-            doubt=doubt,
-            streak=wire.streak,
-            owes=desk.followup.owes,
-            settled=len(life.settled),
+            deliver=stale_retries.delivering_newest(
+                connection.delivery(session, on_suspected_outage=outage_suspected.set).deliver
+            ),
+            settle=session.settle,
+            stop=connection.stop,
+            canary=Canary(_canary_rows(job, session, connection.settings)),
+            outage_suspected=outage_suspected,
+            blocked_rows=connection.blocked_rows,
+            must_resend=run_plan.rows_to_resend.has,
+            settled=len(session.settled),
         )
         try:
-            async with beside(_watch(sending, life, wire, desk.world), _sync(life, wire)):
-                await pipeline.carry(wire.pace.concurrency)
-            tie_watched(job, desk.recall)
-            life.flush()
-            life.sync()
+            async with background_tasks(
+                _show_progress(source_plan, session, connection, run_plan.environment), _sync(session, connection)
+            ):
+                await pipeline.run(connection.pace.concurrency)
+            watch_same_person(job, run_plan.changes)
+            session.flush()
+            session.sync()
             # What was read last is compared as it was opened, and may have been changed or replaced since.
             if job.is_swapped() or (job.fingerprint is not None and reading.fingerprint != job.fingerprint):
                 raise _changed(job)
         finally:
-            account.sending_seconds = clock.monotonic() - began
-            account.seconds = volume.ledger.seconds + account.sending_seconds
-            _close_books(sending, life, pipeline, endings, reason=wire.halt.reason)
-    account.finish()
+            result.sending_seconds = clock.monotonic() - began
+            result.seconds = stored_run.state.seconds + result.sending_seconds
+            _close_result(source_plan, session, pipeline, endings, reason=connection.stop.reason)
+    result.finish()
     if job.limit is None and not job.source.is_retry:
-        desk.recall.note_refreshed(refresh_key(job.source, begun.key), began=_seconds(begun.started), whole=begun.full)
+        run_plan.changes.record_full_run(
+            refresh_key(job.source, header.key), began=_seconds(header.started), whole=header.full
+        )
 
 
-def _sift_of(sending: Sending, desk: Desk, begun: Begun) -> Sift:
-    """Return what passes over the rows of *sending* that need no request, in the run that has *begun*."""
-    return Sift(
-        desk.recall,
-        skips=desk.settings.changed_only and not (begun.full or sending.begun.full) and not sending.job.source.is_retry,
-        owes=desk.followup.owes,
+def _unchanged_rows_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHeader) -> UnchangedRows:
+    """Return what passes over the rows of *source_plan* that need no request, in the run that has *header*."""
+    return UnchangedRows(
+        run_plan.changes,
+        skips_unchanged=run_plan.settings.changed_only
+        and not (header.full or source_plan.header.full)
+        and not source_plan.job.source.is_retry,
+        must_resend=run_plan.rows_to_resend.has,
     )
 
 
-def _late_of(sending: Sending, desk: Desk, begun: Begun) -> Late:
-    """Return what keeps the rows of *sending* from undoing newer ones, in the run that has *begun*."""
-    is_retry = sending.job.source.is_retry
-    return Late(
-        desk.recall,
-        begun,
-        Origins(begun, desk.shelf.state_id),
-        newest_run=desk.newest_run_beside(begun) if is_retry else UNKNOWN_RUN,
-        has_older=is_retry or sending.twin is not None,
-        notes_all=desk.has_older_to_continue(begun),
-        accept=desk.options.accept,
+def _late_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHeader) -> StaleRetries:
+    """Return what keeps the rows of *source_plan* from undoing newer ones, in the run that has *header*."""
+    is_retry = source_plan.job.source.is_retry
+    return StaleRetries(
+        run_plan.changes,
+        header,
+        Origins(header, run_plan.run_store.state_id),
+        newest_run=run_plan.newest_other_run(header) if is_retry else UNKNOWN_RUN,
+        has_older=is_retry or source_plan.whole_file_run is not None,
+        records_all=run_plan.has_older_to_continue(header),
+        accept=run_plan.options.accept,
     )
 
 
-def _merging(groups: Groups, waiting: WaitingRoom, sending: Sending, desk: Desk, volume: Volume) -> Merging:
-    """Return what makes one request of the rows of each of *groups*, as the run of *volume* has begun to."""
-    ties = desk.ties
-    return Merging(
+def _merging(
+    groups: PersonGroups, waiting: SpilledRows, source_plan: SourcePlan, run_plan: RunPlan, stored_run: StoredRun
+) -> MergeStage:
+    """Return what makes one request of the rows of each of *groups*, as the run of *stored_run* has begun to."""
+    same_person = run_plan.same_person
+    return MergeStage(
         groups,
         waiting,
-        merged=sending.job.plan.merged,
-        owes=desk.followup.owes,
-        taken_by=lambda row: volume.ledger.replaced_by.get(row, row),
-        tied_rows=lambda tie: 0 if ties is None else ties.rows_of(tie),
+        merged=source_plan.job.plan.merged,
+        must_resend=run_plan.rows_to_resend.has,
+        merged_into=lambda row: stored_run.state.replaced_by.get(row, row),
+        rows_with_key=lambda person_key: 0 if same_person is None else same_person.rows_with(person_key),
     )
 
 
@@ -138,30 +158,30 @@ def _seconds(started: str) -> float:
     return datetime.fromisoformat(started).timestamp()
 
 
-def _birds(job: Job, life: Life, settings: Settings) -> int:
+def _canary_rows(job: Job, session: Session, settings: Settings) -> int:
     """Return how many of the first rows tell a wrong mapping: none where the service accepted some already."""
-    return 0 if job.source.is_retry or life.tally.outcomes.sent else settings.limits.canary
+    return 0 if job.source.is_retry or session.tally.outcomes.sent else settings.limits.canary
 
 
-def _close_books(
-    sending: Sending, life: Life, pipeline: Pipeline, endings: Endings, *, reason: BaseException | None
+def _close_result(
+    source_plan: SourcePlan, session: Session, pipeline: Pipeline, endings: RunEndings, *, reason: BaseException | None
 ) -> None:
-    """Take the account of *sending* from the totals; *reason* is what ended the run early."""
-    account, tally = sending.account, life.tally
-    read = max(sending.job.survey.read, pipeline.taken)
-    account.counts = tally.outcomes.counts(read=read, not_attempted=pipeline.left_of(read))
-    account.problems, account.retry_file = tally.problems, sending.retry.path
-    account.maybe_sent_twice = len(tally.unsure)
+    """Take the account of *source_plan* from the totals; *reason* is what ended the run early."""
+    result, tally = source_plan.result, session.tally
+    read = max(source_plan.job.summary.read, pipeline.taken)
+    result.counts = tally.outcomes.counts(read=read, not_attempted=pipeline.without_outcome(read))
+    result.problems, result.retry_file = tally.problems, source_plan.retry.path
+    result.maybe_sent_twice = len(tally.unsure)
     # What a disk did not take, or a bug left in between, can't agree.
     in_order = reason is None or (isinstance(reason, UploaderError) and not isinstance(reason, StorageError))
     with contextlib.nullcontext() if in_order else contextlib.suppress(StorageError):
-        volume = life.closed(must_agree=in_order)
-        account.limited_seconds = volume.ledger.held_seconds
-        endings.add(account, volume, to_keep(sending.job.survey))
+        stored_run = session.final_state(must_agree=in_order)
+        result.limited_seconds = stored_run.state.held_seconds
+        endings.add(result, stored_run, baseline_totals(source_plan.job.summary))
 
 
 @contextlib.asynccontextmanager
-async def beside(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
+async def background_tasks(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Let *tasks* go on while the context lasts."""
     running = [asyncio.create_task(task) for task in tasks]
     try:
@@ -172,31 +192,33 @@ async def beside(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _sync(life: Life, wire: Wire) -> None:
+async def _sync(session: Session, connection: Connection) -> None:
     """Make what is settled last, within a second; a sync that fails ends the run, and is not tried again."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         try:
             # From now on it has its thread, whatever becomes of the machine.
-            await asyncio.get_running_loop().run_in_executor(thread, life.is_dirty.__bool__)
+            await asyncio.get_running_loop().run_in_executor(thread, session.is_dirty.__bool__)
         except RuntimeError:
-            wire.halt.give(StorageError("This machine has no thread left to sync the journal. Run again to continue."))
+            connection.stop.request(
+                StorageError("This machine has no thread left to sync the journal. Run again to continue.")
+            )
             return
-        await _sync_by(thread, life, wire)
+        await _sync_by(thread, session, connection)
 
 
-async def _sync_by(thread: ThreadPoolExecutor, life: Life, wire: Wire) -> None:
+async def _sync_by(thread: ThreadPoolExecutor, session: Session, connection: Connection) -> None:
     loop = asyncio.get_running_loop()
     syncing: asyncio.Future[None] = loop.create_future()
     syncing.set_result(None)
     while True:
-        await wire.clock.sleep(_SYNC_SECONDS)
-        if life.is_dirty:
+        await connection.clock.sleep(_SYNC_SECONDS)
+        if session.is_dirty:
             try:
-                life.flush()
-                syncing = loop.run_in_executor(thread, life.sync)
+                session.flush()
+                syncing = loop.run_in_executor(thread, session.sync)
                 await asyncio.shield(syncing)
             except StorageError as error:
-                wire.halt.give(error)
+                connection.stop.request(error)
                 return
             except asyncio.CancelledError:
                 # The thread goes on: nobody may close the files under it.
@@ -204,16 +226,16 @@ async def _sync_by(thread: ThreadPoolExecutor, life: Life, wire: Wire) -> None:
                 raise
 
 
-def _works(job: Job, records: Iterator[Record], settled: Bookmark) -> Iterator[Work | Passed]:
+def _works(job: Job, records: Iterator[Record], settled: SettledRows) -> Iterator[Work | NoWork]:
     """Yield what is to be sent, each request made when it is taken; what is *settled* needs nothing."""
-    carry, now = job.plan.carry, Now(time.time_ns)
+    map_row, now = job.plan.map_row, Now(time.time_ns)
     some_settled = len(settled) > 0
     try:
         for record in records:
             if some_settled and record.number in settled:
                 yield Settled(record.number)
                 continue
-            yield carry(record, now())
+            yield map_row(record, now())
     except ChangedError:
         raise _changed(job) from None
     except InputError as error:
@@ -225,25 +247,31 @@ def _changed(job: Job) -> ChangedError:
     return ChangedError(f"{job.source.name} changed while it was being sent. Run again with the file as it is now.")
 
 
-async def _watch(sending: Sending, life: Life, wire: Wire, world: World) -> None:
+async def _show_progress(
+    source_plan: SourcePlan, session: Session, connection: Connection, environment: Environment
+) -> None:
     """Show how far the run is, until cancelled: a bar on a terminal, a line a minute if wanted."""
-    name, rate, tally = sending.job.source.name, wire.settings.rate, life.tally
+    name, rate, tally = source_plan.job.source.name, connection.settings.rate, session.tally
 
-    def standing() -> Standing:
-        return Standing(
-            tally.outcomes.counts(read=sending.job.survey.read),
-            requests=life.traffic.requests,
-            held=wire.limiter.held_seconds,
+    def progress() -> Progress:
+        return Progress(
+            tally.outcomes.counts(read=source_plan.job.summary.read),
+            requests=session.traffic.requests,
+            paused_seconds=connection.limiter.paused_seconds,
         )
 
-    if world.terminal is not None:
+    if environment.terminal is not None:
         limit = rate.requests / rate.per
         with Bar(
-            name, total=sending.job.survey.read, limit=limit, stream=world.terminal, clock=wire.clock.monotonic
+            name,
+            total=source_plan.job.summary.read,
+            limit=limit,
+            stream=environment.terminal,
+            clock=connection.clock.monotonic,
         ) as bar:
             while True:
-                bar.show(standing())
-                await wire.clock.sleep(_BAR_SECONDS)
-    while world.lines:
-        await wire.clock.sleep(_LINE_SECONDS)
-        world.say(plain_line(name, standing(), rows_per_second=wire.limiter.pace.rate))
+                bar.show(progress())
+                await connection.clock.sleep(_BAR_SECONDS)
+    while environment.lines:
+        await connection.clock.sleep(_LINE_SECONDS)
+        environment.say(plain_line(name, progress(), rows_per_second=connection.limiter.pace.rate))

@@ -8,28 +8,28 @@ from typing import Any, Final, Literal, TypeAlias
 from uploader.counts import Counts, OutcomeCounts, Traffic
 from uploader.model import Reason, RetryKind
 from uploader.state.journal_records import (
-    HELD,
     LETTERS,
+    MERGED,
+    PAUSED,
     SENT,
-    TAKEN,
     UNSETTLED,
     WORDS,
-    Begun,
+    RunHeader,
     spell_facts,
 )
 from uploader.state.line_checksums import link, links
-from uploader.state.settled_rows import Bookmark
+from uploader.state.settled_rows import SettledRows
 
 Fate: TypeAlias = RetryKind | Literal["accepted", "accepted or unchanged", "superseded", "not attempted"]
 """What became of a row, as far as a journal tells; `again` was accepted, and stands in the retry file."""
 
-_OWED: Final[dict[int, RetryKind]] = {LETTERS[kind]: kind for kind in ("failed", "rejected", "again")}
+_TO_RESEND: Final[dict[int, RetryKind]] = {LETTERS[kind]: kind for kind in ("failed", "rejected", "again")}
 _UNCHANGED: Final = LETTERS["unchanged"]
 _SUPERSEDED: Final = LETTERS["superseded"]
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class RowToResend:
     """A row that the retry file must hold, and why."""
 
     kind: RetryKind
@@ -38,22 +38,25 @@ class Owed:
 
 
 @dataclass(slots=True)
-class Ledger:
+class RunState:
     """Everything that one journal says.
 
-    *settled* are the rows with an outcome, *owed* those that the retry file must hold. *replaced_by* has the row that
-    has the last word on each superseded row (0: one of a later run). *unsure* are the rows that may have been sent
+    *settled* are the rows with an outcome, *to_resend* those that the retry file must hold. *replaced_by* has the row
+    that has the last word on each superseded row (0: one of a later run). *unsure* are the rows that may have been sent
     twice (and *more_unsure* how many were dropped from a compacted journal). *outcomes* and *traffic* count rows and
     requests. *commands* are those that began the run, and went on with it. *size* and *checksum* are where the next
     line goes on: what lies behind was never written whole.
 
-    States: without *begun* it is no run. A run is interrupted until *is_finished* or *is_abandoned*, of which one is
+    States: without *header* it is no run. A run is interrupted until *is_finished* or *is_abandoned*, of which one is
     true at most; *status* and *ended* are those of its last life, None while one is on.
+
+    States of the run: interrupted, and to be resumed; finished, where a compacted journal has counts in the place of
+    accepted rows; and abandoned, where another run was begun in its place.
     """
 
-    begun: Begun | None = None
-    settled: Bookmark = field(default_factory=Bookmark)
-    owed: dict[int, Owed] = field(default_factory=dict)
+    header: RunHeader | None = None
+    settled: SettledRows = field(default_factory=SettledRows)
+    to_resend: dict[int, RowToResend] = field(default_factory=dict)
     unsure: set[int] = field(default_factory=set)
     more_unsure: int = 0
     outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
@@ -61,7 +64,7 @@ class Ledger:
     traffic: Traffic = field(default_factory=Traffic)
     held_seconds: float = 0.0
     seconds: float = 0.0
-    lives: int = 0
+    sessions: int = 0
     process: int = 0
     commands: set[str] = field(default_factory=set)
     retry_file: str | None = None
@@ -80,18 +83,18 @@ class Ledger:
     @property
     def is_interrupted(self) -> bool:
         """Whether the run can be continued."""
-        return self.begun is not None and not self.is_finished and not self.is_abandoned
+        return self.header is not None and not self.is_finished and not self.is_abandoned
 
     @property
     def counts(self) -> Counts:
         """What became of every row; those without an outcome were not attempted."""
-        return self.outcomes.counts(read=self.begun.rows if self.begun is not None else 0)
+        return self.outcomes.counts(read=self.header.rows if self.header is not None else 0)
 
     def fate(self, number: int) -> Fate:
         """Return what became of the row *number*."""
-        owed = self.owed.get(number)
-        if owed is not None:
-            return owed.kind
+        resend = self.to_resend.get(number)
+        if resend is not None:
+            return resend.kind
         if number in self.replaced_by:
             return "superseded"
         # The journal of a finished run does not tell accepted rows apart any more: they are all that it does not name.
@@ -100,11 +103,11 @@ class Ledger:
         return "accepted or unchanged" if self.outcomes.unchanged else "accepted"
 
 
-def fold(lines: Iterable[bytes]) -> Ledger:
+def replay(lines: Iterable[bytes]) -> RunState:
     """Return what *lines* (with their line ends) say, up to the first that was not written whole."""
-    ledger = Ledger()
-    note_row, settle = _RowNotes(ledger).note, ledger.settled.add
-    outcomes, traffic = ledger.outcomes, ledger.traffic
+    run_state = RunState()
+    replay_row, settle = _RowReplay(run_state).replay, run_state.settled.add
+    outcomes, traffic = run_state.outcomes, run_state.traffic
     for payload, checksum in links(lines):
         kind = payload[0] if payload else 0
         try:
@@ -113,70 +116,70 @@ def fold(lines: Iterable[bytes]) -> Ledger:
                 outcomes.sent += settle(int(payload[2:-2]))
                 traffic.requests += 1
             elif kind in _ROW_KINDS:
-                note_row(kind, payload)
+                replay_row(kind, payload)
             elif kind == _UNCHANGED:
-                _note_unchanged(ledger, payload)
+                _replay_unchanged(run_state, payload)
             elif kind == _SUPERSEDED:
-                _note_superseded(ledger, payload)
-            elif kind == HELD:
-                ledger.held_seconds += float(payload[2:])
+                _replay_superseded(run_state, payload)
+            elif kind == PAUSED:
+                run_state.held_seconds += float(payload[2:])
                 traffic.limited += 1
             elif kind in WORDS:
-                _note_facts(ledger, WORDS[kind], json.loads(payload[2:]))
+                _replay_facts(run_state, WORDS[kind], json.loads(payload[2:]))
         except (ValueError, LookupError, TypeError, AttributeError):
             # Only another version of the program can have written it, and its runs are not continued.
             break
-        ledger.size += len(payload) + 10
-        ledger.checksum = checksum
-    return ledger
+        run_state.size += len(payload) + 10
+        run_state.checksum = checksum
+    return run_state
 
 
-def _note_unchanged(ledger: Ledger, payload: bytes) -> None:
+def _replay_unchanged(run_state: RunState, payload: bytes) -> None:
     first, last = map(int, payload[2:].split(b" "))
-    ledger.outcomes.unchanged += sum(ledger.settled.add(number) for number in range(first, last + 1))
+    run_state.outcomes.unchanged += sum(run_state.settled.add(number) for number in range(first, last + 1))
 
 
-def _note_superseded(ledger: Ledger, payload: bytes) -> None:
+def _replay_superseded(run_state: RunState, payload: bytes) -> None:
     number, by = map(int, payload[2:].split(b" "))
-    if ledger.settled.add(number):
-        ledger.replaced_by[number] = by
-        ledger.outcomes.superseded += 1
+    if run_state.settled.add(number):
+        run_state.replaced_by[number] = by
+        run_state.outcomes.superseded += 1
 
 
 _AT_ONCE: Final = b" 1"
-_ROW_KINDS: Final = frozenset({SENT, UNSETTLED, *_OWED})
+_ROW_KINDS: Final = frozenset({SENT, UNSETTLED, *_TO_RESEND})
 _REASONED: Final = frozenset({LETTERS["failed"], LETTERS["rejected"]})
 
 
-class _RowNotes:
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+class _RowReplay:
+    def __init__(self, run_state: RunState) -> None:
+        self._run_state = run_state
 
-    def note(self, kind: int, payload: bytes) -> None:
-        ledger = self._ledger
+    def replay(self, kind: int, payload: bytes) -> None:
+        run_state = self._run_state
         parts = payload.split(b" ", 3)
         number, counted = int(parts[1]), parts[2]
         if counted.endswith(b"!"):
-            ledger.unsure.add(number)
+            run_state.unsure.add(number)
             counted = counted[:-1]
-        made_for_it = not counted.endswith(TAKEN)
-        attempts = int(counted.removesuffix(TAKEN))
+        is_own_request = not counted.endswith(MERGED)
+        attempts = int(counted.removesuffix(MERGED))
         code, phrase = json.loads(parts[3]) if kind in _REASONED else ("", "")
-        if made_for_it:
-            ledger.traffic.requests += attempts
-            ledger.traffic.retries += max(0, attempts - 1)
-        if kind == UNSETTLED or not ledger.settled.add(number):
+        if is_own_request:
+            run_state.traffic.requests += attempts
+            run_state.traffic.retries += max(0, attempts - 1)
+        if kind == UNSETTLED or not run_state.settled.add(number):
             return
-        owed = _OWED.get(kind)
-        if owed is not None:
-            ledger.owed[number] = Owed(owed, Reason(code, phrase), attempts)
-        match owed:
+        resend = _TO_RESEND.get(kind)
+        if resend is not None:
+            run_state.to_resend[number] = RowToResend(resend, Reason(code, phrase), attempts)
+        match resend:
             case None | "again":
-                ledger.outcomes.sent += 1
+                run_state.outcomes.sent += 1
             case "failed":
-                ledger.outcomes.failed += 1
+                run_state.outcomes.failed += 1
             case "rejected":
-                ledger.outcomes.rejected += 1
+                run_state.outcomes.rejected += 1
 
 
 _DROPPED_KINDS: Final = frozenset({b"s", b"u", b"h", b"n"})
@@ -185,21 +188,21 @@ _DROPPED_TRAFFIC: Final = ("requests", "retries", "limited")
 """What a compacted journal holds as totals, in the place of the lines that were dropped."""
 
 
-def compacted(lines: Iterable[bytes], whole: Ledger) -> Iterator[bytes]:
+def compacted(lines: Iterable[bytes], whole: RunState) -> Iterator[bytes]:
     """Yield the lines of a finished journal that are still of use: the rows not accepted, and the totals of the rest.
 
     *whole* is what all *lines* fold to. What is yielded folds to the same totals; only the accepted rows are no longer
     told apart.
     """
     kept = [payload for payload, _ in links(lines) if payload[:1] not in _DROPPED_KINDS]
-    left = fold(_chained(kept))
+    kept_state = replay(_chained(kept))
     facts: dict[str, float] = {}
     for name in _DROPPED_OUTCOMES:
-        facts[name] = getattr(whole.outcomes, name) - getattr(left.outcomes, name)
+        facts[name] = getattr(whole.outcomes, name) - getattr(kept_state.outcomes, name)
     for name in _DROPPED_TRAFFIC:
-        facts[name] = getattr(whole.traffic, name) - getattr(left.traffic, name)
-    facts["held_seconds"] = whole.held_seconds - left.held_seconds
-    facts["more_unsure"] = whole.maybe_sent_twice - left.maybe_sent_twice
+        facts[name] = getattr(whole.traffic, name) - getattr(kept_state.traffic, name)
+    facts["held_seconds"] = whole.held_seconds - kept_state.held_seconds
+    facts["more_unsure"] = whole.maybe_sent_twice - kept_state.maybe_sent_twice
     yield from _chained([*kept[:1], spell_facts("totals", facts), *kept[1:]])
 
 
@@ -210,32 +213,32 @@ def _chained(payloads: Iterable[bytes]) -> Iterator[bytes]:
         yield line
 
 
-def _note_facts(ledger: Ledger, word: str, facts: dict[str, Any]) -> None:
+def _replay_facts(run_state: RunState, word: str, facts: dict[str, Any]) -> None:
     match word:
         case "begun":
-            known = {one.name for one in fields(Begun)}
-            ledger.begun = Begun(**{name: value for name, value in facts.items() if name in known})
-            ledger.commands.add(ledger.begun.command_id)
+            known = {one.name for one in fields(RunHeader)}
+            run_state.header = RunHeader(**{name: value for name, value in facts.items() if name in known})
+            run_state.commands.add(run_state.header.command_id)
         case "life":
-            ledger.lives += 1
-            ledger.process = facts["pid"]
-            ledger.commands.update(filter(None, [facts.get("command")]))
-            ledger.unsure.update(facts.get("in_flight", ()))
-            ledger.traffic.requests += len(facts.get("in_flight", ()))
-            ledger.status = ledger.ended = None
+            run_state.sessions += 1
+            run_state.process = facts["pid"]
+            run_state.commands.update(filter(None, [facts.get("command")]))
+            run_state.unsure.update(facts.get("in_flight", ()))
+            run_state.traffic.requests += len(facts.get("in_flight", ()))
+            run_state.status = run_state.ended = None
         case "retry_file":
-            ledger.retry_file = facts["path"]
+            run_state.retry_file = facts["path"]
         case "stopped" | "finished":
-            ledger.status, ledger.ended = facts["status"], facts["at"]
-            ledger.seconds += facts.get("seconds", 0.0)
-            ledger.is_finished = word == "finished"
+            run_state.status, run_state.ended = facts["status"], facts["at"]
+            run_state.seconds += facts.get("seconds", 0.0)
+            run_state.is_finished = word == "finished"
         case "abandoned":
-            ledger.is_abandoned = True
+            run_state.is_abandoned = True
         case "totals":
-            for counted, names in ((ledger.outcomes, _DROPPED_OUTCOMES), (ledger.traffic, _DROPPED_TRAFFIC)):
+            for counted, names in ((run_state.outcomes, _DROPPED_OUTCOMES), (run_state.traffic, _DROPPED_TRAFFIC)):
                 for name in names:
                     setattr(counted, name, getattr(counted, name) + facts[name])
-            ledger.held_seconds += facts["held_seconds"]
-            ledger.more_unsure += facts["more_unsure"]
+            run_state.held_seconds += facts["held_seconds"]
+            run_state.more_unsure += facts["more_unsure"]
         case _:
             pass
