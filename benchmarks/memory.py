@@ -116,7 +116,7 @@ def _requests(settings: Settings, people: int) -> Iterator[Request]:
 def _fill(folder: Path, people: int) -> int:
     """Remember everybody, in batches of random order as the nights would; return the bytes on disk."""
     settings = load(folder / "config.yaml", overrides=(), environ=os.environ)
-    library = open_stores(settings.state_dir)
+    library = open_stores(settings.state_dir, wall=time.time)
     digests = Digests(library.key(), mapping_of(settings))
     facts = {"base_url": settings.api.base_url, "service_id": settings.api.service_id}
     requests = _requests(settings, people)

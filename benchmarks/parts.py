@@ -14,6 +14,7 @@ import uvloop
 from benchmarks.contenders import CONCURRENCY
 from benchmarks.nginx import Nginx
 from benchmarks.people import write_people
+from uploader.clock import real_clock
 from uploader.config import Settings
 from uploader.counts import Tally, Traffic
 from uploader.delivery import Delivery, Http, InFlightRows, WaitLimits
@@ -70,7 +71,7 @@ class Bench:
                 kinds=source.kinds,
                 only_texts=source.format == "csv",
             )
-            with SharedQuota(folder / "quota", clock=time.monotonic, window=settings.rate.per) as quota:
+            with SharedQuota(folder / "quota", clock=real_clock(), window=settings.rate.per) as quota:
                 yield cls(folder, settings, source, plan, quota)
 
     def loops(self, server: Nginx) -> list[tuple[str, str, Callable[[], float]]]:
@@ -135,7 +136,7 @@ class Bench:
             requests=rate.requests, per=rate.per, share=rate.share, burst=rate.burst, concurrency=rate.concurrency
         )
         window = ServerWindow(requests=rate.requests, per=rate.per, share=rate.share)
-        return Limiter(free, window=window, quota=self._quota, stop=halt, clock=time.monotonic, sleep=asyncio.sleep)
+        return Limiter(free, window=window, quota=self._quota, stop=halt, clock=real_clock())
 
     def _deliverer(self, post: Callable[[Request], Awaitable[Reply]], halt: Stop, airfield: InFlightRows) -> Delivery:
         retry = self._settings.retry
@@ -147,9 +148,7 @@ class Bench:
             wait_limits=WaitLimits(self._settings.rate.per, retry.outage_timeout),
             traffic=Traffic(),
             stop=halt,
-            sleep=asyncio.sleep,
-            clock=time.monotonic,
-            wall=time.time,
+            clock=real_clock(),
             jitter=lambda: 0.5,
             record_pause=_ignore,
             most_rows=CONCURRENCY,

@@ -1,13 +1,25 @@
 """What became of the rows, in numbers."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.counts import Books, Problem, Problems, Tally
-from uploader.model import Damaged, Failed, Outcome, Reason, Rejected, Request, Row, Sent, Unsettled
+from uploader.counts import Counts, OutcomeCounts, Problem, Problems, Tally
+from uploader.model import (
+    Damaged,
+    Failed,
+    Outcome,
+    Reason,
+    Rejected,
+    Request,
+    Row,
+    Sent,
+    Superseded,
+    Unchanged,
+    Unsettled,
+)
 
 LATE = Reason("silence", "no reply in time")
 EMPTY = Reason("no_property", "no property: every mapped column is empty")
@@ -35,12 +47,17 @@ def test_each_outcome_is_counted_as_what_it_is() -> None:
         rejected(5),
         Unsettled(request(6), 1, unsure=True),
         Unsettled(request(7)),
+        Unchanged(request(8)),
+        Superseded(request(9), 10),
+        Superseded(request(10)),
     ]
 
     for outcome in outcomes:
         tally.note(outcome)
 
-    assert (tally.sent, tally.failed, tally.rejected, tally.unsure, tally.settled) == (2, 2, 1, {2, 4, 6}, 5)
+    counts = tally.outcomes.counts(read=10)
+    assert counts == Counts(10, sent=2, unchanged=1, superseded=2, rejected=1, failed=2, not_attempted=2)
+    assert (tally.unsure, counts.settled) == ({2, 4, 6}, 8)
     assert tally.problems.most_frequent() == [(LATE, Problem(2, [(3, 4), (4, 5)])), (EMPTY, Problem(1, [(5, 6)]))]
 
 
@@ -50,7 +67,7 @@ def test_a_row_that_is_in_doubt_twice_is_one_row() -> None:
     tally.note(Unsettled(request(6), 1, unsure=True))
     tally.note(Sent(request(6), 1, unsure=True))
 
-    assert (tally.unsure, tally.settled) == ({6}, 1)
+    assert (tally.unsure, tally.outcomes.counts(read=1)) == ({6}, Counts(1, sent=1))
 
 
 def test_a_problem_names_its_first_three_rows_and_counts_all() -> None:
@@ -86,33 +103,57 @@ OUTCOMES: st.SearchStrategy[Outcome | Unsettled] = st.sampled_from(
 
 
 @given(st.lists(OUTCOMES))
-def test_the_books_of_a_tally_balance(outcomes: list[Outcome | Unsettled]) -> None:
+def test_the_counts_of_a_tally_balance(outcomes: list[Outcome | Unsettled]) -> None:
     tally = Tally()
     for outcome in outcomes:
         tally.note(outcome)
 
     not_attempted = sum(isinstance(outcome, Unsettled) for outcome in outcomes)
-    books = Books(
-        len(outcomes),
-        sent=tally.sent,
-        rejected=tally.rejected,
-        failed=tally.failed,
-        not_attempted=not_attempted,
-    )
+    counts = tally.outcomes.counts(read=len(outcomes), not_attempted=not_attempted)
 
-    assert books.balance
-    assert tally.settled + not_attempted == len(outcomes)
-    assert sum(problem.count for _, problem in tally.problems.most_frequent()) == tally.rejected + tally.failed
+    assert counts.balances
+    assert counts.settled + not_attempted == len(outcomes)
+    assert sum(problem.count for _, problem in tally.problems.most_frequent()) == counts.rejected + counts.failed
 
 
-BALANCED = Books(21, sent=1, unchanged=2, superseded=3, rejected=4, failed=5, not_attempted=6)
+BALANCED = Counts(21, sent=1, unchanged=2, superseded=3, rejected=4, failed=5, not_attempted=6)
 
 
-def test_books_balance_when_every_row_is_accounted_for() -> None:
-    assert BALANCED.balance
-    assert Books(0).balance
+def test_counts_balance_when_every_row_is_accounted_for() -> None:
+    assert BALANCED.balances
+    assert Counts().balances
 
 
 @pytest.mark.parametrize("name", ["read", "sent", "unchanged", "superseded", "rejected", "failed", "not_attempted"])
-def test_books_do_not_balance_when_any_number_is_one_off(name: str) -> None:
-    assert not replace(BALANCED, **{name: getattr(BALANCED, name) + 1}).balance
+def test_counts_do_not_balance_when_any_number_is_one_off(name: str) -> None:
+    assert not replace(BALANCED, **{name: getattr(BALANCED, name) + 1}).balances
+
+
+COUNTS: st.SearchStrategy[Counts] = st.builds(Counts, *[st.integers(0, 99)] * len(fields(Counts)))
+
+
+@given(COUNTS, COUNTS)
+def test_counts_of_two_sources_add_up_number_by_number(one: Counts, other: Counts) -> None:
+    both = one + other
+
+    assert both == other + one
+    for number in fields(Counts):
+        assert getattr(both, number.name) == getattr(one, number.name) + getattr(other, number.name)
+
+
+def test_rows_that_nobody_counted_were_not_attempted_unless_it_is_known_better() -> None:
+    outcomes = OutcomeCounts(sent=1, unchanged=2, superseded=3, rejected=4, failed=5)
+
+    assert outcomes.counts(read=21) == BALANCED
+    assert outcomes.counts(read=21, not_attempted=5) == replace(BALANCED, not_attempted=5)
+
+
+def test_only_kinds_of_rows_that_there_are_are_told_as_not_sent() -> None:
+    assert BALANCED.not_sent() == {"unchanged": 2, "superseded": 3}
+    assert Counts(1, sent=1).not_sent() == {}
+
+
+def test_each_outcome_has_a_number_of_its_own_among_the_counts() -> None:
+    outcomes = Sent, Unchanged, Superseded, Rejected, Failed
+
+    assert [outcome.kind for outcome in outcomes] == [number.name for number in fields(Counts)[1:-1]]

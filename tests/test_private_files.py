@@ -1,5 +1,6 @@
-"""Whatever else stands in the place of a private file is neither waited for nor changed."""
+"""A private file is whole, and whatever else stands in its place is neither waited for nor changed."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 from uploader.changes import DigestStore, DigestStores, private_key
 from uploader.errors import StorageError
 from uploader.outputs.retry_file import RetryFile, RetryFormat
-from uploader.private_files import open_private
+from uploader.private_files import open_private, write_private
 from uploader.state import InFlightFile, Journal, RunLock, RunState, read_run
 from uploader.state.baseline import BaselineStore
 
@@ -173,3 +174,55 @@ def test_a_folder_in_the_place_of_the_key_is_told_when_all_is_forgotten(tmp_path
 
     with pytest.raises(StorageError, match=r"key: Is a directory\. Make room or give way there"):
         DigestStores(tmp_path, wall=lambda: 0.0).forget()
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_private_file_holds_all_its_parts_and_nothing_is_left_beside_it(tmp_path: Path, *, is_first: bool) -> None:
+    path = tmp_path / "kept.json"
+
+    write_private(path, [b"one ", b"two"], is_first=is_first)
+
+    assert path.read_bytes() == b"one two"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("is_first", "content"), [(False, b"new"), (True, b"old")])
+def test_a_private_file_takes_the_place_of_another_unless_the_first_counts(
+    tmp_path: Path, *, is_first: bool, content: bytes
+) -> None:
+    path = tmp_path / "kept.json"
+    write_private(path, [b"old"])
+
+    write_private(path, [b"new"], is_first=is_first)
+
+    assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_private_file_that_can_not_be_written_leaves_the_one_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = tmp_path / "kept.json"
+    write_private(path, [b"old"])
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os if call == "fsync" else Path, call, full)
+    with pytest.raises(StorageError, match=f"^{path}: No space left on device"):
+        write_private(path, [b"new"])
+
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_parts_that_break_off_leave_the_private_file_before_them(tmp_path: Path) -> None:
+    path = tmp_path / "kept.json"
+    write_private(path, [b"old"])
+
+    with pytest.raises(ZeroDivisionError):
+        write_private(path, (b"%d" % (1 // number) for number in (1, 0)))
+
+    assert path.read_bytes() == b"old"

@@ -1,12 +1,63 @@
 """Count what became of the rows."""
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import assert_never
 
-from uploader.model import Failed, Outcome, Reason, Rejected, Sent, Superseded, Unchanged, Unsettled, record_of
+from uploader.model import (
+    Failed,
+    Outcome,
+    OutcomeKind,
+    Reason,
+    Rejected,
+    Sent,
+    Superseded,
+    Unchanged,
+    Unsettled,
+    record_of,
+)
 
 PLACES = 3
 """How many rows are named as examples of one problem."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the rows of one source: the numbers of the summary, by its names and in its order.
+
+    *read* are all rows, *not_attempted* those without an outcome. The others are the kinds of outcomes.
+    """
+
+    read: int = 0
+    sent: int = 0
+    unchanged: int = 0
+    superseded: int = 0
+    rejected: int = 0
+    failed: int = 0
+    not_attempted: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Return the counts of both together."""
+        return Counts(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def settled(self) -> int:
+        """How many rows have an outcome."""
+        return self.sent + self.unchanged + self.superseded + self.rejected + self.failed
+
+    @property
+    def not_accepted(self) -> int:
+        """How many rows were rejected or failed."""
+        return self.rejected + self.failed
+
+    @property
+    def balances(self) -> bool:
+        """Whether every row that was read is accounted for."""
+        return self.read == self.settled + self.not_attempted
+
+    def not_sent(self) -> dict[OutcomeKind, int]:
+        """Return how many rows no request was made for, by their kind; only of kinds that there are."""
+        found: dict[OutcomeKind, int] = {Unchanged.kind: self.unchanged, Superseded.kind: self.superseded}
+        return {kind: count for kind, count in found.items() if count}
 
 
 @dataclass(slots=True)
@@ -46,41 +97,48 @@ class Problems:
 
 
 @dataclass(slots=True)
-class Tally:
-    """The running counts of one source's rows; `note` takes each outcome once.
-
-    *unsure* are the rows that may have been sent twice.
-    """
+class OutcomeCounts:
+    """How many rows have each kind of outcome so far, while they are still being counted."""
 
     sent: int = 0
     unchanged: int = 0
     superseded: int = 0
     rejected: int = 0
     failed: int = 0
+
+    def counts(self, *, read: int, not_attempted: int | None = None) -> Counts:
+        """Return the counts of a source of which so many rows were *read*; None: all others were not attempted."""
+        found = Counts(read, *astuple(self))
+        return replace(found, not_attempted=read - found.settled if not_attempted is None else not_attempted)
+
+
+@dataclass(slots=True)
+class Tally:
+    """The running counts of one source's rows; `note` takes each outcome once.
+
+    *unsure* are the rows that may have been sent twice.
+    """
+
+    outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
     unsure: set[int] = field(default_factory=set)
     problems: Problems = field(default_factory=Problems)
-
-    @property
-    def settled(self) -> int:
-        """How many rows have an outcome."""
-        return self.sent + self.unchanged + self.superseded + self.rejected + self.failed
 
     def note(self, outcome: Outcome | Unsettled) -> None:
         """Count the *outcome* of one row."""
         match outcome:
             case Sent():
-                self.sent += 1
+                self.outcomes.sent += 1
             case Unchanged():
-                self.unchanged += 1
+                self.outcomes.unchanged += 1
                 return
             case Superseded():
-                self.superseded += 1
+                self.outcomes.superseded += 1
                 return
             case Failed():
-                self.failed += 1
+                self.outcomes.failed += 1
                 self.problems.note(outcome)
             case Rejected():
-                self.rejected += 1
+                self.outcomes.rejected += 1
                 self.problems.note(outcome)
             case Unsettled():
                 pass
@@ -97,22 +155,3 @@ class Traffic:
     requests: int = 0
     retries: int = 0
     limited: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Books:
-    """What became of every row of one source, for the summary: the contract's numbers."""
-
-    read: int
-    sent: int = 0
-    unchanged: int = 0
-    superseded: int = 0
-    rejected: int = 0
-    failed: int = 0
-    not_attempted: int = 0
-
-    @property
-    def balance(self) -> bool:
-        """Whether every row that was read is accounted for."""
-        known = self.sent + self.unchanged + self.superseded + self.rejected + self.failed + self.not_attempted
-        return self.read == known

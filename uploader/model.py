@@ -5,7 +5,7 @@ import sys
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Self, TypeAlias, TypeVar, assert_never, dataclass_transform
+from typing import ClassVar, Literal, Self, TypeAlias, TypeVar, assert_never, dataclass_transform
 
 from uploader.api import LIMIT_CODE, LIMIT_STATUS
 
@@ -225,6 +225,12 @@ class Silence:
 
 Reply: TypeAlias = Answer | Silence
 
+OutcomeKind: TypeAlias = Literal["sent", "unchanged", "superseded", "rejected", "failed"]
+"""What became of a row, in the words of the summary: each outcome below has its own as its *kind*."""
+
+RetryKind: TypeAlias = Literal["failed", "rejected", "again"]
+"""Why a row stands in the retry file, as `_kind` says; `again`: it was accepted, but has to follow an earlier row."""
+
 
 @frozen
 class Sent:
@@ -235,6 +241,7 @@ class Sent:
     request spoke for this one, and whose *attempts* these are; 0: its own did.
     """
 
+    kind: ClassVar[Literal["sent"]] = "sent"
     request: Request
     attempts: int
     unsure: bool = False
@@ -248,6 +255,7 @@ class Failed:
     *merged_into* is as in `Sent`.
     """
 
+    kind: ClassVar[Literal["failed"]] = "failed"
     request: Request
     reason: Reason
     attempts: int
@@ -262,6 +270,7 @@ class Rejected:
     *merged_into* is as in `Sent`.
     """
 
+    kind: ClassVar[Literal["rejected"]] = "rejected"
     record: Record
     person: Person = field(repr=False)
     reason: Reason
@@ -274,6 +283,7 @@ class Rejected:
 class Unchanged:
     """The service has just this of the person already: it accepted the same last, so nothing is sent."""
 
+    kind: ClassVar[Literal["unchanged"]] = "unchanged"
     request: Request
 
 
@@ -284,14 +294,18 @@ class Superseded:
     *by* is the later row of the same source that took this row's values with it; 0: a row of a later run.
     """
 
+    kind: ClassVar[Literal["superseded"]] = "superseded"
     request: Request
     by: int = 0
 
 
-Outcome: TypeAlias = Sent | Failed | Rejected | Unchanged | Superseded
+NotSent: TypeAlias = Unchanged | Superseded
+"""A row that no request is made for."""
+
+Outcome: TypeAlias = Sent | Failed | Rejected | NotSent
 
 
-Work: TypeAlias = Request | Rejected | Unchanged | Superseded
+Work: TypeAlias = Request | Rejected | NotSent
 """What is to be done about one row: a request is delivered, the others are what becomes of it already."""
 
 
@@ -346,7 +360,7 @@ def column_in_words(column: str | None, named: Container[object]) -> str:
 
 def person_of(work: Work) -> Person:
     """Return the person that *work* is about."""
-    return work.request.person if isinstance(work, Unchanged | Superseded) else work.person
+    return work.request.person if isinstance(work, NotSent) else work.person
 
 
 def person_key_of(person: Person) -> str | None:

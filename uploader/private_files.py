@@ -1,8 +1,10 @@
-"""Open private files safely: made by this user, for this user, and never somebody else's in their place."""
+"""Open and write private files safely: made by this user, for this user, never somebody else's in their place."""
 
 import errno
 import os
 import stat
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -74,6 +76,35 @@ def open_private(path: Path, flags: int) -> int:
         os.close(handle)
         raise
     return handle
+
+
+def write_private(path: Path, parts: Iterable[bytes], *, is_first: bool = False) -> None:
+    """Make *path* a private file that holds *parts*, synced: whole or not at all, whatever happens meanwhile.
+
+    It takes the place of a file that is there; one that *is_first* does not, so that of two processes that make it at
+    once the first counts. The name lasts through a power cut after `sync_folder`.
+
+    Raises:
+        StorageError: it can't be written; then what was at *path* is still there.
+    """
+    # Who writes over a file has a lock, and finds what a crash has left beside it; the others have names of their own.
+    beside = path.with_name(f".{path.name}.{os.getpid()}") if is_first else path.with_suffix(".new")
+    handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        if is_first:
+            with suppress(FileExistsError):
+                os.link(beside, path)
+            beside.unlink()
+        else:
+            beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise trouble(path, error) from None
 
 
 def open_at_once(path: Path) -> BinaryIO:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.state.conftest import BEGUN as JOURNAL_BEGUN
 from uploader.app.run_history import PastRun, RunHistory, Unaccepted
-from uploader.counts import Books
+from uploader.counts import Counts
 from uploader.errors import ConfigError
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent, Superseded
 from uploader.run.fingerprints import service_of
@@ -55,7 +55,7 @@ def test_a_past_run_has_its_books_and_every_row_not_accepted_in_their_order(stat
         ended="interrupted",
         exit_status=6,
         lives=1,
-        books=Books(10, sent=2, rejected=1, failed=1, not_attempted=6),
+        counts=Counts(10, sent=2, rejected=1, failed=1, not_attempted=6),
         requests=7,
         maybe_sent_twice=1,
         retry_file="/people.retry.csv",

@@ -16,6 +16,7 @@ from uploader.changes import unchanged_rows as module
 from uploader.changes.change_detection import ChangeDetection
 from uploader.changes.stale_retries import Origins, StaleRetries
 from uploader.changes.unchanged_rows import UnchangedRows
+from uploader.clock import real_clock
 from uploader.config import Settings
 from uploader.delivery.person_ordering import PersonQueue, QueuedWork
 from uploader.delivery.rows_to_resend import RowsToResend
@@ -89,7 +90,9 @@ class Night:
     def _live(self, followup: RowsToResend, in_flight: set[int]) -> None:
         unsure = set(in_flight)
         in_flight.clear()
-        recall = open_change_detection(self.library, "svc", self.settings, mapping="mapping").__enter__()
+        recall = open_change_detection(
+            self.library, "svc", self.settings, clock=real_clock(), mapping="mapping"
+        ).__enter__()
         sift, late = self.kind(recall, skips_unchanged=True, must_resend=followup.has), late_of(recall, BEGUN)
         turns, works = PersonQueue(100), sift.skip_unchanged(self._works())
         at_work: list[QueuedWork] = []
@@ -306,7 +309,7 @@ class Desk:
         """Return what becomes of *works*: requests are accepted, but for those whose value is `fail`."""
         begun = replace(BEGUN, number=run, from_number=origin)
         followup, outcomes = RowsToResend(), list[Outcome]()
-        with open_change_detection(self.library, "svc", self.settings, mapping="mapping") as recall:
+        with open_change_detection(self.library, "svc", self.settings, clock=real_clock(), mapping="mapping") as recall:
             sift, late = (
                 UnchangedRows(recall, skips_unchanged=not retry, must_resend=followup.has),
                 late_of(recall, begun, retry=retry),
@@ -396,7 +399,7 @@ def test_a_row_behind_one_whose_request_may_still_be_on_its_way_is_sent_again_th
 async def test_a_retry_that_is_overtaken_while_it_waits_is_not_sent(desk: Desk) -> None:
     desk.run(request(1, "ann", "fail"), run=ONE)
     begun = replace(BEGUN, number=THREE, from_number=ONE)
-    with open_change_detection(desk.library, "svc", desk.settings, mapping="mapping") as recall:
+    with open_change_detection(desk.library, "svc", desk.settings, clock=real_clock(), mapping="mapping") as recall:
         late = late_of(recall, begun, retry=True)
         (work,) = late.without_stale(iter([request(1, "ann", "old")]))
         assert isinstance(work, Request)
@@ -412,17 +415,18 @@ async def test_a_retry_that_is_overtaken_while_it_waits_is_not_sent(desk: Desk) 
     ("overrides", "at", "due"),
     [((), 1e12, False), (("full_every=30d",), 86_400 * 29.0, False), (("full_every=30d",), 86_400 * 30.0, True)],
 )
-def test_everything_is_sent_anew_by_full_every(  # noqa: PLR0913, PLR0917 — fixtures, and a table's columns
+def test_everything_is_sent_anew_by_full_every(
     tmp_path: Path,
     settings: Callable[..., Settings],
-    monkeypatch: pytest.MonkeyPatch,
     overrides: Sequence[str],
     at: float,
     due: bool,  # noqa: FBT001 — a table's column
 ) -> None:
     wanted = settings("changed_only=true", *overrides)
-    monkeypatch.setattr("time.time", lambda: at)
-    with open_change_detection(DigestStores(tmp_path, wall=lambda: 0.0), "svc", wanted, mapping="mapping") as recall:
+    library = DigestStores(tmp_path, wall=lambda: 0.0)
+    with open_change_detection(
+        library, "svc", wanted, clock=replace(real_clock(), wall=lambda: at), mapping="mapping"
+    ) as recall:
         recall.record_full_run("source", began=0.0, whole=False)
         recall.record_full_run("source", began=5.0, whole=False)
 
@@ -440,7 +444,7 @@ def test_a_memory_that_another_run_makes_meanwhile_is_heard_of(
 ) -> None:
     monkeypatch.setattr("uploader.changes.change_detection._LOOK_SECONDS", 0.0)
     library = DigestStores(tmp_path, wall=lambda: 0.0)
-    with open_change_detection(library, "svc", settings(), mapping="mapping") as recall:
+    with open_change_detection(library, "svc", settings(), clock=real_clock(), mapping="mapping") as recall:
         before = recall.is_open
         with library.open("svc", {}, record_from_now=True):
             after = recall.is_open

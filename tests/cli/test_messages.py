@@ -13,7 +13,7 @@ from uploader.check.source_summary import CheckSummary
 from uploader.cli.check_messages import check_lines, duplicate_lines, first_lines, problem_lines
 from uploader.cli.printed_commands import CommandLine
 from uploader.cli.run_messages import run_lines
-from uploader.counts import Books, Problems, Traffic
+from uploader.counts import Counts, Problems, Traffic
 from uploader.mapping import Repairs
 from uploader.model import Reason, Rejected, Row
 from uploader.rate import Pace
@@ -35,9 +35,9 @@ def problems(*found: tuple[Reason, int, int]) -> Problems:
     return noted
 
 
-def account(source: str = "people.csv", *, books: Books, requests: int = 0, limited: int = 0) -> SourceResult:
+def account(source: str = "people.csv", *, counts: Counts, requests: int = 0, limited: int = 0) -> SourceResult:
     traffic = Traffic(requests, limited=limited)
-    return SourceResult("run-1", source, "2024-03-05T02:15:00+00:00", books, traffic, seconds=19.2)
+    return SourceResult("run-1", source, "2024-03-05T02:15:00+00:00", counts, traffic, seconds=19.2)
 
 
 def told(*accounts: SourceResult, sandbox: Report | None = None, complete: bool = True) -> list[str]:
@@ -179,7 +179,7 @@ def test_standard_input_is_called_so(folder: Path) -> None:
 
 
 def test_a_run_in_which_all_was_accepted_is_four_lines() -> None:
-    assert told(account(books=Books(3000, sent=3000), requests=3000)) == [
+    assert told(account(counts=Counts(3000, sent=3000), requests=3000)) == [
         "people.csv: 3,000 rows, 3,000 requests in 19 s",
         "  accepted           3,000",
         "  rejected               0",
@@ -188,7 +188,7 @@ def test_a_run_in_which_all_was_accepted_is_four_lines() -> None:
 
 
 def test_a_run_of_one_row_counts_one_as_one() -> None:
-    one = replace(account("-", books=Books(1, sent=1), requests=1), maybe_sent_twice=1)
+    one = replace(account("-", counts=Counts(1, sent=1), requests=1), maybe_sent_twice=1)
 
     assert told(one) == [
         "standard input: 1 row, 1 request in 19 s",
@@ -201,7 +201,7 @@ def test_a_run_of_one_row_counts_one_as_one() -> None:
 
 def test_a_run_tells_everything_that_happened() -> None:
     whole = replace(
-        account(books=Books(3000, sent=2900, rejected=1, failed=9, not_attempted=90), requests=3100, limited=2),
+        account(counts=Counts(3000, sent=2900, rejected=1, failed=9, not_attempted=90), requests=3100, limited=2),
         limited_seconds=41.0,
         maybe_sent_twice=2,
         repairs=Repairs(trimmed=1204),
@@ -231,7 +231,7 @@ def test_a_run_tells_everything_that_happened() -> None:
 
 def test_rows_that_only_failed_need_no_mending() -> None:
     failed = replace(
-        account(books=Books(2, sent=1, failed=1), requests=6),
+        account(counts=Counts(2, sent=1, failed=1), requests=6),
         problems=problems((SERVICE, 2, 0)),
         retry_file=Path("a b.retry.csv"),
     )
@@ -246,7 +246,7 @@ def test_rows_that_only_failed_need_no_mending() -> None:
 
 def test_a_rehearsal_does_not_lead_to_the_real_service() -> None:
     rehearsed = replace(
-        account(books=Books(2, sent=1, rejected=1), requests=1),
+        account(counts=Counts(2, sent=1, rejected=1), requests=1),
         problems=problems((AGE, 2, 3)),
         retry_file=Path("somewhere/people.retry.csv"),
     )
@@ -265,14 +265,14 @@ def test_a_rehearsal_does_not_lead_to_the_real_service() -> None:
 
 
 def test_a_run_that_ended_before_it_began_has_nothing_to_tell() -> None:
-    waiting = account(books=Books(3000, not_attempted=3000))
+    waiting = account(counts=Counts(3000, not_attempted=3000))
 
-    assert told(account(books=Books(0)), waiting, complete=False) == []
+    assert told(account(counts=Counts(0)), waiting, complete=False) == []
 
 
 def test_sources_that_a_stop_left_alone_are_named() -> None:
-    stopped = account(books=Books(10, sent=4, not_attempted=6), requests=4)
-    waiting = account("others.csv", books=Books(1, not_attempted=1))
+    stopped = account(counts=Counts(10, sent=4, not_attempted=6), requests=4)
+    waiting = account("others.csv", counts=Counts(1, not_attempted=1))
 
     assert told(stopped, waiting, complete=False)[-2:] == [
         "  not attempted          6",
@@ -281,7 +281,7 @@ def test_sources_that_a_stop_left_alone_are_named() -> None:
 
 
 def test_a_source_without_rows_says_so() -> None:
-    assert told(account(books=Books(0))) == ["people.csv: no rows, nothing to do."]
+    assert told(account(counts=Counts(0))) == ["people.csv: no rows, nothing to do."]
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.delivery.test_connection_pool import UNSENT
+from uploader.clock import real_clock
 from uploader.delivery import Http
 from uploader.model import Answer, Reply, Silence, WindowState
-from uploader.sandbox import FAULT_KINDS, Clock, Fault, RunningSandbox, SandboxRules, running
+from uploader.sandbox import FAULT_KINDS, Fault, RunningSandbox, SandboxRules, running
 from uploader.stop import Stopped
 
 TOKEN: Final = "canary-5f1d"
@@ -151,7 +152,9 @@ _FAULTS: Final[dict[str, Reply]] = {
 
 @pytest.mark.parametrize(("fault", "reply"), _FAULTS.items())
 async def test_each_fault_gives_the_reply_that_it_is(fault: str, reply: Reply) -> None:
-    with running(SandboxRules(faults=(Fault.parse(fault),)), clock=Clock(lambda: NOW, lambda: 0.0)) as server:
+    with running(
+        SandboxRules(faults=(Fault.parse(fault),)), clock=replace(real_clock(), wall=lambda: NOW, monotonic=lambda: 0.0)
+    ) as server:
         assert await post(server.url, within=0.4) == reply
 
         assert [record.fault for record in server.sandbox.requests()] == [str(Fault.parse(fault))]

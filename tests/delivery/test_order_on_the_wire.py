@@ -1,6 +1,5 @@
 """Rows of one person arrive in the order of the file, whatever the network does; held against the sandbox."""
 
-import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ import orjson
 import pytest
 
 from tests.rate.parts import RowsInFlight, gate
+from uploader.clock import real_clock
 from uploader.counts import Traffic
 from uploader.delivery import Delivery, Http, WaitLimits
 from uploader.delivery.pipeline import Pipeline
@@ -82,9 +82,7 @@ async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
             wait_limits=WaitLimits(60, 60),
             traffic=Traffic(),
             stop=halt,
-            sleep=asyncio.sleep,
-            clock=time.monotonic,
-            wall=time.time,
+            clock=real_clock(),
             jitter=dice.random,
             record_pause=lambda _: None,
             most_rows=WORKERS,

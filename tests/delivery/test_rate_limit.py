@@ -1,6 +1,5 @@
 """No window receives more than the limit: held against the sandbox's own count, with two senders broken on purpose."""
 
-import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -10,6 +9,7 @@ import pytest
 from aiolimiter import AsyncLimiter
 
 from tests.rate.parts import LoneQuota, RowsInFlight, UntoldWindow, gate
+from uploader.clock import real_clock
 from uploader.counts import Traffic
 from uploader.delivery import Delivery, Http, WaitLimits
 from uploader.delivery.pipeline import Pipeline
@@ -40,8 +40,7 @@ class BurstingLimiter(Limiter):
             window=UntoldWindow(),
             quota=LoneQuota(time.monotonic),
             stop=halt,
-            clock=time.monotonic,
-            sleep=asyncio.sleep,
+            clock=real_clock(),
         )
         self._all_at_once = AsyncLimiter(LIMIT, PER)
 
@@ -92,9 +91,7 @@ async def _send(
             wait_limits=WaitLimits(PER, 60),
             traffic=Traffic(),
             stop=halt,
-            sleep=asyncio.sleep,
-            clock=time.monotonic,
-            wall=time.time,
+            clock=real_clock(),
             jitter=dice.random,
             record_pause=lambda _: None,
             most_rows=PACE.concurrency,

@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 
 from tests.rate.parts import LoneQuota, RowsInFlight, UntoldWindow
+from uploader.clock import Clock
 from uploader.counts import Traffic
 from uploader.delivery import Delivery, WaitLimits
 from uploader.delivery.blocked_rows import BlockedRows
@@ -95,7 +96,11 @@ class Stage:
         self._loop, self._began, self._asked = loop, loop.time(), asyncio.Event()
         self.quota = LoneQuota(loop.time)
         self.limiter = CountingLimiter(
-            self.pace, window=UntoldWindow(), quota=self.quota, stop=self.halt, clock=loop.time, sleep=asyncio.sleep
+            self.pace,
+            window=UntoldWindow(),
+            quota=self.quota,
+            stop=self.halt,
+            clock=Clock(loop.time, loop.time, asyncio.sleep),
         )
         self.post: Callable[[Request], Awaitable[Reply]] = self._answer
         self.delivery = self.another()
@@ -110,9 +115,7 @@ class Stage:
             wait_limits=WaitLimits(WINDOW, self.outage_timeout),
             traffic=self.traffic,
             stop=self.halt,
-            sleep=self._back_off,
-            clock=self._loop.time,
-            wall=lambda: 0.0,
+            clock=Clock(lambda: 0.0, self._loop.time, self._back_off),
             jitter=lambda: 1.0,
             record_pause=self.held.append,
             most_rows=self.most_rows,
@@ -438,9 +441,7 @@ def test_what_was_in_flight_when_the_outage_began_does_not_end_it(leap: Leap) ->
             wait_limits=WaitLimits(WINDOW, 100.0),
             traffic=play.traffic,
             stop=play.halt,
-            sleep=asyncio.sleep,
-            clock=asyncio.get_running_loop().time,
-            wall=lambda: 0.0,
+            clock=Clock(lambda: 0.0, asyncio.get_running_loop().time, asyncio.sleep),
             jitter=lambda: 1.0,
             record_pause=play.held.append,
             most_rows=32,

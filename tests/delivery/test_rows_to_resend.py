@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.delivery import rows_to_resend as module
-from uploader.delivery.rows_to_resend import Kind, RowsToResend
-from uploader.model import Failed, Outcome, Person, Reason, Rejected, Request, Row, Sent
+from uploader.delivery.rows_to_resend import RowsToResend
+from uploader.model import Failed, Outcome, Person, Reason, Rejected, Request, RetryKind, Row, Sent
 
 REASON = Reason("500", "not accepted by the service: HTTP 500")
 
@@ -47,7 +47,7 @@ def rejected(*person: str) -> Rejected:
     ],
 )
 def test_an_accepted_row_follows_an_unaccepted_row_of_its_person(
-    outcomes: list[Outcome], kinds: list[Kind | None]
+    outcomes: list[Outcome], kinds: list[RetryKind | None]
 ) -> None:
     followup = RowsToResend()
 

@@ -152,7 +152,7 @@ def test_what_is_left_of_an_interrupted_run_is_what_has_to_fit(
         (("--for", "3"), "'3' is not a duration; write 45s, 90m or 3h."),
         (("--for", "0s"), "'0s' is not a duration; write 45s, 90m or 3h."),
         (("--for", "-1h"), "'-1h' is not a duration; write 45s, 90m or 3h."),
-        (("--for", "1d"), "'1d' is not a duration; write 45s, 90m or 3h."),
+        (("--for", "1w"), "'1w' is not a duration; write 45s, 90m or 3h."),
         (("--until", "25:00"), "'25:00' is not a time; write 05:00, or 2024-03-06T05:00."),
         (("--until", "5"), "'5' is not a time; write 05:00, or 2024-03-06T05:00."),
         (("--until", "2099-01-01"), "'2099-01-01' is not a time; write 05:00, or 2024-03-06T05:00."),

@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 import pytest
 
 from tests.e2e.conftest import Desk, books_of, names, rules, sent_ids
-from uploader.run import endings, open_change_detection, results
+from uploader import clock
+from uploader.run import endings, results
 from uploader.sandbox import running
 
 DAY: Final = 86_400.0
@@ -31,7 +32,7 @@ def clock_ahead(desk: Desk, *, days: float) -> Iterator[None]:
         for module in (results, endings):
             patch.setattr(module, "datetime", Shifted)
         wall = SimpleNamespace(time=lambda: time.time() + days * DAY, monotonic=time.monotonic)
-        patch.setattr(open_change_detection, "time", wall)
+        patch.setattr(clock, "time", wall)
         yield
 
 

@@ -17,8 +17,8 @@ from uploader.changes.newer_properties import NewerProperties
 from uploader.changes.stale_retries import Origins, StaleRetries
 from uploader.coalesce.same_person import SamePerson
 from uploader.delivery.person_ordering import PersonQueue, QueuedWork
-from uploader.delivery.rows_to_resend import Kind, RowsToResend
-from uploader.model import Outcome, Request, Sent
+from uploader.delivery.rows_to_resend import RowsToResend
+from uploader.model import Outcome, Request, RetryKind, Sent
 from uploader.state import RunStore
 
 
@@ -31,7 +31,7 @@ def _nothing_follows() -> None:
     """Let no accepted row follow one of its person that was not."""
     kind = RowsToResend.kind
 
-    def without_again(followup: RowsToResend, outcome: Outcome) -> Kind | None:
+    def without_again(followup: RowsToResend, outcome: Outcome) -> RetryKind | None:
         return None if isinstance(outcome, Sent) else kind(followup, outcome)
 
     RowsToResend.kind = without_again  # type: ignore[method-assign, assignment]  # as above

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from uploader.clock import Clock
 from uploader.model import WindowState
 from uploader.rate import OtherClients, Pace, ServerWindow, reserve
 from uploader.rate.limiter import Limiter
@@ -95,8 +96,7 @@ def gate(  # noqa: PLR0913 — what a test may want to be different
         window=window or UntoldWindow(),
         quota=quota or LoneQuota(clock, runs=runs),
         stop=halt,
-        clock=clock,
-        sleep=asyncio.sleep,
+        clock=Clock(clock, clock, asyncio.sleep),
         on_others=on_others,
         longest_pause=patience,
     )

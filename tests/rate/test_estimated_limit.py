@@ -11,6 +11,7 @@ import pytest
 
 from tests.rate.parts import LoneQuota
 from tests.rate.service import Rules, Service, Shape
+from uploader.clock import Clock
 from uploader.model import Answer
 from uploader.rate import EstimatedLimit, Lowered, Notice, ServerWindow, pace
 from uploader.rate.limiter import Limiter
@@ -37,8 +38,7 @@ class Run:
             window=ServerWindow(requests=CONFIGURED, per=PER, share=share),
             quota=LoneQuota(loop.time),
             stop=Stop(),
-            clock=loop.time,
-            sleep=asyncio.sleep,
+            clock=Clock(loop.time, loop.time, asyncio.sleep),
             on_notice=self.notices.append,
             estimated_limit=EstimatedLimit(requests=CONFIGURED, per=PER, share=share) if learns else None,
         )

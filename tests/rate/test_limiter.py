@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.rate.parts import LoneQuota, Place, UntoldWindow
 from tests.rate.parts import gate as gate_of
+from uploader.clock import Clock
 from uploader.errors import OutageError, StorageError
 from uploader.model import Answer, WindowState
 from uploader.rate import EstimatedLimit, Lowered, Notice, OtherClients, Pace, Paused, ServerWindow, Stalled
@@ -541,7 +542,7 @@ def test_a_pace_of_thousands_a_second_is_reached_though_timers_are_coarse(leap: 
         clock, halt = _CoarseClock(), Stop()
         pace = Pace(burst=16, rate=5_000.0, concurrency=64, handful=handful)
         limiter = Limiter(
-            pace, window=UntoldWindow(), quota=LoneQuota(clock), stop=halt, clock=clock, sleep=clock.sleep
+            pace, window=UntoldWindow(), quota=LoneQuota(clock), stop=halt, clock=Clock(clock, clock, clock.sleep)
         )
         passed = 0
 
@@ -614,8 +615,7 @@ def test_a_long_pause_is_told_once_with_its_end(leap: Leap, seconds: float, told
             window=UntoldWindow(),
             quota=LoneQuota(loop.time),
             stop=Stop(),
-            clock=loop.time,
-            sleep=asyncio.sleep,
+            clock=Clock(loop.time, loop.time, asyncio.sleep),
             on_notice=heard.append,
         )
 
@@ -654,8 +654,7 @@ def test_what_can_not_be_told_to_people_changes_nothing(leap: Leap) -> None:
             window=UntoldWindow(),
             quota=quota,
             stop=Stop(),
-            clock=loop.time,
-            sleep=asyncio.sleep,
+            clock=Clock(loop.time, loop.time, asyncio.sleep),
             on_notice=raising,
         )
 
@@ -703,8 +702,7 @@ def test_what_people_are_told_of_the_pace_is_no_warning_of_the_log_as_well(
             window=UntoldWindow(),
             quota=quota,
             stop=Stop(),
-            clock=loop.time,
-            sleep=asyncio.sleep,
+            clock=Clock(loop.time, loop.time, asyncio.sleep),
             on_notice=heard.append,
             estimated_limit=EstimatedLimit(requests=1_000, per=60.0, share=0.95),
         )

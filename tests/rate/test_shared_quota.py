@@ -1,5 +1,6 @@
 """All runs of a machine share one quota, whatever becomes of one of them."""
 
+import asyncio
 import errno
 import fcntl
 import os
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uploader.clock import Clock
 from uploader.errors import StorageError
 from uploader.rate.shared_quota import QuotaGrant, SharedQuota
 
@@ -28,8 +30,9 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 JOIN = """
 import sys, time
 from pathlib import Path
+from uploader.clock import real_clock
 from uploader.rate.shared_quota import SharedQuota
-with SharedQuota(Path(sys.argv[1]), clock=time.monotonic, window=60.0) as quota:
+with SharedQuota(Path(sys.argv[1]), clock=real_clock(), window=60.0) as quota:
     print("joined", flush=True)
     sys.stdin.read()
 """
@@ -43,8 +46,9 @@ sys.stdin.read()
 TAKE = """
 import sys, time
 from pathlib import Path
+from uploader.clock import real_clock
 from uploader.rate.shared_quota import SharedQuota
-with SharedQuota(Path(sys.argv[1]), clock=time.monotonic, window=60.0) as quota:
+with SharedQuota(Path(sys.argv[1]), clock=real_clock(), window=60.0) as quota:
     print("joined", flush=True)
     sys.stdin.readline()
     end, count = time.monotonic() + 1.5, 0
@@ -72,7 +76,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def opened(folder: Path, clock: Callable[[], float]) -> SharedQuota:
-    return SharedQuota(folder, clock=clock, window=WINDOW)
+    return SharedQuota(folder, clock=Clock(clock, clock, asyncio.sleep), window=WINDOW)
 
 
 def taken(quota: SharedQuota, times: int) -> list[float]:
@@ -318,7 +322,7 @@ def test_neither_joining_nor_a_hold_nor_leaving_waits_for_a_stopped_process(fold
 
 
 def alone(folder: Path, clock: Callable[[], float], *, rest: float = 0.0) -> SharedQuota:
-    return SharedQuota(folder, clock=clock, window=WINDOW, alone=30.0, rest=rest)
+    return SharedQuota(folder, clock=Clock(clock, clock, asyncio.sleep), window=WINDOW, alone=30.0, rest=rest)
 
 
 def test_where_the_limit_is_small_one_request_of_all_runs_is_in_flight(folder: Path) -> None:
@@ -370,13 +374,13 @@ def test_a_hold_outlasts_a_new_start_of_the_machine_by_the_clock_on_the_wall(
 ) -> None:
     hand, wall = Hand(), Hand()
     wall.now = 1.7e9
-    with SharedQuota(folder, clock=hand, window=WINDOW, wall=wall) as quota:
+    with SharedQuota(folder, clock=Clock(wall, hand, asyncio.sleep), window=WINDOW) as quota:
         quota.pause(hand.now + 600.0)
     (tmp_path / "boot").write_text("0f1e2d3c-0000-0000-0000-000000000000\n", encoding="ascii")
     monkeypatch.setattr("uploader.rate.shared_quota._BOOT_ID", tmp_path / "boot")
 
     hand.now, wall.now = 3.0, wall.now + passed
-    with SharedQuota(folder, clock=hand, window=WINDOW, wall=wall) as quota:
+    with SharedQuota(folder, clock=Clock(wall, hand, asyncio.sleep), window=WINDOW) as quota:
         place = quota.take(rate=RATE, burst=BURST)
 
     assert (round(place.wait, 3), place.taken) == (left, 0 if left else 1)
@@ -388,7 +392,7 @@ def test_a_file_of_an_older_version_is_read_and_its_hold_kept(folder: Path) -> N
         quota.pause(hand.now + 7.0)
     (folder / "standing").write_bytes((folder / "standing").read_bytes()[:52])
 
-    with SharedQuota(folder, clock=hand, window=WINDOW, wall=hand, alone=30.0) as quota:
+    with SharedQuota(folder, clock=Clock(hand, hand, asyncio.sleep), window=WINDOW, alone=30.0) as quota:
         assert quota.take(rate=RATE, burst=BURST) == QuotaGrant(7.0, 0)
 
 
@@ -427,7 +431,8 @@ def test_what_was_written_before_the_machine_was_started_anew_is_void(
     monkeypatch.setattr("uploader.rate.shared_quota._BOOT_ID", tmp_path / "boot")
 
     hand.now = 3.0
-    with opened(folder, hand) as quota:
+    # By the clock on the wall the hold is over.
+    with SharedQuota(folder, clock=Clock(lambda: 3e9, hand, asyncio.sleep), window=WINDOW) as quota:
         assert taken(quota, 2) == [0.0, 0.1]
 
 

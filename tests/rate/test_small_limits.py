@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.rate.test_request_rate import most_in_any_window
+from uploader.clock import Clock
 from uploader.rate import Pace, ServerWindow, is_one_at_a_time, pace
 from uploader.rate.limiter import Limiter
 from uploader.rate.shared_quota import SharedQuota
@@ -36,8 +37,7 @@ async def arrivals(  # noqa: PLR0913 — what a case consists of
             window=ServerWindow(requests=limit, per=PER, share=1.0),
             quota=quota,
             stop=Stop(),
-            clock=loop.time,
-            sleep=asyncio.sleep,
+            clock=Clock(loop.time, loop.time, asyncio.sleep),
         )
 
         async def worker() -> None:
@@ -52,7 +52,11 @@ async def arrivals(  # noqa: PLR0913 — what a case consists of
 
     with ExitStack() as stack:
         quotas = [
-            stack.enter_context(SharedQuota(folder, clock=loop.time, window=PER, alone=alone, rest=pace.rest))
+            stack.enter_context(
+                SharedQuota(
+                    folder, clock=Clock(loop.time, loop.time, asyncio.sleep), window=PER, alone=alone, rest=pace.rest
+                )
+            )
             for _ in range(runs)
         ]
         await asyncio.gather(*map(send, quotas))

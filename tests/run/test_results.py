@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from uploader.counts import Books, Traffic
+from uploader.counts import Counts, Traffic
 from uploader.errors import (
     ChangedError,
     ConfigError,
@@ -46,7 +46,7 @@ def test_the_summary_has_the_keys_of_the_contract_in_their_order() -> None:
         run_id="run-1",
         source="people.csv",
         started="2024-03-05T02:15:00+00:00",
-        books=Books(10, sent=5, unchanged=1, superseded=1, rejected=1, failed=1, not_attempted=1),
+        counts=Counts(10, sent=5, unchanged=1, superseded=1, rejected=1, failed=1, not_attempted=1),
         traffic=Traffic(requests=12, retries=5, limited=2),
         seconds=4.12345,
         sending_seconds=4.0,
@@ -90,34 +90,35 @@ def test_a_run_that_sent_nothing_has_no_rate_and_no_retry_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("books", "status"),
+    ("counts", "status"),
     [
-        (Books(0), 0),
-        (Books(3, sent=3), 0),
-        (Books(3, sent=1, unchanged=1, superseded=1), 0),
-        (Books(3, sent=2, rejected=1), 3),
-        (Books(3, sent=2, failed=1), 3),
+        (Counts(0), 0),
+        (Counts(3, sent=3), 0),
+        (Counts(3, sent=1, unchanged=1, superseded=1), 0),
+        (Counts(3, sent=2, rejected=1), 3),
+        (Counts(3, sent=2, failed=1), 3),
     ],
 )
-def test_a_source_that_came_to_its_end_is_0_or_3(books: Books, status: int) -> None:
-    account = replace(EMPTY, books=books)
+def test_a_source_that_came_to_its_end_is_0_or_3(counts: Counts, status: int) -> None:
+    account = replace(EMPTY, counts=counts)
 
     account.finish()
 
     assert account.exit_status == status
 
 
-@pytest.mark.parametrize("books", [Books(3, sent=2), Books(3, sent=4), Books(0, failed=1)])
-def test_books_that_do_not_balance_are_a_bug(books: Books) -> None:
-    account = replace(EMPTY, books=books)
+@pytest.mark.parametrize("counts", [Counts(3, sent=2), Counts(3, sent=4), Counts(0, failed=1)])
+def test_books_that_do_not_balance_are_a_bug(counts: Counts) -> None:
+    account = replace(EMPTY, counts=counts)
 
     with pytest.raises(UploaderError) as caught:
         account.finish()
 
     assert (caught.value.exit_status, account.exit_status) == (1, None)
     assert str(caught.value) == (
-        f"people.csv: the books do not balance: {{'read': {books.read}, 'sent': {books.sent}, 'unchanged': 0, "
-        f"'superseded': 0, 'rejected': 0, 'failed': {books.failed}, 'not_attempted': 0}}. This is a bug; keep the file."
+        f"people.csv: the books do not balance: {{'read': {counts.read}, 'sent': {counts.sent}, 'unchanged': 0, "
+        f"'superseded': 0, 'rejected': 0, 'failed': {counts.failed}, 'not_attempted': 0}}. "
+        "This is a bug; keep the file."
     )
 
 
@@ -138,7 +139,7 @@ ENDINGS = [
 def test_the_summary_is_written_with_the_status_of_what_ended_the_run(
     tmp_path: Path, error: BaseException, status: int
 ) -> None:
-    account = replace(EMPTY, books=Books(3, not_attempted=3))
+    account = replace(EMPTY, counts=Counts(3, not_attempted=3))
 
     summary = summary_after(tmp_path, error, account)
 
@@ -159,9 +160,9 @@ def test_what_ended_a_run_is_known_at_the_source_where_it_did(tmp_path: Path) ->
 
 
 def test_a_stop_ends_the_sources_after_it_and_leaves_those_before_it(tmp_path: Path) -> None:
-    done = replace(EMPTY, books=Books(3, sent=2, failed=1), seconds=1.0, exit_status=3)
-    stopped = replace(EMPTY, books=Books(3, sent=1, not_attempted=2))
-    waiting = replace(EMPTY, books=Books(3, not_attempted=3))
+    done = replace(EMPTY, counts=Counts(3, sent=2, failed=1), seconds=1.0, exit_status=3)
+    stopped = replace(EMPTY, counts=Counts(3, sent=1, not_attempted=2))
+    waiting = replace(EMPTY, counts=Counts(3, not_attempted=3))
 
     summary = summary_after(tmp_path, RefusedError("bad token"), done, stopped, waiting)
 

@@ -35,7 +35,7 @@ def test_a_run_whose_words_fail_sends_and_counts_what_any_other_does(folder: Pat
 
     (account,) = result.results
     assert (result.exit_status, account.exit_status) == (3, 3)
-    assert (account.books.sent, account.books.rejected, account.traffic.requests) == (2, 1, 2)
+    assert (account.counts.sent, account.counts.rejected, account.traffic.requests) == (2, 1, 2)
 
 
 def test_a_check_whose_words_fail_finds_what_any_other_does(folder: Path, speechless: Environment) -> None:

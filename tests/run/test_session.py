@@ -12,6 +12,7 @@ from tests.app.conftest import people
 from tests.state.conftest import BEGUN as JOURNAL_BEGUN
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings
+from uploader.counts import Counts, OutcomeCounts
 from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import ChangedError, StorageError, UploaderError
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent, Unsettled
@@ -27,7 +28,7 @@ from uploader.state import RowToResend, RunHeader, RunState, RunStore, StoredRun
 
 BEGUN = replace(JOURNAL_BEGUN, key="key", rows=1500)
 NEW = replace(BEGUN, run_id="20260102T000000Z-def456", source="./people.csv")
-OLD = RunState(header=BEGUN, sent=200, rejected=20, failed=3)
+OLD = RunState(header=BEGUN, outcomes=OutcomeCounts(sent=200, rejected=20, failed=3))
 LEFT = "1,277 of 1,500 rows of the interrupted run 20260101T000000Z-abc123 were never sent"
 REASON = Reason("50000", "the service had a fault of its own")
 CANARY = "canary-4711"
@@ -194,8 +195,8 @@ def test_the_totals_of_the_journal_are_those_of_the_life(shelf: RunStore, retry:
         life.settle(rejected(3))
         life.traffic.requests, life.traffic.retries = 6, 4
 
-        assert life.final_state(must_agree=True).state.books == replace(
-            OLD.books, sent=1, failed=1, rejected=1, not_attempted=1497
+        assert life.final_state(must_agree=True).state.counts == replace(
+            OLD.counts, sent=1, failed=1, rejected=1, not_attempted=1497
         )
 
 
@@ -205,7 +206,7 @@ def test_totals_that_disagree_are_a_bug(shelf: RunStore, retry: RetryFile) -> No
 
         with pytest.raises(UploaderError) as found:
             life.final_state(must_agree=True)
-        assert life.final_state(must_agree=False).state.sent == 1
+        assert life.final_state(must_agree=False).state.counts.sent == 1
 
     numbers = (
         "'sent': 1, 'unchanged': 0, 'superseded': 0, 'rejected': 0, 'failed': 0, "
@@ -226,7 +227,8 @@ def test_a_later_life_goes_on_with_every_total_of_the_earlier_ones(shelf: RunSto
     with retry, live(volume, retry) as life:
         tally, traffic = life.tally, life.traffic
 
-        assert (tally.sent, tally.failed, tally.rejected, traffic.requests, traffic.retries) == (1, 1, 1, 6, 4)
+        assert tally.outcomes.counts(read=3) == Counts(3, sent=1, failed=1, rejected=1)
+        assert (traffic.requests, traffic.retries) == (6, 4)
         assert [(reason.code, problem.places) for reason, problem in tally.problems.most_frequent()] == [
             ("50000", [(1, 0)]),
             ("type", [(2, 0)]),
@@ -264,7 +266,7 @@ def test_an_outcome_that_the_journal_could_not_take_did_not_happen(
             with pytest.raises(StorageError):
                 life.settle(failed(1))
 
-        assert (life.tally.failed, retry_rows(tmp_path)) == (0, [])
+        assert (life.tally.outcomes.failed, retry_rows(tmp_path)) == (0, [])
 
     (volume,) = shelf.runs()
     assert volume.state.to_resend == {}

@@ -172,9 +172,9 @@ class Lives(RuleBasedStateMachine):
             row: kind for row, kind in self.order if kind
         }
         kinds = Counter(kind for _, kind in self.order)
-        books = ledger.books
-        assert books.balance
-        assert (books.sent, books.failed, books.rejected, books.not_attempted) == (
+        counts = ledger.counts
+        assert counts.balances
+        assert (counts.sent, counts.failed, counts.rejected, counts.not_attempted) == (
             kinds[None] + kinds["again"],
             kinds["failed"],
             kinds["rejected"],
@@ -367,8 +367,8 @@ class Lives(RuleBasedStateMachine):
     def check_what_the_finished_run_tells(self, volume: StoredRun) -> None:
         ledger = volume.state
         assert ledger.is_finished
-        assert ledger.books.balance
-        assert ledger.books.not_attempted == 0
+        assert ledger.counts.balances
+        assert ledger.counts.not_attempted == 0
         assert {row: owed.kind for row, owed in ledger.to_resend.items()} == {
             row: kind for row, kind in self.order if kind
         }

@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uploader.clock import real_clock
 from uploader.errors import TimeUpError
 from uploader.rate import Pace
 from uploader.run.time_limit import Deadline, next_time
@@ -83,21 +85,22 @@ def test_a_time_of_the_clock_comes_within_a_day(moment: datetime, hour: int, min
         ),
     ],
 )
-def test_a_forecast_says_whether_all_rows_fit(monkeypatch: pytest.MonkeyPatch, rows: int, words: str) -> None:
-    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
+def test_a_forecast_says_whether_all_rows_fit(rows: int, words: str) -> None:
+    clock = replace(real_clock(), monotonic=lambda: 1000.0)
 
-    assert Deadline("--for 2m", 1000.0, within=120.0).forecast(rows, PACE) == words
+    assert Deadline("--for 2m", 1000.0, within=120.0, clock=clock).forecast(rows, PACE) == words
 
 
-def test_a_clock_that_is_set_moves_a_deadline_at_an_hour_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_set_moves_a_deadline_at_an_hour_and_no_other() -> None:
     at = datetime.fromisoformat("2024-03-05T05:00:00+00:00")
-    hour, while_ = Deadline("--until 05:00", 0.0, at=at), Deadline("--for 1h", 100.0, within=3600.0)
-    monkeypatch.setattr("time.monotonic", lambda: 100.0)
+    wall = at.timestamp() - 60
+    clock = replace(real_clock(), wall=lambda: wall, monotonic=lambda: 100.0)
+    hour = Deadline("--until 05:00", 0.0, at=at, clock=clock)
+    while_ = Deadline("--for 1h", 100.0, within=3600.0, clock=clock)
 
-    left = []
-    for wall in (at.timestamp() - 60, at.timestamp() + 60):
-        monkeypatch.setattr("time.time", lambda now=wall: now)
-        left.append((hour.left(), while_.left()))
+    left = [(hour.left(), while_.left())]
+    wall += 120
+    left.append((hour.left(), while_.left()))
 
     assert left == [(60.0, 3600.0), (-60.0, 3600.0)]
     while_.refuse_if_over()

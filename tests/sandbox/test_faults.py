@@ -17,6 +17,7 @@ ANYBODY = ParsedBody({"external_id": "1"}, {"vip": True})
         ("limit=429", Fault("limit", status=429)),
         ("limit=40401", Fault("limit", code="40401")),
         ("latency=500ms", Fault("latency", seconds=0.5)),
+        ("latency=1d", Fault("latency", seconds=86_400.0)),
         ("latency=1.5s", Fault("latency", seconds=1.5)),
         ("latency=2m", Fault("latency", seconds=120.0)),
         ("redirect", Fault("redirect", status=302, url="http://127.0.0.1:1/")),
@@ -34,6 +35,7 @@ ANYBODY = ParsedBody({"external_id": "1"}, {"vip": True})
         ),
         ("drip for email=", Fault("drip", field="email", value="")),
         ("html from 500ms until 1m", Fault("html", begins=0.5, ends=60.0)),
+        ("html from 1.5h until 2d", Fault("html", begins=5_400.0, ends=172_800.0)),
         ("hang for 5% until 2.5s after 3", Fault("hang", share=0.05, after=3, ends=2.5)),
     ],
 )

@@ -16,7 +16,8 @@ import orjson
 import pytest
 import trustme
 
-from uploader.sandbox import Clock, Fault, Profile, Report, RunningSandbox, Sandbox, SandboxRules, Stray, running, serve
+from uploader.clock import Clock, real_clock
+from uploader.sandbox import Fault, Profile, Report, RunningSandbox, Sandbox, SandboxRules, Stray, running, serve
 from uploader.sandbox.service import Arrival
 
 BODY = orjson.dumps(
@@ -50,7 +51,8 @@ async def served(rules: SandboxRules, now: float | None = None) -> AsyncIterator
         waits.append(seconds)
         await asyncio.sleep(0)
 
-    clock = Clock(sleep=wait) if now is None else Clock(lambda: now, lambda: 0.0, wait)
+    real = real_clock()
+    clock = Clock(real.wall, real.monotonic, wait) if now is None else Clock(lambda: now, lambda: 0.0, wait)
     with Sandbox(rules, clock=clock) as box:
         async with serve(box) as url, aiohttp.ClientSession() as session:
             yield Client(url, box, session, waits)

@@ -3,8 +3,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from uploader.clock import Clock, real_clock
 from uploader.model import Json
-from uploader.sandbox import Clock, Fault, Profile, RequestRecord, Sandbox, SandboxRules, WindowCount
+from uploader.sandbox import Fault, Profile, RequestRecord, Sandbox, SandboxRules, WindowCount
 from uploader.sandbox.service import IncomingRequest, PlannedReply
 
 NOW = "2024-06-24T06:42:25.394Z"
@@ -20,7 +21,7 @@ class FakeTime:
     now: float = 1_000.0
 
     def clock(self) -> Clock:
-        return Clock(wall=lambda: self.now, monotonic=lambda: self.now - 900)
+        return Clock(lambda: self.now, lambda: self.now - 900, real_clock().sleep)
 
 
 def letter(content: Json = None, *, body: bytes | None = None) -> IncomingRequest:

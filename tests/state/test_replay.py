@@ -20,7 +20,7 @@ from tests.state.conftest import (
     totals,
     unsettled,
 )
-from uploader.counts import Books
+from uploader.counts import Counts
 from uploader.model import Failed, Reason, Rejected, Sent, Superseded, Unsettled
 from uploader.state import RowToResend
 from uploader.state.journal_records import spell_facts, spell_outcome, spell_pause
@@ -71,7 +71,7 @@ def test_a_compacted_journal_folds_to_every_total_of_the_whole(payloads: list[by
     left = folded(compact(chained(payloads)))
 
     assert totals(left) == totals(whole)
-    assert left.books == whole.books
+    assert left.counts == whole.counts
     assert left.is_finished
 
 
@@ -152,8 +152,8 @@ def test_the_books_count_every_row_of_the_check() -> None:
         )
     )
 
-    assert ledger.books == Books(100, sent=2, rejected=1, failed=1, not_attempted=96)
-    assert (ledger.requests, ledger.retries, ledger.maybe_sent_twice) == (11, 7, 1)
+    assert ledger.counts == Counts(100, sent=2, rejected=1, failed=1, not_attempted=96)
+    assert (ledger.traffic.requests, ledger.traffic.retries, ledger.maybe_sent_twice) == (11, 7, 1)
     assert settled(ledger) == [1, 2, 3, 4]
     assert ledger.to_resend.keys() == {2, 3, 4}
     assert ledger.to_resend[2] == RowToResend("again", Reason("", ""), 3)
@@ -175,10 +175,10 @@ def test_the_attempts_of_a_request_are_counted_once_however_many_rows_it_spoke_f
         )
     )
 
-    assert ledger.books == Books(100, sent=1, superseded=2, failed=3, not_attempted=94)
-    assert (ledger.requests, ledger.retries, ledger.unsure) == (6, 4, {1})
+    assert ledger.counts == Counts(100, sent=1, superseded=2, failed=3, not_attempted=94)
+    assert (ledger.traffic.requests, ledger.traffic.retries, ledger.unsure) == (6, 4, {1})
     assert ledger.to_resend == {number: RowToResend("failed", REASON, 5) for number in (1, 2, 3)}
-    assert ledger.superseded == {4: 6, 5: 6}
+    assert ledger.replaced_by == {4: 6, 5: 6}
 
 
 def test_a_row_is_settled_by_its_first_outcome() -> None:
@@ -186,13 +186,13 @@ def test_a_row_is_settled_by_its_first_outcome() -> None:
         chained([BEGUN.spell(), spell_outcome(sent(1), again=False), spell_outcome(failed(1), again=False)])
     )
 
-    assert (ledger.books.sent, ledger.books.failed, ledger.to_resend) == (1, 0, {})
+    assert (ledger.counts.sent, ledger.counts.failed, ledger.to_resend) == (1, 0, {})
 
 
 def test_rows_in_flight_at_a_crash_were_sent_once_and_may_be_sent_twice() -> None:
     ledger = folded(chained([BEGUN.spell(), b'l {"pid":9,"in_flight":[3,4]}', b"s 3 1"]))
 
-    assert (ledger.unsure, ledger.requests, ledger.maybe_sent_twice) == ({3, 4}, 3, 2)
+    assert (ledger.unsure, ledger.traffic.requests, ledger.maybe_sent_twice) == ({3, 4}, 3, 2)
 
 
 @pytest.mark.parametrize(
@@ -216,4 +216,4 @@ def test_a_run_is_interrupted_until_it_is_finished_or_abandoned(
 def test_a_journal_that_does_not_say_how_its_run_began_can_not_be_continued() -> None:
     ledger = folded(chained([json.dumps("?").encode()]))
 
-    assert (ledger.header, ledger.is_interrupted, ledger.books) == (None, False, Books(0))
+    assert (ledger.header, ledger.is_interrupted, ledger.counts) == (None, False, Counts(0))

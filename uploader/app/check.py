@@ -1,6 +1,5 @@
 """Check every source: read and map it whole, and send nothing."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -8,7 +7,7 @@ from uploader.app.check_report import CheckReport
 from uploader.changes.change_detection import ChangeDetection
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings
-from uploader.counts import Books
+from uploader.counts import Counts
 from uploader.model import Record, Rejected, Request
 from uploader.rate import Pace
 from uploader.run.drift_check import compare_with_baseline, refuse_drift
@@ -50,10 +49,10 @@ def check(
     reports = [] if reports is None else reports
     reports.extend(CheckReport(source_result, CheckSummary(), pace) for source_result in source_results)
     with (
-        SummarizedResults(source_results, summary=options.summary, clock=time.monotonic) as whole,
+        SummarizedResults(source_results, summary=options.summary, clock=environment.clock.monotonic) as whole,
         ExitStack() as stack,
     ):
-        changes = _changes(settings, stack)
+        changes = _changes(settings, stack, environment)
         for report in reports:
             source_result, summary = report.result, report.summary
             try:
@@ -65,7 +64,7 @@ def check(
                 job = prepare(source, settings, limit=options.limit, summary=summary, observers=observers)
                 source_result.blank_lines, source_result.repairs = source.blank_lines, summary.repairs
             finally:
-                source_result.books = Books(summary.read, rejected=summary.rejected, not_attempted=summary.sendable)
+                source_result.counts = Counts(summary.read, rejected=summary.rejected, not_attempted=summary.sendable)
             on_checked(job, pace)
             refuse_if_too_bad(job, settings)
             if summary.column_profile is not None and not options.full:
@@ -78,14 +77,16 @@ def check(
     return whole.exit_status
 
 
-def _changes(settings: Settings, stack: ExitStack) -> ChangeDetection | None:
+def _changes(settings: Settings, stack: ExitStack, environment: Environment) -> ChangeDetection | None:
     """Return what is remembered of people, only to be looked at; None where nothing is, or nothing asks for it."""
     service = service_of(settings.api.base_url, settings.api.service_id)
-    stores = open_stores(settings.state_dir)
+    stores = open_stores(settings.state_dir, wall=environment.clock.wall)
     if not settings.changed_only or not stores.exists(service):
         return None
     changes = stack.enter_context(
-        open_change_detection(stores, service, settings, mapping=mapping_of(settings), read_only=True)
+        open_change_detection(
+            stores, service, settings, clock=environment.clock, mapping=mapping_of(settings), read_only=True
+        )
     )
     return changes if changes.is_recording else None
 

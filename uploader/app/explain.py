@@ -6,7 +6,6 @@ import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias
 
 from yarl import URL
 
@@ -24,11 +23,7 @@ from uploader.run.options import Options
 from uploader.run.preflight import Job, opened, prepare, settings_of
 from uploader.source import Source
 from uploader.state import RunState, RunStore, StoredRun
-
-Fate: TypeAlias = Literal[
-    "accepted", "accepted or unchanged", "superseded", "rejected", "failed", "again", "not attempted"
-]
-"""What became of a row in a run; `again` was accepted, and has to be sent again after an earlier row of its person."""
+from uploader.state.replay import Fate
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +184,7 @@ def _last_run(settings: Settings, job: Job, number: int) -> LastRun | None:
         run_id=before.run_id,
         started=before.started,
         ended=RunHistory(settings.state_dir).run(before.run_id).ended,
-        fate=_fate(stored_run.state, number),
+        fate=stored_run.state.fate(number),
         code="" if row is None else row.reason.code,
         reason="" if row is None else row.reason.phrase,
         attempts=None if row is None else row.attempts,
@@ -212,18 +207,6 @@ def _newest(run_store: RunStore, key: str, number: int) -> StoredRun | None:
         stored_run for stored_run, before in found if before is not None and before.key == key and before.rows >= number
     )
     return max(had, key=when, default=None)
-
-
-def _fate(run_state: RunState, number: int) -> Fate:
-    row = run_state.to_resend.get(number)
-    if row is not None:
-        return row.kind
-    if number in run_state.superseded:
-        return "superseded"
-    # The journal of a finished run does not tell accepted rows apart any more: they are all that it does not name.
-    if not run_state.is_finished and number not in run_state.settled:
-        return "not attempted"
-    return "accepted or unchanged" if run_state.unchanged else "accepted"
 
 
 def _maybe_sent_twice(run_state: RunState, number: int) -> bool | None:

@@ -1,7 +1,6 @@
 """Check every source, then send what the check found sendable."""
 
 import asyncio
-import time
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, replace
 
@@ -58,14 +57,17 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
             options = with_pending_retries(options, settings, run_store)
         result.results.extend(new_source_results(options))
         changes = open_change_detection(
-            open_stores(run_store.state, environment.raise_if_stopped),
+            open_stores(run_store.state, wall=environment.clock.wall, raise_if_stopped=environment.raise_if_stopped),
             service_of(settings.api.base_url, settings.api.service_id),
             settings,
+            clock=environment.clock,
             mapping=mapping_of(settings),
         )
         stack.enter_context(changes)
         endings = stack.enter_context(RunEndings(run_store, journal_days=settings.journal_days))
-        with SummarizedResults(result.results, summary=options.summary, clock=time.monotonic) as source_results:
+        with SummarizedResults(
+            result.results, summary=options.summary, clock=environment.clock.monotonic
+        ) as source_results:
             # Rows that name a person by one field only are joined by nothing but that.
             same_person = (
                 stack.enter_context(SamePerson(run_store.state)) if len(settings.rules().identity) > 1 else None
@@ -102,7 +104,7 @@ def _to_send(source_plan: SourcePlan) -> int:
     """Return how many rows of *source_plan* are still to be sent, at most."""
     summary = source_plan.job.summary
     unchanged = 0 if summary.changed is None or source_plan.header.full else summary.known - summary.changed
-    return min(summary.sendable - unchanged, source_plan.result.books.not_attempted)
+    return min(summary.sendable - unchanged, source_plan.result.counts.not_attempted)
 
 
 async def _send_all(

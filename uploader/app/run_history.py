@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import starmap
 from operator import attrgetter
 from pathlib import Path
+from typing import get_args
 
-from uploader.counts import Books
+from uploader.counts import Counts
 from uploader.errors import ConfigError
+from uploader.model import RetryKind
 from uploader.state import RunState, RunStore, StoredRun
 
 
@@ -16,7 +17,7 @@ from uploader.state import RunState, RunStore, StoredRun
 class Unaccepted:
     """A row that was not accepted, or has to be sent again, and why.
 
-    Of a row of kind `superseded`, *by* is the row that took it along; None: it was a row of a later run.
+    Of a row that another one has the last word on, *by* is that row; None: it was a row of a later run.
     """
 
     row: int
@@ -40,7 +41,7 @@ class PastRun:
     ended: str
     exit_status: int | None
     lives: int
-    books: Books
+    counts: Counts
     requests: int
     maybe_sent_twice: int
     retry_file: str | None
@@ -49,9 +50,9 @@ class PastRun:
     def facts(self, *, rows: bool) -> Mapping[str, object]:
         """Return the run for JSON, its unaccepted *rows* too if wanted."""
         facts = asdict(self)
-        books = facts.pop("books")
+        counts = facts.pop("counts")
         listed = [_without_by(row) for row in facts.pop("rows")]
-        return {**facts, **books} | ({"rows": listed} if rows else {})
+        return {**facts, **counts} | ({"rows": listed} if rows else {})
 
 
 class RunHistory:
@@ -94,8 +95,8 @@ class RunHistory:
             ended=self._ended(stored_run),
             exit_status=run_state.status,
             lives=run_state.sessions,
-            books=run_state.books,
-            requests=run_state.requests,
+            counts=run_state.counts,
+            requests=run_state.traffic.requests,
             maybe_sent_twice=run_state.maybe_sent_twice,
             retry_file=run_state.retry_file,
             rows=_unaccepted(run_state),
@@ -114,14 +115,17 @@ def _unaccepted(run_state: RunState) -> tuple[Unaccepted, ...]:
         Unaccepted(number, to_resend.kind, to_resend.reason.code, to_resend.reason.phrase, to_resend.attempts)
         for number, to_resend in run_state.to_resend.items()
     ]
-    return tuple(sorted([*to_resend, *starmap(_superseded, run_state.superseded.items())], key=attrgetter("row")))
+    replaced = [
+        Unaccepted(number, run_state.fate(number), "", _why_replaced(by), 0, by or None)
+        for number, by in run_state.replaced_by.items()
+    ]
+    return tuple(sorted([*to_resend, *replaced], key=attrgetter("row")))
+
+
+def _why_replaced(by: int) -> str:
+    return f"row {by:,} of the same person took it along" if by else "a later run has the last word on the person"
 
 
 def _without_by(row: Mapping[str, object]) -> Mapping[str, object]:
-    """Return *row* without what only superseded ones have."""
-    return {name: value for name, value in row.items() if name != "by" or row["kind"] == "superseded"}
-
-
-def _superseded(number: int, by: int) -> Unaccepted:
-    why = f"row {by:,} of the same person took it along" if by else "a later run has the last word on the person"
-    return Unaccepted(number, "superseded", "", why, 0, by or None)
+    """Return *row* without what those of the retry file do not have."""
+    return {name: value for name, value in row.items() if name != "by" or row["kind"] not in get_args(RetryKind)}

@@ -1,6 +1,5 @@
 """Know what the service has of a person already, and whether a row changes it."""
 
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
@@ -10,6 +9,7 @@ from uploader.changes.digest_store import DigestStore
 from uploader.changes.digests import Digests
 from uploader.changes.stores_by_service import DigestStores
 from uploader.check.source_summary import CheckSummary
+from uploader.clock import Clock
 from uploader.model import (
     Person,
     Record,
@@ -40,13 +40,13 @@ class ChangeDetection:
         mapping: str,
         changed_only: bool,
         full_every: float | None,
-        wall: Callable[[], float],
+        clock: Clock,
         read_only: bool = False,
     ) -> None:
         """Use the memory of *service* (a digest) in *stores*; *mapping* is what the mapping is known by.
 
         *facts* are noted in a memory that is made. *changed_only* and *full_every* (seconds) are those of the
-        configuration, *wall* gives seconds since 1970. *read_only* makes and changes nothing.
+        configuration. *read_only* makes and changes nothing.
         """
         self._read_only = read_only
         self._stores = stores
@@ -54,7 +54,7 @@ class ChangeDetection:
         self._facts = facts
         self._changed_only = changed_only
         self._full_every = full_every
-        self._wall = wall
+        self._clock = clock
         self._mapping = mapping
         self._stack = ExitStack()
         self._store: DigestStore | None = None
@@ -86,8 +86,8 @@ class ChangeDetection:
     @property
     def is_open(self) -> bool:
         """Whether there is a memory; another run may have made it a moment ago. Raises StorageError."""
-        if self._store is None and time.monotonic() >= self._recheck_at:
-            self._recheck_at = time.monotonic() + _LOOK_SECONDS
+        if self._store is None and self._clock.monotonic() >= self._recheck_at:
+            self._recheck_at = self._clock.monotonic() + _LOOK_SECONDS
             if self._stores.exists(self._service):
                 self.store()
         return self._store is not None
@@ -155,7 +155,7 @@ class ChangeDetection:
         if not self._is_recording or every is None:
             return False
         last = self.store().last_full_run(source)
-        return last is not None and not 0 <= self._wall() - last < every
+        return last is not None and not 0 <= self._clock.wall() - last < every
 
     def record_full_run(self, source: str, *, began: float, whole: bool) -> None:
         """Note that a run of *source* that *began* then (since 1970) is finished; *whole*: it passed over no row."""

@@ -3,7 +3,6 @@
 import os
 import secrets
 from collections.abc import Iterable
-from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -11,7 +10,7 @@ from typing import Final
 from uploader.changes.newer_properties import NAME_BYTES
 from uploader.errors import StorageError
 from uploader.model import Person, Request, values_of
-from uploader.private_files import open_private
+from uploader.private_files import open_private, write_private
 
 _KEY_BYTES: Final = 32
 _PERSON_BYTES: Final = 8
@@ -25,16 +24,7 @@ def private_key(path: Path) -> bytes:
     try:
         key = _read(path)
         if key is None:
-            beside = path.with_name(f".{path.name}.{os.getpid()}")
-            handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            with os.fdopen(handle, "wb") as file:
-                file.write(secrets.token_bytes(_KEY_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
-            # Of two runs that make one, the first counts.
-            with suppress(FileExistsError):
-                os.link(beside, path)
-            beside.unlink()
+            write_private(path, [secrets.token_bytes(_KEY_BYTES)], is_first=True)
             key = _read(path)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}. Give way there, then run again to continue.") from None

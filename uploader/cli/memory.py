@@ -11,6 +11,7 @@ import click
 from uploader.changes import StoreSummary
 from uploader.cli.common_flags import config_flag, set_flag
 from uploader.cli.standard_streams import say, show
+from uploader.clock import real_clock  # noqa: TID251 — a command without a run
 from uploader.config import load
 from uploader.outputs.duration_text import spell_seconds
 from uploader.run.open_change_detection import open_stores
@@ -29,7 +30,7 @@ def memory(*, config: Path, overrides: tuple[str, ...], as_json: bool, forget: b
     Digests are remembered, no values.
     """
     settings = load(config, overrides=overrides, environ=os.environ, credentials=False)
-    stores = open_stores(settings.state_dir)
+    stores = open_stores(settings.state_dir, wall=real_clock().wall)
     if forget:
         count = stores.forget()
         say(f"{count} {'memory' if count == 1 else 'memories'} forgotten.")

@@ -98,7 +98,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
 
 def _tell(result: RunResult, lines: Iterator[str], *, complete: bool, quiet: bool, watched: bool) -> None:
     # Without a terminal, a run in which every row was accepted is silent: cron sends mail of what is said.
-    is_empty = any(not source_result.books.read for source_result in result.results)
+    is_empty = any(not source_result.counts.read for source_result in result.results)
     if quiet:
         lines = quiet_lines(result)
     elif not (watched or result.exit_status or is_empty or not complete):

@@ -29,37 +29,35 @@ def run_lines(result: RunResult, given: CommandLine, *, dry_run: bool, complete:
 def quiet_lines(result: RunResult) -> Iterator[str]:
     """Yield only which rows were not accepted."""
     for source_result in result.results:
-        left = source_result.books.rejected + source_result.books.failed
+        left = source_result.counts.not_accepted
         if left and source_result.retry_file is not None:
             name = display_name(source_result.source)
             yield f"{name}: {count(left, 'row')} not accepted, see {source_result.retry_file}"
 
 
 def _source_lines(source_result: SourceResult) -> Iterator[str]:
-    books, name = source_result.books, display_name(source_result.source)
-    if not books.read:
+    counts, name = source_result.counts, display_name(source_result.source)
+    if not counts.read:
         yield f"{name}: no rows, nothing to do."
         return
     if not _has_started(source_result):
-        yield f"{name}: {count(books.read, 'row')}, not attempted"
+        yield f"{name}: {count(counts.read, 'row')}, not attempted"
         return
     requests = count(source_result.traffic.requests, "request")
-    yield f"{name}: {count(books.read, 'row')}, {requests} in {spell_seconds(source_result.seconds)}"
-    yield f"  accepted       {books.sent:>9,}"
-    if books.unchanged:
-        yield f"  unchanged      {books.unchanged:>9,}"
-    if books.superseded:
-        yield f"  superseded     {books.superseded:>9,}"
-    yield f"  rejected       {books.rejected:>9,}"
-    yield f"  failed         {books.failed:>9,}"
-    if books.not_attempted:
-        yield f"  not attempted  {books.not_attempted:>9,}"
+    yield f"{name}: {count(counts.read, 'row')}, {requests} in {spell_seconds(source_result.seconds)}"
+    yield f"  accepted       {counts.sent:>9,}"
+    for kind, number in counts.not_sent().items():
+        yield f"  {kind:<14} {number:>9,}"
+    yield f"  rejected       {counts.rejected:>9,}"
+    yield f"  failed         {counts.failed:>9,}"
+    if counts.not_attempted:
+        yield f"  not attempted  {counts.not_attempted:>9,}"
     if source_result.traffic.limited:
         yield f"  The limit was met: sending paused for {spell_seconds(source_result.limited_seconds)}."
     if source_result.maybe_sent_twice:
         yield f"  {count(source_result.maybe_sent_twice, 'row')} may have been sent twice: an answer was lost."
     yield from repair_lines(source_result.repairs)
-    if books.rejected or books.failed:
+    if counts.not_accepted:
         yield "Not accepted:"
         yield from problem_lines(source_result.problems)
 
@@ -67,7 +65,7 @@ def _source_lines(source_result: SourceResult) -> Iterator[str]:
 def _retry_lines(source_results: Sequence[SourceResult], given: CommandLine) -> Iterator[str]:
     if not source_results:
         return
-    fix = any(source_result.books.rejected for source_result in source_results)
+    fix = any(source_result.counts.rejected for source_result in source_results)
     then = "Mend the rejected ones, then type:" if fix else "To send them, type:"
     yield f"The rows to send again are in {_names(source_results)}, each with its reason. {then}"
     # All in one command, in their order: a row of a later file may have to follow one of an earlier file.
@@ -96,4 +94,4 @@ def _names(source_results: Sequence[SourceResult]) -> str:
 
 def _has_started(source_result: SourceResult) -> bool:
     """Whether anything became of the rows of *source_result*."""
-    return source_result.traffic.requests > 0 or source_result.books.not_attempted < source_result.books.read
+    return source_result.traffic.requests > 0 or source_result.counts.not_attempted < source_result.counts.read

@@ -42,17 +42,13 @@ def runs(*, run_id: str | None, config: Path, overrides: tuple[str, ...], as_jso
 
 
 def _short(run: PastRun) -> Iterator[str]:
-    books = run.books
+    counts = run.counts
     ended = run.ended if run.exit_status is None else f"{run.ended} with {run.exit_status}"
     yield f"{run.run_id}  {run.source}  {ended}"
-    needless = "".join(
-        f"{count:,} {word}, "
-        for word, count in (("unchanged", books.unchanged), ("superseded", books.superseded))
-        if count
-    )
+    needless = "".join(f"{count:,} {kind}, " for kind, count in counts.not_sent().items())
     yield (
-        f"  {books.read:,} rows: {books.sent:,} accepted, {needless}{books.rejected:,} rejected, "
-        f"{books.failed:,} failed, {books.not_attempted:,} not attempted"
+        f"  {counts.read:,} rows: {counts.sent:,} accepted, {needless}{counts.rejected:,} rejected, "
+        f"{counts.failed:,} failed, {counts.not_attempted:,} not attempted"
     )
 
 

@@ -18,9 +18,8 @@ from uploader.errors import ConfigError
 from uploader.sandbox import FAULT_KINDS, Fault, Sandbox, SandboxRules, serve
 from uploader.sandbox.faults import GRAMMAR
 from uploader.sandbox.property_types import KINDS
+from uploader.units import seconds_of
 
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _CENTURY = 100 * 365 * 24 * 3600
 
 _FAULTS_HELP = f"\b\nFaults, each written\n{textwrap.fill(GRAMMAR, 76)}:\n" + "\n".join(
@@ -30,9 +29,8 @@ _FAULTS_HELP = f"\b\nFaults, each written\n{textwrap.fill(GRAMMAR, 76)}:\n" + "\
 
 
 def _seconds(_: click.Context, __: click.Parameter, text: str) -> float:
-    match = _DURATION.fullmatch(text)
-    seconds = math.inf if match is None else float(match[1]) * _SECONDS[match[2]]
-    if seconds == math.inf:
+    seconds = seconds_of(text)
+    if seconds is None:
         raise click.BadParameter(f"'{text}' is not a duration; write 20ms, 2s or 1m.")
     return seconds
 

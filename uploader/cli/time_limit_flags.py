@@ -8,11 +8,10 @@ from typing import Final
 import click
 
 from uploader.run.time_limit import Deadline, next_time
+from uploader.units import seconds_of
 
 _CLOCK: Final = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
-_DURATION: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s|m|h)")
 _DATE_LENGTH: Final = len("2024-03-06")
-_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def until(_: click.Context, __: click.Parameter, text: str | None) -> Deadline | None:
@@ -34,8 +33,7 @@ def within(_: click.Context, __: click.Parameter, text: str | None) -> Deadline 
     """Read `--for`: a duration."""
     if text is None:
         return None
-    match = _DURATION.fullmatch(text)
-    seconds = 0.0 if match is None else float(match[1]) * _SECONDS[match[2]]
+    seconds = seconds_of(text)
     if not seconds:
         raise click.BadParameter(f"'{text}' is not a duration; write 45s, 90m or 3h.")
     return Deadline(f"--for {text}", time.monotonic(), within=seconds)

@@ -7,21 +7,15 @@ from collections.abc import Callable
 
 from uploader.config.error_messages import UnfitValueError, nearest
 from uploader.model import Unpacking
+from uploader.units import bytes_of, seconds_of
 
-_DURATION = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<unit>ms|s|m|h|d)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST_HOURS = 8784
+_HOUR = 3600.0
 
 _SHARE = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<percent>%?)")
 _PERCENT = 100
 
 _TIMES = re.compile(r"(?P<times>[1-9][0-9]{0,8})x")
-_SIZE = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<unit>[KMGT]?B|[KMGT]iB)")
-_BYTES = {
-    f"{sign}{unit}": base**power
-    for power, sign in enumerate(("", "K", "M", "G", "T"))
-    for unit, base in (("B", 1000), ("iB", 1024))
-}
 
 # UTF-7 has halves of characters, and more than one spelling of most.
 _NOT_FOR_FILES = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
@@ -52,11 +46,10 @@ def words(value: object) -> list[object]:
 
 def duration(value: object) -> float:
     """Return the seconds that *value* says, as `500ms`, `30s`, `1m` or `2h`."""
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    seconds = seconds_of(value) if isinstance(value, str) else None
+    if seconds is None:
         raise UnfitValueError("is not a duration; write a number and its unit, as 500ms, 30s, 1m or 2h")
-    seconds = float(found["amount"]) * _SECONDS[found["unit"]]
-    if not 0 < seconds <= _LONGEST_HOURS * _SECONDS["h"]:
+    if not 0 < seconds <= _LONGEST_HOURS * _HOUR:
         raise UnfitValueError(f"is not between 1ms and {_LONGEST_HOURS}h; write for example 30s")
     return seconds
 
@@ -90,8 +83,7 @@ def unpacking(value: object) -> Unpacking:
     if isinstance(value, str):
         if times := _TIMES.fullmatch(value):
             return Unpacking(times=int(times["times"]))
-        size = _SIZE.fullmatch(value)
-        most = int(float(size["amount"]) * _BYTES[size["unit"]]) if size else 0
+        most = bytes_of(value)
         if most:
             return Unpacking(times=None, size=most)
     raise UnfitValueError("is neither a multiple nor a size; write 200x, or a size such as 500MB or 10GiB")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, assert_never
 
 from uploader.api import SUCCESS
+from uploader.clock import Clock
 from uploader.counts import Traffic
 from uploader.delivery.blocked_rows import BlockedRows, FirstBlock
 from uploader.delivery.outage_detection import OutageDetector
@@ -97,16 +98,14 @@ class Delivery:
         wait_limits: WaitLimits,
         traffic: Traffic,
         stop: Stop,
-        sleep: Callable[[float], Awaitable[None]],
-        clock: Callable[[], float],
-        wall: Callable[[], float],
+        clock: Clock,
         jitter: Callable[[], float],
         record_pause: Callable[[float], None],
         most_rows: int,
         on_suspected_outage: Callable[[], None] = lambda: None,
         blocked_rows: BlockedRows | None = None,
     ) -> None:
-        """Keep the collaborators; *clock* is monotonic, *wall* since 1970 (seconds), *jitter* gives 0 to 1.
+        """Keep the collaborators; *jitter* gives 0 to 1.
 
         *most_rows* is how many rows may be delivered at once. *record_pause* hears for how many seconds more a limit
         reply holds everybody. *on_suspected_outage* is called when bad replies may be the service's trouble: the more
@@ -120,9 +119,9 @@ class Delivery:
         self._wait_limits = wait_limits
         self._traffic = traffic
         self._stop = stop
-        self._sleep = sleep
-        self._clock = clock
-        self._wall = wall
+        self._sleep = clock.sleep
+        self._clock = clock.monotonic
+        self._wall = clock.wall
         self._jitter = jitter
         self._record_pause = record_pause
         self._outages = OutageDetector(most_rows)

@@ -1,13 +1,9 @@
 """Know which rows have to be sent again to make the server right."""
 
 from collections.abc import Iterable
-from typing import Final, Literal, TypeAlias, assert_never
+from typing import Final, assert_type
 
-from uploader.model import Failed, Outcome, Person, Rejected, Sent, Superseded, Unchanged
-
-Kind: TypeAlias = Literal["failed", "rejected", "again"]
-"""Why a row stands in the retry file; `again`: it was accepted, but has to follow an earlier row that was not."""
-
+from uploader.model import Failed, NotSent, Outcome, Person, Rejected, RetryKind, Sent
 
 _FEW: Final = 200_000
 _BITS: Final = 1 << 28
@@ -37,7 +33,7 @@ class RowsToResend:
         """Whether *person* has a row in the retry file."""
         return self._people.has_any(person)
 
-    def kind(self, outcome: Outcome) -> Kind | None:
+    def kind(self, outcome: Outcome) -> RetryKind | None:
         """Return why the row of *outcome* must be sent again; None if it need not be."""
         match outcome:
             case Sent():
@@ -47,14 +43,13 @@ class RowsToResend:
                 return "again"
             case Failed():
                 self._people.add(outcome.request.person)
-                return "failed"
+                return outcome.kind
             case Rejected():
                 self._people.add(outcome.person)
-                return "rejected"
-            case Unchanged() | Superseded():
+                return outcome.kind
+            case _:
+                assert_type(outcome, NotSent)
                 return None
-            case _ as never:
-                assert_never(never)
 
 
 class _Hashes:

@@ -6,6 +6,7 @@ from typing import Final, Self, TextIO
 
 from tqdm import tqdm
 
+from uploader.counts import Counts
 from uploader.outputs.duration_text import spell_seconds
 
 _FORM: Final = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
@@ -14,13 +15,10 @@ _SHARE_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one source is: rows, requests, and how long everybody was held, in seconds."""
+    """How far one source is: its rows, requests, and how long everybody was held, in seconds."""
 
-    total: int
-    settled: int
+    counts: Counts
     requests: int
-    rejected: int
-    failed: int
     paused_seconds: float
 
 
@@ -37,16 +35,15 @@ class Bar:
 
     def show(self, progress: Progress) -> None:
         """Draw the bar anew."""
-        now = self._clock()
+        now, counts = self._clock(), progress.counts
         if now - self._since >= _SHARE_SECONDS:
             share = (progress.requests - self._requests) / (now - self._since) / self._limit
             self._since, self._requests = now, progress.requests
-            paused = f", held {progress.paused_seconds:.0f} s" if progress.paused_seconds else ""
+            paused = f", held {spell_seconds(progress.paused_seconds)}" if progress.paused_seconds else ""
             self._bar.set_postfix_str(
-                f"{share:.0%} of the limit, {progress.rejected} rejected, {progress.failed} failed{paused}",
-                refresh=False,
+                f"{share:.0%} of the limit, {counts.rejected} rejected, {counts.failed} failed{paused}", refresh=False
             )
-        self._bar.update(progress.settled - self._bar.n)
+        self._bar.update(counts.settled - self._bar.n)
         self._bar.refresh()
 
     def __enter__(self) -> Self:
@@ -60,10 +57,11 @@ class Bar:
 
 def plain_line(name: str, progress: Progress, *, rows_per_second: float) -> str:
     """Return the line that stands for the bar where there is no terminal."""
+    counts, settled = progress.counts, progress.counts.settled
     # Cut, not rounded: with a row left it is not yet 100%.
-    percent = 100 * progress.settled // progress.total if progress.total else 100
-    left = spell_seconds((progress.total - progress.settled) / rows_per_second)
+    percent = 100 * settled // counts.read if counts.read else 100
+    left = spell_seconds((counts.read - settled) / rows_per_second)
     return (
-        f"{name}: {progress.settled:,} of {progress.total:,} rows ({percent}%), {progress.rejected:,} rejected, "
-        f"{progress.failed:,} failed, about {left} left"
+        f"{name}: {settled:,} of {counts.read:,} rows ({percent}%), {counts.rejected:,} rejected, "
+        f"{counts.failed:,} failed, about {left} left"
     )

@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
 from aiolimiter import AsyncLimiter
 
+from uploader.clock import Clock
 from uploader.errors import OutageError
 from uploader.model import Answer, Reply
 from uploader.rate.concurrency import ConcurrencyLimit, Permit
@@ -100,32 +101,29 @@ class Limiter:
         window: ServerWindow,
         quota: Quota,
         stop: Stop,
-        clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
+        clock: Clock,
         on_others: Callable[[OtherClients], None] = lambda _: None,
         on_notice: Callable[[Notice], None] = lambda _: None,
         estimated_limit: EstimatedLimit | None = None,
-        wall: Callable[[], float] | None = None,
         longest_pause: float = math.inf,
     ) -> None:
-        """Size the bucket by *pace*; *clock* gives monotonic seconds; *on_others* hears once of others' requests.
+        """Size the bucket by *pace*; *on_others* hears once of others' requests.
 
         *on_notice* hears what people are told of the pace; what goes wrong with that is nobody's trouble.
-        *estimated_limit* learns the real limit where the replies tell nothing of the window. *wall* gives seconds since
-        1970. *longest_pause* is how long the hold of another run, or of one before, may last: one that is longer ends
-        this run.
+        *estimated_limit* learns the real limit where the replies tell nothing of the window. *longest_pause* is how
+        long the hold of another run, or of one before, may last: one that is longer ends this run.
         """
         self._pace = pace
         self._window = window
         self._quota = quota
         self._stop = stop
-        self._clock = clock
-        self._sleep = sleep
+        self._clock = clock.monotonic
+        self._sleep = clock.sleep
         self._on_others: Callable[[OtherClients], None] | None = on_others
         self._on_notice = on_notice
         self._estimated_limit = estimated_limit
         self._throttled = 0
-        self._wall = wall
+        self._wall = clock.wall
         self._longest_pause = longest_pause
         self._announced_until = float("-inf")
         self._is_pace_announced = False
@@ -286,11 +284,11 @@ class Limiter:
     def _join_pause(self, seconds: float) -> None:
         """Hold with another run, or on behalf of one before, that has met the limit."""
         if seconds > self._longest_pause:
-            until = "" if self._wall is None else f" (until {local_time(seconds, now=self._wall())})"
+            until = local_time(seconds, now=self._wall())
             self._stop.request(
                 OutageError(
                     "Stopped: another run has met the service's limit, and nobody may send for "
-                    f"{seconds:,.0f} s{until}, longer than retry.outage_timeout ({self._longest_pause:g} s). "
+                    f"{seconds:,.0f} s (until {until}), longer than retry.outage_timeout ({self._longest_pause:g} s). "
                     "Run again after that to continue."
                 )
             )

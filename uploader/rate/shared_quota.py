@@ -4,7 +4,6 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from struct import Struct
 from typing import Final, Self
 from zlib import crc32
 
+from uploader.clock import Clock
 from uploader.errors import StorageError
 from uploader.model import frozen
 from uploader.private_files import open_private, private_folder, trouble
@@ -88,25 +88,24 @@ class SharedQuota:
     stopped with it, so that this run goes on with its own part.
     """
 
-    def __init__(  # noqa: PLR0913 — the clocks and what the pace says, each asked for by name
+    def __init__(
         self,
         folder: Path,
         *,
-        clock: Callable[[], float],
+        clock: Clock,
         window: float,
-        wall: Callable[[], float] | None = None,
         alone: float = 0.0,
         rest: float = 0.0,
     ) -> None:
-        """Use *folder*, made if need be; *clock* is the machine's monotonic one, *window* the service's, in seconds.
+        """Use *folder*, made if need be; *clock* is the machine's, *window* the service's, in seconds.
 
-        With *wall* (seconds since 1970) a hold outlasts the machine's next start. With *alone* only one request of all
+        By the clock on the wall a hold outlasts the machine's next start. With *alone* only one request of all
         runs is in flight at a time, for so many seconds at most; *rest* is how long after its reply the next may go.
         """
         self._folder = folder
         self._path = folder / "standing"
-        self._clock = clock
-        self._wall = wall
+        self._clock = clock.monotonic
+        self._wall = clock.wall
         self._window = window
         self._alone = alone
         self._rest = rest
@@ -320,8 +319,6 @@ class SharedQuota:
 
     def _paused_before_boot(self) -> float:
         """Return until when (monotonic) a hold lasts that was noted before the machine was started anew."""
-        if self._wall is None:
-            return 0.0
         extras, wall = self._extras(), self._wall()
         # A clock that was set back makes no hold longer than it was.
         left = extras.paused_until - max(wall, extras.paused_at)
@@ -332,11 +329,10 @@ class SharedQuota:
         known = replace(known, due=max(known.due, self._wants_rest_until)) if self._rest else known
         if known.paused_until >= self._wants_paused_until:
             return known
-        if self._wall is not None:
-            wall = self._wall()
-            self._write_extras(
-                replace(self._extras(), paused_at=wall, paused_until=wall + self._wants_paused_until - self._clock())
-            )
+        wall = self._wall()
+        self._write_extras(
+            replace(self._extras(), paused_at=wall, paused_until=wall + self._wants_paused_until - self._clock())
+        )
         return replace(known, paused_until=self._wants_paused_until)
 
     def _free_from(self, now: float) -> float | None:

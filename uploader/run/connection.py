@@ -1,13 +1,12 @@
 """Open what all sources of a run share on their way to the service."""
 
-import asyncio
 import random
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from uploader.clock import Clock
 from uploader.config import Settings
 from uploader.delivery import Delivery, Http, WaitLimits
 from uploader.delivery.blocked_rows import BlockedRows
@@ -31,9 +30,10 @@ _REPLY_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What all sources of a run share: the stop order, the pace, the gate, the pool of connections, blocked rows."""
+    """What all sources of a run share: clock, stop order, pace, the gate, the pool of connections, blocked rows."""
 
     settings: Settings
+    clock: Clock
     stop: Stop
     pace: Pace
     limiter: Limiter
@@ -51,9 +51,7 @@ class Connection:
             wait_limits=WaitLimits(self.settings.rate.per, retry.outage_timeout),
             traffic=session.traffic,
             stop=self.stop,
-            sleep=asyncio.sleep,
-            clock=time.monotonic,
-            wall=time.time,
+            clock=self.clock,
             jitter=random.random,
             record_pause=session.record_pause,
             most_rows=self.pace.concurrency,
@@ -73,21 +71,28 @@ async def connect(  # noqa: PLR0913 — where to, which way, and what the run ha
     """
     pace = fit_to_open_files(pace_of(settings))
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(_http(settings, base_url, route, pace))
+        http = await stack.enter_async_context(_http(settings, base_url, route, pace, wall=environment.clock.wall))
         stop.when_grace_is_over(http.abandon)
         service = service_of(settings.api.base_url, settings.api.service_id)
         alone = is_one_at_a_time(settings.rate.requests)
         quota = stack.enter_context(
             run_store.quota(
                 service,
-                clock=time.monotonic,
-                wall=time.time,
+                clock=environment.clock,
                 window=settings.rate.per,
                 alone=settings.api.timeout + _REPLY_SECONDS if alone else 0.0,
                 rest=pace.rest,
             )
         )
-        yield Connection(settings, stop, pace, _limiter(settings, pace, stop, quota, environment), http, BlockedRows())
+        yield Connection(
+            settings,
+            environment.clock,
+            stop,
+            pace,
+            _limiter(settings, pace, stop, quota, environment),
+            http,
+            BlockedRows(),
+        )
 
 
 def _limiter(settings: Settings, pace: Pace, stop: Stop, quota: SharedQuota, environment: Environment) -> Limiter:
@@ -103,24 +108,22 @@ def _limiter(settings: Settings, pace: Pace, stop: Stop, quota: SharedQuota, env
 
     def notify(notice: Notice) -> None:
         if not environment.quiet:
-            environment.say(message_of(notice, configured=rate.requests, per=rate.per, now=time.time()))
+            environment.say(message_of(notice, configured=rate.requests, per=rate.per, now=environment.clock.wall()))
 
     return Limiter(
         pace,
         window=ServerWindow(requests=rate.requests, per=rate.per, share=rate.share),
         quota=quota,
         stop=stop,
-        clock=time.monotonic,
-        sleep=asyncio.sleep,
+        clock=environment.clock,
         on_others=tell,
         on_notice=notify,
         estimated_limit=EstimatedLimit(requests=rate.requests, per=rate.per, share=rate.share),
-        wall=time.time,
         longest_pause=settings.retry.outage_timeout,
     )
 
 
-def _http(settings: Settings, base_url: str, route: Route, pace: Pace) -> Http:
+def _http(settings: Settings, base_url: str, route: Route, pace: Pace, *, wall: Callable[[], float]) -> Http:
     proxy = route.proxy
     return Http(
         base_url=base_url,
@@ -128,7 +131,7 @@ def _http(settings: Settings, base_url: str, route: Route, pace: Pace) -> Http:
         access_token=settings.api.access_token.get_secret_value(),
         timeout=settings.api.timeout,
         connections=pace.concurrency,
-        wall=time.time,
+        wall=wall,
         proxy=None if proxy is None else proxy.url,
         proxy_authorization=None if proxy is None else proxy.authorization,
         trust=route.trust,

@@ -1,10 +1,11 @@
 """Hold what is outside of a run: the environment, the input, and the user who may be watching."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from uploader.check.source_summary import CheckSummary
+from uploader.clock import Clock, real_clock
 from uploader.model import Rejected
 from uploader.stop import Stop
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What is outside: the environment, the input, and the user who may be watching.
+    """What is outside: the environment, the clock, the input, and the user who may be watching.
 
     *stdin* is None where it is closed. *say* prints one line for people. *terminal* is where a bar may be drawn (None:
     nobody watches). *lines* is whether a plain line a minute is wanted in its place, *quiet* whether nothing is to be
@@ -38,3 +39,4 @@ class Environment:
     on_route: "Callable[[Route], None] | None" = None
     on_stop: Callable[[Stop], None] | None = None
     raise_if_stopped: Callable[[], None] = lambda: None
+    clock: Clock = field(default_factory=real_clock)

@@ -60,7 +60,7 @@ def _left_by(name: str, ended: Sequence[StoredRun], settings: Settings) -> Itera
     sent = [run for stored_run in runs for run in _sent(stored_run, finished, settings)]
     while sent:
         stored_run = sent.pop()
-        if stored_run.state.failed:
+        if stored_run.state.outcomes.failed:
             waiting.append(stored_run)
         sent += _sent(stored_run, finished, settings)
     for stored_run in sorted(waiting, key=_from_order):

@@ -13,7 +13,7 @@ from uploader.coalesce.person_groups import PersonGroups
 from uploader.coalesce.same_person import SamePerson
 from uploader.coalesce.same_person_stage import collecting_people
 from uploader.config import Settings
-from uploader.counts import Books
+from uploader.counts import Counts
 from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.outputs.retry_file import RetryFile
@@ -71,8 +71,8 @@ class SourcePlan:
         old = self.old
         if old is None or not self.resumes:
             return False
-        books = old.state.books
-        return old.state.requests > 0 or books.not_attempted < books.read
+        counts = old.state.counts
+        return old.state.traffic.requests > 0 or counts.not_attempted < counts.read
 
     @property
     def resumed_or_finished(self) -> StoredRun | None:
@@ -83,7 +83,7 @@ class SourcePlan:
         """Return what it is of a command with *options*."""
         last = None if self.last is None else self.last.state
         # Whoever asks for every row means those too that the interrupted run has passed over.
-        is_left_out = last is not None and (last.is_finished or last.unchanged > 0)
+        is_left_out = last is not None and (last.is_finished or last.outcomes.unchanged > 0)
         return CommandSource(self.header, last, is_started_over=options.fresh or (options.full and is_left_out))
 
     def numbered(self, number: int, state: str, command: str, next_key: str) -> "SourcePlan":
@@ -121,15 +121,13 @@ class RunPlan:
     same_person: SamePerson | None
 
     def check(self, result: SourceResult) -> SourcePlan:
-        """Open and survey the source of *result*; what is found is in its books even if it can't be sent."""
+        """Open and survey the source of *result*; what is found is in its counts even if it can't be sent."""
         options, settings, summary, same_person = self.options, self.settings, CheckSummary(), self.same_person
         rows_before = 0 if same_person is None else same_person.rows
         try:
             source = self.stack.enter_context(opened(result.source, settings, self.environment))
             key = key_of(settings, source)
-            what = "this input" if source.path is None else result.source
-            self.stack.enter_context(self.run_store.lock(key, since=result.started, what=what))
-            self._lock_any_name(source, result)
+            self._lock(source, key, result)
             last = None if options.limit is not None else self.run_store.latest(key)
             old = last if last is not None and last.state.is_interrupted else None
             retry = self.stack.enter_context(self._retry_file(source, old))
@@ -164,7 +162,7 @@ class RunPlan:
             if groups is not None:
                 groups.seal()
         finally:
-            result.books = Books(summary.read, not_attempted=summary.read)
+            result.counts = Counts(summary.read, not_attempted=summary.read)
         full = options.full or self.changes.is_full_run_due(refresh_key(source, key))
         new = header_of(settings, job, result, key, origin=origin, full=full, from_number=from_number)
         retry.set_has_raw(damaged=summary.damaged > 0)
@@ -198,8 +196,14 @@ class RunPlan:
     def _groups(self) -> PersonGroups:
         return self.stack.enter_context(PersonGroups(SamePerson(self.run_store.state)))
 
-    def _lock_any_name(self, source: Source, result: SourceResult) -> None:
-        """Lock the file of *source* under whatever name another run may have it; raises LockedError, StorageError."""
+    def _lock(self, source: Source, key: str, result: SourceResult) -> None:
+        """Lock *source*, known by *key*, and its file under whatever name another run may have it.
+
+        Raises:
+            LockedError, StorageError: it can't be locked.
+        """
+        what = "this input" if source.path is None else result.source
+        self.stack.enter_context(self.run_store.lock(key, since=result.started, what=what))
         if source.path is None:
             return
         try:
@@ -266,10 +270,10 @@ class RunPlan:
         if changed is None:
             result.run_id, result.started = old.state.header.run_id, old.state.header.started
             result.number = old.state.header.order
-            books = result.books = old.state.books
-            settled = books.read - books.not_attempted
+            counts = result.counts = old.state.counts
+            settled = counts.read - counts.not_attempted
             if not self.environment.quiet:
-                say(f"{result.source}: continuing run {result.run_id}: {settled:,} of {books.read:,} rows settled.")
+                say(f"{result.source}: continuing run {result.run_id}: {settled:,} of {counts.read:,} rows settled.")
             return source_plan
         say(changed)
         source_plan.retry.discard()

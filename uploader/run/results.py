@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
-from uploader.counts import Books, Problems, Traffic
+from uploader.counts import Counts, Problems, Traffic
 from uploader.errors import StorageError, UploaderError
 from uploader.mapping import Repairs
 from uploader.outputs.summary import try_summary, write_summary
@@ -27,6 +27,9 @@ class SourceResult:
     *number* is that of its run, 0 before it has one. *blank_lines* and *repairs* are those that the check found.
     *error* is what ended the run at this source.
 
+    States: open while *exit_status* is None, then closed, with an *error* only if it ended the run. Until the source
+    is checked nothing is counted; then all its rows are not attempted, and what became of them stands here at the end.
+
     States: open, as long as *exit_status* is None; finished (0 or 3); and ended early, by *error* or by that of another
     source.
     """
@@ -34,7 +37,7 @@ class SourceResult:
     run_id: str
     source: str
     started: str
-    books: Books = field(default_factory=lambda: Books(0))
+    counts: Counts = field(default_factory=Counts)
     traffic: Traffic = field(default_factory=Traffic)
     problems: Problems = field(default_factory=Problems)
     seconds: float = 0.0
@@ -52,30 +55,28 @@ class SourceResult:
         """Close the account of a source whose rows all have an outcome.
 
         Raises:
-            UploaderError: the books do not balance, which is a bug.
+            UploaderError: its counts do not balance, which is a bug.
         """
-        books = self.books
-        if not books.balance:
+        counts = self.counts
+        if not counts.balances:
             raise UploaderError(
-                f"{self.source}: the books do not balance: {asdict(books)}. This is a bug; keep the file."
+                f"{self.source}: the books do not balance: {asdict(counts)}. This is a bug; keep the file."
             )
-        self.exit_status = SOME_LEFT if books.rejected or books.failed else FINISHED
+        self.exit_status = SOME_LEFT if counts.not_accepted else FINISHED
 
     def summary(self) -> Mapping[str, object]:
         """Return the summary of the contract."""
-        books, traffic = asdict(self.books), self.traffic
+        traffic = self.traffic
         per_second = traffic.requests / self.sending_seconds if self.sending_seconds else 0.0
         return {
             "run_id": self.run_id,
             "source": self.source,
             "started": self.started,
             "seconds": round(self.seconds, 3),
-            **books,
+            **asdict(self.counts),
             "blank_lines": self.blank_lines,
             "repairs": asdict(self.repairs),
-            "requests": traffic.requests,
-            "retries": traffic.retries,
-            "limited": traffic.limited,
+            **asdict(traffic),
             "limited_seconds": round(self.limited_seconds, 3),
             "maybe_sent_twice": self.maybe_sent_twice,
             "requests_per_second": round(per_second, 1),

@@ -1,5 +1,6 @@
 """Decide whether a run begins or goes on, and take from its journal what is known already."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +54,9 @@ def refuse_or_start_over(
     before = old.header
     if before is None:
         return None
-    left = f"{old.books.not_attempted:,} of {before.rows:,} rows of the interrupted run {before.run_id} were never sent"
+    left = (
+        f"{old.counts.not_attempted:,} of {before.rows:,} rows of the interrupted run {before.run_id} were never sent"
+    )
     if fresh:
         return f"{new.source}: beginning anew as asked; {left}."
     changed = [
@@ -78,7 +81,7 @@ def refuse_or_start_over(
 
 def has_proof(run_state: RunState) -> bool:
     """Whether a reply in a run, in all its lives, proves token, service ID and URL."""
-    return run_state.sent > 0 or any(
+    return run_state.outcomes.sent > 0 or any(
         row.attempts and proves_by(row.reason.code) for row in run_state.to_resend.values()
     )
 
@@ -98,7 +101,7 @@ def restore_result(result: SourceResult, run_state: RunState) -> None:
         run_state.header.order,
     )
     tally, result.traffic = counts_of(run_state)
-    result.books, result.problems = run_state.books, tally.problems
+    result.counts, result.problems = run_state.counts, tally.problems
     result.seconds = result.sending_seconds = run_state.seconds
     result.limited_seconds, result.maybe_sent_twice = run_state.held_seconds, run_state.maybe_sent_twice
     result.retry_file = path_of(run_state.retry_file)
@@ -107,18 +110,11 @@ def restore_result(result: SourceResult, run_state: RunState) -> None:
 
 def counts_of(run_state: RunState) -> tuple[Tally, Traffic]:
     """Return the totals of *run_state*, as running ones: to go on with, or to tell of a finished run."""
-    tally = Tally(
-        sent=run_state.sent,
-        unchanged=run_state.unchanged,
-        superseded=len(run_state.superseded),
-        rejected=run_state.rejected,
-        failed=run_state.failed,
-        unsure=set(run_state.unsure),
-    )
+    tally = Tally(replace(run_state.outcomes), set(run_state.unsure))
     for number, row in run_state.to_resend.items():
         if row.kind != "again":
             tally.problems.add(row.reason, number)
-    return tally, Traffic(run_state.requests, run_state.retries, run_state.limited)
+    return tally, replace(run_state.traffic)
 
 
 def path_of(text: str | None) -> Path | None:

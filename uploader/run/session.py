@@ -1,21 +1,23 @@
 """Keep a run's journal while it lasts, and all that hears of an outcome after it."""
 
 import os
+from collections.abc import Collection
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from uploader.changes.stale_retries import StaleRetries
 from uploader.changes.unchanged_rows import UnchangedRows
-from uploader.counts import Tally, Traffic
+from uploader.counts import OutcomeCounts, Traffic
 from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import UploaderError
 from uploader.model import Failed, Outcome, Rejected, Sent, Unsettled, record_of
 from uploader.outputs.retry_file import RetryFile, RetryRemark
 from uploader.run.endings import now
 from uploader.run.resume import RESEND_PHRASE, counts_of, path_of
-from uploader.state import InFlightFile, Journal, RunState, StoredRun, read_run
+from uploader.state import InFlightFile, Journal, StoredRun, read_run
 
 
 class Session:
@@ -129,7 +131,9 @@ class Session:
         """
         self.flush()
         stored_run = read_run(self.stored_run.path)
-        folded, running = _totals(stored_run.state), _running(self.tally, self.traffic)
+        run_state, tally = stored_run.state, self.tally
+        folded = _totals(run_state.outcomes, run_state.traffic, run_state.unsure)
+        running = _totals(tally.outcomes, self.traffic, tally.unsure)
         if must_agree and folded != running:
             raise UploaderError(
                 f"The journal says {folded}, the run counted {running}. This is a bug; keep the journal."
@@ -143,29 +147,5 @@ def _remark(kind: str, outcome: Sent | Failed | Rejected) -> RetryRemark:
     return RetryRemark(kind, outcome.reason.code, outcome.reason.phrase, outcome.attempts)
 
 
-def _totals(run_state: RunState) -> dict[str, int]:
-    return {
-        "sent": run_state.sent,
-        "unchanged": run_state.unchanged,
-        "superseded": len(run_state.superseded),
-        "rejected": run_state.rejected,
-        "failed": run_state.failed,
-        "requests": run_state.requests,
-        "retries": run_state.retries,
-        "limited": run_state.limited,
-        "unsure": len(run_state.unsure),
-    }
-
-
-def _running(tally: Tally, traffic: Traffic) -> dict[str, int]:
-    return {
-        "sent": tally.sent,
-        "unchanged": tally.unchanged,
-        "superseded": tally.superseded,
-        "rejected": tally.rejected,
-        "failed": tally.failed,
-        "requests": traffic.requests,
-        "retries": traffic.retries,
-        "limited": traffic.limited,
-        "unsure": len(tally.unsure),
-    }
+def _totals(outcomes: OutcomeCounts, traffic: Traffic, unsure: Collection[int]) -> dict[str, int]:
+    return {**asdict(outcomes), **asdict(traffic), "unsure": len(unsure)}

@@ -11,10 +11,10 @@ from typing import Final
 from uploader.changes.stale_retries import Origins, StaleRetries
 from uploader.changes.unchanged_rows import UnchangedRows
 from uploader.coalesce.merge_rows import MergeStage
+from uploader.coalesce.person_groups import PersonGroups
 from uploader.coalesce.same_person_stage import with_person_keys
 from uploader.coalesce.spill_to_disk import SpilledRows
 from uploader.config import Settings
-from uploader.counts import Books
 from uploader.delivery.canary import Canary
 from uploader.delivery.pipeline import Pipeline
 from uploader.delivery.prefetch import prefetched
@@ -30,8 +30,8 @@ from uploader.run.plan import RunPlan, SourcePlan, refresh_key
 from uploader.run.preflight import Job
 from uploader.run.session import Session
 from uploader.run.stale_retry_notes import watch_same_person
+from uploader.state import RunHeader, StoredRun
 from uploader.state.settled_rows import SettledRows
-from uploader.stop import Stop
 
 _BAR_SECONDS: Final = 0.5
 _LINE_SECONDS: Final = 60.0
@@ -42,26 +42,16 @@ _SYNC_SECONDS: Final = 0.5
 
 async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPlan, endings: RunEndings) -> None:
     """Send what is left of *source_plan* over *connection*, and keep its account; raises what ends the run early."""
-    job, result, same_person, began = source_plan.job, source_plan.result, run_plan.same_person, time.monotonic()
+    job, result, same_person = source_plan.job, source_plan.result, run_plan.same_person
+    clock = run_plan.environment.clock
+    began = clock.monotonic()
     if job.is_swapped():
         raise ChangedError(f"{job.source.name} changed after it was checked; nothing of it was sent. Run again.")
     stored_run = source_plan.open_run(run_plan.run_store)
     header = stored_run.state.header or source_plan.header
-    unchanged_rows = UnchangedRows(
-        run_plan.changes,
-        skips_unchanged=run_plan.settings.changed_only
-        and not (header.full or source_plan.header.full)
-        and not job.source.is_retry,
-        must_resend=run_plan.rows_to_resend.has,
-    )
-    stale_retries = StaleRetries(
-        run_plan.changes,
-        header,
-        Origins(header, run_plan.run_store.state_id),
-        newest_run=run_plan.newest_other_run(header) if job.source.is_retry else UNKNOWN_RUN,
-        has_older=job.source.is_retry or source_plan.whole_file_run is not None,
-        records_all=run_plan.has_older_to_continue(header),
-        accept=run_plan.options.accept,
+    unchanged_rows, stale_retries = (
+        _unchanged_rows_of(source_plan, run_plan, header),
+        _late_of(source_plan, run_plan, header),
     )
     with (
         Session(
@@ -80,17 +70,10 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         works = _works(job, records, session.settled)
         if same_person is not None and not same_person.is_empty:
             works = with_person_keys(works, same_person, source_plan.before)
-        works = stale_retries.without_stale(prefetched(works, time.monotonic))
+        works = stale_retries.without_stale(prefetched(works, clock.monotonic))
         if source_plan.groups is not None:
-            merging = MergeStage(
-                source_plan.groups,
-                stack.enter_context(SpilledRows(run_plan.run_store.state)),
-                merged=job.plan.merged,
-                must_resend=run_plan.rows_to_resend.has,
-                merged_into=lambda row: stored_run.state.superseded.get(row, row),
-                rows_with_key=lambda person_key: 0 if same_person is None else same_person.rows_with(person_key),
-            )
-            works = merging.merge(works)
+            waiting = stack.enter_context(SpilledRows(run_plan.run_store.state))
+            works = _merging(source_plan.groups, waiting, source_plan, run_plan, stored_run).merge(works)
         works = unchanged_rows.skip_unchanged(works)
         connection.blocked_rows.begin_source(result.source if len(run_plan.options.sources) > 1 else "")
         if run_plan.is_proven(source_plan, stored_run.state):
@@ -111,7 +94,7 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         )
         try:
             async with background_tasks(
-                _show_progress(source_plan, session, connection, run_plan.environment), _sync(session, connection.stop)
+                _show_progress(source_plan, session, connection, run_plan.environment), _sync(session, connection)
             ):
                 await pipeline.run(connection.pace.concurrency)
             watch_same_person(job, run_plan.changes)
@@ -121,7 +104,7 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
             if job.is_swapped() or (job.fingerprint is not None and reading.fingerprint != job.fingerprint):
                 raise _changed(job)
         finally:
-            result.sending_seconds = time.monotonic() - began
+            result.sending_seconds = clock.monotonic() - began
             result.seconds = stored_run.state.seconds + result.sending_seconds
             _close_result(source_plan, session, pipeline, endings, reason=connection.stop.reason)
     result.finish()
@@ -131,13 +114,53 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         )
 
 
+def _unchanged_rows_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHeader) -> UnchangedRows:
+    """Return what passes over the rows of *source_plan* that need no request, in the run that has *header*."""
+    return UnchangedRows(
+        run_plan.changes,
+        skips_unchanged=run_plan.settings.changed_only
+        and not (header.full or source_plan.header.full)
+        and not source_plan.job.source.is_retry,
+        must_resend=run_plan.rows_to_resend.has,
+    )
+
+
+def _late_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHeader) -> StaleRetries:
+    """Return what keeps the rows of *source_plan* from undoing newer ones, in the run that has *header*."""
+    is_retry = source_plan.job.source.is_retry
+    return StaleRetries(
+        run_plan.changes,
+        header,
+        Origins(header, run_plan.run_store.state_id),
+        newest_run=run_plan.newest_other_run(header) if is_retry else UNKNOWN_RUN,
+        has_older=is_retry or source_plan.whole_file_run is not None,
+        records_all=run_plan.has_older_to_continue(header),
+        accept=run_plan.options.accept,
+    )
+
+
+def _merging(
+    groups: PersonGroups, waiting: SpilledRows, source_plan: SourcePlan, run_plan: RunPlan, stored_run: StoredRun
+) -> MergeStage:
+    """Return what makes one request of the rows of each of *groups*, as the run of *stored_run* has begun to."""
+    same_person = run_plan.same_person
+    return MergeStage(
+        groups,
+        waiting,
+        merged=source_plan.job.plan.merged,
+        must_resend=run_plan.rows_to_resend.has,
+        merged_into=lambda row: stored_run.state.replaced_by.get(row, row),
+        rows_with_key=lambda person_key: 0 if same_person is None else same_person.rows_with(person_key),
+    )
+
+
 def _seconds(started: str) -> float:
     return datetime.fromisoformat(started).timestamp()
 
 
 def _canary_rows(job: Job, session: Session, settings: Settings) -> int:
     """Return how many of the first rows tell a wrong mapping: none where the service accepted some already."""
-    return 0 if job.source.is_retry or session.tally.sent else settings.limits.canary
+    return 0 if job.source.is_retry or session.tally.outcomes.sent else settings.limits.canary
 
 
 def _close_result(
@@ -146,15 +169,7 @@ def _close_result(
     """Take the account of *source_plan* from the totals; *reason* is what ended the run early."""
     result, tally = source_plan.result, session.tally
     read = max(source_plan.job.summary.read, pipeline.taken)
-    result.books = Books(
-        read,
-        sent=tally.sent,
-        unchanged=tally.unchanged,
-        superseded=tally.superseded,
-        rejected=tally.rejected,
-        failed=tally.failed,
-        not_attempted=pipeline.without_outcome(read),
-    )
+    result.counts = tally.outcomes.counts(read=read, not_attempted=pipeline.without_outcome(read))
     result.problems, result.retry_file = tally.problems, source_plan.retry.path
     result.maybe_sent_twice = len(tally.unsure)
     # What a disk did not take, or a bug left in between, can't agree.
@@ -177,31 +192,33 @@ async def background_tasks(*tasks: Coroutine[None, None, None]) -> AsyncIterator
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _sync(session: Session, stop: Stop) -> None:
+async def _sync(session: Session, connection: Connection) -> None:
     """Make what is settled last, within a second; a sync that fails ends the run, and is not tried again."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         try:
             # From now on it has its thread, whatever becomes of the machine.
             await asyncio.get_running_loop().run_in_executor(thread, session.is_dirty.__bool__)
         except RuntimeError:
-            stop.request(StorageError("This machine has no thread left to sync the journal. Run again to continue."))
+            connection.stop.request(
+                StorageError("This machine has no thread left to sync the journal. Run again to continue.")
+            )
             return
-        await _sync_by(thread, session, stop)
+        await _sync_by(thread, session, connection)
 
 
-async def _sync_by(thread: ThreadPoolExecutor, session: Session, stop: Stop) -> None:
+async def _sync_by(thread: ThreadPoolExecutor, session: Session, connection: Connection) -> None:
     loop = asyncio.get_running_loop()
     syncing: asyncio.Future[None] = loop.create_future()
     syncing.set_result(None)
     while True:
-        await asyncio.sleep(_SYNC_SECONDS)
+        await connection.clock.sleep(_SYNC_SECONDS)
         if session.is_dirty:
             try:
                 session.flush()
                 syncing = loop.run_in_executor(thread, session.sync)
                 await asyncio.shield(syncing)
             except StorageError as error:
-                stop.request(error)
+                connection.stop.request(error)
                 return
             except asyncio.CancelledError:
                 # The thread goes on: nobody may close the files under it.
@@ -238,20 +255,23 @@ async def _show_progress(
 
     def progress() -> Progress:
         return Progress(
-            total=source_plan.job.summary.read,
-            settled=tally.settled,
+            tally.outcomes.counts(read=source_plan.job.summary.read),
             requests=session.traffic.requests,
-            rejected=tally.rejected,
-            failed=tally.failed,
             paused_seconds=connection.limiter.paused_seconds,
         )
 
     if environment.terminal is not None:
         limit = rate.requests / rate.per
-        with Bar(name, total=progress().total, limit=limit, stream=environment.terminal, clock=time.monotonic) as bar:
+        with Bar(
+            name,
+            total=source_plan.job.summary.read,
+            limit=limit,
+            stream=environment.terminal,
+            clock=connection.clock.monotonic,
+        ) as bar:
             while True:
                 bar.show(progress())
-                await asyncio.sleep(_BAR_SECONDS)
+                await connection.clock.sleep(_BAR_SECONDS)
     while environment.lines:
-        await asyncio.sleep(_LINE_SECONDS)
+        await connection.clock.sleep(_LINE_SECONDS)
         environment.say(plain_line(name, progress(), rows_per_second=connection.limiter.pace.rate))

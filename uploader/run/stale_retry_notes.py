@@ -39,7 +39,7 @@ def _sent_before(records: Iterable[Record], people: Container[str], job: Job, ru
         if record.number not in settled:
             continue
         left -= 1
-        if run_state.superseded.get(record.number) == 0 or not any(
+        if run_state.replaced_by.get(record.number) == 0 or not any(
             value in people for value in job.plan.person(record)
         ):
             continue

@@ -1,11 +1,10 @@
 """End a run in time: at an hour of the clock, or after a while."""
 
-import asyncio
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from uploader.clock import Clock, real_clock
 from uploader.errors import TimeUpError
 from uploader.outputs.duration_text import spell_seconds
 from uploader.rate import Pace
@@ -26,12 +25,13 @@ class Deadline:
     began: float
     at: datetime | None = None
     within: float = 0.0
+    clock: Clock = field(default_factory=real_clock)
 
     def left(self) -> float:
         """Return how many seconds are left."""
         if self.at is not None:
-            return self.at.timestamp() - time.time()
-        return self.began + self.within - time.monotonic()
+            return self.at.timestamp() - self.clock.wall()
+        return self.began + self.within - self.clock.monotonic()
 
     def error(self) -> TimeUpError:
         """Return what the run ends with."""
@@ -52,8 +52,8 @@ class Deadline:
 
     async def keep(self, stop: Stop) -> None:
         """Give *stop* when the time is up."""
-        while (left := self.left()) > 0:  # noqa: ASYNC110 — a clock sets no event
-            await asyncio.sleep(min(left, _LOOK_SECONDS))
+        while (left := self.left()) > 0:
+            await self.clock.sleep(min(left, _LOOK_SECONDS))
         stop.request(self.error())
 
 

@@ -1,7 +1,6 @@
 """Rehearse against the API without the API: a server on loopback that answers as the documentation says, and judges."""
 
 from uploader.sandbox.background_thread import RunningSandbox, running
-from uploader.sandbox.clock import Clock
 from uploader.sandbox.customer_profiles import Profile
 from uploader.sandbox.faults import FAULT_KINDS, Fault
 from uploader.sandbox.http_server import serve
@@ -12,7 +11,6 @@ from uploader.sandbox.sqlite_store import RequestRecord, Stray
 
 __all__ = [
     "FAULT_KINDS",
-    "Clock",
     "Fault",
     "Profile",
     "Report",

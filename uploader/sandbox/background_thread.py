@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from uploader.sandbox.clock import REAL_CLOCK, Clock
+from uploader.clock import Clock
 from uploader.sandbox.http_server import serve
 from uploader.sandbox.service import Sandbox
 from uploader.sandbox.settings import SandboxRules
@@ -24,7 +24,7 @@ class RunningSandbox:
 
 @contextmanager
 def running(
-    rules: SandboxRules, store: Path | None = None, *, port: int = 0, clock: Clock = REAL_CLOCK
+    rules: SandboxRules, store: Path | None = None, *, port: int = 0, clock: Clock | None = None
 ) -> Iterator[RunningSandbox]:
     """Serve a new sandbox on *port* (0: any) until the context ends; raises what `Sandbox` and `serve` raise."""
     with Sandbox(rules, store, clock) as sandbox:

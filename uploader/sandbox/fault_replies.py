@@ -8,7 +8,7 @@ from types import MappingProxyType
 import orjson
 from aiohttp import web
 
-from uploader.sandbox.clock import Clock
+from uploader.clock import Clock
 from uploader.sandbox.service import PlannedReply
 
 DRIP_SECONDS = 0.2

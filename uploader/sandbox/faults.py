@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import inf
 from types import MappingProxyType
 
+from uploader.units import DURATION, seconds_of
+
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
@@ -38,7 +40,7 @@ FAULT_KINDS = MappingProxyType(
         "latency": FaultKind(
             "latency=TIME",
             "the reply, this much later (500ms, 2s, 1m)",
-            r"=(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|s|m)",
+            rf"=(?P<wait>{DURATION})",
         ),
         "hang": FaultKind("hang", "no reply ever", in_front=True),
         "drop-before": FaultKind("drop-before", "the connection closed, the request not applied", in_front=True),
@@ -65,7 +67,7 @@ FAULT_KINDS = MappingProxyType(
         "unasked": FaultKind(
             "unasked=TIME[:STATUS]",
             "the reply, and this much later once more, or a proxy's page with this status and the connection closed",
-            r"=(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|s|m)(?::(?P<status>[2-5][0-9]{2}))?",
+            rf"=(?P<wait>{DURATION})(?::(?P<status>[2-5][0-9]{{2}}))?",
         ),
     }
 )
@@ -78,9 +80,7 @@ _FAULT = re.compile(
 )
 _COUNT = re.compile(r"(times|after)\s+(\S+)")
 _MOMENT = re.compile(r"(from|until)\s+(\S+)")
-_TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m)")
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
-_UNITS = MappingProxyType({"ms": 0.001, "s": 1.0, "m": 60.0})
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +168,7 @@ def _code(given: dict[str, str]) -> str:
 
 
 def _seconds(given: dict[str, str]) -> float:
-    if "number" in given:
-        return float(given["number"]) * _UNITS[given["unit"]]
-    return float(given.get("seconds", "0"))
+    return seconds_of(given.get("wait", "")) or float(given.get("seconds", "0"))
 
 
 def _target(text: str, target: str | None) -> tuple[float, str, str]:
@@ -192,12 +190,12 @@ def _span(text: str, counts: str) -> tuple[float, float]:
     """Return when a fault begins and ends, in seconds after the first request."""
     found: dict[str, float] = {}
     for name, moment in _MOMENT.findall(counts):
-        time = _TIME.fullmatch(moment)
+        seconds = seconds_of(moment)
         if name in found:
             raise ValueError(f"fault {text!r}: {name!r} is there twice")
-        if time is None:
+        if seconds is None:
             raise ValueError(f"fault {text!r}: {name!r} wants a time such as 500ms, 5s or 1m, found {moment!r}")
-        found[name] = float(time[1]) * _UNITS[time[2]]
+        found[name] = seconds
     begins, ends = found.get("from", 0.0), found.get("until", inf)
     if begins >= ends:
         raise ValueError(f"fault {text!r}: it would end before it begins")

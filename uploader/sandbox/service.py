@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from uploader.clock import Clock, real_clock  # noqa: TID251 — the sandbox stands for a machine of its own
 from uploader.model import Json, looks_like_data
 from uploader.sandbox.api_replies import (
     INVALID,
@@ -21,7 +22,6 @@ from uploader.sandbox.api_replies import (
     because,
     window_headers,
 )
-from uploader.sandbox.clock import REAL_CLOCK, Clock
 from uploader.sandbox.customer_profiles import Profile
 from uploader.sandbox.fault_schedule import FaultSchedule
 from uploader.sandbox.faults import Fault
@@ -69,8 +69,12 @@ class Sandbox:
     Use it as a context manager, or call `close`.
     """
 
-    def __init__(self, rules: SandboxRules, store: Path | None = None, clock: Clock = REAL_CLOCK) -> None:
-        """Keep *rules*; remember in the SQLite file *store*, or in memory. Raises StorageError for a bad *store*."""
+    def __init__(self, rules: SandboxRules, store: Path | None = None, clock: Clock | None = None) -> None:
+        """Keep *rules*; remember in the SQLite file *store*, or in memory. Raises StorageError for a bad *store*.
+
+        It stands for a machine of its own, and has its clock; None: the real one.
+        """
+        clock = clock or real_clock()
         self.rules = rules
         self.clock = clock
         self._store = SandboxStore(store)

@@ -10,7 +10,7 @@ from typing import Final
 
 from uploader.check.drift import Baseline, FileTotals
 from uploader.errors import StorageError
-from uploader.private_files import open_private, private_folder, sync_folder, trouble
+from uploader.private_files import open_private, private_folder, sync_folder, trouble, write_private
 
 _FORMAT: Final = 1
 _LONGEST_SECONDS: Final = 400 * 86_400.0
@@ -51,18 +51,7 @@ class BaselineStore:
         """Remember *baseline* as the last of the runs known by *key*, whole or not at all; raises StorageError."""
         private_folder(self._folder)
         path = self._path(key)
-        beside = path.with_suffix(".new")
-        handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(baseline_text(baseline))
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        except OSError as error:
-            with suppress(OSError):
-                beside.unlink()
-            raise trouble(path, error) from None
+        write_private(path, [baseline_text(baseline)])
         sync_folder(self._folder)
         # What can't be thrown away now goes another time.
         with suppress(OSError):

@@ -8,7 +8,9 @@ from typing import Final, Literal, TypeAlias
 from uploader.model import (
     Failed,
     Outcome,
+    OutcomeKind,
     Rejected,
+    RetryKind,
     Sent,
     Superseded,
     Unchanged,
@@ -34,13 +36,19 @@ _SHORT: Final[Mapping[Word, bytes]] = {
 }
 WORDS: Final = {short[0]: word for word, short in _SHORT.items()}
 
-SENT: Final = ord("s")
-AGAIN: Final = ord("a")
-FAILED: Final = ord("f")
-REJECTED: Final = ord("r")
+LETTERS: Final[Mapping[OutcomeKind | RetryKind, int]] = {
+    "sent": ord("s"),
+    "again": ord("a"),
+    "failed": ord("f"),
+    "rejected": ord("r"),
+    "unchanged": ord("n"),
+    "superseded": ord("v"),
+}
+"""What the line of a row begins with, by its outcome; `again`: it was accepted, and stands in the retry file."""
+
+SENT: Final = LETTERS["sent"]
+AGAIN: Final = LETTERS["again"]
 UNSETTLED: Final = ord("u")
-UNCHANGED: Final = ord("n")
-SUPERSEDED: Final = ord("v")
 PAUSED: Final = ord("h")
 MERGED: Final = b"^"
 """Behind the attempts of a row: they were made for another row, which took this one with it."""
@@ -144,8 +152,7 @@ def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
         case Unsettled():
             return b"u %d %d%b" % (number, outcome.attempts, _unsure_mark(outcome))
         case Failed() | Rejected():
-            mark = FAILED if isinstance(outcome, Failed) else REJECTED
-            reason = json.dumps([outcome.reason.code, outcome.reason.phrase]).encode()
+            mark, reason = LETTERS[outcome.kind], json.dumps([outcome.reason.code, outcome.reason.phrase]).encode()
             return b"%c %d %d%b%b %b" % (
                 mark,
                 number,

@@ -1,21 +1,17 @@
-"""Fold a journal into what it says: totals, the resume point, the books."""
+"""Fold a journal into what it says: totals, the resume point, the counts."""
 
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, TypeAlias
 
-from uploader.counts import Books
-from uploader.model import Reason
+from uploader.counts import Counts, OutcomeCounts, Traffic
+from uploader.model import Reason, RetryKind
 from uploader.state.journal_records import (
-    AGAIN,
-    FAILED,
+    LETTERS,
     MERGED,
     PAUSED,
-    REJECTED,
     SENT,
-    SUPERSEDED,
-    UNCHANGED,
     UNSETTLED,
     WORDS,
     RunHeader,
@@ -24,16 +20,19 @@ from uploader.state.journal_records import (
 from uploader.state.line_checksums import link, links
 from uploader.state.settled_rows import SettledRows
 
-ResendKind: TypeAlias = Literal["failed", "rejected", "again"]
+Fate: TypeAlias = RetryKind | Literal["accepted", "accepted or unchanged", "superseded", "not attempted"]
+"""What became of a row, as far as a journal tells; `again` was accepted, and stands in the retry file."""
 
-_KINDS: Final[dict[int, ResendKind]] = {FAILED: "failed", REJECTED: "rejected", AGAIN: "again"}
+_TO_RESEND: Final[dict[int, RetryKind]] = {LETTERS[kind]: kind for kind in ("failed", "rejected", "again")}
+_UNCHANGED: Final = LETTERS["unchanged"]
+_SUPERSEDED: Final = LETTERS["superseded"]
 
 
 @dataclass(frozen=True, slots=True)
 class RowToResend:
     """A row that the retry file must hold, and why."""
 
-    kind: ResendKind
+    kind: RetryKind
     reason: Reason
     attempts: int
 
@@ -42,10 +41,14 @@ class RowToResend:
 class RunState:
     """Everything that one journal says.
 
-    *settled* are the rows with an outcome, *to_resend* those that the retry file must hold, *superseded* those that
-    another row has the last word on, with that row (0: of a later run), *unsure* those that may have been sent twice
-    (and *more_unsure* how many were dropped from a compacted journal). *commands* are those that began the run, and
-    went on with it. *size* and *checksum* are where the next line goes on: what lies behind was never written whole.
+    *settled* are the rows with an outcome, *to_resend* those that the retry file must hold. *replaced_by* has the row
+    that has the last word on each superseded row (0: one of a later run). *unsure* are the rows that may have been sent
+    twice (and *more_unsure* how many were dropped from a compacted journal). *outcomes* and *traffic* count rows and
+    requests. *commands* are those that began the run, and went on with it. *size* and *checksum* are where the next
+    line goes on: what lies behind was never written whole.
+
+    States: without *header* it is no run. A run is interrupted until *is_finished* or *is_abandoned*, of which one is
+    true at most; *status* and *ended* are those of its last life, None while one is on.
 
     States of the run: interrupted, and to be resumed; finished, where a compacted journal has counts in the place of
     accepted rows; and abandoned, where another run was begun in its place.
@@ -56,14 +59,9 @@ class RunState:
     to_resend: dict[int, RowToResend] = field(default_factory=dict)
     unsure: set[int] = field(default_factory=set)
     more_unsure: int = 0
-    sent: int = 0
-    unchanged: int = 0
-    superseded: dict[int, int] = field(default_factory=dict)
-    rejected: int = 0
-    failed: int = 0
-    requests: int = 0
-    retries: int = 0
-    limited: int = 0
+    outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
+    replaced_by: dict[int, int] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
     held_seconds: float = 0.0
     seconds: float = 0.0
     sessions: int = 0
@@ -88,42 +86,44 @@ class RunState:
         return self.header is not None and not self.is_finished and not self.is_abandoned
 
     @property
-    def books(self) -> Books:
+    def counts(self) -> Counts:
         """What became of every row; those without an outcome were not attempted."""
-        rows = self.header.rows if self.header is not None else 0
-        superseded = len(self.superseded)
-        done = self.sent + self.unchanged + superseded + self.rejected + self.failed
-        return Books(
-            rows,
-            sent=self.sent,
-            unchanged=self.unchanged,
-            superseded=superseded,
-            rejected=self.rejected,
-            failed=self.failed,
-            not_attempted=rows - done,
-        )
+        return self.outcomes.counts(read=self.header.rows if self.header is not None else 0)
+
+    def fate(self, number: int) -> Fate:
+        """Return what became of the row *number*."""
+        resend = self.to_resend.get(number)
+        if resend is not None:
+            return resend.kind
+        if number in self.replaced_by:
+            return "superseded"
+        # The journal of a finished run does not tell accepted rows apart any more: they are all that it does not name.
+        if not self.is_finished and number not in self.settled:
+            return "not attempted"
+        return "accepted or unchanged" if self.outcomes.unchanged else "accepted"
 
 
 def replay(lines: Iterable[bytes]) -> RunState:
     """Return what *lines* (with their line ends) say, up to the first that was not written whole."""
     run_state = RunState()
     replay_row, settle = _RowReplay(run_state).replay, run_state.settled.add
+    outcomes, traffic = run_state.outcomes, run_state.traffic
     for payload, checksum in links(lines):
         kind = payload[0] if payload else 0
         try:
             if kind == SENT and payload.endswith(_AT_ONCE):
                 # Nearly every line: accepted at the first attempt, and no doubt about it.
-                run_state.sent += settle(int(payload[2:-2]))
-                run_state.requests += 1
+                outcomes.sent += settle(int(payload[2:-2]))
+                traffic.requests += 1
             elif kind in _ROW_KINDS:
                 replay_row(kind, payload)
-            elif kind == UNCHANGED:
+            elif kind == _UNCHANGED:
                 _replay_unchanged(run_state, payload)
-            elif kind == SUPERSEDED:
+            elif kind == _SUPERSEDED:
                 _replay_superseded(run_state, payload)
             elif kind == PAUSED:
                 run_state.held_seconds += float(payload[2:])
-                run_state.limited += 1
+                traffic.limited += 1
             elif kind in WORDS:
                 _replay_facts(run_state, WORDS[kind], json.loads(payload[2:]))
         except (ValueError, LookupError, TypeError, AttributeError):
@@ -136,18 +136,19 @@ def replay(lines: Iterable[bytes]) -> RunState:
 
 def _replay_unchanged(run_state: RunState, payload: bytes) -> None:
     first, last = map(int, payload[2:].split(b" "))
-    run_state.unchanged += sum(run_state.settled.add(number) for number in range(first, last + 1))
+    run_state.outcomes.unchanged += sum(run_state.settled.add(number) for number in range(first, last + 1))
 
 
 def _replay_superseded(run_state: RunState, payload: bytes) -> None:
     number, by = map(int, payload[2:].split(b" "))
     if run_state.settled.add(number):
-        run_state.superseded[number] = by
+        run_state.replaced_by[number] = by
+        run_state.outcomes.superseded += 1
 
 
 _AT_ONCE: Final = b" 1"
-_ROW_KINDS: Final = frozenset({SENT, AGAIN, FAILED, REJECTED, UNSETTLED})
-_REASONED: Final = frozenset({FAILED, REJECTED})
+_ROW_KINDS: Final = frozenset({SENT, UNSETTLED, *_TO_RESEND})
+_REASONED: Final = frozenset({LETTERS["failed"], LETTERS["rejected"]})
 
 
 class _RowReplay:
@@ -165,24 +166,25 @@ class _RowReplay:
         attempts = int(counted.removesuffix(MERGED))
         code, phrase = json.loads(parts[3]) if kind in _REASONED else ("", "")
         if is_own_request:
-            run_state.requests += attempts
-            run_state.retries += max(0, attempts - 1)
+            run_state.traffic.requests += attempts
+            run_state.traffic.retries += max(0, attempts - 1)
         if kind == UNSETTLED or not run_state.settled.add(number):
             return
-        if kind == SENT:
-            run_state.sent += 1
-            return
-        run_state.to_resend[number] = RowToResend(_KINDS[kind], Reason(code, phrase), attempts)
-        if kind == AGAIN:
-            run_state.sent += 1
-        elif kind == FAILED:
-            run_state.failed += 1
-        else:
-            run_state.rejected += 1
+        resend = _TO_RESEND.get(kind)
+        if resend is not None:
+            run_state.to_resend[number] = RowToResend(resend, Reason(code, phrase), attempts)
+        match resend:
+            case None | "again":
+                run_state.outcomes.sent += 1
+            case "failed":
+                run_state.outcomes.failed += 1
+            case "rejected":
+                run_state.outcomes.rejected += 1
 
 
 _DROPPED_KINDS: Final = frozenset({b"s", b"u", b"h", b"n"})
-_DROPPED: Final = ("sent", "unchanged", "requests", "retries", "limited", "held_seconds", "more_unsure")
+_DROPPED_OUTCOMES: Final = ("sent", "unchanged")
+_DROPPED_TRAFFIC: Final = ("requests", "retries", "limited")
 """What a compacted journal holds as totals, in the place of the lines that were dropped."""
 
 
@@ -194,7 +196,12 @@ def compacted(lines: Iterable[bytes], whole: RunState) -> Iterator[bytes]:
     """
     kept = [payload for payload, _ in links(lines) if payload[:1] not in _DROPPED_KINDS]
     kept_state = replay(_chained(kept))
-    facts = {name: getattr(whole, name) - getattr(kept_state, name) for name in _DROPPED}
+    facts: dict[str, float] = {}
+    for name in _DROPPED_OUTCOMES:
+        facts[name] = getattr(whole.outcomes, name) - getattr(kept_state.outcomes, name)
+    for name in _DROPPED_TRAFFIC:
+        facts[name] = getattr(whole.traffic, name) - getattr(kept_state.traffic, name)
+    facts["held_seconds"] = whole.held_seconds - kept_state.held_seconds
     facts["more_unsure"] = whole.maybe_sent_twice - kept_state.maybe_sent_twice
     yield from _chained([*kept[:1], spell_facts("totals", facts), *kept[1:]])
 
@@ -217,7 +224,7 @@ def _replay_facts(run_state: RunState, word: str, facts: dict[str, Any]) -> None
             run_state.process = facts["pid"]
             run_state.commands.update(filter(None, [facts.get("command")]))
             run_state.unsure.update(facts.get("in_flight", ()))
-            run_state.requests += len(facts.get("in_flight", ()))
+            run_state.traffic.requests += len(facts.get("in_flight", ()))
             run_state.status = run_state.ended = None
         case "retry_file":
             run_state.retry_file = facts["path"]
@@ -228,7 +235,10 @@ def _replay_facts(run_state: RunState, word: str, facts: dict[str, Any]) -> None
         case "abandoned":
             run_state.is_abandoned = True
         case "totals":
-            for name in _DROPPED:
-                setattr(run_state, name, getattr(run_state, name) + facts[name])
+            for counted, names in ((run_state.outcomes, _DROPPED_OUTCOMES), (run_state.traffic, _DROPPED_TRAFFIC)):
+                for name in names:
+                    setattr(counted, name, getattr(counted, name) + facts[name])
+            run_state.held_seconds += facts["held_seconds"]
+            run_state.more_unsure += facts["more_unsure"]
         case _:
             pass

@@ -6,13 +6,13 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from uploader.errors import LockedError
-from uploader.private_files import open_private, private_folder, sync_folder, trouble
+from uploader.private_files import open_private, private_folder, sync_folder, trouble, write_private
 
 _PATIENCE_SECONDS: Final = 30.0
 """So long another process may take to note a number: it syncs the file meanwhile."""
@@ -81,18 +81,7 @@ class RunNumbers:
             os.close(handle)
 
     def _write(self, last_number: LastNumber) -> None:
-        beside = self._path.with_suffix(".new")
-        handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(last_number_text(last_number))
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
-        except OSError as error:
-            with suppress(OSError):
-                beside.unlink()
-            raise trouble(self._path, error) from None
+        write_private(self._path, [last_number_text(last_number)])
         sync_folder(self._folder)
 
     @contextmanager

@@ -9,8 +9,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from uploader.clock import Clock
 from uploader.errors import StorageError
-from uploader.private_files import open_private, private_folder, sync_folder, trouble
+from uploader.private_files import open_private, private_folder, sync_folder, trouble, write_private
 from uploader.rate.shared_quota import SharedQuota
 from uploader.state.baseline import BaselineStore
 from uploader.state.journal import Journal
@@ -90,19 +91,18 @@ class RunStore:
         """
         return RunLock(self._locks / f"{key}{_LOCK}", since=since, what=what, is_temporary=is_temporary)
 
-    def quota(  # noqa: PLR0913 — what the quota asks for
+    def quota(
         self,
         service: str,
         *,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
+        clock: Clock,
         window: float,
         alone: float,
         rest: float,
     ) -> SharedQuota:
         """Return the quota of *service* (a digest), to be entered; see `Quota`."""
         folder = private_folder(self._quotas) / service
-        return SharedQuota(folder, clock=clock, window=window, wall=wall, alone=alone, rest=rest)
+        return SharedQuota(folder, clock=clock, window=window, alone=alone, rest=rest)
 
     def runs(self) -> Iterator[StoredRun]:
         """Yield every run, the newest first."""
@@ -175,16 +175,8 @@ class RunStore:
         is_known = _size_of(stored_run.path) == stored_run.state.size
         whole = stored_run.state if is_known else read_run(stored_run.path).state
         last = [] if ending is None else [link(ending, whole.checksum)[0]]
-        beside = stored_run.path.with_suffix(".new")
-        handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        try:
-            with os.fdopen(handle, "wb") as new, _opened(stored_run.path) as old:
-                new.writelines(compacted(chain(old, last), whole))
-                new.flush()
-                os.fsync(new.fileno())
-            beside.replace(stored_run.path)
-        except OSError as error:
-            raise trouble(stored_run.path, error) from None
+        with _opened(stored_run.path) as old:
+            write_private(stored_run.path, compacted(chain(old, last), whole))
         # A power cut that undoes the renaming leaves a run to be continued, with nothing left to send.
         with suppress(StorageError):
             sync_folder(self._runs)
