@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.app.conftest import options, people
+from tests.make import options, people
 from uploader.app.check import check
 from uploader.app.check_report import Finding
 from uploader.config import Settings

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.cli.conftest import Type
+from tests.command import Type
 
 pytestmark = pytest.mark.no_cover
 

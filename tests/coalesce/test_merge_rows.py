@@ -9,15 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.make import request
 from uploader.coalesce.merge_rows import Merging
 from uploader.coalesce.person_groups import Groups
 from uploader.coalesce.same_person import Ties
 from uploader.coalesce.spill_to_disk import WaitingRoom
 from uploader.model import Kept, Passed, Person, Reason, Rejected, Request, Row, Settled, Superseded, Work, values_of
-
-
-def request(number: int, *person: str) -> Request:
-    return Request(Row(number, {}), person, b"%d" % number)
 
 
 def whole(*requests: Request) -> Request:

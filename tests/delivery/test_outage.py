@@ -2,17 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from itertools import repeat
 from typing import Any
 
 import pytest
 
-from tests.delivery.test_retry import BUSY, LOST, OK, PAGE, REFUSED, Stage, limited, request, stage
+from tests.delivery.harness import BUSY, LOST, OK, PAGE, REFUSED, Stage, limited, request, stage
+from tests.fakes import Leap
 from uploader.errors import OutageError
 from uploader.model import Answer, Failed, Outcome, Reason, Reply, Request, Sent, Silence, Unsettled, WindowState
-
-Leap = Callable[[Coroutine[Any, Any, None]], None]
 
 BUSY_REASON = Reason("50000", "not accepted by the service: INTERNAL_SERVER_ERROR (50000)")
 FULL = Silence("this machine has no socket or file left", applied=False, local=True)

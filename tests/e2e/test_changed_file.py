@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import polars as pl
 import pytest
 
-from tests.e2e.conftest import Desk, names, rules
+from tests.command import Desk, names, rules
 from uploader.sandbox import Running, Sandbox
 from uploader.sandbox.service import Act, Arrival, Letter
 from uploader.source import parquet_records

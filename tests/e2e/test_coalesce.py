@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from tests.e2e.conftest import Desk, Ended, books_of, ended, rules, sent_ids
+from tests.command import Desk, Ended, books_of, ended, rules, sent_ids
 from tests.seeds import seeds
 from uploader.coalesce.merge_rows import Merging
 from uploader.errors import StorageError

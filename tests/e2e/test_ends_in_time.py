@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.e2e.conftest import Desk, Ended, rules, until
+from tests.command import Desk, Ended, rules, until
 from uploader.sandbox import Running
 
 PROMISED: Final = 10.0

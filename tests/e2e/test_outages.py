@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.conftest import Desk, Ended, ended, names_of, until
+from tests.command import Desk, Ended, ended, names_of, until
 from uploader.sandbox import Fault, RequestRecord, Rules, Running, running
 
 FULL: Final = os.environ.get("PACE") == "full"

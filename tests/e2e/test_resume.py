@@ -15,7 +15,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from tests.e2e.conftest import Desk, books_of, ended, names, names_of, rules, sent_ids
+from tests.command import Desk, books_of, ended, names, names_of, rules, sent_ids
 from uploader.errors import StorageError
 from uploader.sandbox import Running
 

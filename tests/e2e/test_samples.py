@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.e2e.conftest import SERVICE, TOKEN, Desk, books_of
+from tests.command import SERVICE, TOKEN, Desk, books_of
 from uploader.sandbox import Profile, Rules, Running
 
 pytestmark = pytest.mark.no_cover

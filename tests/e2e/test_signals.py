@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import Desk, Ended, ended, names, names_of, rules
 from tests.copies import nameless_in
-from tests.e2e.conftest import Desk, Ended, ended, names, names_of, rules
 from uploader.sandbox import Running
 
 SECONDS = 30.0

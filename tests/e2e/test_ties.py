@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pytest
 
-from tests.e2e.conftest import Desk, books_of, rules
+from tests.command import Desk, books_of, rules
 from uploader.errors import StorageError
 from uploader.model import Outcome, Sent, Unsettled, record_of
 from uploader.run.session import Life

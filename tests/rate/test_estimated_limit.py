@@ -4,19 +4,15 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
 
-from tests.rate.parts import LoneQuota
+from tests.fakes import Leap, LoneQuota
 from tests.rate.service import Rules, Service, Shape
 from uploader.model import Answer
 from uploader.rate import Lowered, LowerLimit, Notice, Window, pace
 from uploader.rate.limiter import Limiter
 from uploader.stop import Halt
-
-Leap = Callable[[Coroutine[Any, Any, None]], None]
 
 PER = 60.0
 CONFIGURED = 1_000

@@ -1,7 +1,6 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -10,15 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.rate.parts import LoneQuota, Place, UntoldWindow
-from tests.rate.parts import gate as gate_of
+from tests.fakes import Leap, LoneQuota, Place, UntoldWindow
+from tests.fakes import gate as gate_of
 from uploader.errors import OutageError, StorageError
 from uploader.model import Answer, WindowState
 from uploader.rate import Lowered, LowerLimit, Notice, Others, Pace, Paused, Stalled, Window
 from uploader.rate.limiter import Limiter
 from uploader.stop import Halt, Halted
-
-Leap = Callable[[Coroutine[Any, Any, None]], None]
 
 OPEN = Pace(burst=1_000, rate=1_000.0, concurrency=8)
 ORDER = KeyboardInterrupt()

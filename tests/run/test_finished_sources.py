@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 import pytest
 
-from tests.state.conftest import BEGUN
+from tests.make import BEGUN
 from uploader.run.finished_sources import Member, Unit, unit_of
 from uploader.state import Ledger
 

@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.conftest import SERVICE, TOKEN, Desk, rules
+from tests.command import SERVICE, TOKEN, Desk, rules
+from tests.make import opened
 from uploader.config import load
 from uploader.mapping import compile_plan
 from uploader.model import Rejected
 from uploader.sandbox import Running
-from uploader.source import open_source
 
 pytestmark = pytest.mark.no_cover
 
@@ -102,7 +102,7 @@ def _twins(suffix: str, twin: str) -> tuple[bytes, bytes]:
 def _carried(path: Path, content: bytes, encoding: str) -> list[bytes | str]:
     path.write_bytes(content)
     mapping = load(ROOT / "config.yaml", environ={}, credentials=False).rules()
-    with open_source(str(path), format="auto", encoding=encoding, delimiter=",") as source:
+    with opened(path, encoding=encoding) as source:
         plan = compile_plan(mapping, source="profiles", config="config.yaml", columns=source.columns)
         carried = [plan.carry(record, NOW) for record in source.read()]
     return [work.reason.phrase if isinstance(work, Rejected) else work.body for work in carried]

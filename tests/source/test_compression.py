@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import make
 from tests.copies import mode_of, nameless_in
 from uploader.errors import ChangedError, InputError
 from uploader.model import Row, Unpacking
-from uploader.source import Source, open_source
+from uploader.source import Source
 from uploader.source.compression import Archive, Packing, packing_of, unpacked
 from uploader.source.zstd import new_decompressor, zstd
 
@@ -34,14 +35,7 @@ EACH = pytest.mark.parametrize("packing", PACKERS)
 
 
 def opened(path: Path, unpacking: Unpacking | None = None) -> Source:
-    return open_source(
-        str(path),
-        format="auto",
-        encoding="auto",
-        delimiter=",",
-        spool_dir=path.parent,
-        unpacking=unpacking or Unpacking(),
-    )
+    return make.opened(path, spool_dir=path.parent, unpacking=unpacking)
 
 
 def written(path: Path, content: bytes) -> Path:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.state.conftest import BEGUN, chained, failed, folded, rejected, sent, settled, totals, unsettled
+from tests.make import BEGUN, chained, failed, folded, rejected, sent, settled, totals, unsettled
 from uploader.state import Journal, read_volume
 from uploader.state.journal_records import spell_facts, spell_held, spell_outcome
 
