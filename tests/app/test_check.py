@@ -273,6 +273,7 @@ def test_what_a_check_finds_in_several_sources_ends_with_the_one_that_it_refuses
     assert errors == ["None", "b.csv: 30 of 30 rows can't be sent, more than li", "None"]
 
 
+@pytest.mark.slow
 def test_what_was_found_before_a_source_turned_out_wrong_is_known(folder: Path, world: World) -> None:
     (folder / "people.csv").write_bytes(b"id,name,age\n1,Kim,30\n2,Lee,old\n" + b"3,Cho,1\n" * 60000 + b"4,\xff,1\n")
 

@@ -62,6 +62,8 @@ async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
     )
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("turns", [True, False], ids=["in turn", "without turns"])
 async def test_the_last_row_of_a_person_stands(sandbox: Callable[..., Running], turns: bool) -> None:  # noqa: FBT001 — one of the two lines is broken on purpose
     requests, last = _crowd()

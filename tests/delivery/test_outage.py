@@ -173,6 +173,7 @@ def test_of_fewer_workers_than_twelve_all_must_meet_the_trouble(leap: Leap) -> N
     leap(story())
 
 
+@pytest.mark.slow
 def test_three_bad_replies_in_ten_are_the_rows_own_trouble(leap: Leap) -> None:
     async def story() -> None:
         dice = random.Random(7)  # noqa: S311 — the same weather every time

@@ -421,6 +421,7 @@ async def test_others_get_their_turn_while_settled_rows_are_passed_over() -> Non
     assert breaths > 50
 
 
+@pytest.mark.slow
 async def test_an_order_to_stop_is_heard_while_settled_rows_are_passed_over() -> None:
     works = iter(_continued(1_000_000, lambda _: True))
     line = Line(works, before=1_000_000)

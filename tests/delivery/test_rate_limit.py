@@ -76,6 +76,7 @@ def _bursting(halt: Halt) -> Limiter:
     return BurstingLimiter(PACE, halt)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limiter", "around", "kept"),
     [

@@ -98,6 +98,8 @@ def test_to_owe_what_was_owed_is_as_good_as_to_have_judged_it(
     assert [later.kind(make(*person)) for make, person in rows[cut:]] == kinds[cut:]
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 def test_nobody_is_forgotten_however_many_are_owed() -> None:
     followup = FollowUp()
     for number in range(201_000):

@@ -111,7 +111,7 @@ def test_a_signal_ends_a_run_whose_resolver_never_answers(desk: Desk) -> None:
 
 
 def test_a_run_whose_resolver_never_answers_ends_when_the_outage_is_too_long(desk: Desk) -> None:
-    desk.configure("https://nowhere.invalid")
+    desk.configure("https://nowhere.invalid", timeout="2s")
     desk.people(5)
     flag = desk.folder / "asked"
 

@@ -120,6 +120,7 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(tmp_path: Path, packing: Pac
         )
 
 
+@pytest.mark.slow
 @EACH
 def test_a_file_that_is_cut_off_after_its_first_records_is_refused(tmp_path: Path, packing: Packing) -> None:
     content = PACKERS[packing](CSV + b"".join(b"%d,%x\n" % (at, at * 7919**9) for at in range(40_000)))
@@ -204,6 +205,7 @@ def test_what_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @EACH
 def test_a_bomb_is_refused_before_it_fills_the_memory(packing: Packing) -> None:
     bomb = PACKERS[packing](b"id\n" + b"1\n" * 10_000_000)
@@ -248,6 +250,7 @@ def test_a_file_may_unpack_to_just_what_it_is_allowed(unpacking: Unpacking, mess
             read()
 
 
+@pytest.mark.slow
 def test_a_small_file_may_unpack_to_a_mebibyte_whatever_its_share(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", gzip.compress(b"id\n" + b"1\n" * 500_000))
 

@@ -183,6 +183,7 @@ def test_utf_7_is_refused_since_it_can_hold_half_a_character(tmp_path: Path) -> 
     assert str(refused.value) == "source.encoding: utf-7 can hold halves of characters. Save the file as utf-8."
 
 
+@pytest.mark.slow
 def test_bytes_that_are_no_text_are_found_far_into_a_file(tmp_path: Path) -> None:
     content = b'{"a": "b"}\n' * 100_000 + '{"a": "홍길동"}\n'.encode("cp949")
 

@@ -233,6 +233,7 @@ def test_the_three_formats_of_a_thousand_tables_give_the_same_bodies(table: Tabl
     agree(table)
 
 
+@pytest.mark.slow
 def test_a_writer_that_rounds_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def rounded(table: Table) -> bytes:
         return as_csv(Table(**{**vars(table), "rows": [row | {"age": _rounded(row["age"])} for row in table.rows]}))
