@@ -141,6 +141,11 @@ mapping:
 ENVIRON: Final = {"DFINERY_SERVICE_ID": "svc-1", "DFINERY_ACCESS_TOKEN": "linnet-4711"}
 
 
+def jsonl(*records: Mapping[str, object]) -> str:
+    """Return a JSONL of *records*."""
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
 FormatChoice: TypeAlias = Literal["auto", "csv", "jsonl", "parquet"]
 
 
