@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from uploader.model import WindowState
-from uploader.rate import Others, Pace, Window, reserve
+from uploader.rate import LowerLimit, Notice, Others, Pace, Window, reserve
 from uploader.rate.limiter import Limiter
 from uploader.stop import Halt
 
@@ -125,6 +125,8 @@ def gate(  # noqa: PLR0913 — what a test may want to be different
     window: Window | None = None,
     runs: int = 1,
     on_others: Callable[[Others], None] = lambda _: None,
+    on_notice: Callable[[Notice], None] = lambda _: None,
+    lower: LowerLimit | None = None,
     quota: LoneQuota | None = None,
     patience: float = math.inf,
 ) -> Limiter:
@@ -137,6 +139,8 @@ def gate(  # noqa: PLR0913 — what a test may want to be different
         clock=clock,
         sleep=asyncio.sleep,
         on_others=on_others,
+        on_notice=on_notice,
+        lower=lower,
         patience=patience,
     )
 

@@ -7,11 +7,10 @@ from collections import Counter
 
 import pytest
 
-from tests.fakes import Leap, LoneQuota
+from tests.fakes import Leap, gate
 from tests.rate.service import Rules, Service, Shape
 from uploader.model import Answer
 from uploader.rate import Lowered, LowerLimit, Notice, Window, pace
-from uploader.rate.limiter import Limiter
 from uploader.stop import Halt
 
 PER = 60.0
@@ -28,13 +27,11 @@ class Run:
         self._service = Service(rules, ours=CONFIGURED, dark=1.0)
         self._pace = pace(requests=CONFIGURED, per=PER, share=share, burst=16, concurrency=32)
         self.notices: list[Notice] = []
-        self.limiter = Limiter(
+        self.limiter = gate(
             self._pace,
+            Halt(),
+            loop.time,
             window=Window(requests=CONFIGURED, per=PER, share=share),
-            quota=LoneQuota(loop.time),
-            halt=Halt(),
-            clock=loop.time,
-            sleep=asyncio.sleep,
             on_notice=self.notices.append,
             lower=LowerLimit(requests=CONFIGURED, per=PER, share=share) if learns else None,
         )

@@ -606,15 +606,7 @@ def test_a_long_pause_is_told_once_with_its_end(leap: Leap, seconds: float, told
     async def story() -> None:
         heard: list[Notice] = []
         loop = asyncio.get_running_loop()
-        limiter = Limiter(
-            OPEN,
-            window=UntoldWindow(),
-            quota=LoneQuota(loop.time),
-            halt=Halt(),
-            clock=loop.time,
-            sleep=asyncio.sleep,
-            on_notice=heard.append,
-        )
+        limiter = gate_of(OPEN, Halt(), loop.time, on_notice=heard.append)
 
         for _ in range(3):
             limiter.hold(seconds, everybody=True)
@@ -646,15 +638,7 @@ def test_what_can_not_be_told_to_people_changes_nothing(leap: Leap) -> None:
         loop = asyncio.get_running_loop()
         quota = LoneQuota(loop.time)
         quota.is_stalled = True
-        limiter = Limiter(
-            OPEN,
-            window=UntoldWindow(),
-            quota=quota,
-            halt=Halt(),
-            clock=loop.time,
-            sleep=asyncio.sleep,
-            on_notice=raising,
-        )
+        limiter = gate_of(OPEN, Halt(), loop.time, quota=quota, on_notice=raising)
 
         limiter.hold(60.0, everybody=True)
         limiter.land(await limiter.pass_through(), None)
@@ -695,16 +679,8 @@ def test_what_people_are_told_of_the_pace_is_no_warning_of_the_log_as_well(
         loop = asyncio.get_running_loop()
         quota = LoneQuota(loop.time)
         quota.is_stalled = True
-        limiter = Limiter(
-            OPEN,
-            window=UntoldWindow(),
-            quota=quota,
-            halt=Halt(),
-            clock=loop.time,
-            sleep=asyncio.sleep,
-            on_notice=heard.append,
-            lower=LowerLimit(requests=1_000, per=60.0, share=0.95),
-        )
+        lower = LowerLimit(requests=1_000, per=60.0, share=0.95)
+        limiter = gate_of(OPEN, Halt(), loop.time, quota=quota, on_notice=heard.append, lower=lower)
 
         for _ in range(2):
             for _ in range(300):
