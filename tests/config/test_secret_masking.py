@@ -77,6 +77,7 @@ def told(loaded: Load) -> Callable[..., str]:
     return say
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("known", "credentials"), [(True, True), (False, False)])
 @pytest.mark.parametrize("place", PLACES, ids=".".join)
 def test_a_token_in_any_place_of_the_configuration_is_not_repeated(
@@ -92,6 +93,7 @@ def test_a_token_in_any_place_of_the_configuration_is_not_repeated(
         assert token not in said, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES, ids=".".join)
 def test_a_token_in_a_set_for_any_place_is_not_repeated(
     told: Callable[..., str], place: tuple[str, ...], least: str

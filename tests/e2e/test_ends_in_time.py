@@ -127,7 +127,7 @@ def test_a_run_whose_resolver_never_answers_ends_when_the_outage_is_too_long(des
 def test_a_signal_ends_a_run_whose_lines_nobody_reads(desk: Desk, sandbox: Callable[..., Running]) -> None:
     server = sandbox(rules("code=40001", latency=(0.01, 0.01)))
     desk.configure(server.url)
-    desk.people(100_000)
+    desk.people(20_000)
 
     with (
         unread() as (write, _),

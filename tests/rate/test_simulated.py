@@ -12,7 +12,7 @@ from tests.seeds import seeds
 from uploader.model import WindowState
 from uploader.rate import Pace, Window
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
 QUICK = 6
 MANY = 190 if os.environ.get("PACE") == "full" else 95
@@ -135,7 +135,6 @@ def test_what_others_leave_is_taken_back_within_one_window_of_their_stopping(par
     assert min(window.mine for window in report.windows if window.start >= 180.0) >= 945
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("part", [0.1, 0.3, 0.5, 0.7])
 def test_others_who_come_steadily_find_their_part_though_we_take_the_rest(part: float) -> None:
     crowded = 0
