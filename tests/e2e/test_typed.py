@@ -193,7 +193,7 @@ def test_a_memory_without_its_key_is_forgotten_where_it_is(shell: Shell, service
 
     assert services
     assert (lost.returncode, forgotten.returncode, forgotten.stderr) == (7, 0, "1 memory forgotten.\n")
-    assert (shell.desk.folder / ".uploader/changes/key").exists()
+    assert (shell.desk.folder / ".uploader/memory/key").exists()
 
 
 @pytest.mark.parametrize(
