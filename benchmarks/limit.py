@@ -13,7 +13,7 @@ from benchmarks.figures import Chapter, Table, Wanted, median, spread
 from benchmarks.measuring import measure
 from benchmarks.nginx import PATH
 from benchmarks.people import CONFIG, write_people
-from uploader.sandbox import Report, Rules, running
+from uploader.sandbox import Report, SandboxRules, running
 
 LIMIT: Final = 1_000
 SECONDS: Final = 2
@@ -94,7 +94,7 @@ def _row(laps: Sequence[Used]) -> tuple[str, ...]:
 def _use(name: str, people: Path, folder: Path, rows: int) -> Used:
     """Let *name* send the file *people* of so many *rows*, and return what the server saw."""
     config, words = folder / "limited.yaml", (str(LIMIT), str(SECONDS))
-    with running(Rules(limit=LIMIT, per=SECONDS)) as server:
+    with running(SandboxRules(limit=LIMIT, per=SECONDS)) as server:
         config.write_text(
             CONFIG.format(url=server.url, rate=f"{{requests: {LIMIT}, per: {SECONDS}s, share: {SHARE}}}"),
             encoding="utf-8",
@@ -109,7 +109,7 @@ def _use(name: str, people: Path, folder: Path, rows: int) -> Used:
         }
         began = time.monotonic()
         measure(commands[name], folder=folder)
-        return _used(name, rows, server.box.report(), time.monotonic() - began)
+        return _used(name, rows, server.sandbox.report(), time.monotonic() - began)
 
 
 def _script(module: str, people: Path, address: str, words: tuple[str, ...]) -> tuple[str, ...]:

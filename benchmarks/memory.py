@@ -27,7 +27,7 @@ from uploader.config import Settings, load
 from uploader.mapping import compile_plan
 from uploader.model import Request, Row
 from uploader.run.fingerprints import mapping_of, service_of
-from uploader.run.open_change_detection import library_of
+from uploader.run.open_change_detection import open_stores
 
 _MOST_BYTES: Final = 60.0
 _MOST_SECONDS: Final = 360.0
@@ -108,7 +108,7 @@ def _requests(settings: Settings, people: int) -> Iterator[Request]:
     )
     for number in range(1, people + 1):
         fields = {"id": str(number), "name": f"name{number}", "age": str(number % 90)}
-        work = plan.carry(Row(number, fields), "2026-01-01T00:00:00.000Z")
+        work = plan.map_row(Row(number, fields), "2026-01-01T00:00:00.000Z")
         if isinstance(work, Request):
             yield work
 
@@ -116,12 +116,14 @@ def _requests(settings: Settings, people: int) -> Iterator[Request]:
 def _fill(folder: Path, people: int) -> int:
     """Remember everybody, in batches of random order as the nights would; return the bytes on disk."""
     settings = load(folder / "config.yaml", overrides=(), environ=os.environ)
-    library = library_of(settings.state_dir)
+    library = open_stores(settings.state_dir)
     digests = Digests(library.key(), mapping_of(settings))
     facts = {"base_url": settings.api.base_url, "service_id": settings.api.service_id}
     requests = _requests(settings, people)
     dice = random.Random(1)  # noqa: S311 — any order is as good
-    with library.memory(service_of(settings.api.base_url, settings.api.service_id), facts, keep=True) as memory:
+    with library.open(
+        service_of(settings.api.base_url, settings.api.service_id), facts, record_from_now=True
+    ) as memory:
         while batch := list(islice(requests, _BATCH)):
             dice.shuffle(batch)
             for request in batch:
@@ -129,7 +131,7 @@ def _fill(folder: Path, people: int) -> int:
             memory.commit()
             for request in batch:
                 for person in digests.people(request.person):
-                    memory.remember(person, digests.body(request))
+                    memory.add(person, digests.body(request))
             memory.commit()
     return sum(path.stat().st_size for path in (settings.state_dir / "memory").iterdir())
 

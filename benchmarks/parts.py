@@ -16,23 +16,23 @@ from benchmarks.nginx import Nginx
 from benchmarks.people import write_people
 from uploader.config import Settings
 from uploader.counts import Tally, Traffic
-from uploader.delivery import Airfield, Delivery, Http, Patience
-from uploader.delivery.person_ordering import Turns
+from uploader.delivery import Delivery, Http, InFlightRows, WaitLimits
+from uploader.delivery.person_ordering import PersonQueue
 from uploader.delivery.pipeline import Pipeline
-from uploader.delivery.retry_policy import Policy
-from uploader.delivery.rows_to_resend import FollowUp
+from uploader.delivery.retry_policy import RetryPolicy
+from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.mapping import Now, Plan, compile_plan
 from uploader.model import Answer, Outcome, Record, Rejected, Reply, Request, Sent, Settled, Unsettled, record_of
-from uploader.rate import Window, pace
+from uploader.rate import ServerWindow, pace
 from uploader.rate.limiter import Limiter
-from uploader.rate.shared_quota import Quota
-from uploader.run.environment import World
+from uploader.rate.shared_quota import SharedQuota
+from uploader.run.environment import Environment
 from uploader.run.options import Options
 from uploader.run.preflight import opened, settings_of
 from uploader.source import Source
-from uploader.state import Flight, Journal, Ledger
-from uploader.state.settled_rows import Bookmark
-from uploader.stop import Halt
+from uploader.state import InFlightFile, Journal, RunState
+from uploader.state.settled_rows import SettledRows
+from uploader.stop import Stop
 
 _OK: Final = Answer(200, "20000")
 
@@ -40,7 +40,7 @@ _OK: Final = Answer(200, "20000")
 class Bench:
     """The parts of a run, each with what it needs to be called alone."""
 
-    def __init__(self, folder: Path, settings: Settings, source: Source, plan: Plan, quota: Quota) -> None:
+    def __init__(self, folder: Path, settings: Settings, source: Source, plan: Plan, quota: SharedQuota) -> None:
         """Read and map what the loops will be given."""
         self._folder = folder
         self._settings = settings
@@ -50,7 +50,7 @@ class Bench:
         with source.read() as reading:
             self._records: list[Record] = list(reading)
         now = Now(time.time_ns)
-        works = [plan.carry(record, now()) for record in self._records]
+        works = [plan.map_row(record, now()) for record in self._records]
         self._requests = [work for work in works if isinstance(work, Request)]
         self._outcomes = [Sent(request, 1) for request in self._requests]
 
@@ -59,7 +59,7 @@ class Bench:
     def made(cls, folder: Path, rows: int, config: Path) -> Iterator["Bench"]:
         """Lend a bench for a CSV of so many *rows*, mapped by *config*."""
         path = write_people(folder / f"people-{rows}.csv", rows)
-        world = World({}, sys.stdin.buffer, print)
+        world = Environment({}, sys.stdin.buffer, print)
         settings = settings_of(Options((str(path),), config), world, credentials=False)
         with opened(str(path), settings, world) as source:
             plan = compile_plan(
@@ -70,7 +70,7 @@ class Bench:
                 kinds=source.kinds,
                 only_texts=source.format == "csv",
             )
-            with Quota(folder / "quota", clock=time.monotonic, window=settings.rate.per) as quota:
+            with SharedQuota(folder / "quota", clock=time.monotonic, window=settings.rate.per) as quota:
                 yield cls(folder, settings, source, plan, quota)
 
     def loops(self, server: Nginx) -> list[tuple[str, str, Callable[[], float]]]:
@@ -98,12 +98,12 @@ class Bench:
 
         def loop() -> None:
             for record in self._records:
-                self._plan.carry(record, now())
+                self._plan.map_row(record, now())
 
         return _cpu(loop)
 
     def _turns(self) -> float:
-        turns = Turns(1024)
+        turns = PersonQueue(1024)
 
         def loop() -> None:
             for request in self._requests:
@@ -120,38 +120,38 @@ class Bench:
         async def deliver(request: Request) -> Outcome | Unsettled:
             return outcomes[request.row.number]
 
-        def works(settled: Bookmark) -> Iterator[Request | Rejected | Settled]:
+        def works(settled: SettledRows) -> Iterator[Request | Rejected | Settled]:
             for request in self._requests:
                 if request.row.number not in settled:
                     yield request
 
-        line = Pipeline(works(Bookmark()), deliver=deliver, settle=_ignore, halt=Halt())
+        line = Pipeline(works(SettledRows()), deliver=deliver, settle=_ignore, stop=Stop())
         # The turns are shown as a part of their own.
-        return max(0.0, _cpu_of(lambda: line.carry(CONCURRENCY)) - self._turns())
+        return max(0.0, _cpu_of(lambda: line.run(CONCURRENCY)) - self._turns())
 
-    def _limiter(self, halt: Halt) -> Limiter:
+    def _limiter(self, halt: Stop) -> Limiter:
         rate = self._settings.rate
         free = pace(
             requests=rate.requests, per=rate.per, share=rate.share, burst=rate.burst, concurrency=rate.concurrency
         )
-        window = Window(requests=rate.requests, per=rate.per, share=rate.share)
-        return Limiter(free, window=window, quota=self._quota, halt=halt, clock=time.monotonic, sleep=asyncio.sleep)
+        window = ServerWindow(requests=rate.requests, per=rate.per, share=rate.share)
+        return Limiter(free, window=window, quota=self._quota, stop=halt, clock=time.monotonic, sleep=asyncio.sleep)
 
-    def _deliverer(self, post: Callable[[Request], Awaitable[Reply]], halt: Halt, airfield: Airfield) -> Delivery:
+    def _deliverer(self, post: Callable[[Request], Awaitable[Reply]], halt: Stop, airfield: InFlightRows) -> Delivery:
         retry = self._settings.retry
         return Delivery(
             post,
-            policy=Policy(retry.attempts, retry.base, retry.cap),
+            policy=RetryPolicy(retry.attempts, retry.base, retry.cap),
             limiter=self._limiter(halt),
-            airfield=airfield,
-            patience=Patience(self._settings.rate.per, retry.outage_timeout),
+            in_flight=airfield,
+            wait_limits=WaitLimits(self._settings.rate.per, retry.outage_timeout),
             traffic=Traffic(),
-            halt=halt,
+            stop=halt,
             sleep=asyncio.sleep,
             clock=time.monotonic,
             wall=time.time,
-            dice=lambda: 0.5,
-            note_held=_ignore,
+            jitter=lambda: 0.5,
+            record_pause=_ignore,
             most_rows=CONCURRENCY,
         )
 
@@ -160,7 +160,7 @@ class Bench:
             return _OK
 
         async def loop() -> None:
-            delivery = self._deliverer(post, Halt(), _Nowhere())
+            delivery = self._deliverer(post, Stop(), _Nowhere())
             for request in self._requests:
                 await delivery.deliver(request)
 
@@ -169,7 +169,7 @@ class Bench:
 
     def together(self) -> float:
         """Do all of a row's way but HTTP, row after row as a run does; each POST only gives way once."""
-        path, halt, followup, tally = self._folder / "cost.journal", Halt(), FollowUp(), Tally()
+        path, halt, followup, tally = self._folder / "cost.journal", Stop(), RowsToResend(), Tally()
         now = Now(time.time_ns)
 
         async def post(_: Request) -> Reply:
@@ -179,19 +179,19 @@ class Bench:
         def settle(outcome: Outcome | Unsettled) -> None:
             if not isinstance(outcome, Unsettled):
                 followup.kind(outcome)
-                journal.note(outcome)
-                flight.land(record_of(outcome).number)
+                journal.record(outcome)
+                flight.release(record_of(outcome).number)
                 tally.note(outcome)
 
         async def loop() -> None:
-            works = (self._plan.carry(record, now()) for record in reading)
+            works = (self._plan.map_row(record, now()) for record in reading)
             deliver = self._deliverer(post, halt, flight).deliver
-            await Pipeline(works, deliver=deliver, settle=settle, halt=halt).carry(CONCURRENCY)
+            await Pipeline(works, deliver=deliver, settle=settle, stop=halt).run(CONCURRENCY)
 
         with (
             self._source.read() as reading,
-            Journal(path, Ledger()) as journal,
-            Flight(path.with_suffix(".flight")) as flight,
+            Journal(path, RunState()) as journal,
+            InFlightFile(path.with_suffix(".flight")) as flight,
         ):
             seconds = _cpu_of(loop)
         path.unlink()
@@ -200,9 +200,9 @@ class Bench:
 
     def _gate(self) -> float:
         async def loop() -> None:
-            limiter = self._limiter(Halt())
+            limiter = self._limiter(Stop())
             for _ in self._requests:
-                limiter.land(await limiter.pass_through(), _OK)
+                limiter.release(await limiter.acquire(), _OK)
 
         return _cpu_of(loop)
 
@@ -216,8 +216,8 @@ class Bench:
 
     def _journal(self) -> float:
         path = self._folder / "cost.journal"
-        with Journal(path, Ledger()) as journal:
-            seconds = _cpu(lambda: _drain(map(journal.note, self._outcomes)))
+        with Journal(path, RunState()) as journal:
+            seconds = _cpu(lambda: _drain(map(journal.record, self._outcomes)))
         path.unlink()
         return seconds
 
@@ -226,16 +226,16 @@ class Bench:
 
         def loop() -> None:
             for request in self._requests:
-                flight.take_off(request.row.number)
-                flight.land(request.row.number)
+                flight.mark(request.row.number)
+                flight.release(request.row.number)
 
-        with Flight(path) as flight:
+        with InFlightFile(path) as flight:
             seconds = _cpu(loop)
         path.unlink()
         return seconds
 
     def _followup(self) -> float:
-        followup = FollowUp()
+        followup = RowsToResend()
         return _cpu(lambda: _drain(map(followup.kind, self._outcomes)))
 
     def _tally(self) -> float:
@@ -246,10 +246,10 @@ class Bench:
 class _Nowhere:
     """Notes nothing: the flight is shown as a part of its own."""
 
-    def take_off(self, row: int) -> None:
+    def mark(self, row: int) -> None:
         pass
 
-    def turn_back(self, row: int) -> None:
+    def clear(self, row: int) -> None:
         pass
 
 

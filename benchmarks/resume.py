@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Final
 
 from uploader.model import Failed, Outcome, Reason, Request, Row, Sent
-from uploader.sandbox import Rules, Running, running
-from uploader.state import Flight, Journal, Ledger, read_volume
+from uploader.sandbox import RunningSandbox, SandboxRules, running
+from uploader.state import InFlightFile, Journal, RunState, read_run
 
 _MORE_ROWS: Final = 2_000
 _FAILED_EVERY: Final = 100
@@ -58,7 +58,10 @@ def main() -> int:
     wanted = parser.parse_args()
     rows, times = int(wanted.rows), int(wanted.times)
 
-    with tempfile.TemporaryDirectory(prefix="uploader-bench-") as name, running(Rules(limit=10_000, per=1.0)) as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="uploader-bench-") as name,
+        running(SandboxRules(limit=10_000, per=1.0)) as server,
+    ):
         folder = Path(name)
         cost = statistics.median(_journal_cost(folder) for _ in range(5))
         _write_source(folder / "people.csv", rows + _MORE_ROWS)
@@ -89,12 +92,12 @@ def _write_source(path: Path, rows: int) -> None:
         file.writelines(f"{number},name{number},{number % 90}\n" for number in range(1, rows + 1))
 
 
-def _fresh(folder: Path, server: Running) -> Start:
+def _fresh(folder: Path, server: RunningSandbox) -> Start:
     shutil.rmtree(folder / ".uploader", ignore_errors=True)
     return _start(folder, server, expected="")
 
 
-def _resumed(folder: Path, server: Running) -> Start:
+def _resumed(folder: Path, server: RunningSandbox) -> Start:
     kept = folder / "kept"
     if not kept.exists():
         shutil.copytree(folder / ".uploader", kept)
@@ -103,9 +106,9 @@ def _resumed(folder: Path, server: Running) -> Start:
     return _start(folder, server, expected="continuing run")
 
 
-def _start(folder: Path, server: Running, *, expected: str) -> Start:
+def _start(folder: Path, server: RunningSandbox, *, expected: str) -> Start:
     """Run the command until its first request arrives, and end it; it must have said what was *expected*."""
-    before = server.box.report().requests
+    before = server.sandbox.report().requests
     began = time.monotonic()
     with subprocess.Popen(
         [sys.executable, "-m", "uploader", "run", "people.csv"],
@@ -114,7 +117,7 @@ def _start(folder: Path, server: Running, *, expected: str) -> Start:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        while server.box.report().requests == before and process.poll() is None:
+        while server.sandbox.report().requests == before and process.poll() is None:
             time.sleep(0.01)
         seconds = time.monotonic() - began
         megabytes = _peak(process.pid) if process.poll() is None else 0.0
@@ -134,11 +137,11 @@ def _peak(process: int) -> float:
 def _settle(runs: Path, rows: int) -> None:
     """Give each of the first *rows* an outcome in the one journal of the folder *runs*."""
     (path,) = runs.glob("*.journal")
-    volume = read_volume(path)
-    with Journal(path, volume.ledger) as journal:
+    volume = read_run(path)
+    with Journal(path, volume.state) as journal:
         for number, outcome in enumerate(_outcomes(rows), 1):
-            if number not in volume.ledger.settled:
-                journal.note(outcome)
+            if number not in volume.state.settled:
+                journal.record(outcome)
         journal.sync()
 
 
@@ -153,14 +156,14 @@ def _journal_cost(folder: Path) -> float:
     """Return how many µs each row costs: its place while it is in flight, and its line; nothing is synced."""
     outcomes = list(_outcomes(_NOTED))
     path = folder / "cost.journal"
-    with Journal(path, Ledger()) as journal, Flight(path.with_suffix(".flight")) as flight:
+    with Journal(path, RunState()) as journal, InFlightFile(path.with_suffix(".flight")) as flight:
         for number in range(1, _IN_FLIGHT + 1):
-            flight.take_off(_NOTED + number)
+            flight.mark(_NOTED + number)
         began = time.perf_counter()
         for number, outcome in enumerate(outcomes, 1):
-            flight.take_off(number)
-            journal.note(outcome)
-            flight.land(number)
+            flight.mark(number)
+            journal.record(outcome)
+            flight.release(number)
         seconds = time.perf_counter() - began
     path.unlink()
     path.with_suffix(".flight").unlink()

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 import pytest
 
 from uploader.cli import main
-from uploader.sandbox import Fault, Rules, Running
+from uploader.sandbox import Fault, RunningSandbox, SandboxRules
 
 TOKEN: Final = "canary-token-4711"
 SERVICE: Final = "svc-0815"
@@ -170,23 +170,23 @@ def books_of(summary: Mapping[str, int]) -> dict[str, int]:
     return {name: summary[name] for name in BALANCED if summary[name]}
 
 
-def rules(*faults: str, **more: Any) -> Rules:  # noqa: ANN401 — the fields of Rules
+def rules(*faults: str, **more: Any) -> SandboxRules:  # noqa: ANN401 — the fields of Rules
     """Return the rules of a sandbox that plays *faults*, each written as people write it."""
-    return Rules(**{"limit": 100_000, "per": 1.0, "faults": tuple(Fault.parse(text) for text in faults), **more})
+    return SandboxRules(**{"limit": 100_000, "per": 1.0, "faults": tuple(Fault.parse(text) for text in faults), **more})
 
 
-def names(server: Running) -> dict[str, object]:
+def names(server: RunningSandbox) -> dict[str, object]:
     """Return what the sandbox stored: the name of each external_id."""
-    return {profile.identity["external_id"]: profile.properties.get("df_name") for profile in server.box.profiles()}
+    return {profile.identity["external_id"]: profile.properties.get("df_name") for profile in server.sandbox.profiles()}
 
 
-def sent_ids(server: Running) -> list[object]:
+def sent_ids(server: RunningSandbox) -> list[object]:
     """Return the external_id of every request that arrived, in their order."""
-    return [request.identity.get("external_id") for request in server.box.requests()]
+    return [request.identity.get("external_id") for request in server.sandbox.requests()]
 
 
 def names_of(numbers: Iterable[int]) -> dict[str, object]:
-    """Return what `names` gives when the persons *numbers* of `Desk.people` are stored."""
+    """Return what `names` gives when the persons *numbers* of `RunPlan.people` are stored."""
     return {str(number): f"name{number}" for number in numbers}
 
 

@@ -17,8 +17,8 @@ import uploader
 from tests import make
 from tests.fakes import Leap, LeapingLoop
 from uploader.config import Settings, load
-from uploader.run.environment import World
-from uploader.sandbox import Rules, Running, running
+from uploader.run.environment import Environment
+from uploader.sandbox import RunningSandbox, SandboxRules, running
 
 # What a busy machine does more slowly is neither an error nor a finding.
 _UNHURRIED = hypothesis.settings(
@@ -53,12 +53,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Callable[..., Running]]:
-    """Start sandboxes, each in a thread of its own: `sandbox(Rules(...))`; all stop at the test's end."""
+def sandbox() -> Iterator[Callable[..., RunningSandbox]]:
+    """Start sandboxes, each in a thread of its own: `sandbox(SandboxRules(...))`; all stop at the test's end."""
     with ExitStack() as stack:
 
-        def start(rules: Rules | None = None, store: Path | None = None) -> Running:
-            return stack.enter_context(running(rules or Rules(), store))
+        def start(rules: SandboxRules | None = None, store: Path | None = None) -> RunningSandbox:
+            return stack.enter_context(running(rules or SandboxRules(), store))
 
         yield start
 
@@ -100,6 +100,6 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def world(said: list[str]) -> World:
+def world(said: list[str]) -> Environment:
     """Return the world as it looks from there: no environment, an empty standard input."""
-    return World(environ={}, stdin=BytesIO(b""), say=said.append)
+    return Environment(environ={}, stdin=BytesIO(b""), say=said.append)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from uploader.model import WindowState
-from uploader.rate import LowerLimit, Notice, Others, Pace, Window, reserve
+from uploader.rate import EstimatedLimit, Notice, OtherClients, Pace, ServerWindow, reserve
 from uploader.rate.limiter import Limiter
-from uploader.stop import Halt
+from uploader.stop import Stop
 
 # Time
 
@@ -98,13 +98,13 @@ class Sky:
         self.aloft.discard(row)
 
 
-class UntoldWindow(Window):
+class UntoldWindow(ServerWindow):
     """A window of which the replies tell nothing."""
 
     def __init__(self) -> None:
         super().__init__(requests=1_000_000, per=60.0, share=1.0)
 
-    def note(  # noqa: PLR0913 — as it is
+    def add_reply(  # noqa: PLR0913 — as it is
         self,
         state: WindowState,
         *,
@@ -119,14 +119,14 @@ class UntoldWindow(Window):
 
 def gate(  # noqa: PLR0913 — what a test may want to be different
     pace: Pace,
-    halt: Halt,
+    halt: Stop,
     clock: Callable[[], float],
     *,
-    window: Window | None = None,
+    window: ServerWindow | None = None,
     runs: int = 1,
-    on_others: Callable[[Others], None] = lambda _: None,
+    on_others: Callable[[OtherClients], None] = lambda _: None,
     on_notice: Callable[[Notice], None] = lambda _: None,
-    lower: LowerLimit | None = None,
+    lower: EstimatedLimit | None = None,
     quota: LoneQuota | None = None,
     patience: float = math.inf,
 ) -> Limiter:
@@ -135,13 +135,13 @@ def gate(  # noqa: PLR0913 — what a test may want to be different
         pace,
         window=window or UntoldWindow(),
         quota=quota or LoneQuota(clock, runs=runs),
-        halt=halt,
+        stop=halt,
         clock=clock,
         sleep=asyncio.sleep,
         on_others=on_others,
         on_notice=on_notice,
-        lower=lower,
-        patience=patience,
+        estimated_limit=lower,
+        longest_pause=patience,
     )
 
 

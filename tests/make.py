@@ -13,9 +13,9 @@ from uploader.config import Settings
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent, Unpacking, Unsettled, Work
 from uploader.run.options import Options
 from uploader.source import Source, open_source
-from uploader.state import Begun, Journal, Ledger, Volume, read_volume
+from uploader.state import Journal, RunHeader, RunState, StoredRun, read_run
 from uploader.state.line_checksums import link
-from uploader.state.replay import fold
+from uploader.state.replay import replay
 
 REASON: Final = Reason("50000", "the service had a fault of its own")
 NO_VALUE: Final = Reason("identity", "no value in any of the columns '이름', \"e\nmail\"")
@@ -73,7 +73,7 @@ def _request_of(work: Request | int) -> Request:
 
 # Journals
 
-BEGUN: Final = Begun(
+BEGUN: Final = RunHeader(
     run_id="20260101T000000Z-abc123",
     key="0123456789ab",
     source="people.csv",
@@ -98,17 +98,17 @@ def chained(payloads: Iterable[bytes]) -> bytes:
     return content
 
 
-def folded(content: bytes) -> Ledger:
+def folded(content: bytes) -> RunState:
     """Return what the bytes of a journal say."""
-    return fold(BytesIO(content))
+    return replay(BytesIO(content))
 
 
-def settled(ledger: Ledger, most: int = 200) -> list[int]:
+def settled(ledger: RunState, most: int = 200) -> list[int]:
     """Return the settled rows of *ledger* among the first *most*."""
     return [number for number in range(most) if number in ledger.settled]
 
 
-def totals(ledger: Ledger) -> dict[str, object]:
+def totals(ledger: RunState) -> dict[str, object]:
     """Return all that *ledger* says but which accepted rows it knows, and where the next line goes."""
     facts = asdict(replace(ledger, settled=None, unsure=None))  # type: ignore[arg-type]  # they are left out
     left_out = ("settled", "unsure", "more_unsure", "size", "checksum")
@@ -120,12 +120,12 @@ def totals(ledger: Ledger) -> dict[str, object]:
     }
 
 
-def begin(path: Path, begun: Begun = BEGUN) -> Volume:
+def begin(path: Path, begun: RunHeader = BEGUN) -> StoredRun:
     """Return a new journal at *path* that says how its run began."""
-    with Journal(path, Ledger()) as journal:
+    with Journal(path, RunState()) as journal:
         journal.append(begun.spell())
         journal.sync()
-    return read_volume(path)
+    return read_run(path)
 
 
 # Files, configurations, and the flags of a command

@@ -240,7 +240,7 @@ def test_the_peers_send_what_the_uploader_sends(tmp_path: Path) -> None:
     with open_source(str(people), format="auto", encoding="auto", delimiter=",", stdin=None) as source:
         plan = compile_plan(wanted.rules(), source="people.csv", config="config.yaml", columns=source.columns)
         with source.read() as reading:
-            ours = [work.body for record in reading if isinstance(work := plan.carry(record, now), Request)]
+            ours = [work.body for record in reading if isinstance(work := plan.map_row(record, now), Request)]
 
     theirs = [orjson.dumps({**orjson.loads(body), "request_datetime": now}) for body in bodies(people)]
     assert ours == theirs

@@ -24,7 +24,7 @@ from uploader.errors import UploaderError
 from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Request
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -233,7 +233,7 @@ def program(name: str, content: bytes) -> Reading:
         try:
             with opened(path) as source:
                 plan = compile_plan(RULES, source="people", config="config.yaml", columns=source.columns)
-                carried = [plan.carry(record, NOW) for record in source.read()]
+                carried = [plan.map_row(record, NOW) for record in source.read()]
         except UploaderError:
             return None
     return [sent(work.body) if isinstance(work, Request) else None for work in carried]
@@ -365,7 +365,7 @@ def desk(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.
 
 @pytest.mark.parametrize(("name", "every"), [("people.csv", 23), ("people.jsonl", 41), ("people.csv.gz", 47)])
 def test_what_the_service_got_of_a_damaged_file_is_what_stands_in_it(
-    desk: Desk, sandbox: Callable[..., Running], name: str, every: int
+    desk: Desk, sandbox: Callable[..., RunningSandbox], name: str, every: int
 ) -> None:
     content, truth = KINDS[name]
     server = sandbox(rules())
@@ -378,12 +378,12 @@ def test_what_the_service_got_of_a_damaged_file_is_what_stands_in_it(
     assert counted["refused"] > 0
 
 
-def _run(desk: Desk, server: Running, name: str, content: bytes) -> Reading:
-    before = len(server.box.requests())
+def _run(desk: Desk, server: RunningSandbox, name: str, content: bytes) -> Reading:
+    before = len(server.sandbox.requests())
     desk.write(name, content)
     ended = desk.type("run", name, "-q", "--fresh", "--set", "rate.concurrency=1", "--summary", "summary.json")
     assert ended.status in {0, 3, 4}, ended
-    arrived = [sent(request.body) for request in server.box.requests()[before:]]
+    arrived = [sent(request.body) for request in server.sandbox.requests()[before:]]
     if ended.status == 4:
         assert arrived == []
         return None

@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from uploader import errors
-from uploader.api import CONSENTS, IDENTITY_FIELDS, Kind
-from uploader.app.check_report import Finding
-from uploader.check.source_summary import Survey
+from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
+from uploader.app.check_report import CheckReport
+from uploader.check.source_summary import CheckSummary
 from uploader.cli.entry_point import cli, every_command
 from uploader.config import Settings, load
 from uploader.config.settings import keys_of
@@ -26,7 +26,7 @@ from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Request, Row
 from uploader.rate import Pace
-from uploader.run.results import Account
+from uploader.run.results import SourceResult
 from uploader.sandbox import FAULT_KINDS, Fault
 
 ROOT = Path(__file__).parents[1]
@@ -224,7 +224,7 @@ def test_every_documented_word_is_taken_and_no_other(row: Mapping[str, str], tmp
 # Values
 
 
-@pytest.mark.parametrize("kind", ["Without a type", *get_args(Kind)])
+@pytest.mark.parametrize("kind", ["Without a type", *get_args(PropertyType)])
 def test_every_type_has_its_table(kind: str) -> None:
     assert values_of(kind)
 
@@ -239,7 +239,7 @@ def values_of(kind: str) -> list[tuple[str, str]]:
     ]
 
 
-def carried(kind: Kind | None, value: object) -> str:
+def carried(kind: PropertyType | None, value: object) -> str:
     """Return as JSON what is sent for *value*; where it is refused, why."""
     zone = "Europe/Berlin" if kind == "datetime" else None
     return carried_by(PropertyRule("it", "it", kind=kind, timezone=zone), {"it": value})
@@ -249,7 +249,7 @@ def carried_by(rule: PropertyRule, fields: Mapping[str, object]) -> str:
     """Return as JSON what *rule* makes of a row with *fields*; where it is refused, why."""
     rules = MappingRules({"external_id": "id"}, (rule, PropertyRule("kept", value="k")))
     plan = compile_plan(rules, source="s", config="c", columns=None)
-    work = plan.carry(Row(1, {"id": "1", **fields}), NOW)
+    work = plan.map_row(Row(1, {"id": "1", **fields}), NOW)
     if isinstance(work, Request):
         sent = json.loads(work.body)["user_properties"]
         return json.dumps(sent[rule.key], separators=(",", ":")) if rule.key in sent else "nothing: it is empty"
@@ -258,10 +258,10 @@ def carried_by(rule: PropertyRule, fields: Mapping[str, object]) -> str:
 
 @pytest.mark.parametrize(
     ("kind", "value", "sent"),
-    [(kind, *row) for kind in ("Without a type", *get_args(Kind)) for row in values_of(kind)],
+    [(kind, *row) for kind in ("Without a type", *get_args(PropertyType)) for row in values_of(kind)],
 )
 def test_every_value_becomes_what_is_documented(kind: str, value: str, sent: str) -> None:
-    found = carried(None if kind == "Without a type" else cast("Kind", kind), json.loads(value))
+    found = carried(None if kind == "Without a type" else cast("PropertyType", kind), json.loads(value))
 
     assert found == sent
 
@@ -293,13 +293,18 @@ def test_what_parquet_columns_can_be_declared_as_is_documented() -> None:
     documented = {row["column"]: row["can be declared as"] for row in tables("docs/mapping.md", "column")}
 
     found = {
-        name: {kind for value in values for kind in get_args(Kind) if not carried(kind, value).startswith("refused")}
+        name: {
+            kind
+            for value in values
+            for kind in get_args(PropertyType)
+            if not carried(kind, value).startswith("refused")
+        }
         for name, values in PARQUET.items()
     }
 
     texts = {"date", "datetime"}  # which read a text too, only not this one
     found["String, Categorical, Enum"] |= texts
-    shown = {"every type": set(get_args(Kind)), "nothing": set()}
+    shown = {"every type": set(get_args(PropertyType)), "nothing": set()}
     assert found == {name: shown.get(cell, set(spans(cell))) for name, cell in documented.items()}
 
 
@@ -360,14 +365,14 @@ def example_with(key: str) -> dict[str, object]:
 def test_the_summary_that_is_shown_has_the_keys_of_a_summary() -> None:
     shown = example_with("run_id")
 
-    assert list(shown) == list(Account("run-1", "customers.csv", "2024-03-05T02:15:00+00:00").summary())
+    assert list(shown) == list(SourceResult("run-1", "customers.csv", "2024-03-05T02:15:00+00:00").summary())
 
 
 def test_the_findings_that_are_shown_have_the_keys_of_findings() -> None:
     shown = example_with("sendable")
 
-    account = Account("run-1", "customers.csv", "2024-03-05T02:15:00+00:00")
-    assert list(shown) == list(Finding(account, Survey(), Pace(1, 1.0, 1)).facts())
+    account = SourceResult("run-1", "customers.csv", "2024-03-05T02:15:00+00:00")
+    assert list(shown) == list(CheckReport(account, CheckSummary(), Pace(1, 1.0, 1)).facts())
 
 
 # The sandbox

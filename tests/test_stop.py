@@ -4,15 +4,15 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.fakes import Leap
-from uploader.stop import Halt, Halted
+from uploader.stop import Stop, Stopped
 
 FIRST, SECOND = KeyboardInterrupt("first"), KeyboardInterrupt("second")
 
 
-async def until_told(halt: Halt, waiting: Awaitable[object]) -> str:
+async def until_told(halt: Stop, waiting: Awaitable[object]) -> str:
     try:
         return f"got {await halt.wait(waiting)}"
-    except Halted:
+    except Stopped:
         return "halted"
 
 
@@ -26,22 +26,22 @@ async def soon(word: str) -> str:
 
 
 async def test_there_is_no_order_at_first() -> None:
-    halt = Halt()
+    halt = Stop()
 
-    assert (halt.given, halt.reason) == (False, None)
+    assert (halt.is_requested, halt.reason) == (False, None)
 
 
 async def test_the_first_reason_stands() -> None:
-    halt = Halt()
+    halt = Stop()
 
-    halt.give(FIRST)
-    halt.give(SECOND)
+    halt.request(FIRST)
+    halt.request(SECOND)
 
-    assert (halt.given, halt.reason) == (True, FIRST)
+    assert (halt.is_requested, halt.reason) == (True, FIRST)
 
 
 async def test_a_result_passes_through() -> None:
-    assert await Halt().wait(soon("tea")) == "tea"
+    assert await Stop().wait(soon("tea")) == "tea"
 
 
 async def test_a_failure_passes_through() -> None:
@@ -50,54 +50,54 @@ async def test_a_failure_passes_through() -> None:
         raise ValueError("spilt")
 
     with pytest.raises(ValueError, match="spilt"):
-        await Halt().wait(fail())
+        await Stop().wait(fail())
 
 
 async def test_an_order_wakes_everybody_who_waits() -> None:
-    halt = Halt()
+    halt = Stop()
     waits = [asyncio.create_task(until_told(halt, forever())) for _ in range(3)]
     await asyncio.sleep(0)
 
-    halt.give(FIRST)
+    halt.request(FIRST)
 
     assert await asyncio.gather(*waits) == ["halted", "halted", "halted"]
 
 
 async def test_an_order_that_was_given_before_ends_a_wait_at_once() -> None:
-    halt = Halt()
-    halt.give(FIRST)
+    halt = Stop()
+    halt.request(FIRST)
 
     assert await until_told(halt, forever()) == "halted"
     assert await until_told(halt, asyncio.sleep(0)) == "halted"
 
 
 async def test_who_got_a_result_before_the_order_keeps_it() -> None:
-    halt = Halt()
+    halt = Stop()
     early = asyncio.create_task(until_told(halt, soon("tea")))
     late = asyncio.create_task(until_told(halt, forever()))
     assert await early == "got tea"
 
-    halt.give(FIRST)
+    halt.request(FIRST)
 
     assert await late == "halted"
 
 
 @pytest.mark.parametrize("rounds", range(4))
 async def test_a_second_order_disturbs_nobody_who_is_just_waking(rounds: int) -> None:
-    halt = Halt()
+    halt = Stop()
     waits = [asyncio.create_task(until_told(halt, forever())) for _ in range(3)]
     await asyncio.sleep(0)
 
-    halt.give(FIRST)
+    halt.request(FIRST)
     for _ in range(rounds):
         await asyncio.sleep(0)
-    halt.give(SECOND)
+    halt.request(SECOND)
 
     assert await asyncio.gather(*waits) == ["halted", "halted", "halted"]
 
 
 async def test_a_second_order_disturbs_nobody_who_is_slow_to_let_go() -> None:
-    halt = Halt()
+    halt = Stop()
 
     async def clear_up() -> None:
         try:
@@ -109,10 +109,10 @@ async def test_a_second_order_disturbs_nobody_who_is_slow_to_let_go() -> None:
     wait = asyncio.create_task(until_told(halt, clear_up()))
     await asyncio.sleep(0)
 
-    halt.give(FIRST)
+    halt.request(FIRST)
     for _ in range(5):
         await asyncio.sleep(0)
-        halt.give(SECOND)
+        halt.request(SECOND)
 
     assert await wait == "halted"
 
@@ -130,11 +130,11 @@ async def _out_of_time() -> None:
 @pytest.mark.parametrize("waiting", [_timed_out, _out_of_time])
 async def test_a_timeout_of_somebody_else_is_not_an_order(waiting: Callable[[], Awaitable[None]]) -> None:
     with pytest.raises(TimeoutError):
-        await Halt().wait(waiting())
+        await Stop().wait(waiting())
 
 
 async def test_an_order_is_not_a_timeout_of_somebody_else() -> None:
-    halt = Halt()
+    halt = Stop()
 
     async def patient() -> str:
         async with asyncio.timeout(60):
@@ -143,13 +143,13 @@ async def test_an_order_is_not_a_timeout_of_somebody_else() -> None:
     wait = asyncio.create_task(patient())
     await asyncio.sleep(0)
 
-    halt.give(FIRST)
+    halt.request(FIRST)
 
     assert await wait == "halted"
 
 
 async def test_a_wait_that_is_cancelled_by_others_is_not_halted() -> None:
-    halt = Halt()
+    halt = Stop()
     wait = asyncio.create_task(until_told(halt, forever()))
     await asyncio.sleep(0)
 
@@ -160,12 +160,12 @@ async def test_a_wait_that_is_cancelled_by_others_is_not_halted() -> None:
 
 
 async def test_who_does_not_wait_through_the_halt_is_left_alone() -> None:
-    halt = Halt()
+    halt = Stop()
     door = asyncio.Event()
     in_flight = asyncio.create_task(door.wait())
     await asyncio.sleep(0)
 
-    halt.give(FIRST)
+    halt.request(FIRST)
     await asyncio.sleep(0)
     door.set()
 
@@ -174,14 +174,14 @@ async def test_who_does_not_wait_through_the_halt_is_left_alone() -> None:
 
 def test_what_is_in_flight_is_abandoned_when_its_time_to_land_is_over(leap: Leap) -> None:
     async def story() -> None:
-        halt, over = Halt(landing=8.0), asyncio.Event()
-        halt.when_landing_is_over(over.set)
+        halt, over = Stop(grace=8.0), asyncio.Event()
+        halt.when_grace_is_over(over.set)
         loop = asyncio.get_running_loop()
         began = loop.time()
 
-        halt.give(FIRST)
+        halt.request(FIRST)
         await asyncio.sleep(6.0)
-        halt.give(SECOND)
+        halt.request(SECOND)
         assert not over.is_set()
         await over.wait()
 
@@ -191,8 +191,8 @@ def test_what_is_in_flight_is_abandoned_when_its_time_to_land_is_over(leap: Leap
 
 
 async def test_without_an_order_nothing_in_flight_is_abandoned() -> None:
-    halt, over = Halt(landing=0.0), asyncio.Event()
-    halt.when_landing_is_over(over.set)
+    halt, over = Stop(grace=0.0), asyncio.Event()
+    halt.when_grace_is_over(over.set)
 
     await asyncio.sleep(0.01)
 

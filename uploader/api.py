@@ -17,7 +17,7 @@ CONSENTS = (
 )
 """The consents of `api.md`: Boolean, and never lost in silence."""
 
-Kind: TypeAlias = Literal[
+PropertyType: TypeAlias = Literal[
     "string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>"
 ]
 """A type of `api.md`."""

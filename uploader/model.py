@@ -33,7 +33,7 @@ Person: TypeAlias = tuple[str, ...]
 Where rows are one person's though they need not share a value, a tie is the last of them (`ties`).
 """
 
-TIE_MARK = "~"
+PERSON_KEY_MARK = "~"
 """What a tie begins with, and no identity value does: it is the same for all rows of a person, within one command."""
 
 
@@ -67,7 +67,7 @@ class WrittenFloat(float):
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def fact(kind: type[T]) -> type[T]:
+def frozen(kind: type[T]) -> type[T]:
     """Make *kind* a record that is equal to another one by its values, and never changed.
 
     It is the type checker that forbids a change. At run time nothing does: to make a frozen dataclass takes four times
@@ -107,7 +107,7 @@ UNKNOWN_RUN = -(2**62)
 """Stands for the number of a run of which nothing is known: older than every other."""
 
 
-@fact
+@frozen
 class RetryOf:
     """What a row of a retry file says of its origin: the texts of `_run` ("" where that is missing) and `_row`."""
 
@@ -115,7 +115,7 @@ class RetryOf:
     row: int
 
 
-@fact
+@frozen
 class Row:
     """One record of the source, split into its fields, nothing altered.
 
@@ -132,7 +132,7 @@ class Row:
     retry_of: RetryOf | None = None
 
 
-@fact
+@frozen
 class Reason:
     """Why a row was not accepted: a stable *code* for programs, a *phrase* for people.
 
@@ -143,7 +143,7 @@ class Reason:
     phrase: str
 
 
-@fact
+@frozen
 class Damaged:
     """One record of the source that can't be split into fields: its *text* as it stands, and why."""
 
@@ -157,20 +157,20 @@ class Damaged:
 Record: TypeAlias = Row | Damaged
 
 
-@fact
+@frozen
 class Request:
     """What is sent for one row: the person that orders it, and the body, the same bytes on every attempt.
 
-    *members* are earlier rows of the person whose values it takes with it, oldest first (`coalesce`).
+    *merged* are earlier rows of the person whose values it takes with it, oldest first (`coalesce`).
     """
 
     row: Row
     person: Person = field(repr=False)
     body: bytes = field(repr=False)
-    members: "tuple[Request, ...]" = field(default=(), repr=False)
+    merged: "tuple[Request, ...]" = field(default=(), repr=False)
 
 
-@fact
+@frozen
 class WindowState:
     """What one reply says of the request window, as numbers; None for what it does not say (`api.md`, Request limits).
 
@@ -186,7 +186,7 @@ class WindowState:
     retry_after: float | None = None
 
 
-@fact
+@frozen
 class Answer:
     """The service spoke: the HTTP *status*, and the *code* of the body ("" where the body is not the API's).
 
@@ -205,7 +205,7 @@ class Answer:
         return self.status == LIMIT_STATUS or self.code == LIMIT_CODE
 
 
-@fact
+@frozen
 class Silence:
     """The service did not speak: a fixed phrase that says *why*, and what is known of the request's fate.
 
@@ -226,40 +226,40 @@ class Silence:
 Reply: TypeAlias = Answer | Silence
 
 
-@fact
+@frozen
 class Sent:
     """The row was accepted: HTTP 200 and code 20000.
 
-    Of every outcome, *attempts* counts the requests that were made for the row, and *unsure* is whether the fate of
-    one of them is unknown, so that the row may have been applied more than once. *taker* is the later row whose request
-    spoke for this one, and whose *attempts* these are; 0: its own did.
+    Of every outcome, *attempts* counts the requests that were made for the row, and *unsure* is whether the fate of one
+    of them is unknown, so that the row may have been applied more than once. *merged_into* is the later row whose
+    request spoke for this one, and whose *attempts* these are; 0: its own did.
     """
 
     request: Request
     attempts: int
     unsure: bool = False
-    taker: int = 0
+    merged_into: int = 0
 
 
-@fact
+@frozen
 class Failed:
     """The row was not accepted, and is worth another try another day.
 
-    *taker* is as in `Sent`.
+    *merged_into* is as in `Sent`.
     """
 
     request: Request
     reason: Reason
     attempts: int
     unsure: bool = False
-    taker: int = 0
+    merged_into: int = 0
 
 
-@fact
+@frozen
 class Rejected:
     """The row would be refused again as it stands: by the check (*attempts* 0) or by the service.
 
-    *taker* is as in `Sent`.
+    *merged_into* is as in `Sent`.
     """
 
     record: Record
@@ -267,17 +267,17 @@ class Rejected:
     reason: Reason
     attempts: int = 0
     unsure: bool = False
-    taker: int = 0
+    merged_into: int = 0
 
 
-@fact
+@frozen
 class Unchanged:
     """The service has just this of the person already: it accepted the same last, so nothing is sent."""
 
     request: Request
 
 
-@fact
+@frozen
 class Superseded:
     """Another row has the last word on the person, so that this one is not sent.
 
@@ -295,25 +295,25 @@ Work: TypeAlias = Request | Rejected | Unchanged | Superseded
 """What is to be done about one row: a request is delivered, the others are what becomes of it already."""
 
 
-@fact
+@frozen
 class Settled:
     """A row that needs nothing any more: an earlier life of the run has its outcome."""
 
     number: int
 
 
-@fact
-class Kept:
+@frozen
+class AwaitsMerge:
     """A row that is kept until the last row of its person comes, and takes it along."""
 
     number: int
 
 
-Passed: TypeAlias = Settled | Kept
+NoWork: TypeAlias = Settled | AwaitsMerge
 """What asks for nothing when its row comes by."""
 
 
-@fact
+@frozen
 class Unsettled:
     """The run stopped before the row had an outcome: it is sent again when the run continues."""
 
@@ -322,7 +322,7 @@ class Unsettled:
     unsure: bool = False
 
 
-Became: TypeAlias = tuple[Work, Outcome | Unsettled]
+WorkOutcome: TypeAlias = tuple[Work, Outcome | Unsettled]
 """A row, and what became of it."""
 
 _LONGEST_NAME = 64
@@ -349,23 +349,23 @@ def person_of(work: Work) -> Person:
     return work.request.person if isinstance(work, Unchanged | Superseded) else work.person
 
 
-def tie_of(person: Person) -> str | None:
+def person_key_of(person: Person) -> str | None:
     """Return the tie of *person*; None where their identity values alone say who they are."""
-    return person[-1] if person and person[-1].startswith(TIE_MARK) else None
+    return person[-1] if person and person[-1].startswith(PERSON_KEY_MARK) else None
 
 
 def values_of(person: Person) -> Person:
     """Return the identity values of *person* alone, without the tie."""
-    return person if tie_of(person) is None else person[:-1]
+    return person if person_key_of(person) is None else person[:-1]
 
 
-def members_of(work: Work) -> tuple[Request, ...]:
+def merged_rows_of(work: Work) -> tuple[Request, ...]:
     """Return the earlier rows that *work* takes with it."""
     match work:
         case Request():
-            return work.members
+            return work.merged
         case Unchanged() | Superseded():
-            return work.request.members
+            return work.request.merged
         case Rejected():
             return ()
         case _ as never:

@@ -12,12 +12,12 @@ import pytest
 
 from tests.make import options, people
 from uploader.app.check import check
-from uploader.app.check_report import Finding
+from uploader.app.check_report import CheckReport
 from uploader.config import Settings
 from uploader.errors import ConfigError, InputError
 from uploader.model import Reason, Rejected
 from uploader.rate import Pace
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.flag_conflicts import refuse_double_use
 from uploader.run.preflight import Job, pace_of
 
@@ -32,17 +32,17 @@ class Heard:
 
     def __call__(self, job: Job, pace: Pace) -> None:
         assert pace.rate > 0
-        self.jobs.append((job.source.name, job.survey.read, job.survey.rejected))
+        self.jobs.append((job.source.name, job.summary.read, job.summary.rejected))
 
 
-def refused(world: World, *sources: str, **more: object) -> InputError:
+def refused(world: Environment, *sources: str, **more: object) -> InputError:
     """Return the one reason why the check refuses *sources* as a whole."""
     with pytest.raises(InputError) as caught:
         check(options(*sources, **more), world, Heard())
     return caught.value
 
 
-def test_a_source_whose_rows_can_all_be_sent_is_0(folder: Path, world: World) -> None:
+def test_a_source_whose_rows_can_all_be_sent_is_0(folder: Path, world: Environment) -> None:
     people(folder / "people.csv", ["1,Kim,30", "2,Lee,"])
     heard = Heard()
 
@@ -53,7 +53,7 @@ def test_a_source_whose_rows_can_all_be_sent_is_0(folder: Path, world: World) ->
 
 @pytest.mark.parametrize("content", [None, "letters.txt"])
 def test_a_state_folder_that_a_run_would_refuse_is_refused_and_left_as_it_is(
-    folder: Path, world: World, content: str | None
+    folder: Path, world: Environment, content: str | None
 ) -> None:
     people(folder / "people.csv", ["1,Kim,30"])
     state = folder / ".uploader"
@@ -69,13 +69,13 @@ def test_a_state_folder_that_a_run_would_refuse_is_refused_and_left_as_it_is(
     assert (state.stat().st_mode, [path.name for path in state.rglob("*")]) == (mode, [content] if content else [])
 
 
-def test_a_check_makes_no_state_folder(folder: Path, world: World) -> None:
+def test_a_check_makes_no_state_folder(folder: Path, world: Environment) -> None:
     people(folder / "people.csv", ["1,Kim,30"])
 
     assert (check(options("people.csv"), world, Heard()), (folder / ".uploader").exists()) == (0, False)
 
 
-def test_a_row_that_cannot_be_sent_is_3_and_named(folder: Path, world: World) -> None:
+def test_a_row_that_cannot_be_sent_is_3_and_named(folder: Path, world: Environment) -> None:
     people(folder / "people.csv", ["1,Kim,30", "2,Lee,old", ",Park,1"])
     problems: list[tuple[str, int, int, Reason]] = []
 
@@ -93,7 +93,7 @@ def test_a_row_that_cannot_be_sent_is_3_and_named(folder: Path, world: World) ->
     )
 
 
-def test_one_bad_source_of_several_is_3_and_all_are_told(folder: Path, world: World) -> None:
+def test_one_bad_source_of_several_is_3_and_all_are_told(folder: Path, world: Environment) -> None:
     people(folder / "a.csv", ["1,Kim,30"])
     people(folder / "b.csv", ["1,Kim,old"])
     people(folder / "c.csv", [])
@@ -104,7 +104,7 @@ def test_one_bad_source_of_several_is_3_and_all_are_told(folder: Path, world: Wo
     assert (status, heard.jobs) == (3, [("a.csv", 1, 0), ("b.csv", 1, 1), ("c.csv", 0, 0)])
 
 
-def test_only_the_first_rows_are_looked_at_where_a_limit_is_given(folder: Path, world: World) -> None:
+def test_only_the_first_rows_are_looked_at_where_a_limit_is_given(folder: Path, world: Environment) -> None:
     people(folder / "people.csv", ["1,Kim,30", "2,Lee,old", "3,Park,old"])
     heard = Heard()
 
@@ -131,14 +131,14 @@ def test_too_many_rejected_rows_refuse_a_source(
     flags = options("people.csv", overrides=(f"limits.max_rejected={share}",))
 
     try:
-        found = check(flags, World({}, BytesIO(), print), Heard())
+        found = check(flags, Environment({}, BytesIO(), print), Heard())
     except InputError as error:
         found = error.exit_status
 
     assert found == status
 
 
-def test_the_refusal_names_the_numbers_the_reason_and_what_to_do(folder: Path, world: World) -> None:
+def test_the_refusal_names_the_numbers_the_reason_and_what_to_do(folder: Path, world: Environment) -> None:
     people(folder / "people.csv", ["0,Kim,30", *(f"{number},Kim,old" for number in range(1, 23)), ",,"])
 
     error = refused(world, "people.csv")
@@ -150,7 +150,7 @@ def test_the_refusal_names_the_numbers_the_reason_and_what_to_do(folder: Path, w
     )
 
 
-def test_a_retry_file_is_never_refused_for_its_rejected_rows(folder: Path, world: World) -> None:
+def test_a_retry_file_is_never_refused_for_its_rejected_rows(folder: Path, world: Environment) -> None:
     header = "id,name,age,_row,_kind,_code,_reason,_attempts\n"
     rows = "".join(f"{number},Kim,old,{number},rejected,not_long,r,0\n" for number in range(1, 50))
     (folder / "people.retry.csv").write_text(header + rows, encoding="utf-8")
@@ -161,7 +161,7 @@ def test_a_retry_file_is_never_refused_for_its_rejected_rows(folder: Path, world
     assert (status, heard.jobs) == (3, [("people.retry.csv", 49, 49)])
 
 
-def test_a_mapped_column_that_the_header_lacks_refuses_the_source(folder: Path, world: World) -> None:
+def test_a_mapped_column_that_the_header_lacks_refuses_the_source(folder: Path, world: Environment) -> None:
     (folder / "people.csv").write_text("id,nmae,age\n1,Kim,30\n", encoding="utf-8")
 
     error = refused(world, "people.csv")
@@ -172,7 +172,7 @@ def test_a_mapped_column_that_the_header_lacks_refuses_the_source(folder: Path, 
     )
 
 
-def test_a_key_that_no_object_has_refuses_a_jsonl_but_not_its_first_rows(folder: Path, world: World) -> None:
+def test_a_key_that_no_object_has_refuses_a_jsonl_but_not_its_first_rows(folder: Path, world: Environment) -> None:
     (folder / "people.jsonl").write_text('{"id":"1","age":3}\n{"id":"2","age":4}\n', encoding="utf-8")
 
     error = refused(world, "people.jsonl")
@@ -184,7 +184,7 @@ def test_a_key_that_no_object_has_refuses_a_jsonl_but_not_its_first_rows(folder:
     assert status == 0
 
 
-def test_the_summary_of_a_check_says_what_was_found(folder: Path, world: World) -> None:
+def test_the_summary_of_a_check_says_what_was_found(folder: Path, world: Environment) -> None:
     people(folder / "people.csv", ["1,Kim,30", "2,Lee,old"])
 
     check(options("people.csv", summary=folder / "summary.json"), world, Heard())
@@ -207,15 +207,15 @@ mapping:
 """
 
 
-def findings_of(world: World, *sources: str, **more: object) -> list[dict[str, object]]:
+def findings_of(world: Environment, *sources: str, **more: object) -> list[dict[str, object]]:
     """Return what a check of *sources* finds as plain data, also if it refuses them."""
-    findings: list[Finding] = []
+    findings: list[CheckReport] = []
     with suppress(InputError):
         check(options(*sources, **more), world, Heard(), findings)
     return [dict(finding.facts()) for finding in findings]
 
 
-def test_what_a_check_finds_is_known_as_plain_data(folder: Path, world: World) -> None:
+def test_what_a_check_finds_is_known_as_plain_data(folder: Path, world: Environment) -> None:
     text = (folder / "config.yaml").read_text(encoding="utf-8")
     (folder / "config.yaml").write_text(text.partition("mapping:")[0] + MESSY, encoding="utf-8")
     rows = ["1,8.2E+11, Kim ,30", "", "1,,Lee,old", '2,,Cho,"1,000"']
@@ -260,7 +260,9 @@ def test_what_a_check_finds_is_known_as_plain_data(folder: Path, world: World) -
     ]
 
 
-def test_what_a_check_finds_in_several_sources_ends_with_the_one_that_it_refuses(folder: Path, world: World) -> None:
+def test_what_a_check_finds_in_several_sources_ends_with_the_one_that_it_refuses(
+    folder: Path, world: Environment
+) -> None:
     people(folder / "a.csv", ["1,Kim,30"])
     people(folder / "b.csv", ["1,Kim,old"] * 30)
     people(folder / "c.csv", ["1,Kim,30"])
@@ -274,7 +276,7 @@ def test_what_a_check_finds_in_several_sources_ends_with_the_one_that_it_refuses
 
 
 @pytest.mark.slow
-def test_what_was_found_before_a_source_turned_out_wrong_is_known(folder: Path, world: World) -> None:
+def test_what_was_found_before_a_source_turned_out_wrong_is_known(folder: Path, world: Environment) -> None:
     (folder / "people.csv").write_bytes(b"id,name,age\n1,Kim,30\n2,Lee,old\n" + b"3,Cho,1\n" * 60000 + b"4,\xff,1\n")
 
     (found,) = findings_of(world, "people.csv")
@@ -284,7 +286,7 @@ def test_what_was_found_before_a_source_turned_out_wrong_is_known(folder: Path, 
     assert str(found["error"]).startswith("people.csv")
 
 
-def test_a_retry_file_and_a_parquet_are_called_what_they_are(folder: Path, world: World) -> None:
+def test_a_retry_file_and_a_parquet_are_called_what_they_are(folder: Path, world: Environment) -> None:
     header = "id,name,age,_row,_kind,_code,_reason,_attempts\n"
     (folder / "people.retry.csv").write_text(header + "1,Kim,3,1,failed,500,r,1\n", encoding="utf-8")
     pl.DataFrame({"id": ["1"], "name": ["Kim"], "age": [3]}).write_parquet(folder / "people.parquet")
@@ -297,7 +299,9 @@ def test_a_retry_file_and_a_parquet_are_called_what_they_are(folder: Path, world
     ]
 
 
-def test_a_path_that_leads_somewhere_in_one_object_of_a_jsonl_is_no_missing_column(folder: Path, world: World) -> None:
+def test_a_path_that_leads_somewhere_in_one_object_of_a_jsonl_is_no_missing_column(
+    folder: Path, world: Environment
+) -> None:
     mapped = ("mapping.properties.df_name=person.name", "mapping.properties.age={column: person.age, type: long}")
     lines = '{"id": "1", "person": {"name": "Kim"}}\n{"id": "2", "person": {"name": "Lee", "age": 4}}\n'
     (folder / "people.jsonl").write_text(lines, encoding="utf-8")
@@ -313,7 +317,7 @@ def test_a_path_that_leads_somewhere_in_one_object_of_a_jsonl_is_no_missing_colu
     )
 
 
-def test_a_check_leaves_nothing_behind(folder: Path, world: World) -> None:
+def test_a_check_leaves_nothing_behind(folder: Path, world: Environment) -> None:
     people(folder / "people.csv", ["1,Kim,30", "2,Lee,old"])
 
     check(options("people.csv"), world, Heard())
@@ -321,7 +325,7 @@ def test_a_check_leaves_nothing_behind(folder: Path, world: World) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "people.csv"]
 
 
-def test_standard_input_is_read_from_the_world(folder: Path, world: World) -> None:
+def test_standard_input_is_read_from_the_world(folder: Path, world: Environment) -> None:
     assert folder.is_dir()
     heard = Heard()
 

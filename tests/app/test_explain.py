@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 
 from tests.make import CONFIG, options, people, request
 from uploader.app.explain import Explanation, LastRun, curl, explain, plain, visible
-from uploader.check.source_summary import Survey
+from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, load
 from uploader.errors import ConfigError, InputError
 from uploader.model import Damaged, Failed, Reason, Rejected, Row, Sent
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.fingerprints import key_of
 from uploader.run.preflight import opened, prepare
-from uploader.run.results import new_accounts
-from uploader.run.resume import begun
-from uploader.state import Begun, Journal, Shelf, read_volume
+from uploader.run.results import new_source_results
+from uploader.run.resume import header_of
+from uploader.state import Journal, RunHeader, RunStore, read_run
 
 Load = Callable[..., Settings]
 STATE = ".uploader"
@@ -37,34 +37,36 @@ def five(folder: Path) -> Path:
     return people(folder / "people.csv", ["1,Kim,30", "2,Lee,old", "3,Park", "4,최,", "5,Jo,1"])
 
 
-def as_begun(settings: Settings, world: World, name: str = "people.csv", run_id: str = "20260101T000000Z-a") -> Begun:
+def as_begun(
+    settings: Settings, world: Environment, name: str = "people.csv", run_id: str = "20260101T000000Z-a"
+) -> RunHeader:
     """Return how a run of *name* begins now, under *run_id*."""
     with opened(name, settings, world) as source:
-        job = prepare(source, settings, limit=None, survey=Survey())
-        account = new_accounts(options(name))[0]
+        job = prepare(source, settings, limit=None, summary=CheckSummary())
+        account = new_source_results(options(name))[0]
         return replace(
-            begun(settings, job, account, key_of(settings, source), origin=run_id, full=False), run_id=run_id
+            header_of(settings, job, account, key_of(settings, source), origin=run_id, full=False), run_id=run_id
         )
 
 
-def run_of_five(begun: Begun, *, finished: bool = True) -> None:
+def run_of_five(begun: RunHeader, *, finished: bool = True) -> None:
     """Leave the journal of a run of five rows of which the fifth is not attempted unless it is *finished*."""
-    shelf = Shelf(Path(STATE))
-    volume = shelf.begin(begun)
-    with Journal(volume.path, volume.ledger) as journal:
-        journal.note_facts("life", {"pid": 1, "at": "t", "in_flight": []})
-        journal.note(Sent(request(1), 1, unsure=True))
-        journal.note(Rejected(Row(2, {}), (), Reason("not_long", "column 'age': not a whole number")))
-        journal.note(Failed(request(3), Reason("50000", "the service had a fault"), 5))
-        journal.note(Sent(request(4), 1), again=True)
+    shelf = RunStore(Path(STATE))
+    volume = shelf.create(begun)
+    with Journal(volume.path, volume.state) as journal:
+        journal.record_facts("life", {"pid": 1, "at": "t", "in_flight": []})
+        journal.record(Sent(request(1), 1, unsure=True))
+        journal.record(Rejected(Row(2, {}), (), Reason("not_long", "column 'age': not a whole number")))
+        journal.record(Failed(request(3), Reason("50000", "the service had a fault"), 5))
+        journal.record(Sent(request(4), 1), again=True)
         if finished:
-            journal.note(Sent(request(5), 1))
-            journal.note_facts("finished", {"status": 3, "at": "t", "seconds": 1.0})
+            journal.record(Sent(request(5), 1))
+            journal.record_facts("finished", {"status": 3, "at": "t", "seconds": 1.0})
     if finished:
-        shelf.compact(read_volume(volume.path))
+        shelf.compact(read_run(volume.path))
 
 
-def last_run(world: World, number: int) -> LastRun:
+def last_run(world: Environment, number: int) -> LastRun:
     found = explain(options("people.csv"), number, world).last_run
     assert found is not None
     return found
@@ -80,7 +82,7 @@ def files(folder: Path) -> dict[str, tuple[bytes, int]]:
 # The row
 
 
-def test_a_row_is_explained_with_its_fields_and_its_body(five: Path, world: World) -> None:
+def test_a_row_is_explained_with_its_fields_and_its_body(five: Path, world: Environment) -> None:
     told = explain(options(five.name), 4, world)
 
     assert told.record == Row(4, {"id": "4", "name": "최", "age": ""}, 5)
@@ -94,7 +96,7 @@ def test_a_row_is_explained_with_its_fields_and_its_body(five: Path, world: Worl
 
 
 def test_a_row_that_the_mapping_rejects_is_explained_with_its_reason_and_has_no_request(
-    five: Path, world: World
+    five: Path, world: Environment
 ) -> None:
     told = explain(options(five.name), 2, world)
 
@@ -111,7 +113,7 @@ def test_a_row_that_the_mapping_rejects_is_explained_with_its_reason_and_has_no_
     )
 
 
-def test_a_damaged_record_is_explained_with_its_text_and_its_place(five: Path, world: World) -> None:
+def test_a_damaged_record_is_explained_with_its_text_and_its_place(five: Path, world: Environment) -> None:
     told = explain(options(five.name), 3, world)
 
     assert told.record == Damaged(3, Reason("fields", "the record has 2 fields where the header has 3"), 4, "3,Park")
@@ -130,7 +132,7 @@ def test_a_damaged_record_is_explained_with_its_text_and_its_place(five: Path, w
     }
 
 
-def test_what_a_spreadsheet_may_have_damaged_is_told(folder: Path, world: World) -> None:
+def test_what_a_spreadsheet_may_have_damaged_is_told(folder: Path, world: Environment) -> None:
     people(folder / "people.csv", ["1,#N/A,30"])
 
     told = explain(options("people.csv"), 1, world)
@@ -142,7 +144,7 @@ def test_what_a_spreadsheet_may_have_damaged_is_told(folder: Path, world: World)
     ("rows", "found"), [([], "no rows"), (["1,a,1"], "only 1 row"), (["1,a,1"] * 3000, "only 3,000 rows")]
 )
 def test_a_row_beyond_the_end_is_refused_with_how_many_there_are(
-    folder: Path, world: World, rows: list[str], found: str
+    folder: Path, world: Environment, rows: list[str], found: str
 ) -> None:
     people(folder / "people.csv", rows)
 
@@ -152,7 +154,7 @@ def test_a_row_beyond_the_end_is_refused_with_how_many_there_are(
     assert str(refused.value) == (f"people.csv has {found}; there is no row 4,000. Name another one with --row.")
 
 
-def test_a_row_before_the_place_where_a_file_breaks_off_is_explained(folder: Path, world: World) -> None:
+def test_a_row_before_the_place_where_a_file_breaks_off_is_explained(folder: Path, world: Environment) -> None:
     (folder / "people.csv").write_text('id,name,age\n1,Kim,30\n2,"Lee', encoding="utf-8")
 
     assert explain(options("people.csv"), 1, world).record == Row(1, {"id": "1", "name": "Kim", "age": "30"}, 2)
@@ -160,7 +162,7 @@ def test_a_row_before_the_place_where_a_file_breaks_off_is_explained(folder: Pat
         explain(options("people.csv"), 2, world)
 
 
-def test_the_rows_of_standard_input_and_of_a_retry_file_are_explained(folder: Path, world: World) -> None:
+def test_the_rows_of_standard_input_and_of_a_retry_file_are_explained(folder: Path, world: Environment) -> None:
     content = b"id,name,age,_row,_kind,_code,_reason,_attempts\n1,Kim,30,480,failed,50000,why,5\n"
 
     told = explain(options("-"), 1, replace(world, stdin=BytesIO(content)))
@@ -173,7 +175,7 @@ def test_the_rows_of_standard_input_and_of_a_retry_file_are_explained(folder: Pa
     assert folder.is_dir()
 
 
-def test_a_parquet_row_is_plain_data_for_programs(folder: Path, world: World) -> None:
+def test_a_parquet_row_is_plain_data_for_programs(folder: Path, world: Environment) -> None:
     day, moment = date(2024, 3, 5), datetime(2024, 3, 5, tzinfo=UTC)
     pl.DataFrame(
         {"id": ["1"], "name": ["Kim"], "age": [30], "day": [day], "at": [moment], "raw": [b"\xff"], "none": [None]}
@@ -231,7 +233,7 @@ def test_the_command_is_what_a_run_sends_with_the_token_of_the_shell_that_it_is_
     ]
 
 
-def test_without_a_service_id_the_command_takes_it_from_the_shell(folder: Path, world: World) -> None:
+def test_without_a_service_id_the_command_takes_it_from_the_shell(folder: Path, world: Environment) -> None:
     config = CONFIG.replace("svc", "'${DFINERY_SERVICE_ID}'").replace("canary", "'${DFINERY_ACCESS_TOKEN}'")
     (folder / "config.yaml").write_text(config, encoding="utf-8")
     people(folder / "people.csv", ["1,Kim,30"])
@@ -243,7 +245,7 @@ def test_without_a_service_id_the_command_takes_it_from_the_shell(folder: Path, 
     assert words_of(told.curl, DFINERY_SERVICE_ID="svc-1")[2].endswith("/user-profile?service_id=svc-1")
 
 
-def test_a_token_of_the_configuration_is_nowhere_in_an_explanation(five: Path, world: World) -> None:
+def test_a_token_of_the_configuration_is_nowhere_in_an_explanation(five: Path, world: Environment) -> None:
     assert "canary" not in repr(explain(options(five.name), 1, world))
 
 
@@ -261,7 +263,7 @@ def test_a_body_says_the_same_when_nothing_of_it_is_hidden(text: str) -> None:
 
 
 @pytest.mark.usefixtures("five")
-def test_a_finished_run_tells_what_became_of_each_row(world: World, settings: Load) -> None:
+def test_a_finished_run_tells_what_became_of_each_row(world: Environment, settings: Load) -> None:
     run_of_five(as_begun(settings(), world))
 
     found = [last_run(world, number) for number in (1, 2, 3, 4, 5)]
@@ -280,7 +282,7 @@ def test_a_finished_run_tells_what_became_of_each_row(world: World, settings: Lo
 
 @pytest.mark.usefixtures("five")
 def test_an_interrupted_run_tells_which_rows_were_not_attempted_and_which_perhaps_sent_twice(
-    world: World, settings: Load
+    world: Environment, settings: Load
 ) -> None:
     run_of_five(as_begun(settings(), world), finished=False)
 
@@ -293,11 +295,11 @@ def test_an_interrupted_run_tells_which_rows_were_not_attempted_and_which_perhap
 
 
 @pytest.mark.usefixtures("five")
-def test_the_newest_run_that_had_the_row_is_the_one_that_is_told(world: World, settings: Load) -> None:
+def test_the_newest_run_that_had_the_row_is_the_one_that_is_told(world: Environment, settings: Load) -> None:
     whole = as_begun(settings(), world)
     run_of_five(whole)
-    Shelf(Path(STATE)).begin(replace(whole, run_id="20260102T000000Z-b", rows=2, limit=2, content=""))
-    Shelf(Path(STATE)).begin(replace(whole, run_id="20260103T000000Z-c", key="another"))
+    RunStore(Path(STATE)).create(replace(whole, run_id="20260102T000000Z-b", rows=2, limit=2, content=""))
+    RunStore(Path(STATE)).create(replace(whole, run_id="20260103T000000Z-c", key="another"))
 
     found = [last_run(world, number) for number in (2, 3)]
 
@@ -309,15 +311,17 @@ def test_the_newest_run_that_had_the_row_is_the_one_that_is_told(world: World, s
 
 @pytest.mark.usefixtures("five")
 @pytest.mark.parametrize("order", ["ab", "ba"])
-def test_of_runs_begun_in_one_second_the_one_written_last_is_told(world: World, settings: Load, order: str) -> None:
+def test_of_runs_begun_in_one_second_the_one_written_last_is_told(
+    world: Environment, settings: Load, order: str
+) -> None:
     for moment, letter in enumerate(order, 1):
         whole = replace(as_begun(settings(), world), run_id=f"20260101T000000Z-{letter}")
-        os.utime(Shelf(Path(STATE)).begin(whole).path, (moment, moment))
+        os.utime(RunStore(Path(STATE)).create(whole).path, (moment, moment))
 
     assert last_run(world, 1).run_id == f"20260101T000000Z-{order[-1]}"
 
 
-def test_a_file_or_a_mapping_that_changed_since_the_run_is_told(five: Path, world: World, settings: Load) -> None:
+def test_a_file_or_a_mapping_that_changed_since_the_run_is_told(five: Path, world: Environment, settings: Load) -> None:
     run_of_five(as_begun(settings(), world))
 
     five.write_text(five.read_text(encoding="utf-8") + "6,Han,1\n", encoding="utf-8")
@@ -330,17 +334,19 @@ def test_a_file_or_a_mapping_that_changed_since_the_run_is_told(five: Path, worl
     assert (other_both.file_changed, other_both.mapping_changed) == (True, True)
 
 
-def test_the_run_of_another_service_is_not_told(five: Path, world: World, settings: Load) -> None:
+def test_the_run_of_another_service_is_not_told(five: Path, world: Environment, settings: Load) -> None:
     run_of_five(as_begun(settings("api.service_id=other"), world))
 
     assert explain(options(five.name), 1, world).last_run is None
 
 
-def test_explaining_makes_no_state_and_changes_none(five: Path, folder: Path, world: World, settings: Load) -> None:
+def test_explaining_makes_no_state_and_changes_none(
+    five: Path, folder: Path, world: Environment, settings: Load
+) -> None:
     explain(options(five.name), 1, world)
     assert not (folder / STATE).exists()
     began = as_begun(settings(), world)
-    with Shelf(folder / STATE).lock("x", since="t"):
+    with RunStore(folder / STATE).lock("x", since="t"):
         run_of_five(began, finished=False)
     explain(options(five.name), 1, world)
     before = files(folder)
@@ -350,7 +356,7 @@ def test_explaining_makes_no_state_and_changes_none(five: Path, folder: Path, wo
     assert files(folder) == before
 
 
-def test_a_configuration_without_credentials_is_enough(folder: Path, world: World) -> None:
+def test_a_configuration_without_credentials_is_enough(folder: Path, world: Environment) -> None:
     (folder / "config.yaml").write_text(CONFIG.partition("\n")[2], encoding="utf-8")
     people(folder / "people.csv", ["1,Kim,30"])
     with pytest.raises(ConfigError):

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 
 from uploader.app.check import check
-from uploader.app.init import draft_config
+from uploader.app.init import init_config
 from uploader.errors import ConfigError, InputError, StorageError
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.options import Options
 
-WORLD = World(environ={}, stdin=BytesIO(), say=print)
+WORLD = Environment(environ={}, stdin=BytesIO(), say=print)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_where_files_can_not_be_linked_it_is_written_all_the_same(
 ) -> None:
     monkeypatch.setattr(os, "link", no_links)
 
-    draft_config(people, tmp_path / "config.yaml", WORLD)
+    init_config(people, tmp_path / "config.yaml", WORLD)
 
     assert check(Options((people,), tmp_path / "config.yaml"), WORLD, lambda *_: None) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "people.csv"]
@@ -52,7 +52,7 @@ def test_a_configuration_that_came_meanwhile_stays(
     monkeypatch.setattr(os, "link", late)
 
     with pytest.raises(ConfigError, match="exists by now, and is never overwritten"):
-        draft_config(people, tmp_path / "config.yaml", WORLD)
+        init_config(people, tmp_path / "config.yaml", WORLD)
 
     assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "people.csv"]
@@ -67,7 +67,7 @@ def test_a_disk_without_room_is_told_and_nothing_is_left_on_it(
     monkeypatch.setattr(os, "fsync", full)
 
     with pytest.raises(StorageError, match="can't be written: No space left on device"):
-        draft_config(people, tmp_path / "config.yaml", WORLD)
+        init_config(people, tmp_path / "config.yaml", WORLD)
 
     assert [path.name for path in tmp_path.iterdir()] == ["people.csv"]
 
@@ -78,7 +78,7 @@ def test_a_configuration_that_would_be_larger_than_one_may_be_is_refused(tmp_pat
     pl.DataFrame({"user_id": ["1"], **dict.fromkeys(names, "x")}).write_parquet(tmp_path / "people.parquet")
 
     with pytest.raises(InputError, match="more columns than a configuration of 1 MiB can hold"):
-        draft_config(str(tmp_path / "people.parquet"), tmp_path / "config.yaml", WORLD)
+        init_config(str(tmp_path / "people.parquet"), tmp_path / "config.yaml", WORLD)
 
 
 def test_columns_of_parquet_that_have_names_or_types_of_their_own_pass_the_check(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_columns_of_parquet_that_have_names_or_types_of_their_own_pass_the_check
     table.write_parquet(tmp_path / "people.parquet")
     source = str(tmp_path / "people.parquet")
 
-    drafted = draft_config(source, tmp_path / "config.yaml", WORLD).draft
+    drafted = init_config(source, tmp_path / "config.yaml", WORLD).guess
 
     assert check(Options((source,), tmp_path / "config.yaml"), WORLD, lambda *_: None) == 0
     assert [each.key for each in drafted.properties] == [
@@ -126,7 +126,7 @@ def test_consents_that_reject_some_rows_never_reject_too_many(tmp_path: Path) ->
     )
     source = str(tmp_path / "people.csv")
 
-    drafted = draft_config(source, tmp_path / "config.yaml", WORLD).draft
+    drafted = init_config(source, tmp_path / "config.yaml", WORLD).guess
 
     assert check(Options((source,), tmp_path / "config.yaml"), WORLD, lambda *_: None) in {0, 3}
     assert len(drafted.consents) + len(drafted.omissions) == len(consents)

@@ -10,12 +10,12 @@ import pytest
 
 from tests.make import BEGUN as JOURNAL_BEGUN
 from tests.make import request
-from uploader.app.run_history import History, PastRun, Unaccepted
+from uploader.app.run_history import PastRun, RunHistory, Unaccepted
 from uploader.counts import Books
 from uploader.errors import ConfigError
 from uploader.model import Failed, Reason, Rejected, Row, Sent, Superseded
 from uploader.run.fingerprints import service_of
-from uploader.state import Journal, Shelf, Volume, read_volume
+from uploader.state import Journal, RunStore, StoredRun, read_run
 
 BEGUN = replace(JOURNAL_BEGUN, key="key", rows=10)
 SERVICE = service_of(BEGUN.base_url, BEGUN.service_id)
@@ -27,23 +27,23 @@ def state(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
-def one_life(volume: Volume) -> Volume:
+def one_life(volume: StoredRun) -> StoredRun:
     """Put the life of a run that settled four rows, and stopped, into its journal."""
-    with Journal(volume.path, volume.ledger) as journal:
-        journal.note_facts("life", {"pid": os.getpid(), "at": "t", "in_flight": []})
-        journal.note_facts("retry_file", {"path": "/people.retry.csv"})
-        journal.note(Rejected(Row(7, {}), (), Reason("type", PHRASE)))
-        journal.note(Sent(request(2), 1, unsure=True))
-        journal.note(Failed(request(3), Reason("50000", "why"), 5))
-        journal.note(Sent(request(4), 1), again=True)
-        journal.note_facts("stopped", {"status": 6, "at": "t", "seconds": 1.0})
-    return read_volume(volume.path)
+    with Journal(volume.path, volume.state) as journal:
+        journal.record_facts("life", {"pid": os.getpid(), "at": "t", "in_flight": []})
+        journal.record_facts("retry_file", {"path": "/people.retry.csv"})
+        journal.record(Rejected(Row(7, {}), (), Reason("type", PHRASE)))
+        journal.record(Sent(request(2), 1, unsure=True))
+        journal.record(Failed(request(3), Reason("50000", "why"), 5))
+        journal.record(Sent(request(4), 1), again=True)
+        journal.record_facts("stopped", {"status": 6, "at": "t", "seconds": 1.0})
+    return read_run(volume.path)
 
 
 def test_a_past_run_has_its_books_and_every_row_not_accepted_in_their_order(state: Path) -> None:
-    one_life(Shelf(state).begin(BEGUN))
+    one_life(RunStore(state).create(BEGUN))
 
-    (run,) = History(state).runs()
+    (run,) = RunHistory(state).runs()
 
     assert run == PastRun(
         run_id=BEGUN.run_id,
@@ -65,14 +65,14 @@ def test_a_past_run_has_its_books_and_every_row_not_accepted_in_their_order(stat
 
 
 def test_a_superseded_row_points_to_the_row_that_took_it_along(state: Path) -> None:
-    volume = Shelf(state).begin(BEGUN)
-    with Journal(volume.path, volume.ledger) as journal:
-        journal.note(Failed(request(3), Reason("50000", "why"), 5))
-        journal.note(Sent(request(5), 1))
-        journal.note(Superseded(request(1), 5))
-        journal.note(Superseded(request(4)))
+    volume = RunStore(state).create(BEGUN)
+    with Journal(volume.path, volume.state) as journal:
+        journal.record(Failed(request(3), Reason("50000", "why"), 5))
+        journal.record(Sent(request(5), 1))
+        journal.record(Superseded(request(1), 5))
+        journal.record(Superseded(request(4)))
 
-    (run,) = History(state).runs()
+    (run,) = RunHistory(state).runs()
 
     assert run.rows == (
         Unaccepted(1, "superseded", "", "row 5 of the same person took it along", 0, 5),
@@ -85,9 +85,9 @@ def test_a_superseded_row_points_to_the_row_that_took_it_along(state: Path) -> N
 
 
 def test_for_json_the_books_stand_beside_the_rest_and_the_rows_only_where_wanted(state: Path) -> None:
-    one_life(Shelf(state).begin(BEGUN))
+    one_life(RunStore(state).create(BEGUN))
 
-    (run,) = History(state).runs()
+    (run,) = RunHistory(state).runs()
 
     facts = run.facts(rows=True)
     assert {name: facts[name] for name in ("run_id", "read", "sent", "not_attempted")} == {
@@ -103,70 +103,70 @@ def test_for_json_the_books_stand_beside_the_rest_and_the_rows_only_where_wanted
 @pytest.mark.parametrize(
     ("end", "ended"),
     [
-        (lambda shelf, volume: shelf.leave(volume), "abandoned"),
+        (lambda shelf, volume: shelf.abandon(volume), "abandoned"),
         (lambda _, volume: _finish(volume), "finished"),
         (lambda _, __: None, "interrupted"),
     ],
 )
 def test_a_run_that_does_not_run_ended_in_one_of_three_ways(
-    state: Path, end: Callable[[Shelf, Volume], None], ended: str
+    state: Path, end: Callable[[RunStore, StoredRun], None], ended: str
 ) -> None:
-    shelf = Shelf(state)
+    shelf = RunStore(state)
 
-    end(shelf, one_life(shelf.begin(BEGUN)))
+    end(shelf, one_life(shelf.create(BEGUN)))
 
-    assert [run.ended for run in History(state).runs()] == [ended]
+    assert [run.ended for run in RunHistory(state).runs()] == [ended]
 
 
-def _finish(volume: Volume) -> None:
-    with Journal(volume.path, volume.ledger) as journal:
-        journal.note_facts("finished", {"status": 3, "at": "t", "seconds": 1.0})
+def _finish(volume: StoredRun) -> None:
+    with Journal(volume.path, volume.state) as journal:
+        journal.record_facts("finished", {"status": 3, "at": "t", "seconds": 1.0})
 
 
 def test_a_run_whose_process_holds_the_lock_of_its_file_is_running(state: Path) -> None:
-    shelf = Shelf(state)
-    one_life(shelf.begin(BEGUN))
+    shelf = RunStore(state)
+    one_life(shelf.create(BEGUN))
 
     with shelf.lock(BEGUN.key, since="now"):
-        assert [run.ended for run in History(state).runs()] == ["running"]
+        assert [run.ended for run in RunHistory(state).runs()] == ["running"]
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id(state: Path) -> None:
-    shelf = Shelf(state)
-    shelf.begin(BEGUN)
-    shelf.begin(replace(BEGUN, run_id="20260102T000000Z-def456"))
+    shelf = RunStore(state)
+    shelf.create(BEGUN)
+    shelf.create(replace(BEGUN, run_id="20260102T000000Z-def456"))
 
-    assert History(state).run("20260102").run_id == "20260102T000000Z-def456"
+    assert RunHistory(state).run("20260102").run_id == "20260102T000000Z-def456"
 
 
 @pytest.mark.parametrize(("run_id", "found"), [("2027", "no run"), ("2026", "2 runs"), ("", "2 runs")])
 def test_a_run_that_is_not_the_only_one_is_not_found(state: Path, run_id: str, found: str) -> None:
-    shelf = Shelf(state)
-    shelf.begin(BEGUN)
-    shelf.begin(replace(BEGUN, run_id="20260102T000000Z-def456"))
+    shelf = RunStore(state)
+    shelf.create(BEGUN)
+    shelf.create(replace(BEGUN, run_id="20260102T000000Z-def456"))
 
     with pytest.raises(ConfigError) as refused:
-        History(state).run(run_id)
+        RunHistory(state).run(run_id)
 
     assert str(refused.value) == f"{found} with an ID that begins with '{run_id}'. `uploader runs` lists them."
 
 
 def test_purging_deletes_what_is_older_interrupted_or_not(state: Path) -> None:
-    shelf, now = Shelf(state), datetime.now(UTC)
+    shelf, now = RunStore(state), datetime.now(UTC)
     for days in (5, 3, 1):
         moment = now - timedelta(days=days, hours=1)
-        shelf.begin(replace(BEGUN, run_id=f"{moment:%Y%m%dT%H%M%SZ}-{days}", started=moment.isoformat()))
+        shelf.create(replace(BEGUN, run_id=f"{moment:%Y%m%dT%H%M%SZ}-{days}", started=moment.isoformat()))
 
-    assert History(state).purge(2) == 2
-    assert [run.run_id[-1] for run in History(state).runs()] == ["1"]
+    assert RunHistory(state).purge(2) == 2
+    assert [run.run_id[-1] for run in RunHistory(state).runs()] == ["1"]
 
 
 def test_purging_spares_a_run_whose_file_is_being_sent(state: Path) -> None:
-    shelf = Shelf(state)
-    one_life(shelf.begin(BEGUN))
-    _finish(shelf.begin(replace(BEGUN, key="other")))
+    shelf = RunStore(state)
+    one_life(shelf.create(BEGUN))
+    _finish(shelf.create(replace(BEGUN, key="other")))
 
     with shelf.lock(BEGUN.key, since="now"):
-        assert History(state).purge(0) == 1
-        assert [run.ended for run in History(state).runs()] == ["running"]
-    assert History(state).purge(0) == 1
+        assert RunHistory(state).purge(0) == 1
+        assert [run.ended for run in RunHistory(state).runs()] == ["running"]
+    assert RunHistory(state).purge(0) == 1

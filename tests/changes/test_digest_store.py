@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from uploader.changes import Memory
+from uploader.changes import DigestStore
 from uploader.changes.digest_store import delete
 from uploader.changes.newer_properties import SetSince
 from uploader.errors import LockedError, SignalledError, StorageError
@@ -26,22 +26,22 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "service.memory"
 
 
-def opened(path: Path) -> Memory:
-    return Memory(path, facts={"base_url": "http://127.0.0.1", "service_id": "svc"}, now=1000.0)
+def opened(path: Path) -> DigestStore:
+    return DigestStore(path, facts={"base_url": "http://127.0.0.1", "service_id": "svc"}, now=1000.0)
 
 
-def accept(memory: Memory, person: int, body: bytes) -> None:
+def accept(memory: DigestStore, person: int, body: bytes) -> None:
     """Go the whole way of one accepted request."""
     memory.forget([person])
     memory.commit()
-    memory.remember(person, body)
+    memory.add(person, body)
     memory.commit()
 
 
-def killed(memory: Memory) -> None:
+def killed(memory: DigestStore) -> None:
     """End *memory* as a process that is killed would: what was not committed is lost."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Memory, "commit", lambda _, **__: None)
+        patch.setattr(DigestStore, "commit", lambda _, **__: None)
         memory.__exit__(None, None, None)
 
 
@@ -71,7 +71,7 @@ def test_what_was_not_committed_is_not_remembered(path: Path) -> None:
     memory = opened(path).__enter__()
     memory.forget([ANN])
     memory.commit()
-    memory.remember(ANN, X)
+    memory.add(ANN, X)
     in_this_run = memory.body([ANN])
     killed(memory)
 
@@ -91,7 +91,7 @@ def test_a_person_whose_values_were_accepted_with_different_bodies_is_unknown(pa
 
 def test_who_was_never_forgotten_is_never_remembered(path: Path) -> None:
     with opened(path) as memory:
-        memory.remember(ANN, X)
+        memory.add(ANN, X)
         memory.commit()
 
     with opened(path) as memory:
@@ -105,8 +105,8 @@ def test_where_two_runs_meet_at_one_person_neither_remembers(path: Path, first: 
             memory.forget([ANN])
         one.commit()
         other.commit()
-        one.remember(ANN, X)
-        other.remember(ANN, Y)
+        one.add(ANN, X)
+        other.add(ANN, Y)
         one.commit()
         other.commit()
 
@@ -149,55 +149,55 @@ def test_a_second_run_finds_what_the_first_has_finished_with(path: Path) -> None
 
 def test_only_what_newer_rows_have_set_is_told(path: Path) -> None:
     with opened(path) as memory:
-        memory.later.note([ANN], A + B, Origin(2, 5))
-        memory.later.note([ANN], C, Origin(1, 9))
+        memory.newer.record([ANN], A + B, Origin(2, 5))
+        memory.newer.record([ANN], C, Origin(1, 9))
         memory.commit()
 
     with opened(path) as memory:
-        since = [memory.later.set_since([ANN], origin).names for origin in (Origin(1, 9), Origin(1, 8), Origin(2, 5))]
+        since = [memory.newer.set_since([ANN], origin).names for origin in (Origin(1, 9), Origin(1, 8), Origin(2, 5))]
         assert since == [{A, B}, {A, B, C}, set()]
-        assert memory.later.set_since([BOB], Origin(0, 0)) == SetSince()
+        assert memory.newer.set_since([BOB], Origin(0, 0)) == SetSince()
 
 
 def test_of_one_set_of_properties_the_newest_row_counts_whatever_the_order(path: Path) -> None:
     with opened(path) as memory:
         for row in (7, 9, 8):
-            memory.later.note([ANN], A, Origin(1, row))
+            memory.newer.record([ANN], A, Origin(1, row))
             memory.commit()
 
-        assert [memory.later.set_since([ANN], Origin(1, row)).names for row in (8, 9)] == [{A}, set()]
+        assert [memory.newer.set_since([ANN], Origin(1, row)).names for row in (8, 9)] == [{A}, set()]
 
 
 def test_what_is_noted_counts_before_it_is_committed(path: Path) -> None:
     with opened(path) as memory:
-        memory.later.watch([ANN])
-        memory.later.note([ANN], A, Origin(3, 1))
+        memory.newer.watch([ANN])
+        memory.newer.record([ANN], A, Origin(3, 1))
 
-        assert memory.later.is_watched([ANN, BOB])
-        assert not memory.later.watches_all([ANN])
-        assert memory.later.set_since([ANN], Origin(2, 1)).names == {A}
-        assert memory.later.newest_run() == 3
+        assert memory.newer.is_watched([ANN, BOB])
+        assert not memory.newer.watches_all([ANN])
+        assert memory.newer.set_since([ANN], Origin(2, 1)).names == {A}
+        assert memory.newer.newest_run() == 3
 
 
 def test_a_run_hears_at_once_of_what_another_has_noted(path: Path) -> None:
     with opened(path) as one, opened(path) as other:
-        before = (one.later.is_watched([ANN]), one.later.newest_run())
-        other.later.watch([ANN])
-        other.later.note([ANN], A, Origin(4, 1))
+        before = (one.newer.is_watched([ANN]), one.newer.newest_run())
+        other.newer.watch([ANN])
+        other.newer.record([ANN], A, Origin(4, 1))
         other.commit(power_safe=False)
 
-        assert (before, one.later.is_watched([ANN]), one.later.newest_run()) == ((False, None), True, 4)
+        assert (before, one.newer.is_watched([ANN]), one.newer.newest_run()) == ((False, None), True, 4)
 
 
 def test_what_is_noted_of_people_of_whom_no_older_row_can_come_is_forgotten(path: Path) -> None:
     with opened(path) as memory:
-        memory.later.watch([ANN])
-        memory.later.note([ANN, BOB], A, Origin(1, 1))
-        memory.later.note([BOB], B, Origin(2, 1))
+        memory.newer.watch([ANN])
+        memory.newer.record([ANN, BOB], A, Origin(1, 1))
+        memory.newer.record([BOB], B, Origin(2, 1))
         memory.commit()
-        memory.later.forget_unwatched(before=2)
+        memory.newer.forget_unwatched(before=2)
 
-        assert [memory.later.set_since([one], Origin(0, 1)).names for one in (ANN, BOB)] == [{A}, {B}]
+        assert [memory.newer.set_since([one], Origin(0, 1)).names for one in (ANN, BOB)] == [{A}, {B}]
 
 
 def test_what_an_earlier_version_noted_is_taken_over(path: Path) -> None:
@@ -208,7 +208,7 @@ def test_what_an_earlier_version_noted_is_taken_over(path: Path) -> None:
         sql.execute("INSERT INTO owed VALUES (?, ?, 1), (?, ?, 0)", (ANN, OLD_ID, BOB, OLD_ID))
 
     with opened(path) as memory:
-        later, first = memory.later, number_of_old(OLD_ID)
+        later, first = memory.newer, number_of_old(OLD_ID)
         assert later.watches_all([ANN, BOB])
         assert [later.set_since([one], Origin(first, 1)) for one in (ANN, BOB)] == [
             SetSince(frozenset(), is_known=False),
@@ -221,7 +221,7 @@ def test_what_an_earlier_version_noted_is_taken_over(path: Path) -> None:
 # Requests of unknown fate
 
 
-def begun(path: Path) -> Memory:
+def begun(path: Path) -> DigestStore:
     """Return the memory of a run that has forgotten a person, and is gone."""
     memory = opened(path).__enter__()
     memory.forget([ANN])
@@ -267,7 +267,7 @@ def test_a_request_that_may_be_on_its_way_once_more_delays_what_is_remembered_ne
     with opened(path) as memory:
         memory.forget([ANN])
         memory.commit()
-        memory.remember(ANN, X, unsure=True)
+        memory.add(ANN, X, unsure=True)
         memory.commit()
         known = memory.body([ANN])
     found = []
@@ -337,14 +337,14 @@ def test_a_memory_that_is_only_looked_at_stays_as_it_is(path: Path) -> None:
         accept(memory, ANN, X)
     before = path.read_bytes()
 
-    with Memory(path, facts={}, read_only=True) as memory:
+    with DigestStore(path, facts={}, read_only=True) as memory:
         assert memory.body([ANN]) == X
 
     assert path.read_bytes() == before
 
 
 def test_a_memory_that_is_not_there_can_not_be_looked_at(path: Path) -> None:
-    with pytest.raises(StorageError), Memory(path, facts={}, read_only=True):
+    with pytest.raises(StorageError), DigestStore(path, facts={}, read_only=True):
         pass
 
 
@@ -369,18 +369,18 @@ def test_a_link_in_the_place_of_its_lock_is_not_followed(path: Path, tmp_path: P
 
 def test_what_is_accepted_is_kept_from_the_run_on_that_asks_for_it(path: Path) -> None:
     with opened(path) as memory:
-        before = memory.is_kept
-    with Memory(path, facts={}, keep=True) as memory:
-        asked = memory.is_kept
+        before = memory.is_recording
+    with DigestStore(path, facts={}, record_from_now=True) as memory:
+        asked = memory.is_recording
     with opened(path) as memory:
-        assert (before, asked, memory.is_kept) == (False, True, True)
+        assert (before, asked, memory.is_recording) == (False, True, True)
 
 
 def test_nothing_is_kept_while_a_run_is_at_work_that_would_not_know_of_it(path: Path) -> None:
-    with opened(path), Memory(path, facts={}, keep=True) as memory:
-        beside = memory.is_kept
-    with Memory(path, facts={}, keep=True) as memory:
-        assert (beside, memory.is_kept) == (False, True)
+    with opened(path), DigestStore(path, facts={}, record_from_now=True) as memory:
+        beside = memory.is_recording
+    with DigestStore(path, facts={}, record_from_now=True) as memory:
+        assert (beside, memory.is_recording) == (False, True)
 
 
 @pytest.fixture
@@ -400,7 +400,7 @@ def test_a_process_that_lets_go_of_the_file_is_waited_for(path: Path, other: sql
         if next(pauses, None) is None and other.in_transaction:
             other.execute("COMMIT")
 
-    with Memory(path, facts={}, pause=pause) as memory:
+    with DigestStore(path, facts={}, pause=pause) as memory:
         other.execute(f"BEGIN {how}")
         accept(memory, BOB, Y)
 
@@ -411,7 +411,7 @@ def test_a_process_that_lets_go_of_the_file_is_waited_for(path: Path, other: sql
 def test_a_process_that_keeps_the_file_locked_is_not_waited_for_for_ever(path: Path, other: sqlite3.Connection) -> None:
     pauses: list[int] = []
 
-    with Memory(path, facts={}, pause=lambda: pauses.append(1)) as memory:
+    with DigestStore(path, facts={}, pause=lambda: pauses.append(1)) as memory:
         other.execute("BEGIN IMMEDIATE")
         memory.forget([ANN])
         with pytest.raises(StorageError) as found:
@@ -440,7 +440,7 @@ def test_who_can_not_open_it_says_who_keeps_it(path: Path, other: sqlite3.Connec
     for read_only in {False, lock == "lock"}:
         with (
             pytest.raises(StorageError, match="is kept locked by another process"),
-            Memory(path, facts={}, pause=lambda: None, read_only=read_only),
+            DigestStore(path, facts={}, pause=lambda: None, read_only=read_only),
         ):
             pass
     os.close(handle)
@@ -450,7 +450,7 @@ def test_a_stop_order_ends_the_waiting(path: Path, other: sqlite3.Connection) ->
     def stop() -> None:
         raise SignalledError("Stopped.", 15)
 
-    memory = Memory(path, facts={}, pause=stop).__enter__()
+    memory = DigestStore(path, facts={}, pause=stop).__enter__()
     other.execute("BEGIN IMMEDIATE")
     memory.forget([ANN])
     with pytest.raises(SignalledError):

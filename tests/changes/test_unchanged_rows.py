@@ -12,19 +12,19 @@ import pytest
 from tests import make
 from tests.make import BEGUN
 from tests.seeds import seeds
-from uploader.changes import Library, Memory, digest_store
+from uploader.changes import DigestStore, DigestStores, digest_store
 from uploader.changes import unchanged_rows as module
-from uploader.changes.change_detection import Recall
-from uploader.changes.stale_retries import Late, Origins
-from uploader.changes.unchanged_rows import Sift
+from uploader.changes.change_detection import ChangeDetection
+from uploader.changes.stale_retries import Origins, StaleRetries
+from uploader.changes.unchanged_rows import UnchangedRows
 from uploader.config import Settings
-from uploader.delivery.person_ordering import Turn, Turns
-from uploader.delivery.rows_to_resend import FollowUp
+from uploader.delivery.person_ordering import PersonQueue, QueuedWork
+from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.model import (
     UNKNOWN_RUN,
     Failed,
+    NoWork,
     Outcome,
-    Passed,
     Person,
     Reason,
     Rejected,
@@ -36,8 +36,8 @@ from uploader.model import (
     Unchanged,
     Work,
 )
-from uploader.run.open_change_detection import recall_of
-from uploader.state import Begun
+from uploader.run.open_change_detection import open_change_detection
+from uploader.state import RunHeader
 
 REASON: Final = Reason("50000", "the service had a fault of its own")
 WORKERS: Final = 3
@@ -45,9 +45,11 @@ SEEDS: Final = 60
 NIGHTS: Final = 5
 
 
-def late_of(recall: Recall, begun: Begun, *, retry: bool = False) -> Late:
+def late_of(recall: ChangeDetection, begun: RunHeader, *, retry: bool = False) -> StaleRetries:
     origins = Origins(begun, "0f0f0f0f")
-    return Late(recall, begun, origins, newest_run=UNKNOWN_RUN, has_older=retry, notes_all=False, accept=False)
+    return StaleRetries(
+        recall, begun, origins, newest_run=UNKNOWN_RUN, has_older=retry, records_all=False, accept=False
+    )
 
 
 class KilledError(Exception):
@@ -63,12 +65,12 @@ def request(number: int, who: str, value: str) -> Request:
 class Night:
     """One file sent to *service*, in as many lives as it takes; the sift of *kind* keeps the memory."""
 
-    library: Library
+    library: DigestStores
     settings: Settings
     service: dict[str, str]
     rows: Sequence[tuple[str, str | None]]
     dice: random.Random
-    kind: type[Sift] = Sift
+    kind: type[UnchangedRows] = UnchangedRows
     troubles: float = 0.15
     deaths: float = 0.1
     journal: dict[int, str] = field(default_factory=dict)
@@ -77,7 +79,7 @@ class Night:
 
     def carry(self) -> None:
         """Go through the file to its end, however often the process is killed."""
-        followup = FollowUp()
+        followup = RowsToResend()
         in_flight: set[int] = set()
         while len(self.journal) < len(self.rows):
             try:
@@ -85,13 +87,13 @@ class Night:
             except KilledError:
                 self.crashes += 1
 
-    def _live(self, followup: FollowUp, in_flight: set[int]) -> None:
+    def _live(self, followup: RowsToResend, in_flight: set[int]) -> None:
         unsure = set(in_flight)
         in_flight.clear()
-        recall = recall_of(self.library, "svc", self.settings, mapping="mapping").__enter__()
-        sift, late = self.kind(recall, skips=True, owes=followup.owes), late_of(recall, BEGUN)
-        turns, works = Turns(100), sift.sifted(self._works())
-        at_work: list[Turn] = []
+        recall = open_change_detection(self.library, "svc", self.settings, mapping="mapping").__enter__()
+        sift, late = self.kind(recall, skips_unchanged=True, must_resend=followup.has), late_of(recall, BEGUN)
+        turns, works = PersonQueue(100), sift.skip_unchanged(self._works())
+        at_work: list[QueuedWork] = []
         try:
             while True:
                 self._may_die()
@@ -115,11 +117,11 @@ class Night:
                 if isinstance(turn.work, Request) and self.dice.random() < 0.5:
                     self._apply(turn.work)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(Memory, "commit", lambda _, **__: None)
+                patch.setattr(DigestStore, "commit", lambda _, **__: None)
                 recall.__exit__(None, None, None)
             raise
 
-    def _works(self) -> Iterator[Work | Passed]:
+    def _works(self) -> Iterator[Work | NoWork]:
         for number, (who, value) in enumerate(self.rows, 1):
             if number in self.journal:
                 yield Settled(number)
@@ -130,11 +132,11 @@ class Night:
 
     def _land(  # noqa: PLR0913, PLR0917 — all that takes part
         self,
-        turn: Turn,
-        late: Late,
-        sift: Sift,
-        followup: FollowUp,
-        turns: Turns,
+        turn: QueuedWork,
+        late: StaleRetries,
+        sift: UnchangedRows,
+        followup: RowsToResend,
+        turns: PersonQueue,
         unsure: set[int],
         in_flight: set[int],
     ) -> None:
@@ -144,12 +146,12 @@ class Night:
             unsure.add(number)
         self._may_die()
         owed = followup.kind(outcome) is not None
-        late.before(outcome, owed=owed)
+        late.record_before_journal(outcome, must_resend=owed)
         self._may_die()
         self.journal[number] = type(outcome).__name__
         in_flight.discard(number)
         self._may_die()
-        sift.after(outcome, unsure=number in unsure)
+        sift.record_outcome(outcome, unsure=number in unsure)
         if self.dice.random() < 0.2:
             sift.flush()
         turns.settle(turn)
@@ -187,15 +189,15 @@ class Night:
         ]
 
 
-class RemembersTooEarly(Sift):
+class RemembersTooEarly(UnchangedRows):
     """Remembers before the answer."""
 
-    def _sifted(self, work: Work | Passed) -> Work | Passed:
-        found = super()._sifted(work)
+    def _skip_if_unchanged(self, work: Work | NoWork) -> Work | NoWork:
+        found = super()._skip_if_unchanged(work)
         if isinstance(found, Request):
-            self._recall.commit()
-            for person in self._recall.digests.people(found.person):
-                self._recall.memory().remember(person, self._recall.digests.body(found))
+            self._changes.commit()
+            for person in self._changes.digests.people(found.person):
+                self._changes.store().add(person, self._changes.digests.body(found))
         return found
 
 
@@ -204,35 +206,35 @@ INSERT INTO accepted (body, person) SELECT ?1, ?2 WHERE ?3 IS NOT NULL ON CONFLI
 """
 
 
-class NeverForgets(Sift):
+class NeverForgets(UnchangedRows):
     """Sends without forgetting who the request is about."""
 
-    def sifted(self, works: Iterator[Work | Passed]) -> Iterator[Work | Passed]:
+    def skip_unchanged(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Memory, "forget", lambda *_: None)
-            patch.setattr(digest_store, "_LEARN", _LEARN_ANYWAY)
-            yield from super().sifted(works)
+            patch.setattr(DigestStore, "forget", lambda *_: None)
+            patch.setattr(digest_store, "_ADD", _LEARN_ANYWAY)
+            yield from super().skip_unchanged(works)
 
 
-class ForgetsWithoutCommit(Sift):
+class ForgetsWithoutCommit(UnchangedRows):
     """Sends while what is forgotten may still be lost."""
 
-    def sifted(self, works: Iterator[Work | Passed]) -> Iterator[Work | Passed]:
+    def skip_unchanged(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(self._recall, "commit", lambda: None)
-            yield from super().sifted(works)
+            patch.setattr(self._changes, "commit", lambda: None)
+            yield from super().skip_unchanged(works)
 
     def flush(self) -> None:
-        self._recall.memory().commit()
+        self._changes.store().commit()
 
 
 def nights(
-    folder: Path, settings: Settings, seed: int, kind: type[Sift] = Sift, deaths: float = 0.1
+    folder: Path, settings: Settings, seed: int, kind: type[UnchangedRows] = UnchangedRows, deaths: float = 0.1
 ) -> Iterator[Night]:
     """Yield some completed nights in a row, of files whose values go back and forth."""
     dice = random.Random(seed)  # noqa: S311 — a history that can be told again
     clock, service = count(1000.0), dict[str, str]()
-    library = Library(folder, wall=lambda: next(clock))
+    library = DigestStores(folder, wall=lambda: next(clock))
     for _ in range(NIGHTS):
         people = dice.sample("abcdefghijkl", 9)
         rows = [(who, dice.choice("xy")) for who in [*people, *dice.choices(people, k=3)]]
@@ -262,7 +264,9 @@ def test_the_service_has_what_the_file_says_after_every_history(
 
 
 @pytest.mark.parametrize("kind", [RemembersTooEarly, NeverForgets, ForgetsWithoutCommit])
-def test_a_memory_that_breaks_one_rule_is_caught(tmp_path: Path, changed_only: Settings, kind: type[Sift]) -> None:
+def test_a_memory_that_breaks_one_rule_is_caught(
+    tmp_path: Path, changed_only: Settings, kind: type[UnchangedRows]
+) -> None:
     for seed in range(SEEDS):
         if any(night.wrong() for night in nights(tmp_path / str(seed), changed_only, seed, kind, deaths=0.3)):
             return
@@ -273,7 +277,7 @@ def test_a_memory_that_breaks_one_rule_is_caught(tmp_path: Path, changed_only: S
 @pytest.mark.parametrize("seed", seeds(5))
 def test_without_trouble_only_what_changed_is_sent(tmp_path: Path, changed_only: Settings, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311 — as above
-    library, service = Library(tmp_path, wall=lambda: 1000.0), dict[str, str]()
+    library, service = DigestStores(tmp_path, wall=lambda: 1000.0), dict[str, str]()
     rows: dict[str, str | None] = dict.fromkeys("abcdefghijkl", "x")
 
     def sent() -> int:
@@ -296,25 +300,28 @@ def test_without_trouble_only_what_changed_is_sent(tmp_path: Path, changed_only:
 class Desk:
     """A sift of its own for each run, over one memory."""
 
-    library: Library
+    library: DigestStores
     settings: Settings
 
     def run(self, *works: Work, run: int, origin: int = 0, retry: bool = False, **how: bool) -> list[Outcome]:
         """Return what becomes of *works*: requests are accepted, but for those whose value is `fail`."""
         begun = replace(BEGUN, number=run, from_number=origin)
-        followup, outcomes = FollowUp(), list[Outcome]()
-        with recall_of(self.library, "svc", self.settings, mapping="mapping") as recall:
-            sift, late = Sift(recall, skips=not retry, owes=followup.owes), late_of(recall, begun, retry=retry)
-            for work in sift.sifted(late.trimmed(iter(works))):
+        followup, outcomes = RowsToResend(), list[Outcome]()
+        with open_change_detection(self.library, "svc", self.settings, mapping="mapping") as recall:
+            sift, late = (
+                UnchangedRows(recall, skips_unchanged=not retry, must_resend=followup.has),
+                late_of(recall, begun, retry=retry),
+            )
+            for work in sift.skip_unchanged(late.without_stale(iter(works))):
                 outcome = self._outcome(work, unsure=how.get("unsure", False))
                 owed = followup.kind(outcome) is not None
-                late.before(outcome, owed=owed)
-                sift.after(outcome, unsure=isinstance(outcome, Sent) and outcome.unsure)
+                late.record_before_journal(outcome, must_resend=owed)
+                sift.record_outcome(outcome, unsure=isinstance(outcome, Sent) and outcome.unsure)
                 outcomes.append(outcome)
         return outcomes
 
     @staticmethod
-    def _outcome(work: Work | Passed, *, unsure: bool) -> Outcome:
+    def _outcome(work: Work | NoWork, *, unsure: bool) -> Outcome:
         match work:
             case Request(row=row) if row.fields["v"] == "fail":
                 return Failed(work, REASON, 5)
@@ -328,7 +335,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path, changed_only: Settings) -> Desk:
-    return Desk(Library(tmp_path, wall=lambda: 1000.0), changed_only)
+    return Desk(DigestStores(tmp_path, wall=lambda: 1000.0), changed_only)
 
 
 ONE, TWO, THREE, FOUR = (1, 2, 3, 4)
@@ -390,16 +397,16 @@ def test_a_row_behind_one_whose_request_may_still_be_on_its_way_is_sent_again_th
 async def test_a_retry_that_is_overtaken_while_it_waits_is_not_sent(desk: Desk) -> None:
     desk.run(request(1, "ann", "fail"), run=ONE)
     begun = replace(BEGUN, number=THREE, from_number=ONE)
-    with recall_of(desk.library, "svc", desk.settings, mapping="mapping") as recall:
+    with open_change_detection(desk.library, "svc", desk.settings, mapping="mapping") as recall:
         late = late_of(recall, begun, retry=True)
-        (work,) = late.trimmed(iter([request(1, "ann", "old")]))
+        (work,) = late.without_stale(iter([request(1, "ann", "old")]))
         assert isinstance(work, Request)
         desk.run(request(1, "ann", "new"), run=TWO)
 
         async def deliver(_: Request) -> Outcome:
             raise AssertionError
 
-        assert await late.delivering(deliver)(work) == Superseded(work)
+        assert await late.delivering_newest(deliver)(work) == Superseded(work)
 
 
 @pytest.mark.parametrize(
@@ -416,11 +423,11 @@ def test_everything_is_sent_anew_by_full_every(  # noqa: PLR0913, PLR0917 — fi
 ) -> None:
     wanted = settings("changed_only=true", *overrides)
     monkeypatch.setattr("time.time", lambda: at)
-    with recall_of(Library(tmp_path, wall=lambda: 0.0), "svc", wanted, mapping="mapping") as recall:
-        recall.note_refreshed("source", began=0.0, whole=False)
-        recall.note_refreshed("source", began=5.0, whole=False)
+    with open_change_detection(DigestStores(tmp_path, wall=lambda: 0.0), "svc", wanted, mapping="mapping") as recall:
+        recall.record_full_run("source", began=0.0, whole=False)
+        recall.record_full_run("source", began=5.0, whole=False)
 
-        assert (recall.is_due("source"), recall.is_due("other")) == (due, False)
+        assert (recall.is_full_run_due("source"), recall.is_full_run_due("other")) == (due, False)
 
 
 def test_a_person_of_no_value_is_nobody(desk: Desk) -> None:
@@ -433,10 +440,10 @@ def test_a_memory_that_another_run_makes_meanwhile_is_heard_of(
     tmp_path: Path, settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("uploader.changes.change_detection._LOOK_SECONDS", 0.0)
-    library = Library(tmp_path, wall=lambda: 0.0)
-    with recall_of(library, "svc", settings(), mapping="mapping") as recall:
+    library = DigestStores(tmp_path, wall=lambda: 0.0)
+    with open_change_detection(library, "svc", settings(), mapping="mapping") as recall:
         before = recall.is_open
-        with library.memory("svc", {}, keep=True):
+        with library.open("svc", {}, record_from_now=True):
             after = recall.is_open
 
-    assert (before, after, recall.is_kept) == (False, True, False)
+    assert (before, after, recall.is_recording) == (False, True, False)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.api import CONSENTS
-from uploader.check.column_profile import Census
-from uploader.check.drift import Totals
+from uploader.check.column_profile import ColumnProfile
+from uploader.check.drift import FileTotals
 from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Damaged, Reason, Record, Row
@@ -22,15 +22,17 @@ RULES = MappingRules(
 )
 
 
-def counted(records: Iterable[Record], columns: Sequence[str] | None = None, rules: MappingRules = RULES) -> Census:
+def counted(
+    records: Iterable[Record], columns: Sequence[str] | None = None, rules: MappingRules = RULES
+) -> ColumnProfile:
     plan = compile_plan(rules, source="s", config="c", columns=columns)
-    census = Census(columns, mapped=plan.columns, null_values=rules.null_values)
+    census = ColumnProfile(columns, mapped=plan.columns, null_values=rules.null_values)
     for record in records:
-        census.note(record, plan.carry(record, NOW))
+        census.add_row(record, plan.map_row(record, NOW))
     return census
 
 
-def of_objects(objects: Iterable[Mapping[str, object]], rules: MappingRules = RULES) -> Census:
+def of_objects(objects: Iterable[Mapping[str, object]], rules: MappingRules = RULES) -> ColumnProfile:
     return counted([Row(number, fields) for number, fields in enumerate(objects, 1)], rules=rules)
 
 
@@ -45,13 +47,13 @@ def test_cells_are_empty_by_null_values_and_by_null() -> None:
     census = counted([Row(number, fields) for number, fields in enumerate(rows, 1)], ["id", "name", "more"], rules)
 
     # Only the second row has an identity and a property.
-    assert census.totals() == Totals(3, 0, 1, {"id": 1, "name": 2, "more": 2}, NONE)
+    assert census.totals() == FileTotals(3, 0, 1, {"id": 1, "name": 2, "more": 2}, NONE)
 
 
 def test_a_key_that_an_object_does_not_have_is_an_empty_cell_in_all_rows_before_and_after() -> None:
     census = of_objects([{"id": "1"}, {"id": "2", "name": "Kim"}, {"id": "3", "name": None}, {"id": 4}])
 
-    assert census.totals() == Totals(4, 0, 2, {"id": 0, "name": 3, "address.city": 4}, NONE)
+    assert census.totals() == FileTotals(4, 0, 2, {"id": 0, "name": 3, "address.city": 4}, NONE)
 
 
 def test_what_the_mapping_reaches_into_is_a_column_of_its_own() -> None:
@@ -83,7 +85,7 @@ def test_a_damaged_record_has_no_cells() -> None:
 
     census = counted([damaged, Row(2, {"id": "1", "name": ""})], ["id", "name"], rules)
 
-    assert census.totals() == Totals(2, 1, 0, {"id": 0, "name": 1}, NONE)
+    assert census.totals() == FileTotals(2, 1, 0, {"id": 0, "name": 1}, NONE)
 
 
 def test_a_consent_counts_as_it_is_sent() -> None:
@@ -107,14 +109,14 @@ def test_keys_that_hardly_any_object_has_are_not_remembered() -> None:
 
     census = of_objects(objects)
 
-    assert census.lasting().columns == {"id": 0, "some": 2}
+    assert census.for_baseline().columns == {"id": 0, "some": 2}
     assert len(census.totals().columns) == 203
 
 
 def test_a_key_that_one_object_of_a_few_has_is_not_remembered() -> None:
     census = of_objects([{"id": str(number), f"kim{number}@mail.example": 1} for number in range(5)])
 
-    assert census.lasting().columns == {"id": 0}
+    assert census.for_baseline().columns == {"id": 0}
 
 
 def test_a_column_of_a_header_is_remembered_though_it_is_always_empty() -> None:
@@ -122,7 +124,7 @@ def test_a_column_of_a_header_is_remembered_though_it_is_always_empty() -> None:
 
     census = counted([Row(1, {"id": "1", "name": "Kim", "more": ""})], ["id", "name", "more"], rules)
 
-    assert census.lasting() == census.totals() == Totals(1, 0, 1, {"id": 0, "name": 0, "more": 1}, NONE)
+    assert census.for_baseline() == census.totals() == FileTotals(1, 0, 1, {"id": 0, "name": 0, "more": 1}, NONE)
 
 
 def test_endlessly_many_keys_take_no_endless_memory() -> None:
@@ -150,7 +152,7 @@ def test_consents_are_counted_as_a_reader_of_the_bodies_counts_them(rows: list[d
 
     census = counted(records, rules=rules)
 
-    bodies = [json.loads(work.body) for work in (plan.carry(row, NOW) for row in records) if hasattr(work, "body")]
+    bodies = [json.loads(work.body) for work in (plan.map_row(row, NOW) for row in records) if hasattr(work, "body")]
     true = {name: sum(body["user_properties"].get(name) is True for body in bodies) for name in CONSENTS}
     assert census.totals().consents == true
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.check.duplicate_identities import MOST_KEPT, Repeats
+from uploader.check.duplicate_identities import MOST_KEPT, DuplicateIdentities
 
 
-def noted(persons: list[tuple[str, ...]], most_kept: int = MOST_KEPT) -> Repeats:
-    repeats = Repeats(most_kept)
+def noted(persons: list[tuple[str, ...]], most_kept: int = MOST_KEPT) -> DuplicateIdentities:
+    repeats = DuplicateIdentities(most_kept)
     for person in persons:
-        repeats.note(person)
+        repeats.add_row(person)
     return repeats
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.check.source_summary import Survey
+from uploader.check.source_summary import CheckSummary
 from uploader.counts import Problem
 from uploader.mapping import Plan, Repairs, compile_plan
 from uploader.mapping.rules import MappingRules, PropertyRule
@@ -16,23 +16,23 @@ EMPTY = Reason("no_property", "no property: every mapped column is empty")
 QUOTES = Reason("quotes", "a quote that does not end")
 
 
-def note_sendable(survey: Survey, number: int, *columns: str) -> None:
+def note_sendable(survey: CheckSummary, number: int, *columns: str) -> None:
     row = Row(number, dict.fromkeys(columns, "x"))
-    survey.note(row, Request(row, ("email=x",), b"{}"))
+    survey.add_row(row, Request(row, ("email=x",), b"{}"))
 
 
-def note_rejected(survey: Survey, number: int, *columns: str) -> None:
+def note_rejected(survey: CheckSummary, number: int, *columns: str) -> None:
     row = Row(number, dict.fromkeys(columns, "x"), line=number + 1)
-    survey.note(row, Rejected(row, (), EMPTY))
+    survey.add_row(row, Rejected(row, (), EMPTY))
 
 
-def note_damaged(survey: Survey, number: int) -> None:
+def note_damaged(survey: CheckSummary, number: int) -> None:
     damaged = Damaged(number, QUOTES, line=number + 1)
-    survey.note(damaged, Rejected(damaged, (), QUOTES))
+    survey.add_row(damaged, Rejected(damaged, (), QUOTES))
 
 
 def test_every_record_is_counted_as_what_the_mapping_makes_of_it() -> None:
-    survey = Survey()
+    survey = CheckSummary()
 
     note_sendable(survey, 1)
     note_rejected(survey, 2)
@@ -47,7 +47,7 @@ def test_every_record_is_counted_as_what_the_mapping_makes_of_it() -> None:
 
 
 def test_a_column_that_no_row_has_stays_unseen_beside_all_that_rows_do_have() -> None:
-    survey = Survey(unseen={"mail", "name"})
+    survey = CheckSummary(unseen={"mail", "name"})
 
     note_sendable(survey, 1, "name", "city")
     note_rejected(survey, 2, "age")
@@ -58,7 +58,7 @@ def test_a_column_that_no_row_has_stays_unseen_beside_all_that_rows_do_have() ->
 
 
 def test_nothing_is_unseen_when_each_column_stood_in_some_row() -> None:
-    survey = Survey(unseen={"mail", "name"})
+    survey = CheckSummary(unseen={"mail", "name"})
 
     note_sendable(survey, 1, "name")
     note_sendable(survey, 2, "mail")
@@ -67,11 +67,11 @@ def test_nothing_is_unseen_when_each_column_stood_in_some_row() -> None:
 
 
 def test_a_path_is_seen_in_a_row_in_which_it_leads_somewhere() -> None:
-    survey = Survey(unseen={"a.b", "a.c", "d.e", "f.g"})
+    survey = CheckSummary(unseen={"a.b", "a.c", "d.e", "f.g"})
 
     for fields in ({"a": {"b": None}}, {"a": 5, "d.e": "x"}, {"f": None}, {}):
         row = Row(1, fields)
-        survey.note(row, Request(row, (), b"{}"))
+        survey.add_row(row, Request(row, (), b"{}"))
 
     assert survey.unseen == {"a.c", "f.g"}
     assert survey.seen == {"a", "a.b", "d.e", "f"}
@@ -97,28 +97,28 @@ def planned() -> Plan:
 
 
 def test_what_passes_is_counted_warned_of_and_known_whole_at_the_end() -> None:
-    survey = Survey()
+    survey = CheckSummary()
 
-    passed = list(survey.take(ROWS, planned(), NOW))
+    passed = list(survey.count_rows(ROWS, planned(), NOW))
 
     assert [record for record, _ in passed] == list(ROWS)
     assert (survey.read, survey.rejected, survey.damaged) == (5, 2, 1)
     assert survey.repairs == Repairs(trimmed=2, thousands=1)
-    assert (survey.repeated, survey.repeated_exactly) == (1, True)
+    assert (survey.duplicates, survey.duplicates_are_exact) == (1, True)
     assert survey.warnings.most_frequent() == [(POWER, Problem(2, [(1, 2), (2, 3)]))]
 
 
 def test_what_is_repaired_after_the_survey_is_not_counted_there() -> None:
-    survey, plan = Survey(), planned()
-    list(survey.take(ROWS[:1], plan, NOW))
+    survey, plan = CheckSummary(), planned()
+    list(survey.count_rows(ROWS[:1], plan, NOW))
 
-    plan.carry(ROWS[0], NOW)
+    plan.map_row(ROWS[0], NOW)
 
     assert (survey.repairs, plan.repairs) == (Repairs(trimmed=1), Repairs(trimmed=2))
 
 
-def surveyed(read: int, rejected: int) -> Survey:
-    return Survey(read=read, rejected=rejected)
+def surveyed(read: int, rejected: int) -> CheckSummary:
+    return CheckSummary(read=read, rejected=rejected)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_exactly_the_share_is_never_too_much_and_one_row_more_always_is(
 
 
 def test_of_many_rows_a_key_that_one_row_alone_has_is_not_told() -> None:
-    survey = Survey(unseen={"missing"})
+    survey = CheckSummary(unseen={"missing"})
     for number in range(1, 12):
         note_sendable(survey, number, "id", f"name-{number}")
 
@@ -163,7 +163,7 @@ def test_of_many_rows_a_key_that_one_row_alone_has_is_not_told() -> None:
 
 
 def test_of_a_few_rows_every_key_is_told() -> None:
-    survey = Survey(unseen={"missing"})
+    survey = CheckSummary(unseen={"missing"})
     note_sendable(survey, 1, "id", "name")
     note_sendable(survey, 2, "id")
 

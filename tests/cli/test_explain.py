@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import Type
-from uploader.sandbox import Fault, Rules, running
+from uploader.sandbox import Fault, SandboxRules, running
 
 HEADER = "id,name,age\n"
 
@@ -173,7 +173,7 @@ def test_without_a_service_id_it_says_what_it_needs_to_tell_of_runs(typed: Type,
 def test_what_a_run_got_back_is_told_of_each_of_its_rows(typed: Type, folder: Path) -> None:
     write(folder, "1,Kim,30\n2,Lee,old\n3,Park,3\n3,Park,4\n5,Jo,5\n")
     faults = tuple(map(Fault.parse, ("code=40001 for age=3", "drop-after for age=5")))
-    with running(Rules(limit=100_000, per=1.0, faults=faults)) as server:
+    with running(SandboxRules(limit=100_000, per=1.0, faults=faults)) as server:
         flags = ("--set", f"api.base_url={server.url}", "--set", "limits.max_rejected=100%")
         run = typed("run", "people.csv", *flags, "--set", "retry.base=1ms", "--set", "retry.attempts=2")
         rows = ("1", "2", "3", "4", "5")
@@ -195,7 +195,7 @@ def test_what_a_run_got_back_is_told_of_each_of_its_rows(typed: Type, folder: Pa
 
 def test_what_changed_since_the_run_is_told(typed: Type, folder: Path) -> None:
     write(folder, "1,Kim,30\n2,Lee,3\n")
-    with running(Rules(limit=100_000, per=1.0, faults=(Fault.parse("drop-after times 1"),))) as server:
+    with running(SandboxRules(limit=100_000, per=1.0, faults=(Fault.parse("drop-after times 1"),))) as server:
         flags = ("--set", f"api.base_url={server.url}")
         run = typed("run", "people.csv", "--limit", "1", *flags, "--set", "retry.base=1ms")
         limited = typed("explain", "people.csv", "--row", "1", *flags).err[-2:]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from uploader.changes import Library
+from uploader.changes import DigestStores
 from uploader.cli import main
 
 CONFIG = (
@@ -33,11 +33,11 @@ def typed(
 
 
 def remember(folder: Path, service: str) -> None:
-    library = Library(folder / ".uploader", wall=lambda: 1000.0)
-    with library.memory(service, {"base_url": "http://127.0.0.1:1", "service_id": service}) as memory:
+    library = DigestStores(folder / ".uploader", wall=lambda: 1000.0)
+    with library.open(service, {"base_url": "http://127.0.0.1:1", "service_id": service}) as memory:
         memory.forget([1, 2])
         memory.commit()
-        memory.remember(1, b"x" * 12)
+        memory.add(1, b"x" * 12)
 
 
 def test_nothing_is_remembered_before_the_first_run(typed: Callable[..., tuple[int, str, str]]) -> None:
@@ -65,7 +65,7 @@ def test_forgetting_leaves_nothing(typed: Callable[..., tuple[int, str, str]]) -
 
 
 def test_a_memory_in_use_is_not_forgotten(typed: Callable[..., tuple[int, str, str]]) -> None:
-    with Library(Path(".uploader"), wall=lambda: 0.0).memory("one", {}):
+    with DigestStores(Path(".uploader"), wall=lambda: 0.0).open("one", {}):
         status, _, err = typed("--forget")
 
     assert (status, "in use by another process" in err) == (8, True)

@@ -8,19 +8,19 @@ import pytest
 
 from tests.make import CONFIG
 from uploader.app.check import check
-from uploader.app.run import Result
-from uploader.check.source_summary import Survey
-from uploader.cli.check_messages import check_lines, first_lines, problem_lines, repeat_lines
-from uploader.cli.printed_commands import Given
+from uploader.app.run import RunResult
+from uploader.check.source_summary import CheckSummary
+from uploader.cli.check_messages import check_lines, duplicate_lines, first_lines, problem_lines
+from uploader.cli.printed_commands import CommandLine
 from uploader.cli.run_messages import run_lines
 from uploader.counts import Books, Problems, Traffic
 from uploader.mapping import Repairs
 from uploader.model import Reason, Rejected, Row
 from uploader.rate import Pace
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.options import Options
 from uploader.run.preflight import Job
-from uploader.run.results import Account
+from uploader.run.results import SourceResult
 from uploader.sandbox import Report
 
 AGE = Reason("not_long", "column 'age': not a whole number")
@@ -35,13 +35,15 @@ def problems(*found: tuple[Reason, int, int]) -> Problems:
     return noted
 
 
-def account(source: str = "people.csv", *, books: Books, requests: int = 0, limited: int = 0) -> Account:
+def account(source: str = "people.csv", *, books: Books, requests: int = 0, limited: int = 0) -> SourceResult:
     traffic = Traffic(requests, limited=limited)
-    return Account("run-1", source, "2024-03-05T02:15:00+00:00", books, traffic, seconds=19.2)
+    return SourceResult("run-1", source, "2024-03-05T02:15:00+00:00", books, traffic, seconds=19.2)
 
 
-def told(*accounts: Account, sandbox: Report | None = None, complete: bool = True) -> list[str]:
-    return list(run_lines(Result(list(accounts), sandbox), Given(), rehearsal=sandbox is not None, complete=complete))
+def told(*accounts: SourceResult, sandbox: Report | None = None, complete: bool = True) -> list[str]:
+    return list(
+        run_lines(RunResult(list(accounts), sandbox), CommandLine(), dry_run=sandbox is not None, complete=complete)
+    )
 
 
 def found(folder: Path, content: str, *, stdin: bool = False, rate: float = 158.0, config: str = CONFIG) -> list[str]:
@@ -54,7 +56,7 @@ def found(folder: Path, content: str, *, stdin: bool = False, rate: float = 158.
         lines.extend(check_lines(job, replace(pace, rate=rate)))
 
     source = "-" if stdin else "people.csv"
-    check(Options((source,), Path("config.yaml")), World({}, BytesIO(content.encode()), lines.append), hear)
+    check(Options((source,), Path("config.yaml")), Environment({}, BytesIO(content.encode()), lines.append), hear)
     return lines
 
 
@@ -128,16 +130,16 @@ def test_a_check_tells_what_was_repaired_what_repeats_and_what_may_be_damaged(fo
 
 
 def test_the_number_of_repeats_is_called_an_estimate_where_it_is_one() -> None:
-    survey = Survey(read=3, repeated=1204, repeated_exactly=False)
+    survey = CheckSummary(read=3, duplicates=1204, duplicates_are_exact=False)
 
-    assert list(repeat_lines(survey)) == ["  About 1,204 identity values stand in more than one row."]
+    assert list(duplicate_lines(survey)) == ["  About 1,204 identity values stand in more than one row."]
 
 
 PHONE = Reason("phone_zero", "column 'phone': a Korean mobile number without its leading zero")
 
 
 def test_a_run_tells_the_first_problems_and_warnings_before_it_sends() -> None:
-    survey = Survey(read=3000, rejected=5)
+    survey = CheckSummary(read=3000, rejected=5)
     survey.problems = problems((AGE, 2, 3), (AGE, 9, 10), *((Reason("c", f"reason {n}"), n, 0) for n in range(3)))
     survey.warnings = problems((PHONE, 7, 8))
 
@@ -153,12 +155,12 @@ def test_a_run_tells_the_first_problems_and_warnings_before_it_sends() -> None:
 
 
 def test_a_run_of_good_rows_tells_its_warnings_alone_and_without_any_nothing() -> None:
-    assert list(first_lines("people.csv", Survey(read=3000, warnings=problems((PHONE, 7, 8))))) == [
+    assert list(first_lines("people.csv", CheckSummary(read=3000, warnings=problems((PHONE, 7, 8))))) == [
         "people.csv: 3,000 rows, all can be sent.",
         "  What a spreadsheet may have damaged, and is sent as it stands:",
         "    column 'phone': a Korean mobile number without its leading zero: row 7 (line 8)",
     ]
-    assert list(first_lines("people.csv", Survey(read=3000))) == []
+    assert list(first_lines("people.csv", CheckSummary(read=3000))) == []
 
 
 def test_a_check_of_nothing_but_bad_rows_promises_no_time(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TextIO
 
 import pytest
 
-from uploader.cli.output_thread import Speaker, say_if_heard
+from uploader.cli.output_thread import OutputThread, say_if_written
 
 LINE = "x" * 99
 """With its end, a hundred bytes."""
@@ -44,7 +44,7 @@ def pipe() -> Iterator[Pipe]:
 
 
 def test_what_is_said_is_heard_in_its_order(pipe: Pipe) -> None:
-    speaker = Speaker()
+    speaker = OutputThread()
     speaker.start(pipe.stream)
     for number in range(500):
         speaker.say(f"{number} Zoë", detail=number % 2 == 0)
@@ -54,7 +54,7 @@ def test_what_is_said_is_heard_in_its_order(pipe: Pipe) -> None:
 
 
 def test_what_nobody_reads_is_dropped_and_counted_and_the_last_words_are_not(pipe: Pipe) -> None:
-    speaker = Speaker()
+    speaker = OutputThread()
     speaker.start(pipe.stream)
     pipe.fill()
     for _ in range(20_000):
@@ -73,7 +73,7 @@ def test_what_nobody_reads_is_dropped_and_counted_and_the_last_words_are_not(pip
 
 
 def test_the_end_does_not_wait_for_who_does_not_read(pipe: Pipe) -> None:
-    speaker = Speaker()
+    speaker = OutputThread()
     speaker.start(pipe.stream)
     pipe.fill()
     speaker.say(LINE)
@@ -84,7 +84,7 @@ def test_the_end_does_not_wait_for_who_does_not_read(pipe: Pipe) -> None:
 
 
 def test_who_is_gone_is_spoken_to_without_trouble(pipe: Pipe) -> None:
-    speaker = Speaker()
+    speaker = OutputThread()
     speaker.start(pipe.stream)
     os.close(pipe.read)
     for _ in range(1_000):
@@ -94,7 +94,7 @@ def test_who_is_gone_is_spoken_to_without_trouble(pipe: Pipe) -> None:
 
 
 def test_a_picture_is_not_kept_for_who_does_not_read(pipe: Pipe) -> None:
-    speaker = Speaker()
+    speaker = OutputThread()
     speaker.start(pipe.stream)
     pipe.fill()
     drawing = speaker.drawing()
@@ -114,7 +114,7 @@ def test_a_picture_is_not_kept_for_who_does_not_read(pipe: Pipe) -> None:
 def test_a_stream_that_makes_no_file_is_not_spoken_to(capsys: pytest.CaptureFixture[str]) -> None:
     import sys  # noqa: PLC0415 — as it is while it is captured
 
-    speaker = Speaker()
+    speaker = OutputThread()
     speaker.start(sys.stderr)
     speaker.stop(0)
 
@@ -122,10 +122,10 @@ def test_a_stream_that_makes_no_file_is_not_spoken_to(capsys: pytest.CaptureFixt
 
 
 def test_last_words_are_said_only_if_that_takes_no_waiting(pipe: Pipe) -> None:
-    say_if_heard(pipe.stream, "heard")
+    say_if_written(pipe.stream, "heard")
     pipe.fill()
-    say_if_heard(pipe.stream, "unheard")
-    say_if_heard(None, "unheard")
+    say_if_written(pipe.stream, "unheard")
+    say_if_written(None, "unheard")
 
     heard = os.read(pipe.read, 1 << 20).decode()
     assert heard.startswith("heard\n.")

@@ -12,32 +12,32 @@ import pytest
 from tests.command import Type
 from tests.make import BEGUN as JOURNAL_BEGUN
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent
-from uploader.sandbox import Fault, Rules, Running
-from uploader.state import Begun, Journal, Shelf, Volume, read_volume
+from uploader.sandbox import Fault, RunningSandbox, SandboxRules
+from uploader.state import Journal, RunHeader, RunStore, StoredRun, read_run
 
 BEGUN = replace(JOURNAL_BEGUN, key="key", rows=1500)
 CANARY = "canary-4711"
 
 
 @pytest.fixture
-def shelf(folder: Path) -> Shelf:
-    return Shelf(folder / ".uploader")
+def shelf(folder: Path) -> RunStore:
+    return RunStore(folder / ".uploader")
 
 
-def finished(shelf: Shelf, begun: Begun = BEGUN) -> Volume:
+def finished(shelf: RunStore, begun: RunHeader = BEGUN) -> StoredRun:
     """Put a run that finished with rows not accepted on the shelf, as the end of a run leaves it."""
-    volume = shelf.begin(begun)
-    with Journal(volume.path, volume.ledger) as journal:
-        journal.note_facts("life", {"pid": 1, "at": "t", "in_flight": []})
-        journal.note_facts("retry_file", {"path": "/people.retry.csv"})
+    volume = shelf.create(begun)
+    with Journal(volume.path, volume.state) as journal:
+        journal.record_facts("life", {"pid": 1, "at": "t", "in_flight": []})
+        journal.record_facts("retry_file", {"path": "/people.retry.csv"})
         for number in range(1, 1498):
-            journal.note(Sent(Request(Row(number, {}), (), b""), 1, unsure=number < 3))
-        journal.note(Failed(Request(Row(1498, {}), (), b""), Reason("50000", "the service had a fault"), 5))
-        journal.note(Rejected(Row(1499, {}), (), Reason("type", "the value of '나이' is not a number")))
-        journal.note(Sent(Request(Row(1500, {}), (), b""), 1), again=True)
-        journal.note_facts("finished", {"status": 3, "at": "t", "seconds": 9.0})
-    shelf.compact(read_volume(volume.path))
-    return read_volume(volume.path)
+            journal.record(Sent(Request(Row(number, {}), (), b""), 1, unsure=number < 3))
+        journal.record(Failed(Request(Row(1498, {}), (), b""), Reason("50000", "the service had a fault"), 5))
+        journal.record(Rejected(Row(1499, {}), (), Reason("type", "the value of '나이' is not a number")))
+        journal.record(Sent(Request(Row(1500, {}), (), b""), 1), again=True)
+        journal.record_facts("finished", {"status": 3, "at": "t", "seconds": 9.0})
+    shelf.compact(read_run(volume.path))
+    return read_run(volume.path)
 
 
 def test_a_folder_without_runs_has_none(typed: Type) -> None:
@@ -47,10 +47,10 @@ def test_a_folder_without_runs_has_none(typed: Type) -> None:
     assert typed("runs", "--json").out == ["[]"]
 
 
-def test_the_runs_are_listed_newest_first_with_how_each_ended_and_its_books(typed: Type, shelf: Shelf) -> None:
+def test_the_runs_are_listed_newest_first_with_how_each_ended_and_its_books(typed: Type, shelf: RunStore) -> None:
     finished(shelf)
-    shelf.leave(shelf.begin(replace(BEGUN, run_id="20260102T000000Z-b")))
-    shelf.begin(replace(BEGUN, run_id="20260103T000000Z-c", source="-"))
+    shelf.abandon(shelf.create(replace(BEGUN, run_id="20260102T000000Z-b")))
+    shelf.create(replace(BEGUN, run_id="20260103T000000Z-c", source="-"))
 
     run = typed("runs")
 
@@ -66,7 +66,7 @@ def test_the_runs_are_listed_newest_first_with_how_each_ended_and_its_books(type
     ]
 
 
-def test_one_run_is_shown_with_the_rows_not_accepted_and_their_reasons(typed: Type, shelf: Shelf) -> None:
+def test_one_run_is_shown_with_the_rows_not_accepted_and_their_reasons(typed: Type, shelf: RunStore) -> None:
     finished(shelf)
 
     run = typed("runs", "20260101")
@@ -84,7 +84,7 @@ def test_one_run_is_shown_with_the_rows_not_accepted_and_their_reasons(typed: Ty
     ]
 
 
-def test_json_is_for_programs(typed: Type, shelf: Shelf) -> None:
+def test_json_is_for_programs(typed: Type, shelf: RunStore) -> None:
     finished(shelf)
 
     (listed,) = json.loads("\n".join(typed("runs", "--json").out))
@@ -119,9 +119,9 @@ def test_json_is_for_programs(typed: Type, shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize(("run_id", "found"), [("2027", "no run"), ("2026", "2 runs")])
-def test_an_id_that_names_no_single_run_is_refused(typed: Type, shelf: Shelf, run_id: str, found: str) -> None:
-    shelf.begin(BEGUN)
-    shelf.begin(replace(BEGUN, run_id="20260102T000000Z-b"))
+def test_an_id_that_names_no_single_run_is_refused(typed: Type, shelf: RunStore, run_id: str, found: str) -> None:
+    shelf.create(BEGUN)
+    shelf.create(replace(BEGUN, run_id="20260102T000000Z-b"))
 
     run = typed("runs", run_id)
 
@@ -129,10 +129,10 @@ def test_an_id_that_names_no_single_run_is_refused(typed: Type, shelf: Shelf, ru
     assert run.err == [f"{found} with an ID that begins with '{run_id}'. `uploader runs` lists them."]
 
 
-def test_purging_says_how_many_runs_were_deleted(typed: Type, shelf: Shelf) -> None:
+def test_purging_says_how_many_runs_were_deleted(typed: Type, shelf: RunStore) -> None:
     finished(shelf)
-    shelf.begin(replace(BEGUN, run_id="20260102T000000Z-b"))
-    shelf.begin(replace(BEGUN, run_id="29990101T000000Z-c"))
+    shelf.create(replace(BEGUN, run_id="20260102T000000Z-b"))
+    shelf.create(replace(BEGUN, run_id="29990101T000000Z-c"))
 
     assert typed("runs", "--purge", "100000").err == ["0 runs deleted."]
     assert typed("runs", "--purge", "1").err == ["2 runs deleted."]
@@ -143,8 +143,8 @@ def test_purging_needs_a_number_of_days_that_is_not_negative(typed: Type) -> Non
     assert typed("runs", "--purge", "-1").status == 2
 
 
-def test_a_file_name_that_is_no_text_can_be_listed(typed: Type, shelf: Shelf) -> None:
-    shelf.begin(replace(BEGUN, source=os.fsdecode(b"\xffpeople.csv")))
+def test_a_file_name_that_is_no_text_can_be_listed(typed: Type, shelf: RunStore) -> None:
+    shelf.create(replace(BEGUN, source=os.fsdecode(b"\xffpeople.csv")))
 
     for words in ((), ("--json",), ("2026",)):
         assert typed("runs", *words).status == 0
@@ -153,14 +153,16 @@ def test_a_file_name_that_is_no_text_can_be_listed(typed: Type, shelf: Shelf) ->
 def test_the_runs_are_told_without_credentials_and_in_another_state_folder(typed: Type, folder: Path) -> None:
     config = (folder / "config.yaml").read_text(encoding="utf-8").replace("canary", '"${NOT_SET}"')
     (folder / "config.yaml").write_text(config, encoding="utf-8")
-    Shelf(folder / "elsewhere").begin(BEGUN)
+    RunStore(folder / "elsewhere").create(BEGUN)
 
     assert typed("runs").out == ["No runs yet."]
     assert len(typed("runs", "--set", "state_dir=elsewhere").out) == 2
 
 
-def test_a_run_tells_of_itself_nothing_personal(typed: Type, folder: Path, sandbox: Callable[..., Running]) -> None:
-    server = sandbox(Rules(limit=1000, per=1.0, faults=(Fault.parse(f"code=40001 for external_id={CANARY}2"),)))
+def test_a_run_tells_of_itself_nothing_personal(
+    typed: Type, folder: Path, sandbox: Callable[..., RunningSandbox]
+) -> None:
+    server = sandbox(SandboxRules(limit=1000, per=1.0, faults=(Fault.parse(f"code=40001 for external_id={CANARY}2"),)))
     rows = [f"{CANARY}1,{CANARY}name,7", f"{CANARY}2,{CANARY}name,8", f"{CANARY}3,{CANARY}name,{CANARY}"]
     (folder / "people.csv").write_text("\n".join(("id,name,age", *rows, "")), encoding="utf-8")
 
@@ -175,8 +177,8 @@ def test_a_run_tells_of_itself_nothing_personal(typed: Type, folder: Path, sandb
     assert [path for path in state if CANARY.encode() in path.read_bytes()] == []
 
 
-def test_a_state_folder_that_went_is_a_folder_without_runs(typed: Type, shelf: Shelf, folder: Path) -> None:
-    shelf.begin(BEGUN)
+def test_a_state_folder_that_went_is_a_folder_without_runs(typed: Type, shelf: RunStore, folder: Path) -> None:
+    shelf.create(BEGUN)
     shutil.rmtree(folder / ".uploader")
 
     assert typed("runs").out == ["No runs yet."]

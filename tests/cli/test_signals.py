@@ -8,7 +8,7 @@ from typing import Final
 BEGIN: Final = """
 import os, signal, threading, time
 from pathlib import Path
-from uploader.cli.signals import signals_call, signals_heeded, signals_raise
+from uploader.cli.signals import call_on_signal, handle_signals, raise_on_signals
 from uploader.errors import SignalledError
 
 def is_taken(thread, number):
@@ -21,14 +21,14 @@ def closed():
 """
 
 STRAY: Final = """
-with signals_heeded():
+with handle_signals():
     (ear,) = [thread for thread in threading.enumerate() if thread.name == "signals"]
     for _ in range(3):
         signal.pthread_kill(ear.ident, signal.SIGURG)
         while not is_taken(ear, signal.SIGURG):
             time.sleep(0.001)
     try:
-        with signals_raise():
+        with raise_on_signals():
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(20)
             os._exit(1)
@@ -37,17 +37,17 @@ with signals_heeded():
 """
 
 LATE: Final = """
-with signals_heeded():
-    signals_call(closed)
+with handle_signals():
+    call_on_signal(closed)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(20)
 """
 
 CLOSED: Final = """
-with signals_heeded():
+with handle_signals():
     try:
-        with signals_raise():
-            signals_call(closed)
+        with raise_on_signals():
+            call_on_signal(closed)
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(20)
             os._exit(1)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.coalesce.person_groups import Groups
-from uploader.coalesce.same_person import Ties
+from uploader.coalesce.person_groups import PersonGroups
+from uploader.coalesce.same_person import SamePerson
 from uploader.model import Person
 
 Noted = tuple[Person, bool]
@@ -29,14 +29,14 @@ FOLDER = Path(tempfile.gettempdir())
 
 
 def found(rows: Sequence[Noted], *, on_disk: bool = False) -> list[list[int]]:
-    """Return the groups that `Groups` finds in *rows*; each knows its last row, and has two rows at least."""
-    with Groups(Ties(FOLDER, most_noted=64, batch=4) if on_disk else Ties(FOLDER)) as groups:
+    """Return the groups that `PersonGroups` finds in *rows*; each knows its last row, and has two rows at least."""
+    with PersonGroups(SamePerson(FOLDER, most_hashes=64, batch=4) if on_disk else SamePerson(FOLDER)) as groups:
         for number, (person, is_fit) in enumerate(rows, start=1):
-            groups.note(number, person, is_fit=is_fit)
+            groups.add_row(number, person, is_fit=is_fit)
         groups.seal()
         members: dict[int, list[int]] = {}
         for number in range(1, len(rows) + 1):
-            group = groups.of(number)
+            group = groups.group_of(number)
             if group is not None:
                 members.setdefault(group, []).append(number)
     assert all(groups.last_of(group) == numbers[-1] for group, numbers in members.items())

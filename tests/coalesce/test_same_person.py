@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.coalesce.same_person import Ties
+from uploader.coalesce.same_person import SamePerson
 from uploader.errors import StorageError
 from uploader.model import Person
 
 FOLDER = Path(tempfile.gettempdir())
-IN_MEMORY = {"most_noted": 1 << 20, "most_numbers": 1 << 20, "batch": 1 << 10}
-ON_DISK = {"most_noted": 64, "most_numbers": 0, "batch": 4}
+IN_MEMORY = {"most_hashes": 1 << 20, "most_numbers": 1 << 20, "batch": 1 << 10}
+ON_DISK = {"most_hashes": 64, "most_numbers": 0, "batch": 4}
 
 _PERSON: st.SearchStrategy[Person] = st.dictionaries(
     st.sampled_from(["external_id", "email", "phone_no"]), st.sampled_from("abcdefgh"), max_size=3
@@ -25,17 +25,17 @@ _ROWS = st.lists(_PERSON, max_size=40)
 
 def tied(rows: Sequence[Person], **sizes: int) -> list[list[int]]:
     """Return the rows that have the same tie, of each tie that a row of *rows* has."""
-    with Ties(FOLDER, **sizes) as ties:
+    with SamePerson(FOLDER, **sizes) as ties:
         for person in rows:
-            ties.note(person)
-        ties.join()
-        ties.keep_loose()
+            ties.add_row(person)
+        ties.unite()
+        ties.keep_indirect()
     found: dict[str, list[int]] = {}
     for number in range(1, len(rows) + 1):
-        tie = ties.tie(number)
+        tie = ties.person_key(number)
         if tie is not None:
             found.setdefault(tie, []).append(number)
-    assert all(ties.rows_of(tie) == len(numbers) for tie, numbers in found.items())
+    assert all(ties.rows_with(tie) == len(numbers) for tie, numbers in found.items())
     assert ties.is_empty is not bool(found)
     return sorted(found.values())
 
@@ -82,34 +82,37 @@ def test_a_long_chain_is_one_person() -> None:
 
 
 def test_where_no_value_comes_again_nothing_is_kept() -> None:
-    with Ties(FOLDER) as ties:
+    with SamePerson(FOLDER) as ties:
         for number in range(1, 2_001):
-            ties.note((f"external_id={number}", f"email={number}"))
-        ties.join()
-        ties.keep_loose()
+            ties.add_row((f"external_id={number}", f"email={number}"))
+        ties.unite()
+        ties.keep_indirect()
 
-        assert (ties.is_empty, ties.tie(7)) == (True, None)
+        assert (ties.is_empty, ties.person_key(7)) == (True, None)
 
 
 def test_nothing_lies_in_the_folder_while_values_are_on_the_disk(tmp_path: Path) -> None:
-    with Ties(tmp_path, **ON_DISK) as ties:
+    with SamePerson(tmp_path, **ON_DISK) as ties:
         for number in range(1, 41):
-            ties.note((f"external_id={number % 20}", f"email={number}"))
+            ties.add_row((f"external_id={number % 20}", f"email={number}"))
         assert list(tmp_path.iterdir()) == []
-        ties.join()
+        ties.unite()
         assert list(tmp_path.iterdir()) == []
 
 
-def filled(ties: Ties) -> None:
+def filled(ties: SamePerson) -> None:
     """Note rows in *ties*, and join them."""
     for number in range(1, 41):
-        ties.note((f"external_id={number % 20}", f"email={number}"))
-    ties.join()
+        ties.add_row((f"external_id={number % 20}", f"email={number}"))
+    ties.unite()
 
 
-@pytest.mark.parametrize("sizes", [{**IN_MEMORY, "most_noted": 64, "batch": 4}, {**IN_MEMORY, "most_numbers": 0}])
+@pytest.mark.parametrize("sizes", [{**IN_MEMORY, "most_hashes": 64, "batch": 4}, {**IN_MEMORY, "most_numbers": 0}])
 def test_a_folder_that_takes_no_file_ends_the_run_with_its_name(tmp_path: Path, sizes: dict[str, int]) -> None:
-    with Ties(tmp_path / "missing", **sizes) as ties, pytest.raises(StorageError, match=r"missing: .*\(No such file"):
+    with (
+        SamePerson(tmp_path / "missing", **sizes) as ties,
+        pytest.raises(StorageError, match=r"missing: .*\(No such file"),
+    ):
         filled(ties)
 
 
@@ -118,7 +121,7 @@ def test_a_disk_that_is_full_when_values_are_noted_ends_the_run(
 ) -> None:
     monkeypatch.setattr(os, "pwrite", lambda *_: 3)
 
-    with Ties(tmp_path, **ON_DISK) as ties, pytest.raises(StorageError, match="the disk is full"):
+    with SamePerson(tmp_path, **ON_DISK) as ties, pytest.raises(StorageError, match="the disk is full"):
         filled(ties)
 
 
@@ -128,7 +131,7 @@ def test_a_disk_without_room_for_the_rows_ends_the_run(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(os, "posix_fallocate", full)
 
-    with Ties(tmp_path, **ON_DISK) as ties, pytest.raises(StorageError, match="No space left on device"):
+    with SamePerson(tmp_path, **ON_DISK) as ties, pytest.raises(StorageError, match="No space left on device"):
         filled(ties)
 
 
@@ -138,5 +141,5 @@ def test_values_that_can_not_be_read_back_end_the_run(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(os, "pread", broken)
 
-    with Ties(tmp_path, **ON_DISK) as ties, pytest.raises(StorageError, match="Input/output error"):
+    with SamePerson(tmp_path, **ON_DISK) as ties, pytest.raises(StorageError, match="Input/output error"):
         filled(ties)

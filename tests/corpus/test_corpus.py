@@ -20,7 +20,7 @@ import pytest
 
 from tests.command import MAPPING, SERVICE, TOKEN, Desk, Ended, rules
 from tests.corpus.making import MADE
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 pytestmark = pytest.mark.no_cover
 
@@ -54,8 +54,8 @@ class Became:
 
 
 @pytest.fixture
-def server(sandbox: Callable[..., Running]) -> Running:
-    served: Running = sandbox(rules())
+def server(sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
+    served: RunningSandbox = sandbox(rules())
     return served
 
 
@@ -65,12 +65,12 @@ def desk(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_becomes_what_is_written_beside_it(desk: Desk, server: Running, name: str) -> None:
+def test_a_file_becomes_what_is_written_beside_it(desk: Desk, server: RunningSandbox, name: str) -> None:
     expected = expectation(name)
     timed = any("request_datetime" in str(body) for body in expected.sent)
 
     ended = run(desk, server, name, expected.way)
-    sent = [body_of(request.body, timed=timed) for request in server.box.requests()]
+    sent = [body_of(request.body, timed=timed) for request in server.sandbox.requests()]
 
     found = Became(ended.status, sent, rejections(desk))
     assert found == Became(
@@ -84,7 +84,7 @@ def test_a_file_becomes_what_is_written_beside_it(desk: Desk, server: Running, n
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_check_foretells_the_end_of_each_file_and_each_place_but_sends_nothing(
-    desk: Desk, server: Running, name: str
+    desk: Desk, server: RunningSandbox, name: str
 ) -> None:
     expected = expectation(name)
 
@@ -93,7 +93,7 @@ def test_a_check_foretells_the_end_of_each_file_and_each_place_but_sends_nothing
     assert ended.status == expected.status
     if expected.status == 3:
         assert places(ended) == [(row["row"], row["line"]) for row in expected.rejected]
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
     assert [words for words in expected.says if words not in ended.err] == [], ended.err
 
 
@@ -123,7 +123,7 @@ def inputs(name: str) -> list[Path]:
     return [path for path in (CASES / name).iterdir() if path.name not in BESIDE]
 
 
-def run(desk: Desk, server: Running, name: str, way: str, command: str = "run") -> Ended:
+def run(desk: Desk, server: RunningSandbox, name: str, way: str, command: str = "run") -> Ended:
     """Lay out the case called *name*, and type the command."""
     source, content = layout(name)
     _configure(desk, server, name)
@@ -147,7 +147,7 @@ def layout(name: str) -> tuple[str, bytes]:
     return path.name, path.read_bytes()
 
 
-def _configure(desk: Desk, server: Running, name: str) -> None:
+def _configure(desk: Desk, server: RunningSandbox, name: str) -> None:
     snippet = CASES / name / "config.yaml"
     more = snippet.read_text(encoding="utf-8") if snippet.exists() else ""
     desk.configure(server.url, mapping="" if "mapping:" in more else MAPPING, more=more)

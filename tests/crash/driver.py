@@ -16,7 +16,7 @@ from unittest.mock import patch
 from uploader.cli import main
 from uploader.delivery import Delivery
 from uploader.model import Outcome, Request, Sent, Unsettled
-from uploader.run.session import Life
+from uploader.run.session import Session
 from uploader.state import Journal
 from uploader.state.line_checksums import link
 
@@ -48,18 +48,18 @@ def foretold() -> Iterator[None]:
 @contextmanager
 def journal_first() -> Iterator[None]:
     """Tell the journal that a row was accepted before its request goes out."""
-    lives: list[Life] = []
-    begin, deliver = Life.__enter__, Delivery.deliver
+    lives: list[Session] = []
+    begin, deliver = Session.__enter__, Delivery.deliver
 
-    def begin_noted(life: Life) -> Life:
+    def begin_noted(life: Session) -> Session:
         lives.append(life)
         return begin(life)
 
     async def note_and_deliver(delivery: Delivery, request: Request) -> Outcome | Unsettled:
-        lives[-1]._journal.note(Sent(request, 1))  # noqa: SLF001 — the mistake is made where it would be made
+        lives[-1]._journal.record(Sent(request, 1))  # noqa: SLF001 — the mistake is made where it would be made
         return await deliver(delivery, request)
 
-    with patch.object(Life, "__enter__", begin_noted), patch.object(Delivery, "deliver", note_and_deliver):
+    with patch.object(Session, "__enter__", begin_noted), patch.object(Delivery, "deliver", note_and_deliver):
         yield
 
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from uploader.app.run_history import History, PastRun
-from uploader.sandbox import Fault, Rules, Running, running
+from uploader.app.run_history import PastRun, RunHistory
+from uploader.sandbox import Fault, RunningSandbox, SandboxRules, running
 
 FULL: Final = os.environ.get("CRASH") == "full"
 """Whether the harnesses run in their full size (`make test-crash`)."""
@@ -77,7 +77,7 @@ class Truth:
 class Yard:
     """A folder with a file and a configuration, and the sandbox that it is sent to."""
 
-    def __init__(self, folder: Path, server: Running) -> None:
+    def __init__(self, folder: Path, server: RunningSandbox) -> None:
         self.folder = folder
         self.server = server
         self.source = folder / "people.csv"
@@ -194,13 +194,13 @@ class Yard:
             yield f"left behind: {left}"
 
     def _newest(self) -> PastRun | None:
-        return next(History(self.state).runs(), None)
+        return next(RunHistory(self.state).runs(), None)
 
     def _applied(self) -> list[tuple[int, str]]:
-        return [_spoken(request.body) for request in self.server.box.requests() if request.applied]
+        return [_spoken(request.body) for request in self.server.sandbox.requests() if request.applied]
 
     def _profiles(self) -> list[str]:
-        found = self.server.box.profiles()
+        found = self.server.sandbox.profiles()
         return sorted(json.dumps([dict(one.identity), dict(one.properties)], sort_keys=True) for one in found)
 
     def _books(self) -> dict[str, int]:
@@ -227,7 +227,7 @@ def opened(folder: Path, rows: int, *faults: str, port: int = 0, latency: float 
     folder.mkdir(parents=True)
     # The first that plays is played: the moods come first, since they are what makes the truth.
     played = tuple(Fault.parse(text) for text in (*_MOODS, *faults, _WEATHER))
-    rules = Rules(limit=10_000_000, per=1.0, faults=played, latency=(0.0, latency))
+    rules = SandboxRules(limit=10_000_000, per=1.0, faults=played, latency=(0.0, latency))
     with running(rules, port=port) as server:
         yard = Yard(folder, server)
         (folder / "config.yaml").write_text(_CONFIG.format(url=server.url, workers=WORKERS))

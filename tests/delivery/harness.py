@@ -11,15 +11,15 @@ from typing import Any, Final, TypeAlias
 from tests import make
 from tests.fakes import LoneQuota, Sky, UntoldWindow
 from uploader.counts import Traffic
-from uploader.delivery import Delivery, Http, Patience
-from uploader.delivery.blocked_rows import Streak
+from uploader.delivery import Delivery, Http, WaitLimits
+from uploader.delivery.blocked_rows import BlockedRows
 from uploader.delivery.pipeline import Pipeline
-from uploader.delivery.retry_policy import Policy
+from uploader.delivery.retry_policy import RetryPolicy
 from uploader.model import (
     Answer,
-    Kept,
+    AwaitsMerge,
+    NoWork,
     Outcome,
-    Passed,
     Rejected,
     Reply,
     Request,
@@ -31,16 +31,16 @@ from uploader.model import (
     Work,
     record_of,
 )
-from uploader.rate import Departure, Pace
+from uploader.rate import Pace, Permit
 from uploader.rate.limiter import Limiter
-from uploader.stop import Halt
+from uploader.stop import Stop
 
 # A pipeline
 
 
-def number_of(outcome: Outcome | Unsettled | Work | Passed) -> int:
+def number_of(outcome: Outcome | Unsettled | Work | NoWork) -> int:
     """Return the number of the row that it is about."""
-    if isinstance(outcome, Settled | Kept):
+    if isinstance(outcome, Settled | AwaitsMerge):
         return outcome.number
     return (outcome.row if isinstance(outcome, Request) else record_of(outcome)).number
 
@@ -49,11 +49,11 @@ def number_of(outcome: Outcome | Unsettled | Work | Passed) -> int:
 class Line:
     """A pipeline from *works* to a list: what was taken, what is in flight, what was settled."""
 
-    works: Iterable[Work | Passed]
+    works: Iterable[Work | NoWork]
     delays: Callable[[int], int] = lambda _: 1
     room: int = 8192
     before: int = 0
-    halt: Halt = field(default_factory=Halt)
+    halt: Stop = field(default_factory=Stop)
     begun: list[int] = field(default_factory=list)
     in_flight: set[int] = field(default_factory=set)
     settled: list[Outcome | Unsettled] = field(default_factory=list)
@@ -65,14 +65,14 @@ class Line:
             iter(self.works),
             deliver=self._deliver,
             settle=self._settle,
-            halt=self.halt,
+            stop=self.halt,
             room=self.room,
             settled=self.before,
         )
 
     async def carry(self, workers: int = 4) -> None:
         async with asyncio.timeout(10):
-            await self.pipeline.carry(workers)
+            await self.pipeline.run(workers)
 
     async def deliver(self, request: Request) -> Outcome | Unsettled:
         """Deliver one request; a test may put another in its place."""
@@ -147,8 +147,8 @@ class CountingLimiter(Limiter):
 
     passes = 0
 
-    async def pass_through(self) -> Departure:
-        ticket = await super().pass_through()
+    async def acquire(self) -> Permit:
+        ticket = await super().acquire()
         self.passes += 1
         return ticket
 
@@ -168,16 +168,16 @@ class Stage:
     back_offs: list[float] = field(default_factory=list)
     held: list[float] = field(default_factory=list)
     traffic: Traffic = field(default_factory=Traffic)
-    halt: Halt = field(default_factory=Halt)
+    halt: Stop = field(default_factory=Stop)
     sky: Sky = field(default_factory=Sky)
-    streak: Streak = field(default_factory=Streak)
+    streak: BlockedRows = field(default_factory=BlockedRows)
 
     def __post_init__(self) -> None:
         loop = asyncio.get_running_loop()
         self._loop, self._began, self._asked = loop, loop.time(), asyncio.Event()
         self.quota = LoneQuota(loop.time)
         self.limiter = CountingLimiter(
-            self.pace, window=UntoldWindow(), quota=self.quota, halt=self.halt, clock=loop.time, sleep=asyncio.sleep
+            self.pace, window=UntoldWindow(), quota=self.quota, stop=self.halt, clock=loop.time, sleep=asyncio.sleep
         )
         self.post: Callable[[Request], Awaitable[Reply]] = self._answer
         self.delivery = self.another()
@@ -186,19 +186,19 @@ class Stage:
         """Return a delivery through the same gate, as each source of a run has its own."""
         return Delivery(
             self._post,
-            policy=Policy(self.attempts, base=0.5, cap=30.0),
+            policy=RetryPolicy(self.attempts, base=0.5, cap=30.0),
             limiter=self.limiter,
-            airfield=self.sky,
-            patience=Patience(WINDOW, self.outage_timeout),
+            in_flight=self.sky,
+            wait_limits=WaitLimits(WINDOW, self.outage_timeout),
             traffic=self.traffic,
-            halt=self.halt,
+            stop=self.halt,
             sleep=self._back_off,
             clock=self._loop.time,
             wall=lambda: 0.0,
-            dice=lambda: 1.0,
-            note_held=self.held.append,
+            jitter=lambda: 1.0,
+            record_pause=self.held.append,
             most_rows=self.most_rows,
-            streak=self.streak,
+            blocked_rows=self.streak,
         )
 
     @property
@@ -248,14 +248,14 @@ async def send_over_http(  # noqa: PLR0913 — what a test may want to be differ
     requests: Iterable[Request],
     url: str,
     *,
-    limiter: Callable[[Halt], Limiter],
-    policy: Policy,
+    limiter: Callable[[Stop], Limiter],
+    policy: RetryPolicy,
     workers: int,
     window: float = 60.0,
     around: Callable[[Post], Post] = lambda post: post,
 ) -> list[Outcome | Unsettled]:
     """Send *requests* to the service at *url* as a run does; *around* may put something else in the place of a post."""
-    halt, settled = Halt(), list[Outcome | Unsettled]()
+    halt, settled = Stop(), list[Outcome | Unsettled]()
     dice = random.Random(7)  # noqa: S311 — the same waits every time
     async with Http(
         base_url=url, service_id="shop", access_token="t", timeout=5, connections=workers, wall=time.time
@@ -268,17 +268,17 @@ async def send_over_http(  # noqa: PLR0913 — what a test may want to be differ
             around(post),
             policy=policy,
             limiter=limiter(halt),
-            airfield=Sky(),
-            patience=Patience(window, 60),
+            in_flight=Sky(),
+            wait_limits=WaitLimits(window, 60),
             traffic=Traffic(),
-            halt=halt,
+            stop=halt,
             sleep=asyncio.sleep,
             clock=time.monotonic,
             wall=time.time,
-            dice=dice.random,
-            note_held=lambda _: None,
+            jitter=dice.random,
+            record_pause=lambda _: None,
             most_rows=workers,
         )
-        pipeline = Pipeline(iter(requests), deliver=delivery.deliver, settle=settled.append, halt=halt)
-        await pipeline.carry(workers)
+        pipeline = Pipeline(iter(requests), deliver=delivery.deliver, settle=settled.append, stop=halt)
+        await pipeline.run(workers)
     return settled

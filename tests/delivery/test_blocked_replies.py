@@ -22,7 +22,7 @@ def rejected(attempts: int, *, row: Request = ROW, unsure: bool = False) -> Reje
 
 def proven(*replies: Reply, then: Reply = OK, **settings: Any) -> Stage:  # noqa: ANN401 — the fields of Stage, by name
     play = stage(*replies, then=then, **settings)
-    play.streak.prove()
+    play.streak.mark_proven()
     return play
 
 
@@ -44,7 +44,7 @@ def test_a_blocked_row_is_tried_once_more(leap: Leap, replies: list[Reply], outc
 
         assert await play.deliver() == outcome
 
-        assert not play.halt.given
+        assert not play.halt.is_requested
 
     leap(story())
 
@@ -108,7 +108,7 @@ def test_a_good_reply_in_between_begins_the_count_anew(leap: Leap, good: Reply) 
         for number in range(1, 26):
             await play.deliver(request(number))
 
-        assert not play.halt.given
+        assert not play.halt.is_requested
 
     leap(story())
 
@@ -122,7 +122,7 @@ async def together(play: Stage, bad: Callable[[int], Reply], rows: int) -> list[
 
     async def work(worker: int) -> list[Outcome | Unsettled]:
         await asyncio.sleep(worker / 1_000)
-        return [await play.deliver(request(number)) for number in numbers if not play.halt.given]
+        return [await play.deliver(request(number)) for number in numbers if not play.halt.is_requested]
 
     play.post, numbers = post, iter(range(1, rows + 1))
     return [one for part in await asyncio.gather(*map(work, range(32))) for one in part]
@@ -145,7 +145,7 @@ def test_rows_in_flight_together_are_rejected_when_the_service_takes_what_was_se
 
         outcomes = await together(play, lambda number: FORBIDDEN if number in bad else OK, rows)
 
-        assert not play.halt.given
+        assert not play.halt.is_requested
         assert {record_of(one).number for one in outcomes if isinstance(one, Rejected)} == bad
         assert sum(isinstance(one, Sent) for one in outcomes) == rows - len(bad)
 
@@ -181,12 +181,12 @@ def test_a_row_is_rejected_at_once_when_a_request_sent_after_it_was_blocked_is_a
         blocked = asyncio.create_task(play.deliver(request(1)))
         await asyncio.sleep(1.0)
         # It was blocked, and waits for the slow one to land; a later request of another source is accepted meanwhile.
-        play.streak.note_served(asyncio.get_running_loop().time())
+        play.streak.add_served(asyncio.get_running_loop().time())
         reply.set()
 
         assert await blocked == rejected(2, row=request(1))
         assert isinstance(await slow, Sent)
-        assert not play.streak.is_open, "nothing is held back for it"
+        assert not play.streak.is_unresolved, "nothing is held back for it"
 
     leap(story())
 
@@ -220,11 +220,11 @@ def test_a_refusal_that_is_not_the_apis_ends_no_streak(leap: Leap, reply: Reply)
         play = proven(*([FORBIDDEN] * 8), reply, OK, then=FORBIDDEN)
         for number in range(1, 6):
             await play.deliver(request(number))
-        assert play.streak.is_open
+        assert play.streak.is_unresolved
 
         await play.deliver(request(6))
 
-        assert not play.streak.is_open, "an accepted row ends it, whatever came before it"
+        assert not play.streak.is_unresolved, "an accepted row ends it, whatever came before it"
 
     leap(story())
 
@@ -238,7 +238,7 @@ def test_a_token_that_is_revoked_under_many_workers_costs_few_requests(leap: Lea
             found = []
             for number in rows:
                 found.append(await play.deliver(request(number)))
-                if play.halt.given:
+                if play.halt.is_requested:
                     break
             return found
 
@@ -272,7 +272,7 @@ def test_a_page_for_one_row_is_that_rows_trouble_in_the_end(leap: Leap) -> None:
         assert isinstance(found, Rejected)
         assert (found.reason.code, found.attempts, found.unsure) == ("not_api", 4, True)
         assert "HTTP 200" in found.reason.phrase
-        assert (play.limiter.held_seconds, play.halt.given) == (0.0, False)
+        assert (play.limiter.paused_seconds, play.halt.is_requested) == (0.0, False)
 
     leap(story())
 

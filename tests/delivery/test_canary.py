@@ -26,7 +26,7 @@ def refused(work: Request) -> Rejected:
 
 
 def heard(canary: Canary, work: Work, outcome: Outcome | Unsettled) -> list[Outcome | Unsettled]:
-    return [told for _, told in canary.note(work, outcome)]
+    return [told for _, told in canary.filter_outcome(work, outcome)]
 
 
 class Watched(Line):
@@ -35,7 +35,7 @@ class Watched(Line):
     def watch(self, birds: int, wrong: set[int], stopped_at: int = 0) -> None:
         async def deliver(request: Request) -> Outcome | Unsettled:
             if request.row.number == stopped_at:
-                self.halt.give(STOP)
+                self.halt.request(STOP)
             return refused(request) if request.row.number in wrong else Sent(request, 1)
 
         self.deliver = deliver  # type: ignore[method-assign]  # a test may put another in its place
@@ -43,7 +43,7 @@ class Watched(Line):
             iter(self.works),
             deliver=self._deliver,
             settle=self._settle,
-            halt=self.halt,
+            stop=self.halt,
             canary=Canary(birds),
         )
 
@@ -58,7 +58,7 @@ def test_what_is_rejected_at_first_is_settled_when_a_row_is_accepted() -> None:
     told = [heard(canary, one, refused(one)), heard(canary, two, refused(two)), heard(canary, three, Sent(three, 1))]
 
     assert told == [[], [], [refused(one), refused(two), Sent(three, 1)]]
-    assert (canary.is_over, canary.is_dead) == (True, False)
+    assert (canary.is_over, canary.has_failed) == (True, False)
 
 
 def test_a_row_that_failed_ends_the_watch_too() -> None:
@@ -75,8 +75,8 @@ def test_as_many_rejections_as_are_watched_are_the_end() -> None:
 
     told = [heard(canary, work, refused(work)) for work in works]
 
-    assert (told, canary.is_dead, canary.is_over) == ([[], [], []], True, False)
-    assert canary.last == refused(works[2])
+    assert (told, canary.has_failed, canary.is_over) == ([[], [], []], True, False)
+    assert canary.last_rejection == refused(works[2])
     assert canary.release() == [(work, refused(work)) for work in works]
 
 
@@ -135,7 +135,7 @@ async def test_a_dead_canary_leaves_its_rows_unsettled_and_says_why() -> None:
     assert str(caught.value) == DEAD
     assert line.begun == [1, 2, 3, 4]
     assert line.settled == [Unsettled(work, 1) for work in people(4) if isinstance(work, Request)]
-    assert line.pipeline.left_of(9) == 9
+    assert line.pipeline.without_outcome(9) == 9
 
 
 async def test_fewer_rows_than_are_watched_are_rejected_rows() -> None:
@@ -145,7 +145,7 @@ async def test_fewer_rows_than_are_watched_are_rejected_rows() -> None:
     await line.carry(4)
 
     assert line.settled == [refused(work) for work in people(3) if isinstance(work, Request)]
-    assert line.pipeline.left_of(3) == 0
+    assert line.pipeline.without_outcome(3) == 0
 
 
 async def test_a_stop_while_they_are_watched_leaves_them_unsettled() -> None:
@@ -159,7 +159,7 @@ async def test_a_stop_while_they_are_watched_leaves_them_unsettled() -> None:
     assert [(number_of(outcome), type(outcome)) for outcome in line.settled] == [
         (number, Unsettled) for number in (1, 2, 4)
     ]
-    assert line.pipeline.left_of(9) == 9
+    assert line.pipeline.without_outcome(9) == 9
 
 
 @given(
@@ -189,5 +189,5 @@ async def test_every_row_is_settled_once_in_its_order_or_left_for_the_next_run(
 
     settled = [number_of(outcome) for outcome in line.settled if not isinstance(outcome, Unsettled)]
     assert settled == sorted(set(settled))
-    assert len(settled) + line.pipeline.left_of(len(works)) == len(works)
+    assert len(settled) + line.pipeline.without_outcome(len(works)) == len(works)
     assert is_dead or len(settled) == len(works)

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from tests.delivery.harness import ENDED_EARLY
 from uploader.delivery import Http
 from uploader.model import Answer, Reply, Silence, WindowState
-from uploader.sandbox import FAULT_KINDS, Clock, Fault, Rules, Running, running
-from uploader.stop import Halted
+from uploader.sandbox import FAULT_KINDS, Clock, Fault, RunningSandbox, SandboxRules, running
+from uploader.stop import Stopped
 
 TOKEN: Final = "canary-5f1d"
 NOW: Final = 1_719_397_769.25
@@ -151,10 +151,10 @@ _FAULTS: Final[dict[str, Reply]] = {
 
 @pytest.mark.parametrize(("fault", "reply"), _FAULTS.items())
 async def test_each_fault_gives_the_reply_that_it_is(fault: str, reply: Reply) -> None:
-    with running(Rules(faults=(Fault.parse(fault),)), clock=Clock(lambda: NOW, lambda: 0.0)) as server:
+    with running(SandboxRules(faults=(Fault.parse(fault),)), clock=Clock(lambda: NOW, lambda: 0.0)) as server:
         assert await post(server.url, within=0.4) == reply
 
-        assert [record.fault for record in server.box.requests()] == [str(Fault.parse(fault))]
+        assert [record.fault for record in server.sandbox.requests()] == [str(Fault.parse(fault))]
 
 
 def test_no_fault_is_left_out() -> None:
@@ -164,19 +164,21 @@ def test_no_fault_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("rules", "reply"),
     [
-        (Rules(token=TOKEN, service_id="shop"), OK),
-        (Rules(token="another"), Answer(200, "40201")),
-        (Rules(service_id="another"), Answer(200, "40101")),
+        (SandboxRules(token=TOKEN, service_id="shop"), OK),
+        (SandboxRules(token="another"), Answer(200, "40201")),
+        (SandboxRules(service_id="another"), Answer(200, "40101")),
     ],
 )
 async def test_the_service_recognises_us_by_token_and_service_id(
-    sandbox: Callable[..., Running], rules: Rules, reply: Reply
+    sandbox: Callable[..., RunningSandbox], rules: SandboxRules, reply: Reply
 ) -> None:
     server = sandbox(rules)
 
     assert await bare_post(server.url) == reply
 
-    assert [(record.body, record.token_ok) for record in server.box.requests()] == [(BODY, rules.token != "another")]
+    assert [(record.body, record.token_ok) for record in server.sandbox.requests()] == [
+        (BODY, rules.token != "another")
+    ]
 
 
 async def test_a_request_is_what_the_documentation_asks_for() -> None:
@@ -215,15 +217,15 @@ async def test_the_address_is_made_of_base_url_and_service_id(path: str, service
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_no_redirect_is_followed_and_the_token_does_not_travel(
-    sandbox: Callable[..., Running], status: int
+    sandbox: Callable[..., RunningSandbox], status: int
 ) -> None:
     elsewhere = sandbox()
-    server = sandbox(Rules(faults=(Fault.parse(f"redirect={status}:{elsewhere.url}/api/v1/user-profile"),)))
+    server = sandbox(SandboxRules(faults=(Fault.parse(f"redirect={status}:{elsewhere.url}/api/v1/user-profile"),)))
 
     assert await bare_post(server.url) == Answer(status, "")
 
-    assert (elsewhere.box.strays(), elsewhere.box.requests()) == ([], [])
-    assert (server.box.strays(), len(server.box.requests())) == ([], 1)
+    assert (elsewhere.sandbox.strays(), elsewhere.sandbox.requests()) == ([], [])
+    assert (server.sandbox.strays(), len(server.sandbox.requests())) == ([], 1)
 
 
 async def test_no_cookie_is_sent_back() -> None:
@@ -236,7 +238,7 @@ async def test_no_cookie_is_sent_back() -> None:
 
 
 async def test_no_proxy_of_the_environment_is_obeyed(
-    sandbox: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+    sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with raw(FINE) as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -425,8 +427,8 @@ async def test_an_endless_reply_is_cut_off_and_costs_no_memory() -> None:
     assert told < 21 * 200
 
 
-async def test_a_slow_drip_ends_by_the_timeout(sandbox: Callable[..., Running]) -> None:
-    server = sandbox(Rules(faults=(Fault.parse("drip"),)))
+async def test_a_slow_drip_ends_by_the_timeout(sandbox: Callable[..., RunningSandbox]) -> None:
+    server = sandbox(SandboxRules(faults=(Fault.parse("drip"),)))
     loop = asyncio.get_running_loop()
     began = loop.time()
 
@@ -463,16 +465,18 @@ async def test_a_name_that_does_not_exist_is_unreachable(monkeypatch: pytest.Mon
     )
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_fatal(sandbox: Callable[..., Running], tmp_path: Path) -> None:
+async def test_a_certificate_that_nobody_vouches_for_is_fatal(
+    sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
     trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
-    server = sandbox(Rules(certificate=tmp_path / "server.pem"))
+    server = sandbox(SandboxRules(certificate=tmp_path / "server.pem"))
 
     assert await post(server.url) == Silence("the server's certificate can't be trusted", applied=False, fatal=True)
 
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
 
 
-async def test_a_server_without_tls_is_fatal_for_https(sandbox: Callable[..., Running]) -> None:
+async def test_a_server_without_tls_is_fatal_for_https(sandbox: Callable[..., RunningSandbox]) -> None:
     url = sandbox().url.replace("http:", "https:")
 
     assert await post(url) == Silence("no TLS connection can be made with this server", applied=False, fatal=True)
@@ -566,22 +570,22 @@ async def test_a_request_that_is_abandoned_while_it_connects_has_not_been_applie
         assert await attempt == NOT_IN_TIME
 
 
-async def _arrived(server: Running) -> None:
-    while not server.box.requests():  # noqa: ASYNC110 — it comes to pass in another thread
+async def _arrived(server: RunningSandbox) -> None:
+    while not server.sandbox.requests():  # noqa: ASYNC110 — it comes to pass in another thread
         await asyncio.sleep(0.01)
 
 
 async def test_a_request_that_is_abandoned_after_it_left_may_have_been_applied(
-    sandbox: Callable[..., Running],
+    sandbox: Callable[..., RunningSandbox],
 ) -> None:
-    server = sandbox(Rules(faults=(Fault.parse("hang"),)))
+    server = sandbox(SandboxRules(faults=(Fault.parse("hang"),)))
 
     async with http(server.url, timeout=60.0) as sender:
         attempt = asyncio.create_task(sender.post(BODY))
         await _arrived(server)
         sender.abandon()
 
-        with pytest.raises(Halted):
+        with pytest.raises(Stopped):
             await attempt
 
 
@@ -604,7 +608,7 @@ async def test_a_request_for_which_a_connection_was_lost_just_before_has_not_bee
 
 
 async def test_a_request_whose_reply_a_full_machine_can_not_take_may_have_been_applied(
-    monkeypatch: pytest.MonkeyPatch, sandbox: Callable[..., Running]
+    monkeypatch: pytest.MonkeyPatch, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox()
 

@@ -10,14 +10,14 @@ import pytest
 from tests import make
 from tests.delivery.harness import send_over_http
 from tests.fakes import gate
-from uploader.delivery.retry_policy import Policy
+from uploader.delivery.retry_policy import RetryPolicy
 from uploader.model import Outcome, Request, Sent, Unsettled
 from uploader.rate import Pace
-from uploader.sandbox import Fault, Rules, Running, Sandbox
+from uploader.sandbox import Fault, RunningSandbox, Sandbox, SandboxRules
 
 WORKERS = 50
 ROWS = 1_500
-UNRULY = Rules(
+UNRULY = SandboxRules(
     limit=1_000_000,
     latency=(0.0, 0.02),
     faults=(Fault.parse("code=50000 for 25%"), Fault.parse("drop-before for 5%"), Fault.parse("drop-after for 5%")),
@@ -57,7 +57,7 @@ async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
         requests,
         url,
         limiter=lambda halt: gate(Pace(1_000, 100_000.0, WORKERS), halt, time.monotonic),
-        policy=Policy(30, base=0.01, cap=0.04),
+        policy=RetryPolicy(30, base=0.01, cap=0.04),
         workers=WORKERS,
     )
 
@@ -65,13 +65,13 @@ async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
 @pytest.mark.slow
 @pytest.mark.no_cover
 @pytest.mark.parametrize("turns", [True, False], ids=["in turn", "without turns"])
-async def test_the_last_row_of_a_person_stands(sandbox: Callable[..., Running], turns: bool) -> None:  # noqa: FBT001 — one of the two lines is broken on purpose
+async def test_the_last_row_of_a_person_stands(sandbox: Callable[..., RunningSandbox], turns: bool) -> None:  # noqa: FBT001 — one of the two lines is broken on purpose
     requests, last = _crowd()
     server = sandbox(UNRULY)
 
     settled = await _send([request if turns else replace(request, person=()) for request in requests], server.url)
 
     assert (len(settled), {type(outcome) for outcome in settled}) == (ROWS, {Sent})
-    overtaken = {person for person, number in _standing(server.box).items() if number != last[person]}
-    assert _standing(server.box).keys() == last.keys()
+    overtaken = {person for person, number in _standing(server.sandbox).items() if number != last[person]}
+    assert _standing(server.sandbox).keys() == last.keys()
     assert (overtaken == set()) is turns

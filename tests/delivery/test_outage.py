@@ -150,7 +150,7 @@ def test_the_trouble_of_fewer_than_twelve_rows_is_their_own(leap: Leap) -> None:
         outcomes = await deliver_all(play, rows=11, workers=11)
 
         assert sorted(outcomes, key=_number) == [Failed(request(number), BUSY_REASON, 5) for number in range(1, 12)]
-        assert (play.limiter.held_seconds, play.halt.given) == (0.0, False)
+        assert (play.limiter.paused_seconds, play.halt.is_requested) == (0.0, False)
 
     leap(story())
 
@@ -168,7 +168,7 @@ def test_of_fewer_workers_than_twelve_all_must_meet_the_trouble(leap: Leap) -> N
         outcomes = await deliver_all(play, rows=5, workers=3)
 
         assert {type(outcome) for outcome in outcomes} == {Sent}
-        assert play.limiter.held_seconds > 0
+        assert play.limiter.paused_seconds > 0
 
     leap(story())
 
@@ -182,7 +182,7 @@ def test_three_bad_replies_in_ten_are_the_rows_own_trouble(leap: Leap) -> None:
         outcomes = await deliver_all(play, rows=4_000, workers=32)
 
         failed = sum(isinstance(outcome, Failed) for outcome in outcomes)
-        assert (play.limiter.held_seconds, failed + sum(isinstance(outcome, Sent) for outcome in outcomes)) == (
+        assert (play.limiter.paused_seconds, failed + sum(isinstance(outcome, Sent) for outcome in outcomes)) == (
             0,
             4_000,
         )
@@ -228,7 +228,7 @@ def test_a_hold_of_another_run_is_ours_too_and_ends_with_a_probe(leap: Leap) -> 
         await deliver_all(play, rows=3, workers=3)
 
         assert play.times == [9.0, 9.5, 9.5]
-        assert round(play.limiter.held_seconds, 2) == 9.0
+        assert round(play.limiter.paused_seconds, 2) == 9.0
 
     leap(story())
 
@@ -269,7 +269,7 @@ def test_a_machine_without_sockets_left_sends_fewer_at_once_and_charges_no_row(l
         assert ({type(outcome) for outcome in outcomes}, play.traffic.requests > 400) == ({Sent}, True)
         # It tries now and then whether there is room again.
         assert sum(count > room for count in most[200:]) < 20
-        assert play.limiter.held_seconds == 0.0
+        assert play.limiter.paused_seconds == 0.0
 
     leap(story())
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from uploader.delivery.outage_detection import Health
+from uploader.delivery.outage_detection import OutageDetector
 
 
-def struck(health: Health, rows: list[int], begin: float = 0.0) -> Health:
+def struck(health: OutageDetector, rows: list[int], begin: float = 0.0) -> OutageDetector:
     """Return *health* after a bad reply to each of *rows*, one a second."""
     for second, row in enumerate(rows):
-        health.note_bad(row, begin + second)
+        health.add_bad_reply(row, begin + second)
     return health
 
 
@@ -32,31 +32,31 @@ def test_a_service_is_out_when_twelve_replies_in_a_row_were_bad_of_as_many_rows_
     most_rows: int,
     out: bool,  # noqa: FBT001 — what is found
 ) -> None:
-    assert struck(Health(most_rows), rows).is_out is out
+    assert struck(OutageDetector(most_rows), rows).is_outage is out
 
 
 def test_one_good_reply_ends_all_suspicion() -> None:
-    health = struck(Health(32), list(range(11)))
+    health = struck(OutageDetector(32), list(range(11)))
 
-    health.note_good(11.0)
+    health.add_good_reply(11.0)
 
-    assert not struck(health, list(range(11)), begin=12.0).is_out
+    assert not struck(health, list(range(11)), begin=12.0).is_outage
 
 
 def test_what_came_from_the_first_of_the_bad_replies_to_the_recovery_is_excused() -> None:
-    health = struck(Health(32), list(range(12)), begin=10.0)
+    health = struck(OutageDetector(32), list(range(12)), begin=10.0)
     during = [health.excuses(at) for at in (9.9, 10.0, 21.0, 500.0)]
 
-    health.note_good(100.0)
+    health.add_good_reply(100.0)
 
     assert during == [False, True, True, True]
     assert [health.excuses(at) for at in (9.9, 10.0, 100.0, 100.1)] == [False, True, True, False]
 
 
 def test_each_of_two_outages_is_excused_and_what_lies_between_is_not() -> None:
-    health = struck(Health(32), list(range(12)))
-    health.note_good(20.0)
+    health = struck(OutageDetector(32), list(range(12)))
+    health.add_good_reply(20.0)
     struck(health, list(range(12)), begin=50.0)
-    health.note_good(70.0)
+    health.add_good_reply(70.0)
 
     assert [health.excuses(at) for at in (5.0, 30.0, 60.0, 80.0)] == [True, False, True, False]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.make import rejected, request
-from uploader.delivery.person_ordering import Turn, Turns
+from uploader.delivery.person_ordering import PersonQueue, QueuedWork
 from uploader.model import Person, Request, Work
 
 
@@ -45,11 +45,13 @@ class Checker:
         return self.admitted - self.out - self.settled
 
 
-def drive(turns: Turns, people: list[Person], *, workers: int, room: int, choose: Callable[[int], int]) -> Checker:
+def drive(
+    turns: PersonQueue, people: list[Person], *, workers: int, room: int, choose: Callable[[int], int]
+) -> Checker:
     """Carry rows of *people* as the pipeline does, each worker finishing when *choose* says so, and check each step."""
     check = Checker(people)
     rows = iter(range(len(people)))
-    at_work: list[Turn] = []
+    at_work: list[QueuedWork] = []
     exhausted = False
     while True:
         while len(at_work) < workers:
@@ -66,8 +68,8 @@ def drive(turns: Turns, people: list[Person], *, workers: int, room: int, choose
             assert isinstance(turn.work, Request)
             check.go(turn.work.row.number)
             at_work.append(turn)
-        if turns.parked != len(check.waiting) or turns.parked > room:
-            check.broken.append(f"{turns.parked} are parked, {len(check.waiting)} wait, with room for {room}")
+        if turns.waiting != len(check.waiting) or turns.waiting > room:
+            check.broken.append(f"{turns.waiting} are parked, {len(check.waiting)} wait, with room for {room}")
         if len(at_work) < workers and any(map(check.may_go, check.admitted)):
             check.broken.append("one waits for nothing while a worker is idle")
         if not at_work:
@@ -89,32 +91,32 @@ def test_rows_of_one_person_go_in_file_order_and_everybody_goes_at_the_first_cha
     def choose(count: int) -> int:
         return data.draw(st.integers(0, count - 1))
 
-    check = drive(Turns(room), people, workers=workers, room=room, choose=choose)
+    check = drive(PersonQueue(room), people, workers=workers, room=room, choose=choose)
 
     assert check.broken == []
     assert check.settled == set(range(len(people)))
     assert check.waiting == set()
 
 
-class NoOrder(Turns):
+class NoOrder(PersonQueue):
     """A broken variant: whoever asks may go."""
 
-    def admit(self, work: Work) -> Turn | None:
-        return Turn(work, ())
+    def admit(self, work: Work) -> QueuedWork | None:
+        return QueuedWork(work, ())
 
 
-class OneValue(Turns):
+class OneValue(PersonQueue):
     """A broken variant: only the first identity value of a row orders it."""
 
-    def admit(self, work: Work) -> Turn | None:
+    def admit(self, work: Work) -> QueuedWork | None:
         assert isinstance(work, Request)
         return super().admit(Request(work.row, work.person[:1], work.body))
 
 
-class OneAtATime(Turns):
+class OneAtATime(PersonQueue):
     """A broken variant: everybody is taken for one person."""
 
-    def admit(self, work: Work) -> Turn | None:
+    def admit(self, work: Work) -> QueuedWork | None:
         assert isinstance(work, Request)
         return super().admit(Request(work.row, ("everybody",), work.body))
 
@@ -127,7 +129,7 @@ class OneAtATime(Turns):
         (OneAtATime, ["one waits for nothing while a worker is idle"]),
     ],
 )
-def test_a_wrong_order_does_not_pass_the_same_check(broken: type[Turns], complaint: list[str]) -> None:
+def test_a_wrong_order_does_not_pass_the_same_check(broken: type[PersonQueue], complaint: list[str]) -> None:
     people: list[Person] = [("a", "b"), ("c",) if broken is OneAtATime else ("b", "a")]
 
     check = drive(broken(8), people, workers=2, room=8, choose=lambda _: 0)
@@ -136,7 +138,7 @@ def test_a_wrong_order_does_not_pass_the_same_check(broken: type[Turns], complai
 
 
 def test_a_row_waits_for_the_earlier_row_of_its_person() -> None:
-    turns = Turns(8)
+    turns = PersonQueue(8)
     first = turns.admit(request(1, "email=a"))
     second = turns.admit(request(2, "email=a"))
 
@@ -153,7 +155,7 @@ def test_a_row_waits_for_the_earlier_row_of_its_person() -> None:
 
 
 def test_a_row_that_joins_two_people_waits_for_both() -> None:
-    turns = Turns(8)
+    turns = PersonQueue(8)
     ann, bob = turns.admit(request(1, "a")), turns.admit(request(2, "b"))
     assert ann is not None
     assert bob is not None
@@ -167,23 +169,23 @@ def test_a_row_that_joins_two_people_waits_for_both() -> None:
 
 
 def test_the_lot_is_full_when_its_places_are_taken_and_has_room_when_one_has_gone() -> None:
-    turns = Turns(2)
+    turns = PersonQueue(2)
     first = turns.admit(request(1, "a"))
     assert first is not None
 
     turns.admit(request(2, "a"))
-    assert (turns.parked, turns.has_room) == (1, True)
+    assert (turns.waiting, turns.has_room) == (1, True)
     turns.admit(request(3, "a"))
-    assert (turns.parked, turns.has_room) == (2, False)
+    assert (turns.waiting, turns.has_room) == (2, False)
 
     turns.settle(first)
-    assert (turns.parked, turns.has_room) == (2, False)
+    assert (turns.waiting, turns.has_room) == (2, False)
     turns.next_ready()
-    assert (turns.parked, turns.has_room) == (1, True)
+    assert (turns.waiting, turns.has_room) == (1, True)
 
 
 def test_a_rejected_row_takes_its_turn_in_the_order_of_its_person() -> None:
-    turns = Turns(8)
+    turns = PersonQueue(8)
     first = turns.admit(request(1, "a"))
     assert first is not None
     assert turns.admit(rejected(2, "a")) is None
@@ -202,17 +204,17 @@ def test_a_rejected_row_takes_its_turn_in_the_order_of_its_person() -> None:
 
 
 def test_rejected_rows_without_a_person_wait_for_nobody_and_hold_up_nobody() -> None:
-    turns = Turns(1)
+    turns = PersonQueue(1)
 
     admitted = [turns.admit(rejected(number)) for number in range(1, 4)]
 
     assert [turn.work for turn in admitted if turn is not None] == [rejected(1), rejected(2), rejected(3)]
     assert [turns.settle(turn) for turn in admitted if turn is not None] == [False, False, False]
-    assert turns.parked == 0
+    assert turns.waiting == 0
 
 
 def test_a_row_that_names_one_value_twice_does_not_wait_for_itself() -> None:
-    turns = Turns(8)
+    turns = PersonQueue(8)
 
     first = turns.admit(request(1, "a", "a"))
     assert first is not None

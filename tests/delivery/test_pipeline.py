@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from tests.delivery.harness import Line, number_of
 from tests.make import REASON, rejected, request, requests
-from uploader.delivery.blocked_rows import Streak
+from uploader.delivery.blocked_rows import BlockedRows
 from uploader.delivery.canary import Canary
 from uploader.delivery.pipeline import Pipeline
 from uploader.errors import RefusedError, StorageError
 from uploader.model import (
+    AwaitsMerge,
     Failed,
-    Kept,
+    NoWork,
     Outcome,
-    Passed,
     Rejected,
     Request,
     Sent,
@@ -64,7 +64,7 @@ async def test_every_row_settles_once_and_in_its_persons_turn(
     await line.carry(workers)
 
     assert sorted(line.numbers) == [number_of(work) for work in works]
-    assert line.pipeline.left_of(len(works)) == 0
+    assert line.pipeline.without_outcome(len(works)) == 0
     assert line.most_in_flight <= workers
     assert line.most_beyond <= workers + room
     for value in {value for work in works for value in person_of(work)}:
@@ -83,7 +83,7 @@ class BrokenLine(Line):
         self.works = self._source(self.works)
         super().__post_init__()
 
-    def _source(self, works: Iterable[Work | Passed]) -> Iterator[Work | Passed]:
+    def _source(self, works: Iterable[Work | NoWork]) -> Iterator[Work | NoWork]:
         for work in works:
             if self._breaks("source", work):
                 raise BROKEN
@@ -93,14 +93,14 @@ class BrokenLine(Line):
         if self._breaks("deliver", request):
             raise REFUSAL
         if self._breaks("halt", request) or self._breaks("unsettled", request):
-            self.halt.give(REFUSAL)
+            self.halt.request(REFUSAL)
         return Unsettled(request) if self._breaks("unsettled", request) else Sent(request, 1)
 
     def settle(self, outcome: Outcome | Unsettled) -> None:
         if self._breaks("settle", outcome):
             raise DISK
 
-    def _breaks(self, part: str, work: Outcome | Unsettled | Work | Passed) -> bool:
+    def _breaks(self, part: str, work: Outcome | Unsettled | Work | NoWork) -> bool:
         return (part, number_of(work)) == (self.trouble, self.at)
 
 
@@ -122,7 +122,7 @@ async def test_the_books_balance_whatever_ends_the_run(
 
     assert raised is line.halt.reason
     assert len(line.finished) == len(set(line.finished))
-    assert len(line.finished) + line.pipeline.left_of(len(rows)) == len(rows)
+    assert len(line.finished) + line.pipeline.without_outcome(len(rows)) == len(rows)
     assert line.in_flight == set()
 
 
@@ -148,7 +148,7 @@ async def test_an_empty_source_is_carried_at_once() -> None:
 
     await line.carry()
 
-    assert (line.settled, line.pipeline.taken, line.pipeline.left_of(0)) == ([], 0, 0)
+    assert (line.settled, line.pipeline.taken, line.pipeline.without_outcome(0)) == ([], 0, 0)
 
 
 @asynccontextmanager
@@ -181,7 +181,7 @@ async def test_a_broken_source_loses_no_request_in_flight() -> None:
         with pytest.raises(OSError, match="the source is cut off"):
             await carrying
 
-    assert (sorted(line.finished), line.pipeline.left_of(10)) == ([1, 2, 3], 7)
+    assert (sorted(line.finished), line.pipeline.without_outcome(10)) == ([1, 2, 3], 7)
 
 
 async def test_a_delivery_that_raises_lets_the_others_land_and_begins_no_new_row() -> None:
@@ -201,7 +201,7 @@ async def test_a_delivery_that_raises_lets_the_others_land_and_begins_no_new_row
     assert sorted(line.begun) == [1, 2, 3, 4]
     assert sorted(line.finished) == [1, 3, 4]
     assert [outcome for outcome in line.settled if isinstance(outcome, Unsettled)] == [Unsettled(request(2, "id=2"))]
-    assert line.pipeline.left_of(50) == 47
+    assert line.pipeline.without_outcome(50) == 47
 
 
 async def test_many_deliveries_that_raise_at_once_end_the_run_with_the_first_reason() -> None:
@@ -217,7 +217,7 @@ async def test_many_deliveries_that_raise_at_once_end_the_run_with_the_first_rea
     with pytest.raises(RefusedError, match="refused 1"):
         await line.carry(8)
 
-    assert (line.finished, sorted(line.numbers), line.pipeline.left_of(50)) == ([], [*range(1, 9)], 50)
+    assert (line.finished, sorted(line.numbers), line.pipeline.without_outcome(50)) == ([], [*range(1, 9)], 50)
 
 
 async def test_a_disk_that_fills_up_ends_the_run_and_the_others_are_settled() -> None:
@@ -233,7 +233,7 @@ async def test_a_disk_that_fills_up_ends_the_run_and_the_others_are_settled() ->
         await line.carry(4)
 
     assert sorted(line.finished) == [1, *range(3, line.pipeline.taken + 1)]
-    assert len(line.finished) + line.pipeline.left_of(50) == 50
+    assert len(line.finished) + line.pipeline.without_outcome(50) == 50
     assert line.pipeline.taken < 10
 
 
@@ -248,7 +248,7 @@ async def test_a_disk_that_stays_full_loses_no_row_from_the_books() -> None:
     with pytest.raises(StorageError):
         await line.carry(4)
 
-    assert (line.settled, line.pipeline.left_of(21)) == ([], 21)
+    assert (line.settled, line.pipeline.without_outcome(21)) == ([], 21)
 
 
 async def test_the_later_rows_of_a_person_do_not_overtake_one_that_was_broken_off() -> None:
@@ -256,7 +256,7 @@ async def test_the_later_rows_of_a_person_do_not_overtake_one_that_was_broken_of
 
     async def deliver(request: Request) -> Outcome | Unsettled:
         if request.row.number == 1:
-            line.halt.give(REFUSAL)
+            line.halt.request(REFUSAL)
             return Unsettled(request, 1)
         return Sent(request, 1)
 
@@ -275,24 +275,24 @@ async def test_an_order_to_stop_begins_no_new_row_and_lets_those_in_flight_land(
         carrying = asyncio.create_task(line.carry(workers))
         await a_while()
 
-        line.halt.give(REFUSAL)
+        line.halt.request(REFUSAL)
         await a_while()
         assert not carrying.done()
         door.set()
         with pytest.raises(RefusedError, match="the token is wrong"):
             await carrying
 
-    assert (sorted(line.finished), line.pipeline.left_of(50)) == ([*range(1, workers + 1)], 50 - workers)
+    assert (sorted(line.finished), line.pipeline.without_outcome(50)) == ([*range(1, workers + 1)], 50 - workers)
 
 
 async def test_an_order_that_was_given_before_carries_nothing() -> None:
     line = Line(requests(5))
-    line.halt.give(REFUSAL)
+    line.halt.request(REFUSAL)
 
     with pytest.raises(RefusedError):
         await line.carry()
 
-    assert (line.settled, line.pipeline.taken, line.pipeline.left_of(5)) == ([], 0, 5)
+    assert (line.settled, line.pipeline.taken, line.pipeline.without_outcome(5)) == ([], 0, 5)
 
 
 async def test_an_order_to_stop_wakes_workers_that_wait_for_a_turn() -> None:
@@ -300,13 +300,13 @@ async def test_an_order_to_stop_wakes_workers_that_wait_for_a_turn() -> None:
     async with _closed_door(line, {1}) as door:
         carrying = asyncio.create_task(line.carry(4))
         await a_while()
-        line.halt.give(REFUSAL)
+        line.halt.request(REFUSAL)
         door.set()
 
         with pytest.raises(RefusedError):
             await carrying
 
-    assert (line.finished, line.pipeline.left_of(19)) == ([1], 18)
+    assert (line.finished, line.pipeline.without_outcome(19)) == ([1], 18)
 
 
 async def test_who_is_cancelled_lets_go_and_keeps_the_books() -> None:
@@ -319,7 +319,7 @@ async def test_who_is_cancelled_lets_go_and_keeps_the_books() -> None:
         with pytest.raises(asyncio.CancelledError):
             await carrying
 
-    assert (line.finished, line.in_flight, line.pipeline.left_of(50)) == ([], set(), 50)
+    assert (line.finished, line.in_flight, line.pipeline.without_outcome(50)) == ([], set(), 50)
 
 
 async def test_a_full_parking_lot_stops_the_reading_and_nothing_else() -> None:
@@ -333,7 +333,7 @@ async def test_a_full_parking_lot_stops_the_reading_and_nothing_else() -> None:
         await carrying
 
     assert [number for number in line.numbers if number != 31] == [*range(1, 31)]
-    assert (31 in line.numbers, line.pipeline.left_of(31)) == (True, 0)
+    assert (31 in line.numbers, line.pipeline.without_outcome(31)) == (True, 0)
     assert line.most_beyond <= 4 + 5
 
 
@@ -360,7 +360,7 @@ async def test_rejected_rows_without_end_leave_others_their_turn() -> None:
     carrying = asyncio.create_task(line.carry(2))
 
     await a_while()
-    line.halt.give(REFUSAL)
+    line.halt.request(REFUSAL)
 
     with pytest.raises(RefusedError):
         await carrying
@@ -383,7 +383,7 @@ async def test_a_file_sorted_by_person_keeps_all_workers_busy() -> None:
     assert set(busy[32:1_500]) == {32}
 
 
-def _continued(rows: int, settled: Callable[[int], bool]) -> list[Work | Passed]:
+def _continued(rows: int, settled: Callable[[int], bool]) -> list[Work | NoWork]:
     return [Settled(number) if settled(number) else request(number, f"id={number}") for number in range(1, rows + 1)]
 
 
@@ -393,7 +393,7 @@ async def test_rows_of_an_earlier_life_are_passed_over() -> None:
     await line.carry(4)
 
     assert (sorted(line.numbers), line.pipeline.taken) == ([*range(100, 1_001, 100)], 1_000)
-    assert line.pipeline.left_of(1_000) == 0
+    assert line.pipeline.without_outcome(1_000) == 0
 
 
 async def test_a_run_of_which_everything_is_settled_ends_without_a_request() -> None:
@@ -401,7 +401,7 @@ async def test_a_run_of_which_everything_is_settled_ends_without_a_request() -> 
 
     await line.carry(4)
 
-    assert (line.begun, line.settled, line.pipeline.left_of(5_000)) == ([], [], 0)
+    assert (line.begun, line.settled, line.pipeline.without_outcome(5_000)) == ([], [], 0)
 
 
 async def test_others_get_their_turn_while_settled_rows_are_passed_over() -> None:
@@ -429,12 +429,12 @@ async def test_an_order_to_stop_is_heard_while_settled_rows_are_passed_over() ->
     for _ in range(3):
         await asyncio.sleep(0)
 
-    line.halt.give(REFUSAL)
+    line.halt.request(REFUSAL)
 
     with pytest.raises(RefusedError):
         await carrying
     # Those that had not come by are settled all the same.
-    assert line.pipeline.left_of(1_000_001) == 1
+    assert line.pipeline.without_outcome(1_000_001) == 1
     assert len(list(works)) > 900_000
 
 
@@ -443,7 +443,7 @@ async def test_settled_rows_are_not_among_those_left() -> None:
 
     async def deliver(request: Request) -> Outcome | Unsettled:
         if request.row.number == 25:
-            line.halt.give(REFUSAL)
+            line.halt.request(REFUSAL)
             return Unsettled(request, 1)
         return Sent(request, 1)
 
@@ -452,18 +452,18 @@ async def test_settled_rows_are_not_among_those_left() -> None:
     with pytest.raises(RefusedError):
         await line.carry(2)
 
-    assert len(line.finished) + line.pipeline.left_of(50) == 30
+    assert len(line.finished) + line.pipeline.without_outcome(50) == 30
     assert 25 not in line.finished
 
 
 def _taker(number: int, *members: int) -> Request:
     """Return the request of row *number*, which takes the rows *members* along; all are of one person."""
-    return replace(request(number, "id=a"), members=tuple(request(member, "id=a") for member in members))
+    return replace(request(number, "id=a"), merged=tuple(request(member, "id=a") for member in members))
 
 
 async def test_rows_that_a_request_takes_along_are_superseded_by_it_when_it_is_settled() -> None:
     taker = _taker(4, 1, 3)
-    line = Line([Kept(1), request(2, "id=b"), Kept(3), taker])
+    line = Line([AwaitsMerge(1), request(2, "id=b"), AwaitsMerge(3), taker])
 
     await line.carry(1)
 
@@ -473,7 +473,7 @@ async def test_rows_that_a_request_takes_along_are_superseded_by_it_when_it_is_s
         Superseded(request(1, "id=a"), 4),
         Superseded(request(3, "id=a"), 4),
     ]
-    assert (line.pipeline.taken, line.pipeline.left_of(4)) == (4, 0)
+    assert (line.pipeline.taken, line.pipeline.without_outcome(4)) == (4, 0)
 
 
 @pytest.mark.parametrize(
@@ -482,16 +482,16 @@ async def test_rows_that_a_request_takes_along_are_superseded_by_it_when_it_is_s
         (
             Failed(_taker(3, 1, 2), REASON, 5, unsure=True),
             [
-                Failed(request(1, "id=a"), REASON, 5, unsure=True, taker=3),
-                Failed(request(2, "id=a"), REASON, 5, unsure=True, taker=3),
+                Failed(request(1, "id=a"), REASON, 5, unsure=True, merged_into=3),
+                Failed(request(2, "id=a"), REASON, 5, unsure=True, merged_into=3),
                 Failed(_taker(3, 1, 2), REASON, 5, unsure=True),
             ],
         ),
         (
             Rejected(request(3).row, ("id=a",), REASON, 1),
             [
-                Rejected(request(1).row, ("id=a",), REASON, 1, taker=3),
-                Rejected(request(2).row, ("id=a",), REASON, 1, taker=3),
+                Rejected(request(1).row, ("id=a",), REASON, 1, merged_into=3),
+                Rejected(request(2).row, ("id=a",), REASON, 1, merged_into=3),
                 Rejected(request(3).row, ("id=a",), REASON, 1),
             ],
         ),
@@ -500,7 +500,7 @@ async def test_rows_that_a_request_takes_along_are_superseded_by_it_when_it_is_s
 async def test_rows_that_a_request_takes_along_are_no_more_accepted_than_it_is_and_keep_their_order(
     outcome: Outcome, settled: list[Outcome]
 ) -> None:
-    line = Line([Kept(1), Kept(2), _taker(3, 1, 2)])
+    line = Line([AwaitsMerge(1), AwaitsMerge(2), _taker(3, 1, 2)])
 
     async def deliver(request: Request) -> Outcome | Unsettled:
         assert request.row.number == 3
@@ -510,7 +510,7 @@ async def test_rows_that_a_request_takes_along_are_no_more_accepted_than_it_is_a
 
     await line.carry()
 
-    assert (line.settled, line.pipeline.left_of(3)) == (settled, 0)
+    assert (line.settled, line.pipeline.without_outcome(3)) == (settled, 0)
 
 
 @pytest.mark.parametrize(("work", "by"), [(Unchanged(_taker(3, 1, 2)), 3), (Superseded(_taker(3, 1, 2), 0), 0)])
@@ -522,14 +522,14 @@ async def test_rows_that_are_taken_along_by_one_that_needs_no_request_are_supers
     await line.carry()
 
     assert line.settled == [work, Superseded(request(1, "id=a"), by), Superseded(request(2, "id=a"), by)]
-    assert (line.begun, line.pipeline.left_of(3)) == ([], 0)
+    assert (line.begun, line.pipeline.without_outcome(3)) == ([], 0)
 
 
 async def test_rows_that_a_request_takes_along_are_left_when_it_has_no_outcome() -> None:
     line = Line([_taker(3, 1, 2), request(4, "id=b")])
 
     async def deliver(request: Request) -> Outcome | Unsettled:
-        line.halt.give(REFUSAL)
+        line.halt.request(REFUSAL)
         return Unsettled(request, 1)
 
     line.deliver = deliver  # type: ignore[method-assign]  # the part that this test breaks
@@ -537,7 +537,7 @@ async def test_rows_that_a_request_takes_along_are_left_when_it_has_no_outcome()
     with pytest.raises(RefusedError):
         await line.carry(1)
 
-    assert (line.finished, line.pipeline.left_of(4)) == ([], 4)
+    assert (line.finished, line.pipeline.without_outcome(4)) == ([], 4)
 
 
 async def test_the_books_have_the_rows_of_a_request_that_waits_for_its_turn() -> None:
@@ -545,13 +545,13 @@ async def test_the_books_have_the_rows_of_a_request_that_waits_for_its_turn() ->
     async with _closed_door(line, {2}) as door:
         carrying = asyncio.create_task(line.carry(4))
         await a_while()
-        line.halt.give(REFUSAL)
+        line.halt.request(REFUSAL)
         door.set()
 
         with pytest.raises(RefusedError):
             await carrying
 
-    assert (sorted(line.finished), line.pipeline.left_of(9)) == ([1, 2], 7)
+    assert (sorted(line.finished), line.pipeline.without_outcome(9)) == ([1, 2], 7)
 
 
 @pytest.mark.parametrize("breaks", [1, 2, 3])
@@ -567,55 +567,55 @@ async def test_what_settles_together_stops_settling_where_it_breaks(breaks: int)
     with pytest.raises(StorageError):
         await line.carry()
 
-    assert (line.numbers, line.pipeline.left_of(3)) == ([3, 1, 2][: breaks - 1], 4 - breaks)
+    assert (line.numbers, line.pipeline.without_outcome(3)) == ([3, 1, 2][: breaks - 1], 4 - breaks)
 
 
 async def test_first_rows_that_are_all_rejected_take_back_those_that_they_took_along() -> None:
     line = Line([_taker(2, 1), *(request(number, f"id={number}") for number in (3, 4, 5))])
     line.pipeline = Pipeline(
-        iter(line.works), deliver=line.refuse, settle=line.settled.append, halt=line.halt, canary=Canary(2)
+        iter(line.works), deliver=line.refuse, settle=line.settled.append, stop=line.halt, canary=Canary(2)
     )
 
     with pytest.raises(RefusedError, match="every one of the first rows"):
         await line.carry()
 
-    assert (line.finished, sorted(line.numbers), line.pipeline.left_of(5)) == ([], [1, 2, 3], 5)
+    assert (line.finished, sorted(line.numbers), line.pipeline.without_outcome(5)) == ([], [1, 2, 3], 5)
 
 
 async def test_an_order_to_stop_is_heard_while_rows_are_kept() -> None:
-    line = Line(Kept(number) for number in range(1, 1_000_000))
+    line = Line(AwaitsMerge(number) for number in range(1, 1_000_000))
     carrying = asyncio.create_task(line.carry(4))
     for _ in range(3):
         await asyncio.sleep(0)
 
-    line.halt.give(REFUSAL)
+    line.halt.request(REFUSAL)
 
     with pytest.raises(RefusedError):
         await carrying
-    assert (line.pipeline.taken, line.pipeline.left_of(1_000_000)) == (0, 1_000_000)
+    assert (line.pipeline.taken, line.pipeline.without_outcome(1_000_000)) == (0, 1_000_000)
 
 
 class Firewalled(Line):
     """A line before which a firewall blocks rows, after the service was there; at one row the run is told to stop."""
 
     def block(self, rows: set[int], *, stopped_at: int = 0) -> None:
-        streak = Streak()
-        streak.prove()
+        streak = BlockedRows()
+        streak.mark_proven()
 
         async def deliver(request: Request) -> Outcome | Unsettled:
             number = request.row.number
             if number == stopped_at:
-                self.halt.give(REFUSAL)
+                self.halt.request(REFUSAL)
                 return Unsettled(request, 1)
             if number in rows:
-                streak.note_blocked(number, "HTTP 403")
+                streak.add_blocked(number, "HTTP 403")
                 return Rejected(request.row, request.person, REASON, 2, unsure=True)
-            streak.note_good()
+            streak.add_good_reply()
             return Sent(request, 1)
 
         self.deliver = deliver  # type: ignore[method-assign]  # what becomes of each
         self.pipeline = Pipeline(
-            iter(self.works), deliver=self._deliver, settle=self._settle, halt=self.halt, streak=streak
+            iter(self.works), deliver=self._deliver, settle=self._settle, stop=self.halt, blocked_rows=streak
         )
 
 
@@ -641,7 +641,7 @@ async def test_blocked_rows_at_the_end_are_settled_as_rejected() -> None:
 
     assert line.numbers == [1, 2, 3, 4, 5]
     assert [type(outcome) for outcome in line.settled[2:]] == [Rejected] * 3
-    assert line.pipeline.left_of(5) == 0
+    assert line.pipeline.without_outcome(5) == 0
 
 
 async def test_a_stop_in_the_middle_of_blocked_rows_leaves_them_unsettled_with_their_attempts_and_doubt() -> None:
@@ -653,7 +653,7 @@ async def test_a_stop_in_the_middle_of_blocked_rows_leaves_them_unsettled_with_t
 
     left = [outcome for outcome in line.settled if isinstance(outcome, Unsettled)]
     assert left == [Unsettled(works[4], 1), *(Unsettled(works[place], 2, unsure=True) for place in (2, 3))]  # type: ignore[arg-type]  # they are requests
-    assert line.pipeline.left_of(9) == 7
+    assert line.pipeline.without_outcome(9) == 7
 
 
 async def test_rows_behind_a_blocked_one_of_their_person_go_and_settle_behind_it() -> None:
@@ -673,7 +673,7 @@ async def test_rows_that_the_check_rejected_behind_a_blocked_one_are_left_with_i
         await line.carry(4)
 
     assert [type(outcome) for outcome in line.settled] == [Unsettled, Unsettled]
-    assert line.pipeline.left_of(3) == 3
+    assert line.pipeline.without_outcome(3) == 3
 
 
 async def test_rows_that_a_blocked_one_takes_along_are_rejected_or_left_with_it() -> None:

@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from uploader.delivery.prefetch import a_few_at_once
+from uploader.delivery.prefetch import prefetched
 
 
 class Bench:
@@ -27,7 +27,7 @@ class Bench:
     def taken(self, seconds: float) -> list[int]:
         """Take all works, each in so many *seconds*; return how many were made ahead each time."""
         ahead = []
-        for number in a_few_at_once(self.works(), lambda: self.now):
+        for number in prefetched(self.works(), lambda: self.now):
             ahead.append(self.made - number)
             self.now += seconds
         return ahead
@@ -39,7 +39,7 @@ def test_all_come_in_their_order(count: int, seconds: float) -> None:
     bench = Bench(count)
 
     found = []
-    for number in a_few_at_once(bench.works(), lambda: bench.now):
+    for number in prefetched(bench.works(), lambda: bench.now):
         found.append(number)
         bench.now += seconds
 
@@ -59,7 +59,7 @@ def test_where_they_go_fast_a_few_are_made_at_once_but_no_more() -> None:
 
 def test_after_a_slow_one_each_is_made_when_it_is_taken_again() -> None:
     bench = Bench(200)
-    works = a_few_at_once(bench.works(), lambda: bench.now)
+    works = prefetched(bench.works(), lambda: bench.now)
     for _ in range(63):
         next(works)
     bench.now += 60.0
@@ -68,7 +68,7 @@ def test_after_a_slow_one_each_is_made_when_it_is_taken_again() -> None:
 
 
 def test_what_came_before_a_failure_is_taken_first() -> None:
-    works = a_few_at_once(Bench(100, fails_at=50).works(), lambda: 0.0)
+    works = prefetched(Bench(100, fails_at=50).works(), lambda: 0.0)
 
     assert list(islice(works, 49)) == list(range(1, 50))
     with pytest.raises(ValueError, match="torn"):

@@ -12,7 +12,7 @@ from tests.fakes import HOST, Proxy, proxying
 from tests.make import Authority, authority
 from uploader.delivery import Http
 from uploader.model import Answer, Reply, Silence
-from uploader.sandbox import Rules, Running
+from uploader.sandbox import RunningSandbox, SandboxRules
 
 TOKEN: Final = "canary-5f1d"
 SECRET: Final = "Basic YW5uOnB3LTQ3MTE="
@@ -54,10 +54,10 @@ async def refused(proxy: Proxy, company: Authority, *, within: float = 5.0) -> R
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 async def test_a_service_is_reached_through_a_proxy_that_sees_neither_token_nor_body(
     company: Authority,
-    sandbox: Callable[..., Running],
+    sandbox: Callable[..., RunningSandbox],
     secure: bool,  # noqa: FBT001 — one of the cases
 ) -> None:
-    server = sandbox(Rules(token=TOKEN, service_id="shop", certificate=company.certificate))
+    server = sandbox(SandboxRules(token=TOKEN, service_id="shop", certificate=company.certificate))
     port = int(server.url.rpartition(":")[2])
     certificate = company.certificate if secure else None
 
@@ -66,7 +66,7 @@ async def test_a_service_is_reached_through_a_proxy_that_sees_neither_token_nor_
             replies = [await sender.post(BODY) for _ in range(3)]
 
     assert [(reply.status, reply.code) for reply in replies if isinstance(reply, Answer)] == [(200, "20000")] * 3
-    assert [(request.body, request.token_ok) for request in server.box.requests()] == [(BODY, True)] * 3
+    assert [(request.body, request.token_ok) for request in server.sandbox.requests()] == [(BODY, True)] * 3
     (head,) = proxy.heads
     line, *headers = head.rstrip().split("\r\n")
     assert line == f"CONNECT {HOST}:443 HTTP/1.1"
@@ -76,9 +76,9 @@ async def test_a_service_is_reached_through_a_proxy_that_sees_neither_token_nor_
 
 
 async def test_requests_through_a_proxy_share_no_more_connections_than_allowed(
-    company: Authority, sandbox: Callable[..., Running]
+    company: Authority, sandbox: Callable[..., RunningSandbox]
 ) -> None:
-    server = sandbox(Rules(certificate=company.certificate))
+    server = sandbox(SandboxRules(certificate=company.certificate))
 
     with proxying(Proxy(int(server.url.rpartition(":")[2]))) as proxy:
         async with http(proxy, company) as sender:
@@ -166,12 +166,12 @@ async def test_a_service_behind_a_proxy_whose_handshake_is_broken_off_has_not_go
 
 
 async def test_a_service_behind_a_proxy_is_not_trusted_for_another_name(
-    tmp_path: Path, sandbox: Callable[..., Running]
+    tmp_path: Path, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     company = authority(tmp_path, "another.test", "127.0.0.1")
-    server = sandbox(Rules(certificate=company.certificate))
+    server = sandbox(SandboxRules(certificate=company.certificate))
 
     reply = await refused(Proxy(int(server.url.rpartition(":")[2])), company)
 
     assert reply == Silence("the server's certificate can't be trusted", applied=False, fatal=True)
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []

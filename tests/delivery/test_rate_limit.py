@@ -11,12 +11,12 @@ from aiolimiter import AsyncLimiter
 from tests import make
 from tests.delivery.harness import Post, send_over_http
 from tests.fakes import LoneQuota, UntoldWindow, gate
-from uploader.delivery.retry_policy import Policy
+from uploader.delivery.retry_policy import RetryPolicy
 from uploader.model import Reply, Request, Sent
-from uploader.rate import Departure, Pace, pace
+from uploader.rate import Pace, Permit, pace
 from uploader.rate.limiter import Limiter
-from uploader.sandbox import Fault, Rules, Running
-from uploader.stop import Halt
+from uploader.sandbox import Fault, RunningSandbox, SandboxRules
+from uploader.stop import Stop
 
 LIMIT: Final = 100
 PER: Final = 2.0
@@ -24,28 +24,28 @@ PER: Final = 2.0
 
 ROWS: Final = 120
 PACE: Final = pace(requests=LIMIT, per=PER, share=0.95, burst=16, concurrency=32)
-SHAKY: Final = Rules(limit=LIMIT, per=PER, anchor=None, faults=(Fault.parse("code=50000 for 40%"),), seed=3)
+SHAKY: Final = SandboxRules(limit=LIMIT, per=PER, anchor=None, faults=(Fault.parse("code=50000 for 40%"),), seed=3)
 
 
 class BurstingLimiter(Limiter):
     """Broken: the whole limit as a bucket, which is filled at the start and leaks as well while it is emptied."""
 
-    def __init__(self, pace: Pace, halt: Halt) -> None:
+    def __init__(self, pace: Pace, halt: Stop) -> None:
         super().__init__(
             pace,
             window=UntoldWindow(),
             quota=LoneQuota(time.monotonic),
-            halt=halt,
+            stop=halt,
             clock=time.monotonic,
             sleep=asyncio.sleep,
         )
         self._all_at_once = AsyncLimiter(LIMIT, PER)
 
-    async def pass_through(self) -> Departure:
+    async def acquire(self) -> Permit:
         await self._all_at_once.acquire()
-        return Departure(time.monotonic())
+        return Permit(time.monotonic())
 
-    def land(self, departure: Departure, reply: Reply | None) -> None:
+    def release(self, departure: Permit, reply: Reply | None) -> None:
         pass
 
 
@@ -68,11 +68,11 @@ def _requests(count: int) -> list[Request]:
     ]
 
 
-def _honest(halt: Halt) -> Limiter:
+def _honest(halt: Stop) -> Limiter:
     return gate(PACE, halt, time.monotonic)
 
 
-def _bursting(halt: Halt) -> Limiter:
+def _bursting(halt: Stop) -> Limiter:
     return BurstingLimiter(PACE, halt)
 
 
@@ -87,8 +87,8 @@ def _bursting(halt: Halt) -> Limiter:
     ids=["as it is", "retry outside the limiter", "a limiter that bursts"],
 )
 async def test_no_window_receives_more_than_the_limit(
-    sandbox: Callable[..., Running],
-    limiter: Callable[[Halt], Limiter],
+    sandbox: Callable[..., RunningSandbox],
+    limiter: Callable[[Stop], Limiter],
     around: Callable[[Post], Post],
     kept: bool,  # noqa: FBT001 — what the sandbox must find
 ) -> None:
@@ -98,12 +98,12 @@ async def test_no_window_receives_more_than_the_limit(
         _requests(ROWS),
         server.url,
         limiter=limiter,
-        policy=Policy(40, base=0.001, cap=0.001),
+        policy=RetryPolicy(40, base=0.001, cap=0.001),
         workers=PACE.concurrency,
         window=PER,
         around=around,
     )
 
     assert (len(settled), {type(outcome) for outcome in settled}) == (ROWS, {Sent})
-    report = server.box.report()
+    report = server.sandbox.report()
     assert (max(window.received for window in report.windows) <= LIMIT, report.over_limit == 0) == (kept, kept)

@@ -22,8 +22,8 @@ from tests.delivery.harness import (
 )
 from tests.fakes import Leap
 from uploader.counts import Traffic
-from uploader.delivery import Delivery, Patience
-from uploader.delivery.retry_policy import Policy
+from uploader.delivery import Delivery, WaitLimits
+from uploader.delivery.retry_policy import RetryPolicy
 from uploader.errors import OutageError, RefusedError, StorageError
 from uploader.model import (
     Answer,
@@ -37,8 +37,8 @@ from uploader.model import (
     Unsettled,
     WindowState,
 )
-from uploader.rate import Departure, Pace, local_time
-from uploader.stop import Halted
+from uploader.rate import Pace, Permit, local_time
+from uploader.stop import Stopped
 
 ROUTE: Final = (
     "If it is reached through a proxy, set api.proxy; if the proxy has a certificate authority of its own, set "
@@ -143,18 +143,18 @@ def test_a_row_is_in_flight_while_its_request_is_and_as_long_as_its_fate_is_not_
 ) -> None:
     async def story() -> None:
         play, seen = stage(*replies), list[bool]()
-        answer, wait = play.post, play.limiter.pass_through
+        answer, wait = play.post, play.limiter.acquire
 
         async def post(request: Request) -> Reply:
             seen.append(request.row.number in play.sky.aloft)
             return await answer(request)
 
-        async def pass_through() -> Departure:
+        async def pass_through() -> Permit:
             if seen:
                 seen.append(REQUEST.row.number in play.sky.aloft)
             return await wait()
 
-        play.post, play.limiter.pass_through = post, pass_through  # type: ignore[method-assign]  # to look on
+        play.post, play.limiter.acquire = post, pass_through  # type: ignore[method-assign]  # to look on
         outcome = await play.deliver()
 
         assert seen == aloft
@@ -186,7 +186,7 @@ def test_a_limit_reply_holds_everybody_until_the_window_resets(leap: Leap, reply
         await play.deliver()
         assert play.times == [0.0, 7.0]
 
-        play.limiter.hold(5.0)
+        play.limiter.pause(5.0)
         await asyncio.gather(*(play.deliver(request(number)) for number in range(3)))
         assert play.times == [0.0, 7.0, 12.0, 12.0, 12.0]
 
@@ -199,7 +199,7 @@ def test_a_limit_reply_without_a_window_holds_for_the_configured_one(leap: Leap)
 
         await play.deliver()
 
-        assert (play.times, round(play.limiter.held_seconds, 2)) == ([0.0, WINDOW], WINDOW)
+        assert (play.times, round(play.limiter.paused_seconds, 2)) == ([0.0, WINDOW], WINDOW)
 
     leap(story())
 
@@ -273,7 +273,7 @@ def test_a_limit_that_ends_the_run_holds_the_runs_after_it_until_it_is_over(leap
 
         await play.deliver()
 
-        assert play.halt.given
+        assert play.halt.is_requested
         assert play.quota.held_until == pytest.approx(1_000 + play.times[-1] + seconds, abs=0.1)
 
     leap(story())
@@ -324,17 +324,17 @@ def test_what_was_in_flight_when_the_outage_began_does_not_end_it(leap: Leap) ->
 
         delivery = Delivery(
             post,
-            policy=Policy(3, 0.5, 30.0),
+            policy=RetryPolicy(3, 0.5, 30.0),
             limiter=play.limiter,
-            airfield=play.sky,
-            patience=Patience(WINDOW, 100.0),
+            in_flight=play.sky,
+            wait_limits=WaitLimits(WINDOW, 100.0),
             traffic=play.traffic,
-            halt=play.halt,
+            stop=play.halt,
             sleep=asyncio.sleep,
             clock=asyncio.get_running_loop().time,
             wall=lambda: 0.0,
-            dice=lambda: 1.0,
-            note_held=play.held.append,
+            jitter=lambda: 1.0,
+            record_pause=play.held.append,
             most_rows=32,
         )
         early = asyncio.create_task(delivery.deliver(REQUEST))
@@ -411,7 +411,7 @@ def test_an_order_to_stop_leaves_a_row_that_waits_unsettled(
         await play.posted(len(replies))
         await asyncio.sleep(0.01)
 
-        play.halt.give(KeyboardInterrupt())
+        play.halt.request(KeyboardInterrupt())
 
         before = play.now
         assert (await delivering, play.now) == (outcome, before)
@@ -422,7 +422,7 @@ def test_an_order_to_stop_leaves_a_row_that_waits_unsettled(
 def test_a_row_that_never_went_is_unsettled_without_an_attempt(leap: Leap) -> None:
     async def story() -> None:
         play = stage()
-        play.halt.give(KeyboardInterrupt())
+        play.halt.request(KeyboardInterrupt())
 
         assert (await play.deliver(), play.bodies) == (Unsettled(REQUEST, 0), [])
 
@@ -452,7 +452,7 @@ def test_a_request_in_flight_lands_though_the_order_to_stop_was_given(
         delivering = asyncio.create_task(play.deliver())
         await asyncio.sleep(1.0)
 
-        play.halt.give(KeyboardInterrupt())
+        play.halt.request(KeyboardInterrupt())
 
         assert (await delivering, play.now) == (outcome, 3.0)
 
@@ -476,7 +476,7 @@ def test_a_row_that_met_the_end_of_the_run_keeps_its_attempts_and_its_doubt(
 
         assert await play.deliver() == outcome
 
-        assert play.halt.given
+        assert play.halt.is_requested
 
     leap(story())
 
@@ -527,7 +527,7 @@ def test_a_request_that_is_abandoned_may_be_applied(leap: Leap) -> None:
         play = stage()
 
         async def abandoned(_: Request) -> Reply:
-            raise Halted
+            raise Stopped
 
         play.post = abandoned
 

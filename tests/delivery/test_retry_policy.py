@@ -6,26 +6,26 @@ from hypothesis import strategies as st
 
 from uploader.delivery.retry_policy import (
     Accept,
-    Again,
     Blocked,
-    Crowded,
     GiveUp,
-    Limited,
-    Policy,
-    Refuse,
-    Stop,
+    NoSocket,
+    Reject,
+    RetryPolicy,
+    StopRun,
+    Throttled,
+    TryAgain,
     Unreachable,
     Verdict,
     proves,
 )
 from uploader.model import Answer, Reason, Reply, Silence, WindowState
 
-POLICY = Policy(attempts=5, base=0.5, cap=30.0)
+POLICY = RetryPolicy(attempts=5, base=0.5, cap=30.0)
 WINDOW = WindowState(period=60.0, remaining=0, reset=1_719_397_769.0)
 NEVER_SERVED = "the server refuses these requests (HTTP {}). Correct api.base_url."
 REDIRECTED = "the server redirects elsewhere (HTTP {}); no redirect is followed. Correct api.base_url."
-BAD_SERVICE = Stop("the service does not know this service ID (code 40101). Correct api.service_id.")
-BAD_TOKEN = Stop("the service does not accept this access token (code 40201). Correct api.access_token.")
+BAD_SERVICE = StopRun("the service does not know this service ID (code 40101). Correct api.service_id.")
+BAD_TOKEN = StopRun("the service does not accept this access token (code 40201). Correct api.access_token.")
 
 ROUTE = (
     "If it is reached through a proxy, set api.proxy; if the proxy has a certificate authority of its own, set "
@@ -39,24 +39,24 @@ TRUST = (
 
 
 def judged(reply: Reply, attempt: int = 1, dice: float = 1.0) -> Verdict:
-    return POLICY.judge(reply, attempt=attempt, dice=dice)
+    return POLICY.judge(reply, attempt=attempt, jitter=dice)
 
 
 @pytest.mark.parametrize(
     ("status", "code", "verdict"),
     [
         (200, "20000", Accept()),
-        (200, "40000", Refuse(Reason("40000", "refused by the service: BAD_REQUEST (40000)"))),
-        (200, "40001", Refuse(Reason("40001", "refused by the service: VALIDATION_FAILURE (40001)"))),
+        (200, "40000", Reject(Reason("40000", "refused by the service: BAD_REQUEST (40000)"))),
+        (200, "40001", Reject(Reason("40001", "refused by the service: VALIDATION_FAILURE (40001)"))),
         (200, "40101", BAD_SERVICE),
         (200, "40201", BAD_TOKEN),
-        (200, "40401", Limited(WINDOW)),
-        (200, "40402", Refuse(Reason("40402", "refused by the service: TOO_MANY_EVENTS (40402)"))),
-        (200, "40403", Refuse(Reason("40403", "refused by the service: TOO_MANY_USER_PROFILES (40403)"))),
-        (200, "50000", Again(0.5, "not accepted by the service: INTERNAL_SERVER_ERROR (50000)")),
-        (400, "", Refuse(Reason("400", "refused by the service: HTTP 400"))),
-        (429, "", Limited(WINDOW)),
-        (500, "", Again(0.5, "not accepted by the service: HTTP 500")),
+        (200, "40401", Throttled(WINDOW)),
+        (200, "40402", Reject(Reason("40402", "refused by the service: TOO_MANY_EVENTS (40402)"))),
+        (200, "40403", Reject(Reason("40403", "refused by the service: TOO_MANY_USER_PROFILES (40403)"))),
+        (200, "50000", TryAgain(0.5, "not accepted by the service: INTERNAL_SERVER_ERROR (50000)")),
+        (400, "", Reject(Reason("400", "refused by the service: HTTP 400"))),
+        (429, "", Throttled(WINDOW)),
+        (500, "", TryAgain(0.5, "not accepted by the service: HTTP 500")),
     ],
 )
 def test_each_line_of_the_reply_table_has_its_verdict(status: int, code: str, verdict: Verdict) -> None:
@@ -66,48 +66,48 @@ def test_each_line_of_the_reply_table_has_its_verdict(status: int, code: str, ve
 @pytest.mark.parametrize(
     ("status", "code", "verdict"),
     [
-        (200, "", Again(0.5, "the reply was not the API's (HTTP 200)")),
-        (200, "0", Again(0.5, "not accepted by the service: code 0")),
-        (200, "20001", Again(0.5, "not accepted by the service: code 20001")),
-        (200, "30000", Again(0.5, "not accepted by the service: code 30000")),
-        (200, "40499", Refuse(Reason("40499", "refused by the service: code 40499"))),
-        (200, "50001", Again(0.5, "not accepted by the service: code 50001")),
-        (200, "99999", Again(0.5, "not accepted by the service: code 99999")),
-        (201, "20000", Again(0.5, "not accepted by the service: HTTP 201")),
-        (204, "", Again(0.5, "not accepted by the service: HTTP 204")),
-        (301, "", Stop(REDIRECTED.format(301))),
-        (302, "20000", Stop(REDIRECTED.format(302))),
-        (304, "", Stop(REDIRECTED.format(304))),
-        (308, "", Stop(REDIRECTED.format(308))),
+        (200, "", TryAgain(0.5, "the reply was not the API's (HTTP 200)")),
+        (200, "0", TryAgain(0.5, "not accepted by the service: code 0")),
+        (200, "20001", TryAgain(0.5, "not accepted by the service: code 20001")),
+        (200, "30000", TryAgain(0.5, "not accepted by the service: code 30000")),
+        (200, "40499", Reject(Reason("40499", "refused by the service: code 40499"))),
+        (200, "50001", TryAgain(0.5, "not accepted by the service: code 50001")),
+        (200, "99999", TryAgain(0.5, "not accepted by the service: code 99999")),
+        (201, "20000", TryAgain(0.5, "not accepted by the service: HTTP 201")),
+        (204, "", TryAgain(0.5, "not accepted by the service: HTTP 204")),
+        (301, "", StopRun(REDIRECTED.format(301))),
+        (302, "20000", StopRun(REDIRECTED.format(302))),
+        (304, "", StopRun(REDIRECTED.format(304))),
+        (308, "", StopRun(REDIRECTED.format(308))),
         (
             401,
             "",
-            Stop("the server does not accept this access token (HTTP 401). Correct api.access_token."),
+            StopRun("the server does not accept this access token (HTTP 401). Correct api.access_token."),
         ),
         (
             403,
             "",
-            Stop(
+            StopRun(
                 "the server forbids these requests (HTTP 403). Correct api.access_token, "
                 "or ask whether this host is allowed."
             ),
         ),
-        (404, "", Stop("the server has nothing at this address (HTTP 404). Correct api.base_url.")),
-        (405, "", Stop(NEVER_SERVED.format(405))),
-        (407, "", Stop(NEVER_SERVED.format(407))),
-        (408, "", Again(0.5, "not accepted by the service: HTTP 408")),
-        (413, "", Refuse(Reason("413", "refused by the service: HTTP 413"))),
-        (415, "", Stop(NEVER_SERVED.format(415))),
-        (422, "", Refuse(Reason("422", "refused by the service: HTTP 422"))),
-        (499, "", Stop(NEVER_SERVED.format(499))),
-        (500, "20000", Again(0.5, "not accepted by the service: HTTP 500")),
-        (500, "40001", Again(0.5, "not accepted by the service: HTTP 500")),
-        (502, "", Again(0.5, "not accepted by the service: HTTP 502")),
-        (503, "", Again(0.5, "not accepted by the service: HTTP 503")),
-        (504, "", Again(0.5, "not accepted by the service: HTTP 504")),
-        (599, "", Again(0.5, "not accepted by the service: HTTP 599")),
-        (400, "20000", Refuse(Reason("400", "refused by the service: HTTP 400"))),
-        (400, "50000", Refuse(Reason("400", "refused by the service: HTTP 400"))),
+        (404, "", StopRun("the server has nothing at this address (HTTP 404). Correct api.base_url.")),
+        (405, "", StopRun(NEVER_SERVED.format(405))),
+        (407, "", StopRun(NEVER_SERVED.format(407))),
+        (408, "", TryAgain(0.5, "not accepted by the service: HTTP 408")),
+        (413, "", Reject(Reason("413", "refused by the service: HTTP 413"))),
+        (415, "", StopRun(NEVER_SERVED.format(415))),
+        (422, "", Reject(Reason("422", "refused by the service: HTTP 422"))),
+        (499, "", StopRun(NEVER_SERVED.format(499))),
+        (500, "20000", TryAgain(0.5, "not accepted by the service: HTTP 500")),
+        (500, "40001", TryAgain(0.5, "not accepted by the service: HTTP 500")),
+        (502, "", TryAgain(0.5, "not accepted by the service: HTTP 502")),
+        (503, "", TryAgain(0.5, "not accepted by the service: HTTP 503")),
+        (504, "", TryAgain(0.5, "not accepted by the service: HTTP 504")),
+        (599, "", TryAgain(0.5, "not accepted by the service: HTTP 599")),
+        (400, "20000", Reject(Reason("400", "refused by the service: HTTP 400"))),
+        (400, "50000", Reject(Reason("400", "refused by the service: HTTP 400"))),
     ],
 )
 def test_a_reply_outside_the_table_is_judged_by_its_class(status: int, code: str, verdict: Verdict) -> None:
@@ -127,33 +127,33 @@ def test_credentials_that_the_service_refuses_stop_the_run_whatever_the_status(
 )
 @pytest.mark.parametrize("attempt", [1, 5, 1000])
 def test_a_limit_reply_holds_everybody_and_costs_the_row_no_attempt(status: int, code: str, attempt: int) -> None:
-    assert judged(Answer(status, code, WINDOW), attempt) == Limited(WINDOW)
+    assert judged(Answer(status, code, WINDOW), attempt) == Throttled(WINDOW)
 
 
 @pytest.mark.parametrize(
     ("silence", "verdict"),
     [
-        (Silence("no reply in time"), Again(0.5, "no reply in time")),
-        (Silence("the connection broke", applied=False), Again(0.5, "the connection broke")),
+        (Silence("no reply in time"), TryAgain(0.5, "no reply in time")),
+        (Silence("the connection broke", applied=False), TryAgain(0.5, "the connection broke")),
         (
             Silence("no connection to the server", applied=False, refused=True),
             Unreachable("no connection to the server", ROUTE),
         ),
         (
             Silence("this machine has no socket or file left", applied=False, local=True),
-            Crowded("this machine has no socket or file left"),
+            NoSocket("this machine has no socket or file left"),
         ),
         (
             Silence("the server's certificate can't be trusted", fatal=True),
-            Stop(f"the server's certificate can't be trusted. {TRUST}"),
+            StopRun(f"the server's certificate can't be trusted. {TRUST}"),
         ),
         (
             Silence("no TLS", refused=True, fatal=True),
-            Stop(f"no TLS. {TRUST}"),
+            StopRun(f"no TLS. {TRUST}"),
         ),
         (
             Silence("the proxy asks for a user", applied=False, fatal=True, by_proxy=True),
-            Stop(f"the proxy asks for a user. {PROXY}"),
+            StopRun(f"the proxy asks for a user. {PROXY}"),
         ),
     ],
 )
@@ -175,12 +175,12 @@ def test_a_server_that_nobody_reaches_is_told_with_advice_on_the_way_until_the_w
     silence = Silence("no way", applied=False, refused=True, by_proxy=by_proxy)
 
     assert judged(silence) == Unreachable("no way", PROXY if by_proxy else ROUTE)
-    assert POLICY.judge(silence, attempt=1, dice=1.0, proven=True) == Unreachable("no way")
+    assert POLICY.judge(silence, attempt=1, jitter=1.0, proven=True) == Unreachable("no way")
 
 
 @pytest.mark.parametrize("attempt", [1, 5, 1000])
 def test_a_row_is_not_charged_for_a_machine_without_a_socket_left(attempt: int) -> None:
-    assert judged(Silence("no socket", applied=False, local=True), attempt) == Crowded("no socket")
+    assert judged(Silence("no socket", applied=False, local=True), attempt) == NoSocket("no socket")
 
 
 @pytest.mark.parametrize(
@@ -196,23 +196,23 @@ def test_a_row_is_not_charged_for_a_machine_without_a_socket_left(attempt: int) 
 )
 def test_a_row_is_given_up_with_its_last_attempt_and_not_before(reply: Reply, reason: Reason) -> None:
     assert [judged(reply, attempt) for attempt in (1, 2, 3, 4)] == [
-        Again(seconds, reason.phrase) for seconds in (0.5, 1.0, 2.0, 4.0)
+        TryAgain(seconds, reason.phrase) for seconds in (0.5, 1.0, 2.0, 4.0)
     ]
     assert judged(reply, 5) == GiveUp(reason)
     assert judged(reply, 6) == GiveUp(reason)
 
 
 def test_one_attempt_means_that_nothing_is_tried_again() -> None:
-    policy = Policy(attempts=1, base=0.5, cap=30.0)
+    policy = RetryPolicy(attempts=1, base=0.5, cap=30.0)
 
-    assert policy.judge(Answer(500, ""), attempt=1, dice=0.5) == GiveUp(
+    assert policy.judge(Answer(500, ""), attempt=1, jitter=0.5) == GiveUp(
         Reason("500", "not accepted by the service: HTTP 500")
     )
 
 
 @pytest.mark.parametrize("status", [200, 400, 422])
 def test_a_row_at_fault_is_refused_at_its_first_attempt(status: int) -> None:
-    assert isinstance(judged(Answer(status, "40001")), Refuse)
+    assert isinstance(judged(Answer(status, "40001")), Reject)
 
 
 @given(
@@ -224,22 +224,22 @@ def test_a_row_at_fault_is_refused_at_its_first_attempt(status: int) -> None:
 def test_a_back_off_is_a_random_part_of_a_wait_that_doubles_up_to_the_cap(
     attempt: int, dice: float, base: float, cap: float
 ) -> None:
-    verdict = Policy(attempt + 1, base, cap).judge(Silence("no reply in time"), attempt=attempt, dice=dice)
+    verdict = RetryPolicy(attempt + 1, base, cap).judge(Silence("no reply in time"), attempt=attempt, jitter=dice)
 
     # Beyond 2^64 every base that is allowed has met its cap.
-    assert verdict == Again(dice * min(cap, base * 2.0 ** min(attempt - 1, 64)), "no reply in time")
-    assert isinstance(verdict, Again)
+    assert verdict == TryAgain(dice * min(cap, base * 2.0 ** min(attempt - 1, 64)), "no reply in time")
+    assert isinstance(verdict, TryAgain)
     assert 0 <= verdict.seconds <= cap
 
 
 @pytest.mark.parametrize(("attempt", "longest"), [(1, 0.5), (2, 1.0), (4, 4.0), (6, 16.0), (7, 30.0), (900, 30.0)])
 def test_the_dice_choose_any_wait_from_none_to_the_longest(attempt: int, longest: float) -> None:
-    policy = Policy(attempts=1000, base=0.5, cap=30.0)
+    policy = RetryPolicy(attempts=1000, base=0.5, cap=30.0)
 
-    waits = [policy.judge(Answer(503, ""), attempt=attempt, dice=dice) for dice in (0.0, 0.5, 1.0)]
+    waits = [policy.judge(Answer(503, ""), attempt=attempt, jitter=dice) for dice in (0.0, 0.5, 1.0)]
 
     why = "not accepted by the service: HTTP 503"
-    assert waits == [Again(0.0, why), Again(longest / 2, why), Again(longest, why)]
+    assert waits == [TryAgain(0.0, why), TryAgain(longest / 2, why), TryAgain(longest, why)]
 
 
 @given(st.builds(Answer, st.integers(100, 999), st.from_regex(r"[0-9]{0,6}", fullmatch=True)), st.integers(1, 9))
@@ -255,9 +255,9 @@ def test_a_status_that_refuses_the_run_is_about_the_row_once_the_run_is_proven(s
     phrase = f"answered with HTTP {status}, also when sent alone, though the service answers other rows"
     verdict = Blocked(Reason(str(status), phrase), f"HTTP {status}")
 
-    assert isinstance(judged(Answer(status, code)), Stop)
+    assert isinstance(judged(Answer(status, code)), StopRun)
     for attempt in (1, 5, 9):
-        assert POLICY.judge(Answer(status, code), attempt=attempt, dice=1.0, proven=True) == verdict
+        assert POLICY.judge(Answer(status, code), attempt=attempt, jitter=1.0, proven=True) == verdict
 
 
 def test_a_page_is_tried_as_in_an_outage_before_it_is_about_the_row() -> None:
@@ -265,26 +265,26 @@ def test_a_page_is_tried_as_in_an_outage_before_it_is_about_the_row() -> None:
     what = "HTTP 200 and no reply of the API"
     phrase = f"answered with {what}, also when sent alone, though the service answers other rows"
 
-    verdicts = [POLICY.judge(page, attempt=attempt, dice=1.0, proven=True) for attempt in (1, 4, 5)]
+    verdicts = [POLICY.judge(page, attempt=attempt, jitter=1.0, proven=True) for attempt in (1, 4, 5)]
 
-    assert verdicts == [Again(0.5, why), Again(4.0, why), Blocked(Reason("not_api", phrase), what, why)]
+    assert verdicts == [TryAgain(0.5, why), TryAgain(4.0, why), Blocked(Reason("not_api", phrase), what, why)]
     assert judged(page, attempt=5) == GiveUp(Reason("not_api", why))
 
 
 def test_a_connection_that_can_not_be_trusted_is_an_outage_once_the_run_is_proven() -> None:
     silence = Silence("no TLS connection can be made with this server", fatal=True)
 
-    verdict = POLICY.judge(silence, attempt=1, dice=1.0, proven=True)
+    verdict = POLICY.judge(silence, attempt=1, jitter=1.0, proven=True)
 
     assert isinstance(verdict, Unreachable)
     assert (verdict.why, "set api.ca_file too" in verdict.advice) == (silence.why, True)
-    assert isinstance(judged(silence), Stop)
+    assert isinstance(judged(silence), StopRun)
 
 
 @pytest.mark.parametrize("status", [200, 302, 403, 404])
 @pytest.mark.parametrize(("code", "verdict"), [("40101", BAD_SERVICE), ("40201", BAD_TOKEN)])
 def test_credentials_that_the_service_refuses_stop_a_proven_run_too(status: int, code: str, verdict: Verdict) -> None:
-    assert POLICY.judge(Answer(status, code), attempt=1, dice=1.0, proven=True) == verdict
+    assert POLICY.judge(Answer(status, code), attempt=1, jitter=1.0, proven=True) == verdict
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests import make
 from tests.make import request
 from uploader.delivery import rows_to_resend as module
-from uploader.delivery.rows_to_resend import FollowUp, Kind
+from uploader.delivery.rows_to_resend import Kind, RowsToResend
 from uploader.model import Failed, Outcome, Person, Reason, Rejected, Sent
 
 REASON = Reason("500", "not accepted by the service: HTTP 500")
@@ -51,7 +51,7 @@ def rejected(*person: str) -> Rejected:
 def test_an_accepted_row_follows_an_unaccepted_row_of_its_person(
     outcomes: list[Outcome], kinds: list[Kind | None]
 ) -> None:
-    followup = FollowUp()
+    followup = RowsToResend()
 
     assert [followup.kind(outcome) for outcome in outcomes] == kinds
 
@@ -63,7 +63,7 @@ PEOPLE: st.SearchStrategy[Person] = st.lists(st.sampled_from("abcdef"), max_size
 def test_what_must_be_sent_again_is_all_that_follows_what_must_be_sent_again(
     rows: list[tuple[Callable[..., Outcome], Person]],
 ) -> None:
-    followup, owed = FollowUp(), list[set[str]]()
+    followup, owed = RowsToResend(), list[set[str]]()
 
     for made, person in rows:
         outcome = made(*person)
@@ -77,9 +77,9 @@ def test_what_must_be_sent_again_is_all_that_follows_what_must_be_sent_again(
 
 
 def test_who_was_owed_a_row_in_an_earlier_life_of_the_run_is_owed_it_still() -> None:
-    followup = FollowUp()
+    followup = RowsToResend()
 
-    followup.owe(("a", "b"))
+    followup.add(("a", "b"))
 
     assert [followup.kind(outcome) for outcome in (sent("c"), sent("b", "c"), sent("c"))] == [None, "again", "again"]
 
@@ -88,12 +88,12 @@ def test_who_was_owed_a_row_in_an_earlier_life_of_the_run_is_owed_it_still() -> 
 def test_to_owe_what_was_owed_is_as_good_as_to_have_judged_it(
     rows: list[tuple[Callable[..., Outcome], Person]], cut: int
 ) -> None:
-    whole, later = FollowUp(), FollowUp()
+    whole, later = RowsToResend(), RowsToResend()
     kinds = [whole.kind(make(*person)) for make, person in rows]
 
     for kind, (_, person) in zip(kinds[:cut], rows[:cut], strict=True):
         if kind is not None:
-            later.owe(person)
+            later.add(person)
 
     assert [later.kind(make(*person)) for make, person in rows[cut:]] == kinds[cut:]
 
@@ -101,9 +101,9 @@ def test_to_owe_what_was_owed_is_as_good_as_to_have_judged_it(
 @pytest.mark.slow
 @pytest.mark.no_cover
 def test_nobody_is_forgotten_however_many_are_owed() -> None:
-    followup = FollowUp()
+    followup = RowsToResend()
     for number in range(201_000):
-        followup.owe((f"external_id={number}",))
+        followup.add((f"external_id={number}",))
 
     kinds = [followup.kind(sent(f"external_id={number}")) for number in range(201_000)]
     strangers = [followup.kind(sent(f"email={number}")) for number in range(1_000)]
@@ -118,14 +118,14 @@ def test_who_was_owed_a_row_by_another_is_owed_one_whether_they_are_few_or_many(
     monkeypatch: pytest.MonkeyPatch, mine: int, theirs: int
 ) -> None:
     monkeypatch.setattr(module, "_FEW", 10)
-    followup, other = FollowUp(), FollowUp()
+    followup, other = RowsToResend(), RowsToResend()
     for number in range(mine):
-        followup.owe((f"external_id={number}",))
+        followup.add((f"external_id={number}",))
     for number in range(theirs):
-        other.owe((f"email={number}",))
+        other.add((f"email={number}",))
 
-    followup.owe_all(other)
+    followup.add_all(other)
 
-    assert all(followup.owes((f"external_id={number}",)) for number in range(mine))
-    assert all(followup.owes((f"email={number}",)) for number in range(theirs))
-    assert max(mine, theirs) > 1 or not followup.owes(("stranger",))
+    assert all(followup.has((f"external_id={number}",)) for number in range(mine))
+    assert all(followup.has((f"email={number}",)) for number in range(theirs))
+    assert max(mine, theirs) > 1 or not followup.has(("stranger",))

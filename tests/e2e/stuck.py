@@ -17,7 +17,7 @@ from unittest.mock import patch
 import uvloop
 
 from uploader.cli import main
-from uploader.run.results import Accounts
+from uploader.run.results import SummarizedResults
 
 
 def hang(*_: object, **__: object) -> NoReturn:
@@ -38,7 +38,7 @@ class Loop(uvloop.Loop):
 _KINDS: Final[dict[str, list[Any]]] = {
     "names": [patch.object(socket, "getaddrinfo", hang), patch.object(uvloop, "new_event_loop", Loop)],
     "sync": [patch.object(os, "fdatasync", hang)],
-    "end": [patch.object(Accounts, "__exit__", hang)],
+    "end": [patch.object(SummarizedResults, "__exit__", hang)],
 }
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.command import Desk, names, names_of, rules
-from uploader.sandbox import Running, Sandbox
-from uploader.sandbox.service import Act, Arrival, Letter
+from uploader.sandbox import RunningSandbox, Sandbox
+from uploader.sandbox.service import Arrival, IncomingRequest, PlannedReply
 
 FILES: dict[str, str | bytes] = {
     "people.csv": "id,name\n1,name1\n2,name2\n",
@@ -141,9 +141,9 @@ USAGES = [
 
 
 @pytest.fixture
-def server(desk: Desk, sandbox: Callable[..., Running]) -> Running:
+def server(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
     """Lend a sandbox, with the configuration and all files of this module before it."""
-    running: Running = sandbox(rules())
+    running: RunningSandbox = sandbox(rules())
     desk.configure(running.url)
     for name, content in FILES.items():
         desk.write(name, content)
@@ -153,43 +153,43 @@ def server(desk: Desk, sandbox: Callable[..., Running]) -> Running:
 @pytest.mark.parametrize(("name", "line"), REFUSED, ids=[name for name, _ in REFUSED])
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_a_file_that_is_wrong_as_a_whole_is_refused_in_one_line(
-    desk: Desk, server: Running, command: str, name: str, line: str
+    desk: Desk, server: RunningSandbox, command: str, name: str, line: str
 ) -> None:
     before = desk.files()
 
     ended = desk.type(command, name, "-q")
 
     assert (ended.status, ended.out, ended.err) == (4, "", f"{line}\n")
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
     assert desk.files() == before
 
 
 @pytest.mark.parametrize("name", ["bytes.csv", "other keys.jsonl", "twice.csv"])
 def test_a_file_is_refused_in_one_line_also_where_the_words_are_tested_elsewhere(
-    desk: Desk, server: Running, name: str
+    desk: Desk, server: RunningSandbox, name: str
 ) -> None:
     ended = desk.type("run", name, "-q")
 
     assert (ended.status, ended.err.count("\n"), ended.err.startswith(name)) == (4, 1, True)
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
 
 
 @pytest.mark.parametrize(("words", "line"), MISUSED, ids=[" ".join(words) for words, _ in MISUSED])
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_a_flag_or_a_configuration_that_is_wrong_is_refused_in_one_line(
-    desk: Desk, server: Running, command: str, words: tuple[str, ...], line: str
+    desk: Desk, server: RunningSandbox, command: str, words: tuple[str, ...], line: str
 ) -> None:
     ended = desk.type(command, *words, "--summary", "summary.json")
 
     assert (ended.status, ended.out, ended.err) == (2, "", f"{line}\n")
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
     assert "summary.json" not in desk.files()
 
 
 @pytest.mark.parametrize(("words", "line"), USAGES, ids=[" ".join(words) for words, _ in USAGES])
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_words_that_make_no_command_are_answered_with_the_usage(
-    desk: Desk, server: Running, command: str, words: tuple[str, ...], line: str
+    desk: Desk, server: RunningSandbox, command: str, words: tuple[str, ...], line: str
 ) -> None:
     ended = desk.type(command, *words)
 
@@ -200,12 +200,12 @@ def test_words_that_make_no_command_are_answered_with_the_usage(
         "",
         line,
     ]
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
 
 
 @pytest.mark.parametrize("name", ["DFINERY_SERVICE_ID", "DFINERY_ACCESS_TOKEN"])
 def test_a_variable_that_is_not_set_stops_a_run_but_no_check(
-    desk: Desk, server: Running, monkeypatch: pytest.MonkeyPatch, name: str
+    desk: Desk, server: RunningSandbox, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.delenv(name, raising=False)
     del desk.environ[name]
@@ -218,22 +218,22 @@ def test_a_variable_that_is_not_set_stops_a_run_but_no_check(
         2,
         f"config.yaml line {line}: api.{key}: the variable {name} is not set; run `export {name}=…`\n",
     )
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
     assert desk.type("check", "people.csv").status == 0
 
 
-def test_a_key_that_does_not_exist_is_refused_with_its_line(desk: Desk, server: Running) -> None:
+def test_a_key_that_does_not_exist_is_refused_with_its_line(desk: Desk, server: RunningSandbox) -> None:
     desk.configure(server.url, more="sorce: {format: csv}\n")
 
     ended = desk.type("run", "people.csv")
 
     assert (ended.status, ended.err) == (2, "config.yaml line 8: sorce is not a key; did you mean source?\n")
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_a_file_that_may_not_be_read_is_refused(
-    desk: Desk, server: Running, monkeypatch: pytest.MonkeyPatch, command: str
+    desk: Desk, server: RunningSandbox, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     # Whoever runs the tests as root may read everything, so the refusal is played.
     def refuse(path: Path, *_: object, **__: object) -> None:
@@ -247,7 +247,7 @@ def test_a_file_that_may_not_be_read_is_refused(
         4,
         "people.csv: permission denied. Give this user the right to read it.\n",
     )
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
 
 
 def _only(name: str, instead: Callable[..., object], otherwise: Callable[..., object]) -> Callable[..., object]:
@@ -258,7 +258,7 @@ def _only(name: str, instead: Callable[..., object], otherwise: Callable[..., ob
 
 
 @pytest.mark.parametrize("content", ["id,name", "id,name\n", "id,name\r\n\r\n"])
-def test_a_header_without_rows_is_nothing_to_do(desk: Desk, server: Running, content: str) -> None:
+def test_a_header_without_rows_is_nothing_to_do(desk: Desk, server: RunningSandbox, content: str) -> None:
     desk.write("header.csv", content)
 
     checked = desk.type("check", "header.csv")
@@ -268,7 +268,7 @@ def test_a_header_without_rows_is_nothing_to_do(desk: Desk, server: Running, con
     assert (checked.status, checked.err) == (0, notice)
     assert (ended.status, ended.err) == (0, notice)
     assert desk.books() == {}
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
 
 
 BAD_CELLS = [
@@ -284,7 +284,7 @@ BAD_CELLS = [
 
 @pytest.mark.parametrize(("column", "cell", "reason"), BAD_CELLS)
 def test_a_bad_cell_rejects_its_row_alone(
-    desk: Desk, sandbox: Callable[..., Running], column: str, cell: str, reason: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], column: str, cell: str, reason: str
 ) -> None:
     server = sandbox(rules())
     desk.configure(
@@ -332,7 +332,7 @@ def _with_bad(desk: Desk, bad: int, good: int, name: str = "people.csv") -> None
     ],
 )
 def test_a_file_with_as_many_bad_rows_as_are_allowed_is_sent(
-    desk: Desk, server: Running, bad: int, good: int, most: str
+    desk: Desk, server: RunningSandbox, bad: int, good: int, most: str
 ) -> None:
     _with_bad(desk, bad, good)
     setting = ("--set", f"limits.max_rejected={most}")
@@ -350,7 +350,7 @@ def test_a_file_with_as_many_bad_rows_as_are_allowed_is_sent(
     [(22, 189, "10%", "10%"), (21, 0, "10%", "10%"), (22, 21, "0.5", "50%"), (21, 500, "0%", "0%")],
 )
 def test_a_file_with_more_bad_rows_than_are_allowed_is_not_sent(  # noqa: PLR0913, PLR0917 — the case and its fixtures
-    desk: Desk, server: Running, bad: int, good: int, most: str, shown: str
+    desk: Desk, server: RunningSandbox, bad: int, good: int, most: str, shown: str
 ) -> None:
     _with_bad(desk, bad, good)
     setting = ("--set", f"limits.max_rejected={most}")
@@ -369,11 +369,11 @@ def test_a_file_with_more_bad_rows_than_are_allowed_is_not_sent(  # noqa: PLR091
         )
     )
     assert desk.books() == {"not_attempted": bad + good}
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
     assert "people.retry.csv" not in desk.files()
 
 
-def test_a_retry_file_is_never_refused_for_its_bad_rows(desk: Desk, server: Running) -> None:
+def test_a_retry_file_is_never_refused_for_its_bad_rows(desk: Desk, server: RunningSandbox) -> None:
     _with_bad(desk, 30, 0)
     assert desk.type("run", "people.csv", "--set", "limits.max_rejected=100%").status == 3
 
@@ -382,7 +382,7 @@ def test_a_retry_file_is_never_refused_for_its_bad_rows(desk: Desk, server: Runn
     assert ended.status == 3
     assert desk.books() == {"rejected": 30}
     assert desk.type("check", "people.retry.csv").status == 3
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
 
 
 def _append(people: Path) -> None:
@@ -402,14 +402,14 @@ def _replace(people: Path) -> None:
     ids=["more", "replaced", "rewritten", "deleted"],
 )
 def test_a_file_that_changes_while_it_is_sent_is_told(
-    desk: Desk, sandbox: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
+    desk: Desk, sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
     people = desk.people(3)
-    answer = server.box.answer
+    answer = server.sandbox.answer
 
-    def change_and_answer(_: object, arrival: Arrival, letter: Letter) -> Act:
+    def change_and_answer(_: object, arrival: Arrival, letter: IncomingRequest) -> PlannedReply:
         if arrival.seq == 1:
             change(people)
         return answer(arrival, letter)

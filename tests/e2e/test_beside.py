@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from tests.command import Desk, busiest, ended, names, names_of, until
-from uploader.sandbox import Rules, Running
+from uploader.sandbox import RunningSandbox, SandboxRules
 
 LIMIT: Final = 1000
 PER: Final = 2.0
@@ -37,10 +37,10 @@ def _process_of(identity: object, rows: int) -> int:
 @pytest.mark.paced
 @pytest.mark.parametrize("share", [0.95, 1.0])
 def test_four_at_once_keep_the_limit_together_and_share_it_fairly(
-    desk: Desk, sandbox: Callable[..., Running], share: float
+    desk: Desk, sandbox: Callable[..., RunningSandbox], share: float
 ) -> None:
     rows = 1500
-    server = sandbox(Rules(limit=LIMIT, per=PER, anchor=0.7))
+    server = sandbox(SandboxRules(limit=LIMIT, per=PER, anchor=0.7))
     desk.configure(server.url)
 
     with ExitStack() as stack:
@@ -50,7 +50,7 @@ def test_four_at_once_keep_the_limit_together_and_share_it_fairly(
         ]
         runs = [ended(process) for process in processes]
 
-    report, requests = server.box.report(), server.box.requests()
+    report, requests = server.sandbox.report(), server.sandbox.requests()
     assert [(run.status, run.err) for run in runs] == [(0, "")] * PROCESSES
     assert (report.over_limit, report.requests) == (0, PROCESSES * rows)
     spans: dict[int, list[float]] = {}
@@ -68,16 +68,16 @@ def test_four_at_once_keep_the_limit_together_and_share_it_fairly(
 
 @pytest.mark.parametrize("name", ["other name.csv", "elsewhere/people.csv"])
 def test_a_file_that_is_being_sent_under_another_name_is_not_sent_beside_it(
-    desk: Desk, sandbox: Callable[..., Running], name: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], name: str
 ) -> None:
-    server = sandbox(Rules(limit=LIMIT, per=PER, latency=(0.2, 0.2)))
+    server = sandbox(SandboxRules(limit=LIMIT, per=PER, latency=(0.2, 0.2)))
     desk.configure(server.url)
     path = desk.people(200)
     (desk.folder / "elsewhere").mkdir()
     (desk.folder / name).hardlink_to(path)
 
     with desk.start("run", "people.csv", "--set", "rate.concurrency=1") as process:
-        until(lambda: server.box.report().requests >= 1)
+        until(lambda: server.sandbox.report().requests >= 1)
         second = desk.type("run", name)
         twice = desk.type("run", "people.csv", name)
         process.kill()
@@ -91,36 +91,38 @@ def test_a_file_that_is_being_sent_under_another_name_is_not_sent_beside_it(
 
 @pytest.mark.long
 @pytest.mark.paced
-def test_one_that_is_killed_disturbs_no_other_and_is_continued(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_one_that_is_killed_disturbs_no_other_and_is_continued(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     rows = 700
-    server = sandbox(Rules(limit=LIMIT, per=PER, anchor=0.0))
+    server = sandbox(SandboxRules(limit=LIMIT, per=PER, anchor=0.0))
     desk.configure(server.url)
     files = _files(desk, rows)
 
     with ExitStack() as stack:
         processes = [stack.enter_context(desk.start("run", name, *RATE)) for name in files]
-        until(lambda: server.box.report().requests >= 800)
+        until(lambda: server.sandbox.report().requests >= 800)
         processes[0].kill()
         died = time.monotonic()
         runs = [ended(process) for process in processes]
     continued = desk.type("run", files[0], *RATE)
 
-    moments = [request.monotonic for request in server.box.requests()]
+    moments = [request.monotonic for request in server.sandbox.requests()]
     pauses = [other - one for one, other in pairwise(moments) if died <= other <= died + 1]
     assert [run.status for run in runs] == [-signal.SIGKILL, 0, 0, 0]
     assert [run.err for run in runs] == [""] * PROCESSES
     assert max(pauses) < 0.5
     assert continued.status == 0
     assert "continuing run" in continued.err
-    assert server.box.report().over_limit == 0
+    assert server.sandbox.report().over_limit == 0
     assert names(server) == names_of(range(1, PROCESSES * rows + 1))
 
 
 @pytest.mark.long
 @pytest.mark.paced
-def test_one_that_starts_beside_another_adds_no_burst(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_one_that_starts_beside_another_adds_no_burst(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     limit, per = 40, 4.0
-    server = sandbox(Rules(limit=limit, per=per, anchor=None))
+    server = sandbox(SandboxRules(limit=limit, per=per, anchor=None))
     desk.configure(server.url)
     rate = ("--set", f"rate.requests={limit}", "--set", "rate.per=4s")
 
@@ -131,7 +133,7 @@ def test_one_that_starts_beside_another_adds_no_burst(desk: Desk, sandbox: Calla
             time.sleep(0.2)
         runs = [ended(process) for process in processes]
 
-    moments = [request.monotonic for request in server.box.requests()]
+    moments = [request.monotonic for request in server.sandbox.requests()]
     assert [run.status for run in runs] == [0] * PROCESSES
-    assert (len(moments), server.box.report().over_limit) == (20 * PROCESSES, 0)
+    assert (len(moments), server.sandbox.report().over_limit) == (20 * PROCESSES, 0)
     assert busiest(moments, per) <= limit

@@ -7,10 +7,10 @@ from unittest.mock import patch
 import pytest
 
 from tests.command import SERVICE, Desk, names, names_of, rules, sent_ids
-from uploader.delivery.blocked_rows import Streak
-from uploader.delivery.retry_policy import Policy, Verdict
-from uploader.model import Became, Outcome, Reply, Unsettled, Work
-from uploader.sandbox import Running
+from uploader.delivery.blocked_rows import BlockedRows
+from uploader.delivery.retry_policy import RetryPolicy, Verdict
+from uploader.model import Outcome, Reply, Unsettled, Work, WorkOutcome
+from uploader.sandbox import RunningSandbox
 
 ROWS = 50
 RUN = ("run", "people.csv", "--summary", "summary.json")
@@ -42,7 +42,7 @@ def blocking(fault: str, *numbers: int) -> list[str]:
     ],
 )
 def test_a_firewall_that_blocks_one_body_costs_one_row(
-    desk: Desk, sandbox: Callable[..., Running], fault: str, row: tuple[str, str, int]
+    desk: Desk, sandbox: Callable[..., RunningSandbox], fault: str, row: tuple[str, str, int]
 ) -> None:
     server = sandbox(rules(*blocking(fault, 25)))
     desk.configure(server.url)
@@ -56,15 +56,19 @@ def test_a_firewall_that_blocks_one_body_costs_one_row(
     assert names(server) == names_of(number for number in range(1, ROWS + 1) if number != 25)
 
 
-def test_a_blocked_row_is_tried_again_with_no_other_in_flight(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_blocked_row_is_tried_again_with_no_other_in_flight(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules(*blocking("http=403", 200), latency=(0.02, 0.1)))
     desk.configure(server.url)
     desk.people(400)
 
     assert desk.type(*RUN, "--set", "limits.canary=0").status == 3
 
-    first, second = [place for place, one in enumerate(server.box.requests()) if "200" in str(one.identity.values())]
-    requests = server.box.requests()
+    first, second = [
+        place for place, one in enumerate(server.sandbox.requests()) if "200" in str(one.identity.values())
+    ]
+    requests = server.sandbox.requests()
     # Whoever came before it has its reply by then, and whoever comes after it came when it had its own.
     assert requests[second].monotonic - requests[second - 1].monotonic >= 0.02
     assert requests[second + 1].monotonic - requests[second].monotonic >= 0.02
@@ -72,7 +76,7 @@ def test_a_blocked_row_is_tried_again_with_no_other_in_flight(desk: Desk, sandbo
 
 
 def test_four_blocked_rows_in_a_row_are_rejected_when_the_next_one_is_accepted(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules(*blocking("http=403", 10, 11, 12, 13)))
     desk.configure(server.url)
@@ -86,7 +90,7 @@ def test_four_blocked_rows_in_a_row_are_rejected_when_the_next_one_is_accepted(
 
 @pytest.mark.parametrize("concurrency", ["1", "32"])
 def test_a_token_that_is_revoked_by_a_403_stops_the_run_and_rejects_no_row(
-    desk: Desk, sandbox: Callable[..., Running], concurrency: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], concurrency: str
 ) -> None:
     server = sandbox(rules("http=403 after 20"))
     desk.configure(server.url)
@@ -101,11 +105,11 @@ def test_a_token_that_is_revoked_by_a_403_stops_the_run_and_rejects_no_row(
     assert concurrency != "1" or first[1] == "21"
     assert desk.books() == {"sent": 20, "not_attempted": 280}
     assert desk.files() == ["config.yaml", "people.csv", "summary.json"]
-    assert server.box.report().requests <= 20 + 32 + 5 + 5
+    assert server.sandbox.report().requests <= 20 + 32 + 5 + 5
 
 
 def test_rows_of_a_streak_that_stopped_the_run_are_sent_by_the_next_one(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("http=403 after 20 times 10"))
     desk.configure(server.url)
@@ -119,7 +123,9 @@ def test_rows_of_a_streak_that_stopped_the_run_are_sent_by_the_next_one(
     assert names(server) == names_of(range(1, ROWS + 1))
 
 
-def test_a_continued_run_that_begins_with_a_blocked_row_goes_on(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_continued_run_that_begins_with_a_blocked_row_goes_on(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules("code=40201 for external_id=2 times 1", *blocking("http=403", 2)))
     desk.configure(server.url)
     desk.people(ROWS)
@@ -133,7 +139,7 @@ def test_a_continued_run_that_begins_with_a_blocked_row_goes_on(desk: Desk, sand
 
 
 def test_a_continued_run_in_which_the_service_rejected_rows_goes_on_too(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     faults = ("code=40001 for external_id=1", "code=40201 for external_id=2 times 1", *blocking("http=403", 2))
     server = sandbox(rules(*faults))
@@ -147,7 +153,7 @@ def test_a_continued_run_in_which_the_service_rejected_rows_goes_on_too(
 
 
 def test_a_row_that_the_service_rejected_itself_proves_as_much_as_an_accepted_one(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=40001 for external_id=1", *blocking("http=403", 2)))
     desk.configure(server.url)
@@ -159,7 +165,9 @@ def test_a_row_that_the_service_rejected_itself_proves_as_much_as_an_accepted_on
     assert [row[:3] for row in desk.retry_rows()] == [(1, "rejected", "40001"), (2, "rejected", "403")]
 
 
-def test_a_file_that_ends_with_blocked_rows_has_them_rejected(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_file_that_ends_with_blocked_rows_has_them_rejected(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules(*blocking("http=403", 47, 48, 49, 50)))
     desk.configure(server.url)
     desk.people(ROWS)
@@ -171,7 +179,7 @@ def test_a_file_that_ends_with_blocked_rows_has_them_rejected(desk: Desk, sandbo
 
 
 def test_rows_blocked_here_and_there_at_the_end_of_a_file_are_rejected(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     scattered = (6, 11, 16, 21, 26)
     server = sandbox(rules(*blocking("http=403", *scattered), latency=(0.15, 0.15)))
@@ -184,7 +192,9 @@ def test_rows_blocked_here_and_there_at_the_end_of_a_file_are_rejected(
     assert sorted(row[0] for row in desk.retry_rows()) == list(scattered)
 
 
-def test_a_streak_that_goes_on_in_the_next_file_is_told_as_it_was(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_streak_that_goes_on_in_the_next_file_is_told_as_it_was(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules(*blocking("http=403", 47, 48, 49, 50, 101)))
     desk.configure(server.url)
     desk.people(ROWS)
@@ -205,7 +215,7 @@ def test_a_streak_that_goes_on_in_the_next_file_is_told_as_it_was(desk: Desk, sa
 
 @pytest.mark.parametrize("code", ["40101", "40201"])
 def test_a_code_that_is_about_the_run_stops_it_though_rows_were_accepted(
-    desk: Desk, sandbox: Callable[..., Running], code: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], code: str
 ) -> None:
     server = sandbox(rules(f"http=403:{code} for external_id=25"))
     desk.configure(server.url)
@@ -219,7 +229,7 @@ def test_a_code_that_is_about_the_run_stops_it_though_rows_were_accepted(
 
 
 def test_an_accepted_row_after_a_blocked_one_of_its_person_goes_to_the_retry_file_behind_it(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("http=403 for df_name=<script>"))
     desk.configure(server.url)
@@ -233,7 +243,7 @@ def test_an_accepted_row_after_a_blocked_one_of_its_person_goes_to_the_retry_fil
 
 
 def test_a_file_of_one_person_whose_token_is_revoked_has_no_row_rejected(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("http=403 after 3"))
     desk.configure(server.url)
@@ -246,7 +256,7 @@ def test_a_file_of_one_person_whose_token_is_revoked_has_no_row_rejected(
 
 
 def test_rows_that_are_merged_are_rejected_together_when_their_request_is_blocked(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("http=403 for df_name=<script>"))
     desk.configure(server.url, more="coalesce: true\n")
@@ -258,7 +268,7 @@ def test_rows_that_are_merged_are_rejected_together_when_their_request_is_blocke
     assert [row[:3] for row in desk.retry_rows()] == [(2, "rejected", "403"), (3, "rejected", "403")]
 
 
-def test_what_one_source_proves_holds_for_the_next(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_what_one_source_proves_holds_for_the_next(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules(*blocking("http=403", 101)))
     desk.configure(server.url)
     desk.people(2)
@@ -273,7 +283,7 @@ def test_what_one_source_proves_holds_for_the_next(desk: Desk, sandbox: Callable
 @pytest.mark.parametrize("stopped_before", [False, True])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_what_one_source_proved_holds_for_the_next_when_that_is_continued_without_it(
-    desk: Desk, sandbox: Callable[..., Running], host: str, *, stopped_before: bool
+    desk: Desk, sandbox: Callable[..., RunningSandbox], host: str, *, stopped_before: bool
 ) -> None:
     stops = [f"code=40201 for external_id={number} times 1" for number in (*([2] * stopped_before), 101)]
     server = sandbox(rules(*stops, *blocking("http=403", 101)))
@@ -292,7 +302,7 @@ def test_what_one_source_proved_holds_for_the_next_when_that_is_continued_withou
 
 @pytest.mark.parametrize("base_url", ["the same", "the same, spelled otherwise", "another"])
 def test_a_retry_file_that_begins_with_a_blocked_row_is_proven_by_the_run_that_made_it(
-    desk: Desk, sandbox: Callable[..., Running], base_url: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], base_url: str
 ) -> None:
     server = sandbox(rules(*blocking("http=403", 3)))
     desk.configure(server.url)
@@ -310,7 +320,7 @@ def test_a_retry_file_that_begins_with_a_blocked_row_is_proven_by_the_run_that_m
 
 
 def test_a_blocked_row_of_the_night_before_keeps_no_row_of_this_night_back(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules(*blocking("http=403", 3)))
     desk.configure(server.url, more="retry_last_failures: true\n")
@@ -325,7 +335,7 @@ def test_a_blocked_row_of_the_night_before_keeps_no_row_of_this_night_back(
     assert desk.summary()[1]["sent"] == 2
 
 
-def test_a_blocked_row_is_not_remembered_as_accepted(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_blocked_row_is_not_remembered_as_accepted(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("http=403 for external_id=2 times 2"))
     desk.configure(server.url, more="changed_only: true\n")
     desk.people(3)
@@ -354,7 +364,7 @@ SCENARIOS = {
 }
 
 
-def complaints(desk: Desk, sandbox: Callable[..., Running]) -> list[str]:
+def complaints(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> list[str]:
     """Return the scenarios that end otherwise than they should."""
     wrong = []
     for name, (faults, status, books, line) in SCENARIOS.items():
@@ -367,50 +377,50 @@ def complaints(desk: Desk, sandbox: Callable[..., Running]) -> list[str]:
     return wrong
 
 
-class AlwaysTheRuns(Policy):
+class AlwaysTheRuns(RetryPolicy):
     """A broken variant: a reply that refuses all requests stops the run, whatever came before."""
 
-    def judge(self, reply: Reply, *, attempt: int, dice: float, proven: bool = False) -> Verdict:  # noqa: ARG002 — that is what is broken
-        return super().judge(reply, attempt=attempt, dice=dice, proven=False)
+    def judge(self, reply: Reply, *, attempt: int, jitter: float, proven: bool = False) -> Verdict:  # noqa: ARG002 — that is what is broken
+        return super().judge(reply, attempt=attempt, jitter=jitter, proven=False)
 
 
-class AlwaysTheRows(Policy):
+class AlwaysTheRows(RetryPolicy):
     """A broken variant: such a reply is about its row, whatever came before."""
 
-    def judge(self, reply: Reply, *, attempt: int, dice: float, proven: bool = False) -> Verdict:  # noqa: ARG002 — that is what is broken
-        return super().judge(reply, attempt=attempt, dice=dice, proven=True)
+    def judge(self, reply: Reply, *, attempt: int, jitter: float, proven: bool = False) -> Verdict:  # noqa: ARG002 — that is what is broken
+        return super().judge(reply, attempt=attempt, jitter=jitter, proven=True)
 
 
-class Endless(Streak):
+class Endless(BlockedRows):
     """A broken variant: however many rows in a row are blocked, it is their own trouble."""
 
     @property
-    def is_too_long(self) -> bool:
+    def is_run_refused(self) -> bool:
         return False
 
 
-class Hasty(Streak):
+class Hasty(BlockedRows):
     """A broken variant: a blocked row is settled before a good reply."""
 
-    def note(self, work: Work, outcome: Outcome | Unsettled) -> list[Became]:
+    def filter_outcome(self, work: Work, outcome: Outcome | Unsettled) -> list[WorkOutcome]:
         return [(work, outcome)]
 
 
-def test_each_scenario_of_blocked_rows_ends_as_it_should(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_each_scenario_of_blocked_rows_ends_as_it_should(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     assert complaints(desk, sandbox) == []
 
 
 @pytest.mark.parametrize(
     ("place", "broken", "caught"),
     [
-        ("Policy", AlwaysTheRuns, ["one body", "revoked in mid-run"]),
-        ("Policy", AlwaysTheRows, ["forbidden from the start"]),
-        ("Streak", Endless, ["revoked in mid-run"]),
-        ("Streak", Hasty, ["revoked in mid-run"]),
+        ("RetryPolicy", AlwaysTheRuns, ["one body", "revoked in mid-run"]),
+        ("RetryPolicy", AlwaysTheRows, ["forbidden from the start"]),
+        ("BlockedRows", Endless, ["revoked in mid-run"]),
+        ("BlockedRows", Hasty, ["revoked in mid-run"]),
     ],
 )
 def test_a_wrong_rule_for_blocked_rows_is_caught(
-    desk: Desk, sandbox: Callable[..., Running], place: str, broken: type, caught: list[str]
+    desk: Desk, sandbox: Callable[..., RunningSandbox], place: str, broken: type, caught: list[str]
 ) -> None:
     with patch(f"uploader.run.connection.{place}", broken):
         assert complaints(desk, sandbox) == caught

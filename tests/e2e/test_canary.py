@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.command import Desk, ended, names, names_of, rules, sent_ids
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 RUN = ("run", "people.csv", "--summary", "summary.json")
 DEAD = (
@@ -22,7 +22,7 @@ def ids(count: int) -> list[str]:
 
 
 def test_a_run_whose_first_rows_are_all_rejected_stops_and_loses_none(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=40001"))
     desk.configure(server.url)
@@ -37,7 +37,7 @@ def test_a_run_whose_first_rows_are_all_rejected_stops_and_loses_none(
     assert desk.files() == ["config.yaml", "people.csv", "summary.json"]
 
 
-def test_the_next_run_with_a_mended_mapping_sends_every_row(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_the_next_run_with_a_mended_mapping_sends_every_row(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=40001 for wrong_name=x"))
     desk.write("people.csv", "id,name,wrong\n" + "".join(f"{number},name{number},x\n" for number in range(1, 31)))
     mapping = "mapping:\n  identity: {external_id: id}\n  properties: {df_name: name, wrong_name: wrong}\n"
@@ -53,7 +53,7 @@ def test_the_next_run_with_a_mended_mapping_sends_every_row(desk: Desk, sandbox:
     assert names(server) == names_of(range(1, 31))
 
 
-def test_the_next_run_goes_on_when_the_service_was_mended(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_the_next_run_goes_on_when_the_service_was_mended(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=40001 times 20"))
     desk.configure(server.url)
     desk.people(30)
@@ -67,7 +67,7 @@ def test_the_next_run_goes_on_when_the_service_was_mended(desk: Desk, sandbox: C
 
 
 def test_one_row_that_is_accepted_makes_the_others_rejected_rows_in_their_order(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=40001 times 19"))
     desk.configure(server.url)
@@ -80,7 +80,7 @@ def test_one_row_that_is_accepted_makes_the_others_rejected_rows_in_their_order(
     assert desk.books() == {"sent": 41, "rejected": 19}
 
 
-def test_fewer_rows_than_are_watched_are_rejected_rows(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_fewer_rows_than_are_watched_are_rejected_rows(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=40001"))
     desk.configure(server.url)
     desk.people(19)
@@ -93,7 +93,7 @@ def test_fewer_rows_than_are_watched_are_rejected_rows(desk: Desk, sandbox: Call
 
 @pytest.mark.parametrize(("canary", "requests"), [("0", 100), ("3", 3)])
 def test_how_many_rows_are_watched_can_be_set(
-    desk: Desk, sandbox: Callable[..., Running], canary: str, requests: int
+    desk: Desk, sandbox: Callable[..., RunningSandbox], canary: str, requests: int
 ) -> None:
     server = sandbox(rules("code=40001"))
     desk.configure(server.url)
@@ -102,10 +102,10 @@ def test_how_many_rows_are_watched_can_be_set(
     run = desk.type(*RUN, "--set", f"limits.canary={canary}")
 
     assert run.status == (5 if requests == 3 else 3)
-    assert len(server.box.requests()) == requests
+    assert len(server.sandbox.requests()) == requests
 
 
-def test_rows_that_the_check_rejected_are_no_canaries(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_rows_that_the_check_rejected_are_no_canaries(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=40001"))
     desk.configure(server.url)
     desk.write("people.csv", "id,name\n,nobody\n1,name1\n,nobody\n" + "".join(f"{n},name{n}\n" for n in range(2, 41)))
@@ -119,7 +119,7 @@ def test_rows_that_the_check_rejected_are_no_canaries(desk: Desk, sandbox: Calla
     assert [row[:2] for row in desk.retry_rows()] == [(1, "rejected")]
 
 
-def test_a_retry_file_may_be_rejected_whole(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_retry_file_may_be_rejected_whole(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=40001"))
     desk.configure(server.url)
     desk.people(25)
@@ -131,7 +131,7 @@ def test_a_retry_file_may_be_rejected_whole(desk: Desk, sandbox: Callable[..., R
     assert desk.books() == {"rejected": 25}
 
 
-def test_a_run_that_had_rows_accepted_watches_no_more(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_run_that_had_rows_accepted_watches_no_more(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     faults = [f"code=40001 for external_id={number}" for number in range(3, 26)]
     server = sandbox(rules(*faults, "code=40201 for external_id=3 times 1"))
     desk.configure(server.url)
@@ -146,14 +146,14 @@ def test_a_run_that_had_rows_accepted_watches_no_more(desk: Desk, sandbox: Calla
 
 
 def test_a_signal_while_they_are_watched_leaves_them_to_the_next_run(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=40001 times 8", latency=(0.1, 0.1)))
     desk.configure(server.url)
     desk.people(20)
 
     with desk.start(*RUN) as process:
-        while server.box.report().requests < 4 and process.poll() is None:
+        while server.sandbox.report().requests < 4 and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         first = ended(process)
@@ -166,7 +166,7 @@ def test_a_signal_while_they_are_watched_leaves_them_to_the_next_run(
     assert desk.books() == {"sent": 20 - (8 - requests), "rejected": 8 - requests}
 
 
-def test_an_outage_at_the_very_start_fails_no_row(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_an_outage_at_the_very_start_fails_no_row(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("http=503 until 3s"))
     desk.configure(server.url)
     desk.people(60)

@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from tests.command import Desk, names, rules
-from uploader.sandbox import Running, Sandbox
-from uploader.sandbox.service import Act, Arrival, Letter
+from uploader.sandbox import RunningSandbox, Sandbox
+from uploader.sandbox.service import Arrival, IncomingRequest, PlannedReply
 from uploader.source import parquet_records
 
 Table: TypeAlias = list[tuple[str, str]]
@@ -104,7 +104,7 @@ def _replace(path: Path, _before: bytes, write: Write) -> None:
     "change", [_append_rows, _append_half_a_row, _overwrite, _overwrite_unseen, _truncate, _replace]
 )
 def test_only_what_was_checked_is_sent_of_a_file_that_changes(
-    desk: Desk, sandbox: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, name: str, change: Change
+    desk: Desk, sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch, name: str, change: Change
 ) -> None:
     monkeypatch.setattr(parquet_records, "_BATCH", 128)
     server = sandbox(rules())
@@ -130,7 +130,7 @@ def test_only_what_was_checked_is_sent_of_a_file_that_changes(
 @pytest.mark.parametrize("change", [_append_rows, _append_half_a_row])
 @pytest.mark.parametrize("name", ["people.csv", "people.jsonl"])
 def test_of_a_growing_file_the_first_rows_are_sent_as_they_were_checked(
-    desk: Desk, sandbox: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, name: str, change: Change
+    desk: Desk, sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch, name: str, change: Change
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
@@ -147,7 +147,7 @@ def test_of_a_growing_file_the_first_rows_are_sent_as_they_were_checked(
 
 @pytest.mark.parametrize("name", ["people.csv", "people.jsonl", "people.csv.gz"])
 def test_the_first_rows_are_not_sent_of_another_file_than_was_checked(
-    desk: Desk, sandbox: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, name: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
@@ -163,7 +163,7 @@ def test_the_first_rows_are_not_sent_of_another_file_than_was_checked(
 
 
 def test_rows_that_are_merged_are_those_that_were_checked(
-    desk: Desk, sandbox: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+    desk: Desk, sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, more="coalesce: true\n")
@@ -179,10 +179,10 @@ def test_rows_that_are_merged_are_those_that_were_checked(
     assert names(server).items() <= dict(checked).items()
 
 
-def _at_the_first_request(server: Running, monkeypatch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
-    answer = server.box.answer
+def _at_the_first_request(server: RunningSandbox, monkeypatch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
+    answer = server.sandbox.answer
 
-    def change_and_answer(_: object, arrival: Arrival, letter: Letter) -> Act:
+    def change_and_answer(_: object, arrival: Arrival, letter: IncomingRequest) -> PlannedReply:
         if arrival.seq == 1:
             change()
         return answer(arrival, letter)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.command import Desk, ended, names, rules, until
-from uploader.delivery.person_ordering import Turn, Turns
-from uploader.sandbox import Running, running
+from uploader.delivery.person_ordering import PersonQueue, QueuedWork
+from uploader.sandbox import RunningSandbox, running
 
 FULL = os.environ.get("MEMORY") == "full"
 ONLY = "changed_only: true\n"
@@ -35,13 +35,13 @@ def books(desk: Desk, people: Mapping[str, str], *words: str, status: int = 0) -
 
 
 @contextmanager
-def served(desk: Desk, *faults: str, more: str = ONLY, **how: object) -> Iterator[Running]:
+def served(desk: Desk, *faults: str, more: str = ONLY, **how: object) -> Iterator[RunningSandbox]:
     with running(rules(*faults, **how)) as server:
         desk.configure(server.url, more=more)
         yield server
 
 
-def stored(server: Running, people: Mapping[str, str]) -> dict[str, object]:
+def stored(server: RunningSandbox, people: Mapping[str, str]) -> dict[str, object]:
     """Return what the sandbox has of *people*."""
     found = names(server)
     return {who: found.get(who) for who in people}
@@ -60,13 +60,13 @@ def test_exactly_who_changed_or_is_new_is_sent(desk: Desk, count: int) -> None:
         changed = dice.sample(sorted(people), count // 100)
         people |= {who: f"{people[who]} again" for who in changed}
         people |= {f"new{number}": "new" for number in range(count // 1000)}
-        before = len(server.box.requests())
+        before = len(server.sandbox.requests())
         second = books(desk, people)
-        asked = {request.identity["external_id"] for request in server.box.requests()[before:]}
+        asked = {request.identity["external_id"] for request in server.sandbox.requests()[before:]}
         third = books(desk, people)
 
         assert stored(server, people) == people
-        assert server.box.report().requests == count + len(changed) + count // 1000
+        assert server.sandbox.report().requests == count + len(changed) + count // 1000
     assert asked == {*changed, *(f"new{number}" for number in range(count // 1000))}
     sent = len(changed) + count // 1000
     assert (first, second, third) == (
@@ -119,7 +119,7 @@ def test_full_sends_also_what_an_interrupted_run_has_passed_over(desk: Desk) -> 
         full = desk.type("run", "people.csv", "--full", "--summary", "summary.json")
 
         assert (stopped, full.status, desk.books()) == ({"unchanged": 2, "not_attempted": 1}, 0, {"sent": 3})
-        assert [request.identity["external_id"] for request in server.box.requests()][-3:] == ["1", "2", "3"]
+        assert [request.identity["external_id"] for request in server.sandbox.requests()][-3:] == ["1", "2", "3"]
     assert "beginning anew as asked; 1 of 3 rows" in full.err
 
 
@@ -148,7 +148,7 @@ def test_a_memory_does_not_begin_beside_a_run_that_would_make_it_wrong(desk: Des
     with served(desk, "latency=1s for df_name=plain times 1", more="") as server:
         desk.write("other.csv", "id,name\n0,first\n1,plain\n1,last\n")
         with desk.start("run", "other.csv", "-q", "--set", "api.timeout=5s") as plain:
-            until(lambda: len(server.box.requests()) > 1)
+            until(lambda: len(server.sandbox.requests()) > 1)
             beside = books(desk, {"1": "a"}, "--changed-only")
             assert ended(plain).status == 0
         stands = stored(server, {"1": "a"})
@@ -264,7 +264,7 @@ def test_a_crash_costs_no_more_than_what_was_in_flight_and_one_batch(desk: Desk)
         write(desk, people)
         for crash in range(1, crashes + 1):
             with desk.start("run", "people.csv", "-q") as process:
-                while len(server.box.requests()) < 300 * crash and process.poll() is None:
+                while len(server.sandbox.requests()) < 300 * crash and process.poll() is None:
                     time.sleep(0.005)
                 process.send_signal(signal.SIGKILL)
                 ended(process)
@@ -274,7 +274,7 @@ def test_a_crash_costs_no_more_than_what_was_in_flight_and_one_batch(desk: Desk)
         last = books(desk, people)
 
         # Whoever was about to be sent goes twice more: it is the acceptance after the next one that is remembered.
-        assert server.box.report().requests <= len(people) + 2 * crashes * (WORKERS + BATCH)
+        assert server.sandbox.report().requests <= len(people) + 2 * crashes * (WORKERS + BATCH)
         assert stored(server, people) == people
     assert (sum(again.values()), last) == (len(people), {"unchanged": len(people)})
 
@@ -291,13 +291,13 @@ def _shared(seed: int, rows: int) -> list[tuple[str, str]]:
     ]
 
 
-def _sent_and_killed(desk: Desk, server: Running, rows: list[tuple[str, str]], seed: int) -> dict[str, object]:
+def _sent_and_killed(desk: Desk, server: RunningSandbox, rows: list[tuple[str, str]], seed: int) -> dict[str, object]:
     """Send *rows* with 50 in flight, killed once in between, and return what is stored."""
     dice = random.Random(seed)  # noqa: S311 — a night that can be told again
     desk.write("people.csv", "id,name\n" + "".join(f"{who},{value}\n" for who, value in rows))
     words = ("run", "people.csv", "-q", "--set", "rate.concurrency=50", "--set", "retry.attempts=8")
     with desk.start(*words) as process:
-        while len(server.box.requests()) < dice.randint(50, len(rows) // 2) and process.poll() is None:
+        while len(server.sandbox.requests()) < dice.randint(50, len(rows) // 2) and process.poll() is None:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         ended(process)
@@ -313,7 +313,7 @@ def test_the_last_row_of_each_person_stands_after_kills_and_retries(desk: Desk, 
 
 
 def test_without_order_a_person_ends_with_an_older_row(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Turns, "admit", _at_once)
+    monkeypatch.setattr(PersonQueue, "admit", _at_once)
     rows = _shared(7, 1200)
     with served(desk, "http=503 for 5%", more="", latency=(0.0, 0.04)) as server:
         desk.write("people.csv", "id,name\n" + "".join(f"{who},{value}\n" for who, value in rows))
@@ -322,8 +322,8 @@ def test_without_order_a_person_ends_with_an_older_row(desk: Desk, monkeypatch: 
         assert stored(server, dict(rows)) != dict(rows)
 
 
-def _at_once(_: Turns, work: object) -> object:
-    return Turn(work, ())  # type: ignore[arg-type]  # whatever it is, it goes
+def _at_once(_: PersonQueue, work: object) -> object:
+    return QueuedWork(work, ())  # type: ignore[arg-type]  # whatever it is, it goes
 
 
 # Nothing to be found

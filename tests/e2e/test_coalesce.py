@@ -11,11 +11,11 @@ import pytest
 from tests.command import Desk, Ended, books_of, ended, rules, sent_ids, until
 from tests.make import jsonl
 from tests.seeds import seeds
-from uploader.coalesce.merge_rows import Merging
+from uploader.coalesce.merge_rows import MergeStage
 from uploader.errors import StorageError
 from uploader.model import Failed, Outcome, Sent, Superseded, Unsettled
-from uploader.run.session import Life
-from uploader.sandbox import Running
+from uploader.run.session import Session
+from uploader.sandbox import RunningSandbox
 
 MAPPING = """\
 mapping:
@@ -30,10 +30,10 @@ BOB = {"id": "bob", "email": "bob@example.com", "name": "Bob", "city": "Busan", 
 Record = Mapping[str, object]
 
 
-def profiles(server: Running) -> list[tuple[Mapping[str, str], Mapping[str, object]]]:
+def profiles(server: RunningSandbox) -> list[tuple[Mapping[str, str], Mapping[str, object]]]:
     """Return what the sandbox stored, in an order that tells nothing of the order of arrival."""
     return sorted(
-        ((dict(profile.identity), dict(profile.properties)) for profile in server.box.profiles()),
+        ((dict(profile.identity), dict(profile.properties)) for profile in server.sandbox.profiles()),
         key=lambda one: json.dumps(one, sort_keys=True),
     )
 
@@ -79,7 +79,7 @@ def people_of(records: Sequence[Record]) -> int:
 
 
 def stored_one_by_one(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> list[tuple[Mapping[str, str], Mapping[str, object]]]:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more="state_dir: other\n")
@@ -88,7 +88,7 @@ def stored_one_by_one(
 
 
 def test_rows_of_one_person_become_one_request_in_which_later_values_win(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
@@ -115,7 +115,7 @@ def test_rows_of_one_person_become_one_request_in_which_later_values_win(
     assert "  row 1: superseded: row 4 of the same person took it along\n" in shown
 
 
-def test_without_it_every_row_is_a_request(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_without_it_every_row_is_a_request(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING)
     desk.write("people.jsonl", jsonl(ANN, {**ANN, "name": "Anne"}))
@@ -128,7 +128,7 @@ def test_without_it_every_row_is_a_request(desk: Desk, sandbox: Callable[..., Ru
 @pytest.mark.seeded
 @pytest.mark.parametrize("seed", sorted({*seeds(3), 2_019_928_392}))
 def test_what_is_stored_is_what_one_request_for_each_row_stores(
-    desk: Desk, sandbox: Callable[..., Running], seed: int
+    desk: Desk, sandbox: Callable[..., RunningSandbox], seed: int
 ) -> None:
     records = many(seed, 300)
     desk.write("people.jsonl", jsonl(*records))
@@ -145,7 +145,7 @@ def test_what_is_stored_is_what_one_request_for_each_row_stores(
 
 
 def test_of_two_consents_the_later_one_stands_and_one_that_is_left_out_changes_nothing(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
@@ -159,7 +159,7 @@ def test_of_two_consents_the_later_one_stands_and_one_that_is_left_out_changes_n
 
 @pytest.mark.parametrize(("fault", "kind", "attempts"), [("code=50000", "failed", 2), ("code=40001", "rejected", 1)])
 def test_when_a_request_is_not_accepted_all_its_rows_go_to_the_retry_file_which_is_then_sent_right(
-    desk: Desk, sandbox: Callable[..., Running], fault: str, kind: str, attempts: int
+    desk: Desk, sandbox: Callable[..., RunningSandbox], fault: str, kind: str, attempts: int
 ) -> None:
     server = sandbox(rules(f"{fault} for external_id=ann times {attempts}"))
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
@@ -199,7 +199,7 @@ def a_person_with_very_many_rows() -> list[Record]:
 
 
 def test_of_a_person_with_very_many_rows_all_follow_a_request_that_failed_and_none_is_lost(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=50000 for external_id=ann times 2"))
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
@@ -222,11 +222,11 @@ def test_of_a_person_with_very_many_rows_all_follow_a_request_that_failed_and_no
 
 @pytest.mark.parametrize("row", [4, 5, 6, 7])
 def test_rows_that_an_accepted_request_took_along_follow_in_the_retry_file_though_the_run_broke_off_among_them(
-    desk: Desk, sandbox: Callable[..., Running], row: int
+    desk: Desk, sandbox: Callable[..., RunningSandbox], row: int
 ) -> None:
     server = sandbox(rules("code=50000 for external_id=ann times 2"))
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
-    desk.monkeypatch.setattr("uploader.run.source_run.Merging", partial(Merging, most_rows=3))
+    desk.monkeypatch.setattr("uploader.run.source_run.MergeStage", partial(MergeStage, most_rows=3))
     names: list[Record] = [{"id": "ann", "name": f"name{number}"} for number in range(7)]
     desk.write("people.jsonl", jsonl(ANN, *names[1:3], {"id": "ann", "push": False}, *names[4:]))
 
@@ -247,7 +247,7 @@ def test_rows_that_an_accepted_request_took_along_follow_in_the_retry_file_thoug
     assert profiles(server) == [({"external_id": "ann", "email": "ann@example.com"}, stored)]
 
 
-def test_rows_of_a_person_with_a_rejected_row_go_one_by_one(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_rows_of_a_person_with_a_rejected_row_go_one_by_one(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
     desk.write("people.jsonl", jsonl(ANN, {"id": "ann", "push": "perhaps"}, {"id": "ann", "name": "Anne"}, BOB))
@@ -258,7 +258,9 @@ def test_rows_of_a_person_with_a_rejected_row_go_one_by_one(desk: Desk, sandbox:
     assert retry_rows(desk) == [(2, "rejected", 0), (3, "again", 1)]
 
 
-def test_rows_that_name_one_person_differently_go_one_by_one(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_rows_that_name_one_person_differently_go_one_by_one(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
     shared = {"email": "family@example.com", "name": "Kim", "city": "Seoul", "push": True}
@@ -270,7 +272,7 @@ def test_rows_that_name_one_person_differently_go_one_by_one(desk: Desk, sandbox
     assert sent_ids(server) == ["ann", "bob", "ann"]
 
 
-def test_rows_that_are_too_large_together_go_one_by_one(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_rows_that_are_too_large_together_go_one_by_one(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
     # What is stored of a person may be no larger either, so that the first must give way to the second.
@@ -283,7 +285,9 @@ def test_rows_that_are_too_large_together_go_one_by_one(desk: Desk, sandbox: Cal
     assert retry_rows(desk) == [(2, "rejected", 1)]
 
 
-def test_only_the_first_rows_are_merged_where_only_they_are_sent(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_only_the_first_rows_are_merged_where_only_they_are_sent(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
     desk.write("people.jsonl", jsonl(ANN, {"id": "ann", "name": "Anne"}, {"id": "ann", "name": "Anna"}))
@@ -294,7 +298,7 @@ def test_only_the_first_rows_are_merged_where_only_they_are_sent(desk: Desk, san
     assert [properties["df_name"] for _, properties in profiles(server)] == ["Anne"]
 
 
-def test_each_of_several_sources_is_merged_on_its_own(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_each_of_several_sources_is_merged_on_its_own(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=50000 for df_name=Anne times 2"))
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
     desk.write("a.jsonl", jsonl(ANN, {"id": "ann", "name": "Anne"}, BOB, {**BOB, "name": "Bo"}))
@@ -313,7 +317,7 @@ def test_each_of_several_sources_is_merged_on_its_own(desk: Desk, sandbox: Calla
 
 
 def test_an_unchanged_person_costs_no_request_however_many_rows_they_have(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE + "changed_only: true\n")
@@ -328,7 +332,9 @@ def test_an_unchanged_person_costs_no_request_however_many_rows_they_have(
     assert (superseded(desk), sorted(map(str, sent_ids(server)))) == ({1: 3, 2: 4}, ["ann", "bob", "bob"])
 
 
-def test_a_run_that_merges_does_not_go_on_with_one_that_did_not(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_run_that_merges_does_not_go_on_with_one_that_did_not(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules("code=40201 for external_id=bob times 1"))
     desk.configure(server.url, mapping=MAPPING)
     desk.write("people.jsonl", jsonl(ANN, {"id": "ann", "name": "Anne"}, BOB))
@@ -345,21 +351,21 @@ Settle = Callable[[Outcome | Unsettled], bool]
 
 def breaking_off(desk: Desk, at: Settle) -> Ended:
     """Run the command on a disk that is full as soon as an outcome comes that *at* names."""
-    settle = Life.settle
+    settle = Session.settle
 
-    def settle_or_break(life: Life, outcome: Outcome | Unsettled) -> None:
+    def settle_or_break(life: Session, outcome: Outcome | Unsettled) -> None:
         if at(outcome):
             raise StorageError("the disk is full")
         settle(life, outcome)
 
     with desk.monkeypatch.context() as patch:
-        patch.setattr(Life, "settle", settle_or_break)
+        patch.setattr(Session, "settle", settle_or_break)
         return desk.type(*RUN)
 
 
 @pytest.mark.parametrize("row", [1, 2])
 def test_what_becomes_of_rows_follows_from_the_row_that_took_them_along_though_the_run_broke_off_in_between(
-    desk: Desk, sandbox: Callable[..., Running], row: int
+    desk: Desk, sandbox: Callable[..., RunningSandbox], row: int
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
@@ -374,11 +380,11 @@ def test_what_becomes_of_rows_follows_from_the_row_that_took_them_along_though_t
         name: count for name, count in (("sent", 1), ("superseded", row - 1), ("not_attempted", 3 - row)) if count
     }
     assert (desk.books(), superseded(desk)) == ({"sent": 1, "superseded": 2}, {1: 3, 2: 3})
-    assert server.box.report().requests == 1
+    assert server.sandbox.report().requests == 1
 
 
 def test_rows_whose_taker_was_not_settled_are_merged_and_sent_once_more(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
@@ -390,17 +396,17 @@ def test_rows_whose_taker_was_not_settled_are_merged_and_sent_once_more(
 
     assert (first.status, books, second.status) == (7, {"not_attempted": 3}, 0)
     assert (desk.books(), desk.summary()["maybe_sent_twice"]) == ({"sent": 1, "superseded": 2}, 1)
-    assert server.box.report().requests == 2
+    assert server.sandbox.report().requests == 2
 
 
 def test_a_row_whose_members_failed_before_the_run_broke_off_follows_them_in_the_retry_file(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=50000 for external_id=ann times 2"))
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
     desk.write("people.jsonl", jsonl(ANN, {"id": "ann", "city": None}, {"id": "ann", "name": "Anne"}))
 
-    first = breaking_off(desk, lambda outcome: isinstance(outcome, Failed) and not outcome.taker)
+    first = breaking_off(desk, lambda outcome: isinstance(outcome, Failed) and not outcome.merged_into)
     books = desk.books()
     second = desk.type(*RUN)
     rows = retry_rows(desk)
@@ -417,7 +423,7 @@ def test_a_row_whose_members_failed_before_the_run_broke_off_follows_them_in_the
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_broken_off_again_and_again_stores_what_one_request_for_each_row_stores(
-    desk: Desk, sandbox: Callable[..., Running], number: signal.Signals
+    desk: Desk, sandbox: Callable[..., RunningSandbox], number: signal.Signals
 ) -> None:
     records = many(7, 400)
     desk.write("people.jsonl", jsonl(*records))
@@ -428,7 +434,7 @@ def test_a_run_that_is_broken_off_again_and_again_stores_what_one_request_for_ea
 
     for part in range(1, 4):
         with desk.start(*RUN, "--set", "retry.attempts=20") as process:
-            until(lambda part=part: server.box.report().applied >= part * people // 5)  # type: ignore[misc]  # its own
+            until(lambda part=part: server.sandbox.report().applied >= part * people // 5)  # type: ignore[misc]  # its own
             process.send_signal(number)
             assert ended(process).status == -number
         if number == signal.SIGTERM:
@@ -436,7 +442,7 @@ def test_a_run_that_is_broken_off_again_and_again_stores_what_one_request_for_ea
     last = desk.process(*RUN, "--set", "retry.attempts=20")
 
     assert (last.status, desk.books()) == (0, {"sent": people, "superseded": 400 - people})
-    assert server.box.report().applied <= people + 3 * 32
+    assert server.sandbox.report().applied <= people + 3 * 32
     assert profiles(server) == truth
     assert len(superseded(desk)) == 400 - people
     assert not [path for path in (desk.folder / ".uploader").rglob("*") if path.name.startswith("tmp")]

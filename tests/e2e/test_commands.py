@@ -10,8 +10,8 @@ from tests.command import Desk, Ended, books_of, names, rules, sent_ids, until
 from uploader.app import run as module
 from uploader.errors import StorageError
 from uploader.run import source_run
-from uploader.run.plan import Desk as EveryDesk
-from uploader.sandbox import Running, running
+from uploader.run.plan import RunPlan as EveryDesk
+from uploader.sandbox import RunningSandbox, running
 
 RUN: Final = ("--set", "rate.concurrency=1", "--summary", "summary.json")
 LAST: Final = "retry_last_failures: true\n"
@@ -47,7 +47,7 @@ STOP: Final = "code=40201 for external_id=4 times 1"
 
 
 def test_a_finished_source_is_passed_over_when_its_broken_off_command_is_typed_again(
-    two: Desk, sandbox: Callable[..., Running]
+    two: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules(STOP))
     two.configure(server.url)
@@ -69,7 +69,9 @@ def test_a_finished_source_is_passed_over_when_its_broken_off_command_is_typed_a
     ]
 
 
-def test_after_it_came_to_its_end_the_same_command_sends_everything(two: Desk, sandbox: Callable[..., Running]) -> None:
+def test_after_it_came_to_its_end_the_same_command_sends_everything(
+    two: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules(STOP))
     two.configure(server.url)
     for _ in range(2):
@@ -82,7 +84,7 @@ def test_after_it_came_to_its_end_the_same_command_sends_everything(two: Desk, s
 
 
 def test_a_command_that_is_broken_off_many_times_passes_over_all_that_it_finished(
-    two: Desk, sandbox: Callable[..., Running]
+    two: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules(STOP, "code=40201 for external_id=8 times 1", "code=40201 for external_id=9 times 1"))
     two.configure(server.url)
@@ -97,7 +99,7 @@ def test_a_command_that_is_broken_off_many_times_passes_over_all_that_it_finishe
 
 
 def test_a_source_that_was_never_begun_is_what_is_left_of_the_command(
-    two: Desk, sandbox: Callable[..., Running]
+    two: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=40201 for external_id=8 times 1"))
     two.configure(server.url)
@@ -123,15 +125,15 @@ def test_a_source_that_was_never_begun_is_what_is_left_of_the_command(
 
 @pytest.mark.parametrize("word", ["a", "A"])
 def test_a_command_that_was_killed_goes_on_or_begins_anew_as_a_whole(
-    two: Desk, sandbox: Callable[..., Running], word: str
+    two: Desk, sandbox: Callable[..., RunningSandbox], word: str
 ) -> None:
     server = sandbox(rules(latency=(0.05, 0.05)))
     two.configure(server.url)
     process = two.start("run", "a.csv", "b.csv", *RUN)
-    until(lambda: len(server.box.requests()) >= 6)
+    until(lambda: len(server.sandbox.requests()) >= 6)
     process.kill()
     process.communicate()
-    before = len(server.box.requests())
+    before = len(server.sandbox.requests())
     write(two, "a.csv", word, 3)
 
     again = two.type("run", "a.csv", "b.csv", *RUN)
@@ -139,13 +141,13 @@ def test_a_command_that_was_killed_goes_on_or_begins_anew_as_a_whole(
     # No end is marked of a source before the command has come to its own; what is settled is known all the same.
     assert (again.status, names(server)) == (0, {str(number): "b" for number in range(1, 7)})
     assert books(two) == [("a.csv", {"sent": 3}, 0), ("b.csv", {"sent": 6}, 0)]
-    sent = len(server.box.requests()) - before
+    sent = len(server.sandbox.requests()) - before
     assert sent == 9 if word == "A" else sent <= 4
 
 
 @pytest.mark.parametrize("flag", ["--fresh", "--full"])
 def test_whoever_asks_for_every_row_gets_every_source_sent(
-    two: Desk, sandbox: Callable[..., Running], flag: str
+    two: Desk, sandbox: Callable[..., RunningSandbox], flag: str
 ) -> None:
     server = sandbox(rules(STOP))
     two.configure(server.url)
@@ -159,7 +161,7 @@ def test_whoever_asks_for_every_row_gets_every_source_sent(
 
 
 def test_where_a_finished_source_changed_since_all_of_the_command_begins_anew(
-    two: Desk, sandbox: Callable[..., Running]
+    two: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules(STOP))
     two.configure(server.url)
@@ -175,7 +177,7 @@ def test_where_a_finished_source_changed_since_all_of_the_command_begins_anew(
 
 
 def test_where_a_finished_source_changed_since_the_command_is_refused_if_wanted(
-    two: Desk, sandbox: Callable[..., Running]
+    two: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules(STOP))
     two.configure(server.url, more="when_changed: refuse\n")
@@ -197,7 +199,7 @@ def test_where_a_finished_source_changed_since_the_command_is_refused_if_wanted(
     ],
 )
 def test_another_command_passes_over_no_source(
-    two: Desk, sandbox: Callable[..., Running], words: Sequence[str], sources: list[str]
+    two: Desk, sandbox: Callable[..., RunningSandbox], words: Sequence[str], sources: list[str]
 ) -> None:
     server = sandbox(rules(STOP))
     two.configure(server.url)
@@ -210,7 +212,7 @@ def test_another_command_passes_over_no_source(
 
 
 def test_rows_that_failed_in_a_source_passed_over_are_told_and_followed(
-    two: Desk, sandbox: Callable[..., Running]
+    two: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=40001 for df_name=fail", STOP))
     two.configure(server.url)
@@ -229,7 +231,7 @@ def test_rows_that_failed_in_a_source_passed_over_are_told_and_followed(
 
 
 def test_the_run_before_is_passed_over_where_standard_input_says_the_same(
-    two: Desk, sandbox: Callable[..., Running]
+    two: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules(STOP))
     two.configure(server.url)
@@ -243,7 +245,7 @@ def test_the_run_before_is_passed_over_where_standard_input_says_the_same(
 
 
 def test_last_nights_failures_are_not_taken_in_twice_by_a_command_that_was_broken_off(
-    two: Desk, sandbox: Callable[..., Running]
+    two: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("http=503 for df_name=late times 4", STOP))
     two.configure(server.url, more=LAST)
@@ -259,7 +261,7 @@ def test_last_nights_failures_are_not_taken_in_twice_by_a_command_that_was_broke
 
 
 def test_what_a_source_passed_over_has_left_is_taken_in_the_next_night(
-    two: Desk, sandbox: Callable[..., Running]
+    two: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("http=503 for df_name=late times 2", STOP))
     two.configure(server.url, more=LAST)
@@ -330,12 +332,12 @@ def test_the_retry_file_of_a_run_that_goes_on_is_no_source_beside_it(desk: Desk)
 
 
 def test_a_command_of_an_earlier_version_that_numbered_no_run_goes_on_too(
-    two: Desk, sandbox: Callable[..., Running]
+    two: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules(STOP))
     two.configure(server.url)
     with two.monkeypatch.context() as patch:
-        patch.setattr(EveryDesk, "numbered", lambda _, sendings: sendings)
+        patch.setattr(EveryDesk, "assign_numbers", lambda _, sendings: sendings)
         first = two.type("run", "a.csv", "b.csv", *RUN)
 
     again = two.type("run", "a.csv", "b.csv", *RUN)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.command import Desk, books_of, names, names_of, rules
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 SLOW = ("--set", "rate.requests=400", "--set", "rate.per=10s", "--summary", "summary.json")
 """About 37 rows a second."""
@@ -20,7 +20,7 @@ def told(line: str) -> str:
 
 
 def test_a_run_stops_when_its_time_is_over_and_the_same_command_goes_on(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
@@ -29,7 +29,7 @@ def test_a_run_stops_when_its_time_is_over_and_the_same_command_goes_on(
     began = time.monotonic()
     first = desk.type("run", "people.csv", *SLOW, "--for", "1500ms")
     seconds = time.monotonic() - began
-    sent = server.box.report().applied
+    sent = server.sandbox.report().applied
     books = desk.books()
     second = desk.type("run", "people.csv", *SLOW)
 
@@ -47,7 +47,7 @@ def test_a_run_stops_when_its_time_is_over_and_the_same_command_goes_on(
     assert names(server) == names_of(range(1, 101))
 
 
-def test_the_summary_of_a_run_whose_time_is_over_says_so(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_the_summary_of_a_run_whose_time_is_over_says_so(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules()).url)
     desk.people(200)
 
@@ -60,7 +60,7 @@ def test_the_summary_of_a_run_whose_time_is_over_says_so(desk: Desk, sandbox: Ca
     assert desk.summary()["exit_status"] == 10
 
 
-def test_rows_that_all_fit_are_said_to_fit(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_rows_that_all_fit_are_said_to_fit(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules()).url)
     desk.people(20)
 
@@ -73,7 +73,7 @@ def test_rows_that_all_fit_are_said_to_fit(desk: Desk, sandbox: Callable[..., Ru
 
 
 @pytest.mark.parametrize("spelling", ["%H:%M:%S", "%Y-%m-%dT%H:%M:%S"])
-def test_a_run_stops_at_an_hour_of_the_clock(desk: Desk, sandbox: Callable[..., Running], spelling: str) -> None:
+def test_a_run_stops_at_an_hour_of_the_clock(desk: Desk, sandbox: Callable[..., RunningSandbox], spelling: str) -> None:
     desk.configure(sandbox(rules()).url)
     desk.people(200)
     # A whole second is shown, so there are two seconds at least.
@@ -88,7 +88,9 @@ def test_a_run_stops_at_an_hour_of_the_clock(desk: Desk, sandbox: Callable[..., 
     assert desk.books().keys() == {"sent", "not_attempted"}
 
 
-def test_a_time_that_is_over_during_the_check_costs_no_request(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_time_that_is_over_during_the_check_costs_no_request(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
     desk.people(2000)
@@ -99,11 +101,11 @@ def test_a_time_that_is_over_during_the_check_costs_no_request(desk: Desk, sandb
         10,
         "Stopped: the time limit (--for 1ms) was reached. Run again to continue.",
     )
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
     assert (desk.books(), desk.summary()["exit_status"]) == ({"not_attempted": 2000}, 10)
 
 
-def test_a_source_that_no_time_is_left_for_is_not_begun(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_source_that_no_time_is_left_for_is_not_begun(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
     desk.people(200, "first.csv")
@@ -130,7 +132,9 @@ def test_a_wait_for_the_service_ends_in_time_too(desk: Desk) -> None:
     )
 
 
-def test_what_is_left_of_an_interrupted_run_is_what_has_to_fit(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_what_is_left_of_an_interrupted_run_is_what_has_to_fit(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     desk.configure(sandbox(rules("code=40201 for external_id=81 times 1")).url)
     desk.people(100)
 

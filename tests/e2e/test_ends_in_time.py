@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 from tests.command import Desk, Ended, rules, until
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 PROMISED: Final = 10.0
 MARGIN: Final = 5.0
@@ -58,11 +58,11 @@ def has_open(process: "subprocess.Popen[str]", path: Path) -> bool:
     return path.resolve() in found
 
 
-def stands_still(server: Running) -> bool:
+def stands_still(server: RunningSandbox) -> bool:
     """Whether no request arrives at *server* any more."""
-    before = server.box.report().requests
+    before = server.sandbox.report().requests
     time.sleep(0.5)
-    return server.box.report().requests == before
+    return server.sandbox.report().requests == before
 
 
 def _processor(process: "subprocess.Popen[str]") -> int:
@@ -124,7 +124,7 @@ def test_a_run_whose_resolver_never_answers_ends_when_the_outage_is_too_long(des
     assert "can't be reached" in err or "unreachable" in err or "outage" in err
 
 
-def test_a_signal_ends_a_run_whose_lines_nobody_reads(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_signal_ends_a_run_whose_lines_nobody_reads(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=40001", latency=(0.01, 0.01)))
     desk.configure(server.url)
     desk.people(20_000)
@@ -133,13 +133,15 @@ def test_a_signal_ends_a_run_whose_lines_nobody_reads(desk: Desk, sandbox: Calla
         unread() as (write, _),
         started(desk, *LOUD, stderr=write) as process,
     ):
-        until(lambda: server.box.report().requests >= 300)
+        until(lambda: server.sandbox.report().requests >= 300)
         status = stopped(process)
 
     assert status == -signal.SIGTERM
 
 
-def test_a_run_whose_lines_nobody_reads_sends_every_row_and_ends(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_run_whose_lines_nobody_reads_sends_every_row_and_ends(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     desk.configure(sandbox(rules("code=40001")).url)
     desk.people(300)
 
@@ -155,14 +157,14 @@ def test_a_run_whose_lines_nobody_reads_sends_every_row_and_ends(desk: Desk, san
 
 
 def test_lines_that_are_read_late_come_in_their_order_and_all_of_them(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=40001"))
     desk.configure(server.url)
     desk.people(200)
 
     with unread() as (write, read), started(desk, *LOUD, "--set", "rate.concurrency=1", stderr=write) as process:
-        until(lambda: server.box.report().requests == 200)
+        until(lambda: server.sandbox.report().requests == 200)
         said, status = b"", None
         while status is None or select.select([read], [], [], 0)[0]:
             status = process.poll()
@@ -226,7 +228,7 @@ def test_a_signal_ends_a_command_whose_configuration_has_no_writer(
 
 
 @contextmanager
-def remembering(desk: Desk, server: Running) -> Iterator[Path]:
+def remembering(desk: Desk, server: RunningSandbox) -> Iterator[Path]:
     """Lend the memory of a service that has accepted one row."""
     desk.configure(server.url, more="changed_only: true\n")
     desk.people(1, "first.csv")
@@ -237,7 +239,7 @@ def remembering(desk: Desk, server: Running) -> Iterator[Path]:
 
 @pytest.mark.parametrize("how", ["EXCLUSIVE", "IMMEDIATE"])
 def test_a_signal_ends_a_run_whose_memory_another_process_has_locked(
-    desk: Desk, sandbox: Callable[..., Running], how: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], how: str
 ) -> None:
     server = sandbox(rules(latency=(0.05, 0.05)))
     desk.people(2_000)
@@ -247,7 +249,7 @@ def test_a_signal_ends_a_run_whose_memory_another_process_has_locked(
         closing(sqlite3.connect(path, isolation_level=None)) as other,
         started(desk, "run", "people.csv", "--summary", "summary.json", "--set", "rate.concurrency=2") as process,
     ):
-        until(lambda: server.box.report().requests >= 10)
+        until(lambda: server.sandbox.report().requests >= 10)
         other.execute(f"BEGIN {how}")
         until(lambda: stands_still(server))
         run = stopped_and_read(process)
@@ -259,7 +261,7 @@ def test_a_signal_ends_a_run_whose_memory_another_process_has_locked(
 @pytest.mark.long
 @pytest.mark.parametrize(("what", "changed_only"), [("database", True), ("lock", True), ("lock", False)])
 def test_a_signal_ends_a_run_that_can_not_open_the_memory(
-    desk: Desk, sandbox: Callable[..., Running], what: str, *, changed_only: bool
+    desk: Desk, sandbox: Callable[..., RunningSandbox], what: str, *, changed_only: bool
 ) -> None:
     desk.people(10)
 
@@ -281,7 +283,7 @@ def test_a_signal_ends_a_run_that_can_not_open_the_memory(
 @pytest.mark.long
 @pytest.mark.parametrize("what", ["sync", "end"])
 def test_a_signal_ends_in_time_what_does_not_come_to_its_end_in_order(
-    desk: Desk, sandbox: Callable[..., Running], what: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], what: str
 ) -> None:
     server = sandbox(rules(latency=(0.05, 0.05)))
     desk.configure(server.url)
@@ -296,7 +298,7 @@ def test_a_signal_ends_in_time_what_does_not_come_to_its_end_in_order(
 
 
 @pytest.mark.parametrize("what", ["sync", "end"])
-def test_a_second_signal_ends_at_once_what_hangs(desk: Desk, sandbox: Callable[..., Running], what: str) -> None:
+def test_a_second_signal_ends_at_once_what_hangs(desk: Desk, sandbox: Callable[..., RunningSandbox], what: str) -> None:
     desk.configure(sandbox(rules(latency=(0.05, 0.05))).url)
     desk.people(1_000 if what == "sync" else 5)
     flag = desk.folder / "reached"
@@ -312,14 +314,14 @@ def test_a_second_signal_ends_at_once_what_hangs(desk: Desk, sandbox: Callable[.
     assert status == -signal.SIGINT
 
 
-def test_a_signal_ends_a_run_whose_summary_nobody_reads(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_signal_ends_a_run_whose_summary_nobody_reads(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
     desk.people(5)
     os.mkfifo(desk.folder / "summary")
 
     with started(desk, "run", "people.csv", "--summary", "summary") as process:
-        until(lambda: process.poll() is not None or (server.box.report().requests == 5 and is_waiting(process)))
+        until(lambda: process.poll() is not None or (server.sandbox.report().requests == 5 and is_waiting(process)))
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         process.communicate(timeout=PROMISED + MARGIN)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import Desk, books_of, names, names_of, plain, rules, sent_ids
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 KEYS = [
     *("run_id", "source", "started", "seconds", "read", "sent", "unchanged", "superseded", "rejected", "failed"),
@@ -18,7 +18,7 @@ KEYS = [
 ]
 
 
-def test_limit_takes_the_first_rows_alone(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_limit_takes_the_first_rows_alone(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
     desk.people(9)
@@ -35,7 +35,7 @@ def test_limit_takes_the_first_rows_alone(desk: Desk, sandbox: Callable[..., Run
     ]
 
 
-def test_limit_does_not_look_at_what_comes_after(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_limit_does_not_look_at_what_comes_after(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
     desk.write("people.csv", "id,name\n1,name1\n2,name2\n" + ",bad\n" * 50)
@@ -57,7 +57,7 @@ def test_limit_does_not_look_at_what_comes_after(desk: Desk, sandbox: Callable[.
     ],
 )
 def test_the_summary_is_written_whatever_the_status(
-    desk: Desk, sandbox: Callable[..., Running], fault: str, words: tuple[str, ...], status: int
+    desk: Desk, sandbox: Callable[..., RunningSandbox], fault: str, words: tuple[str, ...], status: int
 ) -> None:
     desk.configure(sandbox(rules(fault)).url)
     desk.people(3)
@@ -69,7 +69,9 @@ def test_the_summary_is_written_whatever_the_status(
     assert (summary["source"], summary["read"]) == ("people.csv", sum(books_of(summary).values()))
 
 
-def test_the_summary_replaces_an_older_one_but_for_a_wrong_setting(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_the_summary_replaces_an_older_one_but_for_a_wrong_setting(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     desk.configure(sandbox(rules()).url)
     desk.people(3)
     desk.write("summary.json", "an older one")
@@ -82,7 +84,7 @@ def test_the_summary_replaces_an_older_one_but_for_a_wrong_setting(desk: Desk, s
     assert desk.books() == {"sent": 3}
 
 
-def test_success_without_a_terminal_is_silent(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_success_without_a_terminal_is_silent(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules()).url)
     desk.people(3)
 
@@ -91,7 +93,7 @@ def test_success_without_a_terminal_is_silent(desk: Desk, sandbox: Callable[...,
     assert (ended.status, ended.out, ended.err) == (0, "", "")
 
 
-def test_verbose_tells_of_a_success(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_verbose_tells_of_a_success(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules()).url)
     desk.people(3)
 
@@ -106,7 +108,7 @@ def test_verbose_tells_of_a_success(desk: Desk, sandbox: Callable[..., Running])
     ]
 
 
-def test_quiet_tells_of_a_stop_in_one_line(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_quiet_tells_of_a_stop_in_one_line(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules("http=404")).url)
     desk.people(3)
 
@@ -119,7 +121,9 @@ def test_quiet_tells_of_a_stop_in_one_line(desk: Desk, sandbox: Callable[..., Ru
     )
 
 
-def test_set_goes_over_the_configuration_and_the_last_one_wins(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_set_goes_over_the_configuration_and_the_last_one_wins(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules())
     desk.configure("http://127.0.0.1:1")
     desk.write("people.csv", "id;title\n1;name1\n")
@@ -132,7 +136,7 @@ def test_set_goes_over_the_configuration_and_the_last_one_wins(desk: Desk, sandb
     assert names(server) == names_of([1])
 
 
-def test_the_configuration_may_lie_elsewhere(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_the_configuration_may_lie_elsewhere(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
     (desk.folder / "etc").mkdir()
@@ -146,7 +150,7 @@ def test_the_configuration_may_lie_elsewhere(desk: Desk, sandbox: Callable[..., 
 
 
 def test_check_tells_everything_and_sends_nothing(
-    desk: Desk, sandbox: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+    desk: Desk, sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
@@ -165,7 +169,7 @@ def test_check_tells_everything_and_sends_nothing(
         "  the record has 1 field where the header has 2: row 4 (line 5)",
         "  At 5,699,040 requests a minute, sending takes less than a second.",
     ]
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
     assert desk.files() == before
 
 
@@ -201,7 +205,7 @@ def test_no_value_of_a_row_is_in_what_check_prints(desk: Desk) -> None:
 
 
 def test_run_tells_what_is_wrong_before_it_sends_if_it_is_asked_to_say_more(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     desk.configure(sandbox(rules()).url)
     desk.write("people.csv", "id,name\n1,name1\n,name2\n3,#N/A\n")
@@ -223,7 +227,7 @@ def test_run_tells_what_is_wrong_before_it_sends_if_it_is_asked_to_say_more(
 
 
 def test_repairs_are_told_at_the_end_and_counted_in_the_summary_once(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules())
     mapping = "mapping: {identity: {external_id: id}, properties: {df_name: {column: name, trim: true}}}\n"
@@ -338,7 +342,7 @@ def test_a_rehearsal_enforces_the_limit_of_the_configuration(desk: Desk, throwaw
     assert list(throwaway.rglob("*.retry.csv")) == []
 
 
-def test_rows_of_one_person_go_in_the_order_of_the_file(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_rows_of_one_person_go_in_the_order_of_the_file(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("http=503 for df_name=a3 times 1", latency=(0.0, 0.02)))
     desk.configure(server.url)
     people = [f"{person},{person}{turn}" for turn in range(1, 6) for person in "abcdefgh"]
@@ -348,7 +352,7 @@ def test_rows_of_one_person_go_in_the_order_of_the_file(desk: Desk, sandbox: Cal
 
     assert ended.status == 0
     assert names(server) == {person: f"{person}5" for person in "abcdefgh"}
-    applied = [request for request in server.box.requests() if request.applied]
+    applied = [request for request in server.sandbox.requests() if request.applied]
     for person in "abcdefgh":
         bodies = [request.body.decode() for request in applied if request.identity["external_id"] == person]
         assert [f'"{person}{turn}"' in body for turn, body in enumerate(bodies, start=1)] == [True] * 5
@@ -357,7 +361,7 @@ def test_rows_of_one_person_go_in_the_order_of_the_file(desk: Desk, sandbox: Cal
 
 @pytest.mark.parametrize("name", ["people.csv", "./people.csv", "config.yaml", "people.retry.csv"])
 def test_a_summary_never_takes_the_place_of_another_file_of_the_run(
-    desk: Desk, sandbox: Callable[..., Running], name: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], name: str
 ) -> None:
     server = sandbox(rules("code=40001 for external_id=2"))
     desk.configure(server.url)
@@ -368,10 +372,10 @@ def test_a_summary_never_takes_the_place_of_another_file_of_the_run(
 
     assert run.status == 2
     assert {name: (desk.folder / name).read_bytes() for name in desk.files()} == before
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
 
 
-def test_twice_verbose_tells_of_each_retry(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_twice_verbose_tells_of_each_retry(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules("code=50000 for external_id=2 times 1")).url)
     desk.people(3)
 
@@ -380,7 +384,7 @@ def test_twice_verbose_tells_of_each_retry(desk: Desk, sandbox: Callable[..., Ru
     assert "row 2" in run.err
 
 
-def test_a_header_without_rows_is_told_without_a_terminal(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_header_without_rows_is_told_without_a_terminal(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules()).url)
     desk.write("people.csv", "id,name\n")
 
@@ -389,7 +393,7 @@ def test_a_header_without_rows_is_told_without_a_terminal(desk: Desk, sandbox: C
     assert (run.status, run.err) == (0, "people.csv: no rows, nothing to do.\n")
 
 
-def test_quiet_tells_that_rows_were_not_accepted(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_quiet_tells_that_rows_were_not_accepted(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules("code=40001 for external_id=1")).url)
     desk.people(3)
 

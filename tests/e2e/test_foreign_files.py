@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from tests.command import Desk, Ended, rules
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 VICTIM: Final = b"id,name\n1,precious\n"
 
@@ -65,7 +65,7 @@ def _assert_told(ended: Ended, path: Path, victim: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("role", ROLES)
 def test_what_stands_in_the_place_of_state_is_told_and_left_alone(
-    desk: Desk, sandbox: Callable[..., Running], role: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], role: str
 ) -> None:
     desk.configure(sandbox(rules()).url, more=MORE)
     desk.people(3)
@@ -96,7 +96,7 @@ def test_what_stands_in_the_place_of_state_is_told_and_left_alone(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("flag", ["--summary", "--retry-file", "--config"])
 def test_what_stands_in_the_place_of_an_output_or_the_configuration_is_told_and_left_alone(
-    desk: Desk, sandbox: Callable[..., Running], flag: str, kind: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], flag: str, kind: str
 ) -> None:
     desk.configure(sandbox(rules("code=40001 for external_id=2")).url)
     desk.people(3)
@@ -157,7 +157,7 @@ def test_a_state_dir_that_is_somebodys_folder_is_refused_and_left_as_it_is(desk:
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_no_file_of_a_run_gets_the_number_of_a_closed_stream(
-    desk: Desk, sandbox: Callable[..., Running], closed: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], closed: str
 ) -> None:
     desk.configure(sandbox(rules()).url)
     desk.people(2)
@@ -175,7 +175,7 @@ def test_no_file_of_a_run_gets_the_number_of_a_closed_stream(
     assert ('"sent": 2' in ended.stdout) == (not is_closed)
 
 
-def test_the_configuration_may_come_from_a_process(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_the_configuration_may_come_from_a_process(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules()).url)
     desk.people(2)
     command = f"{sys.executable} -m uploader run people.csv --config <(cat config.yaml) --set state_dir={desk.folder}/s"

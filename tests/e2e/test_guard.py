@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.command import Desk, Ended, rules, sent_ids
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 MAPPING = """\
 mapping:
@@ -22,7 +22,7 @@ ADVICE = "Nothing was sent. If it is meant so, type `uploader run people.csv --a
 
 
 @pytest.fixture
-def server(desk: Desk, sandbox: Callable[..., Running]) -> Running:
+def server(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
     """Lend a sandbox that the desk's configuration names, with the guard on."""
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=GUARD)
@@ -89,7 +89,7 @@ WORSE: dict[str, tuple[list[str], str]] = {
 
 @pytest.mark.parametrize("case", WORSE)
 def test_each_guard_refuses_before_the_first_request_and_lets_pass_what_is_accepted(
-    case: str, desk: Desk, server: Running
+    case: str, desk: Desk, server: RunningSandbox
 ) -> None:
     usual(desk)
     day = finish(desk)
@@ -112,7 +112,7 @@ def test_each_guard_refuses_before_the_first_request_and_lets_pass_what_is_accep
     assert len(sent_ids(server)) == 10 + 2 * len(lines)
 
 
-def test_a_column_that_is_gone_refuses_a_csv_a_jsonl_and_a_parquet(desk: Desk, server: Running) -> None:
+def test_a_column_that_is_gone_refuses_a_csv_a_jsonl_and_a_parquet(desk: Desk, server: RunningSandbox) -> None:
     fields = [{"id": str(number), "name": "Kim", "email": "e", "wants": False} for number in range(1, 6)]
     fewer = [{name: value for name, value in one.items() if name != "email"} for one in fields]
 
@@ -136,7 +136,7 @@ def test_a_column_that_is_gone_refuses_a_csv_a_jsonl_and_a_parquet(desk: Desk, s
     assert len(sent_ids(server)) == 15
 
 
-def test_too_many_changed_people_refuse_a_file_unless_it_is_accepted(desk: Desk, server: Running) -> None:
+def test_too_many_changed_people_refuse_a_file_unless_it_is_accepted(desk: Desk, server: RunningSandbox) -> None:
     desk.configure(server.url, mapping=MAPPING, more=GUARD + MEMORY)
     usual(desk)
     day = finish(desk)
@@ -155,7 +155,7 @@ def test_too_many_changed_people_refuse_a_file_unless_it_is_accepted(desk: Desk,
     assert (second.status, second.err, len(sent_ids(server))) == (0, "", 16)
 
 
-def test_another_mapping_makes_no_changed_people(desk: Desk, server: Running) -> None:
+def test_another_mapping_makes_no_changed_people(desk: Desk, server: RunningSandbox) -> None:
     desk.configure(server.url, mapping=MAPPING, more=GUARD + MEMORY)
     usual(desk)
     finish(desk)
@@ -166,7 +166,7 @@ def test_another_mapping_makes_no_changed_people(desk: Desk, server: Running) ->
     assert (ended.status, ended.err, len(sent_ids(server))) == (0, "", 20)
 
 
-def test_all_that_differs_is_told_at_once(desk: Desk, server: Running) -> None:
+def test_all_that_differs_is_told_at_once(desk: Desk, server: RunningSandbox) -> None:
     usual(desk)
     day = finish(desk)
     write(desk, [f"{number},name{number},y" for number in range(1, 4)], header="id,name,wants")
@@ -185,7 +185,7 @@ def test_all_that_differs_is_told_at_once(desk: Desk, server: Running) -> None:
 
 
 def test_a_file_that_has_lost_all_its_rows_is_refused_and_if_accepted_is_no_measure(
-    desk: Desk, server: Running
+    desk: Desk, server: RunningSandbox
 ) -> None:
     usual(desk)
     day = finish(desk)
@@ -201,7 +201,7 @@ def test_a_file_that_has_lost_all_its_rows_is_refused_and_if_accepted_is_no_meas
     assert (second.status, third.status, len(sent_ids(server))) == (0, 0, 21)
 
 
-def test_one_source_that_differs_holds_back_all_of_them(desk: Desk, server: Running) -> None:
+def test_one_source_that_differs_holds_back_all_of_them(desk: Desk, server: RunningSandbox) -> None:
     usual(desk, 2, "a.csv")
     usual(desk)
     sources = ("a.csv", "people.csv")
@@ -213,7 +213,7 @@ def test_one_source_that_differs_holds_back_all_of_them(desk: Desk, server: Runn
     assert len(sent_ids(server)) == 12
 
 
-def test_a_first_run_only_records(desk: Desk, server: Running) -> None:
+def test_a_first_run_only_records(desk: Desk, server: RunningSandbox) -> None:
     write(desk, [line(1, email="", wants="y"), line(2), "3,name3"])
 
     first = desk.type("run", "people.csv")
@@ -229,7 +229,7 @@ def test_a_first_run_only_records(desk: Desk, server: Running) -> None:
     assert {name: count for name, count in found["consents"].items() if count} == {"df_push_optin": 1}
 
 
-def test_what_is_recorded_is_private_and_holds_no_value_of_a_row(desk: Desk, server: Running) -> None:
+def test_what_is_recorded_is_private_and_holds_no_value_of_a_row(desk: Desk, server: RunningSandbox) -> None:
     write(desk, [f"canary{number},canary,canary@canary,y" for number in range(1, 11)])
     finish(desk)
     (path,) = (desk.folder / ".uploader" / "totals").iterdir()
@@ -242,7 +242,7 @@ def test_what_is_recorded_is_private_and_holds_no_value_of_a_row(desk: Desk, ser
     assert (stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(path.parent.stat().st_mode)) == (0o600, 0o700)
 
 
-def test_nothing_is_recorded_or_compared_without_the_section(desk: Desk, server: Running) -> None:
+def test_nothing_is_recorded_or_compared_without_the_section(desk: Desk, server: RunningSandbox) -> None:
     desk.configure(server.url, mapping=MAPPING)
     usual(desk)
 
@@ -253,7 +253,7 @@ def test_nothing_is_recorded_or_compared_without_the_section(desk: Desk, server:
     assert (first.status, second.status, remembered(desk)) == (0, 0, [])
 
 
-def test_a_guard_that_is_switched_off_by_the_whole_lets_pass(desk: Desk, server: Running) -> None:
+def test_a_guard_that_is_switched_off_by_the_whole_lets_pass(desk: Desk, server: RunningSandbox) -> None:
     usual(desk)
     finish(desk)
     usual(desk, 40)
@@ -265,7 +265,7 @@ def test_a_guard_that_is_switched_off_by_the_whole_lets_pass(desk: Desk, server:
 
 @pytest.mark.parametrize("words", [("--limit", "2"), ("--full",), ("--sandbox",)])
 def test_the_first_rows_a_full_run_and_a_rehearsal_meet_no_guard(
-    words: tuple[str, ...], desk: Desk, server: Running
+    words: tuple[str, ...], desk: Desk, server: RunningSandbox
 ) -> None:
     usual(desk)
     finish(desk)
@@ -281,7 +281,7 @@ def test_the_first_rows_a_full_run_and_a_rehearsal_meet_no_guard(
     assert words == ("--full",) or remembered(desk) == before
 
 
-def test_retry_files_meet_no_guard(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_retry_files_meet_no_guard(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules(*(f"code=40001 for external_id={number} times 1" for number in range(1, 9))))
     desk.configure(server.url, mapping=MAPPING, more=GUARD)
     usual(desk)
@@ -296,14 +296,16 @@ def test_retry_files_meet_no_guard(desk: Desk, sandbox: Callable[..., Running]) 
     assert (first.status, second.status, len(remembered(desk))) == (0, 0, 1)
 
 
-def test_standard_input_meets_no_guard(desk: Desk, server: Running) -> None:
+def test_standard_input_meets_no_guard(desk: Desk, server: RunningSandbox) -> None:
     for rows in (b"1,Kim,y\n2,Lee,n\n", b"1,Kim,y\n"):
         assert desk.type("run", "-", stdin=b"id,name,wants\n" + rows).status == 0
 
     assert (len(sent_ids(server)), remembered(desk)) == (3, [])
 
 
-def test_a_run_that_was_accepted_is_continued_without_asking_again(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_run_that_was_accepted_is_continued_without_asking_again(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules("code=40201 for external_id=15 times 1"))
     desk.configure(server.url, mapping=MAPPING, more=GUARD)
     usual(desk)
@@ -318,7 +320,7 @@ def test_a_run_that_was_accepted_is_continued_without_asking_again(desk: Desk, s
     assert [one["rows"] for one in remembered(desk)] == [20]
 
 
-def test_a_run_that_is_not_finished_is_no_measure(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_run_that_is_not_finished_is_no_measure(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=40201 for external_id=15 times 1"))
     desk.configure(server.url, mapping=MAPPING, more=GUARD)
     usual(desk)
@@ -333,7 +335,7 @@ def test_a_run_that_is_not_finished_is_no_measure(desk: Desk, sandbox: Callable[
     assert [one["rows"] for one in remembered(desk)] == [10]
 
 
-def test_a_check_shows_what_the_guard_would_say_and_writes_nothing(desk: Desk, server: Running) -> None:
+def test_a_check_shows_what_the_guard_would_say_and_writes_nothing(desk: Desk, server: RunningSandbox) -> None:
     usual(desk)
     day = finish(desk)
     usual(desk, 5)
@@ -353,7 +355,7 @@ def test_a_check_shows_what_the_guard_would_say_and_writes_nothing(desk: Desk, s
     assert (remembered(desk), len(sent_ids(server))) == (before, 10)
 
 
-def test_a_check_of_a_file_much_like_the_last_says_so_to_programs(desk: Desk, server: Running) -> None:
+def test_a_check_of_a_file_much_like_the_last_says_so_to_programs(desk: Desk, server: RunningSandbox) -> None:
     usual(desk)
     finish(desk)
     usual(desk, 11)
@@ -366,7 +368,7 @@ def test_a_check_of_a_file_much_like_the_last_says_so_to_programs(desk: Desk, se
     assert len(sent_ids(server)) == 10
 
 
-def test_a_check_before_the_first_run_makes_no_state(desk: Desk, server: Running) -> None:
+def test_a_check_before_the_first_run_makes_no_state(desk: Desk, server: RunningSandbox) -> None:
     usual(desk)
 
     ended = desk.type("check", "people.csv", "--json")
@@ -377,7 +379,7 @@ def test_a_check_before_the_first_run_makes_no_state(desk: Desk, server: Running
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "{", '{"format": 9}', "null", '{"format": 1, "finished": 3}'])
-def test_totals_that_cannot_be_read_hold_the_run_back(content: str, desk: Desk, server: Running) -> None:
+def test_totals_that_cannot_be_read_hold_the_run_back(content: str, desk: Desk, server: RunningSandbox) -> None:
     usual(desk)
     finish(desk)
     (path,) = (desk.folder / ".uploader" / "totals").iterdir()
@@ -396,7 +398,7 @@ def test_totals_that_cannot_be_read_hold_the_run_back(content: str, desk: Desk, 
 
 
 def test_a_run_whose_totals_cannot_be_kept_is_finished_by_the_next_which_sends_nothing(
-    desk: Desk, server: Running
+    desk: Desk, server: RunningSandbox
 ) -> None:
     usual(desk)
     (desk.folder / ".uploader").mkdir(mode=0o700)
@@ -410,7 +412,7 @@ def test_a_run_whose_totals_cannot_be_kept_is_finished_by_the_next_which_sends_n
     assert (len(sent_ids(server)), [one["rows"] for one in remembered(desk)]) == (10, [10])
 
 
-def test_a_quiet_check_still_says_why_nothing_would_be_sent(desk: Desk, server: Running) -> None:
+def test_a_quiet_check_still_says_why_nothing_would_be_sent(desk: Desk, server: RunningSandbox) -> None:
     usual(desk)
     day = finish(desk)
     usual(desk, 5)

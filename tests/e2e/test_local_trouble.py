@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable
 
 from tests.command import Desk, ended, names, names_of, rules, until
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 ROWS = 300
 
 
-def test_a_process_that_may_open_few_files_sends_all_the_same(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_process_that_may_open_few_files_sends_all_the_same(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules("code=40001 for external_id=50", latency=(0.02, 0.02)))
     desk.configure(server.url)
     desk.people(ROWS)
@@ -26,13 +28,15 @@ def test_a_process_that_may_open_few_files_sends_all_the_same(desk: Desk, sandbo
     assert (desk.summary()["requests"], desk.summary()["maybe_sent_twice"]) == (ROWS, 0)
 
 
-def test_a_process_that_runs_out_of_sockets_goes_on_with_fewer(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_process_that_runs_out_of_sockets_goes_on_with_fewer(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules("close", latency=(0.1, 0.1)))
     desk.configure(server.url)
     desk.people(ROWS)
 
     with desk.start("run", "people.csv", "-vv", "--summary", "summary.json") as process:
-        until(lambda: server.box.report().requests >= 60)
+        until(lambda: server.sandbox.report().requests >= 60)
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (30, 30))
         run = ended(process)
 

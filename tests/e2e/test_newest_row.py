@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import Desk, Ended, books_of, rules
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 MAPPING = """\
 mapping:
@@ -36,15 +36,15 @@ def send(desk: Desk) -> Callable[..., Ended]:
     return run
 
 
-def stored(server: Running) -> dict[object, dict[str, object]]:
-    return {profile.identity["external_id"]: dict(profile.properties) for profile in server.box.profiles()}
+def stored(server: RunningSandbox) -> dict[object, dict[str, object]]:
+    return {profile.identity["external_id"]: dict(profile.properties) for profile in server.sandbox.profiles()}
 
 
 @pytest.fixture
-def service(desk: Desk, sandbox: Callable[..., Running]) -> Callable[..., Running]:
+def service(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> Callable[..., RunningSandbox]:
     """Start a service that plays the given faults, and configure the desk for it."""
 
-    def start(*faults: str, more: str = "") -> Running:
+    def start(*faults: str, more: str = "") -> RunningSandbox:
         server = sandbox(rules(*faults))
         desk.configure(server.url, mapping=MAPPING, more=more)
         return server
@@ -54,7 +54,7 @@ def service(desk: Desk, sandbox: Callable[..., Running]) -> Callable[..., Runnin
 
 @pytest.mark.parametrize("more", ["", "changed_only: true\n"])
 def test_a_refusal_that_failed_arrives_though_a_later_row_of_its_person_was_accepted(
-    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended], more: str
+    desk: Desk, service: Callable[..., RunningSandbox], send: Callable[..., Ended], more: str
 ) -> None:
     server = service("http=503 times 2", more=more)
 
@@ -68,7 +68,7 @@ def test_a_refusal_that_failed_arrives_though_a_later_row_of_its_person_was_acce
 
 
 def test_a_refusal_of_a_row_that_was_fixed_arrives_too(
-    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+    desk: Desk, service: Callable[..., RunningSandbox], send: Callable[..., Ended]
 ) -> None:
     server = service()
 
@@ -83,21 +83,21 @@ def test_a_refusal_of_a_row_that_was_fixed_arrives_too(
 
 
 def test_a_late_row_of_which_nothing_is_left_is_superseded(
-    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+    desk: Desk, service: Callable[..., RunningSandbox], send: Callable[..., Ended]
 ) -> None:
     server = service("http=503 times 2")
 
     send("people.csv", ("1", "old", "no"))
     send("people.csv", ("1", "new", "yes"))
-    before = len(server.box.requests())
+    before = len(server.sandbox.requests())
     send("people.retry.csv")
 
     assert desk.books() == {"superseded": 1}
-    assert len(server.box.requests()) == before
+    assert len(server.sandbox.requests()) == before
 
 
 def test_a_row_that_is_sent_once_more_before_a_run_goes_on_does_not_put_the_first_over_the_last(
-    service: Callable[..., Running], send: Callable[..., Ended]
+    service: Callable[..., RunningSandbox], send: Callable[..., Ended]
 ) -> None:
     server = service(STOP)
 
@@ -110,7 +110,7 @@ def test_a_row_that_is_sent_once_more_before_a_run_goes_on_does_not_put_the_firs
 
 
 def test_a_run_that_goes_on_after_a_later_one_leaves_what_that_has_set(
-    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+    desk: Desk, service: Callable[..., RunningSandbox], send: Callable[..., Ended]
 ) -> None:
     server = service(STOP)
 
@@ -132,7 +132,7 @@ def moved(desk: Desk, old: str, new: str) -> Path:
 
 
 def test_a_retry_file_whose_run_was_purged_is_as_old_as_that_run(
-    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+    desk: Desk, service: Callable[..., RunningSandbox], send: Callable[..., Ended]
 ) -> None:
     server = service("http=503 for df_name=old times 2", "http=503 for df_name=newer times 2")
 
@@ -147,7 +147,7 @@ def test_a_retry_file_whose_run_was_purged_is_as_old_as_that_run(
 
 
 def test_a_retry_file_that_was_put_back_under_the_name_of_another_is_as_old_as_its_rows(
-    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+    desk: Desk, service: Callable[..., RunningSandbox], send: Callable[..., Ended]
 ) -> None:
     server = service("http=503 for df_name=old times 2", "http=503 for df_name=newer times 2")
 
@@ -166,7 +166,7 @@ def test_a_retry_file_that_was_put_back_under_the_name_of_another_is_as_old_as_i
 
 
 def test_a_retry_file_says_of_each_row_where_it_came_from_first_through_all_generations(
-    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+    desk: Desk, service: Callable[..., RunningSandbox], send: Callable[..., Ended]
 ) -> None:
     service("http=503 for df_name=b")
 
@@ -181,7 +181,7 @@ def test_a_retry_file_says_of_each_row_where_it_came_from_first_through_all_gene
 
 
 def test_books_of_a_summary_balance_where_rows_are_trimmed(
-    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+    desk: Desk, service: Callable[..., RunningSandbox], send: Callable[..., Ended]
 ) -> None:
     service("http=503 times 4", more="coalesce: true\n")
 
@@ -200,7 +200,7 @@ def fixed(desk: Desk, name: str = "people.retry.csv") -> None:
 
 
 def test_a_row_whose_person_was_not_known_is_sent_when_it_is_fixed_before_the_next_run(
-    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+    desk: Desk, service: Callable[..., RunningSandbox], send: Callable[..., Ended]
 ) -> None:
     server = service()
 
@@ -213,7 +213,7 @@ def test_a_row_whose_person_was_not_known_is_sent_when_it_is_fixed_before_the_ne
 
 @pytest.mark.parametrize("consent", ["no", ""])
 def test_a_row_whose_person_was_not_known_is_kept_once_later_runs_may_have_sent_them(
-    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended], consent: str
+    desk: Desk, service: Callable[..., RunningSandbox], send: Callable[..., Ended], consent: str
 ) -> None:
     server = service()
 
@@ -235,7 +235,7 @@ def test_a_row_whose_person_was_not_known_is_kept_once_later_runs_may_have_sent_
 
 
 def test_notes_for_a_run_that_was_to_be_continued_go_with_it(
-    desk: Desk, service: Callable[..., Running], send: Callable[..., Ended]
+    desk: Desk, service: Callable[..., RunningSandbox], send: Callable[..., Ended]
 ) -> None:
     service(STOP)
 

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 import pytest
 
 from tests.command import Desk, Ended, ended, names, names_of, rules
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 REJECTED: Final = "code=40001 for external_id=2 times 1"
 LONGEST: Final = 255
@@ -33,7 +33,7 @@ LOCALES: Final = {
 
 
 @pytest.fixture
-def server(desk: Desk, sandbox: Callable[..., Running]) -> Running:
+def server(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
     started = sandbox(rules(REJECTED))
     desk.configure(started.url)
     return started
@@ -48,7 +48,7 @@ def limited(desk: Desk, limit: str, *words: str) -> Ended:
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_a_file_may_have_any_name_that_a_file_system_takes(desk: Desk, server: Running, name: bytes) -> None:
+def test_a_file_may_have_any_name_that_a_file_system_takes(desk: Desk, server: RunningSandbox, name: bytes) -> None:
     source = os.fsdecode(name)
     desk.people(3).rename(desk.folder / source)
 
@@ -63,7 +63,7 @@ def test_a_file_may_have_any_name_that_a_file_system_takes(desk: Desk, server: R
 
 
 def test_two_long_names_that_begin_alike_have_retry_files_of_their_own(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     desk.configure(sandbox(rules("code=40001 for external_id=2")).url)
     sources = ["x" * 250 + f"{number}.csv" for number in (1, 2)]
@@ -87,7 +87,9 @@ def test_a_name_that_no_file_can_have_is_4(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-def test_a_name_that_the_locale_does_not_have_is_sent_like_any_other(desk: Desk, server: Running, locale: str) -> None:
+def test_a_name_that_the_locale_does_not_have_is_sent_like_any_other(
+    desk: Desk, server: RunningSandbox, locale: str
+) -> None:
     desk.environ.update(LOCALES[locale])
     desk.people(3, "Ælf 사람 🙂.csv")
     command = [sys.executable, "-m", "uploader", "run", "Ælf 사람 🙂.csv", "-vv"]
@@ -137,12 +139,14 @@ def test_a_working_directory_that_is_gone_is_7(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("files", [10, 13, 17, 20])
-def test_too_few_files_for_any_run_are_told_before_anything_is_sent(desk: Desk, server: Running, files: int) -> None:
+def test_too_few_files_for_any_run_are_told_before_anything_is_sent(
+    desk: Desk, server: RunningSandbox, files: int
+) -> None:
     desk.people(3)
 
     run = limited(desk, f"ulimit -n {files}", "run", "people.csv")
 
-    assert (run.status, len(run.err.splitlines()), len(server.box.requests())) == (7, 1, 0)
+    assert (run.status, len(run.err.splitlines()), len(server.sandbox.requests())) == (7, 1, 0)
     assert re.fullmatch(
         rf"This process may open only {files} files \(ulimit -n\), and a run needs \d+\. Nothing was sent\. "
         r"Allow it more, then run again\.\n",
@@ -151,7 +155,7 @@ def test_too_few_files_for_any_run_are_told_before_anything_is_sent(desk: Desk, 
 
 
 def test_too_few_threads_for_any_run_are_told_before_anything_is_sent(
-    desk: Desk, server: Running, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, server: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(_: threading.Thread) -> NoReturn:
         raise RuntimeError("can't start new thread")
@@ -162,7 +166,7 @@ def test_too_few_threads_for_any_run_are_told_before_anything_is_sent(
     run = desk.type("run", "people.csv")
 
     monkeypatch.undo()
-    assert (run.status, server.box.requests()) == (7, [])
+    assert (run.status, server.sandbox.requests()) == (7, [])
     assert run.last_line == (
         "This process may start only 0 threads (ulimit -u, or the memory), and a run needs 5. Nothing was sent. "
         "Allow it more, then run again."
@@ -170,7 +174,7 @@ def test_too_few_threads_for_any_run_are_told_before_anything_is_sent(
 
 
 def test_a_machine_that_gives_no_thread_later_on_ends_the_run_as_a_disk_would(
-    desk: Desk, server: Running, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, server: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start, started = threading.Thread.start, list[threading.Thread]()
 
@@ -190,10 +194,10 @@ def test_a_machine_that_gives_no_thread_later_on_ends_the_run_as_a_disk_would(
     assert (run.status, desk.summary()["exit_status"]) == (7, 7)
     assert run.last_line == "This machine has no thread left to sync the journal. Run again to continue."
     assert desk.type("run", "people.csv").status in {0, 3}
-    assert len(server.box.requests()) <= 4
+    assert len(server.sandbox.requests()) <= 4
 
 
-def test_nobody_s_home_is_needed(desk: Desk, server: Running) -> None:
+def test_nobody_s_home_is_needed(desk: Desk, server: RunningSandbox) -> None:
     desk.people(3)
     environ = {name: value for name, value in desk.environ.items() if name != "HOME"}
     command = [sys.executable, "-m", "uploader", "run", "people.csv"]
@@ -201,4 +205,4 @@ def test_nobody_s_home_is_needed(desk: Desk, server: Running) -> None:
         command, cwd=desk.folder, env={**environ, "PYTHONPATH": str(Path(__file__).parents[2])}, check=False
     )
 
-    assert (run.returncode, len(server.box.requests())) == (3, 3)
+    assert (run.returncode, len(server.sandbox.requests())) == (3, 3)

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from tests.command import Desk, Ended, ended, names_of, until
-from uploader.sandbox import Fault, RequestRecord, Rules, Running, running
+from uploader.sandbox import Fault, RequestRecord, RunningSandbox, SandboxRules, running
 
 FULL: Final = os.environ.get("PACE") == "full"
 SECONDS: Final = 60.0 if FULL else 10.0
@@ -52,12 +52,12 @@ class Trial:
         return min(r.monotonic for r in self.requests if r.applied and r.monotonic >= self.ended) - self.ended
 
 
-def _stored(server: Running) -> dict[object, object]:
-    return {profile.identity["external_id"]: profile.properties.get("df_name") for profile in server.box.profiles()}
+def _stored(server: RunningSandbox) -> dict[object, object]:
+    return {profile.identity["external_id"]: profile.properties.get("df_name") for profile in server.sandbox.profiles()}
 
 
-def _rules(*faults: str) -> Rules:
-    return Rules(limit=400, per=10.0, faults=tuple(Fault.parse(text) for text in faults))
+def _rules(*faults: str) -> SandboxRules:
+    return SandboxRules(limit=400, per=10.0, faults=tuple(Fault.parse(text) for text in faults))
 
 
 def _through_a_fault(desk: Desk, fault: str) -> Trial:
@@ -66,7 +66,7 @@ def _through_a_fault(desk: Desk, fault: str) -> Trial:
         desk.configure(server.url)
         with desk.start(*WORDS) as process:
             run = ended(process, SECONDS + 120)
-        requests = server.box.requests()
+        requests = server.sandbox.requests()
         began = requests[0].monotonic + BEGINS
         return Trial(run, began, began + SECONDS, requests, _stored(server))
 
@@ -79,7 +79,7 @@ def _through_refused_connections(desk: Desk) -> Trial:
             port = int(server.url.rpartition(":")[2])
             desk.configure(server.url)
             process = stack.enter_context(desk.start(*WORDS))
-            until(lambda: server.box.report().requests > 0)
+            until(lambda: server.sandbox.report().requests > 0)
             time.sleep(BEGINS)
         began = time.monotonic()
         time.sleep(SECONDS)
@@ -87,7 +87,7 @@ def _through_refused_connections(desk: Desk) -> Trial:
         with running(_rules(), store, port=port) as server:
             back = time.monotonic()
             run = ended(process, SECONDS + 120)
-            return Trial(run, began, back, server.box.requests(), _stored(server))
+            return Trial(run, began, back, server.sandbox.requests(), _stored(server))
 
 
 def _through_lost_names(desk: Desk) -> Trial:
@@ -96,7 +96,7 @@ def _through_lost_names(desk: Desk) -> Trial:
     with running(_rules()) as server:
         desk.configure(server.url.replace("127.0.0.1", "localhost"))
         with desk.start(*WORDS, through=(str(Path(__file__).parent / "nameless.py"), str(flag))) as process:
-            until(lambda: server.box.report().requests > 0)
+            until(lambda: server.sandbox.report().requests > 0)
             time.sleep(BEGINS)
             flag.touch()
             began = time.monotonic()
@@ -105,7 +105,7 @@ def _through_lost_names(desk: Desk) -> Trial:
             back = time.monotonic()
             run = ended(process, SECONDS + 120)
         # What had its connection already arrives.
-        return Trial(run, began + 0.5, back, server.box.requests(), _stored(server))
+        return Trial(run, began + 0.5, back, server.sandbox.requests(), _stored(server))
 
 
 TRIALS: Final[dict[str, Callable[[Desk], Trial]]] = {
@@ -158,9 +158,9 @@ def test_an_outage_of_any_kind_costs_a_pause_and_no_row(desk: Desk) -> None:
 
 
 def test_a_service_that_drops_a_few_requests_at_random_costs_no_row(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
-    server = sandbox(Rules(limit=100_000, per=1.0, faults=(Fault.parse("http=503 for 5%"),)))
+    server = sandbox(SandboxRules(limit=100_000, per=1.0, faults=(Fault.parse("http=503 for 5%"),)))
     desk.configure(server.url)
     desk.people(1000)
 
@@ -172,17 +172,17 @@ def test_a_service_that_drops_a_few_requests_at_random_costs_no_row(
 
 @pytest.mark.no_cover
 def test_rows_that_used_up_their_attempts_fail_when_the_service_drops_many(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     rows, attempts = 3000, 4
-    server = sandbox(Rules(limit=100_000, per=1.0, faults=(Fault.parse("http=503 for 30%"),)))
+    server = sandbox(SandboxRules(limit=100_000, per=1.0, faults=(Fault.parse("http=503 for 30%"),)))
     desk.configure(server.url)
     desk.people(rows)
 
     run = desk.type("run", "people.csv", "--set", f"retry.attempts={attempts}", "--summary", "summary.json")
 
     dropped: dict[object, int] = {}
-    for request in server.box.requests():
+    for request in server.sandbox.requests():
         if not request.applied:
             identity = request.identity["external_id"]
             dropped[identity] = dropped.get(identity, 0) + 1
@@ -194,4 +194,4 @@ def test_rows_that_used_up_their_attempts_fail_when_the_service_drops_many(
     }
     assert max(dropped.values()) == attempts
     assert desk.books() == {"sent": rows - len(used_up), "failed": len(used_up)}
-    assert len(server.box.requests()) <= rows / 0.7 * 1.05
+    assert len(server.sandbox.requests()) <= rows / 0.7 * 1.05

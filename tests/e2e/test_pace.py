@@ -8,7 +8,7 @@ from typing import Final, Literal
 import pytest
 
 from tests.command import Desk, books_of, busiest, ended, until
-from uploader.sandbox import Rules, Running
+from uploader.sandbox import RunningSandbox, SandboxRules
 
 LIMIT: Final = 1000
 PER: Final = 2.0
@@ -36,7 +36,7 @@ SIZES: Final = [
 @pytest.mark.paced
 @pytest.mark.parametrize(("anchor", "share", "windows"), SIZES)
 def test_the_limit_is_never_exceeded_and_nearly_used_up(
-    desk: Desk, sandbox: Callable[..., Running], anchor: float | None, share: float, windows: int
+    desk: Desk, sandbox: Callable[..., RunningSandbox], anchor: float | None, share: float, windows: int
 ) -> None:
     windows = 20 if FULL else windows
     rows = int((windows + 1.5) * share * USED_UP)
@@ -45,13 +45,13 @@ def test_the_limit_is_never_exceeded_and_nearly_used_up(
 
     # A machine that is busy with other things can't use the limit up; over it nobody ever goes.
     while len(used) < TRIALS and max(used, default=0.0) < 0.97:
-        server = sandbox(Rules(limit=USED_UP, per=PER, anchor=anchor))
+        server = sandbox(SandboxRules(limit=USED_UP, per=PER, anchor=anchor))
         desk.configure(server.url)
         words = ("--set", f"rate.requests={USED_UP}", "--set", f"rate.share={share}", "--summary", "s.json")
         with desk.start("run", "people.csv", *LIMITED, *words) as process:
             run = ended(process, 120)
 
-        report = server.box.report()
+        report = server.sandbox.report()
         full = [window.received for window in report.windows[1:-1]]
         assert (run.status, run.out, run.err) == (0, "", "")
         assert books_of(desk.summary("s.json")) == {"sent": rows}
@@ -68,18 +68,18 @@ def test_the_limit_is_never_exceeded_and_nearly_used_up(
 @pytest.mark.parametrize("reply", ["429", "40401"])
 @pytest.mark.parametrize("unit", ["s", "ms"])
 def test_another_client_that_burns_the_quota_costs_a_pause_and_no_row(
-    desk: Desk, sandbox: Callable[..., Running], reply: Literal["429", "40401"], unit: Literal["s", "ms"]
+    desk: Desk, sandbox: Callable[..., RunningSandbox], reply: Literal["429", "40401"], unit: Literal["s", "ms"]
 ) -> None:
-    server = sandbox(Rules(limit=LIMIT, per=PER, anchor=0.3, limit_reply=reply, unit=unit))
+    server = sandbox(SandboxRules(limit=LIMIT, per=PER, anchor=0.3, limit_reply=reply, unit=unit))
     desk.configure(server.url)
     desk.people(3000)
 
     with desk.start("run", "people.csv", *LIMITED, "--summary", "summary.json") as process:
-        until(lambda: server.box.report().requests >= 700)
-        server.box.burn(LIMIT)
+        until(lambda: server.sandbox.report().requests >= 700)
+        server.sandbox.use_up(LIMIT)
         run = ended(process)
 
-    requests = server.box.requests()
+    requests = server.sandbox.requests()
     refused = [request for request in requests if request.over]
     assert (run.status, run.err) == (0, "")
     assert desk.books() == {"sent": 3000}
@@ -94,9 +94,11 @@ def test_another_client_that_burns_the_quota_costs_a_pause_and_no_row(
 
 @pytest.mark.long
 @pytest.mark.paced
-def test_a_run_that_starts_right_after_another_adds_no_burst(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_run_that_starts_right_after_another_adds_no_burst(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     limit, per = 20, 4.0
-    server = sandbox(Rules(limit=limit, per=per, anchor=None))
+    server = sandbox(SandboxRules(limit=limit, per=per, anchor=None))
     desk.configure(server.url)
     desk.people(6)
 
@@ -104,8 +106,8 @@ def test_a_run_that_starts_right_after_another_adds_no_burst(desk: Desk, sandbox
         words = ("--set", f"rate.requests={limit}", "--set", "rate.per=4s", "--set", "rate.share=1")
         assert desk.type("run", "people.csv", *words).status == 0
 
-    moments = [request.monotonic for request in server.box.requests()]
-    assert (len(moments), server.box.report().over_limit) == (30, 0)
+    moments = [request.monotonic for request in server.sandbox.requests()]
+    assert (len(moments), server.sandbox.report().over_limit) == (30, 0)
     assert busiest(moments, per) <= limit
     assert busiest(moments, 0.05) <= 2
 
@@ -113,16 +115,16 @@ def test_a_run_that_starts_right_after_another_adds_no_burst(desk: Desk, sandbox
 @pytest.mark.long
 @pytest.mark.paced
 def test_a_service_that_tells_nothing_of_its_window_gets_the_configured_pace(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     # 167 a second, as documented: a busy machine has time for them.
-    server = sandbox(Rules(limit=LIMIT, per=6.0, spelling="none"))
+    server = sandbox(SandboxRules(limit=LIMIT, per=6.0, spelling="none"))
     desk.configure(server.url)
     desk.people(4 * LIMIT)
 
     run = desk.process("run", "people.csv", *LIMITED, "--set", "rate.per=6s")
 
-    report = server.box.report()
+    report = server.sandbox.report()
     assert (run.status, report.over_limit) == (0, 0)
     full = [window.received for window in report.windows[1:-1]]
     assert sum(full) / len(full) >= 0.9 * LIMIT
@@ -130,27 +132,27 @@ def test_a_service_that_tells_nothing_of_its_window_gets_the_configured_pace(
 
 @pytest.mark.long
 @pytest.mark.paced
-def test_another_client_is_noticed_and_leaves_its_quota(desk: Desk, sandbox: Callable[..., Running]) -> None:
-    server = sandbox(Rules(limit=LIMIT, per=4.0, unit="ms"))
+def test_another_client_is_noticed_and_leaves_its_quota(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
+    server = sandbox(SandboxRules(limit=LIMIT, per=4.0, unit="ms"))
     desk.configure(server.url)
     desk.people(1500)
 
     with desk.start("run", "people.csv", *LIMITED, "--set", "rate.per=4s") as process:
-        until(lambda: server.box.report().requests >= 100)
+        until(lambda: server.sandbox.report().requests >= 100)
         until(lambda: _burns(server) or process.poll() is not None)
         run = ended(process)
 
     assert run.status == 0
-    assert server.box.report().over_limit == 0
+    assert server.sandbox.report().over_limit == 0
     assert [line.partition(",")[0] for line in run.err.splitlines()] == ["Others use the same quota"]
 
 
 @pytest.mark.long
 @pytest.mark.paced
 def test_a_log_that_is_full_when_another_client_is_noticed_changes_nothing(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
-    server = sandbox(Rules(limit=LIMIT, per=4.0, unit="ms"))
+    server = sandbox(SandboxRules(limit=LIMIT, per=4.0, unit="ms"))
     desk.configure(server.url)
     desk.people(1500)
     words = ("--set", "rate.per=4s", "--summary", "summary.json")
@@ -159,17 +161,17 @@ def test_a_log_that_is_full_when_another_client_is_noticed_changes_nothing(
         Path("/dev/full").open("w", encoding="utf-8") as full,
         desk.start("run", "people.csv", *LIMITED, *words, stderr=full) as process,
     ):
-        until(lambda: server.box.report().requests >= 100)
+        until(lambda: server.sandbox.report().requests >= 100)
         until(lambda: _burns(server) or process.poll() is not None)
         run = ended(process)
 
     assert (run.status, desk.books(), desk.summary()["requests"]) == (0, {"sent": 1500}, 1500)
-    assert len(server.box.requests()) == 1500
+    assert len(server.sandbox.requests()) == 1500
 
 
-def _burns(server: Running) -> bool:
+def _burns(server: RunningSandbox) -> bool:
     """Use a little of the quota, as another client would; about 100 a second."""
-    server.box.burn(1)
+    server.sandbox.use_up(1)
     return False
 
 

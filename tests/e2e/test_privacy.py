@@ -7,7 +7,7 @@ from typing import NoReturn
 import pytest
 
 from tests.command import TOKEN, Desk, Ended, rules
-from uploader.sandbox import FAULT_KINDS, Running
+from uploader.sandbox import FAULT_KINDS, RunningSandbox
 
 WORD = "canary"
 """Stands in the token and in every value of every row here, and in no column, path or message."""
@@ -36,7 +36,7 @@ def test_every_kind_of_fault_is_among_those_listened_to() -> None:
     assert {fault.partition("=")[0] for fault in (*LASTING, *HOLDING, *STOPPING)} == set(FAULT_KINDS)
 
 
-def test_a_run_with_every_lasting_fault_tells_no_value(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_run_with_every_lasting_fault_tells_no_value(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     faults = [f"{fault} for external_id={_id(number)}" for number, fault in enumerate(LASTING)]
     server = sandbox(rules(*faults))
     desk.configure(server.url, mapping=MAPPING, timeout="500ms")
@@ -49,7 +49,7 @@ def test_a_run_with_every_lasting_fault_tells_no_value(desk: Desk, sandbox: Call
     assert WORD in (desk.folder / "people.retry.csv").read_text()
 
 
-def test_a_run_with_every_holding_fault_tells_no_value(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_run_with_every_holding_fault_tells_no_value(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     faults = [f"{fault} for external_id={_id(number)} times 1" for number, fault in enumerate(HOLDING)]
     server = sandbox(rules(*faults, unit="ms"))
     desk.configure(server.url, mapping=MAPPING)
@@ -62,7 +62,7 @@ def test_a_run_with_every_holding_fault_tells_no_value(desk: Desk, sandbox: Call
 
 
 @pytest.mark.parametrize("fault", STOPPING)
-def test_a_run_that_is_stopped_tells_no_value(desk: Desk, sandbox: Callable[..., Running], fault: str) -> None:
+def test_a_run_that_is_stopped_tells_no_value(desk: Desk, sandbox: Callable[..., RunningSandbox], fault: str) -> None:
     server = sandbox(rules(fault))
     desk.configure(server.url, mapping=MAPPING)
     _write_csv(desk, 6)
@@ -88,7 +88,7 @@ def test_a_run_that_reaches_nobody_tells_no_value(desk: Desk) -> None:
 @pytest.mark.parametrize("column", ["born", "age", "wants"])
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_a_cell_that_can_not_be_read_is_not_quoted(
-    desk: Desk, sandbox: Callable[..., Running], command: str, column: str, suffix: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], command: str, column: str, suffix: str
 ) -> None:
     desk.configure(sandbox(rules()).url, mapping=MAPPING)
     rows = [_person(1), {**_person(2), column: f"{WORD}-cell"}]
@@ -124,7 +124,7 @@ BAD_FILES: dict[str, str | bytes] = {
 @pytest.mark.parametrize("command", ["run", "check"])
 @pytest.mark.parametrize("name", BAD_FILES)
 def test_a_file_that_is_wrong_is_not_quoted(
-    desk: Desk, sandbox: Callable[..., Running], command: str, name: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], command: str, name: str
 ) -> None:
     desk.configure(sandbox(rules()).url, mapping=MAPPING)
     desk.write(name, BAD_FILES[name])
@@ -156,7 +156,7 @@ def _keyed(number: int, value: object) -> dict[str, object]:
 )
 def test_a_key_that_looks_like_data_is_not_told(  # noqa: PLR0913, PLR0917 — a command, and a file with its configuration
     desk: Desk,
-    sandbox: Callable[..., Running],
+    sandbox: Callable[..., RunningSandbox],
     command: tuple[str, ...],
     rows: list[dict[str, object]],
     more: str,
@@ -173,7 +173,7 @@ def test_a_key_that_looks_like_data_is_not_told(  # noqa: PLR0913, PLR0917 — a
 
 
 def test_a_comparison_with_totals_of_an_earlier_version_tells_no_key_that_looks_like_data(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     desk.configure(sandbox(rules()).url, more="guard: {rows: 50%}\n")
     desk.write("people.jsonl", '{"id": "1", "name": "n"}\n' * 3)
@@ -198,7 +198,7 @@ def test_a_comparison_with_totals_of_an_earlier_version_tells_no_key_that_looks_
 )
 @pytest.mark.parametrize("command", ["check", "run", "init"])
 def test_a_first_record_that_has_a_mapped_name_by_chance_is_not_told(
-    desk: Desk, sandbox: Callable[..., Running], header: str, command: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], header: str, command: str
 ) -> None:
     desk.configure(sandbox(rules()).url)
     desk.write("people.csv", f"{header}\n1,a,b\n")
@@ -213,7 +213,7 @@ def test_a_first_record_that_has_a_mapped_name_by_chance_is_not_told(
 
 
 def test_a_first_record_that_has_one_of_many_mapped_names_by_chance_is_not_told(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     desk.configure(sandbox(rules()).url, mapping=MAPPING)
     desk.write("people.csv", f"id,{WORD},{WORD} 2\n1,a,b\n")
@@ -252,19 +252,19 @@ def test_a_rehearsal_tells_no_value(desk: Desk, suffix: str) -> None:
     "place",
     [
         "uploader.delivery.http.Http.post",
-        "uploader.rate.limiter.Limiter.pass_through",
+        "uploader.rate.limiter.Limiter.acquire",
         "uploader.delivery.retry.accepts",
         "uploader.counts.Tally.note",
-        "uploader.delivery.rows_to_resend.FollowUp.kind",
-        "uploader.mapping.Plan.carry",
-        "uploader.check.source_summary.Survey.note",
+        "uploader.delivery.rows_to_resend.RowsToResend.kind",
+        "uploader.mapping.Plan.map_row",
+        "uploader.check.source_summary.CheckSummary.add_row",
         "uploader.run.preflight.compile_plan",
         "uploader.run.plan.retry_path",
         "uploader.cli.run.run_lines",
     ],
 )
 def test_a_bug_is_told_without_what_was_being_handled(
-    desk: Desk, sandbox: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, place: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     def broken(*_: object, **__: object) -> NoReturn:
         held = f"{WORD} {TOKEN}"

@@ -13,7 +13,7 @@ import pytest
 from tests.command import SERVICE, TOKEN, Desk, Ended, names, names_of, rules
 from tests.fakes import HOST, Proxy, proxying
 from tests.make import Authority, authority
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 ROWS: Final = 20
 PASSWORD: Final = "pw-4711"
@@ -39,7 +39,7 @@ class Company:
     """A service at `HOST` behind a proxy that asks for a password."""
 
     desk: Desk
-    server: Running
+    server: RunningSandbox
     authority: Authority
     stack: ExitStack
 
@@ -62,7 +62,7 @@ class Company:
 
 
 @pytest.fixture
-def company(desk: Desk, sandbox: Callable[..., Running], tmp_path: Path) -> Iterator[Company]:
+def company(desk: Desk, sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> Iterator[Company]:
     made = authority(tmp_path, HOST, "127.0.0.1")
     made.file.rename(desk.folder / "company.pem")
     server = sandbox(rules(token=TOKEN, service_id=SERVICE, certificate=made.certificate))
@@ -147,7 +147,7 @@ def test_a_run_goes_directly_to_what_no_proxy_lists(company: Company) -> None:
 @pytest.mark.parametrize("sandboxed", [False, True], ids=["loopback", "--sandbox"])
 def test_this_machine_is_never_reached_through_a_proxy(
     desk: Desk,
-    sandbox: Callable[..., Running],
+    sandbox: Callable[..., RunningSandbox],
     sandboxed: bool,  # noqa: FBT001 — one of the cases
 ) -> None:
     server = sandbox(rules())
@@ -199,7 +199,7 @@ def test_a_proxy_that_refuses_ends_the_run_and_no_row_is_in_doubt(
 
     assert (ended.status, ended.last_line) == (status, line)
     assert (company.books(), company.desk.summary()["maybe_sent_twice"]) == ({"not_attempted": ROWS}, 0)
-    assert company.server.box.requests() == []
+    assert company.server.sandbox.requests() == []
     assert "pw-4712" not in ended.err
     assert_silent(company.desk, ended)
 

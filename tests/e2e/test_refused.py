@@ -7,7 +7,7 @@ import pytest
 import trustme
 
 from tests.command import SERVICE, TOKEN, Desk, names, names_of, rules
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 ROWS = 50
 CONCURRENCY = 4
@@ -23,7 +23,7 @@ RUN = ("run", "people.csv", "--set", f"rate.concurrency={CONCURRENCY}", "--summa
     ids=["token", "service ID"],
 )
 def test_a_wrong_credential_stops_the_run_after_the_first_requests(
-    desk: Desk, sandbox: Callable[..., Running], wanted: dict[str, str], why: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], wanted: dict[str, str], why: str
 ) -> None:
     server = sandbox(rules(**wanted))
     desk.configure(server.url)
@@ -32,13 +32,13 @@ def test_a_wrong_credential_stops_the_run_after_the_first_requests(
     ended = desk.type(*RUN)
 
     assert (ended.status, ended.out, ended.last_line) == (5, "", f"Stopped: the service does not {why} Then run again.")
-    assert 1 <= server.box.report().requests <= CONCURRENCY
+    assert 1 <= server.sandbox.report().requests <= CONCURRENCY
     assert desk.books() == {"not_attempted": ROWS}
-    assert server.box.profiles() == []
+    assert server.sandbox.profiles() == []
     assert desk.files() == ["config.yaml", "people.csv", "summary.json"]
 
 
-def test_after_the_fix_every_row_is_sent(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_after_the_fix_every_row_is_sent(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules(token=TOKEN, service_id=SERVICE))
     desk.configure(server.url)
     desk.people(ROWS)
@@ -55,7 +55,7 @@ def test_after_the_fix_every_row_is_sent(desk: Desk, sandbox: Callable[..., Runn
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_status_that_refuses_everybody_stops_the_run_after_the_first_requests(
-    desk: Desk, sandbox: Callable[..., Running], status: int
+    desk: Desk, sandbox: Callable[..., RunningSandbox], status: int
 ) -> None:
     server = sandbox(rules(f"http={status}"))
     desk.configure(server.url)
@@ -64,11 +64,11 @@ def test_a_status_that_refuses_everybody_stops_the_run_after_the_first_requests(
     ended = desk.type(*RUN)
 
     assert ended.status == 5
-    assert 1 <= server.box.report().requests <= CONCURRENCY
+    assert 1 <= server.sandbox.report().requests <= CONCURRENCY
     assert desk.books() == {"not_attempted": ROWS}
 
 
-def test_a_wrong_path_in_the_url_stops_the_run(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_wrong_path_in_the_url_stops_the_run(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules())
     desk.configure(f"{server.url}/v2")
     desk.people(ROWS)
@@ -79,12 +79,12 @@ def test_a_wrong_path_in_the_url_stops_the_run(desk: Desk, sandbox: Callable[...
         5,
         "Stopped: the server has nothing at this address (HTTP 404). Correct api.base_url. Then run again.",
     )
-    assert 1 <= len(server.box.strays()) <= CONCURRENCY
+    assert 1 <= len(server.sandbox.strays()) <= CONCURRENCY
     assert desk.books() == {"not_attempted": ROWS}
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(desk: Desk, sandbox: Callable[..., Running], status: int) -> None:
+def test_a_redirect_is_not_followed(desk: Desk, sandbox: Callable[..., RunningSandbox], status: int) -> None:
     elsewhere = sandbox(rules())
     server = sandbox(rules(f"redirect={status}:{elsewhere.url}/api/v1/user-profile?service_id={SERVICE}"))
     desk.configure(server.url)
@@ -99,8 +99,8 @@ def test_a_redirect_is_not_followed(desk: Desk, sandbox: Callable[..., Running],
             "Then run again."
         ),
     )
-    assert (elsewhere.box.requests(), elsewhere.box.strays()) == ([], [])
-    assert 1 <= server.box.report().requests <= CONCURRENCY
+    assert (elsewhere.sandbox.requests(), elsewhere.sandbox.strays()) == ([], [])
+    assert 1 <= server.sandbox.report().requests <= CONCURRENCY
     assert desk.books() == {"not_attempted": ROWS}
 
 
@@ -109,7 +109,7 @@ def test_a_redirect_is_not_followed(desk: Desk, sandbox: Callable[..., Running],
     [("127.0.0.1", "a certificate that nobody vouches for"), ("example.com", "a certificate of another host")],
 )
 def test_a_certificate_that_can_not_be_trusted_stops_the_run_before_anything_is_sent(
-    desk: Desk, sandbox: Callable[..., Running], tmp_path: Path, named: str, why: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], tmp_path: Path, named: str, why: str
 ) -> None:
     certificate = tmp_path / "server.pem"
     trustme.CA().issue_cert(named).private_key_and_cert_chain_pem.write_to_path(str(certificate))
@@ -127,12 +127,14 @@ def test_a_certificate_that_can_not_be_trusted_stops_the_run_before_anything_is_
             "Then run again."
         ),
     ), why
-    assert (server.box.requests(), server.box.strays()) == ([], [])
+    assert (server.sandbox.requests(), server.sandbox.strays()) == ([], [])
     assert desk.books() == {"not_attempted": ROWS}
     assert desk.summary()["maybe_sent_twice"] == 0
 
 
-def test_a_server_that_speaks_no_tls_is_sent_nothing_over_https(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_server_that_speaks_no_tls_is_sent_nothing_over_https(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules())
     desk.configure(server.url.replace("http:", "https:"))
     desk.people(ROWS)
@@ -147,6 +149,6 @@ def test_a_server_that_speaks_no_tls_is_sent_nothing_over_https(desk: Desk, sand
             "Then run again."
         ),
     )
-    assert (server.box.requests(), server.box.strays()) == ([], [])
+    assert (server.sandbox.requests(), server.sandbox.strays()) == ([], [])
     assert desk.books() == {"not_attempted": ROWS}
     assert desk.summary()["maybe_sent_twice"] == 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.command import Desk, books_of, names, names_of, plain, rules, sent_ids
-from uploader.sandbox import FAULT_KINDS, Running
+from uploader.sandbox import FAULT_KINDS, RunningSandbox
 
 ROWS = 6
 THIRD = "for external_id=3"
@@ -125,7 +125,7 @@ def test_every_reply_of_the_documentation_has_a_case() -> None:
 
 @pytest.mark.parametrize("case", LOST, ids=lambda case: case.fault)
 def test_a_reply_that_is_no_success_costs_its_row_and_no_other(
-    desk: Desk, sandbox: Callable[..., Running], case: Lost
+    desk: Desk, sandbox: Callable[..., RunningSandbox], case: Lost
 ) -> None:
     server = sandbox(rules(f"{case.fault} {THIRD}"))
     desk.configure(server.url, timeout=SHORT)
@@ -168,7 +168,7 @@ def _told(case: Lost) -> list[str]:
 
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_trouble_that_passes_is_mended_by_another_attempt(
-    desk: Desk, sandbox: Callable[..., Running], fault: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], fault: str
 ) -> None:
     server = sandbox(rules(f"{fault} {THIRD} times 1"))
     desk.configure(server.url, timeout=SHORT)
@@ -185,7 +185,7 @@ def test_a_trouble_that_passes_is_mended_by_another_attempt(
 
 @pytest.mark.parametrize("fault", LIMITS)
 def test_the_limit_holds_everybody_and_costs_no_row_an_attempt(
-    desk: Desk, sandbox: Callable[..., Running], fault: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], fault: str
 ) -> None:
     server = sandbox(rules(f"{fault} {THIRD} times 1", unit="ms"))
     desk.configure(server.url)
@@ -202,7 +202,9 @@ def test_the_limit_holds_everybody_and_costs_no_row_an_attempt(
 
 
 @pytest.mark.parametrize("reply", ["429", "40401"])
-def test_nobody_sends_while_the_window_is_locked(desk: Desk, sandbox: Callable[..., Running], reply: str) -> None:
+def test_nobody_sends_while_the_window_is_locked(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], reply: str
+) -> None:
     server = sandbox(rules(f"limit={reply} after 10 times 1", unit="ms", limit_reply=reply))
     desk.configure(server.url)
     desk.people(40)
@@ -213,13 +215,13 @@ def test_nobody_sends_while_the_window_is_locked(desk: Desk, sandbox: Callable[.
     assert ended.status == 0
     assert desk.books() == {"sent": 40}
     # Those under way when the lock came meet it, and nobody after them.
-    assert server.box.report().over_limit <= concurrency
+    assert server.sandbox.report().over_limit <= concurrency
     assert desk.summary()["limited"] <= concurrency
 
 
 @pytest.mark.parametrize("fault", HARMLESS)
 def test_a_success_that_comes_in_another_way_is_a_success(
-    desk: Desk, sandbox: Callable[..., Running], fault: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], fault: str
 ) -> None:
     server = sandbox(rules(fault))
     desk.configure(server.url)
@@ -241,7 +243,7 @@ def test_a_success_that_comes_in_another_way_is_a_success(
 
 @pytest.mark.parametrize("fault", ["unasked=3ms", "unasked=3ms:408"])
 def test_a_reply_that_nobody_asked_for_costs_no_row_its_request(
-    desk: Desk, sandbox: Callable[..., Running], fault: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], fault: str
 ) -> None:
     server = sandbox(rules(fault))
     desk.configure(server.url)
@@ -264,7 +266,7 @@ def test_a_reply_that_nobody_asked_for_costs_no_row_its_request(
 
 @pytest.mark.parametrize(("fault", "why"), STOPS, ids=[fault for fault, _ in STOPS])
 def test_a_reply_that_concerns_every_row_stops_the_run(
-    desk: Desk, sandbox: Callable[..., Running], fault: str, why: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], fault: str, why: str
 ) -> None:
     server = sandbox(rules(f"{fault} {THIRD}"))
     desk.configure(server.url)
@@ -281,7 +283,7 @@ def test_a_reply_that_concerns_every_row_stops_the_run(
 
 @pytest.mark.parametrize(("fault", "why"), STOPS_AT_FIRST, ids=[fault for fault, _ in STOPS_AT_FIRST])
 def test_a_reply_that_concerns_every_row_until_one_was_accepted_stops_the_run(
-    desk: Desk, sandbox: Callable[..., Running], fault: str, why: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], fault: str, why: str
 ) -> None:
     server = sandbox(rules(f"{fault} for external_id=1"))
     desk.configure(server.url)
@@ -297,7 +299,7 @@ def test_a_reply_that_concerns_every_row_until_one_was_accepted_stops_the_run(
 
 @pytest.mark.parametrize("reply", ["429", "40401"])
 def test_a_limit_that_never_ends_gives_up_after_the_outage_timeout(
-    desk: Desk, sandbox: Callable[..., Running], reply: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], reply: str
 ) -> None:
     server = sandbox(rules(limit=0, limit_reply=reply))
     desk.configure(server.url)
@@ -305,7 +307,7 @@ def test_a_limit_that_never_ends_gives_up_after_the_outage_timeout(
 
     ended = desk.type("run", "people.csv", "--set", "retry.outage_timeout=500ms", "--summary", "summary.json")
 
-    assert (ended.status, server.box.profiles(), desk.books()) == (6, [], {"not_attempted": ROWS})
+    assert (ended.status, server.sandbox.profiles(), desk.books()) == (6, [], {"not_attempted": ROWS})
     assert re.fullmatch(
         r"Stopped: the service limits us \(too many requests\), for longer than retry\.outage_timeout \(0\.5 s\)\. "
         r"Run again to continue, from [0-9: -]*[0-9]{2}:[0-9]{2}:[0-9]{2} on\.",
@@ -313,17 +315,19 @@ def test_a_limit_that_never_ends_gives_up_after_the_outage_timeout(
     )
 
 
-def test_a_limit_that_outlasts_a_run_gets_no_request_of_the_next(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_limit_that_outlasts_a_run_gets_no_request_of_the_next(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules(limit=0))
     desk.configure(server.url)
     desk.people(ROWS)
     words = ("run", "people.csv", "--set", "retry.outage_timeout=500ms", "--summary", "summary.json")
     desk.type(*words)
-    requests = server.box.report().requests
+    requests = server.sandbox.report().requests
 
     ended = desk.type(*words)
 
-    assert (ended.status, server.box.report().requests) == (6, requests)
+    assert (ended.status, server.sandbox.report().requests) == (6, requests)
     assert requests >= 1
     assert re.fullmatch(
         r"Stopped: another run has met the service's limit, and nobody may send for [0-9]+ s "

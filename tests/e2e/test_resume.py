@@ -17,7 +17,7 @@ import pytest
 
 from tests.command import Desk, books_of, ended, names, names_of, rules, sent_ids, until
 from uploader.errors import StorageError
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 RUN = ("run", "people.csv", "--set", "rate.concurrency=1", "--summary", "summary.json")
 SECONDS = 30.0
@@ -47,7 +47,9 @@ def runs(desk: Desk) -> list[dict[str, Any]]:
     return told
 
 
-def test_an_interrupted_run_is_continued_by_the_same_command(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_an_interrupted_run_is_continued_by_the_same_command(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules(stop_at(6)))
     desk.configure(server.url)
     desk.people(10)
@@ -65,7 +67,9 @@ def test_an_interrupted_run_is_continued_by_the_same_command(desk: Desk, sandbox
     assert (summary["requests"], summary["retries"], summary["maybe_sent_twice"]) == (11, 0, 0)
 
 
-def test_accepted_rejected_and_failed_rows_are_not_sent_again(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_accepted_rejected_and_failed_rows_are_not_sent_again(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     faults = ("code=40001 for external_id=2", "code=50000 for external_id=3", stop_at(6))
     server = sandbox(rules(*faults))
     desk.configure(server.url)
@@ -82,7 +86,7 @@ def test_accepted_rejected_and_failed_rows_are_not_sent_again(desk: Desk, sandbo
     assert desk.files() == ["config.yaml", "people.csv", "people.retry.csv", "summary.json"]
 
 
-def test_a_row_that_awaited_a_retry_is_sent_on_continuing(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_row_that_awaited_a_retry_is_sent_on_continuing(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=50000 for external_id=2 times 1", "code=40201 for external_id=3 times 1"))
     desk.configure(server.url)
     desk.people(5)
@@ -99,7 +103,7 @@ def test_a_row_that_awaited_a_retry_is_sent_on_continuing(desk: Desk, sandbox: C
     assert not (desk.folder / "people.retry.csv").exists()
 
 
-def test_a_run_may_be_interrupted_many_times(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_run_may_be_interrupted_many_times(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules(*(stop_at(number) for number in (2, 3, 5, 8)), "code=40001 for external_id=4"))
     desk.configure(server.url)
     desk.people(9)
@@ -113,7 +117,7 @@ def test_a_run_may_be_interrupted_many_times(desk: Desk, sandbox: Callable[..., 
 
 
 def test_the_working_directory_and_the_spelling_of_the_path_do_not_matter(
-    desk: Desk, sandbox: Callable[..., Running], tmp_path: Path
+    desk: Desk, sandbox: Callable[..., RunningSandbox], tmp_path: Path
 ) -> None:
     server = sandbox(rules(stop_at(2), stop_at(3), stop_at(4)))
     desk.configure(server.url)
@@ -132,7 +136,7 @@ def test_the_working_directory_and_the_spelling_of_the_path_do_not_matter(
 
 
 def test_standard_input_is_continued_when_the_same_content_comes_again(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules(stop_at(3)))
     desk.configure(server.url)
@@ -148,7 +152,7 @@ def test_standard_input_is_continued_when_the_same_content_comes_again(
     assert sent_ids(server) == ids(1, 2, 3, 9, 3, 4)
 
 
-def test_a_finished_run_is_never_continued(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_finished_run_is_never_continued(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=40001 for external_id=2"))
     desk.configure(server.url)
     desk.people(3)
@@ -163,7 +167,7 @@ def test_a_finished_run_is_never_continued(desk: Desk, sandbox: Callable[..., Ru
     assert desk.summary()["retry_file"] == "people.retry.2.csv"
 
 
-def test_another_service_is_another_run(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_another_service_is_another_run(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server, other = sandbox(rules(stop_at(3))), sandbox(rules())
     desk.configure(server.url)
     desk.people(4)
@@ -178,7 +182,7 @@ def test_another_service_is_another_run(desk: Desk, sandbox: Callable[..., Runni
 
 
 def test_what_does_not_change_the_requests_does_not_keep_a_run_from_going_on(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules(stop_at(3)))
     desk.configure(server.url)
@@ -190,7 +194,7 @@ def test_what_does_not_change_the_requests_does_not_keep_a_run_from_going_on(
     assert run.err == f"{continuing(desk, 2, 4)}\n"
 
 
-def test_fresh_begins_anew_and_says_what_was_never_sent(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_fresh_begins_anew_and_says_what_was_never_sent(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=40001 for external_id=1", stop_at(3)))
     desk.configure(server.url)
     desk.people(4)
@@ -209,7 +213,7 @@ def test_fresh_begins_anew_and_says_what_was_never_sent(desk: Desk, sandbox: Cal
     assert {one["run_id"] == old: one["ended"] for one in runs(desk)} == {False: "finished", True: "abandoned"}
 
 
-def test_fresh_without_an_interrupted_run_says_nothing(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_fresh_without_an_interrupted_run_says_nothing(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules()).url)
     desk.people(4)
 
@@ -230,7 +234,7 @@ MORE = "id,name\n1,name1\n2,name2\n3,name3\n4,name4\n5,name5\n"
     ],
 )
 def test_what_changed_since_is_begun_anew(
-    desk: Desk, sandbox: Callable[..., Running], content: str, words: tuple[str, ...], what: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], content: str, words: tuple[str, ...], what: str
 ) -> None:
     server = sandbox(rules(stop_at(3)))
     desk.configure(server.url)
@@ -260,7 +264,7 @@ def test_what_changed_since_is_begun_anew(
     [(MORE, (), "the file"), ("", ("--set", "mapping.properties.df_gender=name"), "the mapping")],
 )
 def test_what_changed_since_is_refused_if_that_is_wanted(
-    desk: Desk, sandbox: Callable[..., Running], content: str, words: tuple[str, ...], what: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], content: str, words: tuple[str, ...], what: str
 ) -> None:
     server = sandbox(rules(stop_at(3)))
     desk.configure(server.url, more="when_changed: refuse\n")
@@ -279,7 +283,7 @@ def test_what_changed_since_is_refused_if_that_is_wanted(
             "were never sent. Bring back what it was to continue, or use --fresh to begin anew."
         ),
     )
-    assert (desk.summary()["exit_status"], len(server.box.requests())) == (9, 3)
+    assert (desk.summary()["exit_status"], len(server.sandbox.requests())) == (9, 3)
 
     desk.write("people.csv", before)
     back = desk.type(*RUN)
@@ -287,7 +291,7 @@ def test_what_changed_since_is_refused_if_that_is_wanted(
     assert sent_ids(server) == ids(1, 2, 3, 3, 4)
 
 
-def test_fresh_is_the_way_out_of_a_refusal(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_fresh_is_the_way_out_of_a_refusal(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules(stop_at(3)))
     desk.configure(server.url, more="when_changed: refuse\n")
     desk.people(4)
@@ -299,7 +303,9 @@ def test_fresh_is_the_way_out_of_a_refusal(desk: Desk, sandbox: Callable[..., Ru
     assert (run.status, desk.books()) == (0, {"sent": 5})
 
 
-def test_a_run_of_a_few_rows_neither_continues_nor_is_continued(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_run_of_a_few_rows_neither_continues_nor_is_continued(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules("code=40201 for external_id=3 times 2", stop_at(2)))
     desk.configure(server.url)
     desk.people(4)
@@ -321,7 +327,7 @@ def three(desk: Desk) -> tuple[str, ...]:
     return ("run", "a.csv", "b.csv", "c.csv", "--set", "rate.concurrency=1", "--summary", "summary.json")
 
 
-def test_a_stop_in_the_first_of_several_is_continued_there(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_stop_in_the_first_of_several_is_continued_there(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules(stop_at(2)))
     desk.configure(server.url)
     words = three(desk)
@@ -340,7 +346,7 @@ def test_a_stop_in_the_first_of_several_is_continued_there(desk: Desk, sandbox: 
 
 
 def test_a_stop_in_the_second_of_several_is_continued_there_and_the_finished_first_is_passed_over(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules(stop_at(4)))
     desk.configure(server.url)
@@ -366,7 +372,7 @@ def test_a_stop_in_the_second_of_several_is_continued_there_and_the_finished_fir
     ]
 
 
-def test_the_summary_covers_all_lives(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_the_summary_covers_all_lives(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     faults = (
         "code=50000 for external_id=1 times 1",
         "drop-after for external_id=2 times 1",
@@ -388,13 +394,13 @@ def test_the_summary_covers_all_lives(desk: Desk, sandbox: Callable[..., Running
         found.append([summary[key] for key in ("sent", "requests", "retries", "limited", "maybe_sent_twice")])
 
     assert found == [[4, 8, 3, 1, 1], [8, 16, 6, 2, 2], [10, 18, 6, 2, 2]]
-    assert len(server.box.requests()) == 18
+    assert len(server.sandbox.requests()) == 18
     assert desk.summary()["limited_seconds"] == pytest.approx(2.0, abs=0.3)
     assert desk.summary()["seconds"] >= 2.0
     assert desk.books() == {"sent": 10}
 
 
-def test_the_retry_file_goes_on_in_its_own_and_is_exact(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_the_retry_file_goes_on_in_its_own_and_is_exact(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     faults = [f"code=40001 for external_id={number}" for number in (2, 4, 6, 8)]
     server = sandbox(rules(*faults, stop_at(3), stop_at(5), stop_at(7), stop_at(9)))
     desk.configure(server.url)
@@ -421,7 +427,7 @@ def test_the_retry_file_goes_on_in_its_own_and_is_exact(desk: Desk, sandbox: Cal
     ids=["torn", "half a row more", "gone"],
 )
 def test_a_retry_file_that_a_crash_has_spoilt_is_mended(
-    desk: Desk, sandbox: Callable[..., Running], spoil: Callable[[Path], None]
+    desk: Desk, sandbox: Callable[..., RunningSandbox], spoil: Callable[[Path], None]
 ) -> None:
     server = sandbox(rules("code=40001 for external_id=1", "code=40001 for external_id=5", stop_at(3)))
     desk.configure(server.url)
@@ -436,7 +442,7 @@ def test_a_retry_file_that_a_crash_has_spoilt_is_mended(
 
 
 def test_a_row_follows_an_unaccepted_row_of_its_person_across_lives(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=40001 for df_name=old", stop_at(2)))
     desk.configure(server.url)
@@ -452,7 +458,7 @@ def test_a_row_follows_an_unaccepted_row_of_its_person_across_lives(
 
 
 def test_the_retry_file_of_an_interrupted_run_can_not_be_a_source_beside_it(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=40001 for external_id=1", stop_at(3)))
     desk.configure(server.url)
@@ -462,12 +468,14 @@ def test_the_retry_file_of_an_interrupted_run_can_not_be_a_source_beside_it(
 
     run = desk.type("run", "people.csv", "people.retry.csv")
 
-    assert (run.status, len(server.box.requests())) == (2, 3)
+    assert (run.status, len(server.sandbox.requests())) == (2, 3)
     assert (desk.folder / "people.retry.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "utf-16"])
-def test_other_forms_of_retry_files_are_continued_too(desk: Desk, sandbox: Callable[..., Running], suffix: str) -> None:
+def test_other_forms_of_retry_files_are_continued_too(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], suffix: str
+) -> None:
     server = sandbox(rules(stop_at(3), "code=40001 for external_id=1", "code=40001 for external_id=5"))
     desk.configure(server.url)
     if suffix == "jsonl":
@@ -489,7 +497,7 @@ def test_other_forms_of_retry_files_are_continued_too(desk: Desk, sandbox: Calla
         assert retry.read_bytes().decode("utf-16").count("\ufeff") == 0
 
 
-def test_quiet_says_nothing_of_continuing(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_quiet_says_nothing_of_continuing(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules(stop_at(3)))
     desk.configure(server.url)
     desk.people(4)
@@ -500,13 +508,13 @@ def test_quiet_says_nothing_of_continuing(desk: Desk, sandbox: Callable[..., Run
     assert (run.status, run.out, run.err) == (0, "", "")
 
 
-def test_another_run_of_the_same_file_is_told_who_is_at_it(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_another_run_of_the_same_file_is_told_who_is_at_it(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules(latency=(0.3, 0.3)))
     desk.configure(server.url)
     desk.people(30)
 
     with desk.start("run", "people.csv", "--set", "rate.concurrency=2") as process:
-        until(lambda: server.box.report().requests >= 1)
+        until(lambda: server.sandbox.report().requests >= 1)
         second = desk.type(*RUN, "-q")
         running = runs(desk)
         process.send_signal(signal.SIGTERM)
@@ -530,7 +538,7 @@ def test_another_run_of_the_same_file_is_told_who_is_at_it(desk: Desk, sandbox: 
 
 
 def test_beside_a_run_another_file_is_sent_and_the_same_one_rehearsed_and_checked(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules(latency=(0.3, 0.3)))
     desk.configure(server.url)
@@ -538,7 +546,7 @@ def test_beside_a_run_another_file_is_sent_and_the_same_one_rehearsed_and_checke
     desk.write("others.csv", "id,name\n99,name99\n")
 
     with desk.start("run", "people.csv", "--set", "rate.concurrency=2") as process:
-        until(lambda: server.box.report().requests >= 1)
+        until(lambda: server.sandbox.report().requests >= 1)
         rehearsal = desk.type("run", "people.csv", "--sandbox")
         checked = desk.type("check", "people.csv")
         other = desk.type("run", "others.csv")
@@ -553,7 +561,7 @@ def test_beside_a_run_another_file_is_sent_and_the_same_one_rehearsed_and_checke
     assert sorted(run["ended"] for run in runs(desk)) == ["finished", "interrupted"]
 
 
-def test_a_rehearsal_touches_no_state(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_rehearsal_touches_no_state(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules()).url)
     desk.people(3)
 
@@ -561,7 +569,7 @@ def test_a_rehearsal_touches_no_state(desk: Desk, sandbox: Callable[..., Running
     assert not (desk.folder / ".uploader").exists()
 
 
-def test_a_rehearsal_leaves_an_interrupted_run_as_it_is(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_rehearsal_leaves_an_interrupted_run_as_it_is(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules(stop_at(3)))
     desk.configure(server.url)
     desk.people(4)
@@ -576,7 +584,7 @@ def test_a_rehearsal_leaves_an_interrupted_run_as_it_is(desk: Desk, sandbox: Cal
 
 @pytest.mark.parametrize("planted", [".uploader", ".uploader/runs", ".uploader/locks"])
 def test_a_planted_link_in_the_state_folder_is_refused(
-    desk: Desk, sandbox: Callable[..., Running], tmp_path: Path, planted: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], tmp_path: Path, planted: str
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
@@ -593,12 +601,12 @@ def test_a_planted_link_in_the_state_folder_is_refused(
         7,
         f"{place} is a link or another user's folder. Remove it, or set state_dir to another place.",
     )
-    assert (server.box.requests(), list(target.iterdir())) == ([], [])
+    assert (server.sandbox.requests(), list(target.iterdir())) == ([], [])
 
 
 @pytest.mark.parametrize("kind", ["journal", "flight"])
 def test_a_planted_link_in_the_place_of_a_journal_is_refused(
-    desk: Desk, sandbox: Callable[..., Running], tmp_path: Path, kind: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], tmp_path: Path, kind: str
 ) -> None:
     server = sandbox(rules(stop_at(3)))
     desk.configure(server.url)
@@ -615,10 +623,10 @@ def test_a_planted_link_in_the_place_of_a_journal_is_refused(
         7,
         f"{place} is a symbolic link, which is not followed. Remove it, then run again.",
     )
-    assert (len(server.box.requests()), (tmp_path / "moved").read_bytes()) == (3, before)
+    assert (len(server.sandbox.requests()), (tmp_path / "moved").read_bytes()) == (3, before)
 
 
-def test_state_is_readable_by_nobody_else(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_state_is_readable_by_nobody_else(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules(stop_at(3))).url)
     desk.people(4)
     old = os.umask(0)
@@ -639,7 +647,7 @@ def _small_files() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
 
-def test_a_full_disk_stops_the_run_and_then_it_is_continued(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_full_disk_stops_the_run_and_then_it_is_continued(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
     desk.people(500)
@@ -649,7 +657,7 @@ def test_a_full_disk_stops_the_run_and_then_it_is_continued(desk: Desk, sandbox:
     desk.monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     with desk.start(*words, preexec_fn=_small_files) as process:
         first = ended(process)
-    sent = len(server.box.requests())
+    sent = len(server.sandbox.requests())
     settled = desk.books()["sent"]
     assert first.status == 7
     assert "Traceback" not in first.err
@@ -659,13 +667,13 @@ def test_a_full_disk_stops_the_run_and_then_it_is_continued(desk: Desk, sandbox:
 
     assert (second.status, second.err.splitlines()[0]) == (0, continuing(desk, settled, 500))
     assert (desk.books(), names(server)) == ({"sent": 500}, names_of(range(1, 501)))
-    twice = len(server.box.requests()) - 500
+    twice = len(server.sandbox.requests()) - 500
     assert (twice, desk.summary()["maybe_sent_twice"] >= twice) == (sent - settled, True)
-    assert desk.summary()["requests"] == len(server.box.requests())
+    assert desk.summary()["requests"] == len(server.sandbox.requests())
 
 
 def test_a_state_folder_that_can_not_be_made_stops_the_run_before_any_request(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, more="state_dir: people.csv/state\n")
@@ -680,12 +688,12 @@ def test_a_state_folder_that_can_not_be_made_stops_the_run_before_any_request(
             "continue."
         ),
     )
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
 
 
 @pytest.mark.parametrize(("fault", "status"), [("code=40001 for external_id=2", 3), ("close", 0)])
 def test_a_run_whose_summary_could_not_be_written_is_not_finished(
-    desk: Desk, sandbox: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, fault: str, status: int
+    desk: Desk, sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch, fault: str, status: int
 ) -> None:
     server = sandbox(rules(fault))
     desk.configure(server.url)
@@ -698,11 +706,11 @@ def test_a_run_whose_summary_could_not_be_written_is_not_finished(
 
     assert (first.status, first.last_line) == (7, str(full))
     assert (second.status, second.err.splitlines()[0]) == (status, continuing(desk, 3, 3))
-    assert (len(server.box.requests()), desk.summary()["requests"], desk.summary()["exit_status"]) == (3, 3, status)
+    assert (len(server.sandbox.requests()), desk.summary()["requests"], desk.summary()["exit_status"]) == (3, 3, status)
 
 
 def test_a_request_that_does_not_land_within_8_seconds_is_abandoned_and_sent_on_continuing(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("hang for external_id=3 times 1", "hang for external_id=4 times 1"))
     desk.configure(server.url)
@@ -725,7 +733,7 @@ def test_a_request_that_does_not_land_within_8_seconds_is_abandoned_and_sent_on_
 
 
 def test_what_was_in_flight_when_the_process_was_killed_is_sent_again_and_counted(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("latency=300ms"))
     desk.configure(server.url)
@@ -733,11 +741,11 @@ def test_what_was_in_flight_when_the_process_was_killed_is_sent_again_and_counte
     words = ("run", "people.csv", "--set", "rate.concurrency=4", "--summary", "summary.json")
 
     with desk.start(*words) as process:
-        until(lambda: server.box.report().requests >= 10)
+        until(lambda: server.sandbox.report().requests >= 10)
         process.kill()
         process.communicate(timeout=SECONDS)
     assert not (desk.folder / "summary.json").exists()
-    until(lambda: server.box.report().applied == server.box.report().requests)
+    until(lambda: server.sandbox.report().applied == server.sandbox.report().requests)
     second = desk.type(*words)
 
     arrived = sent_ids(server)
@@ -749,7 +757,9 @@ def test_what_was_in_flight_when_the_process_was_killed_is_sent_again_and_counte
     assert len(arrived) <= desk.summary()["requests"] <= len(arrived) + 4
 
 
-def test_a_row_sent_again_is_the_same_to_the_byte_but_for_its_time(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_row_sent_again_is_the_same_to_the_byte_but_for_its_time(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules("hang for external_id=2 times 1"))
     desk.configure(server.url)
     desk.people(3)
@@ -763,14 +773,14 @@ def test_a_row_sent_again_is_the_same_to_the_byte_but_for_its_time(desk: Desk, s
 
     one, other = (
         re.sub(rb'"request_datetime":"[^"]*"', b"", request.body)
-        for request in server.box.requests()
+        for request in server.sandbox.requests()
         if request.identity.get("external_id") == "2"
     )
     assert one == other
 
 
 def test_a_run_killed_during_the_check_has_sent_nothing_and_begins_anew(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
@@ -786,7 +796,7 @@ def test_a_run_killed_during_the_check_has_sent_nothing_and_begins_anew(
     assert sorted(map(str, sent_ids(server))) == ids(1, 2, 3)
 
 
-def test_a_file_that_was_damaged_since_is_begun_anew(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_file_that_was_damaged_since_is_begun_anew(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=40001 for external_id=1", stop_at(3)))
     desk.configure(server.url)
     desk.people(4)
@@ -801,7 +811,7 @@ def test_a_file_that_was_damaged_since_is_begun_anew(desk: Desk, sandbox: Callab
     assert [row["_raw"] for row in desk.retry_cells("people.retry.2.csv")] == ["1"]
 
 
-def test_a_damaged_record_is_kept_whole_across_lives(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_damaged_record_is_kept_whole_across_lives(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules(stop_at(3)))
     desk.configure(server.url)
     desk.write("people.csv", "id,name\n1\n2,name2\n3,name3\n4\n")
@@ -813,7 +823,7 @@ def test_a_damaged_record_is_kept_whole_across_lives(desk: Desk, sandbox: Callab
 
 
 def test_a_source_that_no_longer_can_be_read_leaves_the_interrupted_run_as_it_is(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=40001 for external_id=1", stop_at(3)))
     desk.configure(server.url)
@@ -832,7 +842,7 @@ def test_a_source_that_no_longer_can_be_read_leaves_the_interrupted_run_as_it_is
 
 
 def test_a_run_that_is_continued_and_stopped_at_once_keeps_its_books(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=40001 for external_id=1", "code=40201 for external_id=3 times 3"))
     desk.configure(server.url)
@@ -846,7 +856,7 @@ def test_a_run_that_is_continued_and_stopped_at_once_keeps_its_books(
 
 
 def test_what_an_abandoned_run_owes_is_no_debt_of_the_people_of_another_file(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("http=503 for external_id=1 times 2", "http=401 for external_id=2 times 1"))
     desk.configure(server.url)

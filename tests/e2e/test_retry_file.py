@@ -17,7 +17,7 @@ import pytest
 
 from tests.command import Desk, names, names_of, rules
 from uploader.model import RETRY_COLUMNS, RUN_COLUMN
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 Cells: TypeAlias = dict[str, str]
 
@@ -65,8 +65,8 @@ def _expected() -> dict[str, dict[str, object]]:
     }
 
 
-def _held(server: Running) -> dict[str, dict[str, object]]:
-    return {profile.identity["external_id"]: dict(profile.properties) for profile in server.box.profiles()}
+def _held(server: RunningSandbox) -> dict[str, dict[str, object]]:
+    return {profile.identity["external_id"]: dict(profile.properties) for profile in server.sandbox.profiles()}
 
 
 def _csv(rows: list[Cells], delimiter: str = ",") -> str:
@@ -98,7 +98,7 @@ CONTENTS: Mapping[str, bytes] = {
 }
 
 
-def _assert_mended_by_its_retry_file(desk: Desk, server: Running, retry: str) -> None:
+def _assert_mended_by_its_retry_file(desk: Desk, server: RunningSandbox, retry: str) -> None:
     assert _held(server) != _expected()
 
     ended = desk.type("run", retry, "--summary", "again.json")
@@ -107,7 +107,7 @@ def _assert_mended_by_its_retry_file(desk: Desk, server: Running, retry: str) ->
     # All that two rows of 0002 have was set by the third, which was accepted already and follows them.
     assert desk.books("again.json") == {"sent": len(RETRIED) - 2, "superseded": 2}
     assert _held(server) == _expected()
-    assert server.box.report().not_stored == {}
+    assert server.sandbox.report().not_stored == {}
 
 
 def _json_rows(path: Path) -> list[tuple[object, object]]:
@@ -116,7 +116,7 @@ def _json_rows(path: Path) -> list[tuple[object, object]]:
 
 @pytest.mark.parametrize("suffix", CONTENTS)
 def test_the_retry_file_of_a_file_makes_the_server_right(
-    desk: Desk, sandbox: Callable[..., Running], suffix: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], suffix: str
 ) -> None:
     server = sandbox(rules(*FAULTS, FAULT_OF_0004))
     desk.configure(server.url, mapping=MAPPING)
@@ -135,7 +135,7 @@ def test_the_retry_file_of_a_file_makes_the_server_right(
 
 @pytest.mark.parametrize("suffix", CONTENTS)
 def test_the_retry_file_of_standard_input_makes_the_server_right(
-    desk: Desk, sandbox: Callable[..., Running], suffix: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], suffix: str
 ) -> None:
     server = sandbox(rules(*FAULTS, FAULT_OF_0004))
     desk.configure(server.url, mapping=MAPPING)
@@ -172,7 +172,7 @@ class Written:
     ids=lambda written: f"{written.encoding} {written.delimiter!r}",
 )
 def test_the_retry_file_keeps_delimiter_and_encoding(
-    desk: Desk, sandbox: Callable[..., Running], written: Written
+    desk: Desk, sandbox: Callable[..., RunningSandbox], written: Written
 ) -> None:
     server = sandbox(rules(*FAULTS, FAULT_OF_0004))
     desk.configure(server.url, mapping=MAPPING, more=written.more)
@@ -191,7 +191,9 @@ def test_the_retry_file_keeps_delimiter_and_encoding(
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp949"])
-def test_the_retry_file_of_jsonl_keeps_its_encoding(desk: Desk, sandbox: Callable[..., Running], encoding: str) -> None:
+def test_the_retry_file_of_jsonl_keeps_its_encoding(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], encoding: str
+) -> None:
     server = sandbox(rules(*FAULTS, FAULT_OF_0004))
     desk.configure(server.url, mapping=MAPPING, more="source: {encoding: cp949}\n" if encoding == "cp949" else "")
     desk.write("people.jsonl", _jsonl(PEOPLE).encode(encoding))
@@ -203,7 +205,7 @@ def test_the_retry_file_of_jsonl_keeps_its_encoding(desk: Desk, sandbox: Callabl
     _assert_mended_by_its_retry_file(desk, server, "people.retry.jsonl")
 
 
-def test_the_retry_file_is_read_by_its_owner_alone(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_the_retry_file_is_read_by_its_owner_alone(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules("code=40001 for external_id=2")).url)
     desk.people(3)
 
@@ -218,7 +220,7 @@ def test_the_retry_file_is_read_by_its_owner_alone(desk: Desk, sandbox: Callable
     assert found is not None
 
 
-def test_an_existing_retry_file_is_never_overwritten(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_an_existing_retry_file_is_never_overwritten(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules("code=40001 for external_id=2")).url)
     desk.people(3)
     desk.write("people.retry.csv", "an older one")
@@ -233,7 +235,7 @@ def test_an_existing_retry_file_is_never_overwritten(desk: Desk, sandbox: Callab
     assert desk.retry_rows("people.retry.2.csv") == desk.retry_rows("people.retry.3.csv")
 
 
-def test_no_retry_file_is_made_when_nothing_is_to_retry(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_no_retry_file_is_made_when_nothing_is_to_retry(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules("code=50000 times 2")).url)
     desk.people(3)
 
@@ -254,7 +256,7 @@ def test_no_retry_file_is_made_when_nothing_is_to_retry(desk: Desk, sandbox: Cal
     ],
 )
 def test_a_retry_file_that_is_the_source_is_refused(
-    desk: Desk, sandbox: Callable[..., Running], words: tuple[str, ...], path: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], words: tuple[str, ...], path: str
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
@@ -268,11 +270,11 @@ def test_a_retry_file_that_is_the_source_is_refused(
         2,
         f"The retry file {path} is the SOURCE itself. Name another --retry-file or output.retry_file.",
     )
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
     assert (desk.folder / "people.csv").read_bytes() == content
 
 
-def test_one_retry_file_for_several_sources_is_refused(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_one_retry_file_for_several_sources_is_refused(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
     desk.people(3)
@@ -284,11 +286,11 @@ def test_one_retry_file_for_several_sources_is_refused(desk: Desk, sandbox: Call
         2,
         "--retry-file goes with one SOURCE; with several, set output.retry_file to a template.\n",
     )
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
 
 
 def test_a_retry_file_that_can_not_be_written_stops_the_run_before_any_request(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
@@ -300,12 +302,12 @@ def test_a_retry_file_that_can_not_be_written_stops_the_run_before_any_request(
         7,
         "people.csv/out.csv: can't be written (Not a directory). Free the way, or name another --retry-file.",
     )
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
     assert desk.books() == {}
 
 
 def test_a_summary_that_can_not_be_written_stops_the_run_before_any_request(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
@@ -317,7 +319,7 @@ def test_a_summary_that_can_not_be_written_stops_the_run_before_any_request(
         7,
         "people.csv/summary.json: the summary can't be written (Not a directory). Name another --summary.",
     )
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
 
 
 @pytest.mark.parametrize(
@@ -331,7 +333,7 @@ def test_a_summary_that_can_not_be_written_stops_the_run_before_any_request(
     ],
 )
 def test_the_retry_file_goes_where_it_is_wanted(
-    desk: Desk, sandbox: Callable[..., Running], words: tuple[str, ...], place: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], words: tuple[str, ...], place: str
 ) -> None:
     desk.configure(sandbox(rules("code=40001 for external_id=2")).url)
     desk.people(3)
@@ -352,7 +354,7 @@ BROKEN_LINES = {
 
 @pytest.mark.parametrize("suffix", BROKEN_LINES)
 def test_a_record_that_can_not_be_split_is_kept_as_its_text_and_never_sent(
-    desk: Desk, sandbox: Callable[..., Running], suffix: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], suffix: str
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
@@ -370,7 +372,7 @@ def test_a_record_that_can_not_be_split_is_kept_as_its_text_and_never_sent(
 
 
 @pytest.mark.parametrize("suffix", BROKEN_LINES)
-def test_a_mended_record_is_sent(desk: Desk, sandbox: Callable[..., Running], suffix: str) -> None:
+def test_a_mended_record_is_sent(desk: Desk, sandbox: Callable[..., RunningSandbox], suffix: str) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
     desk.write(f"people.{suffix}", BROKEN_LINES[suffix][0])
@@ -399,7 +401,7 @@ def _retried(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file)) if path.suffix == ".csv" else [json.loads(line) for line in file]
 
 
-def test_the_columns_of_a_retry_file_are_never_sent(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_the_columns_of_a_retry_file_are_never_sent(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=50000 for external_id=2 times 2"))
     desk.configure(server.url, mapping="mapping: {identity: {external_id: id}, other_columns: send}\n")
     desk.people(3)
@@ -408,13 +410,13 @@ def test_the_columns_of_a_retry_file_are_never_sent(desk: Desk, sandbox: Callabl
     ended = desk.type("run", "people.retry.csv")
 
     assert ended.status == 0
-    assert {profile.identity["external_id"]: dict(profile.properties) for profile in server.box.profiles()} == {
+    assert {profile.identity["external_id"]: dict(profile.properties) for profile in server.sandbox.profiles()} == {
         str(number): {"name": f"name{number}"} for number in (1, 2, 3)
     }
 
 
 def test_a_row_after_a_rejected_one_of_its_person_follows_it_in_the_retry_file(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING)
@@ -435,7 +437,9 @@ def test_a_row_after_a_rejected_one_of_its_person_follows_it_in_the_retry_file(
     assert _held(server)["0001"]["df_push_optin"] is False
 
 
-def test_a_null_of_parquet_is_an_empty_cell_in_the_retry_file_too(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_null_of_parquet_is_an_empty_cell_in_the_retry_file_too(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules("code=50000 for external_id=1 times 2"))
     desk.configure(
         server.url,
@@ -455,10 +459,12 @@ mapping:
     ended = desk.type("run", "people.retry.jsonl")
 
     assert (ended.status, ended.err) == (0, "")
-    assert b"null" not in server.box.requests()[-1].body
+    assert b"null" not in server.sandbox.requests()[-1].body
 
 
-def test_the_command_that_is_told_can_be_typed_whatever_the_name(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_the_command_that_is_told_can_be_typed_whatever_the_name(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     desk.configure(sandbox(rules("code=40001 for external_id=1")).url)
     desk.people(3, "-people.csv")
     told = desk.type("run", "--", "-people.csv").last_line

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.command import SERVICE, TOKEN, books_of
-from uploader.sandbox import Profile, Rules, Running, running
+from uploader.sandbox import Profile, RunningSandbox, SandboxRules, running
 
 pytestmark = pytest.mark.no_cover
 
@@ -50,7 +50,7 @@ class Delivered:
 
     suffix: str
     folder: Path
-    server: Running
+    server: RunningSandbox
     status: int
 
     def summary(self) -> dict[str, int]:
@@ -65,28 +65,28 @@ def delivered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     suffix, folder = request.param, tmp_path_factory.mktemp("sample")
     shutil.copy(ROOT / f"samples/profiles.{suffix}", folder)
     shutil.copy(ROOT / "config.yaml", folder)
-    with running(Rules(limit=10**6, registered=TYPES, token=TOKEN, service_id=SERVICE)) as server:
+    with running(SandboxRules(limit=10**6, registered=TYPES, token=TOKEN, service_id=SERVICE)) as server:
         yield Delivered(suffix, folder, server, _run(folder, server, f"profiles.{suffix}"))
 
 
 def test_the_service_holds_what_the_sample_says(delivered: Delivered, expected: list[Body]) -> None:
-    report = delivered.server.box.report()
+    report = delivered.server.sandbox.report()
 
     assert delivered.status == 3
     assert books_of(delivered.summary()) == {"sent": 2992, "rejected": 8}
     assert (report.requests, report.applied, report.not_stored, report.strays) == (2992, 2992, {}, 0)
-    assert _sorted(delivered.server.box.profiles()) == _sorted(_stored(expected))
+    assert _sorted(delivered.server.sandbox.profiles()) == _sorted(_stored(expected))
 
 
 def test_each_body_is_the_expected_one_to_the_byte(delivered: Delivered, expected: list[Body]) -> None:
-    assert _by_person(_timeless(request.body) for request in delivered.server.box.requests()) == _by_person(
+    assert _by_person(_timeless(request.body) for request in delivered.server.sandbox.requests()) == _by_person(
         _spelled(body) for body in expected
     )
 
 
 def test_the_broken_rows_are_rejected_again_when_nobody_mended_them(delivered: Delivered, tmp_path: Path) -> None:
     retry = "csv" if delivered.suffix == "csv" else "jsonl"
-    sent = delivered.server.box.report().requests
+    sent = delivered.server.sandbox.report().requests
     # The folder as it is, so that the others find it so as well.
     again = shutil.copytree(delivered.folder, tmp_path / "again")
 
@@ -94,10 +94,10 @@ def test_the_broken_rows_are_rejected_again_when_nobody_mended_them(delivered: D
 
     assert status == 3
     assert books_of(json.loads((again / "summary.json").read_text(encoding="utf-8"))) == {"rejected": 8}
-    assert delivered.server.box.report().requests == sent
+    assert delivered.server.sandbox.report().requests == sent
 
 
-def _run(folder: Path, server: Running, name: str) -> int:
+def _run(folder: Path, server: RunningSandbox, name: str) -> int:
     """Send the file *name* of *folder*, in a process of its own, and return its status."""
     words = ("run", name, "--summary", "summary.json", *_settings(server))
     environ = {"DFINERY_SERVICE_ID": SERVICE, "DFINERY_ACCESS_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
@@ -110,7 +110,7 @@ def _run(folder: Path, server: Running, name: str) -> int:
     ).returncode
 
 
-def _settings(server: Running) -> tuple[str, ...]:
+def _settings(server: RunningSandbox) -> tuple[str, ...]:
     return ("--set", f"api.base_url={server.url}", "--set", "rate.requests=1000000", "--set", "rate.per=1s")
 
 

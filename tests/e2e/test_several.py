@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.command import Desk, books_of, ended, names, names_of, plain, rules, sent_ids
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 RUN = ("run", "first.csv", "second.csv", "third.csv", "--summary", "summary.json")
 
@@ -27,7 +27,7 @@ def _accounts(desk: Desk) -> list[tuple[object, ...]]:
     ]
 
 
-def test_sources_are_sent_in_their_order(three: Desk, sandbox: Callable[..., Running]) -> None:
+def test_sources_are_sent_in_their_order(three: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules(latency=(0.0, 0.02)))
     three.configure(server.url)
 
@@ -41,7 +41,7 @@ def test_sources_are_sent_in_their_order(three: Desk, sandbox: Callable[..., Run
 
 
 def test_a_row_that_fails_in_one_source_leaves_the_others_as_they_are(
-    three: Desk, sandbox: Callable[..., Running]
+    three: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=40001 for external_id=3"))
     three.configure(server.url)
@@ -82,7 +82,7 @@ def test_a_row_that_fails_in_one_source_leaves_the_others_as_they_are(
     ids=["empty", "cut off", "too many bad rows"],
 )
 def test_one_broken_source_keeps_all_from_being_sent(
-    three: Desk, sandbox: Callable[..., Running], content: str, line: str
+    three: Desk, sandbox: Callable[..., RunningSandbox], content: str, line: str
 ) -> None:
     server = sandbox(rules())
     three.configure(server.url)
@@ -91,12 +91,12 @@ def test_one_broken_source_keeps_all_from_being_sent(
     ended = three.type(*RUN)
 
     assert (ended.status, ended.out, ended.last_line) == (4, "", line)
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
     assert [account["exit_status"] for account in three.summary()] == [4, 4, 4]
     assert books_of(three.summary()[0]) == {"not_attempted": 2}
 
 
-def test_a_stop_ends_the_sources_that_are_left(three: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_stop_ends_the_sources_that_are_left(three: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=40201 for external_id=3", "code=40001 for external_id=1"))
     three.configure(server.url)
 
@@ -111,18 +111,20 @@ def test_a_stop_ends_the_sources_that_are_left(three: Desk, sandbox: Callable[..
     ]
 
 
-def test_all_sources_keep_one_limit_together(three: Desk, sandbox: Callable[..., Running]) -> None:
+def test_all_sources_keep_one_limit_together(three: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules(limit=4, per=0.5, anchor=None))
     three.configure(server.url)
 
     ended = three.type(*RUN, "--set", "rate.requests=4", "--set", "rate.per=500ms", "--set", "rate.share=1")
 
     assert ended.status == 0
-    assert (server.box.report().over_limit, server.box.report().requests) == (0, 6)
-    assert len(server.box.report().windows) >= 2
+    assert (server.sandbox.report().over_limit, server.sandbox.report().requests) == (0, 6)
+    assert len(server.sandbox.report().windows) >= 2
 
 
-def test_the_retry_file_of_one_source_may_not_be_another_source(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_the_retry_file_of_one_source_may_not_be_another_source(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules("code=40001 for external_id=1"))
     desk.configure(server.url)
     desk.people(3)
@@ -131,11 +133,11 @@ def test_the_retry_file_of_one_source_may_not_be_another_source(desk: Desk, sand
     run = desk.type("run", "people.csv", "people.retry.csv")
 
     assert run.status == 2
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
 
 
 def test_a_row_of_a_later_source_follows_an_unaccepted_one_of_an_earlier(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=50000 for external_id=1 times 5"))
     desk.configure(server.url)
@@ -149,13 +151,15 @@ def test_a_row_of_a_later_source_follows_an_unaccepted_one_of_an_earlier(
     assert names(server) == {"1": "new", "2": "other"}
 
 
-def test_a_source_that_is_swapped_after_the_check_is_not_sent(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_source_that_is_swapped_after_the_check_is_not_sent(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules(latency=(0.2, 0.2)))
     desk.configure(server.url)
     desk.people(8, "a.csv")
     desk.people(2, "b.csv")
     process = desk.start("run", "a.csv", "b.csv", "--set", "rate.concurrency=1")
-    while server.box.report().requests < 2 and process.poll() is None:
+    while server.sandbox.report().requests < 2 and process.poll() is None:
         time.sleep(0.01)
     desk.people(2, "b.csv")
 
@@ -163,4 +167,4 @@ def test_a_source_that_is_swapped_after_the_check_is_not_sent(desk: Desk, sandbo
 
     assert run.status == 9
     assert run.err.splitlines()[-1] == "b.csv changed after it was checked; nothing of it was sent. Run again."
-    assert len(server.box.requests()) == 8
+    assert len(server.sandbox.requests()) == 8

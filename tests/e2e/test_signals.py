@@ -14,7 +14,7 @@ import pytest
 
 from tests.command import Desk, Ended, ended, names, names_of, rules, until
 from tests.copies import nameless_in
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 SECONDS = 30.0
 HEADER = "id,name\n"
@@ -24,20 +24,20 @@ BLOCK = 1 << 20
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_lets_requests_in_flight_land_and_ends_the_run(
-    desk: Desk, sandbox: Callable[..., Running], number: signal.Signals
+    desk: Desk, sandbox: Callable[..., RunningSandbox], number: signal.Signals
 ) -> None:
     server = sandbox(rules("code=40001 for external_id=2", latency=(0.2, 0.2)))
     desk.configure(server.url)
     desk.people(500)
 
     with desk.start("run", "people.csv", "--set", "rate.concurrency=4", "--summary", "summary.json") as process:
-        until(lambda: server.box.report().requests >= 10)
+        until(lambda: server.sandbox.report().requests >= 10)
         process.send_signal(number)
         run = ended(process)
 
     assert (run.status, run.out) == (-number, "")
     assert run.last_line == f"Stopped by {number.name}. Run again to continue."
-    report, books = server.box.report(), desk.books()
+    report, books = server.sandbox.report(), desk.books()
     assert books == {"sent": report.applied, "rejected": 1, "not_attempted": 499 - report.applied}
     assert report.requests == report.applied + 1 < 100
     assert desk.summary()["exit_status"] == 128 + number
@@ -48,14 +48,14 @@ def test_a_signal_lets_requests_in_flight_land_and_ends_the_run(
 @pytest.mark.parametrize("after", [0.0, 0.005])
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_that_comes_twice_within_a_moment_is_one_signal(
-    desk: Desk, sandbox: Callable[..., Running], second: signal.Signals, after: float
+    desk: Desk, sandbox: Callable[..., RunningSandbox], second: signal.Signals, after: float
 ) -> None:
     server = sandbox(rules(latency=(0.2, 0.2)))
     desk.configure(server.url)
     desk.people(500)
 
     with desk.start("run", "people.csv", "--set", "rate.concurrency=4", "--summary", "summary.json") as process:
-        until(lambda: server.box.report().requests >= 10)
+        until(lambda: server.sandbox.report().requests >= 10)
         # As `timeout` does it, which sends its signal to the process and to its group, and systemd with SendSIGHUP.
         process.send_signal(signal.SIGTERM)
         time.sleep(after)
@@ -67,22 +67,24 @@ def test_a_signal_that_comes_twice_within_a_moment_is_one_signal(
     assert first in {signal.SIGTERM, second}
     assert run.last_line == f"Stopped by {first.name}. Run again to continue."
     assert desk.summary()["exit_status"] == 128 + first
-    applied = server.box.report().applied
+    applied = server.sandbox.report().applied
     assert desk.books() == {"sent": applied, "not_attempted": 500 - applied}
 
 
 @pytest.mark.long
-def test_replies_that_came_while_the_process_was_stopped_count(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_replies_that_came_while_the_process_was_stopped_count(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules(latency=(1.0, 1.0)))
     desk.configure(server.url)
     desk.people(24)
     patient = ("--set", "api.timeout=4s", "--set", "rate.concurrency=8")
 
     with desk.start("run", "people.csv", *patient, "--summary", "summary.json") as process:
-        until(lambda: server.box.report().requests >= 8)
+        until(lambda: server.sandbox.report().requests >= 8)
         process.send_signal(signal.SIGSTOP)
         stopped = time.monotonic()
-        until(lambda: server.box.report().applied >= 8 and time.monotonic() > stopped + 5.0)
+        until(lambda: server.sandbox.report().applied >= 8 and time.monotonic() > stopped + 5.0)
         process.send_signal(signal.SIGCONT)
         run = ended(process)
 
@@ -92,13 +94,15 @@ def test_replies_that_came_while_the_process_was_stopped_count(desk: Desk, sandb
     assert names(server) == names_of(range(1, 25))
 
 
-def test_a_second_signal_does_not_wait_for_requests_in_flight(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_second_signal_does_not_wait_for_requests_in_flight(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules("hang"))
     desk.configure(server.url)
     desk.people(50)
 
     with desk.start("run", "people.csv", "--set", "api.timeout=1h") as process:
-        until(lambda: server.box.report().requests >= 1)
+        until(lambda: server.sandbox.report().requests >= 1)
         process.send_signal(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1.0)
@@ -110,7 +114,7 @@ def test_a_second_signal_does_not_wait_for_requests_in_flight(desk: Desk, sandbo
 
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_a_signal_during_the_check_ends_the_command_before_anything_is_sent(
-    desk: Desk, sandbox: Callable[..., Running], tmp_path: Path, command: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], tmp_path: Path, command: str
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url)
@@ -132,7 +136,7 @@ def test_a_signal_during_the_check_ends_the_command_before_anything_is_sent(
     assert (run.status, run.out) == (-signal.SIGINT, "")
     assert run.last_line == "Stopped by SIGINT. Run again to continue."
     assert "Traceback" not in run.err
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
     assert set(tmp_path.iterdir()) == {desk.folder}
     if command == "run":
         assert (desk.summary()["exit_status"], desk.books()) == (130, {})
@@ -184,7 +188,7 @@ def _on_a_terminal(desk: Desk, *words: str) -> Ended:
     return Ended(process.returncode, out, shown.decode())
 
 
-def test_a_terminal_is_shown_a_bar_and_at_the_end_the_books(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_terminal_is_shown_a_bar_and_at_the_end_the_books(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules(latency=(0.1, 0.1))).url)
     desk.people(40)
 
@@ -197,7 +201,7 @@ def test_a_terminal_is_shown_a_bar_and_at_the_end_the_books(desk: Desk, sandbox:
     assert "  accepted              40" in run.err.splitlines()
 
 
-def test_quiet_shows_a_terminal_nothing(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_quiet_shows_a_terminal_nothing(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     desk.configure(sandbox(rules(latency=(0.1, 0.1))).url)
     desk.people(10)
 
@@ -206,7 +210,7 @@ def test_quiet_shows_a_terminal_nothing(desk: Desk, sandbox: Callable[..., Runni
     assert (run.status, run.out, run.err) == (0, "", "")
 
 
-def test_a_run_started_by_nohup_outlives_its_terminal(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_run_started_by_nohup_outlives_its_terminal(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules(latency=(0.1, 0.1)))
     desk.configure(server.url)
     desk.people(60)
@@ -221,10 +225,10 @@ def test_a_run_started_by_nohup_outlives_its_terminal(desk: Desk, sandbox: Calla
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        while server.box.report().requests < 5 and process.poll() is None:
+        while server.sandbox.report().requests < 5 and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGHUP)
         run = ended(process)
 
     assert run.status == 0
-    assert server.box.report().applied == 60
+    assert server.sandbox.report().applied == 60

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from tests.command import Desk, Ended, books_of, names, rules
-from uploader.sandbox import Running, running
+from uploader.sandbox import RunningSandbox, running
 
 BOTH = ["", "changed_only: true\n"]
 LAST = "retry_last_failures: true\n"
@@ -113,7 +113,9 @@ def test_the_overtaken_row_is_told_in_the_summary_and_leaves_no_retry_file(desk:
 # Last night's failures
 
 
-def nights(desk: Desk, server: Running, files: Sequence[Mapping[str, str]]) -> list[list[tuple[str, dict[str, int]]]]:
+def nights(
+    desk: Desk, server: RunningSandbox, files: Sequence[Mapping[str, str]]
+) -> list[list[tuple[str, dict[str, int]]]]:
     """Send *files*, one each night, and return the books of each night."""
     desk.configure(server.url, more=LAST)
     found = []

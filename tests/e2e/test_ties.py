@@ -10,8 +10,8 @@ from tests.command import Desk, books_of, rules
 from tests.make import jsonl
 from uploader.errors import StorageError
 from uploader.model import Outcome, Sent, Unsettled, record_of
-from uploader.run.session import Life
-from uploader.sandbox import Running
+from uploader.run.session import Session
+from uploader.sandbox import RunningSandbox
 
 MAPPING = """\
 mapping:
@@ -35,11 +35,11 @@ def retry_rows(desk: Desk, name: str = "people.retry.jsonl") -> list[tuple[int, 
     return [(row["_row"], row["_kind"]) for row in rows]
 
 
-def consents(server: Running) -> dict[str, object]:
+def consents(server: RunningSandbox) -> dict[str, object]:
     """Return the name and the consent of each person, by their external_id."""
     return {
         profile.identity.get("external_id", ""): (profile.properties["df_name"], profile.properties["df_push_optin"])
-        for profile in server.box.profiles()
+        for profile in server.sandbox.profiles()
     }
 
 
@@ -52,7 +52,7 @@ JOINED: Mapping[str, Sequence[Record]] = {
 
 @pytest.mark.parametrize("rows", JOINED.values(), ids=JOINED)
 def test_an_older_row_that_is_tried_again_does_not_overtake_a_newer_one_that_another_row_joins_to_it(
-    desk: Desk, sandbox: Callable[..., Running], rows: Sequence[Record]
+    desk: Desk, sandbox: Callable[..., RunningSandbox], rows: Sequence[Record]
 ) -> None:
     server = sandbox(rules("code=50000 for df_name=older times 1"))
     desk.configure(server.url, mapping=MAPPING)
@@ -67,7 +67,7 @@ def test_an_older_row_that_is_tried_again_does_not_overtake_a_newer_one_that_ano
 @pytest.mark.parametrize("rows", JOINED.values(), ids=JOINED)
 @pytest.mark.parametrize(("fault", "kind"), [("code=50000", "failed"), ("code=40001", "rejected")])
 def test_a_row_that_another_one_joins_to_an_unaccepted_one_follows_it_in_the_retry_file(
-    desk: Desk, sandbox: Callable[..., Running], rows: Sequence[Record], fault: str, kind: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], rows: Sequence[Record], fault: str, kind: str
 ) -> None:
     server = sandbox(rules(f"{fault} for df_name=older times {2 if kind == 'failed' else 1}"))
     desk.configure(server.url, mapping=MAPPING)
@@ -87,7 +87,7 @@ def test_a_row_that_another_one_joins_to_an_unaccepted_one_follows_it_in_the_ret
 
 
 def test_a_row_that_the_check_rejects_is_followed_by_those_that_another_row_joins_to_it(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING)
@@ -99,7 +99,7 @@ def test_a_row_that_the_check_rejects_is_followed_by_those_that_another_row_join
     assert retry_rows(desk) == [(1, "rejected"), (2, "again"), (3, "again")]
 
 
-def test_a_row_that_is_joined_in_another_source_follows_too(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_row_that_is_joined_in_another_source_follows_too(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=50000 for df_name=older times 2"))
     desk.configure(server.url, mapping=MAPPING)
     desk.write("a.jsonl", jsonl(STRANGER, JOINING, OLDER))
@@ -113,20 +113,20 @@ def test_a_row_that_is_joined_in_another_source_follows_too(desk: Desk, sandbox:
 
 
 def test_a_continued_run_knows_what_follows_a_row_that_failed_before_it_was_interrupted(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("code=50000 for df_name=older times 2"))
     desk.configure(server.url, mapping=MAPPING)
     desk.write("people.jsonl", jsonl(STRANGER, OLDER, NEWER, JOINING))
-    settle = Life.settle
+    settle = Session.settle
 
-    def settle_or_break(life: Life, outcome: Outcome | Unsettled) -> None:
+    def settle_or_break(life: Session, outcome: Outcome | Unsettled) -> None:
         if isinstance(outcome, Sent) and record_of(outcome).number == 3:
             raise StorageError("the disk is full")
         settle(life, outcome)
 
     with desk.monkeypatch.context() as patch:
-        patch.setattr(Life, "settle", settle_or_break)
+        patch.setattr(Session, "settle", settle_or_break)
         first = desk.type(*RUN)
     second = desk.type(*RUN)
     kept = retry_rows(desk)
@@ -138,7 +138,7 @@ def test_a_continued_run_knows_what_follows_a_row_that_failed_before_it_was_inte
 
 
 def test_of_people_whom_a_row_of_the_file_joins_none_is_passed_over_for_what_another_name_of_theirs_had(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more="changed_only: true\n")
@@ -154,7 +154,7 @@ def test_of_people_whom_a_row_of_the_file_joins_none_is_passed_over_for_what_ano
 
 
 def test_one_request_of_all_rows_of_a_person_is_remembered_though_a_row_in_between_joins_them(
-    desk: Desk, sandbox: Callable[..., Running]
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more="changed_only: true\ncoalesce: true\n")

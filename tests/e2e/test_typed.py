@@ -12,8 +12,8 @@ import pytest
 
 from tests.command import TOKEN, Desk, rules, sent_ids
 from uploader.cli.entry_point import every_command
-from uploader.cli.printed_commands import Given, command, completed, quoted
-from uploader.sandbox import Running
+from uploader.cli.printed_commands import CommandLine, command, completed, quoted
+from uploader.sandbox import RunningSandbox
 
 ODD: Final = {
     "a space": b"my people.csv",
@@ -62,7 +62,7 @@ def shell(desk: Desk) -> Shell:
 
 
 @pytest.fixture
-def services(desk: Desk, sandbox: Callable[..., Running]) -> tuple[Running, Running]:
+def services(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> tuple[RunningSandbox, RunningSandbox]:
     """Start the service of prod.yaml, which rejects the second row once, and the one of config.yaml."""
     prod, other = sandbox(rules(REJECTED)), sandbox(rules())
     desk.configure(prod.url)
@@ -72,7 +72,7 @@ def services(desk: Desk, sandbox: Callable[..., Running]) -> tuple[Running, Runn
 
 
 def test_the_rows_to_send_again_go_to_the_service_that_rejected_them(
-    shell: Shell, services: tuple[Running, Running]
+    shell: Shell, services: tuple[RunningSandbox, RunningSandbox]
 ) -> None:
     prod, other = services
     shell.desk.people(3)
@@ -86,7 +86,7 @@ def test_the_rows_to_send_again_go_to_the_service_that_rejected_them(
     assert sent_ids(other) == []
 
 
-def test_what_was_set_goes_along(shell: Shell, services: tuple[Running, Running]) -> None:
+def test_what_was_set_goes_along(shell: Shell, services: tuple[RunningSandbox, RunningSandbox]) -> None:
     prod, other = services
     shell.desk.write("people.csv", "no;full name\n1;Kim\n2;Lee\n")
     sets = (
@@ -112,7 +112,7 @@ def test_what_was_set_goes_along(shell: Shell, services: tuple[Running, Running]
     ],
 )
 def test_a_name_of_any_kind_can_be_typed_as_it_is_printed(
-    shell: Shell, services: tuple[Running, Running], name: bytes, environ: dict[str, str]
+    shell: Shell, services: tuple[RunningSandbox, RunningSandbox], name: bytes, environ: dict[str, str]
 ) -> None:
     prod, other = services
     shell.environ = environ
@@ -120,7 +120,7 @@ def test_a_name_of_any_kind_can_be_typed_as_it_is_printed(
     shell.desk.people(2).rename(shell.desk.folder / source)
     (shell.desk.folder / "prod.yaml").rename(shell.desk.folder / config)
 
-    first = shell.type(command("run", [source], Given(config=Path(config))))
+    first = shell.type(command("run", [source], CommandLine(config=Path(config))))
     second = shell.type_printed(first.stderr)
 
     assert (first.returncode, second.returncode, second.stderr) == (3, 0, "")
@@ -128,7 +128,7 @@ def test_a_name_of_any_kind_can_be_typed_as_it_is_printed(
 
 
 def test_rows_of_standard_input_can_be_sent_again_as_they_are_configured(
-    shell: Shell, services: tuple[Running, Running]
+    shell: Shell, services: tuple[RunningSandbox, RunningSandbox]
 ) -> None:
     prod, _ = services
 
@@ -144,7 +144,7 @@ def test_rows_of_standard_input_can_be_sent_again_as_they_are_configured(
 
 @pytest.mark.parametrize("first", ["run", "check"])
 def test_a_file_that_is_refused_is_sent_by_the_command_that_says_so(
-    shell: Shell, services: tuple[Running, Running], first: str
+    shell: Shell, services: tuple[RunningSandbox, RunningSandbox], first: str
 ) -> None:
     prod, other = services
     words = "--config prod.yaml --set 'guard={rows: 30%}' --set 'limits.canary=0'"
@@ -169,7 +169,9 @@ def test_a_configuration_is_written_where_it_was_looked_for_and_then_checked_and
     assert (shell.desk.folder / "my first.yaml").exists()
 
 
-def test_runs_are_listed_from_the_folder_that_was_asked(shell: Shell, services: tuple[Running, Running]) -> None:
+def test_runs_are_listed_from_the_folder_that_was_asked(
+    shell: Shell, services: tuple[RunningSandbox, RunningSandbox]
+) -> None:
     prod, _ = services
     shell.desk.people(1)
     words = "--config prod.yaml --set state_dir=elsewhere"
@@ -181,7 +183,9 @@ def test_runs_are_listed_from_the_folder_that_was_asked(shell: Shell, services: 
     assert (unknown.returncode, listed.returncode, len(listed.stdout.splitlines())) == (2, 0, 2)
 
 
-def test_a_memory_without_its_key_is_forgotten_where_it_is(shell: Shell, services: tuple[Running, Running]) -> None:
+def test_a_memory_without_its_key_is_forgotten_where_it_is(
+    shell: Shell, services: tuple[RunningSandbox, RunningSandbox]
+) -> None:
     shell.desk.people(1)
     words = "--config prod.yaml --set state_dir=elsewhere"
     for place in ("", words):
@@ -218,7 +222,7 @@ def test_a_memory_without_its_key_is_forgotten_where_it_is(shell: Shell, service
 def test_no_secret_that_was_set_is_printed_in_a_command(override: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DFINERY_ACCESS_TOKEN", TOKEN)
 
-    printed = command("run", ["people.csv"], Given(overrides=(override,)))
+    printed = command("run", ["people.csv"], CommandLine(overrides=(override,)))
 
     assert TOKEN not in printed
     assert printed.startswith("uploader run people.csv --set ")
@@ -243,7 +247,7 @@ def test_no_secret_that_was_set_is_printed_in_a_command(override: str, monkeypat
 def test_what_may_be_a_secret_that_nobody_knows_is_not_printed_in_a_command(override: str) -> None:
     key = override.partition("=")[0]
 
-    assert command("run", ["a.csv"], Given(overrides=(override,))) == f"uploader run a.csv --set '{key}=…'"
+    assert command("run", ["a.csv"], CommandLine(overrides=(override,))) == f"uploader run a.csv --set '{key}=…'"
 
 
 @pytest.mark.parametrize(
@@ -269,13 +273,15 @@ def test_what_holds_no_secret_is_printed_in_a_command_as_it_was_set(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "made-9f86d081884c7d65").touch()
 
-    printed = command("run", ["a.csv"], Given(overrides=(override,)))
+    printed = command("run", ["a.csv"], CommandLine(overrides=(override,)))
 
     assert printed == f"uploader run a.csv --set {quoted(override)}"
 
 
 def test_a_command_in_a_message_gets_what_was_given_and_only_what_it_takes() -> None:
-    given = Given(("a b.csv", "c.csv"), Path("x.yaml"), ("rate.share=0.5",), changed_only=True, others=("--full",))
+    given = CommandLine(
+        ("a b.csv", "c.csv"), Path("x.yaml"), ("rate.share=0.5",), changed_only=True, others=("--full",)
+    )
     message = (
         "1 `uploader init SOURCE`, 2 `uploader memory --forget`, 3 `uploader run SOURCE... --accept`, 4 `uploads x`"
     )

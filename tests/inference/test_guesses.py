@@ -6,24 +6,24 @@ from decimal import Decimal
 
 import pytest
 
-from uploader.inference import Draft, Look, Written, make_draft, spell
+from uploader.inference import FileProfile, MappingGuess, SourceText, guess_mapping, spell
 from uploader.inference.file_profile import MOST_COLUMNS
 from uploader.model import Damaged, Reason, Row
 
 
 def drafted(
     rows: Sequence[Mapping[str, object]], *, kinds: Mapping[str, str] | None = None, is_csv: bool = False
-) -> Draft:
+) -> MappingGuess:
     columns = list(rows[0]) if is_csv or kinds is not None else None
-    look = Look(columns, kinds or {}, null_is_empty=kinds is not None)
+    look = FileProfile(columns, kinds or {}, null_is_empty=kinds is not None)
     for number, fields in enumerate(rows, start=1):
-        look.note(Row(number, fields))
-    return make_draft(look)
+        look.add_record(Row(number, fields))
+    return guess_mapping(look)
 
 
-def lines_of(draft: Draft) -> list[str]:
+def lines_of(draft: MappingGuess) -> list[str]:
     """Return what is written of the properties, each line with its comment behind it."""
-    _, _, below = spell(draft, Written("s")).partition("\n  properties:\n")
+    _, _, below = spell(draft, SourceText("s")).partition("\n  properties:\n")
     found: list[str] = []
     comment = ""
     for line in map(str.strip, below.partition("\n\n")[0].splitlines()):
@@ -323,11 +323,11 @@ def test_nobody_is_guessed_where_nothing_differs() -> None:
 
 
 def test_the_columns_of_a_retry_file_and_records_in_pieces_are_passed_over() -> None:
-    look = Look(None, {}, null_is_empty=False)
-    look.note(Damaged(1, Reason("raw", "raw")))
-    look.note(Row(2, {"user_id": "1", "a": "x", "_row": "7", "_raw": ""}))
+    look = FileProfile(None, {}, null_is_empty=False)
+    look.add_record(Damaged(1, Reason("raw", "raw")))
+    look.add_record(Row(2, {"user_id": "1", "a": "x", "_row": "7", "_raw": ""}))
 
-    draft = make_draft(look)
+    draft = guess_mapping(look)
 
     assert (draft.rows, [it.key for it in draft.properties], draft.omissions) == (2, ["a"], ())
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uploader.app.check import check
-from uploader.app.init import draft_config
+from uploader.app.init import init_config
 from uploader.errors import InputError
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.options import Options
 
 NASTY: Final = (
@@ -59,11 +59,11 @@ def complaints(name: str, content: bytes) -> set[str] | None:
         file, config = Path(folder) / name, Path(folder) / "config.yaml"
         file.write_bytes(content)
         found: set[str] = set()
-        world = World(
+        world = Environment(
             environ={}, stdin=BytesIO(), say=lambda _: None, on_problem=lambda _, it: found.add(it.reason.code)
         )
         try:
-            draft_config(str(file), config, world)
+            init_config(str(file), config, world)
         except InputError:
             return None
         status = check(Options((str(file),), config), world, lambda *_: None)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.api import Kind
+from uploader.api import PropertyType
 from uploader.mapping import Plan, Repairs, compile_plan
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Json, Reason, Rejected, Row
@@ -25,14 +25,14 @@ def plan_of(*rules: PropertyRule, null_values: tuple[str, ...] = ("",)) -> Plan:
 
 def carried(plan: Plan, fields: Mapping[str, object]) -> "Json | Reason":
     """Return the properties sent for a row of ann's with *fields*, or the reason of its rejection."""
-    done = plan.carry(Row(1, {"id": "ann", **fields}), NOW)
+    done = plan.map_row(Row(1, {"id": "ann", **fields}), NOW)
     if isinstance(done, Rejected):
         return done.reason
     found: Json = json.loads(done.body)["user_properties"]
     return found
 
 
-def grouped(kind: Kind, separator: str, value: object) -> tuple["Json | Reason", int]:
+def grouped(kind: PropertyType, separator: str, value: object) -> tuple["Json | Reason", int]:
     """Return what is sent for *value*, and how many values were freed of separators."""
     plan = plan_of(PropertyRule("p", "cell", kind=kind, thousands=separator))
     found = carried(plan, {"cell": value})
@@ -60,7 +60,7 @@ def grouped(kind: Kind, separator: str, value: object) -> tuple["Json | Reason",
     ],
 )
 def test_the_separator_that_is_declared_is_removed_where_it_parts_groups_of_three(
-    kind: Kind, separator: str, value: str, found: float
+    kind: PropertyType, separator: str, value: str, found: float
 ) -> None:
     assert grouped(kind, separator, value) == (found, 1)
 
@@ -79,7 +79,9 @@ def test_the_separator_that_is_declared_is_removed_where_it_parts_groups_of_thre
     ],
     ids=repr,
 )
-def test_a_number_without_separators_is_read_as_ever_and_is_no_repair(kind: Kind, value: object, found: float) -> None:
+def test_a_number_without_separators_is_read_as_ever_and_is_no_repair(
+    kind: PropertyType, value: object, found: float
+) -> None:
     assert grouped(kind, ",", value) == (found, 0)
 
 
@@ -101,7 +103,7 @@ def test_a_number_without_separators_is_read_as_ever_and_is_no_repair(kind: Kind
     ],
 )
 @pytest.mark.parametrize(("kind", "reason"), [("long", NOT_LONG), ("double", NOT_DOUBLE)])
-def test_any_other_grouping_is_unreadable(kind: Kind, reason: Reason, value: str) -> None:
+def test_any_other_grouping_is_unreadable(kind: PropertyType, reason: Reason, value: str) -> None:
     if (kind, value) == ("double", "1.000"):
         assert grouped(kind, ",", value) == (1.0, 0)
     else:
@@ -138,7 +140,7 @@ def test_whatever_is_read_with_separators_is_what_python_writes_with_them(text: 
         assert f"{found:,}" == text.removeprefix("+")
 
 
-def trimmed(kind: Kind | None, value: object, **more: object) -> tuple["Json | Reason", int]:
+def trimmed(kind: PropertyType | None, value: object, **more: object) -> tuple["Json | Reason", int]:
     """Return what is sent for *value*, `...` if it is left out, and how many values were trimmed."""
     rule = PropertyRule("p", "cell", kind=kind, trim=True, **more)  # type: ignore[arg-type]  # fields of a rule
     plan = plan_of(rule, PropertyRule("kept", value="k"))
@@ -168,7 +170,7 @@ def trimmed(kind: Kind | None, value: object, **more: object) -> tuple["Json | R
     ],
 )
 def test_a_text_is_trimmed_before_it_is_read_and_is_empty_if_nothing_is_left(
-    kind: Kind | None, value: object, found: "Json | Reason"
+    kind: PropertyType | None, value: object, found: "Json | Reason"
 ) -> None:
     assert trimmed(kind, value) == (found, 0 if isinstance(found, Reason) else 1)
 
@@ -186,7 +188,7 @@ def test_a_text_is_trimmed_before_it_is_read_and_is_empty_if_nothing_is_left(
         ("array<long>", [1, 2], [1, 2]),
     ],
 )
-def test_what_needs_no_trimming_is_no_repair(kind: Kind | None, value: object, found: Json) -> None:
+def test_what_needs_no_trimming_is_no_repair(kind: PropertyType | None, value: object, found: Json) -> None:
     assert trimmed(kind, value) == (found, 0)
 
 
@@ -217,7 +219,7 @@ def test_a_value_is_trimmed_first_and_freed_of_separators_then() -> None:
 def test_the_row_itself_stays_as_it_was() -> None:
     row = Row(1, {"id": "ann", "cell": " a | b "})
 
-    done = plan_of(PropertyRule("p", "cell", kind="array<string>", trim=True)).carry(row, NOW)
+    done = plan_of(PropertyRule("p", "cell", kind="array<string>", trim=True)).map_row(row, NOW)
 
     assert not isinstance(done, Rejected)
     assert done.row is row
@@ -246,7 +248,7 @@ def test_repairs_of_a_row_that_is_rejected_do_not_count() -> None:
 
 
 @given(st.text(), st.sampled_from([None, "string"]))
-def test_without_trim_no_text_is_ever_altered(text: str, kind: Kind | None) -> None:
+def test_without_trim_no_text_is_ever_altered(text: str, kind: PropertyType | None) -> None:
     plan = plan_of(PropertyRule("p", "cell", kind=kind), null_values=())
 
     found = carried(plan, {"cell": text})

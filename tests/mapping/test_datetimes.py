@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from uploader.api import Kind
+from uploader.api import PropertyType
 from uploader.mapping import Now, compile_plan
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
 from uploader.model import Reason, Request, Row
@@ -27,13 +27,13 @@ OUT_OF_RANGE = Reason("not_datetime", "column 'cell': a time outside the years 1
 
 
 def read(
-    value: object, *, kind: Kind = "datetime", pattern: str | None = None, timezone: str | None = None
+    value: object, *, kind: PropertyType = "datetime", pattern: str | None = None, timezone: str | None = None
 ) -> str | Reason:
     rule = PropertyRule("p", "cell", kind=kind, format=pattern, timezone=timezone)
     plan = compile_plan(
         MappingRules({"external_id": "id"}, (rule,)), source="people.csv", config="config.yaml", columns=None
     )
-    done = plan.carry(Row(1, {"id": "ann", "cell": value}), NOW)
+    done = plan.map_row(Row(1, {"id": "ann", "cell": value}), NOW)
     if not isinstance(done, Request):
         return done.reason
     found = json.loads(done.body)["user_properties"]["p"]
@@ -300,7 +300,7 @@ def test_the_time_of_the_request_may_stand_in_a_column(rule: MomentRule, value: 
     rules = MappingRules({"external_id": "id"}, (PropertyRule("name", "name"),), request_datetime=rule)
     plan = compile_plan(rules, source="people.csv", config="config.yaml", columns=None)
 
-    done = plan.carry(Row(1, {"id": "ann", "name": "Ann", "at": value}), NOW)
+    done = plan.map_row(Row(1, {"id": "ann", "name": "Ann", "at": value}), NOW)
 
     found = json.loads(done.body)["request_datetime"] if isinstance(done, Request) else done.reason
     assert found == expected
@@ -314,7 +314,7 @@ def test_the_time_of_the_request_is_now_unless_a_column_says_it() -> None:
         columns=["id", "name", "at"],
     )
 
-    done = plan.carry(Row(1, {"id": "ann", "name": "Ann", "at": "2023-08-15T12:30:00Z"}), NOW)
+    done = plan.map_row(Row(1, {"id": "ann", "name": "Ann", "at": "2023-08-15T12:30:00Z"}), NOW)
 
     assert isinstance(done, Request)
     assert json.loads(done.body)["request_datetime"] == NOW

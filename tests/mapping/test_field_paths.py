@@ -25,7 +25,7 @@ def properties(
     """Return the properties sent for a row of ann's with *fields*, or the reason of its rejection."""
     mapping = MappingRules({"external_id": "id"}, rules, other_columns="send" if others else "ignore")
     plan = compile_plan(mapping, source="people.jsonl", config="c", columns=None, null_is_empty=null_is_empty)
-    done = plan.carry(Row(1, {"id": "ann", **fields}), NOW)
+    done = plan.map_row(Row(1, {"id": "ann", **fields}), NOW)
     if isinstance(done, Rejected):
         return done.reason
     found: Json = json.loads(done.body)["user_properties"]
@@ -133,7 +133,7 @@ def test_an_identity_may_stand_behind_a_path(fields: Mapping[str, object], ident
     rules = MappingRules({"external_id": "who.id", "email": "mail"}, (PropertyRule("n", value="1"),))
     plan = compile_plan(rules, source="people.jsonl", config="c", columns=None)
 
-    done = plan.carry(Row(1, fields), NOW)
+    done = plan.map_row(Row(1, fields), NOW)
 
     assert (done.reason if isinstance(done, Rejected) else json.loads(done.body)["identity"]) == identity
 
@@ -142,7 +142,7 @@ def test_a_row_whose_path_is_no_object_still_belongs_to_the_person_of_its_other_
     rules = MappingRules({"external_id": "who.id", "email": "mail"}, (PropertyRule("n", value="1"),))
     plan = compile_plan(rules, source="people.jsonl", config="c", columns=None)
 
-    assert plan.carry(Row(1, {"who": 1, "mail": "a@example.com"}), NOW).person == ("email=a@example.com",)
+    assert plan.map_row(Row(1, {"who": 1, "mail": "a@example.com"}), NOW).person == ("email=a@example.com",)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_the_time_of_the_request_may_stand_behind_a_path(meta: object, found: st
     rules = MappingRules({"external_id": "id"}, (PropertyRule("n", value="1"),), request_datetime=MomentRule("meta.at"))
     plan = compile_plan(rules, source="people.jsonl", config="c", columns=None)
 
-    done = plan.carry(Row(1, {"id": "ann", "meta": meta}), NOW)
+    done = plan.map_row(Row(1, {"id": "ann", "meta": meta}), NOW)
 
     assert (json.loads(done.body)["request_datetime"] if isinstance(done, Request) else done.reason) == found
 
@@ -182,7 +182,7 @@ def test_a_csv_has_no_objects_so_a_dot_is_part_of_the_name() -> None:
     columns = ["user.id", "address.city", "address"]
     plan = compile_plan(rules, source="people.csv", config="c", columns=columns)
 
-    done = plan.carry(Row(1, {"user.id": "7", "address.city": "Seoul", "address": "x"}), NOW)
+    done = plan.map_row(Row(1, {"user.id": "7", "address.city": "Seoul", "address": "x"}), NOW)
 
     assert isinstance(done, Request)
     assert json.loads(done.body)["user_properties"] == {"city": "Seoul", "address": "x"}
@@ -199,7 +199,7 @@ def test_the_fields_of_a_struct_of_parquet_are_reached() -> None:
         rules, source="p.parquet", config="c", columns=["id", "address"], kinds=KINDS, null_is_empty=True
     )
 
-    done = plan.carry(Row(1, {"id": "7", "address": {"city": "Seoul", "at": None}}), NOW)
+    done = plan.map_row(Row(1, {"id": "7", "address": {"city": "Seoul", "at": None}}), NOW)
 
     assert isinstance(done, Request)
     assert json.loads(done.body)["user_properties"] == {"city": "Seoul"}

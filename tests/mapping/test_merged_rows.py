@@ -27,7 +27,9 @@ def plan(rules: MappingRules = RULES) -> Plan:
 
 
 def mapped(number: int, fields: Mapping[str, object], now: str = "") -> Request:
-    done = plan(replace(RULES, other_columns="send")).carry(Row(number, {"id": "7", **fields}), now or f"time {number}")
+    done = plan(replace(RULES, other_columns="send")).map_row(
+        Row(number, {"id": "7", **fields}), now or f"time {number}"
+    )
     assert isinstance(done, Request)
     return done
 
@@ -85,5 +87,5 @@ def test_more_than_a_request_may_hold_is_not_merged() -> None:
 def test_the_person_of_a_row_is_known_without_its_body() -> None:
     row = Row(1, {"id": "7", "mail": "", "a": "1"})
 
-    assert plan().person(row) == plan().carry(row, "").person == ("external_id=7",)
+    assert plan().person(row) == plan().map_row(row, "").person == ("external_id=7",)
     assert plan().person(Damaged(1, Reason("quotes", "a quote that does not end"))) == ()

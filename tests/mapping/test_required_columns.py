@@ -2,7 +2,7 @@
 
 import pytest
 
-from uploader.api import Kind
+from uploader.api import PropertyType
 from uploader.errors import ConfigError, InputError
 from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
@@ -140,7 +140,7 @@ def test_a_parquet_column_of_times_without_a_zone_needs_one_in_the_mapping() -> 
 
 @pytest.mark.parametrize("column_kind", ["date", "datetime", "naive datetime"])
 @pytest.mark.parametrize("kind", ["date", "datetime"])
-def test_a_pattern_for_a_parquet_column_of_dates_is_refused(column_kind: str, kind: Kind) -> None:
+def test_a_pattern_for_a_parquet_column_of_dates_is_refused(column_kind: str, kind: PropertyType) -> None:
     with pytest.raises(ConfigError) as trouble:
         compiled(PropertyRule("joined", "at", kind=kind, format="%Y%m%d"), column_kind)
 

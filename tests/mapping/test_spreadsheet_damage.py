@@ -30,7 +30,7 @@ def error_in(column: str) -> Reason:
 def suspected(fields: Mapping[str, object], rules: MappingRules = RULES) -> list[Reason]:
     """Return what is suspected in a row with *fields*; it is sent all the same."""
     plan = compile_plan(rules, source="people", config="c", columns=None)
-    work = plan.carry(Row(1, {"id": "ann", "name": "Ann", **fields}), NOW)
+    work = plan.map_row(Row(1, {"id": "ann", "name": "Ann", **fields}), NOW)
     assert isinstance(work, Request)
     return list(plan.suspect(work))
 
@@ -132,7 +132,7 @@ def test_a_phone_number_is_looked_at_behind_a_path_too() -> None:
 
 def test_a_suspicion_holds_nothing_of_the_value_and_counts_no_repair() -> None:
     plan = compile_plan(RULES, source="people", config="c", columns=None)
-    work = plan.carry(Row(1, {"id": "ann", "memo": " #N/A"}), NOW)
+    work = plan.map_row(Row(1, {"id": "ann", "memo": " #N/A"}), NOW)
     assert isinstance(work, Request)
 
     plan.suspect(work)

@@ -68,7 +68,7 @@ def test_a_row_of_texts_becomes_what_it_becomes_the_long_way(
     )
     row = Row(1, dict(zip(COLUMNS, cells, strict=True)))
 
-    assert quick.carry(row, NOW) == long.carry(row, NOW)
+    assert quick.map_row(row, NOW) == long.map_row(row, NOW)
     assert quick.person(row) == long.person(row)
 
 
@@ -85,7 +85,7 @@ def test_a_plan_that_does_more_than_read_columns_takes_the_long_way(more: Proper
         rules(more=(more,)), source="people.csv", config="config.yaml", columns=COLUMNS, only_texts=True
     )
 
-    done = plan.carry(Row(1, {**dict.fromkeys(COLUMNS, ""), "id": "7", "name": " A ", "phone": "1,000"}), NOW)
+    done = plan.map_row(Row(1, {**dict.fromkeys(COLUMNS, ""), "id": "7", "name": " A ", "phone": "1,000"}), NOW)
 
     assert isinstance(done, Request)
     assert found in done.body

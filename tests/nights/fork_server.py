@@ -201,9 +201,9 @@ def _count_renames(nth: int) -> None:
 def _limit_rows(most: int) -> None:
     """Make one request of *most* rows at most, so that few rows do what a thousand do."""
     if most:
-        from uploader.coalesce.merge_rows import Merging  # noqa: PLC0415 — as above
+        from uploader.coalesce.merge_rows import MergeStage  # noqa: PLC0415 — as above
 
-        defaults = Merging.__init__.__kwdefaults__
+        defaults = MergeStage.__init__.__kwdefaults__
         assert defaults is not None
         assert "most_rows" in defaults
         defaults["most_rows"] = most

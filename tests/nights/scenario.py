@@ -18,7 +18,7 @@ DAY: Final = 86_400
 CLOCKS: Final = (-400 * DAY, -40 * DAY, -2 * DAY, -3600, 3600, 2 * DAY, 40 * DAY, 400 * DAY)
 
 Where: TypeAlias = Literal["before", "after", "with", "hold", "file", "rename", "term", "for"]
-"""Where a command is broken off; see `Stop`."""
+"""Where a command is broken off; see `StopRun`."""
 
 What: TypeAlias = Literal["rename", "away", "back", "mend", "drop", "delete"]
 """What somebody does with a retry file; see `Handle`."""

@@ -17,12 +17,12 @@ from aiohttp import web
 
 from tests.nights.model import Value
 from tests.nights.scenario import Stop, Trouble
-from uploader.sandbox import Fault, Rules, Sandbox
+from uploader.sandbox import Fault, Sandbox, SandboxRules
 from uploader.sandbox.api_replies import NOTHING
-from uploader.sandbox.fault_schedule import Deck
+from uploader.sandbox.fault_schedule import FaultSchedule
 from uploader.sandbox.http_server import serve
-from uploader.sandbox.service import Act, Arrival, Letter
-from uploader.sandbox.sqlite_store import Store
+from uploader.sandbox.service import Arrival, IncomingRequest, PlannedReply
+from uploader.sandbox.sqlite_store import SandboxStore
 
 _PATIENCE: Final = 20.0
 _OK: Final = "20000"
@@ -45,7 +45,7 @@ class Heard:
 class _Lost:
     """A request that is not applied yet, and how often its person was served since."""
 
-    letter: Letter
+    letter: IncomingRequest
     late: str
     names: frozenset[str]
     served: int = 0
@@ -57,7 +57,7 @@ class Service(Sandbox):
     """The sandbox of one scenario after another."""
 
     def __init__(self) -> None:
-        super().__init__(Rules(limit=1_000_000, per=0.2))
+        super().__init__(SandboxRules(limit=1_000_000, per=0.2))
         self.url = ""
         self.heard: list[Heard] = []
         self.came_late: list[tuple[frozenset[str], dict[str, Value]]] = []
@@ -69,7 +69,7 @@ class Service(Sandbox):
     def forget(self) -> None:
         """Begin another scenario."""
         self._store.close()
-        self._store = Store(None)
+        self._store = SandboxStore(None)
         self.heard, self.came_late, self._lost = [], [], []
 
     def tie(self, identity: dict[str, str]) -> None:
@@ -81,7 +81,7 @@ class Service(Sandbox):
         """Let a command meet *trouble*."""
         self.heard, self.came_late = [], []
         self._trouble, self._count, self._process, self._first = trouble, 0, 0, None
-        self._deck = Deck(tuple(map(Fault.parse, trouble.faults)), seed)
+        self._schedule = FaultSchedule(tuple(map(Fault.parse, trouble.faults)), seed)
 
     def watch(self, process: int) -> None:
         """Know the number of the process that sends."""
@@ -91,13 +91,13 @@ class Service(Sandbox):
         """Apply what comes late, now that the command is over."""
         with self._lock:
             self._trouble = Trouble()
-            self._deck = Deck((), 0)
+            self._schedule = FaultSchedule((), 0)
         for lost in list(self._lost):
             if lost.late == "now" or lost.commands or lost.late == "gone":
                 self._come(lost)
             lost.commands += 1
 
-    def answer(self, arrival: Arrival, letter: Letter) -> Act:
+    def answer(self, arrival: Arrival, letter: IncomingRequest) -> PlannedReply:
         """Answer as the sandbox does, but at the request that is the trouble's."""
         self._count += 1
         if self._count == 1:
@@ -109,17 +109,17 @@ class Service(Sandbox):
         stop = self._trouble.stop
         if self._trouble.lost == self._count:
             self._lose(letter)
-            return Act(NOTHING, {}, _HANG, 0.0)
+            return PlannedReply(NOTHING, {}, _HANG, 0.0)
         if stop is None or stop.nth != self._count or stop.where in {"file", "rename", "for"}:
             return self._answered(arrival, letter)
         return self._stopped(stop, arrival, letter)
 
-    def _stopped(self, stop: Stop, arrival: Arrival, letter: Letter) -> Act:
+    def _stopped(self, stop: Stop, arrival: Arrival, letter: IncomingRequest) -> PlannedReply:
         if stop.where in {"before", "hold"}:
             os.kill(self._process, signal.SIGKILL)
             if stop.where == "hold":
                 self._lose(letter)
-            return Act(NOTHING, {}, _DROP, 0.0)
+            return PlannedReply(NOTHING, {}, _DROP, 0.0)
         act = self._answered(arrival, letter)
         match stop.where:
             case "after":
@@ -131,18 +131,18 @@ class Service(Sandbox):
                 os.kill(self._process, signal.SIGTERM)
         return act
 
-    def _answered(self, arrival: Arrival, letter: Letter) -> Act:
+    def _answered(self, arrival: Arrival, letter: IncomingRequest) -> PlannedReply:
         act = super().answer(arrival, letter)
         body = json.loads(letter.body)
-        applied = act.verdict.code == _OK
+        applied = act.reply.code == _OK
         self.heard.append(Heard(_tag_of(body), applied, applied and act.fault is None, body["user_properties"]))
         return act
 
-    def _lose(self, letter: Letter) -> None:
+    def _lose(self, letter: IncomingRequest) -> None:
         names = _names(json.loads(letter.body))
         self._lost.append(_Lost(letter, self._trouble.late, names))
 
-    def _note_served(self, letter: Letter) -> None:
+    def _note_served(self, letter: IncomingRequest) -> None:
         """Let a lost request come no later than before the second one of its person that follows it."""
         names = _names(json.loads(letter.body))
         for lost in list(self._lost):
@@ -154,12 +154,12 @@ class Service(Sandbox):
     def _come(self, lost: _Lost) -> None:
         self._lost.remove(lost)
         with self._lock:
-            deck, self._deck = self._deck, Deck((), 0)
+            deck, self._schedule = self._schedule, FaultSchedule((), 0)
         act = super().answer(self.arrive(), lost.letter)
         with self._lock:
-            self._deck = deck
+            self._schedule = deck
         body = json.loads(lost.letter.body)
-        if act.verdict.code == _OK:
+        if act.reply.code == _OK:
             self.came_late.append((lost.names, body["user_properties"]))
             self.heard.append(
                 Heard(_tag_of(body), applied=True, plain=False, values=body["user_properties"], late=True)

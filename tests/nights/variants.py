@@ -12,48 +12,48 @@ from typing import Final
 
 from tests.nights.scenario import Scenario, drawn
 from tests.nights.stories import STORIES
-from uploader.changes import Memory, digest_store, stale_retries
-from uploader.changes.newer_properties import LaterRows
-from uploader.changes.stale_retries import Late, Origins
-from uploader.coalesce.same_person import Ties
-from uploader.delivery.person_ordering import Turn, Turns
-from uploader.delivery.rows_to_resend import FollowUp, Kind
+from uploader.changes import DigestStore, digest_store, stale_retries
+from uploader.changes.newer_properties import NewerProperties
+from uploader.changes.stale_retries import Origins, StaleRetries
+from uploader.coalesce.same_person import SamePerson
+from uploader.delivery.person_ordering import PersonQueue, QueuedWork
+from uploader.delivery.rows_to_resend import Kind, RowsToResend
 from uploader.model import Outcome, Request, Sent
-from uploader.state import Shelf
+from uploader.state import RunStore
 
 
 def _at_once() -> None:
     """Send the rows of one person at the same time."""
-    Turns.admit = lambda _, work: Turn(work, ())  # type: ignore[method-assign, assignment]  # it is what is broken
+    PersonQueue.admit = lambda _, work: QueuedWork(work, ())  # type: ignore[method-assign, assignment]  # it is what is broken
 
 
 def _nothing_follows() -> None:
     """Let no accepted row follow one of its person that was not."""
-    kind = FollowUp.kind
+    kind = RowsToResend.kind
 
-    def without_again(followup: FollowUp, outcome: Outcome) -> Kind | None:
+    def without_again(followup: RowsToResend, outcome: Outcome) -> Kind | None:
         return None if isinstance(outcome, Sent) else kind(followup, outcome)
 
-    FollowUp.kind = without_again  # type: ignore[method-assign, assignment]  # as above
+    RowsToResend.kind = without_again  # type: ignore[method-assign, assignment]  # as above
 
 
 def _nothing_is_late() -> None:
     """Send every row of a retry file, whatever was sent since."""
 
-    def as_it_is(_: Late, request: Request) -> Request:
+    def as_it_is(_: StaleRetries, request: Request) -> Request:
         return request
 
-    Late._trimmed = as_it_is  # type: ignore[method-assign, assignment]  # noqa: SLF001 — it is broken where it is made
+    StaleRetries._without_stale = as_it_is  # type: ignore[method-assign, assignment]  # noqa: SLF001 — it is broken where it is made
 
 
 def _never_forgets() -> None:
     """Remember of a person what was accepted before, though another request is on its way."""
-    forget = Memory.forget
+    forget = DigestStore.forget
 
-    def forget_the_unknown(memory: Memory, people: Iterable[int]) -> None:
+    def forget_the_unknown(memory: DigestStore, people: Iterable[int]) -> None:
         forget(memory, [person for person in people if memory.body([person]) is None])
 
-    Memory.forget = forget_the_unknown  # type: ignore[method-assign, assignment]  # as above
+    DigestStore.forget = forget_the_unknown  # type: ignore[method-assign, assignment]  # as above
 
 
 def _whole_rows() -> None:
@@ -68,11 +68,11 @@ def _whole_rows() -> None:
 def _by_the_clock() -> None:
     """Number runs by the time of day."""
 
-    def of_the_clock(_: Shelf, count: int) -> range:
+    def of_the_clock(_: RunStore, count: int) -> range:
         first = int(time.time() * 1000)
         return range(first, first + count)
 
-    Shelf.next_numbers = of_the_clock  # type: ignore[method-assign, assignment]  # as above
+    RunStore.next_numbers = of_the_clock  # type: ignore[method-assign, assignment]  # as above
 
 
 def _by_the_path() -> None:
@@ -87,8 +87,8 @@ def _doubts_itself_alone() -> None:
 
 def _forgets_ties() -> None:
     """Take rows for one person's only where they share a value."""
-    Ties.tie = lambda *_: None  # type: ignore[method-assign]  # as above
-    LaterRows._with_tied = lambda _, people: set(people)  # type: ignore[method-assign, assignment]  # noqa: SLF001 — as above
+    SamePerson.person_key = lambda *_: None  # type: ignore[method-assign]  # as above
+    NewerProperties._with_same_person = lambda _, people: set(people)  # type: ignore[method-assign, assignment]  # noqa: SLF001 — as above
 
 
 VARIANTS: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(

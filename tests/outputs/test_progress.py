@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 
 from uploader.outputs.duration_text import spell_seconds
-from uploader.outputs.progress import Bar, Standing, plain_line
+from uploader.outputs.progress import Bar, Progress, plain_line
 
 
 @pytest.mark.parametrize(
@@ -33,24 +33,24 @@ def test_a_time_is_spelled_as_people_say_it(seconds: float, spelled: str) -> Non
     ("standing", "line"),
     [
         (
-            Standing(total=3000, settled=1500, requests=1490, rejected=12, failed=1, held=0.0),
+            Progress(total=3000, settled=1500, requests=1490, rejected=12, failed=1, paused_seconds=0.0),
             "people.csv: 1,500 of 3,000 rows (50%), 12 rejected, 1 failed, about 15 s left",
         ),
         (
-            Standing(total=3_000_000, settled=0, requests=0, rejected=0, failed=0, held=9.0),
+            Progress(total=3_000_000, settled=0, requests=0, rejected=0, failed=0, paused_seconds=9.0),
             "people.csv: 0 of 3,000,000 rows (0%), 0 rejected, 0 failed, about 8 h 20 min left",
         ),
         (
-            Standing(total=3000, settled=2999, requests=2999, rejected=0, failed=0, held=0.0),
+            Progress(total=3000, settled=2999, requests=2999, rejected=0, failed=0, paused_seconds=0.0),
             "people.csv: 2,999 of 3,000 rows (99%), 0 rejected, 0 failed, about 0 s left",
         ),
         (
-            Standing(total=0, settled=0, requests=0, rejected=0, failed=0, held=0.0),
+            Progress(total=0, settled=0, requests=0, rejected=0, failed=0, paused_seconds=0.0),
             "people.csv: 0 of 0 rows (100%), 0 rejected, 0 failed, about 0 s left",
         ),
     ],
 )
-def test_a_plain_line_says_how_far_the_run_is(standing: Standing, line: str) -> None:
+def test_a_plain_line_says_how_far_the_run_is(standing: Progress, line: str) -> None:
     assert plain_line("people.csv", standing, rows_per_second=100.0) == line
 
 
@@ -75,7 +75,7 @@ def test_the_bar_shows_rows_share_of_the_limit_and_trouble() -> None:
 
     with Bar("people.csv", total=200, limit=100.0, stream=screen, clock=clock) as bar:
         clock.now += 2
-        bar.show(Standing(total=200, settled=100, requests=95, rejected=3, failed=2, held=0.0))
+        bar.show(Progress(total=200, settled=100, requests=95, rejected=3, failed=2, paused_seconds=0.0))
         shown = frames(screen)[-1]
 
     assert shown == "people.csv  50%|#####     | 100/200 [TIME, 48% of the limit, 3 rejected, 2 failed]"
@@ -86,7 +86,7 @@ def test_the_bar_says_how_long_sending_was_held() -> None:
 
     with Bar("people.csv", total=200, limit=100.0, stream=screen, clock=clock) as bar:
         clock.now += 2
-        bar.show(Standing(total=200, settled=200, requests=200, rejected=0, failed=0, held=12.4))
+        bar.show(Progress(total=200, settled=200, requests=200, rejected=0, failed=0, paused_seconds=12.4))
         shown = frames(screen)[-1]
 
     assert shown == "people.csv 100%|##########| 200/200 [TIME, 100% of the limit, 0 rejected, 0 failed, held 12 s]"
@@ -99,7 +99,7 @@ def test_the_share_of_the_limit_is_that_of_the_time_since_it_was_last_shown() ->
         shares = []
         for seconds, requests in ((2.0, 100), (0.5, 110), (0.5, 120), (1.0, 220)):
             clock.now += seconds
-            bar.show(Standing(total=200, settled=0, requests=requests, rejected=0, failed=0, held=0.0))
+            bar.show(Progress(total=200, settled=0, requests=requests, rejected=0, failed=0, paused_seconds=0.0))
             shares += re.findall(r"(\d+%) of the limit", frames(screen)[-1])
 
     assert shares == ["50%", "50%", "20%", "100%"]
@@ -109,7 +109,7 @@ def test_the_bar_takes_itself_away() -> None:
     screen = StringIO()
 
     with Bar("people.csv", total=200, limit=100.0, stream=screen, clock=Clock()) as bar:
-        bar.show(Standing(total=200, settled=10, requests=10, rejected=0, failed=0, held=0.0))
+        bar.show(Progress(total=200, settled=10, requests=10, rejected=0, failed=0, paused_seconds=0.0))
 
     assert screen.getvalue().endswith("\r")
     assert screen.getvalue().split("\r")[-2].strip() == ""

@@ -15,9 +15,9 @@ import pytest
 from tests.make import opened
 from uploader.errors import StorageError
 from uploader.model import Damaged, Reason, Record, Row, WrittenFloat
-from uploader.outputs.retry_file import Remark, RetryFile, Shape
+from uploader.outputs.retry_file import RetryFile, RetryFormat, RetryRemark
 
-REMARK = Remark("failed", "50000", "not accepted by the service: INTERNAL_SERVER_ERROR (50000)", 5)
+REMARK = RetryRemark("failed", "50000", "not accepted by the service: INTERNAL_SERVER_ERROR (50000)", 5)
 OWN_CSV = b"failed,50000,not accepted by the service: INTERNAL_SERVER_ERROR (50000),5"
 OWN_JSON = (
     '"_row":7,"_kind":"failed","_code":"50000",'
@@ -27,7 +27,7 @@ REASON = Reason("fields", "the record has 1 field where the header has 2")
 SEOUL = timezone(timedelta(hours=9))
 
 
-def write(path: Path, shape: Shape, *records: Record, remark: Remark = REMARK) -> bytes:
+def write(path: Path, shape: RetryFormat, *records: Record, remark: RetryRemark = REMARK) -> bytes:
     with RetryFile(path, shape) as retry:
         for record in records:
             retry.write(record, remark)
@@ -47,7 +47,7 @@ def read(path: Path, encoding: str = "utf-8") -> list[Record]:
 def test_a_csv_row_keeps_its_cells_and_gets_five_more(tmp_path: Path) -> None:
     row = Row(7, {"id": "007", "name": "Kim"}, 8)
 
-    written = write(tmp_path / "people.retry.csv", Shape("csv", ("id", "name")), row)
+    written = write(tmp_path / "people.retry.csv", RetryFormat("csv", ("id", "name")), row)
 
     assert written == b"id,name,_row,_kind,_code,_reason,_attempts\r\n007,Kim,7," + OWN_CSV + b"\r\n"
 
@@ -70,7 +70,7 @@ def test_a_csv_row_keeps_its_cells_and_gets_five_more(tmp_path: Path) -> None:
 def test_a_cell_is_quoted_where_it_must_be_and_never_altered(tmp_path: Path, cell: str, written: bytes) -> None:
     path = tmp_path / "people.retry.csv"
 
-    content = write(path, Shape("csv", ("id", "name")), Row(7, {"id": "1", "name": cell}))
+    content = write(path, RetryFormat("csv", ("id", "name")), Row(7, {"id": "1", "name": cell}))
 
     assert content.split(b"\r\n", 1)[1] == b"1," + written + b",7," + OWN_CSV + b"\r\n"
     assert [row.fields["name"] for row in read(path) if isinstance(row, Row)] == [cell]
@@ -78,7 +78,7 @@ def test_a_cell_is_quoted_where_it_must_be_and_never_altered(tmp_path: Path, cel
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
 def test_the_delimiter_is_that_of_the_source(tmp_path: Path, delimiter: str) -> None:
-    shape = Shape("csv", ("id", "name"), delimiter)
+    shape = RetryFormat("csv", ("id", "name"), delimiter)
 
     content = write(tmp_path / "people.retry.csv", shape, Row(7, {"id": "1,2", "name": f"a{delimiter}b"}))
 
@@ -95,7 +95,7 @@ def test_the_encoding_is_that_of_the_source_with_its_mark_once(tmp_path: Path, e
     path = tmp_path / "people.retry.csv"
     rows = [Row(number, {"id": str(number), "name": "김철수"}) for number in (7, 8)]
 
-    content = write(path, Shape("csv", ("id", "name"), encoding=encoding), *rows)
+    content = write(path, RetryFormat("csv", ("id", "name"), encoding=encoding), *rows)
 
     assert content.startswith(begins)
     assert content.decode(encoding).count("김철수,") == 2
@@ -105,14 +105,14 @@ def test_the_encoding_is_that_of_the_source_with_its_mark_once(tmp_path: Path, e
 
 def test_a_record_that_was_not_split_stands_in_a_sixth_column(tmp_path: Path) -> None:
     path = tmp_path / "people.retry.csv"
-    shape = Shape("csv", ("id", "name"), raw=True)
+    shape = RetryFormat("csv", ("id", "name"), raw=True)
 
     content = write(
         path,
         shape,
         Row(7, {"id": "1", "name": "Kim"}),
         Damaged(9, REASON, 10, 'bro"ken\n,'),
-        remark=Remark("k", "c", "r", 0),
+        remark=RetryRemark("k", "c", "r", 0),
     )
 
     assert content == (
@@ -128,7 +128,9 @@ def test_a_retry_of_a_retry_does_not_stack_the_columns(tmp_path: Path) -> None:
     columns = ("id", "_row", "_kind", "_code", "_reason", "_attempts", "_raw")
     row = Row(1, {**dict.fromkeys(columns, "old"), "id": "5"})
 
-    content = write(tmp_path / "people.retry.csv", Shape("csv", columns), row, remark=Remark("rejected", "c", "r", 1))
+    content = write(
+        tmp_path / "people.retry.csv", RetryFormat("csv", columns), row, remark=RetryRemark("rejected", "c", "r", 1)
+    )
 
     assert content == b"id,_row,_kind,_code,_reason,_attempts\r\n5,1,rejected,c,r,1\r\n"
 
@@ -153,14 +155,14 @@ def test_an_object_keeps_every_byte_and_gets_five_more_keys(tmp_path: Path, text
         (record,) = source.read()
     assert isinstance(record, Row)
 
-    content = write(tmp_path / "people.retry.jsonl", Shape("jsonl"), Row(7, record.fields, 1, record.text))
+    content = write(tmp_path / "people.retry.jsonl", RetryFormat("jsonl"), Row(7, record.fields, 1, record.text))
 
     assert content.decode() == text.removesuffix("}").rstrip() + "," + OWN_JSON
 
 
 @pytest.mark.parametrize("text", ["{}", "{ }", "  {}  "])
 def test_an_object_without_keys_gets_the_five_alone(tmp_path: Path, text: str) -> None:
-    content = write(tmp_path / "people.retry.jsonl", Shape("jsonl"), Row(7, {}, 1, text))
+    content = write(tmp_path / "people.retry.jsonl", RetryFormat("jsonl"), Row(7, {}, 1, text))
 
     assert content.decode() == "{" + OWN_JSON
 
@@ -168,7 +170,7 @@ def test_an_object_without_keys_gets_the_five_alone(tmp_path: Path, text: str) -
 def test_a_line_that_was_not_split_stands_under_a_sixth_key(tmp_path: Path) -> None:
     path = tmp_path / "people.retry.jsonl"
 
-    content = write(path, Shape("jsonl"), Damaged(7, REASON, 7, '{"id": "1", "na'), Row(8, {}, 8, "{}"))
+    content = write(path, RetryFormat("jsonl"), Damaged(7, REASON, 7, '{"id": "1", "na'), Row(8, {}, 8, "{}"))
 
     assert content.decode().splitlines()[0] == "{" + OWN_JSON[:-2] + ',"_raw":"{\\"id\\": \\"1\\", \\"na"}'
     damaged, row = read(path)
@@ -205,7 +207,7 @@ def test_a_retry_of_a_retry_does_not_stack_the_keys_however_its_line_was_edited(
         record = next(source.read())
     assert isinstance(record, Row)
 
-    content = write(tmp_path / "again.jsonl", Shape("jsonl"), Row(7, record.fields, 1, record.text))
+    content = write(tmp_path / "again.jsonl", RetryFormat("jsonl"), Row(7, record.fields, 1, record.text))
 
     assert content.decode() == fields + ("" if fields.endswith("{") else ",") + OWN_JSON
 
@@ -218,7 +220,7 @@ def test_lines_are_in_the_encoding_of_the_source(tmp_path: Path, encoding: str, 
     path = tmp_path / "people.retry.jsonl"
     row = Row(7, {"name": "김"}, 1, '{"name":"김"}')
 
-    content = write(path, Shape("jsonl", encoding=encoding), row, row)
+    content = write(path, RetryFormat("jsonl", encoding=encoding), row, row)
 
     assert content.startswith(begins)
     assert content.decode(encoding).replace("\ufeff", "x") == ('{"name":"김",' + OWN_JSON) * 2
@@ -229,7 +231,7 @@ def test_a_character_that_the_encoding_lacks_is_written_as_an_escape(tmp_path: P
     path = tmp_path / "people.retry.jsonl"
     row = Row(7, {"name": "é😀김"})
 
-    content = write(path, Shape("jsonl", encoding="cp949"), row)
+    content = write(path, RetryFormat("jsonl", encoding="cp949"), row)
 
     assert content.decode("cp949") == '{"name":"\\u00e9\\ud83d\\ude00\\uae40",' + OWN_JSON
     assert [record.fields["name"] for record in read(path, "cp949") if isinstance(record, Row)] == ["é😀김"]
@@ -263,14 +265,14 @@ def test_what_only_parquet_has_is_spelled_so_that_it_means_the_same(
 ) -> None:
     path = tmp_path / "people.retry.jsonl"
 
-    content = write(path, Shape("jsonl"), Row(7, {"id": "1", "it": value}))
+    content = write(path, RetryFormat("jsonl"), Row(7, {"id": "1", "it": value}))
 
     assert content.decode() == f'{{"id":"1","it":{written},' + OWN_JSON
     assert [type(record) for record in read(path)] == [Row]
 
 
 def test_a_null_of_parquet_leaves_its_key_out_so_that_the_retry_clears_nothing(tmp_path: Path) -> None:
-    content = write(tmp_path / "people.retry.jsonl", Shape("jsonl"), Row(7, {"id": "1", "age": None}))
+    content = write(tmp_path / "people.retry.jsonl", RetryFormat("jsonl"), Row(7, {"id": "1", "age": None}))
 
     assert content.decode() == '{"id":"1",' + OWN_JSON
 
@@ -278,7 +280,7 @@ def test_a_null_of_parquet_leaves_its_key_out_so_that_the_retry_clears_nothing(t
 def test_a_null_of_jsonl_stays_a_null(tmp_path: Path) -> None:
     row = Row(7, {"id": "1", "age": None, "_row": 1}, text='{"id":"1","age":null,"_row":1}')
 
-    content = write(tmp_path / "people.retry.jsonl", Shape("jsonl"), row)
+    content = write(tmp_path / "people.retry.jsonl", RetryFormat("jsonl"), row)
 
     assert content.decode() == '{"id":"1","age":null,' + OWN_JSON
 
@@ -287,7 +289,7 @@ def test_a_null_of_jsonl_stays_a_null(tmp_path: Path) -> None:
 
 
 def test_nothing_is_made_until_there_is_a_row(tmp_path: Path) -> None:
-    with RetryFile(tmp_path / "new" / "folder" / "people.retry.csv", Shape("csv", ("id",))) as retry:
+    with RetryFile(tmp_path / "new" / "folder" / "people.retry.csv", RetryFormat("csv", ("id",))) as retry:
         assert list(tmp_path.rglob("*.*")) == []
 
     assert (retry.path, list(tmp_path.iterdir())) == (None, [])
@@ -296,7 +298,7 @@ def test_nothing_is_made_until_there_is_a_row(tmp_path: Path) -> None:
 def test_a_missing_folder_is_made_for_a_row(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "people.retry.csv"
 
-    write(path, Shape("csv", ("id",)), Row(7, {"id": "1"}))
+    write(path, RetryFormat("csv", ("id",)), Row(7, {"id": "1"}))
 
     assert [str(found.relative_to(tmp_path)) for found in sorted(tmp_path.rglob("*"))] == [
         "new",
@@ -319,7 +321,7 @@ def test_an_existing_file_is_never_touched(tmp_path: Path, wanted: str, then: li
     paths = []
 
     for _ in range(2):
-        with RetryFile(tmp_path / wanted, Shape("csv", ("id",))) as retry:
+        with RetryFile(tmp_path / wanted, RetryFormat("csv", ("id",))) as retry:
             retry.write(Row(7, {"id": "1"}), REMARK)
         paths.append(retry.path)
 
@@ -330,7 +332,7 @@ def test_an_existing_file_is_never_touched(tmp_path: Path, wanted: str, then: li
 def test_a_link_that_leads_nowhere_is_no_free_place(tmp_path: Path) -> None:
     (tmp_path / "people.retry.csv").symlink_to(tmp_path / "elsewhere")
 
-    with RetryFile(tmp_path / "people.retry.csv", Shape("csv", ("id",))) as retry:
+    with RetryFile(tmp_path / "people.retry.csv", RetryFormat("csv", ("id",))) as retry:
         retry.write(Row(7, {"id": "1"}), REMARK)
 
     assert retry.path == tmp_path / "people.retry.2.csv"
@@ -347,7 +349,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 def test_only_its_owner_can_read_it_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     path = tmp_path / "people.retry.csv"
 
-    with RetryFile(path, Shape("csv", ("id",))) as retry:
+    with RetryFile(path, RetryFormat("csv", ("id",))) as retry:
         retry.write(Row(7, {"id": "1"}), REMARK)
 
     assert (umask, oct(stat.S_IMODE(path.stat().st_mode))) == (umask, "0o600")
@@ -356,7 +358,7 @@ def test_only_its_owner_can_read_it_whatever_the_umask(tmp_path: Path, umask: in
 def test_a_row_is_on_disk_as_soon_as_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / "people.retry.csv"
 
-    with RetryFile(path, Shape("csv", ("id",))) as retry:
+    with RetryFile(path, RetryFormat("csv", ("id",))) as retry:
         retry.write(Row(7, {"id": "1"}), REMARK)
         content = path.read_bytes()
 
@@ -367,7 +369,7 @@ def test_a_place_that_cannot_be_written_is_found_by_the_trial(tmp_path: Path) ->
     (tmp_path / "file").write_bytes(b"")
     path = tmp_path / "file" / "people.retry.csv"
 
-    with pytest.raises(StorageError) as caught, RetryFile(path, Shape("csv", ("id",))):
+    with pytest.raises(StorageError) as caught, RetryFile(path, RetryFormat("csv", ("id",))):
         pass
 
     assert (
@@ -380,7 +382,7 @@ def test_a_folder_that_is_gone_since_the_trial_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "there"
     folder.mkdir()
 
-    with RetryFile(folder / "people.retry.csv", Shape("csv", ("id",))) as retry:
+    with RetryFile(folder / "people.retry.csv", RetryFormat("csv", ("id",))) as retry:
         folder.rmdir()
         with pytest.raises(StorageError) as caught:
             retry.write(Row(7, {"id": "1"}), REMARK)
@@ -396,14 +398,14 @@ import resource, sys
 from pathlib import Path
 from uploader.errors import StorageError
 from uploader.model import Row
-from uploader.outputs.retry_file import Remark, RetryFile, Shape
+from uploader.outputs.retry_file import RetryRemark, RetryFile, RetryFormat
 
 before = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), before[1]))
-with RetryFile(Path(sys.argv[1]), Shape("csv", ("id",))) as retry:
+with RetryFile(Path(sys.argv[1]), RetryFormat("csv", ("id",))) as retry:
     for number in range(1, 4):
         try:
-            retry.write(Row(number, {"id": '"' * 10}), Remark("failed", "c", "r", 1))
+            retry.write(Row(number, {"id": '"' * 10}), RetryRemark("failed", "c", "r", 1))
         except StorageError as error:
             print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -445,7 +447,7 @@ def test_a_number_that_a_double_does_not_hold_is_not_rounded_when_its_row_is_wri
     row = Row(1, {**own, "a": WrittenFloat("9007199254740993.0"), "b": WrittenFloat("1e300")}, 1, "{}")
 
     path = tmp_path / "people.retry.jsonl"
-    write(path, Shape("jsonl"), row)
+    write(path, RetryFormat("jsonl"), row)
 
     (found,) = (json.loads(line) for line in path.read_text().splitlines())
     assert (found["a"], found["b"]) == ({"WrittenFloat": "9007199254740993.0"}, 1e300)

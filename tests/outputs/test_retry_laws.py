@@ -10,11 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from uploader.model import Damaged, Json, Reason, Record, Row
-from uploader.outputs.retry_file import Remark, RetryFile, Shape
+from uploader.outputs.retry_file import RetryFile, RetryFormat, RetryRemark
 from uploader.source import open_source
 
 REASON = Reason("fields", "the record has 1 field where the header has 2")
-REMARK = Remark("failed", "50000", 'a "reason", with\tall | of; them', 3)
+REMARK = RetryRemark("failed", "50000", 'a "reason", with\tall | of; them', 3)
 ADDED = {"_kind": "failed", "_code": "50000", "_reason": REMARK.reason}
 COLUMNS = ("id", "na,me", "김 '\"")
 
@@ -23,7 +23,7 @@ TEXT = st.text(st.sampled_from("ab0 ,;|'\"\n\r\t{}[]\\김é😀\u2028\x85\x1f\uf
 ENCODINGS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp949", "iso2022_kr"])
 
 
-def kept(records: list[Record], shape: Shape) -> list[Record]:
+def kept(records: list[Record], shape: RetryFormat) -> list[Record]:
     with tempfile.TemporaryDirectory() as folder:
         with RetryFile(Path(folder) / "people.retry", shape) as retry:
             for record in records:
@@ -50,7 +50,7 @@ def test_every_csv_row_is_read_back_equal(
     ]
     last: list[Record] = [Damaged(99, REASON, 1, damaged)] if raw else []
 
-    found = kept([*rows, *last], Shape("csv", COLUMNS, delimiter, encoding, raw))
+    found = kept([*rows, *last], RetryFormat("csv", COLUMNS, delimiter, encoding, raw))
 
     more = {"_raw": ""} if raw else {}
     assert [record.fields for record in found if isinstance(record, Row)] == [
@@ -74,7 +74,7 @@ OBJECTS = st.dictionaries(TEXT, VALUES, max_size=4)
 def test_every_json_value_is_read_back_equal(objects: list[dict[str, Json]], encoding: str) -> None:
     rows: list[Record] = [Row(number, fields) for number, fields in enumerate(objects, 5)]
 
-    found = kept(rows, Shape("jsonl", encoding=encoding))
+    found = kept(rows, RetryFormat("jsonl", encoding=encoding))
 
     assert [repr(fields_of(record)) for record in found] == [
         repr(
@@ -93,7 +93,7 @@ def test_every_json_value_is_read_back_equal(objects: list[dict[str, Json]], enc
 def test_a_retry_of_a_retry_of_a_retry_holds_the_same_rows(
     objects: list[dict[str, Json]], encoding: str, times: int
 ) -> None:
-    shape = Shape("jsonl", encoding=encoding)
+    shape = RetryFormat("jsonl", encoding=encoding)
     once = kept([Row(number, fields) for number, fields in enumerate(objects, 1)], shape)
 
     found = once
@@ -105,7 +105,7 @@ def test_a_retry_of_a_retry_of_a_retry_holds_the_same_rows(
 
 @given(value=st.floats(), inside=st.booleans())
 def test_a_double_of_parquet_never_makes_a_line_that_is_no_json(value: float, *, inside: bool) -> None:
-    (record,) = kept([Row(1, {"it": [value] if inside else value})], Shape("jsonl"))
+    (record,) = kept([Row(1, {"it": [value] if inside else value})], RetryFormat("jsonl"))
 
     found = fields_of(record)["it"]
     assert math.isfinite(value) == (repr(found) == repr([value] if inside else value))
@@ -123,7 +123,7 @@ KINDS: tuple[Literal["csv", "jsonl"], ...] = ("csv", "jsonl")
 def test_a_text_that_was_never_split_is_kept_through_two_retries(
     text: str, encoding: str, kind: Literal["csv", "jsonl"]
 ) -> None:
-    shape = Shape(kind, ("id",) if kind == "csv" else (), encoding=encoding, raw=True)
+    shape = RetryFormat(kind, ("id",) if kind == "csv" else (), encoding=encoding, raw=True)
     other = Row(1, {"id": "1"})
 
     once = kept([other, Damaged(2, REASON, 2, text)], shape)

@@ -8,11 +8,11 @@ import pytest
 
 from uploader.errors import StorageError
 from uploader.model import Row
-from uploader.outputs.retry_file import Remark, RetryFile, Shape
+from uploader.outputs.retry_file import RetryFile, RetryFormat, RetryRemark
 
-SHAPE = Shape("csv", ("id", "name"))
-FAILED = Remark("failed", "50000", "trouble", 5)
-AGAIN = Remark("again", "", "after that", 1)
+SHAPE = RetryFormat("csv", ("id", "name"))
+FAILED = RetryRemark("failed", "50000", "trouble", 5)
+AGAIN = RetryRemark("again", "", "after that", 1)
 HEADER = b"id,name,_row,_kind,_code,_reason,_attempts\r\n"
 FIRST = b"1,Kim,1,failed,50000,trouble,5\r\n"
 SECOND = b"2,Lee,2,again,,after that,1\r\n"
@@ -94,7 +94,7 @@ def test_rows_that_an_earlier_life_could_not_write_get_a_file_of_their_own(path:
     noted: list[Path] = []
 
     with RetryFile(path, SHAPE) as retry:
-        retry.announce(noted.append)
+        retry.call_before_created(noted.append)
         retry.rebuild(row(1), FAILED)
         retry.put_in_place(None)
 
@@ -107,7 +107,7 @@ def test_a_path_is_announced_before_the_file_is_made_and_once(path: Path) -> Non
     noted: list[tuple[Path, bool]] = []
 
     with RetryFile(path, SHAPE) as retry:
-        retry.announce(lambda wanted: noted.append((wanted, wanted.exists())))
+        retry.call_before_created(lambda wanted: noted.append((wanted, wanted.exists())))
         assert noted == []
         retry.write(row(1), FAILED)
         retry.write(row(2), AGAIN)
@@ -120,7 +120,7 @@ def test_a_path_that_can_not_be_announced_makes_no_file(path: Path) -> None:
         raise StorageError("the disk is full")
 
     with RetryFile(path, SHAPE) as retry:
-        retry.announce(fail)
+        retry.call_before_created(fail)
         with pytest.raises(StorageError, match="the disk is full"):
             retry.write(row(1), FAILED)
 
@@ -139,7 +139,7 @@ def test_a_planted_link_is_not_written_through(path: Path, tmp_path: Path) -> No
 
 
 def test_a_rebuilt_file_in_utf_16_has_one_byte_order_mark(path: Path) -> None:
-    with RetryFile(path, Shape("csv", ("id", "name"), encoding="utf-16")) as retry:
+    with RetryFile(path, RetryFormat("csv", ("id", "name"), encoding="utf-16")) as retry:
         retry.rebuild(row(1), FAILED)
         retry.put_in_place(path)
         retry.write(row(2), AGAIN)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tests.rate.service import Rules, Service
 from uploader.model import WindowState
-from uploader.rate import Crowd, Departure, Pace, Window, pace, reserve
+from uploader.rate import ConcurrencyLimit, Pace, Permit, ServerWindow, pace, reserve
 
 STOPPED_SECONDS: Final = 5.0
 _TIMER_LATE: Final = 0.0015
@@ -55,7 +55,7 @@ class Parts:
         burst=case.burst,
         concurrency=case.concurrency,
     )
-    window: Callable[[Case], Window] = lambda case: Window(
+    window: Callable[[Case], ServerWindow] = lambda case: ServerWindow(
         requests=case.configured, per=case.rules.per, share=case.share
     )
     forgets: bool = False
@@ -115,7 +115,7 @@ class _Simulation:
         self._service = Service(case.rules, ours=case.share * case.rules.limit, dark=_KNOWN_AFTER + 1.2 * case.jitter)
         self._pace = self.parts.pace(case)
         self._window = self.parts.window(case)
-        self._crowd = Crowd(self._pace.concurrency)
+        self._crowd = ConcurrencyLimit(self._pace.concurrency)
         # As a quota file that is new: nobody knows what was used a moment ago, so there is no burst.
         self._due = 0.0 if self.parts.forgets else (self._pace.burst - 1) / self._pace.rate
         for at in case.restarts:
@@ -170,31 +170,33 @@ class _Simulation:
             return
         if life != self._life:
             return
-        departure = self._crowd.depart(now)
+        departure = self._crowd.grant(now)
         self._granted += 1
         self._at(now + self._latency(1.0), self._arrive, departure, life)
         self._try(now, life)
 
-    def _arrive(self, now: float, departure: Departure, life: int) -> None:
+    def _arrive(self, now: float, departure: Permit, life: int) -> None:
         reply = self._service.answer(now)
         self._at(now + self._latency(0.2), self._land, departure, life, reply)
 
-    def _land(self, now: float, departure: Departure, life: int, reply: tuple[WindowState, bool]) -> None:
+    def _land(self, now: float, departure: Permit, life: int, reply: tuple[WindowState, bool]) -> None:
         if now < self._asleep_until:
             self._at(self._asleep_until, self._land, departure, life, reply)
         elif life == self._life:
             state, accepted = reply
-            self._crowd.land(departure, now)
+            self._crowd.release(departure, now)
             counted = self._granted - self._crowd.count
             in_flight = self._crowd.count
             sent = departure.at
-            self._window.note(state, sent=sent, received=now, counted=counted, in_flight=in_flight, accepted=accepted)
+            self._window.add_reply(
+                state, sent=sent, received=now, counted=counted, in_flight=in_flight, accepted=accepted
+            )
             self._others_seen = self._others_seen or self._window.others is not None
 
     def _restart(self, now: float) -> None:
         self._life += 1
         self._window = self.parts.window(self.case)
-        self._crowd = Crowd(self._pace.concurrency)
+        self._crowd = ConcurrencyLimit(self._pace.concurrency)
         if self.parts.forgets:
             self._due = now
         self._at(now, self._try, self._life)

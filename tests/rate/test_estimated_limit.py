@@ -10,8 +10,8 @@ import pytest
 from tests.fakes import Leap, gate
 from tests.rate.service import Rules, Service, Shape
 from uploader.model import Answer
-from uploader.rate import Lowered, LowerLimit, Notice, Window, pace
-from uploader.stop import Halt
+from uploader.rate import EstimatedLimit, Lowered, Notice, ServerWindow, pace
+from uploader.stop import Stop
 
 PER = 60.0
 CONFIGURED = 1_000
@@ -29,11 +29,11 @@ class Run:
         self.notices: list[Notice] = []
         self.limiter = gate(
             self._pace,
-            Halt(),
+            Stop(),
             loop.time,
-            window=Window(requests=CONFIGURED, per=PER, share=share),
+            window=ServerWindow(requests=CONFIGURED, per=PER, share=share),
             on_notice=self.notices.append,
-            lower=LowerLimit(requests=CONFIGURED, per=PER, share=share) if learns else None,
+            lower=EstimatedLimit(requests=CONFIGURED, per=PER, share=share) if learns else None,
         )
         self.limiter_budget = self._pace.grants_in(PER)
         self.refuse_at = math.inf
@@ -47,20 +47,20 @@ class Run:
     async def send_for(self, seconds: float) -> None:
         async def worker() -> None:
             while self.now < seconds:
-                departure = await self.limiter.pass_through()
+                departure = await self.limiter.acquire()
                 await asyncio.sleep(self._dice.uniform(0.01, 0.1))
                 state, accepted = self._service.answer(self.now)
                 if self.now >= self.refuse_at:
                     accepted, self.refuse_at = False, math.inf
                 await asyncio.sleep(self._dice.uniform(0.01, 0.05))
                 reply = Answer(200 if accepted else 429, "20000" if accepted else "", state)
-                self.limiter.land(departure, reply)
+                self.limiter.release(departure, reply)
                 if accepted:
                     self.accepted[int(self.now // PER)] += 1
-                    self.limiter.trust()
+                    self.limiter.close_circuit()
                 else:
                     self.refused.append(self.now)
-                    self.limiter.hold(PER, everybody=True)
+                    self.limiter.pause(PER, everybody=True)
 
         await asyncio.gather(*(worker() for _ in range(32)))
 
@@ -145,15 +145,15 @@ def test_one_refusal_alone_changes_nothing(leap: Leap) -> None:
 
 
 def test_a_second_refusal_is_told_to_people_once_with_what_the_last_window_took() -> None:
-    lower = LowerLimit(requests=1_000, per=60.0, share=0.95)
+    lower = EstimatedLimit(requests=1_000, per=60.0, share=0.95)
 
     found = []
     for begin in (0.0, 120.0):
         counted = int(begin / 120.0) * 300
         for number in range(300):
-            lower.note(begin + number * 0.1, counted + number + 1)
-        found.append(lower.refused(begin + 30.0, counted + 300, sent=begin + 29.9))
+            lower.add_accepted(begin + number * 0.1, counted + number + 1)
+        found.append(lower.add_throttled(begin + 30.0, counted + 300, sent=begin + 29.9))
         # What was in flight then is refused as well, and says nothing new.
-        found.append(lower.refused(begin + 30.1, counted + 300, sent=begin + 29.95))
+        found.append(lower.add_throttled(begin + 30.1, counted + 300, sent=begin + 29.95))
 
     assert (found, lower.requests) == ([False, False, True, False], 300)

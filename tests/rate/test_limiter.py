@@ -13,9 +13,9 @@ from tests.fakes import Leap, LoneQuota, Place, UntoldWindow
 from tests.fakes import gate as gate_of
 from uploader.errors import OutageError, StorageError
 from uploader.model import Answer, WindowState
-from uploader.rate import Lowered, LowerLimit, Notice, Others, Pace, Paused, Stalled, Window
+from uploader.rate import EstimatedLimit, Lowered, Notice, OtherClients, Pace, Paused, ServerWindow, Stalled
 from uploader.rate.limiter import Limiter
-from uploader.stop import Halt, Halted
+from uploader.stop import Stop, Stopped
 
 OPEN = Pace(burst=1_000, rate=1_000.0, concurrency=8)
 ORDER = KeyboardInterrupt()
@@ -27,7 +27,7 @@ class Gate:
     def __init__(self, pace: Pace, *, runs: int = 1) -> None:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
-        self.halt = Halt()
+        self.halt = Stop()
         self.limiter = gate_of(pace, self.halt, self._loop.time, runs=runs)
         self.passed: list[float] = []
         self.turned_away: list[float] = []
@@ -39,10 +39,10 @@ class Gate:
     async def walk_through(self, times: int = 1) -> None:
         try:
             for _ in range(times):
-                ticket = await self.limiter.pass_through()
+                ticket = await self.limiter.acquire()
                 self.passed.append(self.now)
-                self.limiter.land(ticket, None)
-        except Halted:
+                self.limiter.release(ticket, None)
+        except Stopped:
             self.turned_away.append(self.now)
 
     def send(self, walkers: int) -> list[asyncio.Task[None]]:
@@ -99,7 +99,7 @@ def test_the_pace_is_reached(leap: Leap) -> None:
 def test_a_hold_closes_the_gate_for_all(leap: Leap) -> None:
     async def story() -> None:
         gate = Gate(OPEN)
-        gate.limiter.hold(5.0)
+        gate.limiter.pause(5.0)
 
         await asyncio.gather(*gate.send(3))
 
@@ -114,7 +114,7 @@ def test_a_hold_that_begins_while_one_waits_for_its_token_stops_that_one_too(lea
         tasks = gate.send(2)
         await asyncio.sleep(5.0)
 
-        gate.limiter.hold(30.0)
+        gate.limiter.pause(30.0)
         await asyncio.gather(*tasks)
 
         assert gate.passed == [0.0, 35.0]
@@ -139,7 +139,7 @@ def test_of_several_holds_the_longest_counts(leap: Leap, holds: list[tuple[float
         async def hold_again_and_again() -> None:
             for pause, seconds in holds:
                 await asyncio.sleep(pause)
-                gate.limiter.hold(seconds)
+                gate.limiter.pause(seconds)
                 begun.set()
 
         holding = asyncio.create_task(hold_again_and_again())
@@ -155,8 +155,8 @@ def test_of_several_holds_the_longest_counts(leap: Leap, holds: list[tuple[float
 def test_a_shorter_hold_does_not_open_the_gate_for_those_who_come_later(leap: Leap) -> None:
     async def story() -> None:
         gate = Gate(OPEN)
-        gate.limiter.hold(10.0)
-        gate.limiter.hold(2.0)
+        gate.limiter.pause(10.0)
+        gate.limiter.pause(2.0)
         await asyncio.sleep(3.0)
 
         await gate.walk_through()
@@ -173,18 +173,18 @@ def test_the_gate_says_whether_and_how_long_it_was_held(leap: Leap) -> None:
 
         async def look_after(seconds: float) -> None:
             await asyncio.sleep(seconds)
-            held.append((gate.limiter.is_held, round(gate.limiter.held_seconds, 3)))
+            held.append((gate.limiter.is_paused, round(gate.limiter.paused_seconds, 3)))
 
         await look_after(3.0)
-        gate.limiter.hold(10.0)
+        gate.limiter.pause(10.0)
         await look_after(0.0)
         await look_after(4.0)
-        gate.limiter.hold(2.0)
-        gate.limiter.hold(8.0)
+        gate.limiter.pause(2.0)
+        gate.limiter.pause(8.0)
         await look_after(7.0)
         await look_after(1.0)
         await look_after(50.0)
-        gate.limiter.hold(1.0)
+        gate.limiter.pause(1.0)
         await look_after(0.5)
         await look_after(0.5)
 
@@ -208,7 +208,7 @@ def test_an_order_to_stop_wakes_those_who_wait_for_a_token(leap: Leap) -> None:
         tasks = gate.send(4)
         await asyncio.sleep(7.0)
 
-        gate.halt.give(ORDER)
+        gate.halt.request(ORDER)
         await asyncio.gather(*tasks)
 
         assert (gate.passed, gate.turned_away) == ([0.0], [7.0, 7.0, 7.0])
@@ -219,11 +219,11 @@ def test_an_order_to_stop_wakes_those_who_wait_for_a_token(leap: Leap) -> None:
 def test_an_order_to_stop_wakes_those_who_are_held(leap: Leap) -> None:
     async def story() -> None:
         gate = Gate(OPEN)
-        gate.limiter.hold(3_600.0)
+        gate.limiter.pause(3_600.0)
         tasks = gate.send(3)
         await asyncio.sleep(7.0)
 
-        gate.halt.give(ORDER)
+        gate.halt.request(ORDER)
         await asyncio.gather(*tasks)
 
         assert (gate.passed, gate.turned_away) == ([], [7.0, 7.0, 7.0])
@@ -235,7 +235,7 @@ def test_an_order_to_stop_wakes_those_who_are_held(leap: Leap) -> None:
 def test_nobody_passes_after_the_order_to_stop_though_there_are_tokens(leap: Leap, pace: Pace) -> None:
     async def story() -> None:
         gate = Gate(pace)
-        gate.halt.give(ORDER)
+        gate.halt.request(ORDER)
 
         await asyncio.gather(*gate.send(3))
 
@@ -263,11 +263,11 @@ def test_those_who_were_woken_leave_their_tokens_to_others(leap: Leap) -> None:
 def test_a_hold_tells_how_many_more_seconds_everybody_waits(leap: Leap) -> None:
     async def story() -> None:
         limiter = Gate(OPEN).limiter
-        more = [limiter.hold(10.0), limiter.hold(4.0), limiter.hold(12.0)]
+        more = [limiter.pause(10.0), limiter.pause(4.0), limiter.pause(12.0)]
         await asyncio.sleep(6.0)
-        more += [limiter.hold(6.0), limiter.hold(7.0)]
+        more += [limiter.pause(6.0), limiter.pause(7.0)]
         await asyncio.sleep(60.0)
-        more.append(limiter.hold(3.0))
+        more.append(limiter.pause(3.0))
 
         assert [round(seconds, 3) for seconds in more] == [10.0, 0.0, 2.0, 0.0, 1.0, 3.0]
 
@@ -277,14 +277,14 @@ def test_a_hold_tells_how_many_more_seconds_everybody_waits(leap: Leap) -> None:
 def test_after_a_hold_one_goes_alone_until_the_service_is_trusted_again(leap: Leap) -> None:
     async def story() -> None:
         gate = Gate(OPEN)
-        gate.limiter.hold(2.0)
-        probe = await gate.limiter.pass_through()
+        gate.limiter.pause(2.0)
+        probe = await gate.limiter.acquire()
         others = gate.send(3)
         await asyncio.sleep(5.0)
         assert gate.passed == []
 
-        gate.limiter.trust()
-        gate.limiter.land(probe, None)
+        gate.limiter.close_circuit()
+        gate.limiter.release(probe, None)
         await asyncio.gather(*others)
 
         assert [round(passed - 7.0, 1) for passed in gate.passed] == [0.0, 0.0, 0.0]
@@ -295,12 +295,12 @@ def test_after_a_hold_one_goes_alone_until_the_service_is_trusted_again(leap: Le
 def test_no_more_are_in_flight_than_the_pace_says(leap: Leap) -> None:
     async def story() -> None:
         gate = Gate(Pace(burst=100, rate=1_000.0, concurrency=3))
-        flying = [await gate.limiter.pass_through() for _ in range(3)]
+        flying = [await gate.limiter.acquire() for _ in range(3)]
         waiting = gate.send(1)
         await asyncio.sleep(3.0)
         assert gate.passed == []
 
-        gate.limiter.land(flying[0], None)
+        gate.limiter.release(flying[0], None)
         await asyncio.gather(*waiting)
 
         assert gate.passed == [3.0]
@@ -311,12 +311,12 @@ def test_no_more_are_in_flight_than_the_pace_says(leap: Leap) -> None:
 def test_runs_that_share_the_quota_share_what_may_be_in_flight(leap: Leap) -> None:
     async def story() -> None:
         gate = Gate(Pace(burst=100, rate=1_000.0, concurrency=8), runs=4)
-        flying = [await gate.limiter.pass_through() for _ in range(2)]
+        flying = [await gate.limiter.acquire() for _ in range(2)]
         waiting = gate.send(1)
         await asyncio.sleep(1.0)
         assert (len(flying), gate.passed) == (2, [])
 
-        gate.halt.give(ORDER)
+        gate.halt.request(ORDER)
         await asyncio.gather(*waiting)
 
     leap(story())
@@ -324,17 +324,17 @@ def test_runs_that_share_the_quota_share_what_may_be_in_flight(leap: Leap) -> No
 
 def test_others_who_use_the_quota_are_told_of_once(leap: Leap) -> None:
     async def story() -> None:
-        loop, told = asyncio.get_running_loop(), list[Others]()
-        window = Window(requests=1_000, per=60.0, share=0.95)
+        loop, told = asyncio.get_running_loop(), list[OtherClients]()
+        window = ServerWindow(requests=1_000, per=60.0, share=0.95)
         pace = Pace(burst=4, rate=10.0, concurrency=8)
-        limiter = gate_of(pace, Halt(), loop.time, window=window, on_others=told.append)
+        limiter = gate_of(pace, Stop(), loop.time, window=window, on_others=told.append)
         began = loop.time()
 
         for number in range(300):
-            ticket = await limiter.pass_through()
+            ticket = await limiter.acquire()
             # For each of ours comes one of somebody else.
             state = WindowState(60.0, 999 - 2 * number, began + 60.0, began + (loop.time() - began) // 1)
-            limiter.land(ticket, Answer(200, "20000", state))
+            limiter.release(ticket, Answer(200, "20000", state))
 
         assert [round(others.per_minute, -2) for others in told] == [600.0]
 
@@ -343,22 +343,22 @@ def test_others_who_use_the_quota_are_told_of_once(leap: Leap) -> None:
 
 def test_words_of_others_that_fail_are_not_tried_again(leap: Leap) -> None:
     async def story() -> None:
-        loop, tried = asyncio.get_running_loop(), list[Others]()
+        loop, tried = asyncio.get_running_loop(), list[OtherClients]()
 
-        def tell(others: Others) -> None:
+        def tell(others: OtherClients) -> None:
             tried.append(others)
             raise OSError("nobody can be told")
 
-        window = Window(requests=1_000, per=60.0, share=0.95)
-        limiter = gate_of(Pace(burst=4, rate=10.0, concurrency=8), Halt(), loop.time, window=window, on_others=tell)
+        window = ServerWindow(requests=1_000, per=60.0, share=0.95)
+        limiter = gate_of(Pace(burst=4, rate=10.0, concurrency=8), Stop(), loop.time, window=window, on_others=tell)
         began = loop.time()
 
         for number in range(300):
-            ticket = await limiter.pass_through()
+            ticket = await limiter.acquire()
             # For each of ours comes one of somebody else.
             state = WindowState(60.0, 999 - 2 * number, began + 60.0, began + (loop.time() - began) // 1)
             with contextlib.suppress(OSError):
-                limiter.land(ticket, Answer(200, "20000", state))
+                limiter.release(ticket, Answer(200, "20000", state))
 
         assert len(tried) == 1
 
@@ -372,13 +372,13 @@ def test_a_hold_of_another_run_that_lasts_longer_than_the_patience_ends_this_one
     ends: bool,  # noqa: FBT001 — what is found
 ) -> None:
     async def story() -> None:
-        loop, halt = asyncio.get_running_loop(), Halt()
+        loop, halt = asyncio.get_running_loop(), Stop()
         began, quota = loop.time(), LoneQuota(loop.time)
         quota.hold(began + seconds)
         limiter = gate_of(OPEN, halt, loop.time, quota=quota, patience=30.0)
 
-        with contextlib.suppress(Halted):
-            await limiter.pass_through()
+        with contextlib.suppress(Stopped):
+            await limiter.acquire()
 
         assert isinstance(halt.reason, OutageError) is ends
         assert round(loop.time() - began) == (0 if ends else seconds)
@@ -401,12 +401,12 @@ class CountedQuota(LoneQuota):
 
 def test_at_a_high_rate_places_are_taken_by_the_handful(leap: Leap) -> None:
     async def story() -> None:
-        halt, clock = Halt(), asyncio.get_running_loop().time
+        halt, clock = Stop(), asyncio.get_running_loop().time
         quota = CountedQuota(clock)
         limiter = gate_of(FAST, halt, clock, quota=quota)
 
         for _ in range(40):
-            limiter.land(await limiter.pass_through(), None)
+            limiter.release(await limiter.acquire(), None)
 
         assert (quota.granted, quota.asked) == (40, 8)
 
@@ -443,7 +443,7 @@ def test_what_is_left_of_a_handful_is_not_used_during_a_hold_nor_after_it(leap: 
     async def story() -> None:
         gate = Gate(FAST)
         await gate.walk_through()
-        gate.limiter.hold(0.005)
+        gate.limiter.pause(0.005)
 
         walkers = gate.send(3)
         await asyncio.sleep(0.004)
@@ -457,13 +457,13 @@ def test_what_is_left_of_a_handful_is_not_used_during_a_hold_nor_after_it(leap: 
 
 def test_what_is_left_of_a_handful_is_void_when_it_is_not_used_at_once(leap: Leap) -> None:
     async def story() -> None:
-        halt, clock = Halt(), asyncio.get_running_loop().time
+        halt, clock = Stop(), asyncio.get_running_loop().time
         quota = CountedQuota(clock)
         limiter = gate_of(FAST, halt, clock, quota=quota)
 
-        limiter.land(await limiter.pass_through(), None)
+        limiter.release(await limiter.acquire(), None)
         await asyncio.sleep(0.05)
-        limiter.land(await limiter.pass_through(), None)
+        limiter.release(await limiter.acquire(), None)
 
         assert quota.asked == 2
 
@@ -474,7 +474,7 @@ def test_who_has_a_place_of_a_handful_is_turned_away_by_the_order_to_stop(leap: 
     async def story() -> None:
         gate = Gate(FAST)
         await gate.walk_through()
-        gate.halt.give(ORDER)
+        gate.halt.request(ORDER)
 
         await gate.walk_through()
 
@@ -485,13 +485,13 @@ def test_who_has_a_place_of_a_handful_is_turned_away_by_the_order_to_stop(leap: 
 
 def test_a_handful_lets_no_more_be_in_flight_than_may_be(leap: Leap) -> None:
     async def story() -> None:
-        limiter = gate_of(Pace(64, 5_000.0, 3, 3), Halt(), asyncio.get_running_loop().time)
-        flying = [await limiter.pass_through() for _ in range(3)]
+        limiter = gate_of(Pace(64, 5_000.0, 3, 3), Stop(), asyncio.get_running_loop().time)
+        flying = [await limiter.acquire() for _ in range(3)]
 
-        late = asyncio.create_task(limiter.pass_through())
+        late = asyncio.create_task(limiter.acquire())
         await asyncio.sleep(0.5)
         assert not late.done()
-        limiter.land(flying[0], None)
+        limiter.release(flying[0], None)
         await asyncio.sleep(0.1)
 
         assert late.done()
@@ -504,14 +504,14 @@ def test_what_is_left_of_a_handful_is_not_counted_as_arrived(leap: Leap) -> None
         told = list[object]()
 
         class Listening(UntoldWindow):
-            def note(self, *_: object, **known: object) -> None:
+            def add_reply(self, *_: object, **known: object) -> None:
                 told.append(known["counted"])
 
-        limiter = gate_of(FAST, Halt(), asyncio.get_running_loop().time, window=Listening())
+        limiter = gate_of(FAST, Stop(), asyncio.get_running_loop().time, window=Listening())
         for _ in range(3):
-            limiter.land(await limiter.pass_through(), Answer(200, "20000"))
+            limiter.release(await limiter.acquire(), Answer(200, "20000"))
         await asyncio.sleep(0.05)
-        limiter.land(await limiter.pass_through(), Answer(200, "20000"))
+        limiter.release(await limiter.acquire(), Answer(200, "20000"))
 
         assert told == [1, 2, 3, 4]
 
@@ -535,20 +535,20 @@ class _CoarseClock:
 @pytest.mark.parametrize("handful", [1, 5, 10])
 def test_a_pace_of_thousands_a_second_is_reached_though_timers_are_coarse(leap: Leap, handful: int) -> None:
     async def story() -> None:
-        clock, halt = _CoarseClock(), Halt()
+        clock, halt = _CoarseClock(), Stop()
         pace = Pace(burst=16, rate=5_000.0, concurrency=64, handful=handful)
         limiter = Limiter(
-            pace, window=UntoldWindow(), quota=LoneQuota(clock), halt=halt, clock=clock, sleep=clock.sleep
+            pace, window=UntoldWindow(), quota=LoneQuota(clock), stop=halt, clock=clock, sleep=clock.sleep
         )
         passed = 0
 
         async def walk() -> None:
             nonlocal passed
             for _ in range(40):
-                ticket = await limiter.pass_through()
+                ticket = await limiter.acquire()
                 passed += 1
                 await asyncio.sleep(0.002)
-                limiter.land(ticket, None)
+                limiter.release(ticket, None)
 
         began = clock()
         await asyncio.gather(*(walk() for _ in range(64)))
@@ -560,12 +560,12 @@ def test_a_pace_of_thousands_a_second_is_reached_though_timers_are_coarse(leap: 
 
 def test_who_has_no_room_on_this_machine_leaves_no_handful(leap: Leap) -> None:
     async def story() -> None:
-        limiter = gate_of(FAST, Halt(), asyncio.get_running_loop().time)
-        flying = [await limiter.pass_through() for _ in range(4)]
-        assert limiter.thin_out(flying[0])
-        limiter.land(flying[0], None)
+        limiter = gate_of(FAST, Stop(), asyncio.get_running_loop().time)
+        flying = [await limiter.acquire() for _ in range(4)]
+        assert limiter.reduce_concurrency(flying[0])
+        limiter.release(flying[0], None)
 
-        late = asyncio.create_task(limiter.pass_through())
+        late = asyncio.create_task(limiter.acquire())
         await asyncio.sleep(0.001)
 
         assert not late.done(), "three are in flight where two may be"
@@ -577,19 +577,19 @@ def test_who_has_no_room_on_this_machine_leaves_no_handful(leap: Leap) -> None:
 def test_who_passes_alone_waits_for_all_in_flight_and_is_waited_for(leap: Leap) -> None:
     async def story() -> None:
         gate = Gate(OPEN)
-        flying = [await gate.limiter.pass_through() for _ in range(3)]
-        alone = asyncio.create_task(gate.limiter.pass_alone())
+        flying = [await gate.limiter.acquire() for _ in range(3)]
+        alone = asyncio.create_task(gate.limiter.acquire_alone())
         await asyncio.sleep(0.1)
         others = gate.send(3)
 
         for landed, departure in enumerate(flying, start=1):
             await asyncio.sleep(1.0)
             assert not alone.done(), f"{landed - 1} of 3 have landed"
-            gate.limiter.land(departure, None)
+            gate.limiter.release(departure, None)
         departure = await alone
         await asyncio.sleep(5.0)
-        assert (gate.passed, gate.limiter.pass_at_once()) == ([], None)
-        gate.limiter.land(departure, None)
+        assert (gate.passed, gate.limiter.acquire_now()) == ([], None)
+        gate.limiter.release(departure, None)
         await asyncio.gather(*others)
 
         assert gate.passed == pytest.approx([8.1] * 3, abs=0.1)
@@ -606,10 +606,10 @@ def test_a_long_pause_is_told_once_with_its_end(leap: Leap, seconds: float, told
     async def story() -> None:
         heard: list[Notice] = []
         loop = asyncio.get_running_loop()
-        limiter = gate_of(OPEN, Halt(), loop.time, on_notice=heard.append)
+        limiter = gate_of(OPEN, Stop(), loop.time, on_notice=heard.append)
 
         for _ in range(3):
-            limiter.hold(seconds, everybody=True)
+            limiter.pause(seconds, everybody=True)
 
         assert [notice.seconds for notice in heard if isinstance(notice, Paused)] == pytest.approx(told)
 
@@ -619,16 +619,16 @@ def test_a_long_pause_is_told_once_with_its_end(leap: Leap, seconds: float, told
 def test_who_waits_to_pass_alone_hears_the_order_to_stop(leap: Leap) -> None:
     async def story() -> None:
         gate = Gate(OPEN)
-        flying = await gate.limiter.pass_through()
-        waiting = [asyncio.create_task(gate.limiter.pass_alone()) for _ in range(2)]
+        flying = await gate.limiter.acquire()
+        waiting = [asyncio.create_task(gate.limiter.acquire_alone()) for _ in range(2)]
         await asyncio.sleep(1.0)
 
-        gate.halt.give(ORDER)
+        gate.halt.request(ORDER)
 
         results = await asyncio.gather(*waiting, return_exceptions=True)
-        assert [type(result) for result in results] == [Halted, Halted]
+        assert [type(result) for result in results] == [Stopped, Stopped]
         assert gate.now == 1.0
-        gate.limiter.land(flying, None)
+        gate.limiter.release(flying, None)
 
     leap(story())
 
@@ -638,10 +638,10 @@ def test_what_can_not_be_told_to_people_changes_nothing(leap: Leap) -> None:
         loop = asyncio.get_running_loop()
         quota = LoneQuota(loop.time)
         quota.is_stalled = True
-        limiter = gate_of(OPEN, Halt(), loop.time, quota=quota, on_notice=raising)
+        limiter = gate_of(OPEN, Stop(), loop.time, quota=quota, on_notice=raising)
 
-        limiter.hold(60.0, everybody=True)
-        limiter.land(await limiter.pass_through(), None)
+        limiter.pause(60.0, everybody=True)
+        limiter.release(await limiter.acquire(), None)
 
         assert quota.granted == 1
 
@@ -654,17 +654,17 @@ def test_a_reply_is_counted_before_the_quota_fails_to_take_note_of_it(leap: Leap
         quota, told = LoneQuota(loop.time), list[WindowState]()
 
         class Counted(UntoldWindow):
-            def note(self, state: WindowState, **_: Any) -> None:  # noqa: ANN401 — as it is
+            def add_reply(self, state: WindowState, **_: Any) -> None:  # noqa: ANN401 — as it is
                 told.append(state)
 
         def fail() -> None:
             raise StorageError("the disk is full")
 
         quota.land = fail  # type: ignore[method-assign]  # the quota that fails is played
-        limiter = gate_of(replace(OPEN, concurrency=1), Halt(), loop.time, quota=quota, window=Counted())
+        limiter = gate_of(replace(OPEN, concurrency=1), Stop(), loop.time, quota=quota, window=Counted())
 
         with pytest.raises(StorageError):
-            limiter.land(await limiter.pass_through(), Answer(200, "20000"))
+            limiter.release(await limiter.acquire(), Answer(200, "20000"))
 
         assert told == [WindowState()]
 
@@ -679,14 +679,14 @@ def test_what_people_are_told_of_the_pace_is_no_warning_of_the_log_as_well(
         loop = asyncio.get_running_loop()
         quota = LoneQuota(loop.time)
         quota.is_stalled = True
-        lower = LowerLimit(requests=1_000, per=60.0, share=0.95)
-        limiter = gate_of(OPEN, Halt(), loop.time, quota=quota, on_notice=heard.append, lower=lower)
+        lower = EstimatedLimit(requests=1_000, per=60.0, share=0.95)
+        limiter = gate_of(OPEN, Stop(), loop.time, quota=quota, on_notice=heard.append, lower=lower)
 
         for _ in range(2):
             for _ in range(300):
-                limiter.land(await limiter.pass_through(), Answer(200, "20000"))
+                limiter.release(await limiter.acquire(), Answer(200, "20000"))
                 await asyncio.sleep(0.1)
-            limiter.land(await limiter.pass_through(), Answer(429, ""))
+            limiter.release(await limiter.acquire(), Answer(429, ""))
             await asyncio.sleep(90.0)
 
         assert heard == [Stalled(), Lowered(300)]

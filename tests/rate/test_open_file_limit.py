@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from uploader.rate import Pace, open_file_limit
-from uploader.rate.open_file_limit import fitted
+from uploader.rate.open_file_limit import fit_to_open_files
 
 PACE = Pace(burst=4, rate=10.0, concurrency=100)
 ENDLESS = resource.RLIM_INFINITY
@@ -31,7 +31,7 @@ def test_no_more_are_in_flight_than_there_are_files(
     monkeypatch.setattr("resource.getrlimit", lambda _: (soft, hard))
     monkeypatch.setattr("resource.setrlimit", lambda _, limit: limits.append(limit))
 
-    found = fitted(PACE)
+    found = fit_to_open_files(PACE)
 
     assert found == Pace(burst=4, rate=10.0, concurrency=concurrency)
     assert limits == ([] if raised is None else [(raised, hard)])
@@ -41,4 +41,4 @@ def test_without_a_list_of_open_files_their_number_is_guessed(monkeypatch: pytes
     monkeypatch.setattr(open_file_limit, "_OPEN_FILES", open_file_limit._OPEN_FILES / "none")  # noqa: SLF001 — another machine's
     monkeypatch.setattr("resource.getrlimit", lambda _: (40, 40))
 
-    assert fitted(PACE).concurrency == 8
+    assert fit_to_open_files(PACE).concurrency == 8

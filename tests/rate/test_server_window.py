@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.model import WindowState
-from uploader.rate import Window
+from uploader.rate import ServerWindow
 
 SERVED = 1_700_000_000.0
 """What the service's clock shows at our 0."""
@@ -18,7 +18,7 @@ class Telling:
     """A window of 100 a minute with a share of 0.9, told of by replies that come at once."""
 
     def __init__(self, *, requests: int = 100) -> None:
-        self.window = Window(requests=requests, per=60.0, share=0.9)
+        self.window = ServerWindow(requests=requests, per=60.0, share=0.9)
         self.sent = 0
 
     def tell(self, at: float, remaining: Iterable[int], *, reset: float = 60.0, flew: float = 0.0) -> bool:
@@ -27,7 +27,7 @@ class Telling:
             now = at + second
             self.sent += 1
             state = WindowState(60.0, left, SERVED + reset, float(math.floor(SERVED + now)))
-            self.window.note(state, sent=now - flew, received=now, counted=self.sent)
+            self.window.add_reply(state, sent=now - flew, received=now, counted=self.sent)
         return self.window.is_trusted
 
 
@@ -70,7 +70,7 @@ def test_a_state_that_makes_no_sense_ends_the_trust(state: WindowState, kept: bo
     telling = Telling()
     telling.tell(1.0, range(99, 89, -1))
 
-    telling.window.note(state, sent=12.0, received=12.0, counted=11)
+    telling.window.add_reply(state, sent=12.0, received=12.0, counted=11)
 
     assert telling.window.is_trusted is kept
 
@@ -166,7 +166,7 @@ def test_the_reset_is_never_awaited_too_short(
     begin: float,
     milliseconds: bool,  # noqa: FBT001 — a table's column
 ) -> None:
-    window, unit, now = Window(requests=1_000, per=60.0, share=1.0), 1000 if milliseconds else 1, begin
+    window, unit, now = ServerWindow(requests=1_000, per=60.0, share=1.0), 1000 if milliseconds else 1, begin
     last = -math.inf
     for number, (there, back) in enumerate(latencies):
         now += 0.5
@@ -181,7 +181,7 @@ def test_the_reset_is_never_awaited_too_short(
             math.floor((SERVED + skew + begins + 60.0) * unit) / unit,
             float(math.floor(SERVED + skew + arrived)),
         )
-        window.note(state, sent=now, received=arrived + back, counted=number)
+        window.add_reply(state, sent=now, received=arrived + back, counted=number)
     received = now + there + back
     left = window.until_reset(received)
 
@@ -192,7 +192,7 @@ def test_the_reset_is_never_awaited_too_short(
 @pytest.mark.parametrize("share", [0.95, 1.0])
 @pytest.mark.parametrize("gone", [WindowState(), WindowState(60.0, 50, SERVED - 60, SERVED - 100)])
 def test_replies_that_tell_no_more_of_the_window_leave_the_configured_pace(gone: WindowState, share: float) -> None:
-    window = Window(requests=1_000, per=60.0, share=share)
+    window = ServerWindow(requests=1_000, per=60.0, share=share)
     sent = [0] * 6
     now = 0.0
 
@@ -203,7 +203,7 @@ def test_replies_that_tell_no_more_of_the_window_leave_the_configured_pace(gone:
         number = int(now // 60)
         sent[number] += 1
         told = WindowState(60.0, 1_000 - sent[number], SERVED + 60 * (number + 1), float(math.floor(SERVED + now)))
-        window.note(told if now < 100 else gone, sent=now, received=now + 0.01, counted=sum(sent))
+        window.add_reply(told if now < 100 else gone, sent=now, received=now + 0.01, counted=sum(sent))
         now += 1 / window.rate(now, in_flight=0, otherwise=10.0)
 
     assert all(980 * share <= count <= 1_000 * share for count in sent[:2])

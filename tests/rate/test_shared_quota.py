@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.errors import StorageError
-from uploader.rate.shared_quota import Place, Quota
+from uploader.rate.shared_quota import QuotaGrant, SharedQuota
 
 RATE = 10.0
 BURST = 4
@@ -28,8 +28,8 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 JOIN = """
 import sys, time
 from pathlib import Path
-from uploader.rate.shared_quota import Quota
-with Quota(Path(sys.argv[1]), clock=time.monotonic, window=60.0) as quota:
+from uploader.rate.shared_quota import SharedQuota
+with SharedQuota(Path(sys.argv[1]), clock=time.monotonic, window=60.0) as quota:
     print("joined", flush=True)
     sys.stdin.read()
 """
@@ -43,8 +43,8 @@ sys.stdin.read()
 TAKE = """
 import sys, time
 from pathlib import Path
-from uploader.rate.shared_quota import Quota
-with Quota(Path(sys.argv[1]), clock=time.monotonic, window=60.0) as quota:
+from uploader.rate.shared_quota import SharedQuota
+with SharedQuota(Path(sys.argv[1]), clock=time.monotonic, window=60.0) as quota:
     print("joined", flush=True)
     sys.stdin.readline()
     end, count = time.monotonic() + 1.5, 0
@@ -71,11 +71,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "service"
 
 
-def opened(folder: Path, clock: Callable[[], float]) -> Quota:
-    return Quota(folder, clock=clock, window=WINDOW)
+def opened(folder: Path, clock: Callable[[], float]) -> SharedQuota:
+    return SharedQuota(folder, clock=clock, window=WINDOW)
 
 
-def taken(quota: Quota, times: int) -> list[float]:
+def taken(quota: SharedQuota, times: int) -> list[float]:
     """Return how long each of so many requests waits for its place."""
     places = [quota.take(rate=RATE, burst=BURST) for _ in range(times)]
     assert all(place.taken for place in places)
@@ -161,10 +161,10 @@ def test_two_runs_at_once_take_turns(folder: Path, monkeypatch: pytest.MonkeyPat
 def test_a_hold_of_one_run_is_everybodys_until_it_ends(folder: Path) -> None:
     hand = Hand()
     with opened(folder, hand) as quota:
-        quota.hold(hand.now + 7.0)
-        quota.hold(hand.now + 3.0)
+        quota.pause(hand.now + 7.0)
+        quota.pause(hand.now + 3.0)
 
-        assert quota.take(rate=RATE, burst=BURST) == Place(7.0, 0)
+        assert quota.take(rate=RATE, burst=BURST) == QuotaGrant(7.0, 0)
         hand.now += 7.0
         assert quota.take(rate=RATE, burst=BURST).taken
 
@@ -188,7 +188,7 @@ def test_processes_share_the_quota_evenly_and_keep_to_it_together(folder: Path) 
 def test_the_runs_that_share_the_quota_are_counted_and_the_dead_ones_cleared_away(folder: Path) -> None:
     hand = Hand()
 
-    def runs(quota: Quota) -> int:
+    def runs(quota: SharedQuota) -> int:
         hand.now += 1.0
         quota.take(rate=RATE, burst=BURST)
         return quota.runs
@@ -230,7 +230,7 @@ def test_a_run_that_comes_is_seen_by_the_next_request(folder: Path) -> None:
 
 def test_a_process_killed_while_it_holds_the_file_stalls_nobody(folder: Path) -> None:
     with opened(folder, time.monotonic) as quota, process(SEIZE, folder / "standing") as holder:
-        assert quota.take(rate=RATE, burst=BURST) == Place(0.001, taken=False)
+        assert quota.take(rate=RATE, burst=BURST) == QuotaGrant(0.001, taken=False)
 
         holder.send_signal(signal.SIGKILL)
         killed = time.monotonic()
@@ -247,12 +247,12 @@ def test_a_process_stopped_while_it_holds_the_file_blocks_nobody_and_hides_no_ho
         began = time.monotonic()
 
         stalled = quota.take(rate=RATE, burst=BURST)
-        quota.hold(hand.now + 5.0)
+        quota.pause(hand.now + 5.0)
 
-        assert (stalled, time.monotonic() - began < SOON) == (Place(0.001, taken=False), True)
+        assert (stalled, time.monotonic() - began < SOON) == (QuotaGrant(0.001, taken=False), True)
         holder.kill()
         holder.wait()
-        assert quota.take(rate=RATE, burst=BURST) == Place(5.0, taken=False)
+        assert quota.take(rate=RATE, burst=BURST) == QuotaGrant(5.0, taken=False)
 
 
 def test_a_run_can_join_and_leave_though_a_stopped_process_holds_the_file(folder: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_run_goes_on_with_its_own_part_beside_a_process_that_was_stopped_with_
     hand = Hand()
     with opened(folder, hand) as quota, process(JOIN, folder), process(SEIZE, folder / "standing") as holder:
         holder.send_signal(signal.SIGSTOP)
-        assert quota.take(rate=RATE, burst=BURST) == Place(0.001, 0)
+        assert quota.take(rate=RATE, burst=BURST) == QuotaGrant(0.001, 0)
         hand.now += 1.0
 
         began, gone, within = hand.now, 0, 0
@@ -311,25 +311,25 @@ def test_neither_joining_nor_a_hold_nor_leaving_waits_for_a_stopped_process(fold
         holder.send_signal(signal.SIGSTOP)
         patch.setattr(time, "sleep", slept.append)
         with opened(folder, Hand()) as quota:
-            quota.hold(2_000.0)
+            quota.pause(2_000.0)
 
     # On the loop it may wait as long as a healthy process has the file, and no longer.
     assert sum(slept) <= 0.02
 
 
-def alone(folder: Path, clock: Callable[[], float], *, rest: float = 0.0) -> Quota:
-    return Quota(folder, clock=clock, window=WINDOW, alone=30.0, rest=rest)
+def alone(folder: Path, clock: Callable[[], float], *, rest: float = 0.0) -> SharedQuota:
+    return SharedQuota(folder, clock=clock, window=WINDOW, alone=30.0, rest=rest)
 
 
 def test_where_the_limit_is_small_one_request_of_all_runs_is_in_flight(folder: Path) -> None:
     hand = Hand()
     with alone(folder, hand) as one, alone(folder, hand) as other:
-        assert one.take(rate=RATE, burst=1) == Place(0.0, 1)
+        assert one.take(rate=RATE, burst=1) == QuotaGrant(0.0, 1)
         hand.now += 5.0
 
         assert other.take(rate=RATE, burst=1).taken == 0
-        one.land()
-        assert other.take(rate=RATE, burst=1) == Place(0.0, 1)
+        one.mark_answered()
+        assert other.take(rate=RATE, burst=1) == QuotaGrant(0.0, 1)
 
 
 def test_a_request_of_a_limit_of_one_goes_a_window_after_the_reply_to_the_last(folder: Path) -> None:
@@ -338,19 +338,19 @@ def test_a_request_of_a_limit_of_one_goes_a_window_after_the_reply_to_the_last(f
         one.take(rate=1 / 61.0, burst=1)
         hand.now += 20.0
         assert other.take(rate=1 / 61.0, burst=1).taken == 0
-        one.land()
+        one.mark_answered()
 
-        assert other.take(rate=1 / 61.0, burst=1) == Place(61.0, 1)
+        assert other.take(rate=1 / 61.0, burst=1) == QuotaGrant(61.0, 1)
 
 
 def test_a_request_in_flight_of_a_killed_run_counts_as_landed_when_that_is_seen(folder: Path) -> None:
     hand = Hand()
     with alone(folder, hand, rest=61.0) as killed:
         killed.take(rate=1 / 61.0, burst=1)
-        fcntl.flock(killed._member, fcntl.LOCK_UN)  # noqa: SLF001 — as the kernel does it for a dead process
+        fcntl.flock(killed._run_handle, fcntl.LOCK_UN)  # noqa: SLF001 — as the kernel does it for a dead process
         hand.now += 20.0
         with alone(folder, hand, rest=61.0) as quota:
-            assert quota.take(rate=1 / 61.0, burst=1) == Place(61.0, 1)
+            assert quota.take(rate=1 / 61.0, burst=1) == QuotaGrant(61.0, 1)
 
 
 def test_a_request_in_flight_of_a_stopped_run_is_waited_for_no_longer_than_it_may_last(folder: Path) -> None:
@@ -370,13 +370,13 @@ def test_a_hold_outlasts_a_new_start_of_the_machine_by_the_clock_on_the_wall(
 ) -> None:
     hand, wall = Hand(), Hand()
     wall.now = 1.7e9
-    with Quota(folder, clock=hand, window=WINDOW, wall=wall) as quota:
-        quota.hold(hand.now + 600.0)
+    with SharedQuota(folder, clock=hand, window=WINDOW, wall=wall) as quota:
+        quota.pause(hand.now + 600.0)
     (tmp_path / "boot").write_text("0f1e2d3c-0000-0000-0000-000000000000\n", encoding="ascii")
     monkeypatch.setattr("uploader.rate.shared_quota._BOOT_ID", tmp_path / "boot")
 
     hand.now, wall.now = 3.0, wall.now + passed
-    with Quota(folder, clock=hand, window=WINDOW, wall=wall) as quota:
+    with SharedQuota(folder, clock=hand, window=WINDOW, wall=wall) as quota:
         place = quota.take(rate=RATE, burst=BURST)
 
     assert (round(place.wait, 3), place.taken) == (left, 0 if left else 1)
@@ -385,11 +385,11 @@ def test_a_hold_outlasts_a_new_start_of_the_machine_by_the_clock_on_the_wall(
 def test_a_file_of_an_older_version_is_read_and_its_hold_kept(folder: Path) -> None:
     hand = Hand()
     with opened(folder, hand) as quota:
-        quota.hold(hand.now + 7.0)
+        quota.pause(hand.now + 7.0)
     (folder / "standing").write_bytes((folder / "standing").read_bytes()[:52])
 
-    with Quota(folder, clock=hand, window=WINDOW, wall=hand, alone=30.0) as quota:
-        assert quota.take(rate=RATE, burst=BURST) == Place(7.0, 0)
+    with SharedQuota(folder, clock=hand, window=WINDOW, wall=hand, alone=30.0) as quota:
+        assert quota.take(rate=RATE, burst=BURST) == QuotaGrant(7.0, 0)
 
 
 @given(st.binary(max_size=120))
@@ -422,7 +422,7 @@ def test_what_was_written_before_the_machine_was_started_anew_is_void(
     hand = Hand()
     with opened(folder, hand) as quota:
         taken(quota, 50)
-        quota.hold(hand.now + 1e9)
+        quota.pause(hand.now + 1e9)
     (tmp_path / "boot").write_text("0f1e2d3c-0000-0000-0000-000000000000\n", encoding="ascii")
     monkeypatch.setattr("uploader.rate.shared_quota._BOOT_ID", tmp_path / "boot")
 
@@ -473,10 +473,10 @@ def test_a_planted_link_is_refused(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("call", ["pread", "pwrite"])
 @pytest.mark.parametrize(
-    "use", [lambda quota: taken(quota, 1), lambda quota: quota.hold(1_000.0)], ids=["take", "hold"]
+    "use", [lambda quota: taken(quota, 1), lambda quota: quota.pause(1_000.0)], ids=["take", "hold"]
 )
 def test_a_disk_that_fails_is_told(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, call: str, use: Callable[[Quota], object]
+    folder: Path, monkeypatch: pytest.MonkeyPatch, call: str, use: Callable[[SharedQuota], object]
 ) -> None:
     def fail(*_: object) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))

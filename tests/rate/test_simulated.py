@@ -10,7 +10,7 @@ from tests.rate.service import SINCE_1970, Header, Rules
 from tests.rate.simulator import Burst, Case, Parts, simulate
 from tests.seeds import seeds
 from uploader.model import WindowState
-from uploader.rate import Pace, Window
+from uploader.rate import Pace, ServerWindow
 
 pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
@@ -37,12 +37,12 @@ def test_no_request_is_too_many_and_no_second_idle_in_thousands_of_runs(story: s
     assert complaints(story, range(QUICK, QUICK + MANY)) == []
 
 
-class LocalClockWindow(Window):
+class LocalClockWindow(ServerWindow):
     """Broken: the reset that the service names is awaited by our own clock."""
 
     _reset_told = 0.0
 
-    def note(  # noqa: PLR0913 — as it is
+    def add_reply(  # noqa: PLR0913 — as it is
         self,
         state: WindowState,
         *,
@@ -53,7 +53,7 @@ class LocalClockWindow(Window):
         accepted: bool = True,
     ) -> None:
         self._reset_told = state.reset or self._reset_told
-        super().note(state, sent=sent, received=received, counted=counted, in_flight=in_flight, accepted=accepted)
+        super().add_reply(state, sent=sent, received=received, counted=counted, in_flight=in_flight, accepted=accepted)
 
     def wait(self, now: float, *, in_flight: int) -> float:
         seconds = super().wait(now, in_flight=in_flight)

@@ -10,10 +10,10 @@ import pytest
 
 from tests.fakes import Leap
 from tests.rate.cases import most_in_any_window
-from uploader.rate import Pace, Window, is_one_at_a_time, pace
+from uploader.rate import Pace, ServerWindow, is_one_at_a_time, pace
 from uploader.rate.limiter import Limiter
-from uploader.rate.shared_quota import Quota
-from uploader.stop import Halt
+from uploader.rate.shared_quota import SharedQuota
+from uploader.stop import Stop
 
 PER = 1.0
 TIMEOUT = 30.0
@@ -27,29 +27,29 @@ async def arrivals(  # noqa: PLR0913 — what a case consists of
     dice = random.Random(seed)  # noqa: S311 — the same run every time
     moments: list[float] = []
 
-    async def send(quota: Quota) -> None:
+    async def send(quota: SharedQuota) -> None:
         limiter = Limiter(
             pace,
-            window=Window(requests=limit, per=PER, share=1.0),
+            window=ServerWindow(requests=limit, per=PER, share=1.0),
             quota=quota,
-            halt=Halt(),
+            stop=Stop(),
             clock=loop.time,
             sleep=asyncio.sleep,
         )
 
         async def worker() -> None:
             for _ in range(4):
-                departure = await limiter.pass_through()
+                departure = await limiter.acquire()
                 await asyncio.sleep(dice.choice((0.0, 0.1, dice.uniform(0, 1.2 * PER))))
                 moments.append(loop.time())
                 await asyncio.sleep(dice.choice((0.0, dice.uniform(0, 0.5 * PER))))
-                limiter.land(departure, None)
+                limiter.release(departure, None)
 
         await asyncio.gather(*(worker() for _ in range(3)))
 
     with ExitStack() as stack:
         quotas = [
-            stack.enter_context(Quota(folder, clock=loop.time, window=PER, alone=alone, rest=pace.rest))
+            stack.enter_context(SharedQuota(folder, clock=loop.time, window=PER, alone=alone, rest=pace.rest))
             for _ in range(runs)
         ]
         await asyncio.gather(*map(send, quotas))

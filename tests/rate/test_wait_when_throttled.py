@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.model import WindowState
-from uploader.rate import hold_for
+from uploader.rate import pause_after_throttling
 
 RESET = 1_719_397_769.0
 
@@ -37,7 +37,7 @@ RESET = 1_719_397_769.0
 def test_everybody_holds_until_the_reset_if_it_makes_sense_else_for_a_window(
     window: WindowState, now: float, seconds: float
 ) -> None:
-    assert hold_for(window, per=60.0, now=now) == seconds
+    assert pause_after_throttling(window, per=60.0, now=now) == seconds
 
 
 MOMENTS = st.none() | st.floats(-1e12, 1e12)
@@ -57,4 +57,4 @@ MOMENTS = st.none() | st.floats(-1e12, 1e12)
 def test_a_hold_always_ends_a_second_after_the_longest_window_at_the_latest(
     window: WindowState, per: float, now: float
 ) -> None:
-    assert 0 < hold_for(window, per=per, now=now) <= max(window.period or per, 1.0) + 1
+    assert 0 < pause_after_throttling(window, per=per, now=now) <= max(window.period or per, 1.0) + 1

@@ -6,10 +6,10 @@ from typing import Final, Literal
 import pytest
 
 from tests.make import BEGUN
-from uploader.run.finished_sources import Member, Unit, unit_of
-from uploader.state import Ledger
+from uploader.run.finished_sources import BrokenOffCommand, CommandSource, broken_off_command
+from uploader.state import RunState
 
-NOTHING: Final = Unit()
+NOTHING: Final = BrokenOffCommand()
 
 
 def member(  # noqa: PLR0913 — what a story tells of a source
@@ -21,13 +21,13 @@ def member(  # noqa: PLR0913 — what a story tells of a source
     changed: bool = False,
     renewed: bool = False,
     late: bool = False,
-) -> Member:
+) -> CommandSource:
     """Return the source known by *key*, whose last run, the *number*-th, is of *commands*."""
     begun = replace(BEGUN, key=key, number=number, command=(commands or ("1",))[0], next_key=next_key)
-    last = Ledger(begun=begun, commands=set(commands or ("1",)))
+    last = RunState(header=begun, commands=set(commands or ("1",)))
     last.is_finished, last.is_abandoned = state == "finished", state == "abandoned"
     new = replace(begun, number=0, content="other" if changed else begun.content, from_number=1 if late else 0)
-    return Member(new, None if state == "never begun" else last, renewed)
+    return CommandSource(new, None if state == "never begun" else last, renewed)
 
 
 A: Final = member("a", number=1, next_key="b")
@@ -40,36 +40,44 @@ C: Final = member("c", "never begun")
     [
         ([], NOTHING),
         ([A], NOTHING),
-        ([A, B], Unit(frozenset({0}))),
-        ([A, B, C], Unit(frozenset({0}))),
+        ([A, B], BrokenOffCommand(frozenset({0}))),
+        ([A, B, C], BrokenOffCommand(frozenset({0}))),
         ([B, A], NOTHING),
         ([A, member("b", number=2)], NOTHING),
         ([A, member("b", "abandoned", number=2)], NOTHING),
         # In the same command, at other times.
-        ([A, member("b", "interrupted", "2", "1", number=2)], Unit(frozenset({0}))),
+        ([A, member("b", "interrupted", "2", "1", number=2)], BrokenOffCommand(frozenset({0}))),
         ([A, member("b", "interrupted", "2", number=2)], NOTHING),
         # Never begun, or not since.
-        ([A, member("b", "never begun")], Unit(frozenset({0}))),
-        ([member("a", "finished", "3", number=3, next_key="b"), member("b", number=2)], Unit(frozenset({0}))),
+        ([A, member("b", "never begun")], BrokenOffCommand(frozenset({0}))),
+        (
+            [member("a", "finished", "3", number=3, next_key="b"), member("b", number=2)],
+            BrokenOffCommand(frozenset({0})),
+        ),
         # Begun anew, beside one that went on.
         (
             [member("a", "finished", "3", number=3, next_key="b"), member("b", "finished", "1", "3", number=2)],
             NOTHING,
         ),
         ([A, C], NOTHING),
-        ([member("a", number=1, next_key="b"), member("b", number=2, next_key="c"), C], Unit(frozenset({0, 1}))),
+        (
+            [member("a", number=1, next_key="b"), member("b", number=2, next_key="c"), C],
+            BrokenOffCommand(frozenset({0, 1})),
+        ),
         # What was a part of it and can't stand.
-        ([member("a", next_key="b", changed=True), B], Unit(spoiled=frozenset({1}))),
-        ([member("a", next_key="b", renewed=True), B], Unit(spoiled=frozenset({1}))),
-        ([member("a", "interrupted", changed=True), B], Unit(spoiled=frozenset({1}))),
+        ([member("a", next_key="b", changed=True), B], BrokenOffCommand(not_resumable=frozenset({1}))),
+        ([member("a", next_key="b", renewed=True), B], BrokenOffCommand(not_resumable=frozenset({1}))),
+        ([member("a", "interrupted", changed=True), B], BrokenOffCommand(not_resumable=frozenset({1}))),
         ([member("a", "interrupted"), B], NOTHING),
-        ([A, member("x", changed=True), B], Unit(spoiled=frozenset({2}))),
+        ([A, member("x", changed=True), B], BrokenOffCommand(not_resumable=frozenset({2}))),
         ([A, member("b", "interrupted", number=2, changed=True)], NOTHING),
         ([A, member("b", "interrupted", number=2, renewed=True)], NOTHING),
         # A retry file goes over nothing.
-        ([member("r", changed=True, late=True), A, B], Unit(frozenset({1}))),
-        ([member("r", late=True), A, B], Unit(frozenset({0, 1}))),
+        ([member("r", changed=True, late=True), A, B], BrokenOffCommand(frozenset({1}))),
+        ([member("r", late=True), A, B], BrokenOffCommand(frozenset({0, 1}))),
     ],
 )
-def test_what_is_finished_of_a_command_stands_if_all_of_it_can(members: list[Member], expected: Unit) -> None:
-    assert unit_of(members) == expected
+def test_what_is_finished_of_a_command_stands_if_all_of_it_can(
+    members: list[CommandSource], expected: BrokenOffCommand
+) -> None:
+    assert broken_off_command(members) == expected

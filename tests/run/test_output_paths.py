@@ -12,8 +12,8 @@ import pytest
 from tests import make
 from uploader.config import Settings
 from uploader.errors import ConfigError
-from uploader.outputs.retry_file import Shape
-from uploader.run.output_paths import retry_path, retry_shape
+from uploader.outputs.retry_file import RetryFormat
+from uploader.run.output_paths import retry_format, retry_path
 from uploader.source import Source
 
 CSV = "id,name\n1,김\n"
@@ -155,18 +155,18 @@ def test_a_csv_is_kept_in_its_own_form(folder: Path, *, damaged: bool) -> None:
     (folder / "people.csv").write_text("id;name\n1;김\n", encoding="cp949")
 
     with source("people.csv", encoding="cp949", delimiter=";") as opened:
-        shape = retry_shape(opened, damaged=damaged)
+        shape = retry_format(opened, damaged=damaged)
 
-    assert shape == Shape("csv", ("id", "name"), ";", "cp949", damaged)
+    assert shape == RetryFormat("csv", ("id", "name"), ";", "cp949", damaged)
 
 
 def test_a_jsonl_is_kept_in_its_own_encoding(folder: Path) -> None:
     (folder / "people.jsonl").write_text(JSONL, encoding="utf-16")
 
     with source("people.jsonl") as opened:
-        shape = retry_shape(opened, damaged=True)
+        shape = retry_format(opened, damaged=True)
 
-    assert shape == Shape("jsonl", encoding="utf-16")
+    assert shape == RetryFormat("jsonl", encoding="utf-16")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp949"])
@@ -177,6 +177,6 @@ def test_what_becomes_jsonl_is_in_the_encoding_that_the_configuration_says(folde
         source("-", encoding=encoding, stdin=CSV.encode(encoding)) as stdin,
         source("people.parquet", encoding=encoding) as parquet,
     ):
-        shapes = [retry_shape(opened, damaged=False) for opened in (stdin, parquet)]
+        shapes = [retry_format(opened, damaged=False) for opened in (stdin, parquet)]
 
-    assert shapes == [Shape("jsonl", encoding=encoding)] * 2
+    assert shapes == [RetryFormat("jsonl", encoding=encoding)] * 2

@@ -6,7 +6,7 @@ import pytest
 
 from uploader.rate import Lowered, Paused, Stalled
 from uploader.rate.events import Notice
-from uploader.run.rate_messages import words_of
+from uploader.run.rate_messages import message_of
 
 TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}"
 DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2} "
@@ -36,4 +36,4 @@ DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2} "
     ],
 )
 def test_a_notice_says_what_happens_and_until_when(notice: Notice, words: str) -> None:
-    assert re.fullmatch(words, words_of(notice, configured=1_000, per=60.0, now=1.7e9))
+    assert re.fullmatch(words, message_of(notice, configured=1_000, per=60.0, now=1.7e9))

@@ -20,9 +20,9 @@ from uploader.errors import (
     UploaderError,
 )
 from uploader.mapping import Repairs
-from uploader.run.results import Account, Accounts
+from uploader.run.results import SourceResult, SummarizedResults
 
-EMPTY = Account("run-1", "people.csv", "2024-03-05T02:15:00+00:00")
+EMPTY = SourceResult("run-1", "people.csv", "2024-03-05T02:15:00+00:00")
 
 
 def at(*times: float) -> Callable[[], float]:
@@ -30,11 +30,11 @@ def at(*times: float) -> Callable[[], float]:
     return chain(times, repeat(times[-1])).__next__
 
 
-def summary_after(tmp_path: Path, error: BaseException, *accounts: Account) -> object:
+def summary_after(tmp_path: Path, error: BaseException, *accounts: SourceResult) -> object:
     """Return the summary of a run that *error* ended; None where none was written."""
     path = tmp_path / "summary.json"
     try:
-        with Accounts(accounts, summary=path, clock=at(0.0, 2.5)):
+        with SummarizedResults(accounts, summary=path, clock=at(0.0, 2.5)):
             raise error
     except type(error) as raised:
         assert raised is error  # noqa: PT017 — whatever it is, also what is no Exception
@@ -42,7 +42,7 @@ def summary_after(tmp_path: Path, error: BaseException, *accounts: Account) -> o
 
 
 def test_the_summary_has_the_keys_of_the_contract_in_their_order() -> None:
-    account = Account(
+    account = SourceResult(
         run_id="run-1",
         source="people.csv",
         started="2024-03-05T02:15:00+00:00",
@@ -172,14 +172,14 @@ def test_a_stop_ends_the_sources_after_it_and_leaves_those_before_it(tmp_path: P
 def test_a_run_of_several_sources_is_3_when_one_of_them_is() -> None:
     accounts = [replace(EMPTY, exit_status=status) for status in (0, 3, 0)]
 
-    with Accounts(accounts, summary=None, clock=at(0.0)) as whole:
+    with SummarizedResults(accounts, summary=None, clock=at(0.0)) as whole:
         pass
 
     assert whole.exit_status == 3
 
 
 def test_a_run_of_nothing_is_0() -> None:
-    with Accounts([replace(EMPTY)], summary=None, clock=at(0.0)) as whole:
+    with SummarizedResults([replace(EMPTY)], summary=None, clock=at(0.0)) as whole:
         pass
 
     assert whole.exit_status == 0
@@ -191,7 +191,7 @@ def test_a_summary_that_cannot_be_written_ends_a_run_that_was_fine(tmp_path: Pat
 
     with (
         pytest.raises(StorageError) as caught,
-        Accounts([replace(EMPTY)], summary=folder / "summary.json", clock=at(0.0)),
+        SummarizedResults([replace(EMPTY)], summary=folder / "summary.json", clock=at(0.0)),
     ):
         folder.rmdir()
 
@@ -205,7 +205,7 @@ def test_what_ended_the_run_is_told_before_a_summary_that_cannot_be_written(tmp_
     refused = RefusedError("bad token")
 
     def run() -> None:
-        with Accounts([replace(EMPTY)], summary=folder / "summary.json", clock=at(0.0)):
+        with SummarizedResults([replace(EMPTY)], summary=folder / "summary.json", clock=at(0.0)):
             folder.rmdir()
             raise refused
 
@@ -218,7 +218,7 @@ def test_what_ended_the_run_is_told_before_a_summary_that_cannot_be_written(tmp_
 def test_a_summary_that_cannot_be_written_is_told_before_anything_begins(tmp_path: Path) -> None:
     begun = False
 
-    with pytest.raises(StorageError), Accounts([replace(EMPTY)], summary=tmp_path, clock=at(0.0)):
+    with pytest.raises(StorageError), SummarizedResults([replace(EMPTY)], summary=tmp_path, clock=at(0.0)):
         begun = True
 
     assert not begun

@@ -7,7 +7,7 @@ import pytest
 
 from uploader.config import Settings
 from uploader.run.sandbox_dry_run import sandbox_for, state_in, throwaway_folder
-from uploader.sandbox import Rules
+from uploader.sandbox import SandboxRules
 
 Load = Callable[..., Settings]
 
@@ -16,7 +16,7 @@ def test_the_sandbox_enforces_what_the_configuration_says(settings: Load) -> Non
     with sandbox_for(settings("rate.requests=500", "rate.per=2s"), typed=False) as box:
         rules = box.rules
 
-    assert rules == Rules(
+    assert rules == SandboxRules(
         limit=500, per=2.0, token="canary", service_id="svc", registered={"df_name": "string", "age": "long"}
     )
 

@@ -19,15 +19,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests import make
 from tests.make import BEGUN, NO_VALUE, REASON
-from uploader.delivery.rows_to_resend import FollowUp
+from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import StorageError
 from uploader.model import Failed, Outcome, Rejected, Request, Sent, Unsettled
-from uploader.outputs.retry_file import RetryFile, Shape
-from uploader.run.endings import Endings
-from uploader.run.results import Account
-from uploader.run.resume import owed_remark, refuse_or_leave
-from uploader.run.session import Life
-from uploader.state import Shelf, Volume, read_volume
+from uploader.outputs.retry_file import RetryFile, RetryFormat
+from uploader.run.endings import RunEndings
+from uploader.run.results import SourceResult
+from uploader.run.resume import refuse_or_start_over, remark_of
+from uploader.run.session import Session
+from uploader.state import RunStore, StoredRun, read_run
 
 ROWS: Final = 8
 PEOPLE: Final = 3
@@ -97,10 +97,10 @@ class Lives(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.patch = pytest.MonkeyPatch()
         self.disk = Disk(self.patch)
-        self.shelf = Shelf(self.folder / "state")
+        self.shelf = RunStore(self.folder / "state")
         self.version = 1
         self.runs = 0
-        self.life: Life | None = None
+        self.life: Session | None = None
         self.stack = ExitStack()
         self.flying: dict[int, Flying] = {}
         self.retry_of_earlier_runs: dict[Path, bytes] = {}
@@ -132,44 +132,46 @@ class Lives(RuleBasedStateMachine):
         self.stack = ExitStack()
         old = self.shelf.interrupted(BEGUN.key)
         retry = self.stack.enter_context(self.retry_file(old))
-        followup = FollowUp()
+        followup = RowsToResend()
         if old is not None:
-            for number, owed in sorted(old.ledger.owed.items()):
-                retry.rebuild(request(number).row, owed_remark(owed))
-                followup.owe(request(number).person)
+            for number, owed in sorted(old.state.to_resend.items()):
+                retry.rebuild(request(number).row, remark_of(owed))
+                followup.add(request(number).person)
         self.runs += 1
         new = replace(BEGUN, run_id=f"20260101T{self.runs:06d}Z-a", rows=ROWS, content=f"version {self.version}")
-        is_anew = old is None or refuse_or_leave(old.ledger, new, when_changed="fresh", fresh=False) is not None
+        is_anew = old is None or refuse_or_start_over(old.state, new, when_changed="fresh", fresh=False) is not None
         assert is_anew == (old is None or self.run_version != self.version)
         if is_anew:
             retry.discard()
-            retry, followup = self.stack.enter_context(self.retry_file(None)), FollowUp()
+            retry, followup = self.stack.enter_context(self.retry_file(None)), RowsToResend()
             if old is not None:
-                self.shelf.leave(old)
-            old = self.shelf.begin(new)
+                self.shelf.abandon(old)
+            old = self.shelf.create(new)
             self.keep_retry_file()
             self.forget_run()
             self.run_version = self.version
         assert old is not None
         self.check_what_is_known(old)
-        self.life = self.stack.enter_context(Life(old, retry, followup))
+        self.life = self.stack.enter_context(Session(old, retry, followup))
         self.retry_path = self.noted_retry_file()
         self.check_who_is_doubted()
 
-    def retry_file(self, old: Volume | None) -> RetryFile:
-        named = None if old is None else old.ledger.retry_file
-        return RetryFile(Path(named) if named else self.folder / "people.retry.csv", Shape("csv", ("id",)))
+    def retry_file(self, old: StoredRun | None) -> RetryFile:
+        named = None if old is None else old.state.retry_file
+        return RetryFile(Path(named) if named else self.folder / "people.retry.csv", RetryFormat("csv", ("id",)))
 
-    def check_what_is_known(self, volume: Volume) -> None:
+    def check_what_is_known(self, volume: StoredRun) -> None:
         """What was synced is settled, nothing is that was not answered, and the books are those of the rows kept."""
-        ledger = volume.ledger
+        ledger = volume.state
         kept = len(ledger.settled)
         assert kept >= self.synced
         lost = {number for number, _ in self.order[kept:]}
         self.excused |= lost
         self.order = self.order[:kept]
         assert {number for number in range(ROWS + 1) if number in ledger.settled} == {row for row, _ in self.order}
-        assert {row: owed.kind for row, owed in ledger.owed.items()} == {row: kind for row, kind in self.order if kind}
+        assert {row: owed.kind for row, owed in ledger.to_resend.items()} == {
+            row: kind for row, kind in self.order if kind
+        }
         kinds = Counter(kind for _, kind in self.order)
         books = ledger.books
         assert books.balance
@@ -189,7 +191,7 @@ class Lives(RuleBasedStateMachine):
 
     def noted_retry_file(self) -> Path | None:
         assert self.life is not None
-        named = read_volume(self.life.volume.path).ledger.retry_file
+        named = read_run(self.life.stored_run.path).state.retry_file
         return None if named is None else Path(named)
 
     def keep_retry_file(self) -> None:
@@ -249,7 +251,7 @@ class Lives(RuleBasedStateMachine):
         assert self.life is not None
         self.life.traffic.requests += 1
         self.life.traffic.retries += row in self.flying
-        self.life.flight.take_off(row)
+        self.life.in_flight.mark(row)
         flying = self.flying.setdefault(row, Flying(posted=0))
         flying.is_up = True
         flying.posted += 1
@@ -268,11 +270,11 @@ class Lives(RuleBasedStateMachine):
         self.applied[row] += reply in {ACCEPTED, LOST_APPLIED}
         flying.unsure |= reply in {LOST, LOST_APPLIED}
         if reply != ACCEPTED and not flying.unsure:
-            self.life.flight.turn_back(row)
+            self.life.in_flight.clear(row)
         if reply == LIMITED:
             self.life.traffic.limited += 1
             with suppress(StorageError):
-                self.life.note_held(0.5)
+                self.life.record_pause(0.5)
         elif reply == ACCEPTED:
             self.settle(row, Sent(request(row), flying.posted, flying.unsure))
         elif reply == REFUSED:
@@ -342,9 +344,9 @@ class Lives(RuleBasedStateMachine):
 
     def mark(self, status: int, error: Exception | None = None) -> None:
         assert self.life is not None
-        volume = self.life.closed(must_agree=error is None)
-        with Endings(self.shelf, journal_days=10**5) as endings:
-            endings.add(Account(BEGUN.run_id, BEGUN.source, BEGUN.started, seconds=1, exit_status=status), volume)
+        volume = self.life.final_state(must_agree=error is None)
+        with RunEndings(self.shelf, journal_days=10**5) as endings:
+            endings.add(SourceResult(BEGUN.run_id, BEGUN.source, BEGUN.started, seconds=1, exit_status=status), volume)
             if error is not None:
                 raise error
 
@@ -354,21 +356,23 @@ class Lives(RuleBasedStateMachine):
         """End with an outcome for every row: the run is over, and never continued."""
         assert self.life is not None
         self.sync()
-        path = self.life.volume.path
+        path = self.life.stored_run.path
         self.check_retry_file()
         self.mark(3 if any(kind for _, kind in self.order) else 0)
         self.end_life()
-        self.check_what_the_finished_run_tells(read_volume(path))
+        self.check_what_the_finished_run_tells(read_run(path))
         assert self.shelf.interrupted(BEGUN.key) is None
         self.keep_retry_file()
         self.forget_run()
 
-    def check_what_the_finished_run_tells(self, volume: Volume) -> None:
-        ledger = volume.ledger
+    def check_what_the_finished_run_tells(self, volume: StoredRun) -> None:
+        ledger = volume.state
         assert ledger.is_finished
         assert ledger.books.balance
         assert ledger.books.not_attempted == 0
-        assert {row: owed.kind for row, owed in ledger.owed.items()} == {row: kind for row, kind in self.order if kind}
+        assert {row: owed.kind for row, owed in ledger.to_resend.items()} == {
+            row: kind for row, kind in self.order if kind
+        }
 
     @precondition(lambda self: self.life is not None and self.is_worth_a_crash())
     @rule(data=st.data())
@@ -382,8 +386,8 @@ class Lives(RuleBasedStateMachine):
     def power_cut(self, data: st.DataObject, tail: bytes) -> None:
         """Kill the machine: of what was written since the last sync any part is lost, and garbage may follow."""
         assert self.life is not None
-        path, retry = self.life.volume.path, self.retry_path
-        flight = self.life.volume.flight_path
+        path, retry = self.life.stored_run.path, self.retry_path
+        flight = self.life.stored_run.in_flight_path
         self.let_some_arrive(data)
         self.die()
         cut = data.draw(st.integers(self.disk.synced[str(path)], path.stat().st_size), label="journal")
@@ -420,8 +424,8 @@ class Lives(RuleBasedStateMachine):
         if old is None:
             return
         with self.retry_file(old) as retry:
-            for number, owed in sorted(old.ledger.owed.items())[:2]:
-                retry.rebuild(request(number).row, owed_remark(owed))
+            for number, owed in sorted(old.state.to_resend.items())[:2]:
+                retry.rebuild(request(number).row, remark_of(owed))
             self.die()
 
     # What happens to the disk and the file

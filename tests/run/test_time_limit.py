@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from uploader.errors import TimeUpError
 from uploader.rate import Pace
 from uploader.run.time_limit import Deadline, next_time
-from uploader.stop import Halt
+from uploader.stop import Stop
 
 PACE = Pace(burst=4, rate=10.0, concurrency=8)
 
@@ -106,7 +106,7 @@ def test_a_clock_that_is_set_moves_a_deadline_at_an_hour_and_no_other(monkeypatc
 
 
 async def test_a_halt_is_given_when_the_time_is_up() -> None:
-    halt = Halt()
+    halt = Stop()
     deadline = Deadline("--for 50ms", time.monotonic(), within=0.05)
 
     async with asyncio.timeout(5):

@@ -14,7 +14,7 @@ from tests.make import opened
 from uploader.config import load
 from uploader.mapping import compile_plan
 from uploader.model import Rejected
-from uploader.sandbox import Running
+from uploader.sandbox import RunningSandbox
 
 pytestmark = pytest.mark.no_cover
 
@@ -52,7 +52,7 @@ def test_every_row_of_a_twin_makes_the_body_of_its_utf_8(tmp_path: Path, suffix:
 @pytest.mark.parametrize("twin", TWINS)
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_the_command_sends_and_keeps_of_a_twin_what_it_does_of_its_utf_8(
-    desk: Desk, sandbox: Callable[..., Running], suffix: str, twin: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], suffix: str, twin: str
 ) -> None:
     server = sandbox(rules(limit=10**6))
     (desk.folder / "config.yaml").write_bytes((ROOT / "config.yaml").read_bytes())
@@ -72,7 +72,9 @@ def test_the_command_sends_and_keeps_of_a_twin_what_it_does_of_its_utf_8(
     assert re.sub(r"\br2-(?=[0-9a-f]{8}\b)", "r1-", told) == kept
 
 
-def test_a_korean_sample_is_refused_with_the_name_of_its_encoding(desk: Desk, sandbox: Callable[..., Running]) -> None:
+def test_a_korean_sample_is_refused_with_the_name_of_its_encoding(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
     server = sandbox(rules())
     (desk.folder / "config.yaml").write_bytes((ROOT / "config.yaml").read_bytes())
     desk.write("profiles.csv", _twins("csv", "cp949")[1])
@@ -83,7 +85,7 @@ def test_a_korean_sample_is_refused_with_the_name_of_its_encoding(desk: Desk, sa
         4,
         "profiles.csv: row 1 (line 2) is not utf-8, but the whole file reads as cp949. Set source.encoding: cp949.\n",
     )
-    assert server.box.requests() == []
+    assert server.sandbox.requests() == []
 
 
 def _told(path: Path, codec: str, mark: bytes) -> str:
@@ -115,19 +117,19 @@ def _carried(path: Path, content: bytes, encoding: str) -> list[bytes | str]:
     mapping = load(ROOT / "config.yaml", environ={}, credentials=False).rules()
     with opened(path, encoding=encoding) as source:
         plan = compile_plan(mapping, source="profiles", config="config.yaml", columns=source.columns)
-        carried = [plan.carry(record, NOW) for record in source.read()]
+        carried = [plan.map_row(record, NOW) for record in source.read()]
     return [work.reason.phrase if isinstance(work, Rejected) else work.body for work in carried]
 
 
-def _bodies(desk: Desk, server: Running, name: str, encoding: str) -> list[bytes]:
+def _bodies(desk: Desk, server: RunningSandbox, name: str, encoding: str) -> list[bytes]:
     """Return what arrived of *name*, in the order of its rows, without the moment of sending."""
-    before = len(server.box.requests())
+    before = len(server.sandbox.requests())
     ended = desk.type("run", name, "-q", "--limit", FIRST, *_settings(server, encoding))
     assert ended.status == 3
     moment = re.compile(rb'"request_datetime":"[0-9T:.-]{23}Z"\}$')
-    return [moment.sub(b"", request.body) for request in server.box.requests()[before:]]
+    return [moment.sub(b"", request.body) for request in server.sandbox.requests()[before:]]
 
 
-def _settings(server: Running, encoding: str) -> tuple[str, ...]:
+def _settings(server: RunningSandbox, encoding: str) -> tuple[str, ...]:
     values = (f"api.base_url={server.url}", f"source.encoding={encoding}", "rate.requests=1000000", "rate.per=1s")
     return tuple(word for value in (*values, "rate.concurrency=1") for word in ("--set", value))

@@ -68,6 +68,6 @@ def _carried(records: list[Fields], *, null_is_empty: bool = False) -> list[obje
     )
     results: list[object] = []
     for number, fields in enumerate(records, start=1):
-        carried = plan.carry(Row(number, fields), NOW)
+        carried = plan.map_row(Row(number, fields), NOW)
         results.append(carried.reason if isinstance(carried, Rejected) else json.loads(carried.body))
     return results

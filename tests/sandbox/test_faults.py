@@ -1,10 +1,10 @@
 import pytest
 
 from uploader.sandbox import FAULT_KINDS, Fault
-from uploader.sandbox.fault_schedule import Deck
-from uploader.sandbox.request_body import Heard
+from uploader.sandbox.fault_schedule import FaultSchedule
+from uploader.sandbox.request_body import ParsedBody
 
-ANYBODY = Heard({"external_id": "1"}, {"vip": True})
+ANYBODY = ParsedBody({"external_id": "1"}, {"vip": True})
 
 
 @pytest.mark.parametrize(
@@ -84,27 +84,27 @@ def test_a_fault_is_recorded_under_its_kind_and_what_it_plays(text: str, name: s
 
 def test_a_fault_leaves_out_the_first_and_ends_after_its_times() -> None:
     fault = Fault.parse("hang times 2 after 1")
-    deck = Deck((fault,), seed=0)
+    deck = FaultSchedule((fault,), seed=0)
 
-    dealt = [deck.deal(ANYBODY) for _ in range(5)]
+    dealt = [deck.next_fault(ANYBODY) for _ in range(5)]
 
     assert dealt == [None, fault, fault, None, None]
 
 
 def test_a_fault_plays_only_in_its_time() -> None:
     fault = Fault.parse("hang from 5s until 65s")
-    deck = Deck((fault,), seed=0)
+    deck = FaultSchedule((fault,), seed=0)
 
-    dealt = [deck.deal(ANYBODY, elapsed=elapsed) for elapsed in (0.0, 4.999, 5.0, 64.999, 65.0, 200.0)]
+    dealt = [deck.next_fault(ANYBODY, elapsed=elapsed) for elapsed in (0.0, 4.999, 5.0, 64.999, 65.0, 200.0)]
 
     assert dealt == [None, None, fault, fault, None, None]
 
 
 def test_every_fault_counts_the_requests_that_another_fault_takes() -> None:
     first, second = Fault.parse("hang times 1"), Fault.parse("cut times 1 after 1")
-    deck = Deck((first, second), seed=0)
+    deck = FaultSchedule((first, second), seed=0)
 
-    dealt = [deck.deal(ANYBODY) for _ in range(3)]
+    dealt = [deck.next_fault(ANYBODY) for _ in range(3)]
 
     assert dealt == [first, second, None]
 
@@ -121,17 +121,17 @@ def test_every_fault_counts_the_requests_that_another_fault_takes() -> None:
     ],
 )
 def test_a_fault_meets_only_those_it_is_for(target: str, *, meets: bool) -> None:
-    deck = Deck((Fault.parse(f"hang for {target}"),), seed=0)
+    deck = FaultSchedule((Fault.parse(f"hang for {target}"),), seed=0)
 
-    assert (deck.deal(ANYBODY) is not None) is meets
+    assert (deck.next_fault(ANYBODY) is not None) is meets
 
 
 def test_a_share_is_about_that_share_and_the_same_for_the_same_seed() -> None:
     faults = (Fault.parse("hang for 30%"),)
-    one, again, other = Deck(faults, seed=1), Deck(faults, seed=1), Deck(faults, seed=2)
+    one, again, other = FaultSchedule(faults, seed=1), FaultSchedule(faults, seed=1), FaultSchedule(faults, seed=2)
 
-    dealt = [one.deal(ANYBODY) for _ in range(2_000)]
+    dealt = [one.next_fault(ANYBODY) for _ in range(2_000)]
 
     assert 500 < sum(fault is not None for fault in dealt) < 700
-    assert dealt == [again.deal(ANYBODY) for _ in range(2_000)]
-    assert dealt != [other.deal(ANYBODY) for _ in range(2_000)]
+    assert dealt == [again.next_fault(ANYBODY) for _ in range(2_000)]
+    assert dealt != [other.next_fault(ANYBODY) for _ in range(2_000)]

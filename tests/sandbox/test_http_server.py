@@ -16,7 +16,7 @@ import orjson
 import pytest
 import trustme
 
-from uploader.sandbox import Clock, Fault, Profile, Report, Rules, Running, Sandbox, Stray, running, serve
+from uploader.sandbox import Clock, Fault, Profile, Report, RunningSandbox, Sandbox, SandboxRules, Stray, running, serve
 from uploader.sandbox.service import Arrival
 
 BODY = orjson.dumps(
@@ -43,7 +43,7 @@ class Client:
 
 
 @asynccontextmanager
-async def served(rules: Rules, now: float | None = None) -> AsyncIterator[Client]:
+async def served(rules: SandboxRules, now: float | None = None) -> AsyncIterator[Client]:
     waits: list[float] = []
 
     async def wait(seconds: float) -> None:
@@ -67,7 +67,7 @@ async def connected(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, async
 
 
 class Watched(Sandbox):
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: SandboxRules) -> None:
         super().__init__(rules)
         self.arrived = asyncio.Event()
 
@@ -76,12 +76,12 @@ class Watched(Sandbox):
         return super().arrive()
 
 
-def fault(text: str) -> Rules:
-    return Rules(faults=(Fault.parse(text),))
+def fault(text: str) -> SandboxRules:
+    return SandboxRules(faults=(Fault.parse(text),))
 
 
 async def test_a_right_request_is_answered_as_documented() -> None:
-    async with served(Rules(limit=10), now=1_719_397_769.25) as client, client.post() as reply:
+    async with served(SandboxRules(limit=10), now=1_719_397_769.25) as client, client.post() as reply:
         assert (reply.status, await reply.json()) == (200, OK)
         assert {name.lower(): value for name, value in reply.headers.items()} == {
             "x-rate-limit-limit": "1m",
@@ -101,21 +101,23 @@ async def test_a_right_request_is_answered_as_documented() -> None:
     ("rules", "expected"),
     [
         (
-            Rules(spelling="documented", unit="ms", per=2),
+            SandboxRules(spelling="documented", unit="ms", per=2),
             {"x-rate-limit-limit": "2s", "x-rate-limit-remaining": "9999", "x-rate-limit-reset": "1719397770000"},
         ),
         (
-            Rules(spelling="lower", per=90, anchor=None),
+            SandboxRules(spelling="lower", per=90, anchor=None),
             {"x-ratelimit-limit": "90s", "x-ratelimit-remaining": "9999", "x-ratelimit-reset": "1719397859"},
         ),
         (
-            Rules(spelling="lower", per=86_400, anchor=None, unit="ms", clock_skew=100.5),
+            SandboxRules(spelling="lower", per=86_400, anchor=None, unit="ms", clock_skew=100.5),
             {"x-ratelimit-limit": "1d", "x-ratelimit-remaining": "9999", "x-ratelimit-reset": "1719484269750"},
         ),
-        (Rules(spelling="none"), {}),
+        (SandboxRules(spelling="none"), {}),
     ],
 )
-async def test_the_window_is_told_in_the_spelling_and_unit_of_the_rules(rules: Rules, expected: dict[str, str]) -> None:
+async def test_the_window_is_told_in_the_spelling_and_unit_of_the_rules(
+    rules: SandboxRules, expected: dict[str, str]
+) -> None:
     async with served(rules, now=1_719_397_769.25) as client, client.post() as reply:
         found = {name.lower(): value for name, value in reply.headers.items() if "limit" in name.lower()}
 
@@ -123,7 +125,7 @@ async def test_the_window_is_told_in_the_spelling_and_unit_of_the_rules(rules: R
 
 
 async def test_a_skewed_clock_shows_in_the_date() -> None:
-    async with served(Rules(clock_skew=-3600), now=7_200.5) as client, client.post() as reply:
+    async with served(SandboxRules(clock_skew=-3600), now=7_200.5) as client, client.post() as reply:
         assert reply.headers["Date"] == formatdate(3600, usegmt=True)
 
 
@@ -137,14 +139,17 @@ async def test_a_skewed_clock_shows_in_the_date() -> None:
     ],
 )
 async def test_another_path_or_method_goes_astray(method: str, path: str, status: int) -> None:
-    async with served(Rules()) as client, client.session.request(method, client.url + path, headers=HEADERS) as reply:
+    async with (
+        served(SandboxRules()) as client,
+        client.session.request(method, client.url + path, headers=HEADERS) as reply,
+    ):
         assert reply.status == status
         assert client.box.strays() == [Stray(method, path, token=True)]
         assert client.box.report() == Report(0, 0, 0, (), 0, {}, {}, strays=1)
 
 
 async def test_a_body_too_large_is_refused_and_remembered() -> None:
-    async with served(Rules()) as client:
+    async with served(SandboxRules()) as client:
         async with client.session.post(client.url + PATH, data=io.BytesIO(b"x" * 2_000_000), headers=HEADERS) as reply:
             assert reply.status == 413
 
@@ -152,7 +157,7 @@ async def test_a_body_too_large_is_refused_and_remembered() -> None:
 
 
 async def test_a_client_that_leaves_before_its_body_has_come_is_remembered() -> None:
-    with Watched(Rules()) as box:
+    with Watched(SandboxRules()) as box:
         async with serve(box) as url:
             async with connected(url) as (_, writer):
                 writer.write(b"POST /api/v1/user-profile HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
@@ -161,7 +166,7 @@ async def test_a_client_that_leaves_before_its_body_has_come_is_remembered() -> 
 
 
 async def test_latency_is_waited_before_the_reply() -> None:
-    async with served(Rules(latency=(0.25, 0.25))) as client, client.post() as reply:
+    async with served(SandboxRules(latency=(0.25, 0.25))) as client, client.post() as reply:
         assert (reply.status, client.waits) == (200, [0.25])
 
 
@@ -306,7 +311,7 @@ async def test_a_hanging_request_ends_when_its_client_leaves() -> None:
 
 
 async def test_the_server_stops_at_once_while_requests_hang_and_drip() -> None:
-    rules = Rules(faults=(Fault.parse("hang times 1"), Fault.parse("drip times 1")))
+    rules = SandboxRules(faults=(Fault.parse("hang times 1"), Fault.parse("drip times 1")))
     with Sandbox(rules) as box:
         async with serve(box) as url, aiohttp.ClientSession() as session:
             posts = [asyncio.create_task(session.post(url + PATH, data=BODY, headers=HEADERS)) for _ in range(2)]
@@ -327,7 +332,7 @@ async def test_a_certificate_serves_https(tmp_path: Path) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
 
-    async with served(Rules(certificate=certificate)) as client:
+    async with served(SandboxRules(certificate=certificate)) as client:
         assert client.url.startswith("https://127.0.0.1:")
         async with client.session.post(client.url + PATH, data=BODY, headers=HEADERS, ssl=trusting) as reply:
             assert await reply.json() == OK
@@ -337,20 +342,20 @@ async def test_a_certificate_serves_https(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "example.org", "10.0.0.1", ""])  # noqa: S104 - refused is the point
 async def test_nothing_but_loopback_is_served(host: str) -> None:
-    with Sandbox(Rules()) as box, pytest.raises(ValueError, match="is not loopback"):
+    with Sandbox(SandboxRules()) as box, pytest.raises(ValueError, match="is not loopback"):
         await serve(box, host=host).__aenter__()
 
 
 @pytest.mark.parametrize(("host", "start"), [("localhost", "http://127.0.0.1:"), ("::1", "http://[::1]:")])
 async def test_loopback_has_more_than_one_name(host: str, start: str) -> None:
-    with Sandbox(Rules()) as box:
+    with Sandbox(SandboxRules()) as box:
         async with serve(box, host=host) as url:
             assert url.startswith(start)
 
 
-def test_a_sandbox_runs_beside_a_test(sandbox: Callable[..., Running], tmp_path: Path) -> None:
+def test_a_sandbox_runs_beside_a_test(sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
     store = tmp_path / "sandbox.db"
-    one, other = sandbox(Rules(limit=1)), sandbox(store=store)
+    one, other = sandbox(SandboxRules(limit=1)), sandbox(store=store)
 
     for place in (one, other):
         request = urllib.request.Request(place.url + PATH, data=BODY, headers=HEADERS)  # noqa: S310 - our own http
@@ -358,28 +363,28 @@ def test_a_sandbox_runs_beside_a_test(sandbox: Callable[..., Running], tmp_path:
             assert orjson.loads(reply.read()) == OK
 
     assert one.url != other.url
-    assert one.box.profiles() == other.box.profiles() == [Profile({"external_id": "ann"}, {"df_name": "Ann"})]
+    assert one.sandbox.profiles() == other.sandbox.profiles() == [Profile({"external_id": "ann"}, {"df_name": "Ann"})]
     assert store.exists()
 
 
 def test_a_background_sandbox_leaves_no_thread() -> None:
     before = threading.active_count()
 
-    with running(Rules()):
+    with running(SandboxRules()):
         during = threading.active_count()
 
     assert (during, threading.active_count()) == (before + 1, before)
 
 
 def test_a_background_sandbox_that_can_not_start_says_why(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), running(Rules(certificate=tmp_path / "none.pem")):
+    with pytest.raises(FileNotFoundError), running(SandboxRules(certificate=tmp_path / "none.pem")):
         pass
 
 
-def test_a_taken_port_is_told(sandbox: Callable[..., Running]) -> None:
+def test_a_taken_port_is_told(sandbox: Callable[..., RunningSandbox]) -> None:
     port = int(sandbox().url.rpartition(":")[2])
 
-    with pytest.raises(OSError, match="address already in use"), running(Rules(), port=port):
+    with pytest.raises(OSError, match="address already in use"), running(SandboxRules(), port=port):
         pass
 
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.sandbox.rate_limit import Place, Windows
+from uploader.sandbox.rate_limit import WindowPlace, Windows
 
 QUARTERS = st.integers(0, 4_000).map(lambda number: number / 4)
 
@@ -12,10 +12,10 @@ def test_windows_start_at_multiples_of_their_length() -> None:
     places = [windows.arrive(now) for now in (17.0, 19.5, 20.0, 41.0)]
 
     assert places == [
-        Place(1, 10.0, 20.0, 1),
-        Place(1, 10.0, 20.0, 0),
-        Place(2, 20.0, 30.0, 1),
-        Place(4, 40.0, 50.0, 1),
+        WindowPlace(1, 10.0, 20.0, 1),
+        WindowPlace(1, 10.0, 20.0, 0),
+        WindowPlace(2, 20.0, 30.0, 1),
+        WindowPlace(4, 40.0, 50.0, 1),
     ]
 
 
@@ -24,7 +24,7 @@ def test_an_anchor_moves_the_starts() -> None:
 
     places = [windows.arrive(now) for now in (13.25, 13.5)]
 
-    assert places == [Place(0, 3.5, 13.5, 1), Place(1, 13.5, 23.5, 1)]
+    assert places == [WindowPlace(0, 3.5, 13.5, 1), WindowPlace(1, 13.5, 23.5, 1)]
 
 
 def test_without_an_anchor_the_first_request_opens_a_window() -> None:
@@ -33,10 +33,10 @@ def test_without_an_anchor_the_first_request_opens_a_window() -> None:
     places = [windows.arrive(now) for now in (17.25, 27.0, 27.25, 40.0)]
 
     assert places == [
-        Place(1, 17.25, 27.25, 1),
-        Place(1, 17.25, 27.25, 0),
-        Place(2, 27.25, 37.25, 1),
-        Place(3, 40.0, 50.0, 1),
+        WindowPlace(1, 17.25, 27.25, 1),
+        WindowPlace(1, 17.25, 27.25, 0),
+        WindowPlace(2, 27.25, 37.25, 1),
+        WindowPlace(3, 40.0, 50.0, 1),
     ]
 
 
@@ -51,12 +51,12 @@ def test_whoever_exceeds_the_limit_is_locked_out_until_the_reset() -> None:
 def test_a_burnt_quota_is_gone_until_the_reset() -> None:
     windows = Windows(limit=3, per=10, anchor=None)
 
-    windows.burn(5.0, 2)
+    windows.use_up(5.0, 2)
 
     assert [windows.arrive(now) for now in (6.0, 7.0, 15.0)] == [
-        Place(1, 5.0, 15.0, 0),
-        Place(1, 5.0, 15.0, 0, over=True),
-        Place(2, 15.0, 25.0, 2),
+        WindowPlace(1, 5.0, 15.0, 0),
+        WindowPlace(1, 5.0, 15.0, 0, over=True),
+        WindowPlace(2, 15.0, 25.0, 2),
     ]
 
 
@@ -65,7 +65,7 @@ def test_a_lock_lets_nobody_in_until_the_reset() -> None:
 
     locked = windows.lock(1.0)
 
-    assert locked == Place(0, 0.0, 10.0, 0, over=True)
+    assert locked == WindowPlace(0, 0.0, 10.0, 0, over=True)
     assert [windows.arrive(now).over for now in (2.0, 10.0)] == [True, False]
 
 

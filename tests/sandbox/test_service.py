@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from uploader.model import Json
-from uploader.sandbox import Clock, Fault, Profile, RequestRecord, Rules, Sandbox, WindowCount
-from uploader.sandbox.service import Act, Letter
+from uploader.sandbox import Clock, Fault, Profile, RequestRecord, Sandbox, SandboxRules, WindowCount
+from uploader.sandbox.service import IncomingRequest, PlannedReply
 
 NOW = "2024-06-24T06:42:25.394Z"
 ANN: dict[str, Json] = {
@@ -23,26 +23,26 @@ class FakeTime:
         return Clock(wall=lambda: self.now, monotonic=lambda: self.now - 900)
 
 
-def letter(content: Json = None, *, body: bytes | None = None) -> Letter:
-    return Letter(
+def letter(content: Json = None, *, body: bytes | None = None) -> IncomingRequest:
+    return IncomingRequest(
         body if body is not None else json.dumps(content or ANN).encode(), "shop", "secret", "application/json"
     )
 
 
-def ask(box: Sandbox, what: Letter | None = None) -> Act:
+def ask(box: Sandbox, what: IncomingRequest | None = None) -> PlannedReply:
     return box.answer(box.arrive(), what or letter())
 
 
-def reply(act: Act) -> tuple[int, str]:
-    return act.verdict.status, act.verdict.code
+def reply(act: PlannedReply) -> tuple[int, str]:
+    return act.reply.status, act.reply.code
 
 
 def test_a_right_request_is_stored_and_remembered() -> None:
     time = FakeTime()
-    with Sandbox(Rules(limit=5, per=60, token="secret"), clock=time.clock()) as box:
+    with Sandbox(SandboxRules(limit=5, per=60, token="secret"), clock=time.clock()) as box:
         act = ask(box)
 
-        assert act.verdict.body() == {"status": True, "code": "20000", "message": "OK", "data": True}
+        assert act.reply.body() == {"status": True, "code": "20000", "message": "OK", "data": True}
         assert box.profiles() == [Profile({"external_id": "ann"}, {"df_name": "Ann"})]
         assert box.requests() == [
             RequestRecord(
@@ -77,7 +77,7 @@ def test_a_right_request_is_stored_and_remembered() -> None:
     ],
 )
 def test_a_body_that_is_no_object_is_refused(body: bytes, expected: tuple[int, str]) -> None:
-    with Sandbox(Rules()) as box:
+    with Sandbox(SandboxRules()) as box:
         assert reply(ask(box, letter(body=body))) == expected
         assert box.profiles() == []
 
@@ -102,16 +102,16 @@ def test_a_body_that_is_no_object_is_refused(body: bytes, expected: tuple[int, s
     ],
 )
 def test_a_part_of_the_wrong_shape_is_refused(change: dict[str, Json], expected: tuple[int, str]) -> None:
-    with Sandbox(Rules()) as box:
+    with Sandbox(SandboxRules()) as box:
         assert reply(ask(box, letter({**ANN, **change}))) == expected
 
 
 @pytest.mark.parametrize("part", ["identity", "user_properties", "request_datetime"])
 def test_a_missing_part_is_a_bad_request_that_names_it(part: str) -> None:
-    with Sandbox(Rules()) as box:
+    with Sandbox(SandboxRules()) as box:
         act = ask(box, letter({name: value for name, value in ANN.items() if name != part}))
 
-        assert act.verdict.body() == {
+        assert act.reply.body() == {
             "status": False,
             "code": "",
             "message": "Bad Request",
@@ -130,15 +130,15 @@ def test_a_missing_part_is_a_bad_request_that_names_it(part: str) -> None:
     ],
 )
 def test_the_service_is_judged_before_the_token_and_the_token_before_the_body(
-    what: Letter, expected: tuple[int, str]
+    what: IncomingRequest, expected: tuple[int, str]
 ) -> None:
-    with Sandbox(Rules(token="secret", service_id="shop")) as box:
+    with Sandbox(SandboxRules(token="secret", service_id="shop")) as box:
         assert reply(ask(box, what)) == expected
         assert box.profiles() == []
 
 
 def test_without_rules_any_token_and_service_will_do_but_none_will_not() -> None:
-    with Sandbox(Rules()) as box:
+    with Sandbox(SandboxRules()) as box:
         assert reply(ask(box, replace(letter(), service_id="x", token="y"))) == (200, "20000")
         assert reply(ask(box, replace(letter(), token=""))) == (200, "40201")
         assert reply(ask(box, replace(letter(), service_id=""))) == (200, "40101")
@@ -146,7 +146,7 @@ def test_without_rules_any_token_and_service_will_do_but_none_will_not() -> None
 
 @pytest.mark.parametrize(("how", "expected"), [("429", (429, "")), ("40401", (200, "40401"))])
 def test_a_wrong_token_counts_and_the_limit_is_judged_before_it(how: str, expected: tuple[int, str]) -> None:
-    rules = Rules(limit=1, token="secret", limit_reply="429" if how == "429" else "40401")
+    rules = SandboxRules(limit=1, token="secret", limit_reply="429" if how == "429" else "40401")
     with Sandbox(rules, clock=FakeTime().clock()) as box:
         wrong = replace(letter(), token="wrong")
 
@@ -156,7 +156,7 @@ def test_a_wrong_token_counts_and_the_limit_is_judged_before_it(how: str, expect
 
 def test_nobody_is_accepted_between_the_limit_and_the_reset() -> None:
     time = FakeTime()
-    with Sandbox(Rules(limit=2, per=10), clock=time.clock()) as box:
+    with Sandbox(SandboxRules(limit=2, per=10), clock=time.clock()) as box:
         codes = []
         for time.now in (1_000.0, 1_001.0, 1_002.0, 1_009.75, 1_010.0):
             codes.append(reply(ask(box)))
@@ -166,15 +166,15 @@ def test_nobody_is_accepted_between_the_limit_and_the_reset() -> None:
 
 
 def test_what_another_client_burns_is_missing() -> None:
-    with Sandbox(Rules(limit=3), clock=FakeTime().clock()) as box:
-        box.burn(2)
+    with Sandbox(SandboxRules(limit=3), clock=FakeTime().clock()) as box:
+        box.use_up(2)
 
         assert [ask(box).headers["X-Rate-Limit-Remaining"], reply(ask(box))] == ["0", (429, "")]
 
 
 def test_a_played_limit_locks_everybody_out_until_the_reset() -> None:
     time = FakeTime()
-    rules = Rules(limit=9, per=10, faults=(Fault.parse("limit=40401 times 1"),))
+    rules = SandboxRules(limit=9, per=10, faults=(Fault.parse("limit=40401 times 1"),))
     with Sandbox(rules, clock=time.clock()) as box:
         played, later = ask(box), ask(box)
         time.now += 10
@@ -190,7 +190,7 @@ def test_a_played_limit_locks_everybody_out_until_the_reset() -> None:
 
 
 def test_a_limit_played_without_a_form_takes_that_of_the_rules() -> None:
-    with Sandbox(Rules(limit_reply="40401", faults=(Fault.parse("limit"),))) as box:
+    with Sandbox(SandboxRules(limit_reply="40401", faults=(Fault.parse("limit"),))) as box:
         assert reply(ask(box)) == (200, "40401")
 
 
@@ -214,7 +214,7 @@ def test_a_limit_played_without_a_form_takes_that_of_the_rules() -> None:
 def test_what_stands_in_front_applies_nothing_and_what_spoils_the_reply_does(
     fault: str, shown: tuple[int, str], *, applied: bool
 ) -> None:
-    with Sandbox(Rules(faults=(Fault.parse(fault),))) as box:
+    with Sandbox(SandboxRules(faults=(Fault.parse(fault),))) as box:
         ask(box)
 
         assert [(record.status, record.code, record.applied) for record in box.requests()] == [(*shown, applied)]
@@ -224,7 +224,7 @@ def test_what_stands_in_front_applies_nothing_and_what_spoils_the_reply_does(
 def test_a_fault_is_kept_for_those_within_the_limit() -> None:
     time = FakeTime()
     with Sandbox(
-        Rules(limit=1, per=10, faults=(Fault.parse("code=50000 times 1 after 1"),)), clock=time.clock()
+        SandboxRules(limit=1, per=10, faults=(Fault.parse("code=50000 times 1 after 1"),)), clock=time.clock()
     ) as box:
         codes = []
         for time.now in (1_000.0, 1_001.0, 1_010.0):
@@ -234,12 +234,12 @@ def test_a_fault_is_kept_for_those_within_the_limit() -> None:
 
 
 def test_latency_of_the_rules_and_of_a_fault_add_up() -> None:
-    with Sandbox(Rules(latency=(0.5, 0.5), faults=(Fault.parse("latency=2s times 1"),))) as box:
+    with Sandbox(SandboxRules(latency=(0.5, 0.5), faults=(Fault.parse("latency=2s times 1"),))) as box:
         assert [ask(box).delay, ask(box).delay] == [2.5, 0.5]
 
 
 def test_values_that_do_not_fit_are_not_stored_though_the_reply_is_good() -> None:
-    rules = Rules(registered={"age": "long", "score": "double", "free": None, "df_name": "long"})
+    rules = SandboxRules(registered={"age": "long", "score": "double", "free": None, "df_name": "long"})
     properties: Json = {
         "df_name": "Ann",
         "df_push_optin": "true",
@@ -262,7 +262,7 @@ def test_values_that_do_not_fit_are_not_stored_though_the_reply_is_good() -> Non
 
 
 def test_a_profile_that_grows_over_the_limit_is_refused() -> None:
-    with Sandbox(Rules()) as box:
+    with Sandbox(SandboxRules()) as box:
         replies = [reply(ask(box, letter({**ANN, "user_properties": {name: "x" * 5_000}}))) for name in ("a", "b")]
 
         assert replies == [(200, "20000"), (200, "40001")]
@@ -270,15 +270,15 @@ def test_a_profile_that_grows_over_the_limit_is_refused() -> None:
 
 
 def test_a_refused_request_counts_nothing_as_not_stored() -> None:
-    with Sandbox(Rules(registered={})) as box:
+    with Sandbox(SandboxRules(registered={})) as box:
         ask(box, replace(letter({**ANN, "user_properties": {"age": 1}}), token=""))
 
         assert box.report().not_stored == {}
 
 
 def test_a_lost_request_is_remembered_as_without_reply() -> None:
-    with Sandbox(Rules()) as box:
-        box.lose(box.arrive())
+    with Sandbox(SandboxRules()) as box:
+        box.record_lost(box.arrive())
 
         assert box.report().codes == {"no reply": 1}
 
@@ -294,18 +294,18 @@ def test_a_lost_request_is_remembered_as_without_reply() -> None:
 )
 def test_rules_that_can_not_hold_are_refused(rules: dict[str, int], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint.split(":", maxsplit=1)[0]) as caught:
-        Rules(**rules)  # type: ignore[arg-type]  # wrong on purpose
+        SandboxRules(**rules)  # type: ignore[arg-type]  # wrong on purpose
 
     assert complaint in str(caught.value)
 
 
 def test_the_token_is_in_no_repr() -> None:
-    assert "secret" not in repr((Rules(token="secret"), letter()))
+    assert "secret" not in repr((SandboxRules(token="secret"), letter()))
 
 
 def test_the_time_of_a_fault_is_counted_from_the_first_request_on() -> None:
     time = FakeTime()
-    with Sandbox(Rules(faults=(Fault.parse("http=503 from 5s until 6s"),)), clock=time.clock()) as box:
+    with Sandbox(SandboxRules(faults=(Fault.parse("http=503 from 5s until 6s"),)), clock=time.clock()) as box:
         time.now += 100
         statuses = []
         for seconds in (0, 4.9, 0.2, 0.8, 0.2):

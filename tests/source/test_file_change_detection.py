@@ -14,22 +14,22 @@ from hypothesis import strategies as st
 from tests.make import opened
 from uploader.errors import ChangedError
 from uploader.model import Record, Row
-from uploader.source import Trail, byte_stream, parquet_records
-from uploader.source.byte_stream import ByteStream, Place
+from uploader.source import ReadTrace, byte_stream, parquet_records
+from uploader.source.byte_stream import ByteStream, SourceLocation
 
 BLOCK = 4
 
 
-def _followed(path: Path, trail: Trail) -> Iterator[bytes]:
-    with ByteStream(Place(path, "people.csv"), follows=trail) as reading:
+def _followed(path: Path, trail: ReadTrace) -> Iterator[bytes]:
+    with ByteStream(SourceLocation(path, "people.csv"), follows=trail) as reading:
         yield from reading.blocks()
 
 
-def _trail(path: Path) -> Trail:
-    with ByteStream(Place(path, "people.csv")) as reading:
+def _trail(path: Path) -> ReadTrace:
+    with ByteStream(SourceLocation(path, "people.csv")) as reading:
         for _ in reading.blocks():
             pass
-        return reading.trail
+        return reading.trace
 
 
 @given(
@@ -99,11 +99,11 @@ IDS = ["1", "2", "3", "4", "5"]
 CHECKED = {"id": IDS, "a": ["x", "y", "z", "v", "w"], "b": ["q", "r", "s", "t", "u"]}
 
 
-def _read(path: Path, follows: Trail | None, rows: list[Record]) -> Trail | None:
+def _read(path: Path, follows: ReadTrace | None, rows: list[Record]) -> ReadTrace | None:
     with opened(path) as source:
         reading = source.read(follows)
         rows.extend(reading)
-        return reading.trail
+        return reading.trace
 
 
 @pytest.mark.parametrize(

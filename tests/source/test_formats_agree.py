@@ -179,7 +179,7 @@ def bodies(suffix: str, content: bytes) -> Bodies:
                 kinds=source.kinds,
                 null_is_empty=source.format == "parquet",
             )
-            carried = [plan.carry(record, NOW) for record in source.read()]
+            carried = [plan.map_row(record, NOW) for record in source.read()]
     return [work.reason.code if isinstance(work, Rejected) else work.body for work in carried]
 
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.check.drift import Past, Totals
+from uploader.check.drift import Baseline, FileTotals
 from uploader.errors import StorageError
-from uploader.state import PastTotals
-from uploader.state.baseline import past_of, spell_past
+from uploader.state import BaselineStore
+from uploader.state.baseline import baseline_text, parse_baseline
 
-PAST = Past(
+PAST = Baseline(
     "2026-11-23T02:15:00+00:00",
     "0123456789abcdef",
-    Totals(3000, 1, 2998, {"id": 0, "이름": 21}, {"df_push_optin": 1200}),
+    FileTotals(3000, 1, 2998, {"id": 0, "이름": 21}, {"df_push_optin": 1200}),
 )
 KEY = "0123456789ab"
 
@@ -28,27 +28,27 @@ def files(state: Path) -> list[str]:
 
 
 def test_what_is_kept_is_what_was_last(tmp_path: Path) -> None:
-    past = PastTotals(tmp_path)
+    past = BaselineStore(tmp_path)
 
     past.keep(KEY, PAST)
     past.keep("other", replace(PAST, finished="2026-11-24T00:00:00+00:00"))
     past.keep(KEY, replace(PAST, mapping="another"))
 
-    assert PastTotals(tmp_path).last(KEY) == replace(PAST, mapping="another")
+    assert BaselineStore(tmp_path).last(KEY) == replace(PAST, mapping="another")
     assert files(tmp_path) == ["totals/0123456789ab.json", "totals/other.json"]
 
 
 def test_asking_makes_nothing(tmp_path: Path) -> None:
     state = tmp_path / "state"
 
-    assert PastTotals(state).last(KEY) is None
+    assert BaselineStore(state).last(KEY) is None
     assert not state.exists()
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
-        PastTotals(tmp_path).keep(KEY, PAST)
+        BaselineStore(tmp_path).keep(KEY, PAST)
     finally:
         os.umask(old)
 
@@ -57,7 +57,7 @@ def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 def test_a_write_that_fails_leaves_what_was_kept_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    past = PastTotals(tmp_path)
+    past = BaselineStore(tmp_path)
     past.keep(KEY, PAST)
 
     def full(_: int) -> None:
@@ -72,7 +72,7 @@ def test_a_write_that_fails_leaves_what_was_kept_before(tmp_path: Path, monkeypa
 
 
 def test_what_has_not_come_for_more_than_a_year_is_forgotten(tmp_path: Path) -> None:
-    past = PastTotals(tmp_path)
+    past = BaselineStore(tmp_path)
     for key, days in (("recent", 390), ("old", 410)):
         past.keep(key, PAST)
         path = tmp_path / "totals" / f"{key}.json"
@@ -85,7 +85,7 @@ def test_what_has_not_come_for_more_than_a_year_is_forgotten(tmp_path: Path) -> 
 
 
 def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
-    past = PastTotals(tmp_path)
+    past = BaselineStore(tmp_path)
     past.keep(KEY, PAST)
     path = tmp_path / "totals" / f"{KEY}.json"
     path.rename(tmp_path / "elsewhere.json")
@@ -108,7 +108,7 @@ def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     ],
 )
 def test_facts_of_another_kind_are_refused(facts: dict[str, object], tmp_path: Path) -> None:
-    past = PastTotals(tmp_path)
+    past = BaselineStore(tmp_path)
     past.keep(KEY, PAST)
     path = tmp_path / "totals" / f"{KEY}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
@@ -128,6 +128,6 @@ counts = st.integers(0, 2**40)
 def test_whatever_is_spelt_is_read_as_it_was(
     columns: dict[str, int], consents: dict[str, int], numbers: tuple[int, int, int]
 ) -> None:
-    past = replace(PAST, totals=Totals(*numbers, columns, consents))
+    past = replace(PAST, totals=FileTotals(*numbers, columns, consents))
 
-    assert past_of(json.loads(spell_past(past))) == past
+    assert parse_baseline(json.loads(baseline_text(past))) == past

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.errors import StorageError
-from uploader.state import Flight
+from uploader.state import InFlightFile
 
 
 @pytest.fixture
@@ -18,37 +18,37 @@ def path(tmp_path: Path) -> Path:
 
 
 def rows(path: Path) -> set[int]:
-    with Flight(path) as flight:
+    with InFlightFile(path) as flight:
         return flight.rows()
 
 
 def test_rows_that_took_off_and_did_not_land_are_told_to_the_next_life(path: Path) -> None:
-    with Flight(path) as flight:
+    with InFlightFile(path) as flight:
         for row in (5, 6, 7):
-            flight.take_off(row)
-        flight.turn_back(6)
+            flight.mark(row)
+        flight.clear(6)
 
     assert rows(path) == {5, 7}
 
 
 def test_the_place_of_a_row_that_landed_goes_to_the_next_row(path: Path) -> None:
-    with Flight(path) as flight:
+    with InFlightFile(path) as flight:
         for row in range(1, 1001):
-            flight.take_off(row)
-            flight.take_off(row + 10_000)
-            flight.land(row)
-            flight.land(row + 10_000)
+            flight.mark(row)
+            flight.mark(row + 10_000)
+            flight.release(row)
+            flight.release(row + 10_000)
 
     assert rows(path) == {1_000, 11_000}
 
 
 def test_a_row_that_takes_off_again_keeps_its_one_place(path: Path) -> None:
-    with Flight(path) as flight:
-        flight.take_off(5)
-        flight.take_off(5)
+    with InFlightFile(path) as flight:
+        flight.mark(5)
+        flight.mark(5)
         assert 5 in flight
         assert rows(path) == {5}
-        flight.turn_back(5)
+        flight.clear(5)
         assert 5 not in flight
 
     assert rows(path) == set()
@@ -56,41 +56,41 @@ def test_a_row_that_takes_off_again_keeps_its_one_place(path: Path) -> None:
 
 def test_any_number_of_rows_may_be_in_flight(path: Path) -> None:
     many = set(range(1, 3_000))
-    with Flight(path) as flight:
+    with InFlightFile(path) as flight:
         for row in many:
-            flight.take_off(row)
+            flight.mark(row)
 
         # Not when it is closed: who is killed closes nothing.
         assert rows(path) == many
 
 
 def test_rows_of_an_earlier_life_are_overwritten_only_one_by_one(path: Path) -> None:
-    with Flight(path) as flight:
+    with InFlightFile(path) as flight:
         for row in range(1, 1_001):
-            flight.take_off(row)
+            flight.mark(row)
 
-    with Flight(path) as flight:
-        flight.take_off(5_000)
+    with InFlightFile(path) as flight:
+        flight.mark(5_000)
         assert rows(path) == {5_000, *range(2, 1_001)}
 
 
 def test_a_row_that_never_took_off_may_land_and_turn_back(path: Path) -> None:
-    with Flight(path) as flight:
-        flight.land(1)
-        flight.turn_back(2)
+    with InFlightFile(path) as flight:
+        flight.release(1)
+        flight.clear(2)
 
     assert rows(path) == set()
     assert path.stat().st_size == 0
 
 
 def test_the_rows_of_an_earlier_life_stay_until_they_are_forgotten(path: Path) -> None:
-    with Flight(path) as flight:
-        flight.take_off(5)
+    with InFlightFile(path) as flight:
+        flight.mark(5)
 
     assert rows(path) == {5}
     assert rows(path) == {5}
-    with Flight(path) as flight:
-        flight.forget()
+    with InFlightFile(path) as flight:
+        flight.clear_all()
     assert rows(path) == set()
 
 
@@ -107,17 +107,17 @@ def test_whatever_the_moves_each_row_in_flight_is_in_the_file(
 ) -> None:
     path = tmp_path_factory.mktemp("flight") / "run.flight"
     flying = set[int]()
-    with Flight(path) as flight:
+    with InFlightFile(path) as flight:
         for move, row in moves:
             match move:
                 case "off":
-                    flight.take_off(row)
+                    flight.mark(row)
                     flying.add(row)
                 case "land":
-                    flight.land(row)
+                    flight.release(row)
                     flying.discard(row)
                 case _:
-                    flight.turn_back(row)
+                    flight.clear(row)
                     flying.discard(row)
 
     assert rows(path) >= flying
@@ -134,10 +134,10 @@ def test_a_place_that_can_not_be_written_whole_stops_the_run(
             raise fails
         return len(data) - 1
 
-    with Flight(path) as flight:
+    with InFlightFile(path) as flight:
         monkeypatch.setattr(os, "pwrite", pwrite)
         with pytest.raises(StorageError, match=f"{path}: {words}"):
-            flight.take_off(1)
+            flight.mark(1)
 
 
 def test_a_planted_link_is_refused(path: Path, tmp_path: Path) -> None:
@@ -146,5 +146,5 @@ def test_a_planted_link_is_refused(path: Path, tmp_path: Path) -> None:
     path.symlink_to(victim)
 
     with pytest.raises(StorageError, match="is a symbolic link, which is not followed"):
-        Flight(path)
+        InFlightFile(path)
     assert victim.read_bytes() == b"precious"

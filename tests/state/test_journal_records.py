@@ -19,8 +19,8 @@ from uploader.model import (
     Unsettled,
     number_of_old,
 )
-from uploader.state import Begun, Owed
-from uploader.state.journal_records import spell_facts, spell_held, spell_outcome
+from uploader.state import RowToResend, RunHeader
+from uploader.state.journal_records import spell_facts, spell_outcome, spell_pause
 
 TEXT = st.text(max_size=12)
 
@@ -31,7 +31,7 @@ TEXT = st.text(max_size=12)
         (sent(7), False, b"s 7 1"),
         (sent(7, 3), True, b"a 7 3"),
         (sent(7, 2, unsure=True), False, b"s 7 2!"),
-        (Sent(request(7), 2, unsure=True, taker=9), True, b"a 7 2^!"),
+        (Sent(request(7), 2, unsure=True, merged_into=9), True, b"a 7 2^!"),
         (unsettled(7, 2), False, b"u 7 2"),
         (unsettled(7, 1, unsure=True), False, b"u 7 1!"),
         (failed(7, 5), False, b'f 7 5 ["50000", "the service had a fault of its own"]'),
@@ -48,7 +48,7 @@ def test_a_row_takes_one_short_line(outcome: Outcome | Unsettled, again: bool, l
 
 @given(
     begun=st.builds(
-        Begun,
+        RunHeader,
         run_id=TEXT,
         key=TEXT,
         source=st.text(st.characters(exclude_categories=()), max_size=12),
@@ -63,8 +63,8 @@ def test_a_row_takes_one_short_line(outcome: Outcome | Unsettled, again: bool, l
         version=TEXT,
     )
 )
-def test_how_a_run_began_is_read_back_equal(begun: Begun) -> None:
-    assert folded(chained([begun.spell()])).begun == begun
+def test_how_a_run_began_is_read_back_equal(begun: RunHeader) -> None:
+    assert folded(chained([begun.spell()])).header == begun
 
 
 @given(code=TEXT, phrase=TEXT, attempts=st.integers(0, 99))
@@ -80,7 +80,10 @@ def test_a_reason_is_read_back_equal_whatever_columns_it_names(code: str, phrase
         )
     )
 
-    assert ledger.owed == {1: Owed("failed", reason, attempts), 2: Owed("rejected", reason, attempts)}
+    assert ledger.to_resend == {
+        1: RowToResend("failed", reason, attempts),
+        2: RowToResend("rejected", reason, attempts),
+    }
 
 
 @given(path=st.text(st.characters(exclude_categories=()), max_size=20))
@@ -92,7 +95,7 @@ def test_no_line_has_a_line_end_in_it() -> None:
     lines = [
         spell_outcome(rejected(1), again=False),
         spell_facts("retry_file", {"path": "a\nb\r\u2028c"}),
-        spell_held(1.5),
+        spell_pause(1.5),
         BEGUN.spell(),
     ]
 
@@ -100,7 +103,7 @@ def test_no_line_has_a_line_end_in_it() -> None:
 
 
 def test_a_hold_counts_as_one_limit_reply_and_its_seconds() -> None:
-    ledger = folded(chained([spell_held(1.25), spell_held(0.0)]))
+    ledger = folded(chained([spell_pause(1.25), spell_pause(0.0)]))
 
     assert (ledger.limited, ledger.held_seconds) == (2, 1.25)
 
@@ -108,7 +111,7 @@ def test_a_hold_counts_as_one_limit_reply_and_its_seconds() -> None:
 def test_a_field_that_a_later_version_added_is_passed_over() -> None:
     facts = {**json.loads(BEGUN.spell()[2:]), "colour": "blue"}
 
-    assert folded(chained([spell_facts("begun", facts)])).begun == BEGUN
+    assert folded(chained([spell_facts("begun", facts)])).header == BEGUN
 
 
 def test_runs_of_an_earlier_version_are_ordered_by_their_ids_before_all_that_have_a_number() -> None:

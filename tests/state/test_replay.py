@@ -22,8 +22,8 @@ from tests.make import (
 )
 from uploader.counts import Books
 from uploader.model import Failed, Reason, Rejected, Sent, Superseded, Unsettled
-from uploader.state import Owed
-from uploader.state.journal_records import spell_facts, spell_held, spell_outcome
+from uploader.state import RowToResend
+from uploader.state.journal_records import spell_facts, spell_outcome, spell_pause
 from uploader.state.replay import compacted
 
 ROWS = 12
@@ -50,7 +50,7 @@ def journals(draw: st.DrawFn) -> list[bytes]:
             case "u":
                 payloads.append(spell_outcome(Unsettled(request(number), attempts, unsure), again=False))
             case "h":
-                payloads.append(spell_held(draw(st.integers(0, 60_000)) / 1000))
+                payloads.append(spell_pause(draw(st.integers(0, 60_000)) / 1000))
             case "o":
                 payloads.append(spell_facts("retry_file", {"path": f"/people.{number}.csv"}))
             case _:
@@ -123,7 +123,7 @@ NONSENSE = st.binary(max_size=9).map(lambda data: data.replace(b"\n", b"_"))
 def test_no_line_of_another_version_makes_the_reader_raise(payloads: list[bytes]) -> None:
     content = chained([BEGUN.spell(), *payloads])
 
-    assert folded(content).begun is not None
+    assert folded(content).header is not None
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_the_books_count_every_row_of_the_check() -> None:
     assert ledger.books == Books(100, sent=2, rejected=1, failed=1, not_attempted=96)
     assert (ledger.requests, ledger.retries, ledger.maybe_sent_twice) == (11, 7, 1)
     assert settled(ledger) == [1, 2, 3, 4]
-    assert ledger.owed.keys() == {2, 3, 4}
-    assert ledger.owed[2] == Owed("again", Reason("", ""), 3)
-    assert ledger.owed[3] == Owed("failed", REASON, 5)
+    assert ledger.to_resend.keys() == {2, 3, 4}
+    assert ledger.to_resend[2] == RowToResend("again", Reason("", ""), 3)
+    assert ledger.to_resend[3] == RowToResend("failed", REASON, 5)
 
 
 def test_the_attempts_of_a_request_are_counted_once_however_many_rows_it_spoke_for() -> None:
@@ -177,7 +177,7 @@ def test_the_attempts_of_a_request_are_counted_once_however_many_rows_it_spoke_f
 
     assert ledger.books == Books(100, sent=1, superseded=2, failed=3, not_attempted=94)
     assert (ledger.requests, ledger.retries, ledger.unsure) == (6, 4, {1})
-    assert ledger.owed == {number: Owed("failed", REASON, 5) for number in (1, 2, 3)}
+    assert ledger.to_resend == {number: RowToResend("failed", REASON, 5) for number in (1, 2, 3)}
     assert ledger.superseded == {4: 6, 5: 6}
 
 
@@ -186,7 +186,7 @@ def test_a_row_is_settled_by_its_first_outcome() -> None:
         chained([BEGUN.spell(), spell_outcome(sent(1), again=False), spell_outcome(failed(1), again=False)])
     )
 
-    assert (ledger.books.sent, ledger.books.failed, ledger.owed) == (1, 0, {})
+    assert (ledger.books.sent, ledger.books.failed, ledger.to_resend) == (1, 0, {})
 
 
 def test_rows_in_flight_at_a_crash_were_sent_once_and_may_be_sent_twice() -> None:
@@ -216,4 +216,4 @@ def test_a_run_is_interrupted_until_it_is_finished_or_abandoned(
 def test_a_journal_that_does_not_say_how_its_run_began_can_not_be_continued() -> None:
     ledger = folded(chained([json.dumps("?").encode()]))
 
-    assert (ledger.begun, ledger.is_interrupted, ledger.books) == (None, False, Books(0))
+    assert (ledger.header, ledger.is_interrupted, ledger.books) == (None, False, Books(0))

@@ -10,7 +10,7 @@ import pytest
 
 from tests.make import BEGUN, failed, rejected, sent, settled, totals, unsettled
 from uploader.errors import StorageError
-from uploader.state import Flight, Journal, Shelf, Volume, read_volume
+from uploader.state import InFlightFile, Journal, RunStore, StoredRun, read_run
 from uploader.state.journal_records import Word
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -22,36 +22,38 @@ def state(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shelf(state: Path) -> Shelf:
-    return Shelf(state)
+def shelf(state: Path) -> RunStore:
+    return RunStore(state)
 
 
-def ids(shelf: Shelf) -> list[str]:
-    return [volume.ledger.begun.run_id for volume in shelf.volumes() if volume.ledger.begun is not None]
+def ids(shelf: RunStore) -> list[str]:
+    return [volume.state.header.run_id for volume in shelf.runs() if volume.state.header is not None]
 
 
-def run(shelf: Shelf, run_id: str, end: Word | None = None, *, key: str = "key", limit: int | None = None) -> Volume:
+def run(
+    shelf: RunStore, run_id: str, end: Word | None = None, *, key: str = "key", limit: int | None = None
+) -> StoredRun:
     """Put a run that settled one row and ended with *end* on the shelf."""
     started = datetime.strptime(run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     begun = replace(BEGUN, run_id=run_id, key=key, limit=limit, started=started.isoformat())
-    volume = shelf.begin(begun)
-    with Journal(volume.path, volume.ledger) as journal:
-        journal.note(sent(1))
+    volume = shelf.create(begun)
+    with Journal(volume.path, volume.state) as journal:
+        journal.record(sent(1))
         if end is not None:
-            journal.note_facts(end, {"status": 0, "at": "t", "seconds": 1.0})
-    return read_volume(volume.path)
+            journal.record_facts(end, {"status": 0, "at": "t", "seconds": 1.0})
+    return read_run(volume.path)
 
 
-def continued(shelf: Shelf, key: str = "key") -> str | None:
+def continued(shelf: RunStore, key: str = "key") -> str | None:
     volume = shelf.interrupted(key)
-    return None if volume is None or volume.ledger.begun is None else volume.ledger.begun.run_id
+    return None if volume is None or volume.state.header is None else volume.state.header.run_id
 
 
-def test_a_run_that_begins_is_on_the_shelf_with_all_that_was_said_of_it(shelf: Shelf, state: Path) -> None:
-    volume = shelf.begin(BEGUN)
+def test_a_run_that_begins_is_on_the_shelf_with_all_that_was_said_of_it(shelf: RunStore, state: Path) -> None:
+    volume = shelf.create(BEGUN)
 
     assert volume.path == state / "runs" / f"{BEGUN.run_id}-{BEGUN.key}.journal"
-    assert volume.ledger.begun == BEGUN
+    assert volume.state.header == BEGUN
     assert ids(shelf) == [BEGUN.run_id]
 
 
@@ -71,7 +73,7 @@ def test_a_run_that_begins_is_on_the_shelf_with_all_that_was_said_of_it(shelf: S
     ],
 )
 def test_the_last_run_is_continued_if_it_is_interrupted(
-    shelf: Shelf, runs: list[tuple[str, Word | None]], expected: str | None
+    shelf: RunStore, runs: list[tuple[str, Word | None]], expected: str | None
 ) -> None:
     for run_id, end in runs:
         run(shelf, run_id, end)
@@ -79,14 +81,14 @@ def test_the_last_run_is_continued_if_it_is_interrupted(
     assert continued(shelf) == expected
 
 
-def test_a_run_of_something_else_is_not_continued(shelf: Shelf) -> None:
+def test_a_run_of_something_else_is_not_continued(shelf: RunStore) -> None:
     run(shelf, "20260101T000000Z-a", key="other")
 
     assert continued(shelf, "key") is None
     assert continued(shelf, "other") == "20260101T000000Z-a"
 
 
-def test_a_run_with_a_limit_neither_is_continued_nor_hides_one_that_can_be(shelf: Shelf) -> None:
+def test_a_run_with_a_limit_neither_is_continued_nor_hides_one_that_can_be(shelf: RunStore) -> None:
     run(shelf, "20260101T000000Z-a")
     run(shelf, "20260102T000000Z-b", limit=5)
     run(shelf, "20260103T000000Z-c", "finished", limit=5)
@@ -94,7 +96,7 @@ def test_a_run_with_a_limit_neither_is_continued_nor_hides_one_that_can_be(shelf
     assert continued(shelf) == "20260101T000000Z-a"
 
 
-def test_a_journal_without_one_whole_line_hides_no_run_that_can_be_continued(shelf: Shelf, state: Path) -> None:
+def test_a_journal_without_one_whole_line_hides_no_run_that_can_be_continued(shelf: RunStore, state: Path) -> None:
     run(shelf, "20260101T000000Z-a")
     (state / "runs" / "20260102T000000Z-b-key.journal").write_bytes(b"\0" * 100)
     (state / "runs" / "20260103T000000Z-c-key.journal").write_bytes(b"")
@@ -103,32 +105,32 @@ def test_a_journal_without_one_whole_line_hides_no_run_that_can_be_continued(she
     assert ids(shelf) == ["20260101T000000Z-a"]
 
 
-def test_a_run_that_was_left_is_not_continued_and_keeps_what_it_knew(shelf: Shelf) -> None:
+def test_a_run_that_was_left_is_not_continued_and_keeps_what_it_knew(shelf: RunStore) -> None:
     volume = run(shelf, "20260101T000000Z-a")
 
-    shelf.leave(volume)
+    shelf.abandon(volume)
 
-    (left,) = shelf.volumes()
+    (left,) = shelf.runs()
     assert continued(shelf) is None
-    assert (left.ledger.is_abandoned, settled(left.ledger)) == (True, [1])
+    assert (left.state.is_abandoned, settled(left.state)) == (True, [1])
 
 
-def test_the_newest_run_comes_first(shelf: Shelf) -> None:
+def test_the_newest_run_comes_first(shelf: RunStore) -> None:
     for run_id in ("20260102T000000Z-b", "20260101T000000Z-a", "20260103T000000Z-c"):
         run(shelf, run_id, key=run_id[-1])
 
     assert ids(shelf) == ["20260103T000000Z-c", "20260102T000000Z-b", "20260101T000000Z-a"]
 
 
-def test_beside_a_run_are_those_of_its_commands_and_those_begun_since(shelf: Shelf) -> None:
-    def put(number: int, command: str, *more: str) -> Volume:
+def test_beside_a_run_are_those_of_its_commands_and_those_begun_since(shelf: RunStore) -> None:
+    def put(number: int, command: str, *more: str) -> StoredRun:
         # By the clock the later one began first.
         run_id = f"20260301T{20 - number}0000Z-abc123"
-        volume = shelf.begin(replace(BEGUN, run_id=run_id, key=f"key{number}", number=number, command=command))
-        with Journal(volume.path, volume.ledger) as journal:
+        volume = shelf.create(replace(BEGUN, run_id=run_id, key=f"key{number}", number=number, command=command))
+        with Journal(volume.path, volume.state) as journal:
             for one in (command, *more):
-                journal.note_facts("life", {"pid": 1, "at": "t", "in_flight": [], "command": one})
-        return read_volume(volume.path)
+                journal.record_facts("life", {"pid": 1, "at": "t", "in_flight": [], "command": one})
+        return read_run(volume.path)
 
     put(1, "one")
     put(2, "two", "four")
@@ -136,90 +138,92 @@ def test_beside_a_run_are_those_of_its_commands_and_those_begun_since(shelf: She
     mine = put(4, "four")
     put(5, "five")
 
-    beside = [volume.ledger.begun.number for volume in shelf.beside(mine) if volume.ledger.begun is not None]
+    beside = [
+        volume.state.header.number for volume in shelf.runs_of_same_command(mine) if volume.state.header is not None
+    ]
 
     assert beside == [5, 3, 2]
 
 
-def test_runs_are_thrown_away_once_they_are_older_than_so_many_days(shelf: Shelf, state: Path) -> None:
+def test_runs_are_thrown_away_once_they_are_older_than_so_many_days(shelf: RunStore, state: Path) -> None:
     for days, end in ((31, "finished"), (31, "abandoned"), (31, None), (29, "finished"), (29, None)):
         moment = NOW - timedelta(days=days, hours=1)
         volume = run(shelf, f"{moment:%Y%m%dT%H%M%SZ}-{days}{end}", end)  # type: ignore[arg-type]  # words of entries
-        with Flight(volume.flight_path):
+        with InFlightFile(volume.in_flight_path):
             pass
 
-    assert shelf.throw_away_older(30, now=NOW) == 2
+    assert shelf.delete_older(30, now=NOW) == 2
     assert sorted(run_id[17:] for run_id in ids(shelf)) == ["29None", "29finished", "31None"]
-    assert shelf.throw_away_older(30, now=NOW, may_go=lambda _: True) == 1
+    assert shelf.delete_older(30, now=NOW, may_go=lambda _: True) == 1
     assert sorted(run_id[17:] for run_id in ids(shelf)) == ["29None", "29finished"]
     assert len(list((state / "runs").iterdir())) == 4
 
 
-def test_a_run_that_began_when_the_clock_was_behind_stays_as_long_as_the_one_before_it(shelf: Shelf) -> None:
+def test_a_run_that_began_when_the_clock_was_behind_stays_as_long_as_the_one_before_it(shelf: RunStore) -> None:
     for number, days in ((1, 40), (2, 2), (3, 400), (4, -5_000), (5, 1)):
         moment = NOW - timedelta(days=days)
-        shelf.begin(replace(BEGUN, run_id=f"{moment:%Y%m%dT%H%M%SZ}-{number}", key=f"key{number}", number=number))
+        shelf.create(replace(BEGUN, run_id=f"{moment:%Y%m%dT%H%M%SZ}-{number}", key=f"key{number}", number=number))
 
-    assert shelf.throw_away_older(30, now=NOW, may_go=lambda _: True) == 1
-    assert sorted(begun.number for begun in shelf.begun()) == [2, 3, 4, 5]
+    assert shelf.delete_older(30, now=NOW, may_go=lambda _: True) == 1
+    assert sorted(begun.number for begun in shelf.headers()) == [2, 3, 4, 5]
     # The one that began when the clock was ahead keeps nothing from going.
-    assert shelf.throw_away_older(0, now=NOW, may_go=lambda _: True) == 3
-    assert [begun.number for begun in shelf.begun()] == [4]
+    assert shelf.delete_older(0, now=NOW, may_go=lambda _: True) == 3
+    assert [begun.number for begun in shelf.headers()] == [4]
 
 
-def test_locks_that_nobody_holds_and_no_journal_needs_are_thrown_away(shelf: Shelf, state: Path) -> None:
+def test_locks_that_nobody_holds_and_no_journal_needs_are_thrown_away(shelf: RunStore, state: Path) -> None:
     run(shelf, f"{NOW:%Y%m%dT%H%M%SZ}-abc123", key="kept")
     for key in ("kept", "killed"):
         (state / "locks" / f"{key}.lock").write_text("process 1, since then\n", encoding="utf-8")
 
-    with shelf.lock("held", since="now", is_passing=True):
-        assert shelf.throw_away_older(30, now=NOW) == 0
+    with shelf.lock("held", since="now", is_temporary=True):
+        assert shelf.delete_older(30, now=NOW) == 0
         assert sorted(path.stem for path in (state / "locks").iterdir()) == ["held", "kept"]
 
 
-def finished(shelf: Shelf) -> Volume:
+def finished(shelf: RunStore) -> StoredRun:
     """Put a finished run with an outcome of each kind on the shelf."""
-    volume = shelf.begin(BEGUN)
-    with Journal(volume.path, volume.ledger) as journal, Flight(volume.flight_path):
-        journal.note_facts("life", {"pid": 1, "at": "t", "in_flight": [1, 7]})
+    volume = shelf.create(BEGUN)
+    with Journal(volume.path, volume.state) as journal, InFlightFile(volume.in_flight_path):
+        journal.record_facts("life", {"pid": 1, "at": "t", "in_flight": [1, 7]})
         for number in range(1, 50):
-            journal.note(sent(number, 2, unsure=number % 10 == 0))
-        journal.note_held(2.5)
-        journal.note(sent(50), again=True)
-        journal.note(unsettled(51, unsure=True))
-        journal.note(failed(51, 5))
-        journal.note(rejected(52))
-        journal.note_facts("finished", {"status": 3, "at": "t", "seconds": 9.0})
-    return read_volume(volume.path)
+            journal.record(sent(number, 2, unsure=number % 10 == 0))
+        journal.record_pause(2.5)
+        journal.record(sent(50), again=True)
+        journal.record(unsettled(51, unsure=True))
+        journal.record(failed(51, 5))
+        journal.record(rejected(52))
+        journal.record_facts("finished", {"status": 3, "at": "t", "seconds": 9.0})
+    return read_run(volume.path)
 
 
-def test_a_compacted_run_tells_the_same_of_itself_and_of_every_row_not_accepted(shelf: Shelf, state: Path) -> None:
+def test_a_compacted_run_tells_the_same_of_itself_and_of_every_row_not_accepted(shelf: RunStore, state: Path) -> None:
     whole = finished(shelf)
 
     shelf.compact(whole)
 
-    (small,) = shelf.volumes()
-    assert totals(small.ledger) == totals(whole.ledger)
-    assert small.ledger.owed.keys() == {50, 51, 52}
-    assert small.ledger.size < whole.ledger.size
+    (small,) = shelf.runs()
+    assert totals(small.state) == totals(whole.state)
+    assert small.state.to_resend.keys() == {50, 51, 52}
+    assert small.state.size < whole.state.size
     assert [path.name for path in (state / "runs").iterdir()] == [whole.path.name]
 
 
-def test_what_was_noted_after_the_journal_was_read_is_not_lost_in_compacting_it(shelf: Shelf) -> None:
+def test_what_was_noted_after_the_journal_was_read_is_not_lost_in_compacting_it(shelf: RunStore) -> None:
     before = finished(shelf)
-    with Journal(before.path, before.ledger) as journal:
-        journal.note(sent(53))
-        journal.note(failed(54))
+    with Journal(before.path, before.state) as journal:
+        journal.record(sent(53))
+        journal.record(failed(54))
 
     shelf.compact(before)
 
-    (small,) = shelf.volumes()
-    assert (small.ledger.sent, small.ledger.failed) == (before.ledger.sent + 1, before.ledger.failed + 1)
+    (small,) = shelf.runs()
+    assert (small.state.sent, small.state.failed) == (before.state.sent + 1, before.state.failed + 1)
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_run_whose_compacting_failed_is_whole_and_compacted_another_time(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, call: str
+    shelf: RunStore, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     whole = finished(shelf)
 
@@ -231,28 +235,28 @@ def test_a_run_whose_compacting_failed_is_whole_and_compacted_another_time(
         with pytest.raises(StorageError, match=f"{whole.path}: Input/output error"):
             shelf.compact(whole)
 
-    assert [settled(volume.ledger) for volume in shelf.volumes()] == [settled(whole.ledger)]
+    assert [settled(volume.state) for volume in shelf.runs()] == [settled(whole.state)]
     shelf.compact(whole)
-    assert [totals(volume.ledger) for volume in shelf.volumes()] == [totals(whole.ledger)]
+    assert [totals(volume.state) for volume in shelf.runs()] == [totals(whole.state)]
 
 
-def test_what_a_crash_while_compacting_left_does_no_harm(shelf: Shelf) -> None:
+def test_what_a_crash_while_compacting_left_does_no_harm(shelf: RunStore) -> None:
     whole = finished(shelf)
-    whole.path.with_suffix(".new").write_bytes(whole.path.read_bytes()[: whole.ledger.size // 2] + b"\0" * 5000)
+    whole.path.with_suffix(".new").write_bytes(whole.path.read_bytes()[: whole.state.size // 2] + b"\0" * 5000)
 
-    assert [settled(volume.ledger) for volume in shelf.volumes()] == [settled(whole.ledger)]
+    assert [settled(volume.state) for volume in shelf.runs()] == [settled(whole.state)]
     assert shelf.interrupted(BEGUN.key) is None
     shelf.compact(whole)
 
-    assert [totals(volume.ledger) for volume in shelf.volumes()] == [totals(whole.ledger)]
+    assert [totals(volume.state) for volume in shelf.runs()] == [totals(whole.state)]
     assert not whole.path.with_suffix(".new").exists()
 
 
-def test_a_run_is_running_while_its_process_holds_the_lock_of_its_file(shelf: Shelf) -> None:
-    volume = shelf.begin(BEGUN)
-    with Journal(volume.path, volume.ledger) as journal:
-        journal.note_facts("life", {"pid": os.getpid(), "at": "t"})
-    volume = read_volume(volume.path)
+def test_a_run_is_running_while_its_process_holds_the_lock_of_its_file(shelf: RunStore) -> None:
+    volume = shelf.create(BEGUN)
+    with Journal(volume.path, volume.state) as journal:
+        journal.record_facts("life", {"pid": os.getpid(), "at": "t"})
+    volume = read_run(volume.path)
 
     with shelf.lock(BEGUN.key, since="now"):
         assert (shelf.is_running(volume), shelf.is_busy(volume)) == (True, True)
@@ -260,18 +264,18 @@ def test_a_run_is_running_while_its_process_holds_the_lock_of_its_file(shelf: Sh
         assert (shelf.is_running(volume), shelf.is_busy(volume)) == (False, False)
 
 
-def test_a_run_of_a_process_that_died_is_not_running_though_another_holds_the_lock(shelf: Shelf) -> None:
-    volume = shelf.begin(BEGUN)
-    with Journal(volume.path, volume.ledger) as journal:
-        journal.note_facts("life", {"pid": 1, "at": "t"})
+def test_a_run_of_a_process_that_died_is_not_running_though_another_holds_the_lock(shelf: RunStore) -> None:
+    volume = shelf.create(BEGUN)
+    with Journal(volume.path, volume.state) as journal:
+        journal.record_facts("life", {"pid": 1, "at": "t"})
 
     with shelf.lock(BEGUN.key, since="now"):
-        assert not shelf.is_running(read_volume(volume.path))
+        assert not shelf.is_running(read_run(volume.path))
         assert shelf.is_busy(volume)
 
 
 @pytest.mark.parametrize("days", [100_000, 400_000, 739_000, 999_999_999, 999_999_999_999])
-def test_no_run_is_older_than_a_thousand_years(shelf: Shelf, days: int) -> None:
+def test_no_run_is_older_than_a_thousand_years(shelf: RunStore, days: int) -> None:
     run(shelf, "20260101T000000Z-a", "finished")
 
-    assert (shelf.throw_away_older(days, now=NOW, may_go=lambda _: True), len(ids(shelf))) == (0, 1)
+    assert (shelf.delete_older(days, now=NOW, may_go=lambda _: True), len(ids(shelf))) == (0, 1)

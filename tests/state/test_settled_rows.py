@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.state.settled_rows import Bookmark
+from uploader.state.settled_rows import SettledRows
 
 
 @given(numbers=st.lists(st.integers(1, 5_000), max_size=60))
 def test_a_bookmark_is_a_set_of_rows_in_whatever_order_they_come(numbers: list[int]) -> None:
-    bookmark, model = Bookmark(), set[int]()
+    bookmark, model = SettledRows(), set[int]()
 
     for number in numbers:
         is_new = number not in model
@@ -23,7 +23,7 @@ def test_a_bookmark_is_a_set_of_rows_in_whatever_order_they_come(numbers: list[i
 
 
 def test_a_row_far_behind_the_end_is_not_settled() -> None:
-    bookmark = Bookmark()
+    bookmark = SettledRows()
     bookmark.add(1)
 
     assert 10**12 not in bookmark
@@ -33,7 +33,7 @@ def test_a_row_far_behind_the_end_is_not_settled() -> None:
 def test_rows_in_order_take_a_bit_each() -> None:
     tracemalloc.start()
     try:
-        bookmark = Bookmark()
+        bookmark = SettledRows()
         for number in range(1, 200_001):
             bookmark.add(number)
         kept, _ = tracemalloc.get_traced_memory()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.make import BEGUN, begin
 from uploader.errors import ConfigError, StorageError
-from uploader.state import Flight, Journal, Lock, Shelf
+from uploader.state import InFlightFile, Journal, RunLock, RunStore
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o177])
@@ -30,9 +30,9 @@ def modes(folder: Path) -> dict[str, int]:
 @pytest.mark.usefixtures("umask")
 def test_all_that_lies_in_the_state_folder_is_private_whatever_the_umask(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    shelf = Shelf(state)
-    volume = shelf.begin(BEGUN)
-    with Flight(volume.flight_path), shelf.lock("svc", since="now"):
+    shelf = RunStore(state)
+    volume = shelf.create(BEGUN)
+    with InFlightFile(volume.in_flight_path), shelf.lock("svc", since="now"):
         found = modes(state)
 
     assert found == {
@@ -40,30 +40,30 @@ def test_all_that_lies_in_the_state_folder_is_private_whatever_the_umask(tmp_pat
         "runs": 0o700,
         "locks": 0o700,
         f"runs/{volume.path.name}": 0o600,
-        f"runs/{volume.flight_path.name}": 0o600,
+        f"runs/{volume.in_flight_path.name}": 0o600,
         "locks/svc.lock": 0o600,
     }
 
 
 def test_what_others_could_read_is_made_private_again(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    shelf = Shelf(state)
-    volume = shelf.begin(BEGUN)
-    with Flight(volume.flight_path), shelf.lock("svc", since="now"):
+    shelf = RunStore(state)
+    volume = shelf.create(BEGUN)
+    with InFlightFile(volume.in_flight_path), shelf.lock("svc", since="now"):
         pass
     for path in [state, *state.rglob("*")]:
         path.chmod(0o777 if path.is_dir() else 0o666)
 
-    shelf = Shelf(state)
-    with Journal(volume.path, volume.ledger), Flight(volume.flight_path), shelf.lock("svc", since="now"):
+    shelf = RunStore(state)
+    with Journal(volume.path, volume.state), InFlightFile(volume.in_flight_path), shelf.lock("svc", since="now"):
         pass
 
     assert set(modes(state).values()) == {0o700, 0o600}
 
 
 def test_a_compacted_journal_is_private(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path / "state")
-    volume = shelf.begin(BEGUN)
+    shelf = RunStore(tmp_path / "state")
+    volume = shelf.create(BEGUN)
     volume.path.with_suffix(".new").write_bytes(b"left by a crash")
     volume.path.with_suffix(".new").chmod(0o644)
 
@@ -81,7 +81,7 @@ def test_a_link_in_the_place_of_a_folder_is_refused(tmp_path: Path, name: str) -
     (state / name).symlink_to(elsewhere)
 
     with pytest.raises(StorageError) as refused:
-        Shelf(state)
+        RunStore(state)
 
     assert str(refused.value) == (
         f"{state / name} is a link or another user's folder. Remove it, or set state_dir to another place."
@@ -94,7 +94,7 @@ def test_a_dangling_link_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> 
     (tmp_path / "state").symlink_to(tmp_path / "nowhere")
 
     with pytest.raises(ConfigError):
-        Shelf(tmp_path / "state")
+        RunStore(tmp_path / "state")
 
     assert not (tmp_path / "nowhere").exists()
 
@@ -103,7 +103,7 @@ def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state").write_bytes(b"precious")
 
     with pytest.raises(ConfigError, match=f"state_dir: {tmp_path / 'state'} is not a folder"):
-        Shelf(tmp_path / "state")
+        RunStore(tmp_path / "state")
 
     assert (tmp_path / "state").read_bytes() == b"precious"
 
@@ -118,7 +118,7 @@ def test_a_folder_that_holds_something_else_is_refused_and_left_as_it_is(
     folder.chmod(0o755)
 
     with pytest.raises(ConfigError) as refused:
-        Shelf(folder)
+        RunStore(folder)
 
     assert str(refused.value) == (
         f"state_dir: {folder} is in use for something else, and a state folder is for this program alone. "
@@ -133,7 +133,7 @@ def test_an_empty_folder_that_everybody_uses_is_refused_and_left_as_it_is(tmp_pa
     folder.chmod(0o1777)
 
     with pytest.raises(ConfigError, match="is in use for something else"):
-        Shelf(folder)
+        RunStore(folder)
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o1777
 
@@ -145,7 +145,7 @@ def test_a_folder_with_nothing_in_it_becomes_the_state_folder(tmp_path: Path, in
     for name in inside:
         (folder / name).mkdir()
 
-    Shelf(folder).begin(BEGUN)
+    RunStore(folder).create(BEGUN)
 
     assert mode(folder) == 0o700
 
@@ -161,24 +161,24 @@ def test_the_state_of_an_earlier_version_or_of_one_that_crashed_is_taken_over(
     for name in inside:
         (folder / name).mkdir(mode=0o700)
 
-    assert list(Shelf(folder).volumes()) == []
+    assert list(RunStore(folder).runs()) == []
 
 
 def test_a_state_folder_with_a_note_in_it_stays_one(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    Shelf(state)
+    RunStore(state)
     (state / ".gitignore").write_text("*")
 
-    assert list(Shelf(state).volumes()) == []
+    assert list(RunStore(state).runs()) == []
 
 
 def test_a_link_in_the_place_of_a_journal_is_refused(tmp_path: Path) -> None:
-    shelf, victim = Shelf(tmp_path / "state"), tmp_path / "victim"
+    shelf, victim = RunStore(tmp_path / "state"), tmp_path / "victim"
     victim.write_bytes(b"precious")
     path = tmp_path / "state" / "runs" / f"{BEGUN.run_id}-{BEGUN.key}.journal"
     path.symlink_to(victim)
 
-    for touch in (lambda: shelf.begin(BEGUN), lambda: shelf.interrupted(BEGUN.key), lambda: list(shelf.volumes())):
+    for touch in (lambda: shelf.create(BEGUN), lambda: shelf.interrupted(BEGUN.key), lambda: list(shelf.runs())):
         with pytest.raises(StorageError) as refused:
             touch()
         assert str(refused.value) == f"{path} is a symbolic link, which is not followed. Remove it, then run again."
@@ -186,9 +186,9 @@ def test_a_link_in_the_place_of_a_journal_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_link_in_the_place_of_the_compacted_journal_is_refused(tmp_path: Path) -> None:
-    shelf, victim = Shelf(tmp_path / "state"), tmp_path / "victim"
+    shelf, victim = RunStore(tmp_path / "state"), tmp_path / "victim"
     victim.write_bytes(b"precious")
-    volume = shelf.begin(BEGUN)
+    volume = shelf.create(BEGUN)
     volume.path.with_suffix(".new").symlink_to(victim)
 
     with pytest.raises(StorageError, match="is a symbolic link"):
@@ -203,9 +203,9 @@ def test_state_files_are_not_inherited_by_other_programs(tmp_path: Path) -> None
     before = _handles()
 
     with (
-        Journal(volume.path, volume.ledger),
-        Flight(volume.flight_path),
-        Lock(tmp_path / "service.lock", since="now"),
+        Journal(volume.path, volume.state),
+        InFlightFile(volume.in_flight_path),
+        RunLock(tmp_path / "service.lock", since="now"),
     ):
         opened = _handles() - before
 
@@ -230,7 +230,7 @@ def test_what_is_no_folder_is_refused_as_the_configuration_s_mistake(tmp_path: P
         path.symlink_to("nowhere")
 
     with pytest.raises(ConfigError) as refused:
-        Shelf(path)
+        RunStore(path)
 
     assert str(refused.value) == (
         f"state_dir: {path} is not a folder. Set state_dir to a folder that is empty, or does not exist yet."

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.make import BEGUN, chained, failed, folded, rejected, sent, settled, totals, unsettled
-from uploader.state import Journal, read_volume
-from uploader.state.journal_records import spell_facts, spell_held, spell_outcome
+from uploader.state import Journal, read_run
+from uploader.state.journal_records import spell_facts, spell_outcome, spell_pause
 
 SYNCED = chained(
     [
@@ -26,7 +26,7 @@ WHOLE = chained(
     [
         *(line[9:] for line in SYNCED.splitlines()),
         spell_outcome(sent(4, 2, unsure=True), again=False),
-        spell_held(0.5),
+        spell_pause(0.5),
         spell_outcome(failed(5, 5), again=False),
         spell_outcome(sent(12), again=True),
         spell_outcome(unsettled(7), again=False),
@@ -90,16 +90,16 @@ def test_writing_goes_on_behind_the_last_whole_line_wherever_the_journal_is_cut(
         lines = WHOLE[: WHOLE.rfind(b"\n", 0, cut) + 1]
         for tail in (b"", bytes(4096), b"garbage\n", SYNCED, WHOLE[cut // 2 : cut]):
             path.write_bytes(WHOLE[:cut] + tail)
-            before = read_volume(path)
-            with Journal(path, before.ledger) as journal:
-                journal.note(sent(50))
+            before = read_run(path)
+            with Journal(path, before.state) as journal:
+                journal.record(sent(50))
                 journal.sync()
 
-            after = read_volume(path)
+            after = read_run(path)
 
             assert path.read_bytes().startswith(lines)
-            assert path.stat().st_size == after.ledger.size
-            assert settled(after.ledger, 2000) == sorted({*settled(folded(lines), 2000), 50})
+            assert path.stat().st_size == after.state.size
+            assert settled(after.state, 2000) == sorted({*settled(folded(lines), 2000), 50})
 
 
 @pytest.mark.slow

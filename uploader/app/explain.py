@@ -11,19 +11,19 @@ from typing import Literal, TypeAlias
 from yarl import URL
 
 from uploader.api import PATH
-from uploader.app.run_history import History
-from uploader.check.source_summary import Survey
+from uploader.app.run_history import RunHistory
+from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, proxy_to
 from uploader.config.credentials import PLACEHOLDER
 from uploader.errors import ConfigError
 from uploader.mapping import Now
 from uploader.model import UNKNOWN_RUN, Damaged, Reason, Record, Rejected, Request, Row
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.fingerprints import key_of, reading_of
 from uploader.run.options import Options
 from uploader.run.preflight import Job, opened, prepare, settings_of
 from uploader.source import Source
-from uploader.state import Ledger, Shelf, Volume
+from uploader.state import RunState, RunStore, StoredRun
 
 Fate: TypeAlias = Literal[
     "accepted", "accepted or unchanged", "superseded", "rejected", "failed", "again", "not attempted"
@@ -91,17 +91,17 @@ class Explanation:
         }
 
 
-def explain(options: Options, number: int, world: World) -> Explanation:
+def explain(options: Options, number: int, environment: Environment) -> Explanation:
     """Explain the row *number* of the one source of *options*; nothing is sent, and no state is written.
 
     Raises:
         ConfigError: there is no such row, or the flags or the configuration are wrong.
         InputError: the source can't be read so far, or lacks a mapped column.
     """
-    settings = settings_of(options, world, credentials=False)
-    with opened(options.sources[0], settings, world) as source:
-        job = prepare(source, settings, limit=0, survey=Survey())
-        work = job.plan.carry(_record(source, number), Now(time.time_ns)())
+    settings = settings_of(options, environment, credentials=False)
+    with opened(options.sources[0], settings, environment) as source:
+        job = prepare(source, settings, limit=0, summary=CheckSummary())
+        work = job.plan.map_row(_record(source, number), Now(time.time_ns)())
         sent = work if isinstance(work, Request) else None
         return Explanation(
             source=source.name,
@@ -181,52 +181,54 @@ def _last_run(settings: Settings, job: Job, number: int) -> LastRun | None:
     if not _is_service_known(settings) or not settings.state_dir.is_dir():
         return None
     key = key_of(settings, job.source)
-    volume = _newest(Shelf(settings.state_dir), key, number)
-    if volume is None or volume.ledger.begun is None:
+    stored_run = _newest(RunStore(settings.state_dir), key, number)
+    if stored_run is None or stored_run.state.header is None:
         return None
-    before, owed = volume.ledger.begun, volume.ledger.owed.get(number)
+    before, row = stored_run.state.header, stored_run.state.to_resend.get(number)
     return LastRun(
         run_id=before.run_id,
         started=before.started,
-        ended=History(settings.state_dir).run(before.run_id).ended,
-        fate=_fate(volume.ledger, number),
-        code="" if owed is None else owed.reason.code,
-        reason="" if owed is None else owed.reason.phrase,
-        attempts=None if owed is None else owed.attempts,
-        maybe_sent_twice=_maybe_sent_twice(volume.ledger, number),
+        ended=RunHistory(settings.state_dir).run(before.run_id).ended,
+        fate=_fate(stored_run.state, number),
+        code="" if row is None else row.reason.code,
+        reason="" if row is None else row.reason.phrase,
+        attempts=None if row is None else row.attempts,
+        maybe_sent_twice=_maybe_sent_twice(stored_run.state, number),
         file_changed=before.content != job.source.digest() if before.content else None,
         mapping_changed=before.mapping != reading_of(settings),
     )
 
 
-def _newest(shelf: Shelf, key: str, number: int) -> Volume | None:
+def _newest(run_store: RunStore, key: str, number: int) -> StoredRun | None:
     """Return the newest run known by *key* that had a row *number*."""
 
-    def when(volume: Volume) -> tuple[int, int]:
+    def when(stored_run: StoredRun) -> tuple[int, int]:
         # Runs of an earlier version may have begun in one second, and then only their files tell the later.
-        order = UNKNOWN_RUN if volume.ledger.begun is None else volume.ledger.begun.order
-        return order, volume.path.stat().st_mtime_ns
+        order = UNKNOWN_RUN if stored_run.state.header is None else stored_run.state.header.order
+        return order, stored_run.path.stat().st_mtime_ns
 
-    found = ((volume, volume.ledger.begun) for volume in shelf.volumes())
-    had = (volume for volume, before in found if before is not None and before.key == key and before.rows >= number)
+    found = ((stored_run, stored_run.state.header) for stored_run in run_store.runs())
+    had = (
+        stored_run for stored_run, before in found if before is not None and before.key == key and before.rows >= number
+    )
     return max(had, key=when, default=None)
 
 
-def _fate(ledger: Ledger, number: int) -> Fate:
-    owed = ledger.owed.get(number)
-    if owed is not None:
-        return owed.kind
-    if number in ledger.superseded:
+def _fate(run_state: RunState, number: int) -> Fate:
+    row = run_state.to_resend.get(number)
+    if row is not None:
+        return row.kind
+    if number in run_state.superseded:
         return "superseded"
     # The journal of a finished run does not tell accepted rows apart any more: they are all that it does not name.
-    if not ledger.is_finished and number not in ledger.settled:
+    if not run_state.is_finished and number not in run_state.settled:
         return "not attempted"
-    return "accepted or unchanged" if ledger.unchanged else "accepted"
+    return "accepted or unchanged" if run_state.unchanged else "accepted"
 
 
-def _maybe_sent_twice(ledger: Ledger, number: int) -> bool | None:
-    if number in ledger.unsure or number in ledger.owed or not ledger.more_unsure:
-        return number in ledger.unsure
+def _maybe_sent_twice(run_state: RunState, number: int) -> bool | None:
+    if number in run_state.unsure or number in run_state.to_resend or not run_state.more_unsure:
+        return number in run_state.unsure
     return None
 
 

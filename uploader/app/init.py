@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from uploader.errors import ConfigError, InputError, StorageError
-from uploader.inference import Draft, Look, Written, looks_personal, make_draft, spell
+from uploader.inference import FileProfile, MappingGuess, SourceText, guess_mapping, looks_personal, spell
 from uploader.model import looks_like_data
-from uploader.run.environment import World
-from uploader.source import Manner, Source, open_unknown
+from uploader.run.environment import Environment
+from uploader.source import FileDialect, Source, open_unknown
 
 _MODE: Final = 0o644
 _MOST_BYTES: Final = 1 << 20
@@ -19,14 +19,14 @@ _BY_HAND: Final = "see docs/configuration.md for how to write a configuration by
 
 
 @dataclass(frozen=True, slots=True)
-class Drafted:
+class InitResult:
     """What was guessed of a source, and how it turned out to be written."""
 
-    draft: Draft
-    written: Written
+    guess: MappingGuess
+    written: SourceText
 
 
-def draft_config(source: str, config: Path, world: World) -> Drafted:
+def init_config(source: str, config: Path, environment: Environment) -> InitResult:
     """Read the whole *source*, guess what its columns are, and write that to *config*, which must not be there yet.
 
     Raises:
@@ -35,19 +35,19 @@ def draft_config(source: str, config: Path, world: World) -> Drafted:
         StorageError: *config* can't be written.
     """
     _refuse_existing(config)
-    opened, manner = open_unknown(source, stdin=world.stdin)
+    opened, dialect = open_unknown(source, stdin=environment.stdin)
     with opened:
-        draft = make_draft(_looked_at(opened))
-    _refuse_empty(source, draft)
-    drafted = Drafted(draft, _written(source, manner))
-    text = spell(draft, drafted.written).encode()
+        guess = guess_mapping(_profiled(opened))
+    _refuse_empty(source, guess)
+    result = InitResult(guess, _written(source, dialect))
+    text = spell(guess, result.written).encode()
     if len(text) > _MOST_BYTES:
         raise InputError(f"{source} has more columns than a configuration of 1 MiB can hold; {_BY_HAND}.")
     _write(config, text)
-    return drafted
+    return result
 
 
-def _looked_at(source: Source) -> Look:
+def _profiled(source: Source) -> FileProfile:
     columns = source.columns or ()
     if any(map(looks_personal, columns)) or (source.format == "csv" and any(map(looks_like_data, columns))):
         # The names would be somebody's data, and they are not repeated.
@@ -55,30 +55,30 @@ def _looked_at(source: Source) -> Look:
             f"{source.name}: its first line looks like a row, not like a header: a cell of it is an e-mail address or "
             "a phone number, or looks like other data. Put a line with the names of the columns above it."
         )
-    look = Look(source.columns, source.kinds, null_is_empty=source.format == "parquet")
+    profile = FileProfile(source.columns, source.kinds, null_is_empty=source.format == "parquet")
     with source.read() as reading:
         for record in reading:
-            look.note(record)
-    return look
+            profile.add_record(record)
+    return profile
 
 
-def _refuse_empty(source: str, draft: Draft) -> None:
-    if not draft.identities:
+def _refuse_empty(source: str, guess: MappingGuess) -> None:
+    if not guess.identities:
         raise InputError(
             f"{source}: no column says whose row it is: none is called like an identity, looks like e-mail addresses "
             "or phone numbers, or is filled and different in nearly every row. Add one with a telling name, "
             f"such as user_id; {_BY_HAND}."
         )
-    if not draft.properties:
+    if not guess.properties:
         raise InputError(f"{source}: there is no column to store, besides who a row is about. Add one; {_BY_HAND}.")
 
 
-def _written(source: str, manner: Manner) -> Written:
-    return Written(
+def _written(source: str, dialect: FileDialect) -> SourceText:
+    return SourceText(
         source,
-        encoding=None if manner.encoding == "auto" else manner.encoding,
-        delimiter=None if manner.delimiter == "," else manner.delimiter,
-        format=None if manner.format == "auto" else manner.format,
+        encoding=None if dialect.encoding == "auto" else dialect.encoding,
+        delimiter=None if dialect.delimiter == "," else dialect.delimiter,
+        format=None if dialect.format == "auto" else dialect.format,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from uploader.counts import Books
 from uploader.errors import ConfigError
-from uploader.state import Ledger, Shelf, Volume
+from uploader.state import RunState, RunStore, StoredRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,10 @@ class Unaccepted:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """One run as its journal has it; *ended* says how: `finished`, `running`, `interrupted`, `abandoned`."""
+    """One run as its journal has it; *ended* says how: `finished`, `running`, `interrupted`, `abandoned`.
+
+    It has no states of its own: it is what the journal said when it was read.
+    """
 
     run_id: str
     source: str
@@ -51,17 +54,17 @@ class PastRun:
         return {**facts, **books} | ({"rows": listed} if rows else {})
 
 
-class History:
+class RunHistory:
     """The runs in a state folder."""
 
     def __init__(self, state: Path) -> None:
         """Use the folder *state*; raises StorageError."""
-        self._shelf = Shelf(state)
+        self._run_store = RunStore(state)
 
     def runs(self) -> Iterator[PastRun]:
         """Yield every run, the newest first."""
-        for volume in self._shelf.volumes():
-            yield self._past(volume)
+        for stored_run in self._run_store.runs():
+            yield self._past(stored_run)
 
     def run(self, run_id: str) -> PastRun:
         """Return the one run whose ID begins with *run_id*; raises ConfigError unless there is just one."""
@@ -76,42 +79,42 @@ class History:
 
         Those that a run may be going on with, since somebody sends their file, stay.
         """
-        return self._shelf.throw_away_older(
-            days, now=datetime.now(UTC), may_go=lambda volume: not self._shelf.is_busy(volume)
+        return self._run_store.delete_older(
+            days, now=datetime.now(UTC), may_go=lambda stored_run: not self._run_store.is_busy(stored_run)
         )
 
-    def _past(self, volume: Volume) -> PastRun:
-        ledger = volume.ledger
-        begun = ledger.begun
-        assert begun is not None  # noqa: S101 — the shelf yields no other
+    def _past(self, stored_run: StoredRun) -> PastRun:
+        run_state = stored_run.state
+        header = run_state.header
+        assert header is not None  # noqa: S101 — the shelf yields no other
         return PastRun(
-            run_id=begun.run_id,
-            source=begun.source,
-            started=begun.started,
-            ended=self._ended(volume),
-            exit_status=ledger.status,
-            lives=ledger.lives,
-            books=ledger.books,
-            requests=ledger.requests,
-            maybe_sent_twice=ledger.maybe_sent_twice,
-            retry_file=ledger.retry_file,
-            rows=_unaccepted(ledger),
+            run_id=header.run_id,
+            source=header.source,
+            started=header.started,
+            ended=self._ended(stored_run),
+            exit_status=run_state.status,
+            lives=run_state.sessions,
+            books=run_state.books,
+            requests=run_state.requests,
+            maybe_sent_twice=run_state.maybe_sent_twice,
+            retry_file=run_state.retry_file,
+            rows=_unaccepted(run_state),
         )
 
-    def _ended(self, volume: Volume) -> str:
-        if volume.ledger.is_finished:
+    def _ended(self, stored_run: StoredRun) -> str:
+        if stored_run.state.is_finished:
             return "finished"
-        if volume.ledger.is_abandoned:
+        if stored_run.state.is_abandoned:
             return "abandoned"
-        return "running" if self._shelf.is_running(volume) else "interrupted"
+        return "running" if self._run_store.is_running(stored_run) else "interrupted"
 
 
-def _unaccepted(ledger: Ledger) -> tuple[Unaccepted, ...]:
-    owed = [
-        Unaccepted(number, owed.kind, owed.reason.code, owed.reason.phrase, owed.attempts)
-        for number, owed in ledger.owed.items()
+def _unaccepted(run_state: RunState) -> tuple[Unaccepted, ...]:
+    to_resend = [
+        Unaccepted(number, to_resend.kind, to_resend.reason.code, to_resend.reason.phrase, to_resend.attempts)
+        for number, to_resend in run_state.to_resend.items()
     ]
-    return tuple(sorted([*owed, *starmap(_superseded, ledger.superseded.items())], key=attrgetter("row")))
+    return tuple(sorted([*to_resend, *starmap(_superseded, run_state.superseded.items())], key=attrgetter("row")))
 
 
 def _without_by(row: Mapping[str, object]) -> Mapping[str, object]:

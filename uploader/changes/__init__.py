@@ -1,7 +1,7 @@
 """Remember what the service accepted last for each person, and which retries a later run has overtaken."""
 
-from uploader.changes.digest_store import Memory
+from uploader.changes.digest_store import DigestStore
 from uploader.changes.digests import Digests, private_key
-from uploader.changes.stores_by_service import Library, Shelved
+from uploader.changes.stores_by_service import DigestStores, StoreSummary
 
-__all__ = ["Digests", "Library", "Memory", "Shelved", "private_key"]
+__all__ = ["DigestStore", "DigestStores", "Digests", "StoreSummary", "private_key"]

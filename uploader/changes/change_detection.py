@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, Self
 
-from uploader.changes.digest_store import Memory
+from uploader.changes.digest_store import DigestStore
 from uploader.changes.digests import Digests
-from uploader.changes.stores_by_service import Library
-from uploader.check.source_summary import Survey
+from uploader.changes.stores_by_service import DigestStores
+from uploader.check.source_summary import CheckSummary
 from uploader.model import (
     Person,
     Record,
@@ -22,15 +22,18 @@ _LOOK_SECONDS: Final = 0.1
 """So often it is looked whether another run has made a memory."""
 
 
-class Recall:
+class ChangeDetection:
     """The memory of one service, opened when it is needed: by `changed_only`, by a row that is owed, or if it is there.
 
     It is a context manager.
+
+    States: without a store (nobody is known); open (which older rows may still be sent is noted); recording
+    (`is_recording`: what is accepted is kept too, so that unchanged rows are found).
     """
 
     def __init__(  # noqa: PLR0913 — what the settings say of it, each asked for by name
         self,
-        library: Library,
+        stores: DigestStores,
         service: str,
         *,
         facts: dict[str, str],
@@ -40,13 +43,13 @@ class Recall:
         wall: Callable[[], float],
         read_only: bool = False,
     ) -> None:
-        """Use the memory of *service* (a digest) in *library*; *mapping* is what the mapping is known by.
+        """Use the memory of *service* (a digest) in *stores*; *mapping* is what the mapping is known by.
 
         *facts* are noted in a memory that is made. *changed_only* and *full_every* (seconds) are those of the
         configuration, *wall* gives seconds since 1970. *read_only* makes and changes nothing.
         """
         self._read_only = read_only
-        self._library = library
+        self._stores = stores
         self._service = service
         self._facts = facts
         self._changed_only = changed_only
@@ -54,24 +57,24 @@ class Recall:
         self._wall = wall
         self._mapping = mapping
         self._stack = ExitStack()
-        self._memory: Memory | None = None
+        self._store: DigestStore | None = None
         self._digests: Digests | None = None
-        self._kept = False
-        self._look_at = 0.0
+        self._is_recording = False
+        self._recheck_at = 0.0
         self.watched: set[str] = set()
         """Identity values of the people of whom this run has come to know that an older row may still be sent."""
 
-        self.doubted: set[int] = set()
+        self.unsure_people: set[int] = set()
         """People of whom a request may still be on its way: only the row that made it is remembered of them."""
 
     def __enter__(self) -> Self:
         """Open the memory if it is there, or wanted; raises StorageError, LockedError."""
         wanted = self._changed_only and not self._read_only
         if not wanted and not self._read_only:
-            self._stack.enter_context(self._library.presence(self._service))
-        if wanted or self._library.has(self._service):
+            self._stack.enter_context(self._stores.announced(self._service))
+        if wanted or self._stores.exists(self._service):
             self._stack.close()
-            self._kept = self.memory().is_kept
+            self._is_recording = self.store().is_recording
         return self
 
     def __exit__(
@@ -83,81 +86,83 @@ class Recall:
     @property
     def is_open(self) -> bool:
         """Whether there is a memory; another run may have made it a moment ago. Raises StorageError."""
-        if self._memory is None and time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + _LOOK_SECONDS
-            if self._library.has(self._service):
-                self.memory()
-        return self._memory is not None
+        if self._store is None and time.monotonic() >= self._recheck_at:
+            self._recheck_at = time.monotonic() + _LOOK_SECONDS
+            if self._stores.exists(self._service):
+                self.store()
+        return self._store is not None
 
     @property
-    def is_kept(self) -> bool:
+    def is_recording(self) -> bool:
         """Whether what is accepted is remembered."""
-        return self._kept
+        return self._is_recording
 
-    def memory(self) -> Memory:
+    def store(self) -> DigestStore:
         """Return the memory, made if need be; raises StorageError, LockedError."""
-        if self._memory is None:
-            self._memory = self._stack.enter_context(
-                self._library.memory(self._service, self._facts, keep=self._changed_only, read_only=self._read_only)
+        if self._store is None:
+            self._store = self._stack.enter_context(
+                self._stores.open(
+                    self._service, self._facts, record_from_now=self._changed_only, read_only=self._read_only
+                )
             )
-        return self._memory
+        return self._store
 
     @property
     def digests(self) -> Digests:
         """What makes digests of people and bodies; raises StorageError."""
         if self._digests is None:
-            self._digests = Digests(self._library.key(), self._mapping)
+            self._digests = Digests(self._stores.key(), self._mapping)
         return self._digests
 
-    def has(self, request: Request) -> bool | None:
+    def is_unchanged(self, request: Request) -> bool | None:
         """Whether the service has just what *request* says; None where nothing is remembered of its person."""
-        if not self._kept:
+        if not self._is_recording:
             return None
-        known = self.memory().body(self.digests.people(request.person))
+        known = self.store().body(self.digests.people(request.person))
         return None if known is None else known == self.digests.body(request)
 
-    def comparing(self, survey: Survey) -> Callable[[Record, Request | Rejected], None]:
-        """Return what counts in *survey*, of each record and its work, who is known, and who of them changed."""
-        survey.changed = 0
+    def counting_changes(self, summary: CheckSummary) -> Callable[[Record, Request | Rejected], None]:
+        """Return what counts in *summary*, of each record and its work, who is known, and who of them changed."""
+        summary.changed = 0
 
         def compare(_: Record, work: Request | Rejected) -> None:
-            same = self.has(work) if isinstance(work, Request) else None
-            if same is not None and survey.changed is not None:
-                survey.known += 1
-                survey.changed += not same
+            same = self.is_unchanged(work) if isinstance(work, Request) else None
+            if same is not None and summary.changed is not None:
+                summary.known += 1
+                summary.changed += not same
 
         return compare
 
     def watch(self, person: Person) -> None:
         """Note that an older row of *person* may still be sent; raises StorageError."""
         self.watched.update(values_of(person))
-        self.memory().later.watch(self.digests.people(person))
+        self.store().newer.watch(self.digests.people(person))
 
-    def watch_at_once(self, person: Person) -> None:
+    def watch_durably(self, person: Person) -> None:
         """Note the same, and make it last; raises StorageError."""
         self.watched.update(values_of(person))
-        memory, people = self.memory(), self.digests.people(person)
-        if not memory.later.watches_all(people):
-            memory.later.watch(people)
-            memory.commit()
+        store, people = self.store(), self.digests.people(person)
+        if not store.newer.watches_all(people):
+            store.newer.watch(people)
+            store.commit()
 
-    def is_due(self, source: str) -> bool:
+    def is_full_run_due(self, source: str) -> bool:
         """Whether everything of *source* (a key) must be sent anew, by `full_every`.
 
         So it is where the last time lies in the future: the clock was ahead then, and how long ago it was is not known.
         """
         every = self._full_every
-        if not self._kept or every is None:
+        if not self._is_recording or every is None:
             return False
-        last = self.memory().refreshed(source)
+        last = self.store().last_full_run(source)
         return last is not None and not 0 <= self._wall() - last < every
 
-    def note_refreshed(self, source: str, *, began: float, whole: bool) -> None:
+    def record_full_run(self, source: str, *, began: float, whole: bool) -> None:
         """Note that a run of *source* that *began* then (since 1970) is finished; *whole*: it passed over no row."""
-        if self._kept and (whole or self.memory().refreshed(source) is None):
-            self.memory().note_refreshed(source, began)
+        if self._is_recording and (whole or self.store().last_full_run(source) is None):
+            self.store().record_full_run(source, began)
 
     def commit(self) -> None:
         """Make what was noted last; raises StorageError."""
-        if self._memory is not None:
-            self._memory.commit()
+        if self._store is not None:
+            self._store.commit()

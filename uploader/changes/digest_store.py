@@ -12,9 +12,9 @@ from typing import Any, Final, Self, TypeVar
 
 from uploader.changes import newer_properties
 from uploader.changes.digests import BODY_BYTES
-from uploader.changes.newer_properties import LaterRows, take_over
+from uploader.changes.newer_properties import NewerProperties, migrate
 from uploader.errors import LockedError, StorageError
-from uploader.files import open_private, refusal
+from uploader.private_files import open_private, refusal
 
 _FORMAT: Final = "1"
 _BESIDE: Final = ("-wal", "-shm", "-journal")
@@ -30,13 +30,13 @@ _PRIMARY: Final = 0xFF
 _CACHE_KIB: Final = 65_536
 _EPOCH_BYTES: Final = 4
 _TOKEN_BYTES: Final = 8
-_DOUBT: Final = b"?"
+_UNSURE_MARK: Final = b"?"
 """Behind a token: a run that is gone has left a request of unknown fate."""
 
 _AT_ONCE: Final = 500
 """So many values one query may have with every SQLite."""
 
-_LONGEST_TOKEN: Final = _TOKEN_BYTES + len(_DOUBT)
+_LONGEST_TOKEN: Final = _TOKEN_BYTES + len(_UNSURE_MARK)
 
 _SCHEMA: Final = (
     """
@@ -59,7 +59,7 @@ INSERT INTO accepted VALUES (:person, :token) ON CONFLICT DO UPDATE SET body = C
 may still apply after the next one. A token of this epoch may be another run's: then nobody knows whose request comes
 last, and the epoch alone, which is no token, keeps both from remembering."""
 
-_LEARN: Final = "UPDATE accepted SET body = ? WHERE person = ? AND body = ?"
+_ADD: Final = "UPDATE accepted SET body = ? WHERE person = ? AND body = ?"
 _CLEAR: Final = "DELETE FROM accepted WHERE person = ? AND body IN (?, ?)"
 
 
@@ -71,7 +71,7 @@ def pause() -> None:
     time.sleep(_PAUSE_SECONDS)
 
 
-class Memory:
+class DigestStore:
     """What one service accepted last, in a SQLite file: digests only; people are the numbers that `Digests` makes.
 
     **A person is forgotten before a request about them goes out**, and that is made to last (`commit`) before it does;
@@ -79,6 +79,9 @@ class Memory:
     crash. A person who is forgotten has the token of this run in place of a digest; where two runs meet at one person,
     neither remembers. Another process that keeps the file locked is waited for, a moment at a time and not for ever;
     after that nothing is tried again. It is a context manager.
+
+    States: open to be read only; open to be written; recording (`is_recording`), where some run has asked for what is
+    accepted; and given up, once another process has kept it locked for too long.
     """
 
     def __init__(  # noqa: PLR0913 — what is noted in it, what it is for, and how to wait for it
@@ -87,37 +90,37 @@ class Memory:
         *,
         facts: dict[str, str],
         now: float = 0.0,
-        keep: bool = False,
+        record_from_now: bool = False,
         read_only: bool = False,
         pause: Callable[[], None] = pause,
     ) -> None:
         """Use the file at *path*; *facts* and *now* (seconds since 1970) are noted in it when it is made.
 
-        *keep* is whether what is accepted is to be remembered from now on, *read_only* needs the file to be there.
-        *pause* waits a moment for a process that has it; what it raises ends the waiting.
+        *record_from_now* is whether what is accepted is to be remembered from now on, *read_only* needs the file to be
+        there. *pause* waits a moment for a process that has it; what it raises ends the waiting.
         """
         self._made = now
         self._path = path
         self._facts = facts
-        self._keep = keep
+        self._record_from_now = record_from_now
         self._read_only = read_only
         self._pause = pause
-        self._given_up: StorageError | None = None
+        self._gave_up_with: StorageError | None = None
         self._epoch = b""
         self._token = b""
         self._stack = ExitStack()
         self._sql: sqlite3.Connection
         self._forgotten: set[int] = set()
-        self._learned: dict[int, bytes] = {}
+        self._added: dict[int, bytes] = {}
         self._cleared: dict[int, bool] = {}
-        self._doubted: set[int] = set()
+        self._unsure: set[int] = set()
         self._is_power_safe = True
-        self.later = LaterRows(self._asked, lambda: self._sql)
+        self.newer = NewerProperties(self._retry_while_locked, lambda: self._sql)
         """What later rows have set, of people of whom an older row may still be sent."""
 
     def __enter__(self) -> Self:
         """Open the file, once nobody is forgetting it; raises StorageError."""
-        self._stack = self._asked(self._opened)
+        self._stack = self._retry_while_locked(self._opened)
         return self
 
     def _opened(self) -> ExitStack:
@@ -138,7 +141,7 @@ class Memory:
                     # Nobody else has it open: whatever tokens are in it are those of runs that are gone.
                     with closing(self._connected()) as sql:
                         sql.execute("UPDATE facts SET value = value + 1 WHERE name = 'epoch'")
-                        if self._keep:
+                        if self._record_from_now:
                             # A run that began before would go on without forgetting whom it sends.
                             sql.execute("INSERT OR IGNORE INTO facts VALUES ('kept', '')")
                 share(lock)
@@ -184,9 +187,9 @@ class Memory:
             # What is forgotten must stay so through a power cut.
             sql.execute("PRAGMA synchronous = FULL")
             sql.executescript(_SCHEMA)
-            take_over(sql)
-            told = {"format": _FORMAT, "made": f"{self._made:.0f}", "epoch": "1", **self._facts}
-            sql.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", told.items())
+            migrate(sql)
+            facts = {"format": _FORMAT, "made": f"{self._made:.0f}", "epoch": "1", **self._facts}
+            sql.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", facts.items())
         except BaseException:
             sql.close()
             raise
@@ -194,12 +197,12 @@ class Memory:
 
     def body(self, people: Sequence[int]) -> bytes | None:
         """Return the digest that was accepted last for all of *people*, who are one person; None if it is not known."""
-        found = self._asked(lambda: {_known(self._body(person)) for person in people})
+        found = self._retry_while_locked(lambda: {_known(self._body(person)) for person in people})
         return found.pop() if len(found) == 1 else None
 
     def _body(self, person: int) -> bytes | None:
-        if person in self._learned:
-            return self._learned[person]
+        if person in self._added:
+            return self._added[person]
         if person in self._forgotten or person in self._cleared:
             return None
         row = self._sql.execute("SELECT body FROM accepted WHERE person = ?", (person,)).fetchone()
@@ -208,20 +211,20 @@ class Memory:
     def forget(self, people: Iterable[int]) -> None:
         """Forget *people*, about whom a request will go out after the next `commit`."""
         for person in people:
-            self._learned.pop(person, None)
+            self._added.pop(person, None)
             self._cleared.pop(person, None)
             self._forgotten.add(person)
 
-    def remember(self, person: int, body: bytes, *, unsure: bool = False) -> None:
+    def add(self, person: int, body: bytes, *, unsure: bool = False) -> None:
         """Remember with the next `commit` that *body* (a digest) was accepted last for *person*.
 
         *unsure* is whether the same request may be on its way once more. Where a run that is gone left a request of
         unknown fate, the acceptance after this one is remembered: the service may apply that request in between.
         """
-        if person in self._doubted:
+        if person in self._unsure:
             self.clear([person], accepted=True)
         else:
-            self._learned[person] = body + _DOUBT if unsure else body
+            self._added[person] = body + _UNSURE_MARK if unsure else body
 
     def clear(self, people: Iterable[int], *, accepted: bool) -> None:
         """Note with the next `commit` that no request of this run about *people* is on its way; they stay forgotten.
@@ -235,15 +238,15 @@ class Memory:
 
         It lasts through the end of the process; through a power cut from the next *power_safe* commit on.
         """
-        waiting = (self._forgotten, self._learned, self._cleared)
-        if not any(waiting) and not self.later.is_dirty and (self._is_power_safe or not power_safe):
+        waiting = (self._forgotten, self._added, self._cleared)
+        if not any(waiting) and not self.newer.is_dirty and (self._is_power_safe or not power_safe):
             return
-        self._asked(lambda: self._committed("FULL" if power_safe else "NORMAL"))
+        self._retry_while_locked(lambda: self._committed("FULL" if power_safe else "NORMAL"))
         self._is_power_safe = power_safe
-        self._doubted.difference_update(person for person, accepted in self._cleared.items() if accepted)
-        for noted in waiting:
-            noted.clear()
-        self.later.clear()
+        self._unsure.difference_update(person for person, accepted in self._cleared.items() if accepted)
+        for changed in waiting:
+            changed.clear()
+        self.newer.clear()
 
     def _committed(self, how: str) -> None:
         # With FULL all that was written before is synced as well, if only something is written.
@@ -259,54 +262,57 @@ class Memory:
             raise
 
     def _write(self) -> None:
-        sql, token, doubt = self._sql, self._token, self._token + _DOUBT
+        sql, token, unsure_token = self._sql, self._token, self._token + _UNSURE_MARK
         # In their order in the file: far fewer pages are touched.
         forgotten = sorted(self._forgotten)
-        told = {"token": token, "doubt": doubt, "epoch": self._epoch}
-        sql.executemany(_FORGET, [{"person": person, **told} for person in forgotten])
+        values = {"token": token, "doubt": unsure_token, "epoch": self._epoch}
+        sql.executemany(_FORGET, [{"person": person, **values} for person in forgotten])
         for first in range(0, len(forgotten), _AT_ONCE):
             asked = forgotten[first : first + _AT_ONCE]
             query = f"SELECT person FROM accepted WHERE body = ? AND person IN ({','.join('?' * len(asked))})"  # noqa: S608 — question marks
-            self._doubted.update(person for (person,) in sql.execute(query, (doubt, *asked)))
-        sql.executemany(_LEARN, [(body, person, token) for person, body in sorted(self._learned.items())])
+            self._unsure.update(person for (person,) in sql.execute(query, (unsure_token, *asked)))
+        sql.executemany(_ADD, [(body, person, token) for person, body in sorted(self._added.items())])
         sql.executemany(
             _CLEAR,
-            [(person, token, doubt if accepted else token) for person, accepted in sorted(self._cleared.items())],
+            [
+                (person, token, unsure_token if accepted else token)
+                for person, accepted in sorted(self._cleared.items())
+            ],
         )
-        self.later.write(sql)
+        self.newer.write(sql)
         if not self._is_power_safe:
             sql.execute("UPDATE facts SET value = value WHERE name = 'format'")
 
     @property
-    def is_kept(self) -> bool:
+    def is_recording(self) -> bool:
         """Whether some run asked for what is accepted to be remembered; else only what is owed is."""
         return self._row("SELECT 1 FROM facts WHERE name = 'kept'") is not None
 
-    def refreshed(self, source: str) -> float | None:
+    def last_full_run(self, source: str) -> float | None:
         """Return when a run sent all of *source* (a key), in seconds since 1970; None if none did."""
         row = self._row("SELECT at FROM refreshed WHERE source = ?", source)
         return None if row is None else float(row[0])
 
-    def note_refreshed(self, source: str, at: float) -> None:
+    def record_full_run(self, source: str, at: float) -> None:
         """Note that a run that began *at* sent all of *source*; raises StorageError."""
         self._row("INSERT OR REPLACE INTO refreshed VALUES (?, ?)", source, at)
 
     def facts(self) -> dict[str, str]:
         """Return what was noted when the file was made, and how many people are remembered (`people`)."""
-        facts = self._asked(lambda: dict(self._sql.execute("SELECT name, value FROM facts")))
+        facts = self._retry_while_locked(lambda: dict(self._sql.execute("SELECT name, value FROM facts")))
         people = self._row("SELECT count(*) FROM accepted WHERE length(body) > ?", _LONGEST_TOKEN)
         return {**facts, "people": str(people[0])}
 
     def _row(self, query: str, *values: object) -> Any:  # noqa: ANN401 — what SQLite returns
-        return self._asked(lambda: self._sql.execute(query, values).fetchone())
+        return self._retry_while_locked(lambda: self._sql.execute(query, values).fetchone())
 
-    def _asked(self, ask: Callable[[], T]) -> T:
+    def _retry_while_locked(self, ask: Callable[[], T]) -> T:
         """Return what *ask* gets from the file, asked again while another process has it; raises StorageError.
 
         The waiting is done here and not by SQLite, so that a stop order ends it.
         """
-        if self._given_up is not None:
-            raise self._given_up
+        if self._gave_up_with is not None:
+            raise self._gave_up_with
         for left in range(_MOST_PAUSES, -1, -1):
             try:
                 return ask()
@@ -325,8 +331,8 @@ class Memory:
                 ) from None
             if left:
                 self._pause()
-        self._given_up = kept_locked(self._path)
-        raise self._given_up
+        self._gave_up_with = kept_locked(self._path)
+        raise self._gave_up_with
 
 
 def _known(body: bytes | None) -> bytes | None:

@@ -10,8 +10,8 @@ from typing import Final
 
 from uploader.changes.newer_properties import NAME_BYTES
 from uploader.errors import StorageError
-from uploader.files import open_private
 from uploader.model import Person, Request, values_of
+from uploader.private_files import open_private
 
 _KEY_BYTES: Final = 32
 _PERSON_BYTES: Final = 8

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Protocol, TypeAlias
 
 from uploader.api import CONSENTS
-from uploader.changes.change_detection import Recall
-from uploader.mapping.payload import property_names, without
+from uploader.changes.change_detection import ChangeDetection
+from uploader.mapping.payload_properties import property_names, without
 from uploader.model import (
     UNKNOWN_RUN,
+    NoWork,
     Origin,
     Outcome,
-    Passed,
     Reason,
     Record,
     Rejected,
@@ -32,7 +32,7 @@ DOUBTFUL: Final = Reason(
 )
 """Why a row is kept of which nobody knows whether its consents are the newest."""
 
-UNNOTED: Final = Reason(
+UNRECORDED: Final = Reason(
     "order_unknown",
     "the identity of this row was not known until now, and later runs may have sent the person: compare, then delete "
     "the row, or send it as it is with --accept",
@@ -42,7 +42,7 @@ UNNOTED: Final = Reason(
 _RUN: Final = re.compile(r"r(-?[0-9]{1,19})-([0-9a-f]{8})")
 
 
-class Numbered(Protocol):
+class NumberedRun(Protocol):
     """How a run began, as far as it tells which number the run has that its rows are from."""
 
     @property
@@ -53,9 +53,9 @@ class Numbered(Protocol):
 class Origins:
     """Tells where the rows of one source came from first."""
 
-    def __init__(self, begun: Numbered, state_id: str) -> None:
-        """Take how the run of the source has *begun*, and the *state_id* of the folder that numbers runs."""
-        self._run = begun.from_order
+    def __init__(self, header: NumberedRun, state_id: str) -> None:
+        """Take how the run of the source has *header*, and the *state_id* of the folder that numbers runs."""
+        self._run = header.from_order
         self._state_id = state_id
 
     def of(self, record: Record) -> Origin:
@@ -75,7 +75,7 @@ class Origins:
         return "" if self._run == UNKNOWN_RUN else f"r{self._run}-{self._state_id}"
 
 
-class Late:
+class StaleRetries:
     """Take from each request of one source what newer accepted rows of the person have set.
 
     Who has a row in a retry file is watched from then on: what later rows set of them is noted, as names of properties,
@@ -84,100 +84,100 @@ class Late:
 
     def __init__(  # noqa: PLR0913 — what is known of the run, each asked for by name
         self,
-        recall: Recall,
-        begun: Numbered,
+        changes: ChangeDetection,
+        header: NumberedRun,
         origins: Origins,
         *,
         newest_run: int,
         has_older: bool,
-        notes_all: bool,
+        records_all: bool,
         accept: bool,
     ) -> None:
-        """Use what *recall* notes for the run that has *begun*, whose rows are from *origins*.
+        """Use what *changes* notes for the run that has *header*, whose rows are from *origins*.
 
         *newest_run* is the greatest number of another run that sends to the service. *has_older* is whether its rows
-        may be older than some of the same run (those of a retry file), *notes_all* whether an older run is still to be
-        continued, *accept* sends the rows of which not all is known.
+        may be older than some of the same run (those of a retry file), *records_all* whether an older run is still to
+        be continued, *accept* sends the rows of which not all is known.
         """
-        self._recall = recall
-        self._run = begun.from_order
+        self._changes = changes
+        self._run = header.from_order
         self._origins = origins
         self._newest_run = newest_run
         self._has_older = has_older
-        self._notes_all = notes_all
+        self._records_all = records_all
         self._accept = accept
 
-    def trimmed(self, works: Iterator[Work | Passed]) -> Iterator[Work | Passed]:
+    def without_stale(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         """Yield *works*, each request as far as it is the newest word on its person; raises StorageError."""
         for work in works:
-            yield self._trimmed(work) if isinstance(work, Request) else work
+            yield self._without_stale(work) if isinstance(work, Request) else work
 
-    def delivering(self, deliver: Deliver) -> Deliver:
+    def delivering_newest(self, deliver: Deliver) -> Deliver:
         """Return what lets *deliver* send what is still the newest: other rows were accepted since it was trimmed."""
 
         async def newest(request: Request) -> Outcome | Unsettled:
-            left = self._trimmed(request)
+            left = self._without_stale(request)
             return await deliver(left) if isinstance(left, Request) else left
 
         return newest
 
-    def before(self, outcome: Outcome | Unsettled, *, owed: bool) -> None:
+    def record_before_journal(self, outcome: Outcome | Unsettled, *, must_resend: bool) -> None:
         """Note, before the journal hears of *outcome*, what older and newer rows must know; raises StorageError.
 
-        *owed* is whether its own row will stand in a retry file.
+        *must_resend* is whether its own row will stand in a retry file.
         """
         match outcome:
             case Sent() | Unchanged():
-                if owed:
-                    self._recall.watch_at_once(outcome.request.person)
-                self._note(outcome.request)
+                if must_resend:
+                    self._changes.watch_durably(outcome.request.person)
+                self._record(outcome.request)
             case Rejected():
                 # Of what the check rejects, which may be very many rows, note was taken when they came by.
-                if owed and outcome.attempts and outcome.person:
-                    self._recall.watch_at_once(outcome.person)
+                if must_resend and outcome.attempts and outcome.person:
+                    self._changes.watch_durably(outcome.person)
             case Unsettled() | Superseded():
                 pass
             case _:
-                if owed:
-                    self._recall.watch_at_once(outcome.request.person)
+                if must_resend:
+                    self._changes.watch_durably(outcome.request.person)
 
-    def _note(self, request: Request) -> None:
-        recall = self._recall
-        if not (self._notes_all or recall.is_open):
+    def _record(self, request: Request) -> None:
+        changes = self._changes
+        if not (self._records_all or changes.is_open):
             return
-        later, people = recall.memory().later, recall.digests.people(request.person)
-        if self._notes_all or later.is_watched(people):
-            later.note(people, recall.digests.names(property_names(request)), self._origins.of(request.row))
-            recall.memory().commit(power_safe=not self._notes_all)
+        newer, people = changes.store().newer, changes.digests.people(request.person)
+        if self._records_all or newer.is_watched(people):
+            newer.record(people, changes.digests.names(property_names(request)), self._origins.of(request.row))
+            changes.store().commit(power_safe=not self._records_all)
 
-    def _trimmed(self, request: Request) -> Request | Superseded | Rejected:
-        recall, origin = self._recall, self._origins.of(request.row)
-        if self._is_unnoted(request, origin):
-            return Rejected(request.row, request.person, UNNOTED)
-        if not self._may_be_late:
+    def _without_stale(self, request: Request) -> Request | Superseded | Rejected:
+        changes, origin = self._changes, self._origins.of(request.row)
+        if self._is_unrecorded(request, origin):
+            return Rejected(request.row, request.person, UNRECORDED)
+        if not self._may_be_stale:
             return request
-        people = recall.digests.people(request.person)
-        since = recall.memory().later.set_since(people, origin)
+        people = changes.digests.people(request.person)
+        since = changes.store().newer.set_since(people, origin)
         if since.is_known and not since.names:
             return request
         names = property_names(request)
-        newer = {name for name in names if recall.digests.name(name) in since.names}
+        newer = {name for name in names if changes.digests.name(name) in since.names}
         if not since.is_known and not self._accept:
             # An earlier version noted that the person was sent, and not what.
             doubtful = any(name in CONSENTS and name not in newer for name in names)
             return Rejected(request.row, request.person, DOUBTFUL) if doubtful else Superseded(request)
         return without(request, newer) or Superseded(request)
 
-    def _is_unnoted(self, request: Request, origin: Origin) -> bool:
+    def _is_unrecorded(self, request: Request, origin: Origin) -> bool:
         """Whether later runs may have sent the person of *request*, and nothing was noted of it."""
         if request.row.retry_of is None or self._accept or origin.run >= self._newest_run:
             return False
-        recall = self._recall
-        return not (recall.is_open and recall.memory().later.is_watched(recall.digests.people(request.person)))
+        changes = self._changes
+        return not (changes.is_open and changes.store().newer.is_watched(changes.digests.people(request.person)))
 
     @property
-    def _may_be_late(self) -> bool:
-        if not self._recall.is_open:
+    def _may_be_stale(self) -> bool:
+        if not self._changes.is_open:
             return False
-        newest = self._recall.memory().later.newest_run()
+        newest = self._changes.store().newer.newest_run()
         return newest is not None and (self._has_older or newest > self._run)

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from uploader.changes.digest_store import Memory, delete, pause, shared
+from uploader.changes.digest_store import DigestStore, delete, pause, shared
 from uploader.changes.digests import private_key
 from uploader.errors import StorageError
-from uploader.files import private_folder, trouble
+from uploader.private_files import private_folder, trouble
 
 _SUFFIX: Final = ".memory"
 _KEY: Final = "key"
 
 
 @dataclass(frozen=True, slots=True)
-class Shelved:
+class StoreSummary:
     """One service's memory as it lies on disk: sizes in bytes, ages in seconds."""
 
     base_url: str
@@ -28,8 +28,8 @@ class Shelved:
     used: float
 
 
-class Library:
-    """The memories in the folder *memory* of a state folder, and the key of their digests."""
+class DigestStores:
+    """The memories in the folder *open* of a state folder, and the key of their digests."""
 
     def __init__(
         self, state: Path, *, wall: Callable[[], float], raise_if_stopped: Callable[[], None] = lambda: None
@@ -52,13 +52,13 @@ class Library:
             raise StorageError(f"{path} is gone. Run `uploader memory --forget`; the next run sends everything.")
         return private_key(path)
 
-    def has(self, service: str) -> bool:
+    def exists(self, service: str) -> bool:
         """Whether there is a memory of *service* (a digest); raises StorageError."""
         self._refuse_foreign_folder()
         return self._path(service).exists()
 
     @contextmanager
-    def presence(self, service: str) -> Iterator[None]:
+    def announced(self, service: str) -> Iterator[None]:
         """Let those who would begin to remember know that a run of *service* is at work; raises StorageError."""
         self._make_folder()
         try:
@@ -70,18 +70,26 @@ class Library:
         finally:
             os.close(lock)
 
-    def memory(self, service: str, facts: dict[str, str], *, keep: bool = False, read_only: bool = False) -> Memory:
+    def open(
+        self, service: str, facts: dict[str, str], *, record_from_now: bool = False, read_only: bool = False
+    ) -> DigestStore:
         """Return the memory of *service*, to be entered; *facts* are noted in a new one. Raises StorageError.
 
-        With *keep*, what is accepted is remembered from now on, unless a run is at work that would not know of it.
+        With *record_from_now*, what is accepted is remembered from now on, unless a run is at work that would not know
+        of it.
         """
         if not read_only:
             self.key()
-        return Memory(
-            self._path(service), facts=facts, now=self._wall(), keep=keep, read_only=read_only, pause=self._pause
+        return DigestStore(
+            self._path(service),
+            facts=facts,
+            now=self._wall(),
+            record_from_now=record_from_now,
+            read_only=read_only,
+            pause=self._pause,
         )
 
-    def shelved(self) -> Iterator[Shelved]:
+    def summaries(self) -> Iterator[StoreSummary]:
         """Yield what is known of each memory; raises StorageError."""
         self._refuse_foreign_folder()
         now = self._wall()
@@ -89,9 +97,9 @@ class Library:
             # Looking makes files of its own beside it for a while.
             beside = [path, *(part for part in path.parent.glob(f"{path.name}-*") if not part.name.endswith("-shm"))]
             found = [part.stat() for part in beside]
-            with Memory(path, facts={}, read_only=True, pause=self._pause) as memory:
-                facts = memory.facts()
-            yield Shelved(
+            with DigestStore(path, facts={}, read_only=True, pause=self._pause) as store:
+                facts = store.facts()
+            yield StoreSummary(
                 base_url=facts.get("base_url", ""),
                 service_id=facts.get("service_id", ""),
                 people=int(facts["people"]),

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from uploader.changes.change_detection import Recall
+from uploader.changes.change_detection import ChangeDetection
 from uploader.model import (
+    NoWork,
     Outcome,
-    Passed,
     Person,
     Rejected,
     Request,
@@ -15,95 +15,97 @@ from uploader.model import (
     Unchanged,
     Unsettled,
     Work,
+    person_key_of,
     record_of,
-    tie_of,
 )
 
 BATCH: Final = 256
 """So many rows are looked up, and their people forgotten, at a time: one sync to disk for all of them."""
 
 
-class Sift:
+class UnchangedRows:
     """Pass over the rows of one source that need no request, and keep the memory true while the others are sent.
 
     A person with a row in the works is not passed over, and remembered only when the last of their rows is accepted.
     """
 
-    def __init__(self, recall: Recall, *, skips: bool, owes: Callable[[Person], bool]) -> None:
-        """Use *recall*; *skips* is whether rows that the service has are passed over.
+    def __init__(
+        self, changes: ChangeDetection, *, skips_unchanged: bool, must_resend: Callable[[Person], bool]
+    ) -> None:
+        """Use *changes*; *skips_unchanged* is whether rows that the service has are passed over.
 
-        *owes* tells whether a person has a row in the retry file of this run.
+        *must_resend* tells whether a person has a row in the retry file of this run.
         """
-        self._recall = recall
-        self.remembers = recall.is_kept
-        """Whether what is accepted is remembered, so that `after` has something to do."""
-        self._skips = skips
-        self._owes = owes
+        self._changes = changes
+        self.is_recording = changes.is_recording
+        """Whether what is accepted is remembered, so that `record_outcome` has something to do."""
+        self._skips_unchanged = skips_unchanged
+        self._must_resend = must_resend
         self._pending: dict[int, int] = {}
 
-    def sifted(self, works: Iterator[Work | Passed]) -> Iterator[Work | Passed]:
+    def skip_unchanged(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         """Yield *works*, those that need no request as what became of them; raises StorageError."""
-        if not self._recall.is_kept:
+        if not self._changes.is_recording:
             # A request is made when it is taken: its time is that of sending.
             for work in works:
-                yield work if isinstance(work, Request) else self._sifted(work)
+                yield work if isinstance(work, Request) else self._skip_if_unchanged(work)
             return
         while batch := list(islice(works, BATCH)):
-            found = [self._sifted(work) for work in batch]
+            found = [self._skip_if_unchanged(work) for work in batch]
             # Whoever is in the batch is forgotten before any of it is sent.
-            self._recall.commit()
+            self._changes.commit()
             yield from found
 
-    def _sifted(self, work: Work | Passed) -> Work | Passed:
-        recall = self._recall
+    def _skip_if_unchanged(self, work: Work | NoWork) -> Work | NoWork:
+        changes = self._changes
         match work:
             case Request():
-                people, memory = recall.digests.people(work.person), recall.memory()
-                if self._may_skip(people, work) and memory.body(people) == recall.digests.body(work):
+                people, store = changes.digests.people(work.person), changes.store()
+                if self._may_skip(people, work) and store.body(people) == changes.digests.body(work):
                     return Unchanged(work)
-                memory.forget(people)
+                store.forget(people)
                 self._pending.update(dict.fromkeys(people, work.row.number))
             case Rejected() if work.person:
-                recall.watch(work.person)
-                if recall.is_kept:
-                    self._pending.update(dict.fromkeys(recall.digests.people(work.person), work.record.number))
+                changes.watch(work.person)
+                if changes.is_recording:
+                    self._pending.update(dict.fromkeys(changes.digests.people(work.person), work.record.number))
             case _:
                 pass
         return work
 
     def _may_skip(self, people: Iterable[int], work: Request) -> bool:
-        if not self._skips or tie_of(work.person) is not None or self._owes(work.person):
+        if not self._skips_unchanged or person_key_of(work.person) is not None or self._must_resend(work.person):
             # A row of a tied person may have changed what is remembered under other values than its own.
             return False
         return self._pending.keys().isdisjoint(people)
 
-    def after(self, outcome: Outcome | Unsettled, *, unsure: bool) -> None:
+    def record_outcome(self, outcome: Outcome | Unsettled, *, unsure: bool) -> None:
         """Note *outcome*, which the journal has; *unsure* is whether the fate of a request for its row is not known."""
-        recall = self._recall
-        if not self.remembers or isinstance(outcome, Unchanged):
+        changes = self._changes
+        if not self.is_recording or isinstance(outcome, Unchanged):
             return
         person, number = _person_of(outcome), record_of(outcome).number
-        people = recall.digests.people(person)
+        people = changes.digests.people(person)
         last = [value for value in people if self._pending.get(value) == number]
         for value in last:
             del self._pending[value]
-        memory, is_doubted = recall.memory(), not recall.doubted.isdisjoint(people)
-        if isinstance(outcome, Sent) and (is_doubted or tie_of(person) is not None):
+        store, is_unsure = changes.store(), not changes.unsure_people.isdisjoint(people)
+        if isinstance(outcome, Sent) and (is_unsure or person_key_of(person) is not None):
             # The service may still apply what was sent before: it is the acceptance after this one that is remembered.
             # A row of a tied person forgets its own values only, so that nothing is remembered of such a person.
-            memory.clear(last, accepted=True)
+            store.clear(last, accepted=True)
         elif isinstance(outcome, Sent) and last:
-            body = recall.digests.body(outcome.request)
+            body = changes.digests.body(outcome.request)
             for value in last:
-                memory.remember(value, body, unsure=unsure)
-        elif not unsure and not is_doubted:
-            memory.clear(last, accepted=False)
+                store.add(value, body, unsure=unsure)
+        elif not unsure and not is_unsure:
+            store.clear(last, accepted=False)
         if unsure:
-            recall.doubted.update(people)
+            changes.unsure_people.update(people)
 
     def flush(self) -> None:
         """Make what was noted last; raises StorageError."""
-        self._recall.commit()
+        self._changes.commit()
 
 
 def _person_of(outcome: Outcome | Unsettled) -> Person:

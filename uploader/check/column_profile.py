@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from uploader.api import CONSENTS
-from uploader.check.drift import Totals
+from uploader.check.drift import FileTotals
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import Damaged, Record, Rejected, Request, looks_like_data
@@ -24,14 +24,17 @@ _TRUE: Final = tuple((name, f'"{name}":true'.encode()) for name in CONSENTS)
 """How a consent stands in a body: no text in it can look so, since its quotes are escaped."""
 
 
-class Census:
-    """The counts of one source: numbers and the names of columns, nothing of a row."""
+class ColumnProfile:
+    """The counts of one source: numbers and the names of columns, nothing of a row.
+
+    It has one state, counting: `totals` and `for_baseline` say what was counted so far.
+    """
 
     def __init__(self, columns: Sequence[str] | None, *, mapped: Iterable[str], null_values: Iterable[str]) -> None:
         """Count *columns* (None where each record brings its own keys) and the *mapped* paths into objects."""
-        known = _told(columns or (), set(mapped := tuple(mapped)))
+        known = _nameable(columns or (), set(mapped := tuple(mapped)))
         self._mapped = frozenset(mapped)
-        self._note_cells = self._note_keys if columns is None else self._note_columns
+        self._count_cells = self._count_keys if columns is None else self._count_columns
         self._least_share = _RARE if columns is None else 0.0
         self._paths: dict[str, Take] = {name: reaching(name) for name in mapped if is_path(name) and name not in known}
         self._empty = frozenset(null_values)
@@ -41,15 +44,15 @@ class Census:
         self._true = dict.fromkeys(CONSENTS, 0)
         self._rows = self._damaged = self._sendable = 0
 
-    def note(self, record: Record, work: Request | Rejected) -> None:
+    def add_row(self, record: Record, work: Request | Rejected) -> None:
         """Count *record*, and what is sent for it according to *work*."""
         self._rows += 1
         if isinstance(record, Damaged):
             self._damaged += 1
             return
-        self._note_cells(record.fields)
+        self._count_cells(record.fields)
         if self._paths:
-            self._note_paths(record.fields)
+            self._count_paths(record.fields)
         if isinstance(work, Request):
             self._sendable += 1
             if _ANY_TRUE in work.body:
@@ -57,33 +60,33 @@ class Census:
                     if true in work.body:
                         self._true[name] += 1
 
-    def totals(self) -> Totals:
+    def totals(self) -> FileTotals:
         """Return the counts, with every key that was seen, but for those that look like data and are not mapped."""
         split = self._rows - self._damaged
         columns = {
             **self._blank,
-            **{name: split - count for name, count in self._filled.items() if self._may_be_told(name)},
+            **{name: split - count for name, count in self._filled.items() if self._may_be_named(name)},
         }
-        return Totals(self._rows, self._damaged, self._sendable, columns, dict(self._true))
+        return FileTotals(self._rows, self._damaged, self._sendable, columns, dict(self._true))
 
-    def lasting(self) -> Totals:
+    def for_baseline(self) -> FileTotals:
         """Return the counts to be remembered: of JSON objects without the keys that hardly any of them fills."""
         totals = self.totals()
         split = self._rows - self._damaged
         least = max(_FEW, self._least_share * split) if self._least_share else 0.0
-        lasting = {name: count for name, count in totals.columns.items() if split - count >= least}
-        return replace(totals, columns=lasting)
+        kept = {name: count for name, count in totals.columns.items() if split - count >= least}
+        return replace(totals, columns=kept)
 
-    def _may_be_told(self, name: str) -> bool:
+    def _may_be_named(self, name: str) -> bool:
         return name in self._mapped or not looks_like_data(name)
 
-    def _note_columns(self, fields: Mapping[str, object]) -> None:
+    def _count_columns(self, fields: Mapping[str, object]) -> None:
         empty = self._empty
         for name, value in fields.items():
             if (value is None or (type(value) is str and value in empty)) and name in self._blank:
                 self._blank[name] += 1
 
-    def _note_keys(self, fields: Mapping[str, object]) -> None:
+    def _count_keys(self, fields: Mapping[str, object]) -> None:
         filled, empty = self._filled, self._empty
         for name, value in fields.items():
             if name not in filled:
@@ -93,7 +96,7 @@ class Census:
             if value is not None and (type(value) is not str or value not in empty):
                 filled[name] += 1
 
-    def _note_paths(self, fields: Mapping[str, object]) -> None:
+    def _count_paths(self, fields: Mapping[str, object]) -> None:
         for name, take in self._paths.items():
             # A key that is called so as a whole is counted as a key.
             if name not in fields and self._is_filled(take, fields):
@@ -107,7 +110,7 @@ class Census:
         return value is not MISSING and value is not None and (type(value) is not str or value not in self._empty)
 
 
-def _told(columns: Sequence[str], mapped: Container[str]) -> Sequence[str]:
+def _nameable(columns: Sequence[str], mapped: Container[str]) -> Sequence[str]:
     """Return those of *columns* that may be kept: if one that is not *mapped* looks like data, none of these."""
     others = [name for name in columns if name not in mapped]
     return [name for name in columns if name in mapped] if any(map(looks_like_data, others)) else columns

@@ -10,7 +10,7 @@ _OFF = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class FileTotals:
     """What one file was, as numbers alone.
 
     Of its *rows*, *damaged* can't be split into fields and *sendable* can be sent. *columns* says for each column in
@@ -25,16 +25,16 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class Baseline:
     """The totals of an earlier file, when its run *finished* (ISO 8601), and by which *mapping* (a digest)."""
 
     finished: str
     mapping: str
-    totals: Totals
+    totals: FileTotals
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class DriftBounds:
     """How far a file may differ, as parts of 1; 1 is any distance.
 
     *rows* is the change of their number, up or down; *empty* how much a column's share of empty cells may rise, and
@@ -48,7 +48,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class People:
+class PeopleChanged:
     """How many people of the file are *known* from earlier runs, and how many of these *changed*."""
 
     known: int
@@ -63,7 +63,9 @@ class Difference:
     phrase: str
 
 
-def differences(before: Totals, now: Totals, bounds: Bounds, people: People | None = None) -> list[Difference]:
+def differences(
+    before: FileTotals, now: FileTotals, bounds: DriftBounds, people: PeopleChanged | None = None
+) -> list[Difference]:
     """Return what differs by more than *bounds* between two files; *people* is None where they can't be compared.
 
     Of a file without rows only that is told.
@@ -82,15 +84,15 @@ def sentence(name: str, finished: str, found: list[Difference]) -> str:
     return f"{name} differs too much from the last finished run ({finished[:10]}): {phrases}."
 
 
-def _rows(before: Totals, now: Totals, bound: float) -> Iterator[Difference]:
+def _rows(before: FileTotals, now: FileTotals, bound: float) -> Iterator[Difference]:
     if before.rows and bound < _OFF:
         change = (now.rows - before.rows) / before.rows
         if _exceeds(abs(change), bound):
-            phrase = f"{now.rows:,} rows instead of {before.rows:,} ({change:+.1%}, guard.rows {_spelt(bound)})"
+            phrase = f"{now.rows:,} rows instead of {before.rows:,} ({change:+.1%}, guard.rows {_percent(bound)})"
             yield Difference("rows", phrase)
 
 
-def _columns(before: Totals, now: Totals, bound: float) -> Iterator[Difference]:
+def _columns(before: FileTotals, now: FileTotals, bound: float) -> Iterator[Difference]:
     if bound >= _OFF:
         return
     split_before, split_now = before.rows - before.damaged, now.rows - now.damaged
@@ -102,31 +104,31 @@ def _columns(before: Totals, now: Totals, bound: float) -> Iterator[Difference]:
             # What is within an object is counted as long as the mapping reads it: it may still be there.
             # What looks like data was kept by an earlier version of this program.
             if name.partition(".")[0] not in now.columns and not looks_like_data(name):
-                yield Difference("column", f"column '{name}' is gone (guard.empty {_spelt(bound)})")
+                yield Difference("column", f"column '{name}' is gone (guard.empty {_percent(bound)})")
             continue
         share_before, share = empty_before / split_before, empty / split_now
         if _exceeds(share - share_before, bound):
             phrase = f"column '{name}' empty in {share:.1%} of rows instead of {share_before:.1%}"
-            yield Difference("empty", f"{phrase} (guard.empty {_spelt(bound)})")
+            yield Difference("empty", f"{phrase} (guard.empty {_percent(bound)})")
 
 
-def _consents(before: Totals, now: Totals, bound: float) -> Iterator[Difference]:
+def _consents(before: FileTotals, now: FileTotals, bound: float) -> Iterator[Difference]:
     if not before.sendable or not now.sendable:
         return
     for name, true in now.consents.items():
         share_before, share = before.consents.get(name, 0) / before.sendable, true / now.sendable
         if _exceeds(share - share_before, bound):
             phrase = f"consent {name} true in {share:.1%} of rows instead of {share_before:.1%}"
-            yield Difference("consent", f"{phrase} (guard.consents {_spelt(bound)})")
+            yield Difference("consent", f"{phrase} (guard.consents {_percent(bound)})")
 
 
-def _people(people: People | None, bound: float) -> Iterator[Difference]:
+def _people(people: PeopleChanged | None, bound: float) -> Iterator[Difference]:
     if people is None or not people.known:
         return
     share = people.changed / people.known
     if _exceeds(share, bound):
         phrase = f"{people.changed:,} of {people.known:,} known people changed ({share:.1%}, guard.changed "
-        yield Difference("changed", f"{phrase}{_spelt(bound)})")
+        yield Difference("changed", f"{phrase}{_percent(bound)})")
 
 
 def _exceeds(share: float, bound: float) -> bool:
@@ -134,5 +136,5 @@ def _exceeds(share: float, bound: float) -> bool:
     return round(share - bound, 9) > 0
 
 
-def _spelt(bound: float) -> str:
+def _percent(bound: float) -> str:
     return f"{bound * 100:.6g}%"

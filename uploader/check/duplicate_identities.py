@@ -6,7 +6,7 @@ MOST_KEPT = 1 << 16
 """So many different values are kept; up to here the number is exact."""
 
 
-class Repeats:
+class DuplicateIdentities:
     """The identity values of a source, as far as they are needed to tell how many of them repeat.
 
     Of a small source all are kept, as hashes of 64 bits. Of a large one only those whose hash ends in enough zeros, and
@@ -18,20 +18,20 @@ class Repeats:
         self._most_kept = most_kept
         self._mask = 0
         self._once: set[int] = set()
-        self._again: set[int] = set()
+        self._repeated: set[int] = set()
 
-    def note(self, person: Person) -> None:
+    def add_row(self, person: Person) -> None:
         """Take the identity values of one row."""
         for value in person:
             hashed = hash(value)
             if hashed & self._mask:
                 continue
             if hashed in self._once:
-                self._again.add(hashed)
+                self._repeated.add(hashed)
             else:
                 self._once.add(hashed)
                 if len(self._once) > self._most_kept:
-                    self._thin_out()
+                    self._drop_some()
 
     @property
     def are_exact(self) -> bool:
@@ -41,10 +41,10 @@ class Repeats:
     @property
     def count(self) -> int:
         """How many values stand in more than one row; about so many where not all were kept."""
-        return len(self._again) * (self._mask + 1)
+        return len(self._repeated) * (self._mask + 1)
 
-    def _thin_out(self) -> None:
+    def _drop_some(self) -> None:
         while len(self._once) > self._most_kept:
             self._mask = mask = self._mask * 2 + 1
             self._once = {hashed for hashed in self._once if not hashed & mask}
-        self._again &= self._once
+        self._repeated &= self._once

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
-from uploader.check.column_profile import Census
-from uploader.check.duplicate_identities import Repeats
+from uploader.check.column_profile import ColumnProfile
+from uploader.check.duplicate_identities import DuplicateIdentities
 from uploader.counts import Problems
 from uploader.mapping import Plan, Repairs, resolves
 from uploader.model import Damaged, Record, Rejected, Request, Row
@@ -20,15 +20,18 @@ _MOST_NAMES: Final = 10_000
 
 
 @dataclass(slots=True)
-class Survey:
+class CheckSummary:
     """The totals of one whole reading: how many records, how many can't be sent and why.
 
-    *unseen* begins as the columns that the mapping reads, and ends as those that not one row had; as long as there
-    are some, *seen* collects those that the rows do have, and *common* those of them that are in more than one row.
-    *warnings* are about rows that can be sent all the same.
-    *known* are the rows of people whom the memory knows, *changed* those of them that differ (None: it was not asked).
-    *census* counts what the next run is compared with, where that is wanted.
-    *repeated* is about how many identity values stand in more than one row, exactly so many where *repeated_exactly*.
+    *unseen* begins as the columns that the mapping reads, and ends as those that not one row had; as long as there are
+    some, *seen* collects those that the rows do have, and *common* those of them that are in more than one row.
+    *warnings* are about rows that can be sent all the same. *known* are the rows of people whom the memory knows,
+    *changed* those of them that differ (None: it was not asked). *column_profile* counts what the next run is compared
+    with, where that is wanted. *duplicates* is about how many identity values stand in more than one row, exactly so
+    many where *duplicates_are_exact*.
+
+    States: counting, while `count_rows` reads; and final, when it has come to the end of the records: only then the
+    repairs and the duplicates are known.
     """
 
     unseen: set[str] = field(default_factory=set)
@@ -40,34 +43,36 @@ class Survey:
     problems: Problems = field(default_factory=Problems)
     warnings: Problems = field(default_factory=Problems)
     repairs: Repairs = field(default_factory=Repairs)
-    census: Census | None = None
+    column_profile: ColumnProfile | None = None
     known: int = 0
     changed: int | None = None
-    repeated: int = 0
-    repeated_exactly: bool = True
+    duplicates: int = 0
+    duplicates_are_exact: bool = True
 
-    def take(self, records: Iterable[Record], plan: Plan, now: str) -> Iterator[tuple[Record, Request | Rejected]]:
+    def count_rows(
+        self, records: Iterable[Record], plan: Plan, now: str
+    ) -> Iterator[tuple[Record, Request | Rejected]]:
         """Count *records* as they pass, each with the work that *plan* makes of it; at their end all is known.
 
         *now* stands in bodies for the time of the request.
         """
-        repeats = Repeats()
+        duplicates = DuplicateIdentities()
         for record in records:
-            work = plan.carry(record, now)
-            self.note(record, work)
-            repeats.note(work.person)
+            work = plan.map_row(record, now)
+            self.add_row(record, work)
+            duplicates.add_row(work.person)
             if isinstance(work, Request):
                 for reason in plan.suspect(work):
                     self.warnings.add(reason, record.number, record.line)
             yield record, work
         self.repairs = replace(plan.repairs)
-        self.repeated, self.repeated_exactly = repeats.count, repeats.are_exact
+        self.duplicates, self.duplicates_are_exact = duplicates.count, duplicates.are_exact
 
-    def note(self, record: Record, work: Request | Rejected) -> None:
+    def add_row(self, record: Record, work: Request | Rejected) -> None:
         """Count *record*, and the *work* that the mapping makes of it."""
         self.read += 1
-        if self.census is not None:
-            self.census.note(record, work)
+        if self.column_profile is not None:
+            self.column_profile.add_row(record, work)
         if isinstance(work, Rejected):
             self.rejected += 1
             self.problems.note(work)
@@ -75,7 +80,7 @@ class Survey:
             case Row(fields=fields):
                 if self.unseen:
                     paths = {column for column in self.unseen if "." in column and resolves(column, fields)}
-                    self._note_names({*fields, *paths})
+                    self._add_names({*fields, *paths})
                     self.unseen.difference_update(fields, paths)
             case Damaged():
                 self.damaged += 1
@@ -87,7 +92,7 @@ class Survey:
         """The columns that may be told; where there are many rows, a key of one alone may be a person's data."""
         return self.common if self.read - self.damaged > _FEW_ROWS else self.seen
 
-    def _note_names(self, names: set[str]) -> None:
+    def _add_names(self, names: set[str]) -> None:
         if names <= self.common:
             return
         self.common |= names & self.seen

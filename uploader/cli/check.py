@@ -8,21 +8,21 @@ from typing import Any, Final
 import click
 
 from uploader.app.check import check
-from uploader.app.check_report import Finding
+from uploader.app.check_report import CheckReport
 from uploader.cli.check_messages import check_lines, place, route_lines
 from uploader.cli.common_flags import common
-from uploader.cli.printed_commands import Given, completed
-from uploader.cli.signals import signals_raise
+from uploader.cli.printed_commands import CommandLine, completed
+from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, show, standard_input
 from uploader.errors import StorageError, UploaderError
 from uploader.model import Rejected
 from uploader.rate import Pace
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.options import Options
 from uploader.run.preflight import Job
 from uploader.run.proxy_and_certificates import Route
 
-_UNSAID: Final = frozenset({None, 1, 2})
+_NO_JSON_AFTER: Final = frozenset({None, 1, 2})
 """The exit statuses of which nothing is told as JSON."""
 
 
@@ -35,42 +35,42 @@ def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> 
     With -v every row that can't be sent is named. The exit status is 3 if there are some, 4 if they are so many that
     `run` would send nothing.
     """
-    told = verbose > 0 and not quiet
-    world = World(
+    shows_details = verbose > 0 and not quiet
+    environment = Environment(
         environ=os.environ,
         stdin=standard_input(),
         say=say,
         quiet=quiet,
-        on_problem=_say_problem if told else None,
-        on_route=_say_route if told else None,
+        on_problem=_say_problem if shows_details else None,
+        on_route=_say_route if shows_details else None,
     )
 
     def tell(job: Job, pace: Pace) -> None:
         for line in () if quiet else check_lines(job, pace):
             say(line)
 
-    findings: list[Finding] = []
+    reports: list[CheckReport] = []
     try:
-        with signals_raise():
-            status = check(Options(**words), world, tell, findings)
+        with raise_on_signals():
+            status = check(Options(**words), environment, tell, reports)
     except UploaderError:
-        for finding in findings:
-            if finding.account.error is not None:
-                finding.account.error = completed(finding.account.error, Given.by(words))
+        for report in reports:
+            if report.result.error is not None:
+                report.result.error = completed(report.result.error, CommandLine.by(words))
         try:
-            _show(findings if as_json else [])
+            _show(reports if as_json else [])
         except StorageError as trouble:
             # What ended the check is its end all the same.
             say(str(trouble))
         raise
-    _show(findings if as_json else [])
+    _show(reports if as_json else [])
     return status
 
 
-def _show(findings: Sequence[Finding]) -> None:
+def _show(reports: Sequence[CheckReport]) -> None:
     """Print what is found of one source, or of several as a list, as JSON; raises StorageError."""
-    if findings and not any(finding.account.exit_status in _UNSAID for finding in findings):
-        facts = [finding.facts() for finding in findings]
+    if reports and not any(report.result.exit_status in _NO_JSON_AFTER for report in reports):
+        facts = [report.facts() for report in reports]
         show(json.dumps(facts[0] if len(facts) == 1 else facts, ensure_ascii=False, indent=2))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from uploader.check.source_summary import Survey
+from uploader.check.source_summary import CheckSummary
 from uploader.counts import Problem, Problems
 from uploader.mapping import Repairs
 from uploader.outputs.duration_text import spell_seconds
@@ -20,23 +20,23 @@ _FIRST: Final = 3
 
 def check_lines(job: Job, pace: Pace) -> Iterator[str]:
     """Yield what the check of one source found."""
-    survey, name = job.survey, spoken(job.source.name)
-    if not survey.read:
+    summary, name = job.summary, display_name(job.source.name)
+    if not summary.read:
         yield f"{name}: no rows, nothing to do."
         return
-    can = f"{survey.sendable:,} can be sent, {survey.rejected:,} can't" if survey.rejected else "all can be sent"
-    yield f"{name}: {count(survey.read, 'row')}, {can}."
+    can = f"{summary.sendable:,} can be sent, {summary.rejected:,} can't" if summary.rejected else "all can be sent"
+    yield f"{name}: {count(summary.read, 'row')}, {can}."
     if job.source.blank_lines:
         skipped = "is skipped" if job.source.blank_lines == 1 else "are skipped"
         yield f"  {count(job.source.blank_lines, 'blank line')} {skipped}."
-    yield from problem_lines(survey.problems, shown=None)
-    yield from repeat_lines(survey)
-    yield from repair_lines(survey.repairs)
-    yield from _warning_lines(survey.warnings, shown=None)
-    if survey.changed is not None:
-        yield f"  About {survey.to_send:,} changed since the service accepted them last; the others need no request."
-    if survey.to_send:
-        seconds = survey.to_send / pace.rate
+    yield from problem_lines(summary.problems, shown=None)
+    yield from duplicate_lines(summary)
+    yield from repair_lines(summary.repairs)
+    yield from _warning_lines(summary.warnings, shown=None)
+    if summary.changed is not None:
+        yield f"  About {summary.to_send:,} changed since the service accepted them last; the others need no request."
+    if summary.to_send:
+        seconds = summary.to_send / pace.rate
         takes = "less than a second" if seconds < 1 else f"about {spell_seconds(seconds)}"
         yield f"  At {pace.rate * 60:,.0f} requests a minute, sending takes {takes}."
 
@@ -51,14 +51,14 @@ def route_lines(route: Route) -> Iterator[str]:
         yield f"Trusted are the certificate authorities in {route.ca_file} (api.ca_file)."
 
 
-def first_lines(name: str, survey: Survey) -> Iterator[str]:
+def first_lines(name: str, summary: CheckSummary) -> Iterator[str]:
     """Yield the first problems and warnings that the check of a run found in the source called *name*."""
-    if survey.rejected:
-        yield f"{spoken(name)}: {survey.rejected:,} of {count(survey.read, 'row')} can't be sent."
-        yield from problem_lines(survey.problems, shown=_FIRST)
-    elif survey.warnings:
-        yield f"{spoken(name)}: {count(survey.read, 'row')}, all can be sent."
-    yield from _warning_lines(survey.warnings, shown=_FIRST)
+    if summary.rejected:
+        yield f"{display_name(name)}: {summary.rejected:,} of {count(summary.read, 'row')} can't be sent."
+        yield from problem_lines(summary.problems, shown=_FIRST)
+    elif summary.warnings:
+        yield f"{display_name(name)}: {count(summary.read, 'row')}, all can be sent."
+    yield from _warning_lines(summary.warnings, shown=_FIRST)
 
 
 def problem_lines(problems: Problems, shown: int | None = _SHOWN) -> Iterator[str]:
@@ -74,12 +74,12 @@ def problem_lines(problems: Problems, shown: int | None = _SHOWN) -> Iterator[st
         yield f"  … and {count(len(found) - shown, 'other problem')}"
 
 
-def repeat_lines(survey: Survey) -> Iterator[str]:
+def duplicate_lines(summary: CheckSummary) -> Iterator[str]:
     """Yield how many identity values repeat, if any do; "about" where that is an estimate."""
-    if survey.repeated:
-        about = "" if survey.repeated_exactly else "About "
-        stand = "stands" if survey.repeated == 1 else "stand"
-        yield f"  {about}{count(survey.repeated, 'identity value')} {stand} in more than one row."
+    if summary.duplicates:
+        about = "" if summary.duplicates_are_exact else "About "
+        stand = "stands" if summary.duplicates == 1 else "stand"
+        yield f"  {about}{count(summary.duplicates, 'identity value')} {stand} in more than one row."
 
 
 def place(number: int, line: int) -> str:
@@ -115,6 +115,6 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def spoken(source: str) -> str:
+def display_name(source: str) -> str:
     """Return what people call *source*."""
     return "standard input" if source == "-" else source

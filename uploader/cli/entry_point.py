@@ -13,9 +13,9 @@ import click
 from click.exceptions import NoSuchCommand
 
 from uploader import __version__
-from uploader.cli.printed_commands import Given, completed
-from uploader.cli.signals import end_by, signals_heeded
-from uploader.cli.standard_streams import hold_closed_streams, hush, say, speak_aside, take_streams
+from uploader.cli.printed_commands import CommandLine, completed
+from uploader.cli.signals import end_by, handle_signals
+from uploader.cli.standard_streams import drain_output, reserve_closed_streams, say, take_streams, use_output_thread
 from uploader.errors import SignalledError, StorageError, UploaderError, refused_by_machine
 
 _BUG = 1
@@ -38,10 +38,10 @@ It is loaded when it is asked for, so that what one needs costs the others no ti
 """
 
 
-@signals_heeded()
+@handle_signals()
 def main() -> NoReturn:
     """Run the command, and end the process with its exit status."""
-    hold_closed_streams()
+    reserve_closed_streams()
     take_streams()
     try:
         status = cli.main(prog_name="uploader", standalone_mode=False)
@@ -54,9 +54,9 @@ def main() -> NoReturn:
     except click.Abort:
         status = 130
     except SignalledError as error:
-        speak_aside()
+        use_output_thread()
         say(str(error))
-        hush(_LAST_WORD_SECONDS)
+        drain_output(_LAST_WORD_SECONDS)
         end_by(error.number)
     except UploaderError as error:
         say(str(error))
@@ -64,7 +64,7 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 — no traceback reaches a user: it may hold what they must not see
         say(_bug(error))
         status = _BUG
-    hush()
+    drain_output()
     sys.exit(status or 0)
 
 
@@ -128,7 +128,7 @@ def _with_whole_commands(callback: Callable[..., object]) -> Callable[..., objec
         try:
             return callback(**words)
         except UploaderError as error:
-            error.args = (completed(str(error), Given.by(words)),)
+            error.args = (completed(str(error), CommandLine.by(words)),)
             raise
 
     return call

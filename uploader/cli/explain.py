@@ -11,10 +11,10 @@ import click
 from uploader.app.explain import Explanation, LastRun, explain, plain, visible
 from uploader.cli.check_messages import place
 from uploader.cli.common_flags import config_flag, set_flag
-from uploader.cli.signals import signals_raise
+from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, show, standard_input
 from uploader.model import Damaged, Rejected
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.options import Options
 
 _SHOWN: Final = 2_000
@@ -34,20 +34,20 @@ def explain_command(*, source: str, number: int, config: Path, overrides: tuple[
 
     The request is a curl command that takes the token from the environment. Nothing is sent.
     """
-    world = World(environ=os.environ, stdin=standard_input(), say=say)
-    with signals_raise():
-        told = explain(Options((source,), config, overrides), number, world)
+    environment = Environment(environ=os.environ, stdin=standard_input(), say=say)
+    with raise_on_signals():
+        explanation = explain(Options((source,), config, overrides), number, environment)
     if as_json:
-        show(visible(json.dumps(told.facts(), ensure_ascii=False, indent=2)))
+        show(visible(json.dumps(explanation.facts(), ensure_ascii=False, indent=2)))
         return 0
-    for line in _lines(told):
+    for line in _lines(explanation):
         say(visible(line))
     return 0
 
 
-def _lines(told: Explanation) -> Iterator[str]:
-    record = told.record
-    name = "standard input" if told.source == "-" else told.source
+def _lines(explanation: Explanation) -> Iterator[str]:
+    record = explanation.record
+    name = "standard input" if explanation.source == "-" else explanation.source
     yield f"{name}: {place(record.number, record.line)}"
     if isinstance(record, Damaged):
         yield "Its text, which can't be split into fields:"
@@ -55,21 +55,21 @@ def _lines(told: Explanation) -> Iterator[str]:
     else:
         yield "Its fields:"
         yield from (f"  {_value(column)}: {_value(value)}" for column, value in record.fields.items())
-    if isinstance(told.work, Rejected):
-        yield f"It can't be sent: {told.work.reason.phrase}."
+    if isinstance(explanation.work, Rejected):
+        yield f"It can't be sent: {explanation.work.reason.phrase}."
     else:
         yield "Its body:"
-        body = json.dumps(told.body, ensure_ascii=False, indent=2)
+        body = json.dumps(explanation.body, ensure_ascii=False, indent=2)
         yield from (f"  {line}" for line in body.split("\n"))
-        yield from (f"A spreadsheet may have damaged it: {reason.phrase}." for reason in told.warnings)
+        yield from (f"A spreadsheet may have damaged it: {reason.phrase}." for reason in explanation.warnings)
         yield "Its request, to be pasted into a shell that has the token:"
-        yield told.curl or ""
-    yield from _run_lines(told)
+        yield explanation.curl or ""
+    yield from _run_lines(explanation)
 
 
-def _run_lines(told: Explanation) -> Iterator[str]:
-    run = told.last_run
-    if run is None and not told.service_known:
+def _run_lines(explanation: Explanation) -> Iterator[str]:
+    run = explanation.last_run
+    if run is None and not explanation.service_known:
         yield "What a run got back can't be told without the service's id: set DFINERY_SERVICE_ID."
     elif run is None:
         yield "No run that had this row is known."

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from uploader.app.init import Drafted, draft_config
-from uploader.cli.printed_commands import USUAL, Given, command
-from uploader.cli.signals import signals_raise
+from uploader.app.init import InitResult, init_config
+from uploader.cli.printed_commands import USUAL, CommandLine, command
+from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, standard_input
-from uploader.inference import Draft
-from uploader.run.environment import World
+from uploader.inference import MappingGuess
+from uploader.run.environment import Environment
 
 
 @click.command("init")
@@ -29,35 +29,35 @@ def init(*, source: str, config: Path) -> int:
 
     Each guess says why in a comment. Look them through before you send anything. An existing file is never overwritten.
     """
-    world = World(environ=os.environ, stdin=standard_input(), say=say)
-    with signals_raise():
-        drafted = draft_config(source, config, world)
-    for line in _lines(drafted, config):
+    environment = Environment(environ=os.environ, stdin=standard_input(), say=say)
+    with raise_on_signals():
+        result = init_config(source, config, environment)
+    for line in _lines(result, config):
         say(line)
     return 0
 
 
-def _lines(drafted: Drafted, config: Path) -> Iterator[str]:
-    draft, written = drafted.draft, drafted.written
+def _lines(result: InitResult, config: Path) -> Iterator[str]:
+    guess, written = result.guess, result.written
     name = "standard input" if written.source == "-" else written.source
-    rows = "the 1 row" if draft.rows == 1 else f"all {draft.rows:,} rows"
+    rows = "the 1 row" if guess.rows == 1 else f"all {guess.rows:,} rows"
     yield f"{config} is written, guessed from {rows} of {name}:"
     said = (("format", written.format), ("encoding", written.encoding), ("delimiter", written.delimiter))
     for key, value in said:
         if value is not None:
             yield f"  {key}: {value}"
-    yield from _guess_lines(draft)
+    yield from _guess_lines(guess)
     yield "Each guess says why in a comment. Look them through, then type:"
-    given = Given(config=config)
+    given = CommandLine(config=config)
     yield f"  {command('check', [written.source], given)}"
     yield f"  {command('run', [written.source], given, '--sandbox')}"
 
 
-def _guess_lines(draft: Draft) -> Iterator[str]:
-    yield f"  identity: {', '.join(f'{each.field} from {each.column!r}' for each in draft.identities)}"
-    count = len(draft.properties)
+def _guess_lines(guess: MappingGuess) -> Iterator[str]:
+    yield f"  identity: {', '.join(f'{each.field} from {each.column!r}' for each in guess.identities)}"
+    count = len(guess.properties)
     yield f"  {count:,} {'property' if count == 1 else 'properties'}"
-    for each in draft.consents:
+    for each in guess.consents:
         yield f"  consent: {each.key} from {each.column!r}"
-    for omission in draft.omissions:
+    for omission in guess.omissions:
         yield f"  left out: {omission.column!r}"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from uploader.changes import Shelved
+from uploader.changes import StoreSummary
 from uploader.cli.common_flags import config_flag, set_flag
 from uploader.cli.standard_streams import say, show
 from uploader.config import load
 from uploader.outputs.duration_text import spell_seconds
-from uploader.run.open_change_detection import library_of
+from uploader.run.open_change_detection import open_stores
 
 _MEGABYTE = 1_000_000
 
@@ -29,21 +29,21 @@ def memory(*, config: Path, overrides: tuple[str, ...], as_json: bool, forget: b
     Digests are remembered, no values.
     """
     settings = load(config, overrides=overrides, environ=os.environ, credentials=False)
-    library = library_of(settings.state_dir)
+    stores = open_stores(settings.state_dir)
     if forget:
-        count = library.forget()
+        count = stores.forget()
         say(f"{count} {'memory' if count == 1 else 'memories'} forgotten.")
         return 0
-    shelved = list(library.shelved())
+    summaries = list(stores.summaries())
     if as_json:
-        show(json.dumps([asdict(one) for one in shelved], ensure_ascii=False, indent=2))
+        show(json.dumps([asdict(one) for one in summaries], ensure_ascii=False, indent=2))
     else:
-        lines = [line for one in shelved for line in _lines(one)]
+        lines = [line for one in summaries for line in _lines(one)]
         show("\n".join(lines) if lines else "Nothing is remembered.")
     return 0
 
 
-def _lines(one: Shelved) -> Iterator[str]:
+def _lines(one: StoreSummary) -> Iterator[str]:
     yield f"{one.base_url}, service {one.service_id}"
     yield (
         f"  {one.people:,} identity values remembered, {one.size / _MEGABYTE:,.1f} MB, "

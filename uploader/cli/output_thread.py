@@ -16,12 +16,12 @@ _ROOM: Final = 1 << 20
 """So many bytes may wait for who reads slowly."""
 
 _FOR_DETAILS: Final = _ROOM // 2
-_FOR_PICTURES: Final = select.PIPE_BUF
+_FOR_FRAMES: Final = select.PIPE_BUF
 _AT_ONCE: Final = select.PIPE_BUF
 """So many bytes at most are written at a time: other writers of the same pipe don't come between them."""
 
 
-class Speaker:
+class OutputThread:
     """Lines go to a descriptor in their order, written by a thread, from `start` to `stop`.
 
     What waits is bounded. A line for which there is no room is dropped and counted, and the next one that has room is
@@ -83,11 +83,11 @@ class Speaker:
             self._note_dropped()
             self._add(data)
 
-    def draw(self, picture: bytes) -> None:
-        """Show *picture*, which a later one replaces; where something waits to be read, nobody would see it."""
+    def draw(self, frame: bytes) -> None:
+        """Show *frame*, which a later one replaces; where something waits to be read, nobody would see it."""
         with self._moved:
-            if self._size + len(picture) <= _FOR_PICTURES:
-                self._add(picture)
+            if self._size + len(frame) <= _FOR_FRAMES:
+                self._add(frame)
 
     def drawing(self) -> TextIO:
         """Return a stream on which `draw` shows what is written."""
@@ -133,7 +133,7 @@ class _Drawing(io.BufferedIOBase):
 
     name = "<bar>"
 
-    def __init__(self, speaker: Speaker, descriptor: int) -> None:
+    def __init__(self, speaker: OutputThread, descriptor: int) -> None:
         self._speaker = speaker
         self._descriptor = descriptor
 
@@ -145,12 +145,12 @@ class _Drawing(io.BufferedIOBase):
         return self._descriptor
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        picture = bytes(data)
-        self._speaker.draw(picture)
-        return len(picture)
+        frame = bytes(data)
+        self._speaker.draw(frame)
+        return len(frame)
 
 
-def say_if_heard(stream: TextIO | None, line: str) -> None:
+def say_if_written(stream: TextIO | None, line: str) -> None:
     """Write a short *line* to *stream*, if that takes no waiting."""
     if stream is None:
         return
@@ -173,5 +173,5 @@ def _write_all(descriptor: int, data: bytes) -> None:
             poll.poll()
 
 
-SPEAKER: Final = Speaker()
+OUTPUT: Final = OutputThread()
 """The one of this process."""

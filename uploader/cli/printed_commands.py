@@ -19,7 +19,7 @@ _COMMAND: Final = re.compile(r"`uploader (?P<name>[a-z]+)(?P<words>(?: [^`]*)?)`
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class CommandLine:
     """What a command was given that the next one needs as well, to mean the same service, state and mapping."""
 
     sources: Sequence[str] = ()
@@ -44,7 +44,7 @@ class Given:
         )
 
 
-def command(name: str, sources: Sequence[str], given: Given, *flags: str) -> str:
+def command(name: str, sources: Sequence[str], given: CommandLine, *flags: str) -> str:
     """Return the command *name* for *sources* with its *flags*, complete by what was *given*."""
     words = [*map(named, sources)]
     if given.config != USUAL:
@@ -56,7 +56,7 @@ def command(name: str, sources: Sequence[str], given: Given, *flags: str) -> str
     return " ".join(["uploader", name, *map(quoted, (*words, *flags))])
 
 
-def completed(message: str, given: Given) -> str:
+def completed(message: str, given: CommandLine) -> str:
     """Return *message* with each command in it (`uploader …`, in backquotes) complete by what was *given*.
 
     `SOURCE` stands in it for the one source that was given, `SOURCE...` for all of them.

@@ -9,16 +9,16 @@ from typing import Any
 
 import click
 
-from uploader.app.run import Result, run
-from uploader.check.source_summary import Survey
+from uploader.app.run import RunResult, run
+from uploader.check.source_summary import CheckSummary
 from uploader.cli.check_messages import first_lines, route_lines
 from uploader.cli.common_flags import common
-from uploader.cli.printed_commands import Given
+from uploader.cli.printed_commands import CommandLine
 from uploader.cli.run_messages import quiet_lines, run_lines
-from uploader.cli.signals import raise_if_signalled, signals_halt, signals_raise
-from uploader.cli.standard_streams import is_watched, say, say_detail, speak_aside, standard_input, terminal
+from uploader.cli.signals import raise_if_signalled, raise_on_signals, signals_stop
+from uploader.cli.standard_streams import is_terminal, say, say_detail, standard_input, terminal, use_output_thread
 from uploader.cli.time_limit_flags import until, within
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.options import Options
 from uploader.run.proxy_and_certificates import Route
 from uploader.run.time_limit import Deadline
@@ -65,15 +65,15 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     """
     if until is not None and within is not None:
         raise click.UsageError("--until and --for can't go together. Give one of them.")
-    given = Given(config=words["config"], overrides=overrides, changed_only=changed_only)
+    given = CommandLine(config=words["config"], overrides=overrides, changed_only=changed_only)
     if changed_only:
         overrides = (*overrides, "changed_only=true")
     options = Options(**words, overrides=overrides, deadline=until or within)
-    speak_aside()
+    use_output_thread()
     _log(verbose)
-    result = Result([])
-    watched = is_watched()
-    world = World(
+    result = RunResult([])
+    watched = is_terminal()
+    environment = Environment(
         environ=os.environ,
         stdin=standard_input(),
         say=say,
@@ -82,23 +82,23 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
         quiet=quiet,
         on_checked=_say_first if (watched or verbose) and not quiet else None,
         on_route=_say_route if verbose and not quiet else None,
-        on_halt=signals_halt,
+        on_stop=signals_stop,
         raise_if_stopped=raise_if_signalled,
     )
     complete = False
     try:
-        with signals_raise():
-            run(options, world, result)
+        with raise_on_signals():
+            run(options, environment, result)
         complete = True
     finally:
-        lines = run_lines(result, given, rehearsal=options.sandbox, complete=complete)
+        lines = run_lines(result, given, dry_run=options.sandbox, complete=complete)
         _tell(result, lines, complete=complete, quiet=quiet, watched=watched or verbose > 0)
     return result.exit_status
 
 
-def _tell(result: Result, lines: Iterator[str], *, complete: bool, quiet: bool, watched: bool) -> None:
+def _tell(result: RunResult, lines: Iterator[str], *, complete: bool, quiet: bool, watched: bool) -> None:
     # Without a terminal, a run in which every row was accepted is silent: cron sends mail of what is said.
-    is_empty = any(not account.books.read for account in result.accounts)
+    is_empty = any(not source_result.books.read for source_result in result.results)
     if quiet:
         lines = quiet_lines(result)
     elif not (watched or result.exit_status or is_empty or not complete):
@@ -107,8 +107,8 @@ def _tell(result: Result, lines: Iterator[str], *, complete: bool, quiet: bool, 
         say(line)
 
 
-def _say_first(name: str, survey: Survey) -> None:
-    for line in first_lines(name, survey):
+def _say_first(name: str, summary: CheckSummary) -> None:
+    for line in first_lines(name, summary):
         say(line)
 
 
@@ -119,13 +119,13 @@ def _say_route(route: Route) -> None:
 
 def _log(verbose: int) -> None:
     log = logging.getLogger("uploader")
-    handler = _Said()
+    handler = _OutputHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log.handlers[:] = [handler]
     log.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG))
 
 
-class _Said(logging.Handler):
+class _OutputHandler(logging.Handler):
     """A log that is said like all else: what can't be said is dropped."""
 
     def emit(self, record: logging.LogRecord) -> None:

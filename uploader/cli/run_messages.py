@@ -2,48 +2,49 @@
 
 from collections.abc import Iterator, Sequence
 
-from uploader.app.run import Result
-from uploader.cli.check_messages import count, problem_lines, repair_lines, spoken
-from uploader.cli.printed_commands import WITHHELD, Given, command
+from uploader.app.run import RunResult
+from uploader.cli.check_messages import count, display_name, problem_lines, repair_lines
+from uploader.cli.printed_commands import WITHHELD, CommandLine, command
 from uploader.outputs.duration_text import spell_seconds
-from uploader.run.results import Account
+from uploader.run.results import SourceResult
 
 
-def run_lines(result: Result, given: Given, *, rehearsal: bool, complete: bool) -> Iterator[str]:
+def run_lines(result: RunResult, given: CommandLine, *, dry_run: bool, complete: bool) -> Iterator[str]:
     """Yield the summary of a run that was *given* so; *complete* is whether every source came to its end."""
-    begun = complete or any(_is_begun(account) for account in result.accounts)
-    for account in result.accounts if begun else ():
-        yield from _account_lines(account)
-    kept = [account for account in result.accounts if account.retry_file is not None]
-    if rehearsal:
-        yield from _rehearsed_lines(kept)
+    has_started = complete or any(_has_started(source_result) for source_result in result.results)
+    for source_result in result.results if has_started else ():
+        yield from _source_lines(source_result)
+    kept = [source_result for source_result in result.results if source_result.retry_file is not None]
+    if dry_run:
+        yield from _dry_run_lines(kept)
     else:
         yield from _retry_lines(kept, given) if complete else _unfinished_lines(kept)
     if result.sandbox is not None:
         yield "The sandbox's report:"
         yield from (f"  {line}" for line in result.sandbox.lines())
-    if rehearsal and complete:
+    if dry_run and complete:
         yield "This was a rehearsal: nothing left this machine."
 
 
-def quiet_lines(result: Result) -> Iterator[str]:
+def quiet_lines(result: RunResult) -> Iterator[str]:
     """Yield only which rows were not accepted."""
-    for account in result.accounts:
-        left = account.books.rejected + account.books.failed
-        if left and account.retry_file is not None:
-            yield f"{spoken(account.source)}: {count(left, 'row')} not accepted, see {account.retry_file}"
+    for source_result in result.results:
+        left = source_result.books.rejected + source_result.books.failed
+        if left and source_result.retry_file is not None:
+            name = display_name(source_result.source)
+            yield f"{name}: {count(left, 'row')} not accepted, see {source_result.retry_file}"
 
 
-def _account_lines(account: Account) -> Iterator[str]:
-    books, name = account.books, spoken(account.source)
+def _source_lines(source_result: SourceResult) -> Iterator[str]:
+    books, name = source_result.books, display_name(source_result.source)
     if not books.read:
         yield f"{name}: no rows, nothing to do."
         return
-    if not _is_begun(account):
+    if not _has_started(source_result):
         yield f"{name}: {count(books.read, 'row')}, not attempted"
         return
-    requests = count(account.traffic.requests, "request")
-    yield f"{name}: {count(books.read, 'row')}, {requests} in {spell_seconds(account.seconds)}"
+    requests = count(source_result.traffic.requests, "request")
+    yield f"{name}: {count(books.read, 'row')}, {requests} in {spell_seconds(source_result.seconds)}"
     yield f"  accepted       {books.sent:>9,}"
     if books.unchanged:
         yield f"  unchanged      {books.unchanged:>9,}"
@@ -53,46 +54,46 @@ def _account_lines(account: Account) -> Iterator[str]:
     yield f"  failed         {books.failed:>9,}"
     if books.not_attempted:
         yield f"  not attempted  {books.not_attempted:>9,}"
-    if account.traffic.limited:
-        yield f"  The limit was met: sending paused for {spell_seconds(account.limited_seconds)}."
-    if account.maybe_sent_twice:
-        yield f"  {count(account.maybe_sent_twice, 'row')} may have been sent twice: an answer was lost."
-    yield from repair_lines(account.repairs)
+    if source_result.traffic.limited:
+        yield f"  The limit was met: sending paused for {spell_seconds(source_result.limited_seconds)}."
+    if source_result.maybe_sent_twice:
+        yield f"  {count(source_result.maybe_sent_twice, 'row')} may have been sent twice: an answer was lost."
+    yield from repair_lines(source_result.repairs)
     if books.rejected or books.failed:
         yield "Not accepted:"
-        yield from problem_lines(account.problems)
+        yield from problem_lines(source_result.problems)
 
 
-def _retry_lines(accounts: Sequence[Account], given: Given) -> Iterator[str]:
-    if not accounts:
+def _retry_lines(source_results: Sequence[SourceResult], given: CommandLine) -> Iterator[str]:
+    if not source_results:
         return
-    mend = any(account.books.rejected for account in accounts)
-    then = "Mend the rejected ones, then type:" if mend else "To send them, type:"
-    yield f"The rows to send again are in {_names(accounts)}, each with its reason. {then}"
+    fix = any(source_result.books.rejected for source_result in source_results)
+    then = "Mend the rejected ones, then type:" if fix else "To send them, type:"
+    yield f"The rows to send again are in {_names(source_results)}, each with its reason. {then}"
     # All in one command, in their order: a row of a later file may have to follow one of an earlier file.
-    typed = command("run", [str(account.retry_file) for account in accounts], given)
+    typed = command("run", [str(source_result.retry_file) for source_result in source_results], given)
     yield f"  {typed}"
     if WITHHELD in typed:
         yield f"(In the place of {WITHHELD} goes what you gave with that --set: it may hold a secret.)"
 
 
-def _unfinished_lines(accounts: Sequence[Account]) -> Iterator[str]:
+def _unfinished_lines(source_results: Sequence[SourceResult]) -> Iterator[str]:
     # The run that continues this one makes the retry file anew: what was fixed in it would be lost.
-    if accounts:
-        yield f"The rows not accepted so far are in {_names(accounts)}, each with its reason."
+    if source_results:
+        yield f"The rows not accepted so far are in {_names(source_results)}, each with its reason."
         yield "Fix them when the run has come to its end, not before: it writes the file anew when it is continued."
 
 
-def _rehearsed_lines(accounts: Sequence[Account]) -> Iterator[str]:
-    if accounts:
-        yield f"The rows that would have to be sent again are in {_names(accounts)}, each with its reason."
+def _dry_run_lines(source_results: Sequence[SourceResult]) -> Iterator[str]:
+    if source_results:
+        yield f"The rows that would have to be sent again are in {_names(source_results)}, each with its reason."
 
 
-def _names(accounts: Sequence[Account]) -> str:
-    paths = [str(account.retry_file) for account in accounts]
+def _names(source_results: Sequence[SourceResult]) -> str:
+    paths = [str(source_result.retry_file) for source_result in source_results]
     return " and ".join([", ".join(paths[:-1]), paths[-1]] if len(paths) > 1 else paths)
 
 
-def _is_begun(account: Account) -> bool:
-    """Whether anything became of the rows of *account*."""
-    return account.traffic.requests > 0 or account.books.not_attempted < account.books.read
+def _has_started(source_result: SourceResult) -> bool:
+    """Whether anything became of the rows of *source_result*."""
+    return source_result.traffic.requests > 0 or source_result.books.not_attempted < source_result.books.read

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from uploader.app.run_history import History, PastRun
+from uploader.app.run_history import PastRun, RunHistory
 from uploader.cli.common_flags import config_flag, set_flag
 from uploader.cli.standard_streams import say, show
 from uploader.config import load
@@ -25,7 +25,7 @@ def runs(*, run_id: str | None, config: Path, overrides: tuple[str, ...], as_jso
     With an ID (its beginning is enough) one run, and its rows that were not accepted, each with its reason, and those
     that another row took along.
     """
-    history = History(load(config, overrides=overrides, environ=os.environ, credentials=False).state_dir)
+    history = RunHistory(load(config, overrides=overrides, environ=os.environ, credentials=False).state_dir)
     if purge is not None:
         count = history.purge(purge)
         say(f"{count} {'run' if count == 1 else 'runs'} deleted.")

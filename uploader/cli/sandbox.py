@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from uploader.cli.signals import signals_call
+from uploader.cli.signals import call_on_signal
 from uploader.cli.standard_streams import say
 from uploader.errors import ConfigError
-from uploader.sandbox import FAULT_KINDS, Fault, Rules, Sandbox, serve
+from uploader.sandbox import FAULT_KINDS, Fault, Sandbox, SandboxRules, serve
 from uploader.sandbox.faults import GRAMMAR
 from uploader.sandbox.property_types import KINDS
 
@@ -176,18 +176,18 @@ def sandbox(*, port: int, latency: float, limit: tuple[int, float], store: Path 
     It judges as the documentation says: it counts windows, checks tokens, types and names, stores profiles, and
     remembers every request.
     """
-    with Sandbox(Rules(limit=limit[0], per=limit[1], latency=(0.0, latency), **words), store) as box:
-        asyncio.run(_serve(box, port))
-        for line in box.report().lines():
+    with Sandbox(SandboxRules(limit=limit[0], per=limit[1], latency=(0.0, latency), **words), store) as service:
+        asyncio.run(_serve(service, port))
+        for line in service.report().lines():
             say(line)
     return 0
 
 
-async def _serve(box: Sandbox, port: int) -> None:
+async def _serve(service: Sandbox, port: int) -> None:
     stop = asyncio.Event()
-    signals_call(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
+    call_on_signal(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
     try:
-        async with serve(box, port=port) as url:
+        async with serve(service, port=port) as url:
             say(f"The sandbox serves {url} until interrupted (Ctrl-C).")
             await stop.wait()
     except ssl.SSLError:

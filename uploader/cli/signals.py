@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from uploader.cli.output_thread import say_if_heard
+from uploader.cli.output_thread import say_if_written
 from uploader.errors import SignalledError
 
 if TYPE_CHECKING:
     # It brings asyncio along, which the other commands do without.
-    from uploader.stop import Halt
+    from uploader.stop import Stop
 
 _SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
-_KNOCK: Final = signal.SIGURG
+_WAKE_SIGNAL: Final = signal.SIGURG
 """What one thread interrupts another one with; whoever sends it from outside is not heeded, as without us."""
 
 _ORDERLY_SECONDS: Final = 9.5
@@ -32,7 +32,7 @@ _AGAIN_SECONDS: Final = 0.25
 """So long after a knock comes the next one: one that comes right before a wait may not interrupt it."""
 
 
-class _Watch:
+class _SignalThread:
     """Hears the stop signals in a thread of its own, whatever the main thread is doing or waiting for.
 
     All threads block the signals, whose action is the default one, and this thread waits for them. When the first has
@@ -46,34 +46,34 @@ class _Watch:
         self._pass_on: Callable[[SignalledError], None] | None = None
         self._may_raise = False
         self._is_handed_over = False
-        self._is_told = False
+        self._is_delivered = False
         self._over = threading.Event()
         self._numbers: list[signal.Signals] = []
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        numbers = _heeded()
+        numbers = _handled_signals()
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         self.error, self._pass_on = None, None
-        self._may_raise = self._is_handed_over = self._is_told = False
+        self._may_raise = self._is_handed_over = self._is_delivered = False
         self._numbers, self._over = numbers, threading.Event()
         handlers = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
-        handlers[_KNOCK] = signal.signal(_KNOCK, self._knocked)
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*numbers, _KNOCK})
+        handlers[_WAKE_SIGNAL] = signal.signal(_WAKE_SIGNAL, self._woken)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*numbers, _WAKE_SIGNAL})
         thread = threading.Thread(target=self._listen, name="signals", daemon=True)
         try:
             with contextlib.suppress(RuntimeError):
                 thread.start()
             # Where there is no thread left, a signal ends the process at once.
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {_KNOCK} if thread.ident else {*numbers, _KNOCK})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {_WAKE_SIGNAL} if thread.ident else {*numbers, _WAKE_SIGNAL})
             yield
         finally:
             self._over.set()
             if thread.ident:
                 with contextlib.suppress(ProcessLookupError):
-                    signal.pthread_kill(thread.ident, _KNOCK)
+                    signal.pthread_kill(thread.ident, _WAKE_SIGNAL)
                 thread.join()
             # In this order: what came in between ends the process.
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -81,7 +81,7 @@ class _Watch:
                 signal.signal(number, handler)
 
     def _listen(self) -> None:
-        while (number := signal.sigwait({*self._numbers, _KNOCK})) == _KNOCK:
+        while (number := signal.sigwait({*self._numbers, _WAKE_SIGNAL})) == _WAKE_SIGNAL:
             # Others may send it as well.
             if self._over.is_set():
                 return
@@ -90,7 +90,7 @@ class _Watch:
             self._pass_on(error)
             if self._ends_in_order():
                 return
-            say_if_heard(
+            say_if_written(
                 sys.stderr, f"Stopped by {_name(number)}, before everything was in order. Run again to continue."
             )
         self._end_at_once(number)
@@ -99,9 +99,9 @@ class _Watch:
         """Wait for the end as long as it may take, and knock until the main thread has heard."""
         begin = time.monotonic()
         lets_through = False
-        while (passed := time.monotonic() - begin) < _ORDERLY_SECONDS:
-            is_over = self._over.wait(min(_ORDERLY_SECONDS - passed, _AGAIN_SECONDS))
-            if not lets_through and (is_over or passed + _AGAIN_SECONDS >= _MOMENT_SECONDS):
+        while (elapsed := time.monotonic() - begin) < _ORDERLY_SECONDS:
+            is_over = self._over.wait(min(_ORDERLY_SECONDS - elapsed, _AGAIN_SECONDS))
+            if not lets_through and (is_over or elapsed + _AGAIN_SECONDS >= _MOMENT_SECONDS):
                 lets_through = True
                 while signal.sigtimedwait(self._numbers, 0) is not None:
                     pass
@@ -109,7 +109,7 @@ class _Watch:
             if is_over:
                 return True
             if self._is_raised_here:
-                self._knock()
+                self._wake()
         return False
 
     def _end_at_once(self, number: int) -> None:
@@ -119,32 +119,32 @@ class _Watch:
     @property
     def _is_raised_here(self) -> bool:
         """Whether the main thread is to raise the error, wherever it is."""
-        return self._may_raise and not self._is_handed_over and not self._is_told
+        return self._may_raise and not self._is_handed_over and not self._is_delivered
 
     @staticmethod
-    def _knock(_: SignalledError | None = None) -> None:
-        signal.pthread_kill(threading.main_thread().ident or 0, _KNOCK)
+    def _wake(_: SignalledError | None = None) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, _WAKE_SIGNAL)
 
-    def _knocked(self, _: int, __: FrameType | None) -> None:
+    def _woken(self, _: int, __: FrameType | None) -> None:
         if self._is_raised_here:
             self.raise_it()
 
     def raise_it(self) -> None:
         """Raise the SignalledError of the signal that came, if one came."""
         if self.error is not None:
-            self._is_told = True
+            self._is_delivered = True
             raise self.error
 
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
         """Interrupt the main thread with the error."""
-        self._is_handed_over, self._pass_on = False, self._knock
+        self._is_handed_over, self._pass_on = False, self._wake
         self._may_raise = True
         try:
             yield
         finally:
             self._may_raise, self._pass_on = False, None
-        if not self._is_told:
+        if not self._is_delivered:
             self.raise_it()
 
     def order(self, give: Callable[[SignalledError], object]) -> None:
@@ -154,24 +154,24 @@ class _Watch:
         def pass_on(error: SignalledError) -> None:
             try:
                 give(error)
-                self._is_told = True
+                self._is_delivered = True
             except RuntimeError:
                 self._is_handed_over = False
                 if not is_raised:
                     self._end_at_once(error.number)
-                self._knock()
+                self._wake()
 
         self._is_handed_over, self._pass_on = True, pass_on
-        if self.error is not None and not self._is_told:
+        if self.error is not None and not self._is_delivered:
             pass_on(self.error)
 
 
-_WATCH: Final = _Watch()
+_WATCH: Final = _SignalThread()
 """The one of this process."""
 
 
 @contextlib.contextmanager
-def signals_heeded() -> Iterator[None]:
+def handle_signals() -> Iterator[None]:
     """Listen for the stop signals: the first ends the process at once, or within 10 s where something is to be ended.
 
     A second one, half a second later or more, always ends it at once.
@@ -180,17 +180,17 @@ def signals_heeded() -> Iterator[None]:
         yield
 
 
-def signals_raise() -> contextlib.AbstractContextManager[None]:
+def raise_on_signals() -> contextlib.AbstractContextManager[None]:
     """Turn the stop signals into `SignalledError` in the main thread, also in the middle of a wait."""
     return _WATCH.raising()
 
 
-def signals_halt(halt: "Halt") -> None:
-    """Make the stop signals give *halt* in the running loop; once that is closed, they are raised again."""
-    _WATCH.order(halt.giver())
+def signals_stop(stop: "Stop") -> None:
+    """Make the stop signals give *stop* in the running loop; once that is closed, they are raised again."""
+    _WATCH.order(stop.request_from_thread())
 
 
-def signals_call(call: Callable[[], object]) -> None:
+def call_on_signal(call: Callable[[], object]) -> None:
     """Make the stop signals *call*, from another thread."""
     _WATCH.order(lambda _: call())
 
@@ -212,6 +212,6 @@ def _name(number: int) -> str:
     return signal.Signals(number).name
 
 
-def _heeded() -> list[signal.Signals]:
+def _handled_signals() -> list[signal.Signals]:
     """Return the stop signals but those that whoever started us wants ignored (`nohup`, a background job)."""
     return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

@@ -11,7 +11,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import Any, BinaryIO, Final, TextIO, cast
 
-from uploader.cli.output_thread import SPEAKER
+from uploader.cli.output_thread import OUTPUT
 from uploader.errors import StorageError
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -21,7 +21,7 @@ _SPELLED: Final = "uploader.spelled"
 """The error handler of both output streams: what their encoding does not have is spelled as JSON spells it."""
 
 
-def hold_closed_streams() -> None:
+def reserve_closed_streams() -> None:
     """Take the numbers of standard streams that are closed, lest a file that is opened gets one, and what is said.
 
     Each is held so that it still can't be used: nothing is read from standard input, nothing written to the others.
@@ -45,10 +45,10 @@ def take_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=_SPELLED)
-    if not isinstance(sys.stdout, _Output):
-        sys.stdout = cast("TextIO", _Output(sys.stdout))
-    if not isinstance(sys.stderr, _Words):
-        sys.stderr = cast("TextIO", _Words(sys.stderr))
+    if not isinstance(sys.stdout, _DataStream):
+        sys.stdout = cast("TextIO", _DataStream(sys.stdout))
+    if not isinstance(sys.stderr, _PeopleStream):
+        sys.stderr = cast("TextIO", _PeopleStream(sys.stderr))
 
 
 def say(line: str) -> None:
@@ -58,35 +58,35 @@ def say(line: str) -> None:
     and a file may hold anything.
     """
     text = spelled_out(line)
-    if SPEAKER.is_on:
-        SPEAKER.say(text)
+    if OUTPUT.is_on:
+        OUTPUT.say(text)
     else:
-        _Words(sys.stderr).write(f"{text}\n")
+        _PeopleStream(sys.stderr).write(f"{text}\n")
 
 
 def say_detail(line: str) -> None:
     """Print one line for people, of which there may be very many."""
-    if SPEAKER.is_on:
-        SPEAKER.say(spelled_out(line), detail=True)
+    if OUTPUT.is_on:
+        OUTPUT.say(spelled_out(line), detail=True)
     else:
         say(line)
 
 
-def speak_aside() -> None:
-    """Let nobody who says something wait from now on for who reads it; `hush` ends that."""
-    SPEAKER.start(sys.stderr)
+def use_output_thread() -> None:
+    """Let nobody who says something wait from now on for who reads it; `drain_output` ends that."""
+    OUTPUT.start(sys.stderr)
 
 
-def hush(patience: float = 3.0) -> None:
+def drain_output(patience: float = 3.0) -> None:
     """See to it that what was said is written, but wait no longer than *patience* seconds for who does not read."""
-    SPEAKER.stop(patience)
+    OUTPUT.stop(patience)
 
 
 def terminal() -> TextIO | None:
     """Return where people watch a bar; None where nobody does."""
-    if not is_watched():
+    if not is_terminal():
         return None
-    return SPEAKER.drawing() if SPEAKER.is_on else sys.stderr
+    return OUTPUT.drawing() if OUTPUT.is_on else sys.stderr
 
 
 def show(text: str) -> None:
@@ -95,7 +95,7 @@ def show(text: str) -> None:
     Raises:
         StorageError: it can't be written.
     """
-    output = _Output(sys.stdout)
+    output = _DataStream(sys.stdout)
     output.write("".join(f"{spelled_out(line)}\n" for line in text.split("\n")))
     output.flush()
 
@@ -107,7 +107,7 @@ def standard_input() -> BinaryIO | None:
     return None if stdin is None else sys.stdin.buffer
 
 
-def is_watched() -> bool:
+def is_terminal() -> bool:
     """Whether what is said goes to a terminal."""
     stderr: object = sys.stderr
     return stderr is not None and bool(sys.stderr.isatty())
@@ -140,7 +140,7 @@ class _Stream:
         return getattr(self._stream, name)
 
 
-class _Words(_Stream):
+class _PeopleStream(_Stream):
     """A stream for people: what it can't take is dropped, whatever is the matter with it."""
 
     def write(self, text: str) -> int:
@@ -162,7 +162,7 @@ class _Words(_Stream):
         return False
 
 
-class _Output(_Stream):
+class _DataStream(_Stream):
     """A stream for data: what it can't take is the command's trouble, but for a reader that has left."""
 
     _left = False

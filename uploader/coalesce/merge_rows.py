@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from uploader.coalesce.person_groups import Groups
-from uploader.coalesce.spill_to_disk import WaitingRoom
+from uploader.coalesce.person_groups import PersonGroups
+from uploader.coalesce.spill_to_disk import SpilledRows
 from uploader.model import (
-    Kept,
-    Passed,
+    AwaitsMerge,
+    NoWork,
     Person,
     Record,
     Rejected,
@@ -16,7 +16,7 @@ from uploader.model import (
     Settled,
     Superseded,
     Work,
-    tie_of,
+    person_key_of,
     values_of,
 )
 
@@ -24,16 +24,16 @@ MOST_ROWS: Final = 1000
 """So many rows become one request, at most: they are in memory together when it is made."""
 
 
-def grouping(groups: Groups) -> Callable[[Record, Request | Rejected], None]:
+def collecting_groups(groups: PersonGroups) -> Callable[[Record, Request | Rejected], None]:
     """Return what takes each row of the check into *groups*."""
 
-    def note(record: Record, work: Request | Rejected) -> None:
-        groups.note(record.number, work.person, is_fit=isinstance(work, Request))
+    def collect(record: Record, work: Request | Rejected) -> None:
+        groups.add_row(record.number, work.person, is_fit=isinstance(work, Request))
 
-    return note
+    return collect
 
 
-class Merging:
+class MergeStage:
     """A stage of the line from the works of single rows to those that are sent.
 
     The rows of a group wait, but for the last: that one takes them along. Where they can't be one request, or an older
@@ -42,59 +42,59 @@ class Merging:
 
     def __init__(  # noqa: PLR0913 — what decides about a group, each asked for by name
         self,
-        groups: Groups,
-        waiting: WaitingRoom,
+        groups: PersonGroups,
+        spilled: SpilledRows,
         *,
         merged: Callable[[Sequence[Request]], Request | None],
-        owes: Callable[[Person], bool],
-        taken_by: Callable[[int], int],
-        tied_rows: Callable[[str], int],
+        must_resend: Callable[[Person], bool],
+        merged_into: Callable[[int], int],
+        rows_with_key: Callable[[str], int],
         most_rows: int = MOST_ROWS,
     ) -> None:
-        """Use *groups*; the rows that wait are kept in *waiting*.
+        """Use *groups*; the rows that wait are kept in *spilled*.
 
-        *merged* makes one request of several, if it can; *owes* tells whether a person has a row in the retry file;
-        *taken_by* says, of a row that an earlier life of the run has settled, which row has the last word on those that
-        it took along (0: a row of a later run). *tied_rows* tells how many rows have a tie.
+        *merged* makes one request of several, if it can; *must_resend* tells whether a person has a row in the retry
+        file; *merged_into* says, of a row that an earlier life of the run has settled, which row has the last word on
+        those that it took along (0: a row of a later run). *rows_with_key* tells how many rows have a tie.
         """
         self._groups = groups
-        self._waiting = waiting
+        self._spilled = spilled
         self._merged = merged
-        self._owes = owes
-        self._taken_by = taken_by
-        self._tied_rows = tied_rows
+        self._must_resend = must_resend
+        self._merged_into = merged_into
+        self._rows_with_key = rows_with_key
         self._most_rows = most_rows
         self._rows: dict[int, int] = {}
 
-    def merge(self, works: Iterator[Work | Passed]) -> Iterator[Work | Passed]:
+    def merge(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         """Yield *works*, those of a group together; raises StorageError."""
         for work in works:
             number = _number_of(work)
-            group = self._groups.of(number)
+            group = self._groups.group_of(number)
             if group is None:
                 yield work
             else:
                 yield from self._of_group(group, number, work)
         # Only a file that has changed meanwhile leaves some here: the end of the run will tell.
-        for group in self._waiting.groups():
-            yield from self._waiting.take(group)
+        for group in self._spilled.groups():
+            yield from self._spilled.take(group)
 
-    def _of_group(self, group: int, number: int, work: Work | Passed) -> Iterator[Work | Passed]:
-        takes = self._takes(group, number)
+    def _of_group(self, group: int, number: int, work: Work | NoWork) -> Iterator[Work | NoWork]:
+        completes = self._completes_group(group, number)
         if isinstance(work, Request):
-            if takes:
-                yield from self._together([*self._waiting.take(group), work])
+            if completes:
+                yield from self._merge_or_keep([*self._spilled.take(group), work])
             else:
-                self._waiting.keep(group, work)
-                yield Kept(number)
+                self._spilled.keep(group, work)
+                yield AwaitsMerge(number)
             return
-        if isinstance(work, Settled) and takes:
+        if isinstance(work, Settled) and completes:
             # It was settled with them, and the run broke off before they were: nobody overtakes a row of its person.
-            by = self._taken_by(number)
-            yield from (Superseded(request, by) for request in self._waiting.take(group))
+            by = self._merged_into(number)
+            yield from (Superseded(request, by) for request in self._spilled.take(group))
         yield work
 
-    def _takes(self, group: int, number: int) -> bool:
+    def _completes_group(self, group: int, number: int) -> bool:
         """Count row *number*, and return whether it takes along those of its group that wait."""
         rows = self._rows.pop(group, 0) + 1
         if number >= self._groups.last_of(group) or rows >= self._most_rows:
@@ -102,23 +102,27 @@ class Merging:
         self._rows[group] = rows
         return False
 
-    def _together(self, requests: list[Request]) -> Iterator[Request]:
-        if len(requests) > 1 and not any(self._owes(request.person) for request in requests) and _are_one(requests):
+    def _merge_or_keep(self, requests: list[Request]) -> Iterator[Request]:
+        if (
+            len(requests) > 1
+            and not any(self._must_resend(request.person) for request in requests)
+            and _are_one(requests)
+        ):
             whole = self._merged(requests)
             if whole is not None:
-                yield self._tied(whole, requests)
+                yield self._with_person_key(whole, requests)
                 return
         yield from requests
 
-    def _tied(self, whole: Request, requests: Sequence[Request]) -> Request:
+    def _with_person_key(self, whole: Request, requests: Sequence[Request]) -> Request:
         """Return *whole*, made of *requests*, with their tie; without it where it takes all rows that have it.
 
         For then it names every value of the person, and nothing else is said of them.
         """
-        tie = tie_of(requests[-1].person)
+        person_key = person_key_of(requests[-1].person)
         person = values_of(whole.person)
-        if tie is not None and self._tied_rows(tie) > len(requests):
-            person = (*person, tie)
+        if person_key is not None and self._rows_with_key(person_key) > len(requests):
+            person = (*person, person_key)
         return replace(whole, person=person)
 
 
@@ -138,13 +142,13 @@ def _are_one(requests: Sequence[Request]) -> bool:
     return len({value.partition("=")[0] for value in known}) == len(known)
 
 
-def _number_of(work: Work | Passed) -> int:
+def _number_of(work: Work | NoWork) -> int:
     match work:
         case Request():
             return work.row.number
         case Rejected():
             return work.record.number
-        case Settled() | Kept():
+        case Settled() | AwaitsMerge():
             return work.number
         case _:
             return work.request.row.number

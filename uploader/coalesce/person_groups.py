@@ -4,30 +4,30 @@ from array import array
 from types import TracebackType
 from typing import Final, Self
 
-from uploader.coalesce.same_person import Numbers, Ties
+from uploader.coalesce.same_person import RunNumbers, SamePerson
 from uploader.model import Person
 
-_SPOILED: Final = -1
+_DISSOLVED: Final = -1
 """Stands for the last row of rows that can't become one request."""
 
 _MOST_COUNTED: Final = 255
 
 
-class Groups:
-    """The rows of a source that are one person's (`Ties`), where they can become one request.
+class PersonGroups:
+    """The rows of a source that are one person's (`SamePerson`), where they can become one request.
 
     Every row is noted once, in order. Rows that can't become one request belong to no group: those of a person of whom
     a row is rejected, and those that differ in a field of their identity (a request names one value of each, so that
     the other would be lost). It is a context manager, since its ties are.
     """
 
-    def __init__(self, ties: Ties) -> None:
-        """Begin with no row; *ties* are those of this source alone, and have none either."""
-        self._ties = ties
+    def __init__(self, same_person: SamePerson) -> None:
+        """Begin with no row; *same_person* are those of this source alone, and have none either."""
+        self._same_person = same_person
         self._fields: dict[str, int] = {}
         self._named = bytearray(1)
         self._unfit = array("Q")
-        self._lasts: Numbers = array("i")
+        self._lasts: RunNumbers = array("i")
 
     def __enter__(self) -> Self:
         """Lend the groups."""
@@ -37,15 +37,15 @@ class Groups:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let go of what the ties have on the disk."""
-        self._ties.forget_values()
+        self._same_person.forget_values()
 
-    def note(self, number: int, person: Person, *, is_fit: bool) -> None:
+    def add_row(self, number: int, person: Person, *, is_fit: bool) -> None:
         """Take row *number*, about *person*; *is_fit* is whether it can be sent. Raises StorageError."""
-        ties, named = self._ties, self._named
-        while ties.rows < number - 1:
+        same_person, named = self._same_person, self._named
+        while same_person.rows < number - 1:
             # A row that nobody noted is about nobody.
-            ties.note(())
-        ties.note(person)
+            same_person.add_row(())
+        same_person.add_row(person)
         named.extend(bytes(number + 1 - len(named)))
         for value in person:
             named[number] |= self._bit_of(value)
@@ -54,18 +54,18 @@ class Groups:
 
     def seal(self) -> None:
         """Find the groups, once all rows are noted, and let go of what is needed for that only; raises StorageError."""
-        ties = self._ties
-        ties.join()
-        if not ties.is_empty:
+        same_person = self._same_person
+        same_person.unite()
+        if not same_person.is_empty:
             self._lasts = self._last_rows()
-            self._spoil()
-        ties.forget_values()
+            self._dissolve_unfit()
+        same_person.forget_values()
         self._named.clear()
 
-    def of(self, number: int) -> int | None:
+    def group_of(self, number: int) -> int | None:
         """Return the group of row *number*; None where that row goes alone."""
-        root = self._ties.root(number)
-        return root if root and self._lasts[root] != _SPOILED else None
+        root = self._same_person.root(number)
+        return root if root and self._lasts[root] != _DISSOLVED else None
 
     def last_of(self, group: int) -> int:
         """Return the number of the last row of *group*."""
@@ -78,9 +78,9 @@ class Groups:
             bit = self._fields[field] = 1 << len(self._fields)
         return bit
 
-    def _last_rows(self) -> Numbers:
+    def _last_rows(self) -> RunNumbers:
         """Return the last row of each person, at the row that stands for them; it learns the fields of all of them."""
-        lasts, named, root_of = self._ties.numbers(), self._named, self._ties.root
+        lasts, named, root_of = self._same_person.numbers(), self._named, self._same_person.root
         for number in range(1, len(named)):
             root = root_of(number)
             if root:
@@ -88,16 +88,16 @@ class Groups:
                 named[root] |= named[number]
         return lasts
 
-    def _spoil(self) -> None:
+    def _dissolve_unfit(self) -> None:
         """Take the groups apart that have a row which can't be sent, or two values of one field."""
-        lasts, root_of = self._lasts, self._ties.root
+        lasts, root_of = self._lasts, self._same_person.root
         for number in self._unfit:
-            lasts[root_of(number)] = _SPOILED
+            lasts[root_of(number)] = _DISSOLVED
         # Who has more values than fields has two of one of them.
         counts = bytearray(len(self._named))
-        for row, _ in self._ties.values():
+        for row, _ in self._same_person.values():
             root = root_of(row)
             if root and counts[root] < _MOST_COUNTED:
                 counts[root] += 1
                 if counts[root] > self._named[root].bit_count():
-                    lasts[root] = _SPOILED
+                    lasts[root] = _DISSOLVED

@@ -11,15 +11,15 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self, TypeAlias
 
 from uploader.errors import StorageError
-from uploader.model import TIE_MARK, Person
+from uploader.model import PERSON_KEY_MARK, Person
 
-Numbers: TypeAlias = "array[int] | memoryview[int]"
+RunNumbers: TypeAlias = "array[int] | memoryview[int]"
 """A list of numbers of 32 bits, in memory or in a file."""
 
 _PARTS: Final = 256
 """Values are looked at in so many parts, by their hashes: of 20 million values, a part has 80,000, for 10 MB."""
 
-_MOST_NOTED: Final = 8 << 20
+_MOST_HASHES: Final = 8 << 20
 _MOST_NUMBERS: Final = 32 << 20
 """What is noted, and the numbers of the rows, go to the disk beyond so many bytes: 40 MB together."""
 
@@ -30,30 +30,33 @@ _ITEM: Final = 8
 _NUMBER: Final = 4
 
 
-class Ties:
+class SamePerson:
     """Which rows are one person's, wherever the row stands that joins them.
 
-    Every row is noted once; the numbers of the rows count them, from 1. `join` then unites the rows that share a value.
-    Of a value a hash of 64 bits is kept until then, afterwards nothing: people are told by the numbers
-    of their rows. Two values with one hash, one chance in 90,000 with 20 million values, would make two people one.
+    Every row is noted once; the numbers of the rows count them, from 1. `unite` then unites the rows that share a
+    value. Of a value a hash of 64 bits is kept until then, afterwards nothing: people are told by the numbers of their
+    rows. Two values with one hash, one chance in 90,000 with 20 million values, would make two people one.
 
     A file without a name in *folder* takes what is too much for the memory. It is a context manager.
+
+    States: taking rows (`add_row`); united (`unite`: who is one person is known, and the hashes of the values are still
+    there); and without values (`forget_values`), which only tells whose row a row is.
     """
 
     def __init__(
-        self, folder: Path, *, most_noted: int = _MOST_NOTED, most_numbers: int = _MOST_NUMBERS, batch: int = _BATCH
+        self, folder: Path, *, most_hashes: int = _MOST_HASHES, most_numbers: int = _MOST_NUMBERS, batch: int = _BATCH
     ) -> None:
         """Begin with no row.
 
-        About *most_noted* bytes of what is noted stay in memory, and *most_numbers* bytes of what is known of the rows.
-        *batch* rows are looked at together.
+        About *most_hashes* bytes of what is noted stay in memory, and *most_numbers* bytes of what is known of the
+        rows. *batch* rows are looked at together.
         """
         self._folder = folder
-        self._most_noted = most_noted
+        self._most_hashes = most_hashes
         self._most_numbers = most_numbers
         self._batch = batch
-        self._waiting: list[Person] = []
-        self._looked_at = 0
+        self._pending: list[Person] = []
+        self._hashed_rows = 0
         self._parts = [array("q") for _ in range(_PARTS)]
         self._appends = [part.append for part in self._parts]
         self._places: list[list[tuple[int, int]]] = [[] for _ in range(_PARTS)]
@@ -61,7 +64,7 @@ class Ties:
         self._size = 0
         self._repeating: list[int] = []
         # 0: the row is alone; positive: a row of the same person; negative: how many rows its person has.
-        self._parents: Numbers = array("i")
+        self._parents: RunNumbers = array("i")
 
     def __enter__(self) -> Self:
         """Lend the ties."""
@@ -76,19 +79,19 @@ class Ties:
     @property
     def rows(self) -> int:
         """How many rows were noted, and so the number of the last one."""
-        return self._looked_at + len(self._waiting)
+        return self._hashed_rows + len(self._pending)
 
-    def note(self, person: Person) -> None:
+    def add_row(self, person: Person) -> None:
         """Take the next row, which is about *person*; raises StorageError."""
-        self._waiting.append(person)
-        if len(self._waiting) >= self._batch:
-            self._look_at_waiting()
+        self._pending.append(person)
+        if len(self._pending) >= self._batch:
+            self._hash_pending()
 
-    def join(self) -> None:
+    def unite(self) -> None:
         """Unite the rows that share a value; raises StorageError."""
-        self._look_at_waiting()
+        self._hash_pending()
         for part in range(_PARTS):
-            hashes, rows = self._noted(part)
+            hashes, rows = self._hashes_of(part)
             if len(set(hashes)) == len(hashes):
                 continue
             if not self._repeating:
@@ -100,7 +103,7 @@ class Ties:
                 if before != row:
                     self._unite(before, row)
 
-    def numbers(self) -> Numbers:
+    def numbers(self) -> RunNumbers:
         """Return a nought for each row, and one for the number 0; raises StorageError."""
         size = _NUMBER * (self.rows + 1)
         if size <= self._most_numbers:
@@ -119,13 +122,13 @@ class Ties:
         With *repeating*, values of one row may be left out.
         """
         for part in self._repeating if repeating else range(_PARTS):
-            hashes, rows = self._noted(part)
+            hashes, rows = self._hashes_of(part)
             row_of = dict(zip(hashes, rows, strict=True))
             for hashed, count in Counter(hashes).items():
                 yield row_of[hashed], count
 
     def forget_values(self) -> None:
-        """Let go of what only `join` and `values` need."""
+        """Let go of what only `unite` and `values` need."""
         for part in self._parts:
             del part[:]
         self._places = [[] for _ in range(_PARTS)]
@@ -133,7 +136,7 @@ class Ties:
             self._file.close()
             self._file = None
 
-    def keep_loose(self) -> None:
+    def keep_indirect(self) -> None:
         """Keep only people with two rows that need not share a value, and let go of the values; raises StorageError.
 
         Where one value stands in all rows of a person, it alone holds them together.
@@ -163,25 +166,25 @@ class Ties:
             row = parent
         return row if parent else 0
 
-    def tie(self, row: int) -> str | None:
+    def person_key(self, row: int) -> str | None:
         """Return what rows of the person of *row* have in common beside their values; None where *row* is alone."""
         root = self.root(row)
-        return f"{TIE_MARK}{root}" if root else None
+        return f"{PERSON_KEY_MARK}{root}" if root else None
 
-    def rows_of(self, tie: str) -> int:
-        """Return how many rows have *tie*."""
-        return -self._parents[int(tie.removeprefix(TIE_MARK))]
+    def rows_with(self, person_key: str) -> int:
+        """Return how many rows have *person_key*."""
+        return -self._parents[int(person_key.removeprefix(PERSON_KEY_MARK))]
 
-    def _look_at_waiting(self) -> None:
+    def _hash_pending(self) -> None:
         appends = self._appends
-        for row, person in enumerate(self._waiting, start=self._looked_at + 1):
+        for row, person in enumerate(self._pending, start=self._hashed_rows + 1):
             for value in person:
                 hashed = hash(value)
                 append = appends[hashed & (_PARTS - 1)]
                 append(hashed)
                 append(row)
-        self._looked_at += len(self._waiting)
-        self._waiting.clear()
+        self._hashed_rows += len(self._pending)
+        self._pending.clear()
         self._spill_if_large()
 
     def _unite(self, one: int, other: int) -> None:
@@ -196,17 +199,17 @@ class Ties:
         parents[one] = size + other_size
         parents[other] = one
 
-    def _noted(self, part: int) -> tuple[Sequence[int], Sequence[int]]:
+    def _hashes_of(self, part: int) -> tuple[Sequence[int], Sequence[int]]:
         """Return the hashes of a part, and the row of each."""
-        noted = array("q")
+        found = array("q")
         for place, size in self._places[part]:
-            noted.frombytes(self._read(place, size))
-        noted += self._parts[part]
-        return noted[::2], noted[1::2]
+            found.frombytes(self._read(place, size))
+        found += self._parts[part]
+        return found[::2], found[1::2]
 
     def _spill_if_large(self) -> None:
         """Move to the disk what was noted, if it is too much for the memory."""
-        if _ITEM * sum(map(len, self._parts)) <= self._most_noted:
+        if _ITEM * sum(map(len, self._parts)) <= self._most_hashes:
             return
         try:
             if self._file is None:

@@ -3,26 +3,26 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from uploader.coalesce.same_person import Ties
-from uploader.model import Passed, Record, Rejected, Request, Work
+from uploader.coalesce.same_person import SamePerson
+from uploader.model import NoWork, Record, Rejected, Request, Work
 
 
-def noting(ties: Ties) -> Callable[[Record, Request | Rejected], None]:
-    """Return what takes each row of one more source into *ties*, in the check."""
-    note = ties.note
+def collecting_people(same_person: SamePerson) -> Callable[[Record, Request | Rejected], None]:
+    """Return what takes each row of one more source into *same_person*, in the check."""
+    add_row = same_person.add_row
 
-    def hear(_: Record, work: Request | Rejected) -> None:
-        note(work.person)
+    def collect(_: Record, work: Request | Rejected) -> None:
+        add_row(work.person)
 
-    return hear
+    return collect
 
 
-def tied(works: Iterator[Work | Passed], ties: Ties, before: int) -> Iterator[Work | Passed]:
+def with_person_keys(works: Iterator[Work | NoWork], same_person: SamePerson, before: int) -> Iterator[Work | NoWork]:
     """Yield *works*, which are of single rows, with their ties; *before* is how many rows the earlier sources have."""
     for work in works:
         if isinstance(work, Request | Rejected):
             number = work.row.number if isinstance(work, Request) else work.record.number
-            tie = ties.tie(before + number)
-            yield work if tie is None else replace(work, person=(*work.person, tie))
+            person_key = same_person.person_key(before + number)
+            yield work if person_key is None else replace(work, person=(*work.person, person_key))
         else:
             yield work

@@ -17,7 +17,7 @@ _HEAD: Final = Struct("<qQ")
 _NONE: Final = -1
 
 
-class WaitingRoom:
+class SpilledRows:
     """The requests of rows that wait, each for the last row of its group.
 
     Of a group only the place of one is in memory. They lie in a file without a name, of mode 0600, which is gone when

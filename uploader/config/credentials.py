@@ -8,22 +8,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from uploader.config.environment_variables import Filled
-from uploader.config.error_messages import Problem, UnfitValueError
+from uploader.config.error_messages import ConfigProblem, UnfitValueError
 from uploader.config.relative_paths import resolved
 from uploader.config.secret_masking import SECRETS, shown
-from uploader.config.yaml_document import Place, Tree
-from uploader.files import open_at_once
+from uploader.config.yaml_document import KeyPath, Tree
+from uploader.private_files import open_at_once
 
 PLACEHOLDER = "rehearsal"
 """What a rehearsal or a check goes by when no service id or token is at hand."""
 
-_SERVICE_ID: Place = ("api", "service_id")
-_TOKEN: Place = ("api", "access_token")
-_TOKEN_FILE: Place = ("api", "access_token_file")
+_SERVICE_ID: KeyPath = ("api", "service_id")
+_TOKEN: KeyPath = ("api", "access_token")
+_TOKEN_FILE: KeyPath = ("api", "access_token_file")
 
-_BOTH = Problem(_TOKEN_FILE, " is given beside api.access_token; delete one of the two")
-_NO_SERVICE_ID = Problem(_SERVICE_ID, " is missing; write service_id: ${DFINERY_SERVICE_ID} below api", late=True)
-_NO_TOKEN = Problem(_TOKEN, " is missing; write access_token: ${DFINERY_ACCESS_TOKEN} below api", late=True)
+_BOTH = ConfigProblem(_TOKEN_FILE, " is given beside api.access_token; delete one of the two")
+_NO_SERVICE_ID = ConfigProblem(
+    _SERVICE_ID, " is missing; write service_id: ${DFINERY_SERVICE_ID} below api", comes_last=True
+)
+_NO_TOKEN = ConfigProblem(_TOKEN, " is missing; write access_token: ${DFINERY_ACCESS_TOKEN} below api", comes_last=True)
 
 _MOST_BYTES = 1 << 16
 
@@ -47,18 +49,18 @@ def supplied(configuration: Filled, folder: Path, *, wanted: bool) -> Filled:
     return _with(configuration, api, (*configuration.problems, *both, *troubles))
 
 
-def _placeheld(configuration: Filled, api: Mapping[str, Tree], both: tuple[Problem, ...]) -> Filled:
-    unset = {problem.place for problem in configuration.problems} & {_SERVICE_ID, _TOKEN_FILE, *SECRETS}
+def _placeheld(configuration: Filled, api: Mapping[str, Tree], both: tuple[ConfigProblem, ...]) -> Filled:
+    unset = {problem.key_path for problem in configuration.problems} & {_SERVICE_ID, _TOKEN_FILE, *SECRETS}
     kept = {key: value for key, value in api.items() if ("api", key) not in unset}
-    problems = tuple(problem for problem in configuration.problems if problem.place not in unset)
+    problems = tuple(problem for problem in configuration.problems if problem.key_path not in unset)
     return _with(configuration, {"service_id": PLACEHOLDER, "access_token": PLACEHOLDER, **kept}, (*problems, *both))
 
 
-def _with(configuration: Filled, api: Mapping[str, Tree], problems: tuple[Problem, ...]) -> Filled:
+def _with(configuration: Filled, api: Mapping[str, Tree], problems: tuple[ConfigProblem, ...]) -> Filled:
     return replace(configuration, tree={**configuration.tree, "api": dict(api)}, problems=problems)
 
 
-def _token(configuration: Filled, api: Mapping[str, Tree], folder: Path) -> tuple[Tree, tuple[Problem, ...]]:
+def _token(configuration: Filled, api: Mapping[str, Tree], folder: Path) -> tuple[Tree, tuple[ConfigProblem, ...]]:
     if "access_token" in api:
         return api["access_token"], ()
     if "access_token_file" not in api:
@@ -74,7 +76,7 @@ def _token(configuration: Filled, api: Mapping[str, Tree], folder: Path) -> tupl
     try:
         return _read(file, _shown(file, configuration.variables.get(_TOKEN_FILE), written)), ()
     except UnfitValueError as error:
-        return PLACEHOLDER, (Problem(_TOKEN_FILE, f": {error}"),)
+        return PLACEHOLDER, (ConfigProblem(_TOKEN_FILE, f": {error}"),)
 
 
 def _shown(file: Path, variables: str | None, written: str) -> str | None:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from uploader.config.error_messages import Problem
+from uploader.config.error_messages import ConfigProblem
 from uploader.config.secret_masking import is_name
-from uploader.config.yaml_document import Place, Tree
+from uploader.config.yaml_document import KeyPath, Tree
 
 _DOLLAR = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<malformed>\$\{)")
 
@@ -20,28 +20,28 @@ class Filled:
     """
 
     tree: Mapping[str, Tree] = field(repr=False)
-    variables: Mapping[Place, str]
-    problems: tuple[Problem, ...]
+    variables: Mapping[KeyPath, str]
+    problems: tuple[ConfigProblem, ...]
 
 
 def filled(tree: Mapping[str, Tree], environ: Mapping[str, str]) -> Filled:
     """Return *tree* with each `${NAME}` replaced from *environ*, and each `$${` by a plain `${`."""
-    variables: dict[Place, str] = {}
-    problems: list[Problem] = []
+    variables: dict[KeyPath, str] = {}
+    problems: list[ConfigProblem] = []
 
-    def inside(value: Tree, place: Place) -> Tree:
+    def inside(value: Tree, key_path: KeyPath) -> Tree:
         if isinstance(value, dict):
-            return {key: inside(below, (*place, key)) for key, below in value.items()}
+            return {key: inside(below, (*key_path, key)) for key, below in value.items()}
         if isinstance(value, list):
-            return [inside(below, (*place, index)) for index, below in enumerate(value)]
+            return [inside(below, (*key_path, index)) for index, below in enumerate(value)]
         if value is None or "${" not in value:
             return value
         trouble = _trouble(value, environ)
         if trouble is not None:
-            problems.append(Problem(place, trouble))
+            problems.append(ConfigProblem(key_path, trouble))
             return None
         if any(dollar["name"] for dollar in _DOLLAR.finditer(value)):
-            variables[place] = value
+            variables[key_path] = value
         return _DOLLAR.sub(lambda dollar: environ[dollar["name"]] if dollar["name"] else "${", value)
 
     return Filled({key: inside(value, (key,)) for key, value in tree.items()}, variables, tuple(problems))

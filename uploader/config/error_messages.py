@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from uploader.config.secret_masking import is_name, is_short, shown
-from uploader.config.yaml_document import Document, Place
+from uploader.config.yaml_document import Document, KeyPath
 from uploader.errors import ConfigError
 
 _UNSHOWN = "api"
@@ -14,21 +14,21 @@ _UNSHOWN = "api"
 
 _LONGEST_KEY = 24
 
-PROPERTIES: Place = ("mapping", "properties")
+PROPERTIES: KeyPath = ("mapping", "properties")
 """The section whose keys users make up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong: at which *place*, and the *words* that follow the key's name.
+class ConfigProblem:
+    """One thing that is wrong: at which *key_path*, and the *words* that follow the key's name.
 
-    *late* marks what may only be a consequence of another problem (a key that is missing because it is misspelt).
-    *nameless* is whether the last key of *place* may be a secret, and is not repeated.
+    *comes_last* marks what may only be a consequence of another problem (a key that is missing because it is misspelt).
+    *nameless* is whether the last key of *key_path* may be a secret, and is not repeated.
     """
 
-    place: Place
+    key_path: KeyPath
     words: str
-    late: bool = False
+    comes_last: bool = False
     nameless: bool = False
 
 
@@ -45,30 +45,30 @@ class MisfitError(ValueError):
         self.below = below
 
 
-def complaint(document: Document, problems: Sequence[Problem]) -> ConfigError:
+def complaint(document: Document, problems: Sequence[ConfigProblem]) -> ConfigError:
     """Return the error that tells the first of *problems*, in the file's order, and how many more there are."""
 
-    def order(problem: Problem) -> tuple[bool, float]:
-        line = document.line(problem.place)
-        return problem.late, float("inf") if line is None else line
+    def order(problem: ConfigProblem) -> tuple[bool, float]:
+        line = document.line(problem.key_path)
+        return problem.comes_last, float("inf") if line is None else line
 
     first, *others = sorted(problems, key=order)
     more = f" (and {len(others)} more)" if others else ""
-    name = named((*first.place[:-1], "")) if first.nameless else named(first.place)
-    return ConfigError(_one_line(f"{document.origin(first.place)} {name}{first.words}") + more)
+    name = named((*first.key_path[:-1], "")) if first.nameless else named(first.key_path)
+    return ConfigError(_one_line(f"{document.origin(first.key_path)} {name}{first.words}") + more)
 
 
-def named(place: Place) -> str:
+def named(key_path: KeyPath) -> str:
     """Return the path of a key as users write it, without what could be a value or a secret run into a key."""
     name = ""
-    for depth, part in enumerate(place):
+    for depth, part in enumerate(key_path):
         if isinstance(part, int):
             name += f"[{part}]"
             continue
-        free = place[:depth] == PROPERTIES
+        free = key_path[:depth] == PROPERTIES
         written = part if free else beginning(part)
-        told = written if (is_name(part) if free else _is_key(written)) else ""
-        name += ("." if name else "") + told + ("" if part and told == part else "…")
+        nameable = written if (is_name(part) if free else _is_key(written)) else ""
+        name += ("." if name else "") + nameable + ("" if part and nameable == part else "…")
     return name
 
 
@@ -83,11 +83,11 @@ def _is_key(word: str) -> bool:
     return is_short(word) or (len(word) <= _LONGEST_KEY and re.fullmatch("[a-z_]+", word) is not None)
 
 
-def found(place: Place, value: object, variables: Mapping[Place, str]) -> str:
-    """Return how a message may call the *value* at *place*: never a secret, never what a variable holds."""
-    if place in variables:
-        return f"what {shown(variables[place], 'its variable')} holds"
-    if place[:1] == (_UNSHOWN,):
+def found(key_path: KeyPath, value: object, variables: Mapping[KeyPath, str]) -> str:
+    """Return how a message may call the *value* at *key_path*: never a secret, never what a variable holds."""
+    if key_path in variables:
+        return f"what {shown(variables[key_path], 'its variable')} holds"
+    if key_path[:1] == (_UNSHOWN,):
         return "its value"
     match value:
         case str() if not is_short(value):

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from uploader.config.credentials import PLACEHOLDER, supplied
 from uploader.config.environment_variables import Filled, filled
 from uploader.config.error_messages import (
+    ConfigProblem,
     MisfitError,
-    Problem,
     UnfitValueError,
     beginning,
     complaint,
@@ -23,7 +23,7 @@ from uploader.config.error_messages import (
 from uploader.config.secret_masking import is_short, known_secrets, masked, misplaced, written_out
 from uploader.config.set_overrides import overridden
 from uploader.config.settings import Settings, homes_of, keys_of
-from uploader.config.yaml_document import Document, Place, read
+from uploader.config.yaml_document import Document, KeyPath, read
 from uploader.errors import ConfigError
 
 _OTHERS: Final = 0o077
@@ -31,7 +31,7 @@ _OTHERS: Final = 0o077
 _MORE_LETTERS: Final = 3
 """A misspelt key may have so many letters more than the one that is meant."""
 
-_EXAMPLES: Mapping[Place, str] = {
+_EXAMPLES: Mapping[KeyPath, str] = {
     ("mapping",): "move the file away, and `uploader init SOURCE` writes one that has it",
     ("mapping", "identity"): "write for example identity: {external_id: user_id}",
     ("mapping", "request_datetime", "column"): "write for example request_datetime: {column: updated_at}",
@@ -39,10 +39,10 @@ _EXAMPLES: Mapping[Place, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Refusal:
+class _PydanticError:
     """What pydantic refuses, without a word of its own."""
 
-    place: Place
+    key_path: KeyPath
     kind: str
     value: object
     cause: object
@@ -77,16 +77,16 @@ def _loaded(
     configuration = supplied(raw, folder, wanted=credentials)
     secrets += (one for one in known_secrets(configuration.tree, environ) if one != PLACEHOLDER)
     exposed = _exposed(written)
-    strays = [_stray(place, secrets) for place in misplaced(configuration.tree, secrets)]
+    strays = [_stray(key_path, secrets) for key_path in misplaced(configuration.tree, secrets)]
     warnings = () if credentials else tuple(str(complaint(document, [problem])) for problem in exposed)
-    refusals: Sequence[_Refusal] = ()
+    errors: Sequence[_PydanticError] = ()
     settings = None
     try:
         context = {"file": path, "folder": folder, "warnings": warnings}
         settings = Settings.model_validate(configuration.tree, context=context)
     except ValidationError as error:
-        refusals = _refusals(error)
-    problems = [*strays, *_problems(configuration, refusals)]
+        errors = _pydantic_errors(error)
+    problems = [*strays, *_problems(configuration, errors)]
     if credentials and not problems:
         problems = exposed
     # Raised out here, so that no traceback can show the values that the other error holds.
@@ -95,68 +95,74 @@ def _loaded(
     return settings
 
 
-def _stray(place: Place, secrets: Sequence[str]) -> Problem:
-    if any(secret in str(place[-1]) for secret in secrets):
-        return Problem(place, " is a key with the access token in it; delete it", nameless=True)
-    return Problem(place, " has the access token in it; write its own value there")
+def _stray(key_path: KeyPath, secrets: Sequence[str]) -> ConfigProblem:
+    if any(secret in str(key_path[-1]) for secret in secrets):
+        return ConfigProblem(key_path, " is a key with the access token in it; delete it", nameless=True)
+    return ConfigProblem(key_path, " has the access token in it; write its own value there")
 
 
-def _exposed(written: Document) -> list[Problem]:
+def _exposed(written: Document) -> list[ConfigProblem]:
     """Return a problem for each secret that the file spells out for others to read."""
     if not written.mode & _OTHERS:
         return []
     file = str(written.file)
     return [
-        Problem(
-            place,
+        ConfigProblem(
+            key_path,
             f" is written out in a file that is open to other users (mode {written.mode:04o}); "
             f"run `chmod 600 {shlex.quote(file)}`, or write ${{NAME}} there",
         )
-        for place in written_out(written.tree)
+        for key_path in written_out(written.tree)
     ]
 
 
-def _refusals(error: ValidationError) -> list[_Refusal]:
+def _pydantic_errors(error: ValidationError) -> list[_PydanticError]:
     return [
-        _Refusal(details["loc"], details["type"], details["input"], details.get("ctx", {}).get("error"))
+        _PydanticError(details["loc"], details["type"], details["input"], details.get("ctx", {}).get("error"))
         for details in error.errors(include_url=False)
     ]
 
 
-def _problems(configuration: Filled, refusals: Sequence[_Refusal]) -> list[Problem]:
+def _problems(configuration: Filled, errors: Sequence[_PydanticError]) -> list[ConfigProblem]:
     """Return each trouble once: what only follows from another one is left out."""
-    unknown = {refusal.place for refusal in refusals if refusal.kind == "extra_forbidden"}
-    told = [problem for problem in configuration.problems if not _is_within(problem.place, unknown)]
-    unset = {problem.place for problem in configuration.problems}
-    empty = [place for place in _empty(configuration.tree) if place not in unset and not _is_within(place, unknown)]
-    told += [Problem(place, " has no value; write one, or delete the key") for place in empty]
+    unknown = {error.key_path for error in errors if error.kind == "extra_forbidden"}
+    reported = [problem for problem in configuration.problems if not _is_within(problem.key_path, unknown)]
+    unset = {problem.key_path for problem in configuration.problems}
+    empty = [
+        key_path
+        for key_path in _empty(configuration.tree)
+        if key_path not in unset and not _is_within(key_path, unknown)
+    ]
+    reported += [ConfigProblem(key_path, " has no value; write one, or delete the key") for key_path in empty]
     valueless = unset.union(empty)
-    for refusal in refusals:
-        follows = any(place[: len(refusal.place)] == refusal.place for place in valueless)
-        if refusal.place in unknown or not follows:
-            told.append(_problem(refusal, configuration.variables))
-    return told
+    for error in errors:
+        follows = any(key_path[: len(error.key_path)] == error.key_path for key_path in valueless)
+        if error.key_path in unknown or not follows:
+            reported.append(_problem(error, configuration.variables))
+    return reported
 
 
-def _problem(refusal: _Refusal, variables: Mapping[Place, str]) -> Problem:
-    place = refusal.place
-    cause = refusal.cause
+def _problem(error: _PydanticError, variables: Mapping[KeyPath, str]) -> ConfigProblem:
+    key_path = error.key_path
+    cause = error.cause
     if isinstance(cause, MisfitError):
-        return Problem((*place, *cause.below), str(cause))
+        return ConfigProblem((*key_path, *cause.below), str(cause))
     if isinstance(cause, UnfitValueError):
-        return Problem(place, f": {found(place, refusal.value, variables)} {cause}")
-    match refusal.kind:
+        return ConfigProblem(key_path, f": {found(key_path, error.value, variables)} {cause}")
+    match error.kind:
         case "extra_forbidden":
-            return Problem(place, f" is not a key{_instead(place)}", nameless=not _may_be_repeated(place))
+            return ConfigProblem(
+                key_path, f" is not a key{_instead(key_path)}", nameless=not _may_be_repeated(key_path)
+            )
         case "missing":
-            return Problem(place, f" is missing; {_EXAMPLES[place]}", late=True)
+            return ConfigProblem(key_path, f" is missing; {_EXAMPLES[key_path]}", comes_last=True)
         case _:
-            return Problem(place, " is not a section; write its keys below it, indented")
+            return ConfigProblem(key_path, " is not a section; write its keys below it, indented")
 
 
-def _instead(place: Place) -> str:
+def _instead(key_path: KeyPath) -> str:
     """Return the advice for a key that does not exist: the nearest one that does, or all that do."""
-    *above, key = place
+    *above, key = key_path
     section = tuple(above)
     known = keys_of(section)
     near = nearest(str(key), known)
@@ -166,25 +172,25 @@ def _instead(place: Place) -> str:
     return f"; the keys {f'of {named(section)}' if section else 'here'} are: {', '.join(known)}"
 
 
-def _may_be_repeated(place: Place) -> bool:
-    """Whether the key at *place*, which does not exist, is nearly one, or too short to be a secret."""
-    *above, key = place
+def _may_be_repeated(key_path: KeyPath) -> bool:
+    """Whether the key at *key_path*, which does not exist, is nearly one, or too short to be a secret."""
+    *above, key = key_path
     word = beginning(str(key))
     near = nearest(word, [*keys_of(tuple(above)), *(str(home[-1]) for home in homes_of(word))])
     return is_short(word) or (near is not None and len(word) <= len(near) + _MORE_LETTERS)
 
 
-def _is_within(place: Place, sections: set[Place]) -> bool:
-    return any(place[:length] in sections for length in range(1, len(place) + 1))
+def _is_within(key_path: KeyPath, sections: set[KeyPath]) -> bool:
+    return any(key_path[:length] in sections for length in range(1, len(key_path) + 1))
 
 
-def _empty(value: object, place: Place = ()) -> Iterator[Place]:
+def _empty(value: object, key_path: KeyPath = ()) -> Iterator[KeyPath]:
     """Yield the places that have a key but no value."""
     if value is None:
-        yield place
+        yield key_path
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _empty(item, (*place, index))
+            yield from _empty(item, (*key_path, index))
     elif isinstance(value, dict):
         for key, below in value.items():
-            yield from _empty(below, (*place, key))
+            yield from _empty(below, (*key_path, key))

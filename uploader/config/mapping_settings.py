@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from uploader.api import CONSENTS, IDENTITY_FIELDS, Kind
+from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
 from uploader.config.datetime_formats import pattern, zone
 from uploader.config.error_messages import MisfitError, UnfitValueError
 from uploader.config.settings_section import Section
@@ -88,11 +88,14 @@ class IdentitySettings(Section):
 
 
 class PropertySettings(Section):
-    """How one property is made: from a column, or from a constant."""
+    """How one property is made: from a column, or from a constant.
+
+    It has no states: it is frozen once it is checked.
+    """
 
     column: Column | None = None
     value: Annotated[str | tuple[str, ...], BeforeValidator(_constant)] | None = None
-    type: Annotated[Kind, BeforeValidator(_kind)] | None = None
+    type: Annotated[PropertyType, BeforeValidator(_kind)] | None = None
     format: Pattern | None = None
     timezone: Zone | None = None
     separator: Annotated[str, BeforeValidator(text)] | None = None
@@ -187,7 +190,7 @@ def _refuse_unsafe(key: str, settings: PropertySettings) -> None:
         )
 
 
-def _refuse_misplaced(key: str, settings: PropertySettings, kind: Kind | None) -> None:
+def _refuse_misplaced(key: str, settings: PropertySettings, kind: PropertyType | None) -> None:
     """Refuse a key that says nothing about a property of this *kind*."""
     arrays = tuple(name for name in KINDS if name.startswith("array"))
     homes = {

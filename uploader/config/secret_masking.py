@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from uploader.config.yaml_document import Place, Tree
+from uploader.config.yaml_document import KeyPath, Tree
 
 _CREDENTIALS: Final = re.compile(r"(.*//)?(?P<user>[^:]*)(:(?P<password>.*))?@.*", re.DOTALL)
 
@@ -15,7 +15,7 @@ def _of_url(url: str) -> str:
     return "" if found is None else found["password"] or found["user"]
 
 
-SECRETS: Final[Mapping[Place, Callable[[str], str]]] = {("api", "access_token"): str, ("api", "proxy"): _of_url}
+SECRETS: Final[Mapping[KeyPath, Callable[[str], str]]] = {("api", "access_token"): str, ("api", "proxy"): _of_url}
 """The places that hold a secret; each function returns the secret part of a text written there, "" if there is none."""
 
 _VARIABLE: Final = "DFINERY_ACCESS_TOKEN"
@@ -36,37 +36,37 @@ _LETTERS_OF_A_WORD: Final = 3
 _PART: Final = re.compile(r"[/.${}]+")
 
 
-def written_out(tree: Mapping[str, Tree]) -> Iterator[Place]:
+def written_out(tree: Mapping[str, Tree]) -> Iterator[KeyPath]:
     """Yield the places of secrets that *tree*, as it is written, spells out in part or as a whole."""
-    for place in SECRETS:
-        value = _at(tree, place)
-        if value is not None and not (isinstance(value, str) and _is_elsewhere(SECRETS[place](value))):
-            yield place
+    for key_path in SECRETS:
+        value = _at(tree, key_path)
+        if value is not None and not (isinstance(value, str) and _is_elsewhere(SECRETS[key_path](value))):
+            yield key_path
 
 
 def known_secrets(tree: Mapping[str, Tree], environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the secrets that *tree*, with its variables filled in, and the environment hold."""
-    values = ((part, _at(tree, place)) for place, part in SECRETS.items())
+    values = ((part, _at(tree, key_path)) for key_path, part in SECRETS.items())
     found = {part(value) for part, value in values if isinstance(value, str)} | {environ.get(_VARIABLE, "")}
     return tuple(sorted(secret for secret in found if len(secret) >= _LEAST))
 
 
-def misplaced(tree: Mapping[str, Tree], secrets: Iterable[str]) -> Iterator[Place]:
+def misplaced(tree: Mapping[str, Tree], secrets: Iterable[str]) -> Iterator[KeyPath]:
     """Yield the places, but those of secrets, that have one of *secrets* in their key or value."""
     secrets = tuple(secrets)
 
-    def within(value: Tree, place: Place) -> Iterator[Place]:
-        if place in SECRETS:
+    def within(value: Tree, key_path: KeyPath) -> Iterator[KeyPath]:
+        if key_path in SECRETS:
             return
-        words = (str(part) for part in (*place[-1:], value) if isinstance(part, str))
+        words = (str(part) for part in (*key_path[-1:], value) if isinstance(part, str))
         if any(secret in word for word in words for secret in secrets):
-            yield place
+            yield key_path
         elif isinstance(value, dict):
             for key, below in value.items():
-                yield from within(below, (*place, key))
+                yield from within(below, (*key_path, key))
         elif isinstance(value, list):
             for index, item in enumerate(value):
-                yield from within(item, (*place, index))
+                yield from within(item, (*key_path, index))
 
     for key, value in tree.items():
         yield from within(value, (key,))
@@ -101,10 +101,10 @@ def shown(written: str, instead: str) -> str:
     return written if all(map(is_name, parts)) else instead
 
 
-def _at(tree: Mapping[str, Tree], place: Place) -> object:
-    """Return what *tree* holds at *place*; None where it holds nothing."""
+def _at(tree: Mapping[str, Tree], key_path: KeyPath) -> object:
+    """Return what *tree* holds at *key_path*; None where it holds nothing."""
     value: object = tree
-    for key in place:
+    for key in key_path:
         if not isinstance(value, Mapping):
             return None
         value = value.get(str(key))

@@ -46,10 +46,10 @@ def one_spelling(url: str) -> str:
         host = "127.0.0.1"
     with suppress(ValueError):
         host = str(ipaddress.ip_address(host))
-    place = f"[{host}]" if ":" in host else host
+    key_path = f"[{host}]" if ":" in host else host
     if port is not None and port != _PORTS.get(parts.scheme):
-        place += f":{port}"
-    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
+        key_path += f":{port}"
+    return f"{parts.scheme}://{key_path}{parts.path.rstrip('/')}"
 
 
 def _has_more(url: str, parts: SplitResult) -> bool:

@@ -12,12 +12,12 @@ from uploader.config.environment_variables import filled
 from uploader.config.error_messages import PROPERTIES, named
 from uploader.config.secret_masking import is_name, known_secrets, misplaced, shown, written_out
 from uploader.config.settings import Settings
-from uploader.config.yaml_document import FLAG, Document, Place, Tree, parse
+from uploader.config.yaml_document import FLAG, Document, KeyPath, Tree, parse
 from uploader.errors import ConfigError
 
 _FORM = re.compile(r"(?P<key>[^\s=:.\0-\x1f]+(\.[^\s=:.\0-\x1f]+)*)=(?P<value>.*)", re.DOTALL)
-_TEMPLATE: Place = ("output", "retry_file")
-_MOMENT: Place = ("mapping", "request_datetime")
+_TEMPLATE: KeyPath = ("output", "retry_file")
+_MOMENT: KeyPath = ("mapping", "request_datetime")
 _FILES = ("access_token_file", "ca_file")
 
 
@@ -39,9 +39,9 @@ def printable(override: str, folder: Path, environ: Mapping[str, str], *, withhe
     found = _FORM.fullmatch(override)
     if found is None:
         return withheld
-    place: Place = tuple(found["key"].split("."))
+    key_path: KeyPath = tuple(found["key"].split("."))
     try:
-        tree = _tree(place, _value(found["value"], place))
+        tree = _tree(key_path, _value(found["value"], key_path))
     except ConfigError:
         tree = None
     if tree is not None and not _may_hold_secrets(tree, folder, environ):
@@ -77,18 +77,18 @@ def _with(document: Document, override: str) -> Document:
     found = _FORM.fullmatch(override)
     if found is None:
         raise ConfigError("--set is not of the form key.path=value; write for example --set rate.requests=5000")
-    place: Place = tuple(found["key"].split("."))
-    value = _value(found["value"], place)
-    _refuse_secrets(place, value)
-    tree = _placed(document.tree, place, value)
+    key_path: KeyPath = tuple(found["key"].split("."))
+    value = _value(found["value"], key_path)
+    _refuse_secrets(key_path, value)
+    tree = _placed(document.tree, key_path, value)
     if tree is None:
-        raise ConfigError(f"--set {named(place)} is not a key: what stands above it is one value; set that instead")
-    return replace(document, tree=tree, lines=_marked(document, place))
+        raise ConfigError(f"--set {named(key_path)} is not a key: what stands above it is one value; set that instead")
+    return replace(document, tree=tree, lines=_marked(document, key_path))
 
 
-def _refuse_secrets(place: Place, value: Tree) -> None:
-    """Refuse a *value* for *place* that spells out a secret, however deep: a list of processes shows it."""
-    for secret in written_out(_tree(place, value)):
+def _refuse_secrets(key_path: KeyPath, value: Tree) -> None:
+    """Refuse a *value* for *key_path* that spells out a secret, however deep: a list of processes shows it."""
+    for secret in written_out(_tree(key_path, value)):
         name = named(secret)
         file = "use api.access_token_file, or " if secret == ("api", "access_token") else "use "
         raise ConfigError(
@@ -97,30 +97,30 @@ def _refuse_secrets(place: Place, value: Tree) -> None:
         )
 
 
-def _tree(place: Place, value: Tree) -> dict[str, Tree]:
-    """Return the configuration that has *value* at *place*, and nothing else."""
-    *above, key = place
+def _tree(key_path: KeyPath, value: Tree) -> dict[str, Tree]:
+    """Return the configuration that has *value* at *key_path*, and nothing else."""
+    *above, key = key_path
     tree = {str(key): value}
     for outer in reversed(above):
         tree = {str(outer): tree}
     return tree
 
 
-def _value(text: str, place: Place) -> Tree:
+def _value(text: str, key_path: KeyPath) -> Tree:
     """Return a list, a section or a quoted text as YAML reads it, and anything else exactly as it is written."""
     text = text.strip()
-    if place == _TEMPLATE and text.startswith("{"):
+    if key_path == _TEMPLATE and text.startswith("{"):
         # Its braces are places of a path, not a section.
         return text
     if text.startswith(("[", "{", '"', "'")):
-        return parse(text, f"--set {named(place)}")
+        return parse(text, f"--set {named(key_path)}")
     return text or None
 
 
-def _placed(section: Mapping[str, Tree], place: Place, value: Tree, above: Place = ()) -> dict[str, Tree] | None:
-    """Return *section* with *value* at *place*, or None where a value is in the way."""
-    key = str(place[0])
-    if len(place) == 1:
+def _placed(section: Mapping[str, Tree], key_path: KeyPath, value: Tree, above: KeyPath = ()) -> dict[str, Tree] | None:
+    """Return *section* with *value* at *key_path*, or None where a value is in the way."""
+    key = str(key_path[0])
+    if len(key_path) == 1:
         return {**section, key: value}
     below = section.get(key)
     if isinstance(below, str) and above == PROPERTIES:
@@ -129,13 +129,13 @@ def _placed(section: Mapping[str, Tree], place: Place, value: Tree, above: Place
         below = None
     if below is not None and not isinstance(below, dict):
         return None
-    inner = _placed(below or {}, place[1:], value, (*above, key))
+    inner = _placed(below or {}, key_path[1:], value, (*above, key))
     return None if inner is None else {**section, key: inner}
 
 
-def _marked(document: Document, place: Place) -> dict[Place, int]:
-    depth = len(place)
-    lines = {known: line for known, line in document.lines.items() if known[:depth] != place}
+def _marked(document: Document, key_path: KeyPath) -> dict[KeyPath, int]:
+    depth = len(key_path)
+    lines = {known: line for known, line in document.lines.items() if known[:depth] != key_path}
     for length in range(1, depth):
-        lines.setdefault(place[:length], FLAG)
-    return {**lines, place: FLAG}
+        lines.setdefault(key_path[:length], FLAG)
+    return {**lines, key_path: FLAG}

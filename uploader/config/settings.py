@@ -26,7 +26,7 @@ from uploader.config.value_parsers import (
     word,
     words,
 )
-from uploader.config.yaml_document import Place
+from uploader.config.yaml_document import KeyPath
 from uploader.mapping.rules import MappingRules
 from uploader.model import Unpacking
 
@@ -124,7 +124,10 @@ class OutputSettings(Section):
 
 
 class Settings(Section):
-    """Every setting of a run; durations in seconds, shares as parts of 1, paths absolute."""
+    """Every setting of a run; durations in seconds, shares as parts of 1, paths absolute.
+
+    It has no states: it is frozen once it is loaded.
+    """
 
     api: ApiSettings
     source: SourceSettings = SourceSettings()
@@ -178,7 +181,7 @@ class Settings(Section):
             self._warnings = context["warnings"]
 
 
-_SECTIONS: Mapping[Place, type[Section]] = {
+_SECTIONS: Mapping[KeyPath, type[Section]] = {
     (): Settings,
     ("api",): ApiSettings,
     ("source",): SourceSettings,
@@ -193,14 +196,14 @@ _SECTIONS: Mapping[Place, type[Section]] = {
 }
 
 
-def keys_of(place: Place) -> tuple[str, ...]:
-    """Return the keys that the section at *place* may have; none where there is no section."""
-    if place[:-1] == PROPERTIES:
+def keys_of(key_path: KeyPath) -> tuple[str, ...]:
+    """Return the keys that the section at *key_path* may have; none where there is no section."""
+    if key_path[:-1] == PROPERTIES:
         return tuple(PropertySettings.model_fields)
-    section = _SECTIONS.get(place)
+    section = _SECTIONS.get(key_path)
     return () if section is None else tuple(section.model_fields)
 
 
-def homes_of(key: str) -> tuple[Place, ...]:
+def homes_of(key: str) -> tuple[KeyPath, ...]:
     """Return the places where a section has *key*."""
-    return tuple((*place, key) for place, section in _SECTIONS.items() if key in section.model_fields)
+    return tuple((*key_path, key) for key_path, section in _SECTIONS.items() if key in section.model_fields)

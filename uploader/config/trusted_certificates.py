@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from uploader.errors import ConfigError
-from uploader.files import open_at_once
+from uploader.private_files import open_at_once
 
 _MOST_BYTES = 1 << 24
 _PEM = b"-----BEGIN"

@@ -14,18 +14,18 @@ from typing import TypeAlias
 import yaml
 
 from uploader.errors import ConfigError
-from uploader.files import open_at_once
+from uploader.private_files import open_at_once
 
 Tree: TypeAlias = "str | list[Tree] | dict[str, Tree] | None"
 """What YAML says: text, lists and sections; None is a key with nothing behind it."""
 
-Place: TypeAlias = tuple[str | int, ...]
+KeyPath: TypeAlias = tuple[str | int, ...]
 """Where a value stands: the keys that lead to it, and the index within a list."""
 
 FLAG = 0
 """The line number of what comes from a `--set`."""
 
-_ANEW = "move it away and run `uploader init SOURCE` to write one, or name another with --config"
+_RETAGGED = "move it away and run `uploader init SOURCE` to write one, or name another with --config"
 _MOST_BYTES = 1 << 20
 _MOST_VALUES = 100_000
 _PATIENCE_SECONDS = 30.0
@@ -45,17 +45,17 @@ class Document:
 
     file: Path
     tree: Mapping[str, Tree]
-    lines: Mapping[Place, int]
+    lines: Mapping[KeyPath, int]
     mode: int
 
-    def line(self, place: Place) -> int | None:
-        """Return the line on which *place*, or what is nearest around it, was written; None if nothing was."""
-        around = (place[:length] for length in range(len(place), 0, -1))
+    def line(self, key_path: KeyPath) -> int | None:
+        """Return the line on which *key_path*, or what is nearest around it, was written; None if nothing was."""
+        around = (key_path[:length] for length in range(len(key_path), 0, -1))
         return next((self.lines[outer] for outer in around if outer in self.lines), None)
 
-    def origin(self, place: Place) -> str:
-        """Return the words that say where *place* was written."""
-        line = self.line(place)
+    def origin(self, key_path: KeyPath) -> str:
+        """Return the words that say where *key_path* was written."""
+        line = self.line(key_path)
         if line == FLAG:
             return "--set"
         return f"{self.file}:" if line is None else f"{self.file} line {line}:"
@@ -69,18 +69,18 @@ def read(file: Path) -> Document:
     text, mode = _text(file)
     node = _composed(text, str(file))
     if node is None:
-        raise ConfigError(f"{file} is empty: {_ANEW}")
-    lines: dict[Place, int] = {}
-    tree = _Walk(str(file), lines).value(node, ())
+        raise ConfigError(f"{file} is empty: {_RETAGGED}")
+    lines: dict[KeyPath, int] = {}
+    tree = _NodeReader(str(file), lines).value(node, ())
     if not isinstance(tree, dict):
-        raise ConfigError(f"{file} is not a mapping of keys to values: {_ANEW}")
+        raise ConfigError(f"{file} is not a mapping of keys to values: {_RETAGGED}")
     return Document(file, tree, lines, mode)
 
 
 def parse(text: str, name: str) -> Tree:
     """Read *text* as one YAML value; raise ConfigError, which calls it *name* and never quotes it, if it is none."""
     node = _composed(text, name)
-    return None if node is None else _Walk(name, {}).value(node, ())
+    return None if node is None else _NodeReader(name, {}).value(node, ())
 
 
 def _text(file: Path) -> tuple[str, int]:
@@ -94,9 +94,9 @@ def _text(file: Path) -> tuple[str, int]:
         raise ConfigError(f"{missing}: run `uploader init SOURCE` to write one, or name one with --config") from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"{file} can't be read ({why}): {_ANEW}") from None
+        raise ConfigError(f"{file} can't be read ({why}): {_RETAGGED}") from None
     if len(written) > _MOST_BYTES:
-        raise ConfigError(f"{file} is larger than 1 MiB, which no configuration is: {_ANEW}")
+        raise ConfigError(f"{file} is larger than 1 MiB, which no configuration is: {_RETAGGED}")
     try:
         return written.decode("utf-8-sig"), mode
     except UnicodeDecodeError as error:
@@ -152,37 +152,37 @@ def _is_syntax(quoted: str) -> bool:
     return len(quoted) <= _LONGEST_SIGN or quoted.startswith("'<")
 
 
-class _Walk:
+class _NodeReader:
     """The way through the nodes of one YAML text, noting the line of each key."""
 
-    def __init__(self, name: str, lines: dict[Place, int]) -> None:
+    def __init__(self, name: str, lines: dict[KeyPath, int]) -> None:
         self._name = name
         self._lines = lines
         self._above: list[yaml.Node] = []
         self._count = 0
 
-    def value(self, node: yaml.Node, place: Place) -> Tree:
+    def value(self, node: yaml.Node, key_path: KeyPath) -> Tree:
         self._count += 1
         if self._count > _MOST_VALUES or any(node is above for above in self._above):
             raise self._error(node, "an alias (*) repeats what it is a part of, or too much; write it out")
         if node.tag not in _PLAIN_TAGS:
             raise self._error(node, "a tag (!) is not read here; delete it, or quote the value")
-        self._lines.setdefault(place, node.start_mark.line + 1)
+        self._lines.setdefault(key_path, node.start_mark.line + 1)
         if isinstance(node, yaml.ScalarNode):
             return None if node.style is None and not node.value else str(node.value)
         self._above.append(node)
         try:
-            return self._inner(node, place)
+            return self._inner(node, key_path)
         finally:
             self._above.pop()
 
-    def _inner(self, node: yaml.Node, place: Place) -> Tree:
+    def _inner(self, node: yaml.Node, key_path: KeyPath) -> Tree:
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, (*place, index)) for index, item in enumerate(node.value)]
+            return [self.value(item, (*key_path, index)) for index, item in enumerate(node.value)]
         section: dict[str, Tree] = {}
         for key_node, value_node in node.value:
             key = self._key(key_node)
-            here = (*place, key)
+            here = (*key_path, key)
             if key in section:
                 raise self._error(key_node, f"this key was given before, on line {self._lines[here]}; delete one")
             self._lines[here] = key_node.start_mark.line + 1

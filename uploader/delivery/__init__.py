@@ -1,6 +1,6 @@
 """Send requests: attempt after attempt, each through the limiter."""
 
 from uploader.delivery.http import Http
-from uploader.delivery.retry import Airfield, Delivery, Patience
+from uploader.delivery.retry import Delivery, InFlightRows, WaitLimits
 
-__all__ = ["Airfield", "Delivery", "Http", "Patience"]
+__all__ = ["Delivery", "Http", "InFlightRows", "WaitLimits"]

@@ -19,7 +19,7 @@ from uploader.delivery.dns import Resolver
 
 _LOG: Final = logging.getLogger("uploader.delivery")
 
-_TURNS: Final = 8
+_LOOP_ITERATIONS: Final = 8
 """Turns of the loop that a connection has, before a request goes, to read what lies in its socket; that takes two."""
 
 _INTERIM: Final = frozenset({*range(100, 200)} - {101})
@@ -116,7 +116,7 @@ class ReplyProtocol(ResponseHandler):
 
     async def begin_when_read(self) -> bool:
         """Return the same, once what has come was read: what is of TLS alone, as session tickets, disturbs nobody."""
-        for _ in range(_TURNS):
+        for _ in range(_LOOP_ITERATIONS):
             if not self.is_connected() or self._has_had_its_request:
                 break
             await asyncio.sleep(0)  # noqa: TID251 — it gives way and waits for nothing

@@ -27,7 +27,7 @@ from uploader.delivery.connection_pool import (
 from uploader.delivery.timeouts import ExpiredError, Timeouts
 from uploader.model import Answer, Reply, Silence
 from uploader.rate.headers import read_window
-from uploader.stop import Halted
+from uploader.stop import Stopped
 
 _MOST: Final = 64 * 1024
 """How many bytes of a reply are read; the API's own are under 200."""
@@ -50,6 +50,9 @@ class Http:
 
     It follows no redirect (the token would go along), keeps no cookies, asks for no compression, and goes through no
     proxy but the one it is given, which gets to see no token. It is an async context manager.
+
+    States: made, open (within its context), and abandoned, once a stop has lasted too long: then what is in flight is
+    ended, and no attempt is made any more.
     """
 
     def __init__(  # noqa: PLR0913 — the address, the credentials, and the bounds of one attempt
@@ -146,7 +149,7 @@ class Http:
             if not payload.may_have_left:
                 return _PROXY_NOT_IN_TIME if self._is_on_its_way_to_proxy(payload) else _NOT_IN_TIME
             if self._abandoned:
-                raise Halted from None
+                raise Stopped from None
             return _LATE
         except (aiohttp.ClientError, ssl.SSLError, OSError, TimeoutError) as error:
             # Their own words may hold the request's headers, the token among them: they are never passed on.

@@ -11,7 +11,7 @@ _SUSPECT: Final = 3
 """After so many bad replies in a row only a few requests go at once, until it is known whose trouble it is."""
 
 
-class Health:
+class OutageDetector:
     """Judge the service by its latest replies; times are monotonic seconds.
 
     A reply is *bad* when it may be the service's fault: none at all, a proxy's page, an error inside the server. One
@@ -28,16 +28,16 @@ class Health:
         self._outages: list[tuple[float, float]] = []
 
     @property
-    def is_out(self) -> bool:
+    def is_outage(self) -> bool:
         """Whether the service is out: everybody's trouble."""
         return self._out_since is not None
 
     @property
-    def is_suspect(self) -> bool:
+    def is_suspected(self) -> bool:
         """Whether the latest replies were all bad, though they are too few to tell."""
         return self._bad >= _SUSPECT
 
-    def note_bad(self, row: int, at: float) -> None:
+    def add_bad_reply(self, row: int, at: float) -> None:
         """Take note of a bad reply to *row*."""
         if not self._bad:
             self._bad_since = at
@@ -47,7 +47,7 @@ class Health:
             if self._bad >= _IN_A_ROW and len(self._rows) >= self._rows_needed:
                 self._out_since = self._bad_since
 
-    def note_good(self, at: float) -> None:
+    def add_good_reply(self, at: float) -> None:
         """Take note that the service was there."""
         self._bad = 0
         self._rows.clear()

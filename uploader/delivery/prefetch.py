@@ -11,7 +11,7 @@ _FAST: Final = 0.005
 """Seconds in which as many works are gone as were made, so that twice as many are made next time."""
 
 
-def a_few_at_once(works: Iterator[T], clock: Callable[[], float]) -> Iterator[T]:
+def prefetched(works: Iterator[T], clock: Callable[[], float]) -> Iterator[T]:
     """Yield *works* as they come, some made ahead while they are taken quickly; *clock* gives seconds.
 
     A row costs a tenth less that way: what makes works stays in the processor's caches. Where they are taken slowly,

@@ -7,18 +7,18 @@ from typing import Final, Protocol, assert_never
 
 from uploader.api import SUCCESS
 from uploader.counts import Traffic
-from uploader.delivery.blocked_rows import Block, Streak
-from uploader.delivery.outage_detection import Health
+from uploader.delivery.blocked_rows import BlockedRows, FirstBlock
+from uploader.delivery.outage_detection import OutageDetector
 from uploader.delivery.retry_policy import (
     Accept,
-    Again,
     Blocked,
-    Crowded,
     GiveUp,
-    Limited,
-    Policy,
-    Refuse,
-    Stop,
+    NoSocket,
+    Reject,
+    RetryPolicy,
+    StopRun,
+    Throttled,
+    TryAgain,
     Unreachable,
     Verdict,
     accepts,
@@ -26,22 +26,22 @@ from uploader.delivery.retry_policy import (
 )
 from uploader.errors import OutageError, RefusedError, StorageError
 from uploader.model import Answer, Failed, Outcome, Rejected, Reply, Request, Sent, Unsettled, WindowState
-from uploader.rate import Departure, hold_for, local_time
+from uploader.rate import Permit, local_time, pause_after_throttling
 from uploader.rate.limiter import Limiter
-from uploader.stop import Halt, Halted
+from uploader.stop import Stop, Stopped
 
 _LOG: Final = logging.getLogger("uploader.delivery")
 
-_LONGEST_HOLD: Final = 60.0
+_LONGEST_BACKOFF: Final = 60.0
 """Seconds between two tries to reach a service that can't be reached; they begin at one and double."""
 
-_LEAST_HOLD: Final = 0.05
+_LEAST_PAUSE: Final = 0.05
 """Seconds to hold when the window is all but over."""
 
-_CROWDED_SECONDS: Final = 1.0
+_NO_SOCKET_SECONDS: Final = 1.0
 """So long, at most, a row waits for a socket or file to become free."""
 
-_LIMITED: Final = "the service limits us (too many requests)"
+_THROTTLED: Final = "the service limits us (too many requests)"
 
 _ROUNDING: Final = 0.001
 """Seconds by which a hold that lasts as long as the patience may miss its end."""
@@ -51,7 +51,7 @@ _LOST_BEHIND_A_PROXY: Final = frozenset({200, 502, 504, 520, 524})
 
 
 @dataclass(slots=True)
-class _Charges:
+class _ChargedAttempts:
     """What a row's attempts have met: the *times* that are charged to it, and whether one of them *crossed* already."""
 
     times: list[float] = field(default_factory=list)
@@ -59,21 +59,21 @@ class _Charges:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class WaitLimits:
     """How long to hold: *per* is the configured window, *outage_timeout* ends the run; both in seconds."""
 
     per: float
     outage_timeout: float
 
 
-class Airfield(Protocol):
+class InFlightRows(Protocol):
     """Where it is noted which rows are in flight, for whoever goes on when this process is killed."""
 
-    def take_off(self, row: int) -> None:
+    def mark(self, row: int) -> None:
         """Note that a request for *row* goes now; once noted, it stays so until it turns back or has an outcome."""
         ...
 
-    def turn_back(self, row: int) -> None:
+    def clear(self, row: int) -> None:
         """Note that no request for *row* can be applied any more."""
         ...
 
@@ -82,54 +82,58 @@ class Delivery:
     """Deliver requests for one run: the policy judges each reply, this waits, retries, holds or stops.
 
     What holds everybody (the limit, an unreachable service) is no row's trouble: it is not charged as an attempt.
+
+    States, by the latest replies: closed (all is well); in trouble since a time, where everybody pauses, each time for
+    longer; and stopped, once that has lasted for the outage timeout.
     """
 
     def __init__(  # noqa: PLR0913 — the collaborators of an attempt, each asked for by name
         self,
         post: Callable[[Request], Awaitable[Reply]],
         *,
-        policy: Policy,
+        policy: RetryPolicy,
         limiter: Limiter,
-        airfield: Airfield,
-        patience: Patience,
+        in_flight: InFlightRows,
+        wait_limits: WaitLimits,
         traffic: Traffic,
-        halt: Halt,
+        stop: Stop,
         sleep: Callable[[float], Awaitable[None]],
         clock: Callable[[], float],
         wall: Callable[[], float],
-        dice: Callable[[], float],
-        note_held: Callable[[float], None],
+        jitter: Callable[[], float],
+        record_pause: Callable[[float], None],
         most_rows: int,
-        on_suspicion: Callable[[], None] = lambda: None,
-        streak: Streak | None = None,
+        on_suspected_outage: Callable[[], None] = lambda: None,
+        blocked_rows: BlockedRows | None = None,
     ) -> None:
-        """Keep the collaborators; *clock* is monotonic, *wall* since 1970 (seconds), *dice* gives 0 to 1.
+        """Keep the collaborators; *clock* is monotonic, *wall* since 1970 (seconds), *jitter* gives 0 to 1.
 
-        *most_rows* is how many rows may be delivered at once. *note_held* hears for how many seconds more a limit reply
-        holds everybody. *on_suspicion* is called when bad replies may be the service's trouble: the more rows are in
-        delivery, the sooner that is known. *streak* counts the rows that are blocked, for all sources of the command.
+        *most_rows* is how many rows may be delivered at once. *record_pause* hears for how many seconds more a limit
+        reply holds everybody. *on_suspected_outage* is called when bad replies may be the service's trouble: the more
+        rows are in delivery, the sooner that is known. *blocked_rows* counts the rows that are blocked, for all sources
+        of the command.
         """
         self._post = post
         self._policy = policy
         self._limiter = limiter
-        self._airfield = airfield
-        self._patience = patience
+        self._in_flight = in_flight
+        self._wait_limits = wait_limits
         self._traffic = traffic
-        self._halt = halt
+        self._stop = stop
         self._sleep = sleep
         self._clock = clock
         self._wall = wall
-        self._dice = dice
-        self._note_held = note_held
-        self._health = Health(most_rows)
-        self._on_suspicion = on_suspicion
-        self._streak = streak or Streak()
+        self._jitter = jitter
+        self._record_pause = record_pause
+        self._outages = OutageDetector(most_rows)
+        self._on_suspected_outage = on_suspected_outage
+        self._blocked_rows = blocked_rows or BlockedRows()
         # Whether the latest reply was a good one, and tells of no trouble that is still to be over. The delivery of an
         # earlier source may have left some to the limiter.
-        self._is_well = False
+        self._is_circuit_closed = False
         self._trouble_since: float | None = None
-        self._held_at = float("-inf")
-        self._next_hold = 1.0
+        self._paused_at = float("-inf")
+        self._backoff = 1.0
 
     async def deliver(self, request: Request) -> Outcome | Unsettled:
         """Return what became of *request*; Unsettled when the run was told to stop before it had an outcome.
@@ -142,199 +146,200 @@ class Delivery:
             StorageError: the quota, or which rows are in flight, can't be noted.
         """
         row = request.row.number
-        charges = _Charges()
+        charges = _ChargedAttempts()
         posted, unsure = 0, False
-        block: Block | None = None  # once it was blocked, it goes alone
+        block: FirstBlock | None = None  # once it was blocked, it goes alone
         try:
             while True:
-                departure = (
-                    await self._limiter.pass_alone()
+                permit = (
+                    await self._limiter.acquire_alone()
                     if block is not None
-                    else self._limiter.pass_at_once() or await self._limiter.pass_through()
+                    else self._limiter.acquire_now() or await self._limiter.acquire()
                 )
                 posted += 1
                 self._traffic.requests += 1
                 self._traffic.retries += posted > 1
-                doubt, unsure = unsure, True  # until the reply says otherwise, it may be applied
+                unsure_before, unsure = unsure, True  # until the reply says otherwise, it may be applied
                 reply: Reply | None = None
                 try:
-                    self._airfield.take_off(row)
+                    self._in_flight.mark(row)
                     reply = await self._post(request)
                 finally:
                     # Whoever abandons it, or breaks off, has nothing in flight any more either.
-                    self._land(departure, reply)
+                    self._release(permit, reply)
                 if accepts(reply):
-                    self._streak.note_served(departure.at)
-                    if not self._is_well or self._limiter.in_doubt:
-                        self._streak.note_good()
-                        self._recover(departure.at)
-                    return Sent(request, posted, doubt)
-                self._is_well = False
-                unsure = doubt or _may_be_applied(reply)
-                verdict = self._judged(reply, request, departure, charges)
-                self._heed(verdict, departure)
+                    self._blocked_rows.add_served(permit.at)
+                    if not self._is_circuit_closed or self._limiter.is_half_open:
+                        self._blocked_rows.add_good_reply()
+                        self._recover(permit.at)
+                    return Sent(request, posted, unsure_before)
+                self._is_circuit_closed = False
+                unsure = unsure_before or _may_be_applied(reply)
+                verdict = self._judge(reply, request, permit, charges)
+                self._act_on(verdict, permit)
                 if not unsure:
-                    self._airfield.turn_back(row)
+                    self._in_flight.clear(row)
                 match verdict:
-                    case Refuse(reason):
+                    case Reject(reason):
                         return Rejected(request.row, request.person, reason, posted, unsure)
                     case GiveUp(reason):
                         return Failed(request, reason, posted, unsure)
                     case Blocked(reason, what):
-                        if block is not None and self._is_rows_own(row, what, block):
+                        if block is not None and self._is_about_row(row, what, block):
                             return Rejected(request.row, request.person, reason, posted, unsure)
-                        block = block or self._first_block(departure)
+                        block = block or self._first_block(permit)
                     case _:
                         await self._wait_after(verdict)
-        except Halted:
+        except Stopped:
             return Unsettled(request, posted, unsure)
 
-    def _land(self, departure: Departure, reply: Reply | None) -> None:
+    def _release(self, permit: Permit, reply: Reply | None) -> None:
         """Let the limiter know; what its file fails to keep ends the run, and leaves the reply what it is."""
         try:
-            self._limiter.land(departure, reply)
+            self._limiter.release(permit, reply)
         except StorageError as error:
-            self._halt.give(error)
+            self._stop.request(error)
 
     async def _wait_after(self, verdict: Verdict) -> None:
         """Wait as long as *verdict* asks of its row; raise Halted when the run is told to stop before that."""
         match verdict:
-            case Again(seconds):
-                await self._halt.wait(self._sleep(seconds))
-            case Crowded():
-                await self._halt.wait(self._sleep(_CROWDED_SECONDS * self._dice()))
+            case TryAgain(seconds):
+                await self._stop.wait(self._sleep(seconds))
+            case NoSocket():
+                await self._stop.wait(self._sleep(_NO_SOCKET_SECONDS * self._jitter()))
             case _:
                 pass
 
-    def _judged(self, reply: Reply, request: Request, departure: Departure, charges: _Charges) -> Verdict:
+    def _judge(self, reply: Reply, request: Request, permit: Permit, charges: _ChargedAttempts) -> Verdict:
         """Judge *reply*: a row's trouble is charged to it, everybody's is not, nor that of a connection, once."""
         if charges.times:
-            charges.times = [at for at in charges.times if not self._health.excuses(at)]
+            charges.times = [at for at in charges.times if not self._outages.excuses(at)]
         if proves(reply):
-            self._streak.note_served(departure.at)
-            self._streak.note_good()
-        proven = self._streak.is_proven
-        verdict = self._policy.judge(reply, attempt=len(charges.times) + 1, dice=self._dice(), proven=proven)
-        _LOG.debug("row %d: %s", request.row.number, _told(reply))
+            self._blocked_rows.add_served(permit.at)
+            self._blocked_rows.add_good_reply()
+        proven = self._blocked_rows.is_proven
+        verdict = self._policy.judge(reply, attempt=len(charges.times) + 1, jitter=self._jitter(), proven=proven)
+        _LOG.debug("row %d: %s", request.row.number, _described(reply))
         if isinstance(reply, Answer) and reply.crossed and not charges.crossed:
             # A second one is the row's: it may take too long itself.
             charges.crossed = True
-            return Again(0.0)
-        if isinstance(verdict, Again | GiveUp) or (isinstance(verdict, Blocked) and verdict.outage):
+            return TryAgain(0.0)
+        if isinstance(verdict, TryAgain | GiveUp) or (isinstance(verdict, Blocked) and verdict.outage):
             now = self._clock()
-            self._health.note_bad(request.row.number, now)
-            if self._health.is_suspect:
-                self._limiter.be_wary()
-                self._on_suspicion()
-            if self._health.is_out:
+            self._outages.add_bad_reply(request.row.number, now)
+            if self._outages.is_suspected:
+                self._limiter.become_wary()
+                self._on_suspected_outage()
+            if self._outages.is_outage:
                 return Unreachable(verdict.outage if isinstance(verdict, Blocked) else verdict.why)
             charges.times.append(now)
         return verdict
 
-    def _heed(self, verdict: Verdict, departure: Departure) -> None:
-        """Do what *verdict* on the attempt of *departure* asks of everybody: hold, stop, or go on as before."""
+    def _act_on(self, verdict: Verdict, permit: Permit) -> None:
+        """Do what *verdict* on the attempt of *permit* asks of everybody: hold, stop, or go on as before."""
         match verdict:
-            case Accept() | Refuse():
-                self._recover(departure.at)
-            case Limited(window):
+            case Accept() | Reject():
+                self._recover(permit.at)
+            case Throttled(window):
                 self._traffic.limited += 1
-                self._note_held(self._hold(self._until_reset(window), _LIMITED, everybody=True))
+                self._record_pause(self._pause(self._pause_until_reset(window), _THROTTLED, everybody=True))
             case Unreachable(why, advice):
                 # Who was in flight when the hold began meets the trouble that everybody waits for already.
-                if not self._limiter.is_held:
-                    self._hold(self._growing(), why, advice=advice)
-            case Crowded(why):
-                if not self._limiter.thin_out(departure) and not self._limiter.is_held:
-                    self._hold(self._growing(), why)
-            case Stop(why):
-                self._halt.give(RefusedError(f"Stopped: {why} Then run again."))
-            case Again() | GiveUp() | Blocked():
+                if not self._limiter.is_paused:
+                    self._pause(self._next_backoff(), why, advice=advice)
+            case NoSocket(why):
+                if not self._limiter.reduce_concurrency(permit) and not self._limiter.is_paused:
+                    self._pause(self._next_backoff(), why)
+            case StopRun(why):
+                self._stop.request(RefusedError(f"Stopped: {why} Then run again."))
+            case TryAgain() | GiveUp() | Blocked():
                 pass
             case _ as never:
                 assert_never(never)
 
-    def _first_block(self, departure: Departure) -> Block:
-        """Take note that the attempt of *departure* was blocked, for the first time of its row."""
-        block = Block(departure.at, self._clock())
-        self._streak.note_first(block)
+    def _first_block(self, permit: Permit) -> FirstBlock:
+        """Take note that the attempt of *permit* was blocked, for the first time of its row."""
+        block = FirstBlock(permit.at, self._clock())
+        self._blocked_rows.add_first_block(block)
         return block
 
-    def _is_rows_own(self, row: int, what: str, block: Block) -> bool:
+    def _is_about_row(self, row: int, what: str, block: FirstBlock) -> bool:
         """Whether it may be the trouble of *row* that *what* blocks it, also alone; stop the run if it is the run's.
 
         *block* is when it was blocked first.
         """
-        if self._streak.clears(block):
+        if self._blocked_rows.clears(block):
             return True
-        self._streak.note_blocked(row, what, block)
+        self._blocked_rows.add_blocked(row, what, block)
         # Until a good reply one goes at a time, so that few requests tell whose trouble it is.
-        self._limiter.in_doubt = True
-        if self._streak.is_too_long:
-            self._halt.give(
+        self._limiter.is_half_open = True
+        if self._blocked_rows.is_run_refused:
+            self._stop.request(
                 RefusedError(
-                    f"Stopped: {self._streak.told}, although the service answered rows of this run before. Correct "
-                    "api.access_token if it is no longer valid; else ask who runs the service, or a firewall or proxy "
-                    f"before it, what is wrong with these rows. {self._streak.told_outcome} Then run again to continue."
+                    f"Stopped: {self._blocked_rows.description}, although the service answered rows of this run "
+                    "before. Correct api.access_token if it is no longer valid; else ask who runs the service, or a "
+                    "firewall or proxy before it, what is wrong with these rows. "
+                    f"{self._blocked_rows.outcome_description} Then run again to continue."
                 )
             )
-        return not self._streak.is_too_long
+        return not self._blocked_rows.is_run_refused
 
-    def _until_reset(self, window: WindowState) -> float:
+    def _pause_until_reset(self, window: WindowState) -> float:
         """Return how long to hold after a limit reply: as a proxy asks, else until the window is over."""
         known = self._limiter.until_reset()
         if window.retry_after is not None or known is None:
-            return hold_for(window, per=self._patience.per, now=self._wall())
-        return max(known, _LEAST_HOLD)
+            return pause_after_throttling(window, per=self._wait_limits.per, now=self._wall())
+        return max(known, _LEAST_PAUSE)
 
     def _recover(self, began: float) -> None:
         """Take note that the service was there for an attempt that *began* then."""
-        if began > self._held_at:
-            self._is_well = not self._streak.is_open
+        if began > self._paused_at:
+            self._is_circuit_closed = not self._blocked_rows.is_unresolved
             self._trouble_since = None
-            self._next_hold = 1.0
-            self._health.note_good(self._clock())
-            if not self._streak.is_open:
+            self._backoff = 1.0
+            self._outages.add_good_reply(self._clock())
+            if not self._blocked_rows.is_unresolved:
                 # Else whatever answered need not be the service: one goes at a time until a reply proves that it is.
-                self._limiter.trust()
+                self._limiter.close_circuit()
         elif self._trouble_since is not None:
             # It was in flight when the last hold began, and says nothing of what came after.
             self._trouble_since = max(self._trouble_since, began)
 
-    def _growing(self) -> float:
+    def _next_backoff(self) -> float:
         """Return how long to hold this time: twice as long as the last, but no longer than the patience lasts."""
-        seconds = self._next_hold
-        self._next_hold = min(_LONGEST_HOLD, seconds * 2)
+        seconds = self._backoff
+        self._backoff = min(_LONGEST_BACKOFF, seconds * 2)
         if self._trouble_since is None:
             return seconds
-        left = self._trouble_since + self._patience.outage_timeout - self._clock()
+        left = self._trouble_since + self._wait_limits.outage_timeout - self._clock()
         return min(seconds, left) if left > _ROUNDING else seconds
 
-    def _hold(self, seconds: float, why: str, *, advice: str = "", everybody: bool = False) -> float:
+    def _pause(self, seconds: float, why: str, *, advice: str = "", everybody: bool = False) -> float:
         """Hold everybody for *seconds*, and return how many more that is; stop the run if it lasts too long."""
         now = self._clock()
         if self._trouble_since is None:
             self._trouble_since = now
-        if now + seconds - self._trouble_since > self._patience.outage_timeout + _ROUNDING:
+        if now + seconds - self._trouble_since > self._wait_limits.outage_timeout + _ROUNDING:
             then = "Run again to continue"
             if everybody:
                 # The next run knows of it, and makes no request before it is over.
-                self._limiter.lock_out(seconds)
+                self._limiter.pause_all_runs(seconds)
                 then += f", from {local_time(seconds, now=self._wall())} on"
-            longest = self._patience.outage_timeout
-            self._halt.give(
+            longest = self._wait_limits.outage_timeout
+            self._stop.request(
                 OutageError(
                     f"Stopped: {why}, for longer than retry.outage_timeout ({longest:g} s). "
                     f"{advice}{' ' if advice else ''}{then}."
                 )
             )
             return 0.0
-        if not self._limiter.is_held:
+        if not self._limiter.is_paused:
             _LOG.info("everybody waits %.1f s: %s", seconds, why)
-        self._held_at = now
-        return self._limiter.hold(seconds, everybody=everybody)
+        self._paused_at = now
+        return self._limiter.pause(seconds, everybody=everybody)
 
 
-def _told(reply: Reply) -> str:
+def _described(reply: Reply) -> str:
     """Return what *reply* says, in words that hold nothing of the server's own text."""
     if isinstance(reply, Answer):
         return f"HTTP {reply.status}{f', code {reply.code}' if reply.code else ''}"

@@ -4,22 +4,22 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from uploader.api import SUCCESS, TIMEOUT_STATUS
-from uploader.model import Answer, Reason, Reply, Silence, WindowState, fact
+from uploader.model import Answer, Reason, Reply, Silence, WindowState, frozen
 
 
-@fact
+@frozen
 class Accept:
     """The row is stored."""
 
 
-@fact
-class Refuse:
+@frozen
+class Reject:
     """The row is at fault: it would be refused again as it stands."""
 
     reason: Reason
 
 
-@fact
+@frozen
 class Blocked:
     """A reply that would refuse the whole run, though the service has served it before: then it is about this row.
 
@@ -32,7 +32,7 @@ class Blocked:
     outage: str = ""
 
 
-@fact
+@frozen
 class GiveUp:
     """The attempts are used up; another day may be better."""
 
@@ -44,22 +44,22 @@ class GiveUp:
         return self.reason.phrase
 
 
-@fact
-class Again:
+@frozen
+class TryAgain:
     """Try this row again after *seconds*; *why* it was not accepted may be its own trouble or everybody's."""
 
     seconds: float
     why: str = ""
 
 
-@fact
-class Limited:
+@frozen
+class Throttled:
     """The limit was met: nobody sends until the window resets. The row is not charged an attempt."""
 
     window: WindowState
 
 
-@fact
+@frozen
 class Unreachable:
     """No connection could be made: everybody's trouble, so nobody sends for a while, and no row is charged.
 
@@ -70,21 +70,21 @@ class Unreachable:
     advice: str = ""
 
 
-@fact
-class Crowded:
+@frozen
+class NoSocket:
     """This machine has no socket or file left for the request: fewer at once, then. No row is charged."""
 
     why: str
 
 
-@fact
-class Stop:
+@frozen
+class StopRun:
     """The service refuses every request of this run: *why* says so, with what to do."""
 
     why: str
 
 
-Verdict: TypeAlias = Accept | Refuse | Blocked | GiveUp | Again | Limited | Unreachable | Crowded | Stop
+Verdict: TypeAlias = Accept | Reject | Blocked | GiveUp | TryAgain | Throttled | Unreachable | NoSocket | StopRun
 
 _ACCEPT: Final = Accept()
 _NAMES: Final = {
@@ -139,7 +139,7 @@ def proves_by(code: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RetryPolicy:
     """The table of `api.md`, and how often and how patiently a row is tried.
 
     *attempts* is how many a row has in all; before attempt n + 1 it waits a random part of
@@ -150,8 +150,8 @@ class Policy:
     base: float
     cap: float
 
-    def judge(self, reply: Reply, *, attempt: int, dice: float, proven: bool = False) -> Verdict:
-        """Judge the *reply* to the given *attempt* (from 1); *dice* is a random number from 0 to 1.
+    def judge(self, reply: Reply, *, attempt: int, jitter: float, proven: bool = False) -> Verdict:
+        """Judge the *reply* to the given *attempt* (from 1); *jitter* is a random number from 0 to 1.
 
         *proven* is whether an earlier reply of the run proves token, service ID and URL. Without it, a reply that
         refuses the request for them stops the run. With it, such a reply is about this row, and a connection that
@@ -161,51 +161,51 @@ class Policy:
             return _ACCEPT
         match reply:
             case Answer():
-                return self._judge_answer(reply, attempt, dice, proven=proven)
+                return self._judge_answer(reply, attempt, jitter, proven=proven)
             case Silence(fatal=True):
                 return _untrusted(reply, proven=proven)
             case Silence(local=True):
-                return Crowded(reply.why)
+                return NoSocket(reply.why)
             case Silence(refused=True):
                 # The way is a good one where it has led to the service before.
                 return Unreachable(reply.why, "" if proven else _advice_on_the_way(reply))
             case Silence():
-                return self._again(Reason("silence", reply.why), attempt, dice)
+                return self._try_again(Reason("silence", reply.why), attempt, jitter)
             case _ as never:
                 assert_never(never)
 
-    def _judge_answer(self, answer: Answer, attempt: int, dice: float, *, proven: bool) -> Verdict:
+    def _judge_answer(self, answer: Answer, attempt: int, jitter: float, *, proven: bool) -> Verdict:
         if answer.code in _STOP_CODES:
-            return Stop(_STOP_CODES[answer.code])
+            return StopRun(_STOP_CODES[answer.code])
         if answer.is_limit:
-            return Limited(answer.window)
+            return Throttled(answer.window)
         if answer.status == _OK:
-            return self._judge_code(answer.code, attempt, dice, proven=proven)
-        return self._judge_status(answer.status, attempt, dice, proven=proven)
+            return self._judge_code(answer.code, attempt, jitter, proven=proven)
+        return self._judge_status(answer.status, attempt, jitter, proven=proven)
 
-    def _judge_code(self, code: str, attempt: int, dice: float, *, proven: bool) -> Verdict:
+    def _judge_code(self, code: str, attempt: int, jitter: float, *, proven: bool) -> Verdict:
         if code.startswith("4"):
-            return Refuse(Reason(code, f"refused by the service: {_name(code)}"))
+            return Reject(Reason(code, f"refused by the service: {_name(code)}"))
         if code:
-            return self._again(Reason(code, f"not accepted by the service: {_name(code)}"), attempt, dice)
-        verdict = self._again(Reason("not_api", "the reply was not the API's (HTTP 200)"), attempt, dice)
+            return self._try_again(Reason(code, f"not accepted by the service: {_name(code)}"), attempt, jitter)
+        verdict = self._try_again(Reason("not_api", "the reply was not the API's (HTTP 200)"), attempt, jitter)
         # An outage shows a page, too: so it is tried as often as in an outage before the row counts as blocked.
         if proven and isinstance(verdict, GiveUp):
             return _blocked("not_api", "HTTP 200 and no reply of the API", outage=verdict.why)
         return verdict
 
-    def _judge_status(self, status: int, attempt: int, dice: float, *, proven: bool) -> Verdict:
+    def _judge_status(self, status: int, attempt: int, jitter: float, *, proven: bool) -> Verdict:
         if status in _ROW_STATUSES:
-            return Refuse(Reason(str(status), f"refused by the service: HTTP {status}"))
+            return Reject(Reason(str(status), f"refused by the service: HTTP {status}"))
         why = _refusal_of_all(status)
         if not why:
-            return self._again(Reason(str(status), f"not accepted by the service: HTTP {status}"), attempt, dice)
-        return _blocked(str(status), f"HTTP {status}") if proven else Stop(why)
+            return self._try_again(Reason(str(status), f"not accepted by the service: HTTP {status}"), attempt, jitter)
+        return _blocked(str(status), f"HTTP {status}") if proven else StopRun(why)
 
-    def _again(self, reason: Reason, attempt: int, dice: float) -> Again | GiveUp:
+    def _try_again(self, reason: Reason, attempt: int, jitter: float) -> TryAgain | GiveUp:
         if attempt >= self.attempts:
             return GiveUp(reason)
-        return Again(dice * min(self.cap, self.base * 2.0 ** min(attempt - 1, 64)), reason.phrase)
+        return TryAgain(jitter * min(self.cap, self.base * 2.0 ** min(attempt - 1, 64)), reason.phrase)
 
 
 def _refusal_of_all(status: int) -> str:
@@ -219,11 +219,11 @@ def _refusal_of_all(status: int) -> str:
     return ""
 
 
-def _untrusted(silence: Silence, *, proven: bool) -> Unreachable | Stop:
+def _untrusted(silence: Silence, *, proven: bool) -> Unreachable | StopRun:
     """Judge a connection on which nothing may be sent."""
     if proven:
         return Unreachable(silence.why, _advice_on_the_way(silence))
-    return Stop(f"{silence.why}. {_PROXY_ADVICE if silence.by_proxy else _TRUST_ADVICE}")
+    return StopRun(f"{silence.why}. {_PROXY_ADVICE if silence.by_proxy else _TRUST_ADVICE}")
 
 
 def _advice_on_the_way(silence: Silence) -> str:

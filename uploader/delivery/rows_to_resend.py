@@ -14,7 +14,7 @@ _BITS: Final = 1 << 28
 """32 MiB of bits: with a million people in the retry file, one accepted row in about 90 is sent again needlessly."""
 
 
-class FollowUp:
+class RowsToResend:
     """Judge outcomes in the order in which the rows of a person are settled.
 
     When an older row is sent again, it overwrites what a later row of its person had set. So each accepted row that
@@ -23,33 +23,33 @@ class FollowUp:
 
     def __init__(self) -> None:
         """Begin with nobody who is owed a row."""
-        self._owed = _Hashes()
+        self._people = _Hashes()
 
-    def owe(self, person: Person) -> None:
+    def add(self, person: Person) -> None:
         """Take note that *person* has a row in the retry file already."""
-        self._owed.add(person)
+        self._people.add(person)
 
-    def owe_all(self, other: "FollowUp") -> None:
+    def add_all(self, other: "RowsToResend") -> None:
         """Take note that everybody whom *other* owes a row has one in the retry file already."""
-        self._owed.add_all(other._owed)  # noqa: SLF001 — one of its own kind
+        self._people.add_all(other._people)  # noqa: SLF001 — one of its own kind
 
-    def owes(self, person: Person) -> bool:
+    def has(self, person: Person) -> bool:
         """Whether *person* has a row in the retry file."""
-        return self._owed.has_any(person)
+        return self._people.has_any(person)
 
     def kind(self, outcome: Outcome) -> Kind | None:
         """Return why the row of *outcome* must be sent again; None if it need not be."""
         match outcome:
             case Sent():
-                if self._owed.is_empty or not self._owed.has_any(outcome.request.person):
+                if self._people.is_empty or not self._people.has_any(outcome.request.person):
                     return None
-                self._owed.add(outcome.request.person)
+                self._people.add(outcome.request.person)
                 return "again"
             case Failed():
-                self._owed.add(outcome.request.person)
+                self._people.add(outcome.request.person)
                 return "failed"
             case Rejected():
-                self._owed.add(outcome.person)
+                self._people.add(outcome.person)
                 return "rejected"
             case Unchanged() | Superseded():
                 return None

@@ -4,14 +4,14 @@ import asyncio
 from types import TracebackType
 from typing import Final, TypeAlias
 
-_TURNS: Final = 8
+_LOOP_ITERATIONS: Final = 8
 """Turns of the loop before a timeout counts.
 
 A process that was stopped finds its timer due before it has read what came meanwhile. A reply then takes a turn to be
 read and one to be heard of; one that ends with its connection takes four.
 """
 
-_LATE: Final = 1.0
+_LATE_SECONDS: Final = 1.0
 """A timer that comes so many seconds late says that the process was stopped, or the loop blocked, in the meantime.
 
 Nobody's time was their own then: what a task was about to do, as to write a request, it does only now.
@@ -74,14 +74,14 @@ class Timeouts:
 
     def end_all(self) -> None:
         """End all that are awaited now, and have not ended when what has come for them is read."""
-        self._end_after(_TURNS, dict(self._began))
+        self._end_after(_LOOP_ITERATIONS, dict(self._began))
 
     def _end_oldest(self) -> None:
         """End those whose time is over, and set the timer for the oldest of the others."""
         loop = asyncio.get_running_loop()
         self._timer = None
         now, due = loop.time(), _Entries()
-        if self._began and now - self._due > _LATE:
+        if self._began and now - self._due > _LATE_SECONDS:
             for entry in self._began.values():
                 entry[0] = now
         for task, entry in self._began.items():
@@ -89,18 +89,18 @@ class Timeouts:
                 self._set_timer(loop, entry[0] + self._seconds)
                 break
             due[task] = entry
-        self._end_after(_TURNS, due)
+        self._end_after(_LOOP_ITERATIONS, due)
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         self._due = due
         self._timer = loop.call_at(due, self._end_oldest)
 
-    def _end_after(self, turns: int, entries: _Entries) -> None:
-        """End what is left of *entries* after so many *turns* of the loop."""
-        if turns:
+    def _end_after(self, iterations: int, entries: _Entries) -> None:
+        """End what is left of *entries* after so many *iterations* of the loop."""
+        if iterations:
             # A timer, since within a turn timers come after what was read.
             loop = asyncio.get_running_loop()
-            loop.call_at(loop.time(), self._end_after, turns - 1, entries)
+            loop.call_at(loop.time(), self._end_after, iterations - 1, entries)
             return
         for task, entry in entries.items():
             # Who came in time, and began anew, has a new entry.

@@ -1,8 +1,8 @@
 """Draft a configuration from what a whole file holds: guesses, each with its reason."""
 
 from uploader.inference.column_profile import looks_personal
-from uploader.inference.file_profile import Look
-from uploader.inference.mapping_guess import Draft, make_draft
-from uploader.inference.yaml_text import Written, quoted, spell
+from uploader.inference.file_profile import FileProfile
+from uploader.inference.mapping_guess import MappingGuess, guess_mapping
+from uploader.inference.yaml_text import SourceText, quoted, spell
 
-__all__ = ["Draft", "Look", "Written", "looks_personal", "make_draft", "quoted", "spell"]
+__all__ = ["FileProfile", "MappingGuess", "SourceText", "guess_mapping", "looks_personal", "quoted", "spell"]

@@ -34,7 +34,7 @@ _FALSE: Final = {no: yes for yes, no in reversed(_COUNTERPARTS)}
 
 
 @dataclass(frozen=True, slots=True)
-class Lists:
+class BooleanWords:
     """The words for true and for false; *is_default* is whether they need not be said."""
 
     true: tuple[str, ...]
@@ -53,13 +53,13 @@ def has_both(words: Iterable[str]) -> bool:
     return bool(found & _TRUE.keys()) and bool(found & _FALSE.keys())
 
 
-def lists_of(words: Iterable[str]) -> Lists:
+def lists_of(words: Iterable[str]) -> BooleanWords:
     """Return what says which of *words*, all known ones, is which; a side that has none gets its counterpart."""
     found = dict.fromkeys(word.casefold() for word in words)
     if found.keys() <= {*TRUE_WORDS, *FALSE_WORDS}:
-        return Lists(TRUE_WORDS, FALSE_WORDS, is_default=True)
+        return BooleanWords(TRUE_WORDS, FALSE_WORDS, is_default=True)
     true = [word for word in found if word in _TRUE]
     false = [word for word in found if word in _FALSE]
     true = true or list(dict.fromkeys(_FALSE[word] for word in false))
     false = false or list(dict.fromkeys(_TRUE[word] for word in true))
-    return Lists(tuple(true), tuple(false), is_default=False)
+    return BooleanWords(tuple(true), tuple(false), is_default=False)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from uploader.api import Kind
+from uploader.api import PropertyType
 from uploader.mapping.rules import PropertyRule
-from uploader.mapping.types import reader
+from uploader.mapping.type_conversion import reader
 from uploader.mapping.value_errors import Unreadable
 
 ZONE: Final = "Asia/Seoul"
@@ -20,10 +20,10 @@ _EXACT_DIGITS: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class CandidateType:
     """A type as a mapping can declare it (*kind* None: the value's own); *reads* is whether it reads a value."""
 
-    kind: Kind | None
+    kind: PropertyType | None
     format: str | None = None
     timezone: str | None = None
 
@@ -44,31 +44,32 @@ class Form:
         return reads
 
 
-OWN: Final = Form(None)
-STRING: Final = Form("string")
-LONG: Final = Form("long")
-DOUBLE: Final = Form("double")
-BOOLEAN: Final = Form("boolean")
-LISTS: Final = (Form("array<string>"), Form("array<long>"), Form("array<double>"))
-DIGIT_DATE: Final = Form("date", "%Y%m%d")
+OWN: Final = CandidateType(None)
+STRING: Final = CandidateType("string")
+LONG: Final = CandidateType("long")
+DOUBLE: Final = CandidateType("double")
+BOOLEAN: Final = CandidateType("boolean")
+LISTS: Final = (CandidateType("array<string>"), CandidateType("array<long>"), CandidateType("array<double>"))
+DIGIT_DATE: Final = CandidateType("date", "%Y%m%d")
 DATES: Final = (
-    Form("date"),
-    Form("date", "%Y/%m/%d"),
-    Form("date", "%Y.%m.%d"),
-    Form("date", "%Y. %m. %d"),
-    Form("date", "%Y. %m. %d."),
-    Form("date", "%Y년 %m월 %d일"),
+    CandidateType("date"),
+    CandidateType("date", "%Y/%m/%d"),
+    CandidateType("date", "%Y.%m.%d"),
+    CandidateType("date", "%Y. %m. %d"),
+    CandidateType("date", "%Y. %m. %d."),
+    CandidateType("date", "%Y년 %m월 %d일"),
 )
 EITHER_WAY: Final = tuple(
-    (Form("date", f"%d{sign}%m{sign}%Y"), Form("date", f"%m{sign}%d{sign}%Y")) for sign in ("/", "-", ".")
+    (CandidateType("date", f"%d{sign}%m{sign}%Y"), CandidateType("date", f"%m{sign}%d{sign}%Y"))
+    for sign in ("/", "-", ".")
 )
 """Dates whose day and month can be taken for each other."""
 
 DATETIMES: Final = (
-    Form("datetime"),
-    Form("datetime", timezone=ZONE),
+    CandidateType("datetime"),
+    CandidateType("datetime", timezone=ZONE),
     *(
-        Form("datetime", pattern, ZONE)
+        CandidateType("datetime", pattern, ZONE)
         for pattern in (
             "%Y/%m/%d %H:%M:%S",
             "%Y/%m/%d %H:%M",
@@ -106,7 +107,7 @@ def _never(_: str) -> bool:
     return False
 
 
-_LIMITS: Final[dict[Kind | None, Callable[[str], bool]]] = {
+_LIMITS: Final[dict[PropertyType | None, Callable[[str], bool]]] = {
     # A text with a leading zero, a plus sign or an exponent may be a code: as a number it would be another text.
     "long": _is_long,
     "double": _is_plain_number,

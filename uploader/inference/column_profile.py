@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, TypeAlias
 
-from uploader.inference.candidate_types import OWN, STRING, Form
+from uploader.inference.candidate_types import OWN, STRING, CandidateType
 from uploader.inference.cardinality import Distinct
 from uploader.model import WrittenFloat
 
@@ -26,7 +26,7 @@ LARGEST: Final = 8000
 """So many bytes a value may take, that the properties of its row may stay below 8 KB."""
 _LONG_TEXT: Final = LARGEST // 4
 
-Readers: TypeAlias = Sequence[tuple[Form, Callable[[object], bool]]]
+Readers: TypeAlias = Sequence[tuple[CandidateType, Callable[[object], bool]]]
 """The forms, each with the function that tells whether it reads a value."""
 
 TEXT: Final = "texts"
@@ -52,15 +52,15 @@ def looks_personal(text: str) -> bool:
 
 
 @dataclass(slots=True)
-class Trial:
+class TypeTrial:
     """How a form fared: how many values it could not read, and the first row that has one."""
 
-    form: Form
+    form: CandidateType
     misses: int = 0
     first: int = 0
 
 
-_Trials: TypeAlias = Sequence[tuple[Trial, Callable[[object], bool]]]
+_Trials: TypeAlias = Sequence[tuple[TypeTrial, Callable[[object], bool]]]
 
 
 class Column:
@@ -71,6 +71,8 @@ class Column:
     objects, *is_ever_blank* whether some row has an empty text. *longest*
     is the length of the longest text. *oversized* counts the
     values that are too large for a request, *first_oversized* is the first row with one.
+
+    It has one state, counting. Types that fail too often are tried no more; their counts of misses stay.
     """
 
     def __init__(self, name: str, readers: Readers, *, inside: bool = False) -> None:
@@ -92,38 +94,38 @@ class Column:
         self.other_words = 0
         self.first_other = 0
         self._distinct = Distinct()
-        self._trials = {form: Trial(form) for form, _ in readers}
-        self._live = [(self._trials[form], reads) for form, reads in readers if form not in _OF_ANY_TEXT]
-        self._sparing = [(self._trials[form], reads) for form, reads in readers if form in _OF_ANY_TEXT]
+        self._trials = {form: TypeTrial(form) for form, _ in readers}
+        self._candidates = [(self._trials[form], reads) for form, reads in readers if form not in _OF_ANY_TEXT]
+        self._since_full_trial = [(self._trials[form], reads) for form, reads in readers if form in _OF_ANY_TEXT]
 
-    def note_null(self, row: int) -> None:
+    def add_null(self, row: int) -> None:
         """Note a null in *row*."""
         self.nulls += 1
         self.first_null = self.first_null or row
 
-    def note(self, value: object, row: int) -> None:
+    def add_value(self, value: object, row: int) -> None:
         """Note one *value* of *row* that is not empty."""
         self.filled += 1
         family = _family(value)
         self.families[family] += 1
         if family in _WORDLY:
-            self._note_text(str(value), row)
+            self._add_text(str(value), row)
         elif family != TRUTH:
-            self._note_other_word(row)
+            self._add_other_word(row)
         if family != TEXT:
-            _try(self._sparing, value, row)
-        if _try(self._live, value, row):
-            self._live = [(trial, reads) for trial, reads in self._live if trial.misses < HOPELESS]
+            _try(self._since_full_trial, value, row)
+        if _try(self._candidates, value, row):
+            self._candidates = [(trial, reads) for trial, reads in self._candidates if trial.misses < HOPELESS]
 
-    def trial(self, form: Form) -> Trial:
+    def trial(self, form: CandidateType) -> TypeTrial:
         """Return how *form* fared."""
         return self._trials[form]
 
-    def reads_all(self, form: Form) -> bool:
+    def reads_all(self, form: CandidateType) -> bool:
         """Whether *form* reads every value, and there is one."""
         return self.filled > 0 and not self._trials[form].misses
 
-    def reads_nearly_all(self, form: Form) -> bool:
+    def reads_nearly_all(self, form: CandidateType) -> bool:
         """Whether *form* reads all but a few values: one in a hundred at most."""
         misses = self._trials[form].misses
         return 0 < misses < HOPELESS and misses * 100 <= self.filled
@@ -148,7 +150,7 @@ class Column:
         """The families of its values."""
         return frozenset(self.families)
 
-    def _note_text(self, text: str, row: int) -> None:
+    def _add_text(self, text: str, row: int) -> None:
         self._distinct.add(text)
         self.longest = max(self.longest, len(text))
         if "@" in text:
@@ -165,9 +167,9 @@ class Column:
         elif len(text) <= _LONGEST_WORD and len(self.words) < _MOST_WORDS:
             self.words[text] = [1, row]
         else:
-            self._note_other_word(row)
+            self._add_other_word(row)
 
-    def _note_other_word(self, row: int) -> None:
+    def _add_other_word(self, row: int) -> None:
         self.other_words += 1
         self.first_other = self.first_other or row
 

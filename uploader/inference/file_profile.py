@@ -11,11 +11,13 @@ MOST_COLUMNS: Final = 1000
 """So many columns are looked at, so that memory does not grow with a file that makes up keys."""
 
 
-class Look:
-    """What a file holds: calling `note` with each record counts it; nothing of a row is kept but short words.
+class FileProfile:
+    """What a file holds: calling `add_record` with each record counts it; nothing of a row is kept but short words.
 
     *rows* counts the records, *damaged* those that can't be split into fields. *ignored* is whether there were more
     columns than are looked at, *hidden* whether some keys were passed over because they look like data.
+
+    It has one state, counting: `columns` says what was found so far.
     """
 
     def __init__(self, columns: Sequence[str] | None, kinds: Mapping[str, str], *, null_is_empty: bool) -> None:
@@ -35,15 +37,15 @@ class Look:
             if name not in OWN_COLUMNS:
                 self._column((name,))
 
-    def note(self, record: Record) -> None:
+    def add_record(self, record: Record) -> None:
         """Take one record."""
         self.rows += 1
         if isinstance(record, Damaged):
             self.damaged += 1
             return
         for name, value in record.fields.items():
-            if name not in OWN_COLUMNS and self._is_told(name):
-                self._note((name,), value, record.number)
+            if name not in OWN_COLUMNS and self._is_nameable(name):
+                self._add_value((name,), value, record.number)
 
     @property
     def columns(self) -> list[Column]:
@@ -60,13 +62,13 @@ class Look:
         found = [(column.name, self._trouble(path, column)) for path, column in self._columns.items()]
         return list(dict.fromkeys((name, trouble) for name, trouble in found if trouble))
 
-    def _note(self, path: tuple[str, ...], value: object, row: int) -> None:
+    def _add_value(self, path: tuple[str, ...], value: object, row: int) -> None:
         if isinstance(value, dict):
             if path in self._objects or len(self._objects) < MOST_COLUMNS:
                 self._objects.add(path)
                 for name, inner in value.items():
-                    if self._is_told(name):
-                        self._note((*path, name), inner, row)
+                    if self._is_nameable(name):
+                        self._add_value((*path, name), inner, row)
             else:
                 self.ignored = True
             return
@@ -76,11 +78,11 @@ class Look:
         if value == "":
             column.is_ever_blank = True
         elif value is not None:
-            column.note(value, row)
+            column.add_value(value, row)
         elif not self._null_is_empty:
-            column.note_null(row)
+            column.add_null(row)
 
-    def _is_told(self, name: str) -> bool:
+    def _is_nameable(self, name: str) -> bool:
         """Whether the key *name* may stand in a configuration; one that looks like data is only counted as there."""
         if self._are_fixed or not looks_like_data(name):
             return True

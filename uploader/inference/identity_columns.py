@@ -16,7 +16,7 @@ _LAST: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class IdentityGuess:
     """An identity *field*, the *column* that it is read from, and *why*."""
 
     field: str
@@ -24,10 +24,10 @@ class Identity:
     why: str
 
 
-def identities(columns: Sequence[Column], rows: int) -> list[Identity]:
+def identities(columns: Sequence[Column], rows: int) -> list[IdentityGuess]:
     """Return the identity fields of a file of *rows* rows: at most one column for each; none where none can be one."""
     free = [column for column in columns if column.holds <= {TEXT, WHOLE} and name_hints.consent(column.name) is None]
-    found: list[Identity] = []
+    found: list[IdentityGuess] = []
     for choose in (_external_id, _email, _phone, _kakao_id, _line_id):
         taken = {identity.column for identity in found}
         chosen = choose([column for column in free if column.name not in taken], rows)
@@ -36,55 +36,55 @@ def identities(columns: Sequence[Column], rows: int) -> list[Identity]:
     return found or _most_different(free, rows)
 
 
-def _external_id(columns: Sequence[Column], rows: int) -> Identity | None:
+def _external_id(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
     named = _named(columns, name_hints.STRONG_IDS, rows, lambda column: not column.is_constant)
     if named is not None:
-        return Identity("external_id", named.name, _by_name(named, rows))
+        return IdentityGuess("external_id", named.name, _by_name(named, rows))
     for column in columns:
         is_filled = column.filled >= _BY_NAME * rows and column.different >= _WEAK
         if name_hints.plain(column.name) in name_hints.WEAK_IDS and (is_filled or not rows):
-            return Identity("external_id", column.name, f"{_by_name(column, rows)}, nearly all of them different")
+            return IdentityGuess("external_id", column.name, f"{_by_name(column, rows)}, nearly all of them different")
     return None
 
 
-def _email(columns: Sequence[Column], rows: int) -> Identity | None:
-    return _by_look(
+def _email(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
+    return _by_pattern(
         "email", name_hints.EMAILS, columns, rows, ("an e-mail address", lambda it: it.emails, lambda it: it.emails)
     )
 
 
-def _phone(columns: Sequence[Column], rows: int) -> Identity | None:
-    return _by_look(
+def _phone(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
+    return _by_pattern(
         "phone_no", name_hints.PHONES, columns, rows, ("a phone number", lambda it: it.phones, lambda it: it.mobiles)
     )
 
 
-def _kakao_id(columns: Sequence[Column], rows: int) -> Identity | None:
+def _kakao_id(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
     named = _named(columns, name_hints.KAKAO_IDS, rows, lambda column: not column.is_constant)
-    return None if named is None else Identity("kakao_user_id", named.name, _by_name(named, rows))
+    return None if named is None else IdentityGuess("kakao_user_id", named.name, _by_name(named, rows))
 
 
-def _line_id(columns: Sequence[Column], rows: int) -> Identity | None:
+def _line_id(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
     named = _named(columns, name_hints.LINE_IDS, rows, lambda column: not column.is_constant)
-    return None if named is None else Identity("line_user_id", named.name, _by_name(named, rows))
+    return None if named is None else IdentityGuess("line_user_id", named.name, _by_name(named, rows))
 
 
-def _by_look(
+def _by_pattern(
     field: str,
     words: frozenset[str],
     columns: Sequence[Column],
     rows: int,
-    look: tuple[str, Callable[[Column], int], Callable[[Column], int]],
-) -> Identity | None:
-    """Return the column whose values have a *look*: what it is called, how many have it, how many for certain."""
-    what, likely, surely = look
+    pattern: tuple[str, Callable[[Column], int], Callable[[Column], int]],
+) -> IdentityGuess | None:
+    """Return the column whose values have a *pattern*: what it is called, how many have it, how many for certain."""
+    what, likely, surely = pattern
     named = _named(columns, words, rows, lambda column: likely(column) >= _BY_NAME * column.filled)
     if named is not None:
         looks = f" and {_looks(likely(named), named.filled)} like {what}" if named.filled else ""
-        return Identity(field, named.name, f"by its name{looks}")
+        return IdentityGuess(field, named.name, f"by its name{looks}")
     for column in columns:
         if column.filled and surely(column) >= _BY_CONTENT * column.filled:
-            return Identity(field, column.name, f"{_looks(surely(column), column.filled)} like {what}")
+            return IdentityGuess(field, column.name, f"{_looks(surely(column), column.filled)} like {what}")
     return None
 
 
@@ -103,7 +103,7 @@ def _is_called(column: Column, words: frozenset[str]) -> bool:
     return name_hints.plain(column.name) in words or within in words
 
 
-def _most_different(columns: Sequence[Column], rows: int) -> list[Identity]:
+def _most_different(columns: Sequence[Column], rows: int) -> list[IdentityGuess]:
     likely = [
         column
         for column in columns
@@ -113,7 +113,7 @@ def _most_different(columns: Sequence[Column], rows: int) -> list[Identity]:
         return []
     best = max(likely, key=lambda column: (column.filled, column.different))
     why = f"LOOK: only because {_of(best.filled, rows)} rows have it and nearly all are different"
-    return [Identity("external_id", best.name, why)]
+    return [IdentityGuess("external_id", best.name, why)]
 
 
 def _is_measure(column: Column) -> bool:

@@ -6,12 +6,12 @@ from typing import Final
 
 from uploader.api import CONSENTS
 from uploader.inference import name_hints
-from uploader.inference.boolean_words import Lists, lists_of
-from uploader.inference.candidate_types import OWN, STRING, Form
+from uploader.inference.boolean_words import BooleanWords, lists_of
+from uploader.inference.candidate_types import OWN, STRING, CandidateType
 from uploader.inference.column_profile import DATE, TEXT, WHOLE, Column
-from uploader.inference.file_profile import Look
-from uploader.inference.identity_columns import Identity, identities
-from uploader.inference.type_guess import Guess, LeftOut, consent_trouble, guess, known_words, values_of
+from uploader.inference.file_profile import FileProfile
+from uploader.inference.identity_columns import IdentityGuess, identities
+from uploader.inference.type_guess import LeftOut, TypeGuess, consent_trouble, guess, known_words, values_of
 
 _FEW: Final = 20
 _SMALL: Final = 0.05
@@ -20,14 +20,14 @@ _LONGEST_NAME: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Property:
+class PropertyGuess:
     """A property called *key*, the *column* that it is read from, how, and *why*; *lists* are words of a boolean."""
 
     key: str
     column: str
-    form: Form
+    form: CandidateType
     why: str
-    lists: Lists | None = None
+    lists: BooleanWords | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,58 +39,58 @@ class Omission:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class MappingGuess:
     """What is guessed of a file. Without identities, or without properties, there is nothing that could be sent."""
 
     rows: int
-    identities: tuple[Identity, ...]
-    properties: tuple[Property, ...]
+    identities: tuple[IdentityGuess, ...]
+    properties: tuple[PropertyGuess, ...]
     omissions: tuple[Omission, ...]
     ignored: bool = False
     hidden: bool = False
 
     @property
-    def consents(self) -> list[Property]:
+    def consents(self) -> list[PropertyGuess]:
         """The properties that are consents."""
         return [each for each in self.properties if each.key in CONSENTS]
 
 
-def make_draft(look: Look) -> Draft:
-    """Return what can be guessed of the file that *look* has looked at."""
-    columns = look.columns
-    people = identities(columns, look.rows)
+def guess_mapping(profile: FileProfile) -> MappingGuess:
+    """Return what can be guessed of the file that *profile* has looked at."""
+    columns = profile.columns
+    people = identities(columns, profile.rows)
     taken = {identity.column for identity in people}
-    drafting = _Drafting(look, [column for column in columns if column.name not in taken])
-    return Draft(
-        rows=look.rows,
+    builder = _MappingBuilder(profile, [column for column in columns if column.name not in taken])
+    return MappingGuess(
+        rows=profile.rows,
         identities=tuple(people),
-        properties=tuple(drafting.properties),
-        omissions=(*drafting.omissions, *(Omission(*each) for each in look.unmappable)),
-        ignored=look.ignored,
-        hidden=look.hidden,
+        properties=tuple(builder.properties),
+        omissions=(*builder.omissions, *(Omission(*each) for each in profile.unmappable)),
+        ignored=profile.ignored,
+        hidden=profile.hidden,
     )
 
 
-class _Drafting:
+class _MappingBuilder:
     """The columns that are no identities on their way to properties, no key given twice."""
 
-    def __init__(self, look: Look, columns: Sequence[Column]) -> None:
-        self.properties: list[Property] = []
+    def __init__(self, profile: FileProfile, columns: Sequence[Column]) -> None:
+        self.properties: list[PropertyGuess] = []
         self.omissions: list[Omission] = []
-        self._look = look
+        self._profile = profile
         # What is rejected for all columns together must stay below limits.max_rejected.
-        self._left = max(_FEW, int(look.rows * _SMALL)) - look.damaged
+        self._remaining = max(_FEW, int(profile.rows * _SMALL)) - profile.damaged
         # A column that is called by the very key has it before one that only means it.
         self._keys = {column.name for column in columns}
         for column in columns:
-            drafted = self._drafted(column)
-            if isinstance(drafted, Property):
-                self.properties.append(drafted)
-                self._keys.add(drafted.key)
+            result = self._guessed(column)
+            if isinstance(result, PropertyGuess):
+                self.properties.append(result)
+                self._keys.add(result.key)
             else:
-                self.omissions.append(drafted)
+                self.omissions.append(result)
 
-    def _drafted(self, column: Column) -> Property | Omission:
+    def _guessed(self, column: Column) -> PropertyGuess | Omission:
         if len(column.name) > _LONGEST_NAME:
             return Omission(column.name, f"its name has more than {_LONGEST_NAME} letters")
         if column.oversized and not self._affords(column.oversized):
@@ -106,7 +106,7 @@ class _Drafting:
         trouble = meant.trouble or f"by its name a consent, but another column is {meant.key} already"
         return self._remarked(self._property(column), f"LOOK: {trouble}")
 
-    def _consent(self, column: Column, key: str, remark: str) -> Property | Omission:
+    def _consent(self, column: Column, key: str, remark: str) -> PropertyGuess | Omission:
         unread, first = consent_trouble(column)
         is_few = unread * _TENTH <= column.filled + column.nulls
         if unread and not (is_few and self._affords(unread)):
@@ -121,45 +121,45 @@ class _Drafting:
         if unread:
             are = "is" if unread == 1 else "are"
             whys.append(f"LOOK: {unread:,} {are} neither true nor false (first: row {first:,}), which rejects the row")
-        return Property(key, column.name, Form("boolean"), "; ".join(whys), lists)
+        return PropertyGuess(key, column.name, CandidateType("boolean"), "; ".join(whys), lists)
 
-    def _property(self, column: Column) -> Property | Omission:
-        guessed = guess(column, self._look.kinds.get(column.name), has_types=self._look.has_types)
+    def _property(self, column: Column) -> PropertyGuess | Omission:
+        guessed = guess(column, self._profile.kinds.get(column.name), has_types=self._profile.has_types)
         if isinstance(guessed, LeftOut):
             return Omission(column.name, guessed.why)
         nulls = f"null in {_rows(column.nulls)}, which clears it" if column.nulls else ""
         oversized = f"LOOK: over 8 KB in {_rows(column.oversized)}, which rejects it" if column.oversized else ""
         return self._remarked(self._named(column, guessed), "; ".join(filter(None, (nulls, oversized))))
 
-    def _named(self, column: Column, guessed: Guess) -> Property:
+    def _named(self, column: Column, guessed: TypeGuess) -> PropertyGuess:
         """Return the property of *column* under a built-in name where it means one, else under its own."""
         key = name_hints.built_in(column.name)
         if key is not None and (key == column.name or key not in self._keys):
             guessed = _fitting(key, column, guessed)
             if key == column.name or _fits(key, column, guessed):
                 why = f"by its name; {guessed.why}"
-                return Property(key, column.name, guessed.form, why, guessed.lists)
+                return PropertyGuess(key, column.name, guessed.form, why, guessed.lists)
             guessed = replace(guessed, why=f"{guessed.why}; by its name {key}, but it is of another type")
-        return Property(column.name, column.name, guessed.form, guessed.why, guessed.lists)
+        return PropertyGuess(column.name, column.name, guessed.form, guessed.why, guessed.lists)
 
-    def _remarked(self, drafted: Property | Omission, remark: str) -> Property | Omission:
-        return replace(drafted, why=f"{drafted.why}; {remark}") if remark else drafted
+    def _remarked(self, result: PropertyGuess | Omission, remark: str) -> PropertyGuess | Omission:
+        return replace(result, why=f"{result.why}; {remark}") if remark else result
 
     def _affords(self, rows: int) -> bool:
-        if rows > self._left:
+        if rows > self._remaining:
             return False
-        self._left -= rows
+        self._remaining -= rows
         return True
 
 
-def _fitting(key: str, column: Column, guessed: Guess) -> Guess:
+def _fitting(key: str, column: Column, guessed: TypeGuess) -> TypeGuess:
     """Return *guessed*, or a text where the built-in *key* is one and *column* can be read so."""
     if key == "df_birth" or guessed.form == OWN or not column.holds <= {TEXT, WHOLE}:
         return guessed
-    return Guess(STRING if WHOLE in column.holds else OWN, "text, as the service has it")
+    return TypeGuess(STRING if WHOLE in column.holds else OWN, "text, as the service has it")
 
 
-def _fits(key: str, column: Column, guessed: Guess) -> bool:
+def _fits(key: str, column: Column, guessed: TypeGuess) -> bool:
     """Whether the built-in *key* is of the type that *guessed* says of *column*."""
     if key == "df_birth":
         return guessed.form.kind == "date" or (guessed.form == OWN and column.holds == {DATE})

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from uploader.inference import name_hints
-from uploader.inference.boolean_words import Lists, has_both, is_known, lists_of
+from uploader.inference.boolean_words import BooleanWords, has_both, is_known, lists_of
 from uploader.inference.candidate_types import (
     DATES,
     DATETIMES,
@@ -16,7 +16,7 @@ from uploader.inference.candidate_types import (
     OWN,
     STRING,
     ZONE,
-    Form,
+    CandidateType,
 )
 from uploader.inference.column_profile import (
     DATE,
@@ -38,7 +38,7 @@ _UNIFORM: Final = (TEXT, WHOLE, FRACTION, TRUTH, DATE, MOMENT, TEXTS, WHOLES, FR
 _NUMBERS: Final = frozenset({WHOLE, FRACTION})
 _IN_DIGITS: Final = frozenset({TEXT, WHOLE})
 _LISTS: Final = frozenset({TEXTS, WHOLES, FRACTIONS})
-_TOGETHER: Final[tuple[tuple[frozenset[str], Form, str], ...]] = (
+_TOGETHER: Final[tuple[tuple[frozenset[str], CandidateType, str], ...]] = (
     (frozenset({WHOLE}), STRING, "whole numbers beyond 64 bits: as texts they stay what they are"),
     (_NUMBERS, DOUBLE, "numbers, some of them whole"),
     (_IN_DIGITS, STRING, "texts and whole numbers: as texts they stay what they are"),
@@ -60,12 +60,12 @@ _BITS: Final = frozenset({"0", "1"})
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
+class TypeGuess:
     """The *form* of a column, the words of a boolean (None: those that need not be said), and *why*."""
 
-    form: Form
+    form: CandidateType
     why: str
-    lists: Lists | None = None
+    lists: BooleanWords | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class LeftOut:
     why: str
 
 
-def guess(column: Column, kind: str | None, *, has_types: bool) -> Guess | LeftOut:
+def guess(column: Column, kind: str | None, *, has_types: bool) -> TypeGuess | LeftOut:
     """Return the type of *column*, which a Parquet file calls *kind*; *has_types* is whether the format has types."""
     if not column.filled:
         return _of_nothing(kind)
@@ -105,15 +105,15 @@ def _all(column: Column) -> str:
     return "its only value is" if column.filled == 1 else f"all {column.filled:,} values are"
 
 
-def _of_nothing(kind: str | None) -> Guess | LeftOut:
+def _of_nothing(kind: str | None) -> TypeGuess | LeftOut:
     if kind == "naive datetime":
-        return Guess(_NAIVE_FORM, f"empty in every row; its times have no zone, {ZONE} is a guess")
+        return TypeGuess(_NAIVE_FORM, f"empty in every row; its times have no zone, {ZONE} is a guess")
     if kind == "other":
         return LeftOut("empty in every row, and of a type that the API does not have")
-    return Guess(OWN, "empty in every row")
+    return TypeGuess(OWN, "empty in every row")
 
 
-def _of_texts(column: Column, *, has_types: bool) -> Guess:
+def _of_texts(column: Column, *, has_types: bool) -> TypeGuess:
     moment = _moment(column)
     if moment is not None:
         return moment
@@ -121,36 +121,38 @@ def _of_texts(column: Column, *, has_types: bool) -> Guess:
     if has_types or near_date:
         return _text(near_date)
     if name_hints.is_code(column.name):
-        return Guess(OWN, "text: by its name a code, whose digits are no number")
+        return TypeGuess(OWN, "text: by its name a code, whose digits are no number")
     if column.mobiles * 10 >= column.filled * _PHONES_OF_TEN:
-        return Guess(OWN, "text: its values look like phone numbers")
+        return TypeGuess(OWN, "text: its values look like phone numbers")
     return _boolean(column) or _number(column) or _text(_near(column, _NUMERIC))
 
 
-def _moment(column: Column) -> Guess | None:
+def _moment(column: Column) -> TypeGuess | None:
     every = _all(column)
     for form in DATES:
         if column.reads_all(form):
-            return Guess(form, f"{every} dates")
+            return TypeGuess(form, f"{every} dates")
     if column.reads_all(DIGIT_DATE) and (name_hints.is_date(column.name) or column.has_many_values):
-        return Guess(DIGIT_DATE, f"{every} dates in digits")
+        return TypeGuess(DIGIT_DATE, f"{every} dates in digits")
     for form in DATETIMES:
         if column.reads_all(form):
             naive = form.timezone is not None
             note = f"; LOOK: some name no zone, {ZONE} is a guess" if naive else ""
-            return Guess(form, f"{every} times{note}")
+            return TypeGuess(form, f"{every} times{note}")
     for day_first, month_first in EITHER_WAY:
         either = column.reads_all(day_first), column.reads_all(month_first)
         if all(either):
-            return Guess(OWN, "text: dates of which nobody can tell the day from the month; LOOK, and give it a format")
+            return TypeGuess(
+                OWN, "text: dates of which nobody can tell the day from the month; LOOK, and give it a format"
+            )
         if any(either):
             form = day_first if either[0] else month_first
             which = "day" if either[0] else "month"
-            return Guess(form, f"{every} dates; the {which} comes first, for only so all of them exist")
+            return TypeGuess(form, f"{every} dates; the {which} comes first, for only so all of them exist")
     return None
 
 
-def _boolean(column: Column) -> Guess | None:
+def _boolean(column: Column) -> TypeGuess | None:
     words = known_words(column)
     if len(words) < len(column.words) or column.other_words:
         return None
@@ -158,22 +160,22 @@ def _boolean(column: Column) -> Guess | None:
     if is_flag or (has_both(words) and not set(words) <= _BITS):
         lists = lists_of(words)
         said = "" if lists.is_default else f", {lists.true[0]} and {lists.false[0]}"
-        return Guess(Form("boolean"), f"{_all(column)} words for true and false{said}", lists)
+        return TypeGuess(CandidateType("boolean"), f"{_all(column)} words for true and false{said}", lists)
     return None
 
 
-def _number(column: Column) -> Guess | None:
+def _number(column: Column) -> TypeGuess | None:
     if column.reads_all(LONG):
         if column.reads_all(DIGIT_DATE):
-            return Guess(OWN, "text: whole numbers that may be dates; LOOK, and give it a type")
+            return TypeGuess(OWN, "text: whole numbers that may be dates; LOOK, and give it a type")
         bits = "; if 0 and 1 mean no and yes, write type: boolean" if set(column.words) <= _BITS else ""
-        return Guess(LONG, f"{_all(column)} whole numbers{bits}")
+        return TypeGuess(LONG, f"{_all(column)} whole numbers{bits}")
     if column.reads_all(DOUBLE):
-        return Guess(DOUBLE, f"{_all(column)} numbers")
+        return TypeGuess(DOUBLE, f"{_all(column)} numbers")
     return None
 
 
-def _near(column: Column, forms: tuple[Form, ...]) -> str:
+def _near(column: Column, forms: tuple[CandidateType, ...]) -> str:
     """Return the words that say which type all values but a few would have; none if there is no such type."""
     for form in forms:
         if column.reads_nearly_all(form):
@@ -186,31 +188,31 @@ def _near(column: Column, forms: tuple[Form, ...]) -> str:
     return ""
 
 
-def _spelled(form: Form) -> str:
+def _spelled(form: CandidateType) -> str:
     parts = [f"type: {form.kind}"]
     parts += [f'format: "{form.format}"'] if form.format is not None else []
     parts += [f"timezone: {form.timezone}"] if form.timezone is not None else []
     return "{" + ", ".join(parts) + "}"
 
 
-def _text(near: str) -> Guess:
-    return Guess(OWN, f"text: {near}" if near else "text")
+def _text(near: str) -> TypeGuess:
+    return TypeGuess(OWN, f"text: {near}" if near else "text")
 
 
-def _of_values(column: Column) -> Guess | LeftOut:
+def _of_values(column: Column) -> TypeGuess | LeftOut:
     held = column.holds - {EMPTY_LIST}
     own = column.trial(OWN)
     if len(held) <= 1 and not own.misses:
-        return Guess(OWN, next(iter(held), EMPTY_LIST))
+        return TypeGuess(OWN, next(iter(held), EMPTY_LIST))
     if held == {NAIVE} and column.reads_all(_NAIVE_FORM):
-        return Guess(_NAIVE_FORM, f"{NAIVE}; LOOK: {ZONE} is a guess")
+        return TypeGuess(_NAIVE_FORM, f"{NAIVE}; LOOK: {ZONE} is a guess")
     for together, form, why in _TOGETHER:
         if held <= together and column.reads_all(form):
             near = _near(column, _NUMERIC)
-            return Guess(form, f"{why}; {near}" if near else why)
+            return TypeGuess(form, f"{why}; {near}" if near else why)
     if len(held) == 1 and held <= frozenset(_UNIFORM) and column.reads_nearly_all(OWN):
         rows = "a row" if own.misses == 1 else f"{own.misses:,} rows"
-        return Guess(OWN, f"{next(iter(held))}; LOOK: {rows} can't be sent for it (first: row {own.first:,})")
+        return TypeGuess(OWN, f"{next(iter(held))}; LOOK: {rows} can't be sent for it (first: row {own.first:,})")
     if len(held) == 1:
         return LeftOut(f"{own.misses:,} of its {values_of(column)} can't be sent (first: row {own.first:,})")
     several = ", ".join(

@@ -7,7 +7,7 @@ from typing import Final
 
 from uploader.api import CONSENTS
 from uploader.inference.file_profile import MOST_COLUMNS
-from uploader.inference.mapping_guess import Draft, Property
+from uploader.inference.mapping_guess import MappingGuess, PropertyGuess
 
 _PLAIN: Final = re.compile(r"[^\W\d](?:[\w-]|[./ ](?=\w))*")
 _WORDS: Final = frozenset(["y", "n", "yes", "no", "true", "false", "on", "off", "null", "nan", "inf"])
@@ -34,7 +34,7 @@ _RATE: Final = """\
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class SourceText:
     """How the source is called and written, as far as a configuration has to say it (None: it need not)."""
 
     source: str
@@ -43,14 +43,14 @@ class Written:
     format: str | None = None
 
 
-def spell(draft: Draft, written: Written) -> str:
-    """Return the text of a configuration that says what *draft* guesses of the source that is *written* so."""
-    rows = "its 1 row" if draft.rows == 1 else f"all its {draft.rows:,} rows"
+def spell(guess: MappingGuess, written: SourceText) -> str:
+    """Return the text of a configuration that says what *guess* guesses of the source that is *written* so."""
+    rows = "its 1 row" if guess.rows == 1 else f"all its {guess.rows:,} rows"
     parts = (
         [f"# Guessed from {quoted(written.source)}, from {rows}. Each guess says why; look them through."],
         _API.splitlines(),
         list(_source(written)),
-        ["mapping:", *_identity(draft), "", *_properties(draft), *_omissions(draft)],
+        ["mapping:", *_identity(guess), "", *_properties(guess), *_omissions(guess)],
         _RATE.splitlines(),
     )
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
@@ -77,7 +77,7 @@ def _value(text: str) -> str:
     return quoted(text.replace("${", "$${"))
 
 
-def _source(written: Written) -> Iterator[str]:
+def _source(written: SourceText) -> Iterator[str]:
     said = (
         ("format", written.format, "by its first bytes; its name says something else"),
         ("encoding", written.encoding, "it is not UTF-8, and the whole file reads as this"),
@@ -90,21 +90,21 @@ def _source(written: Written) -> Iterator[str]:
             yield _commented(f"  {key}: {'tab' if value == _TAB else _value(value)}", why)
 
 
-def _identity(draft: Draft) -> Iterator[str]:
+def _identity(guess: MappingGuess) -> Iterator[str]:
     yield "  # Who a row is about. Rows that share one of these values are one person."
     yield "  identity:"
-    for each in draft.identities:
+    for each in guess.identities:
         yield _commented(f"    {each.field}: {_value(each.column)}", each.why)
 
 
-def _properties(draft: Draft) -> Iterator[str]:
+def _properties(guess: MappingGuess) -> Iterator[str]:
     yield "  # What is stored: the name as it is registered in the console, and the column. Change the names to yours."
     yield "  properties:"
-    for each in draft.properties:
+    for each in guess.properties:
         yield _commented(f"    {quoted(each.key)}: {_rule(each)}", each.why)
 
 
-def _rule(each: Property) -> str:
+def _rule(each: PropertyGuess) -> str:
     form, lists = each.form, None if each.lists is None or each.lists.is_default else each.lists
     column = _value(each.column)
     kind = None if each.key in CONSENTS and lists is None else form.kind
@@ -124,12 +124,12 @@ def _list(words: Sequence[str]) -> str:
     return ", ".join(map(quoted, words))
 
 
-def _omissions(draft: Draft) -> Iterator[str]:
-    for each in draft.omissions:
+def _omissions(guess: MappingGuess) -> Iterator[str]:
+    for each in guess.omissions:
         yield f"    # LEFT OUT: {quoted(each.column)}: {each.why}"
-    if draft.ignored:
+    if guess.ignored:
         yield f"    # LOOK: there are more columns; only the first {MOST_COLUMNS:,} were looked at."
-    if draft.hidden:
+    if guess.hidden:
         yield "    # LOOK: keys that look like data (an e-mail address, a number) are left out, and not named here."
 
 

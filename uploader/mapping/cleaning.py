@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from uploader.mapping.field_paths import Take
 from uploader.mapping.rules import PropertyRule
-from uploader.mapping.types import Reader
+from uploader.mapping.type_conversion import Reader
 from uploader.model import Json
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from uploader.api import Kind
+from uploader.api import PropertyType
 from uploader.model import Json
 
 Emptiness: TypeAlias = Literal["omit", "null"]
@@ -21,12 +21,14 @@ class PropertyRule:
     pattern for dates and datetimes (None: ISO 8601). *true* and *false* are compared in any case. *column* may be a
     path, `address.city`. The two repairs are done only where they are asked for: *trim* takes the white space around a
     text away, *thousands* is the character that parts groups of three digits.
+
+    It has no states.
     """
 
     key: str
     column: str | None = None
     value: Json = None
-    kind: Kind | None = None
+    kind: PropertyType | None = None
     format: str | None = None
     timezone: str | None = None
     separator: str = "|"

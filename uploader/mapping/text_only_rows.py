@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from uploader.mapping.types import Reader
+from uploader.mapping.type_conversion import Reader
 from uploader.mapping.value_errors import Unreadable
-from uploader.model import Json, Person, Reason, fact
+from uploader.model import Json, Person, Reason, frozen
 
 
-@fact
+@frozen
 class Texts:
     """The part of a plan where every value is a text that stands in its column.
 

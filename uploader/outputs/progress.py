@@ -13,7 +13,7 @@ _SHARE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Progress:
     """How far one source is: rows, requests, and how long everybody was held, in seconds."""
 
     total: int
@@ -21,7 +21,7 @@ class Standing:
     requests: int
     rejected: int
     failed: int
-    held: float
+    paused_seconds: float
 
 
 class Bar:
@@ -35,17 +35,18 @@ class Bar:
         self._since = clock()
         self._requests = 0
 
-    def show(self, standing: Standing) -> None:
+    def show(self, progress: Progress) -> None:
         """Draw the bar anew."""
         now = self._clock()
         if now - self._since >= _SHARE_SECONDS:
-            share = (standing.requests - self._requests) / (now - self._since) / self._limit
-            self._since, self._requests = now, standing.requests
-            held = f", held {standing.held:.0f} s" if standing.held else ""
+            share = (progress.requests - self._requests) / (now - self._since) / self._limit
+            self._since, self._requests = now, progress.requests
+            paused = f", held {progress.paused_seconds:.0f} s" if progress.paused_seconds else ""
             self._bar.set_postfix_str(
-                f"{share:.0%} of the limit, {standing.rejected} rejected, {standing.failed} failed{held}", refresh=False
+                f"{share:.0%} of the limit, {progress.rejected} rejected, {progress.failed} failed{paused}",
+                refresh=False,
             )
-        self._bar.update(standing.settled - self._bar.n)
+        self._bar.update(progress.settled - self._bar.n)
         self._bar.refresh()
 
     def __enter__(self) -> Self:
@@ -57,12 +58,12 @@ class Bar:
         self._bar.close()
 
 
-def plain_line(name: str, standing: Standing, *, rows_per_second: float) -> str:
+def plain_line(name: str, progress: Progress, *, rows_per_second: float) -> str:
     """Return the line that stands for the bar where there is no terminal."""
     # Cut, not rounded: with a row left it is not yet 100%.
-    percent = 100 * standing.settled // standing.total if standing.total else 100
-    left = spell_seconds((standing.total - standing.settled) / rows_per_second)
+    percent = 100 * progress.settled // progress.total if progress.total else 100
+    left = spell_seconds((progress.total - progress.settled) / rows_per_second)
     return (
-        f"{name}: {standing.settled:,} of {standing.total:,} rows ({percent}%), {standing.rejected:,} rejected, "
-        f"{standing.failed:,} failed, about {left} left"
+        f"{name}: {progress.settled:,} of {progress.total:,} rows ({percent}%), {progress.rejected:,} rejected, "
+        f"{progress.failed:,} failed, about {left} left"
     )

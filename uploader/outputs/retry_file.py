@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import BinaryIO, Final, Self
 
 from uploader.errors import StorageError
-from uploader.files import open_private
 from uploader.model import Record
 from uploader.outputs.file_names import MOST_BYTES, fitting
-from uploader.outputs.retry_format import Remark, Shape, header, spell
+from uploader.outputs.retry_format import RetryFormat, RetryRemark, header, spell
+from uploader.private_files import open_private
 
-__all__ = ["Remark", "RetryFile", "Shape"]
+__all__ = ["RetryFile", "RetryFormat", "RetryRemark"]
 
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _MODE: Final = 0o600
@@ -31,18 +31,21 @@ class RetryFile:
     Every row is written through at once, whole or not at all. Mode 0600, since it holds what the source holds. When a
     run is continued, the file is made anew from the rows that the journal says it must hold (`rebuild`), and put in the
     place of what an earlier life left (`put_in_place`): so each row is in it once, and whole.
+
+    States: without a file, until the first row; rebuilding, in a file beside the one of an earlier session; and
+    appending, to the file at *path*.
     """
 
-    def __init__(self, wanted: Path, shape: Shape) -> None:
+    def __init__(self, wanted: Path, retry_format: RetryFormat) -> None:
         """Take the path that is wanted and the form; nothing is made yet."""
         self._wanted = wanted
-        self._shape = shape
+        self._format = retry_format
         self._file: BinaryIO | None = None
         self._size = 0
         self._made: list[Path] = []
         self._beside: Path | None = None
-        self._note_path: Callable[[Path], None] = lambda _: None
-        self._encoder = codecs.getincrementalencoder(shape.encoding)()
+        self._on_path: Callable[[Path], None] = lambda _: None
+        self._encoder = codecs.getincrementalencoder(retry_format.encoding)()
         self.path: Path | None = None
         self.is_dirty = False
         self._is_new = True
@@ -74,19 +77,19 @@ class RetryFile:
             self._file = None
         self._leave_no_empty_folder()
 
-    def know(self, *, damaged: bool) -> None:
+    def set_has_raw(self, *, damaged: bool) -> None:
         """Take note, before the first row, whether some record can't be split into fields."""
-        self._shape = replace(self._shape, raw=damaged)
+        self._format = replace(self._format, raw=damaged)
 
-    def belong(self, run: str) -> None:
+    def set_run(self, run: str) -> None:
         """Take note of the *run* of the rows that bring no origin of their own, as the column `_run` has it."""
-        self._shape = replace(self._shape, run=run)
+        self._format = replace(self._format, run=run)
 
-    def announce(self, note_path: Callable[[Path], None]) -> None:
-        """Let *note_path* hear of the path before the file is made."""
-        self._note_path = note_path
+    def call_before_created(self, on_path: Callable[[Path], None]) -> None:
+        """Let *on_path* hear of the path before the file is made."""
+        self._on_path = on_path
 
-    def write(self, record: Record, remark: Remark) -> None:
+    def write(self, record: Record, remark: RetryRemark) -> None:
         """Append *record* as it was, with its *remark*.
 
         Raises:
@@ -94,14 +97,14 @@ class RetryFile:
         """
         if self._file is None:
             self._begin()
-        self._append(spell(record, remark, self._shape))
+        self._append(spell(record, remark, self._format))
 
-    def rebuild(self, record: Record, remark: Remark) -> None:
+    def rebuild(self, record: Record, remark: RetryRemark) -> None:
         """Write *record* with its *remark* into a new file beside the one of an earlier life; raises StorageError."""
         if self._file is None:
             self._beside = self._wanted.with_name(f".{_hidden(self._wanted)}.{os.getpid()}.new")
             self._open(self._beside)
-        self._append(spell(record, remark, self._shape))
+        self._append(spell(record, remark, self._format))
 
     def discard(self) -> None:
         """Let go of what was rebuilt, and not put in its place."""
@@ -167,7 +170,7 @@ class RetryFile:
             number += 1
             if os.path.lexists(path):
                 continue
-            self._note_path(path)
+            self._on_path(path)
             try:
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
             except FileExistsError:
@@ -182,7 +185,7 @@ class RetryFile:
         except OSError as error:
             raise self._no_file(error) from None
         self._encoder.reset()
-        first = header(self._shape)
+        first = header(self._format)
         if first:
             self._append(first)
 
@@ -203,7 +206,7 @@ class RetryFile:
         try:
             return self._encoder.encode(text)
         except UnicodeEncodeError:
-            if self._shape.format == "csv":
+            if self._format.format == "csv":
                 raise
             # It has switched to another character set (ISO-2022), and not given the bytes that say so.
             self._encoder.setstate(before)

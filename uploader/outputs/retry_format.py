@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final, Literal
 
-from uploader.mapping.types import own_type
+from uploader.mapping.type_conversion import own_type
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import OWN_COLUMNS, RAW_COLUMN, RETRY_COLUMNS, RUN_COLUMN, Damaged, Json, Record, RetryOf, Row
 
@@ -20,7 +20,7 @@ _OWN_TAIL: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class RetryFormat:
     """The form of a retry file: that of its source.
 
     *columns* are the source's (empty for JSONL); *raw* is whether some record could not be split into fields, so that
@@ -36,7 +36,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class RetryRemark:
     """Why a row is in a retry file: what the columns say but `_row` and `_run`."""
 
     kind: str
@@ -45,46 +45,48 @@ class Remark:
     attempts: int
 
 
-def header(shape: Shape) -> str:
-    """Return the first line of a file of *shape*; empty where the format has none."""
-    if shape.format == "jsonl":
+def header(retry_format: RetryFormat) -> str:
+    """Return the first line of a file of *retry_format*; empty where the format has none."""
+    if retry_format.format == "jsonl":
         return ""
-    more = [name for name, is_there in ((RAW_COLUMN, shape.raw), (RUN_COLUMN, _names_runs(shape))) if is_there]
-    return _csv_line([*_columns(shape), *RETRY_COLUMNS, *more], shape.delimiter)
+    more = [
+        name for name, is_there in ((RAW_COLUMN, retry_format.raw), (RUN_COLUMN, _names_runs(retry_format))) if is_there
+    ]
+    return _csv_line([*_columns(retry_format), *RETRY_COLUMNS, *more], retry_format.delimiter)
 
 
-def spell(record: Record, remark: Remark, shape: Shape) -> str:
+def spell(record: Record, remark: RetryRemark, retry_format: RetryFormat) -> str:
     """Return the line of *record*, as it was, with its *remark*."""
-    if shape.format == "csv":
-        return _csv_line(_cells(record, remark, shape), shape.delimiter)
-    return _json_line(record, remark, _origin(record, shape))
+    if retry_format.format == "csv":
+        return _csv_line(_cells(record, remark, retry_format), retry_format.delimiter)
+    return _json_line(record, remark, _origin(record, retry_format))
 
 
-def _origin(record: Record, shape: Shape) -> RetryOf:
+def _origin(record: Record, retry_format: RetryFormat) -> RetryOf:
     """Return where *record* came from first, through all generations."""
     known = record.retry_of
     if known is None:
-        return RetryOf(shape.run, record.number)
-    return known if known.run else RetryOf(shape.run, known.row)
+        return RetryOf(retry_format.run, record.number)
+    return known if known.run else RetryOf(retry_format.run, known.row)
 
 
-def _names_runs(shape: Shape) -> bool:
+def _names_runs(retry_format: RetryFormat) -> bool:
     """Whether it is known of any row which run it is from."""
-    return bool(shape.run) or RUN_COLUMN in shape.columns
+    return bool(retry_format.run) or RUN_COLUMN in retry_format.columns
 
 
-def _columns(shape: Shape) -> list[str]:
-    return [column for column in shape.columns if column not in OWN_COLUMNS]
+def _columns(retry_format: RetryFormat) -> list[str]:
+    return [column for column in retry_format.columns if column not in OWN_COLUMNS]
 
 
-def _cells(record: Record, remark: Remark, shape: Shape) -> list[object]:
-    columns, origin = _columns(shape), _origin(record, shape)
+def _cells(record: Record, remark: RetryRemark, retry_format: RetryFormat) -> list[object]:
+    columns, origin = _columns(retry_format), _origin(record, retry_format)
     own = [origin.row, remark.kind, remark.code, remark.reason, remark.attempts]
-    run = [origin.run] if _names_runs(shape) else []
+    run = [origin.run] if _names_runs(retry_format) else []
     if isinstance(record, Damaged):
         return [*[""] * len(columns), *own, record.text, *run]
     fields = [record.fields.get(column, "") for column in columns]
-    return [*fields, *own, *([""] if shape.raw else []), *run]
+    return [*fields, *own, *([""] if retry_format.raw else []), *run]
 
 
 def _csv_line(cells: list[object] | list[str], delimiter: str) -> str:
@@ -94,7 +96,7 @@ def _csv_line(cells: list[object] | list[str], delimiter: str) -> str:
     return line.getvalue()
 
 
-def _json_line(record: Record, remark: Remark, origin: RetryOf) -> str:
+def _json_line(record: Record, remark: RetryRemark, origin: RetryOf) -> str:
     own: dict[str, object] = {
         "_row": origin.row,
         "_kind": remark.kind,

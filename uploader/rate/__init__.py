@@ -1,28 +1,28 @@
 """Do the window's arithmetic, by a clock that is told: how fast to go, when to wait, how many may be in flight."""
 
-from uploader.rate.concurrency import Crowd, Departure
-from uploader.rate.estimated_limit import LowerLimit
+from uploader.rate.concurrency import ConcurrencyLimit, Permit
+from uploader.rate.estimated_limit import EstimatedLimit
 from uploader.rate.events import Lowered, Notice, Paused, Stalled, local_time
-from uploader.rate.other_clients import Others
-from uploader.rate.rate import Pace, is_one_at_a_time, pace
-from uploader.rate.server_window import Window
+from uploader.rate.other_clients import OtherClients
+from uploader.rate.request_rate import Pace, is_one_at_a_time, pace
+from uploader.rate.server_window import ServerWindow
 from uploader.rate.token_bucket import reserve
-from uploader.rate.wait_when_throttled import hold_for
+from uploader.rate.wait_when_throttled import pause_after_throttling
 
 __all__ = [
-    "Crowd",
-    "Departure",
-    "LowerLimit",
+    "ConcurrencyLimit",
+    "EstimatedLimit",
     "Lowered",
     "Notice",
-    "Others",
+    "OtherClients",
     "Pace",
     "Paused",
+    "Permit",
+    "ServerWindow",
     "Stalled",
-    "Window",
-    "hold_for",
     "is_one_at_a_time",
     "local_time",
     "pace",
+    "pause_after_throttling",
     "reserve",
 ]

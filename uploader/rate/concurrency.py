@@ -11,18 +11,18 @@ _MARGIN: Final = 2.0
 _MEMORY: Final = 0.1
 """How much one reply says of the latency."""
 
-_MENDED: Final = 50
+_RECOVERED: Final = 50
 """After so many replies without trouble one more may be in flight."""
 
 
 @dataclass(slots=True, eq=False)
-class Departure:
+class Permit:
     """One request that goes: *at* is when, in monotonic seconds."""
 
     at: float
 
 
-class Crowd:
+class ConcurrencyLimit:
     """Count the requests in flight and bound them; times are monotonic seconds.
 
     The bound follows the latency both ways, so that a stall can't pile up more requests than the rate asks for. Local
@@ -34,9 +34,9 @@ class Crowd:
         self._highest = ceiling
         self._ceiling = ceiling
         self._latency = 0.0
-        self._in_flight: OrderedDict[Departure, None] = OrderedDict()
+        self._in_flight: OrderedDict[Permit, None] = OrderedDict()
         self._since_trouble = 0
-        self._thinned_at = float("-inf")
+        self._reduced_at = float("-inf")
         self.count = 0
         """How many are in flight."""
 
@@ -60,37 +60,37 @@ class Crowd:
         latency = self._latency if oldest is None else max(self._latency, now - oldest.at)
         return max(_LEAST, int(_MARGIN * latency * rate) + 2)
 
-    def depart(self, now: float) -> Departure:
+    def grant(self, now: float) -> Permit:
         """Count a request that goes *now*, and return its departure, by which it lands."""
-        departure = Departure(now)
-        self._in_flight[departure] = None
+        permit = Permit(now)
+        self._in_flight[permit] = None
         self.count += 1
-        return departure
+        return permit
 
-    def land(self, departure: Departure, now: float) -> None:
-        """Count the request of *departure* as landed *now*."""
-        del self._in_flight[departure]
+    def release(self, permit: Permit, now: float) -> None:
+        """Count the request of *permit* as landed *now*."""
+        del self._in_flight[permit]
         self.count -= 1
-        latency = now - departure.at
+        latency = now - permit.at
         self._latency += _MEMORY * (latency - self._latency) if self._latency else latency
         if self._ceiling < self._highest:
             self._grow()
 
     def _grow(self) -> None:
         self._since_trouble += 1
-        if self._since_trouble >= _MENDED:
+        if self._since_trouble >= _RECOVERED:
             self._ceiling += 1
             self._since_trouble = 0
 
-    def thin_out(self, *, departed: float, now: float) -> bool:
-        """Halve the ceiling, since this machine had no socket or file left for a request that *departed* then.
+    def reduce(self, *, granted_at: float, now: float) -> bool:
+        """Halve the ceiling, since this machine had no socket or file left for a request that *granted_at* then.
 
         Return False where the ceiling is at one already. What departed before the last halving says nothing new.
         """
-        if departed >= self._thinned_at:
+        if granted_at >= self._reduced_at:
             if self._ceiling == 1:
                 return False
             self._ceiling = max(1, min(self._ceiling, self.count + 1) // 2)
-            self._thinned_at = now
+            self._reduced_at = now
             self._since_trouble = 0
         return True

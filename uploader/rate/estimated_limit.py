@@ -17,14 +17,14 @@ _LOWEST: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class _Refusal:
+class _Throttled:
     """The service refused *at* a time, when the last window had taken so many requests."""
 
     at: float
-    took: int
+    accepted: int
 
 
-class LowerLimit:
+class EstimatedLimit:
     """Learn the limit from the second refusal on; times are monotonic seconds.
 
     A first refusal may be anybody's doing. At the second, the limit is taken to be what the last window took. That is
@@ -39,43 +39,43 @@ class LowerLimit:
         self.requests = requests
         """What the service takes in a window, as far as is known."""
         self._counts: deque[tuple[float, int]] = deque()
-        self._last: _Refusal | None = None
+        self._last: _Throttled | None = None
         self._is_lowered = False
-        self._silent_until = -math.inf
+        self._ignored_until = -math.inf
 
-    def note(self, now: float, counted: int) -> None:
+    def add_accepted(self, now: float, counted: int) -> None:
         """Take note that the service took a request, and *counted* in all (never falling)."""
         if not self._counts or now - self._counts[-1][0] >= self._per / _SAMPLES:
             self._counts.append((now, counted))
             while len(self._counts) > 1 and self._counts[1][0] <= now - self._per:
                 self._counts.popleft()
 
-    def refused(self, now: float, counted: int, *, sent: float) -> bool:
+    def add_throttled(self, now: float, counted: int, *, sent: float) -> bool:
         """Take note that a request that was *sent* then was refused; return whether the limit is believed lower now."""
-        if sent <= self._silent_until:
+        if sent <= self._ignored_until:
             # It was in flight when the service refused the one before.
             return False
-        self._silent_until = now
+        self._ignored_until = now
         before = self._counts[0][1] if self._counts else counted
-        refusal, last = _Refusal(now, counted - before), self._last
-        self._last = refusal
+        throttled, last = _Throttled(now, counted - before), self._last
+        self._last = throttled
         self._counts.clear()
         self._counts.append((now, counted))
-        if last is None or not refusal.took:
+        if last is None or not throttled.accepted:
             return False
-        found = self._found(refusal, last)
+        found = self._estimate(throttled, last)
         if found >= self.requests:
             return False
         self.requests = found
         self._is_lowered = True
         return True
 
-    def _found(self, refusal: _Refusal, last: _Refusal) -> int:
+    def _estimate(self, throttled: _Throttled, last: _Throttled) -> int:
         if not self._is_lowered:
-            return refusal.took
-        most = refusal.took * (1 - self._reserve)
-        if refusal.took >= last.took * (1 - _LEAST_FALL):
+            return throttled.accepted
+        most = throttled.accepted * (1 - self._reserve)
+        if throttled.accepted >= last.accepted * (1 - _LEAST_FALL):
             return max(1, int(most))
-        over = (refusal.at - last.at) % self._per
-        limit = over / (self._per / refusal.took - self._per / last.took)
-        return max(1, int(limit if _LOWEST * refusal.took <= limit <= most else most))
+        over = (throttled.at - last.at) % self._per
+        limit = over / (self._per / throttled.accepted - self._per / last.accepted)
+        return max(1, int(limit if _LOWEST * throttled.accepted <= limit <= most else most))

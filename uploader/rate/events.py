@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
-Why: TypeAlias = Literal["limit", "another run", "window", "pace"]
+PauseReason: TypeAlias = Literal["limit", "another run", "window", "pace"]
 """The service limits us; another run met the limit; the window is used up; the configured pace allows no more."""
 
 
@@ -13,7 +13,7 @@ class Paused:
     """Nobody sends for *seconds* from now on, and *why*."""
 
     seconds: float
-    why: Why
+    why: PauseReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from uploader.errors import StorageError
-from uploader.rate.rate import Pace
+from uploader.rate.request_rate import Pace
 
 _OPEN_FILES: Final = Path("/proc/self/fd")
 _SPARE: Final = 16
@@ -20,7 +20,7 @@ _THREADS: Final = 5
 """So many threads a run needs: one that syncs, and four of libuv, which ends the process where it lacks one."""
 
 
-def refuse_too_few(*, sandbox: bool) -> None:
+def refuse_too_few_files(*, sandbox: bool) -> None:
     """Raise StorageError, before anything is sent, where this process may open too few files or threads for any run."""
     least = _opened() + _LEAST + (_SANDBOX if sandbox else 0)
     soft = _raised(least)
@@ -51,7 +51,7 @@ def _try_threads() -> None:
             thread.join()
 
 
-def fitted(pace: Pace) -> Pace:
+def fit_to_open_files(pace: Pace) -> Pace:
     """Return *pace* with no more requests in flight than this process may open connections for; at least one.
 
     The process's own limit of open files is raised first, as far as it may be.

@@ -15,14 +15,14 @@ _NOTICED: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True)
-class Others:
+class OtherClients:
     """What others use of the same quota, in requests a minute."""
 
     per_minute: float
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class WindowUse:
     """What was gone of the window *at* a time: *used* by all, *counted* for us, and maybe those *in_flight* as well."""
 
     at: float
@@ -30,23 +30,23 @@ class Gone:
     counted: int
     in_flight: int
 
-    def others_since(self, before: "Gone") -> int:
+    def others_since(self, before: "WindowUse") -> int:
         """Return how many others used since *before*; those in flight make it uncertain."""
         return (self.used - before.used) - (self.counted - before.counted)
 
-    def others_for_certain_since(self, before: "Gone") -> int:
+    def others_for_certain_since(self, before: "WindowUse") -> int:
         """Return how many others used since *before* at least."""
         return self.others_since(before) - self.in_flight - before.in_flight
 
 
-class Use:
+class OthersUse:
     """Estimate how much others use: what is gone, less what we sent."""
 
     def __init__(self, limit: int) -> None:
         """Expect no others yet; who uses less of *limit* in a window than chance may explain is not believed in."""
         self.learn_limit(limit)
-        self._first: Gone | None = None
-        self._last: Gone | None = None
+        self._first: WindowUse | None = None
+        self._last: WindowUse | None = None
         self._quick = self._slow = 0.0
         self.is_seen = False
         """Whether others use some of the quota, for certain."""
@@ -71,18 +71,18 @@ class Use:
         self._first = self._last = None
         self.seen_at = -math.inf
 
-    def note(self, gone: Gone, *, sample: float, period: float) -> None:
-        """Take a sample of what is *gone*, once in so many seconds."""
+    def add_sample(self, used: WindowUse, *, sample: float, period: float) -> None:
+        """Take a sample of what is *used*, once in so many seconds."""
         if self._first is None or self._last is None:
-            self._first = self._last = gone
-            self.seen_at = gone.at
+            self._first = self._last = used
+            self.seen_at = used.at
             return
-        elapsed = gone.at - self._last.at
+        elapsed = used.at - self._last.at
         if elapsed < sample:
             return
-        found = gone.others_since(self._last) / elapsed
+        found = used.others_since(self._last) / elapsed
         self._quick += min(1.0, elapsed / sample / _SMOOTHING) * (found - self._quick)
         self._slow += min(1.0, elapsed / max(sample * _SMOOTHING, period / _LULLS)) * (found - self._slow)
-        self._last = gone
-        self.seen_at = gone.at
-        self.is_seen = bool(self.believed(period)) and gone.others_for_certain_since(self._first) > self._noticed
+        self._last = used
+        self.seen_at = used.at
+        self.is_seen = bool(self.believed(period)) and used.others_for_certain_since(self._first) > self._noticed

@@ -4,7 +4,7 @@ import math
 from typing import Final
 
 from uploader.model import WindowState
-from uploader.rate.other_clients import Gone, Others, Use
+from uploader.rate.other_clients import OtherClients, OthersUse, WindowUse
 
 _PROOFS: Final = 8
 """So many replies of one window must fit together before its state is believed."""
@@ -20,8 +20,8 @@ _SAMPLES: Final = 4
 
 _LEAST_SAMPLE: Final = 0.5
 _LONGEST_SAMPLE: Final = 1.0
-_GLANCE: Final = 0.02
-_LOOKS: Final = 2.0
+_RECHECK_SECONDS: Final = 0.02
+_PROBE_SAMPLES: Final = 2.0
 """While others leave no room, one request goes in so many samples, to see whether they have stopped."""
 
 _CAUTION: Final = 1.1
@@ -31,12 +31,15 @@ _CATCH_UP: Final = 1.15
 """In a window that has more room than the even pace would use, it may be so many times as fast."""
 
 
-class Window:
+class ServerWindow:
     """The service's request window by our own monotonic clock, as far as its replies tell (`api.md`, Request limits).
 
     What a reply says is believed only after several replies of one window fit together: `remaining` falls at least as
     fast as we send, and `reset` stays until the window is over. As long as nothing is believed, `wait` never holds.
     Everything is relative to the reply's own `Date`, so that no clock need be right.
+
+    States: untrusted, where replies are counted until enough of them agree; trusted; rolled over, where the window has
+    ended and no reply tells of the next one yet; and sliding, where it is never trusted again.
     """
 
     def __init__(self, *, requests: int, per: float, share: float) -> None:
@@ -52,20 +55,20 @@ class Window:
         self._reset: float | None = None
         self._left = requests
         self._most = requests
-        self._heard = 0
-        self._unheard = 0
+        self._agreeing = 0
+        self._without_state = 0
         self._ends = math.inf
         self._rolled_at: float | None = None
         self.is_trusted = False
         """Whether the replies tell the window's state, as far as can be seen."""
         self._slides = False
         self._proven = False
-        self._heard_at = -math.inf
-        self._ahead = _Bounds()
-        self._use = Use(requests)
+        self._state_at = -math.inf
+        self._clock_offset = _ClockOffset()
+        self._others = OthersUse(requests)
         self._sample = _sample_of(per)
-        self._said: tuple[float | None, float, float | None] | None = None
-        self._is_sense = False
+        self._last_state: tuple[float | None, float, float | None] | None = None
+        self._is_plausible = False
 
     @property
     def period(self) -> float:
@@ -73,11 +76,11 @@ class Window:
         return self._period
 
     @property
-    def others(self) -> Others | None:
+    def others(self) -> OtherClients | None:
         """What others use of the quota; None where nobody else is seen."""
-        return Others(self._use.rate * 60) if self._use.is_seen else None
+        return OtherClients(self._others.rate * 60) if self._others.is_seen else None
 
-    def note(  # noqa: PLR0913 — what a reply says, and all that is known of its request
+    def add_reply(  # noqa: PLR0913 — what a reply says, and all that is known of its request
         self,
         state: WindowState,
         *,
@@ -93,36 +96,38 @@ class Window:
         have arrived as well.
         """
         # As long as no reply tells what is left, each may have taken one of it.
-        self._unheard += 1
+        self._without_state += 1
         if state.remaining is None or state.reset is None or self._slides:
             return
-        self._ahead.note(state.date, sent=sent, received=received)
-        said = state.period, state.reset, state.date
-        if said != self._said:
+        self._clock_offset.add_date(state.date, sent=sent, received=received)
+        stated = state.period, state.reset, state.date
+        if stated != self._last_state:
             # What so many replies of one second say alike is weighed once.
-            self._said = said
-            self._is_sense = self._learn_period(state.period, None if state.date is None else state.reset - state.date)
-        if not self._is_sense:
-            self._heard, self.is_trusted = 0, False
+            self._last_state = stated
+            self._is_plausible = self._learn_period(
+                state.period, None if state.date is None else state.reset - state.date
+            )
+        if not self._is_plausible:
+            self._agreeing, self.is_trusted = 0, False
             return
-        self._heard_at = received
+        self._state_at = received
         # A reply of the second in which its window began, by the service's clock.
         self._is_fresh = state.date is not None and state.reset - state.date >= self._period
-        goes_on = state.reset == self._reset and self._rolled_at is None
-        if not goes_on and not self._is_of_this_window(state.remaining, state.reset, sent=sent, received=received):
+        continues = state.reset == self._reset and self._rolled_at is None
+        if not continues and not self._is_of_this_window(state.remaining, state.reset, sent=sent, received=received):
             return
-        self._unheard = 0
+        self._without_state = 0
         self._left = min(self._left, state.remaining)
         self._most = max(self._most, state.remaining)
         if self._is_whole:
             self._learn_limit(in_flight)
         if accepted:
-            self._heard += 1
+            self._agreeing += 1
             self._judge()
-        if self._left and received - self._use.seen_at >= self._sample:
+        if self._left and received - self._others.seen_at >= self._sample:
             # Where nothing is left it can't be seen how much more was asked for.
-            gone = Gone(received, self._limit - self._left, counted, in_flight)
-            self._use.note(gone, sample=self._sample, period=self._period)
+            gone = WindowUse(received, self._limit - self._left, counted, in_flight)
+            self._others.add_sample(gone, sample=self._sample, period=self._period)
 
     def wait(self, now: float, *, in_flight: int) -> float:
         """Return how many seconds nobody may go; 0 where the window has room for one more.
@@ -138,10 +143,10 @@ class Window:
             return self._ends - now
         if room - self._expected(now) >= 1:
             return 0.0
-        looks_at = self._heard_at + _LOOKS * self._sample
+        looks_at = self._state_at + _PROBE_SAMPLES * self._sample
         if now >= looks_at and not in_flight:
             return 0.0
-        return max(min(self._ends, looks_at) - now, _GLANCE)
+        return max(min(self._ends, looks_at) - now, _RECHECK_SECONDS)
 
     def rate(self, now: float, *, in_flight: int, otherwise: float) -> float:
         """Return how many requests a second may go: evenly what is ours of the window, or *otherwise* if in doubt.
@@ -161,26 +166,26 @@ class Window:
         return None if math.isinf(self._ends) or self._slides or now >= self._ends else self._ends - now
 
     def _room(self, in_flight: int) -> float:
-        return self._left - self._unheard - in_flight - (1 - self._share) * self._real_limit
+        return self._left - self._without_state - in_flight - (1 - self._share) * self._real_limit
 
     def _expected(self, now: float) -> float:
         """Return what must be left to others and to looking after them until the window is over."""
-        rate = self._use.believed(self._period)
+        rate = self._others.believed(self._period)
         if not rate:
             return 0.0
-        return (rate * _CAUTION + 1 / (_LOOKS * self._sample)) * (self._ends - now)
+        return (rate * _CAUTION + 1 / (_PROBE_SAMPLES * self._sample)) * (self._ends - now)
 
     def _learn_period(self, period: float | None, left: float | None) -> bool:
         """Learn the window's length; return whether the seconds that are *left* of the window make sense.
 
         A length that is shorter than what is left of it is a lie; the configured one serves, then.
         """
-        told = self._configured if period is None else period
-        if left is not None and left > told + _WHOLE_SECOND:
-            told = self._configured
-        if told != self._period:
-            self._period, self._sample = told, _sample_of(told)
-        return left is None or -_WHOLE_SECOND <= left <= told + _WHOLE_SECOND
+        stated = self._configured if period is None else period
+        if left is not None and left > stated + _WHOLE_SECOND:
+            stated = self._configured
+        if stated != self._period:
+            self._period, self._sample = stated, _sample_of(stated)
+        return left is None or -_WHOLE_SECOND <= left <= stated + _WHOLE_SECOND
 
     def _learn_limit(self, in_flight: int) -> None:
         """Learn the limit from the most that this window, or the one before, has shown to be left.
@@ -192,7 +197,7 @@ class Window:
         found = self._limit if shown <= self._limit <= shown + in_flight else shown
         if found != self._real_limit:
             self._real_limit = found
-            self._use.learn_limit(found)
+            self._others.learn_limit(found)
         if self._proven:
             # A first window may be one that slides: what it shows to be left is what an earlier run has left of it.
             self._even = min(found, self._limit) * self._share / self._configured
@@ -221,7 +226,7 @@ class Window:
             self._proven = True
         whole = reset == int(reset)
         latest = reset + (_WHOLE_SECOND if whole else _MILLISECOND)
-        known = self._ahead.earliest(latest)
+        known = self._clock_offset.earliest(latest)
         self._ends = min(received + self._period, received + self._period if known is None else max(known, received))
         self._reset = reset
         self._rolled_at = None
@@ -229,15 +234,15 @@ class Window:
         self._shown, self._shown_before = 0, self._shown
         # Of a window that was entered late nobody knows what others have used.
         self._is_whole = self._proven or self._is_fresh
-        self._heard = 0
-        self._use.begin()
+        self._agreeing = 0
+        self._others.begin()
 
     def _judge(self) -> None:
         """Believe the state when it falls with every request, and no more when it does not."""
-        spread = self._most - self._left
-        if spread + 1 + self._heard // _SLACK < self._heard:
+        fallen = self._most - self._left
+        if fallen + 1 + self._agreeing // _SLACK < self._agreeing:
             self.is_trusted = False
-        elif self._heard >= _PROOFS and self._period >= _WHOLE_SECOND:
+        elif self._agreeing >= _PROOFS and self._period >= _WHOLE_SECOND:
             self.is_trusted = True
 
     def _roll(self, now: float) -> None:
@@ -247,8 +252,8 @@ class Window:
         self._rolled_at = now
         self._ends = now + self._period
         self._left = self._most = min(self._limit, self._real_limit)
-        self._heard = self._unheard = 0
-        self._use.begin()
+        self._agreeing = self._without_state = 0
+        self._others.begin()
 
 
 def _sample_of(period: float) -> float:
@@ -256,14 +261,14 @@ def _sample_of(period: float) -> float:
     return min(max(period / _OFTEN, _LEAST_SAMPLE), _LONGEST_SAMPLE, period / _SAMPLES)
 
 
-class _Bounds:
+class _ClockOffset:
     """Bound how far the service's clock is ahead of ours, from the dates of its replies, which show whole seconds."""
 
     def __init__(self) -> None:
         self._least = -math.inf
         self._most = math.inf
 
-    def note(self, date: float | None, *, sent: float, received: float) -> None:
+    def add_date(self, date: float | None, *, sent: float, received: float) -> None:
         if date is None:
             return
         least, most = date - received, date + _WHOLE_SECOND - sent

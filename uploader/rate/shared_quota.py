@@ -14,54 +14,54 @@ from typing import Final, Self
 from zlib import crc32
 
 from uploader.errors import StorageError
-from uploader.files import open_private, private_folder, trouble
-from uploader.model import fact
+from uploader.model import frozen
+from uploader.private_files import open_private, private_folder, trouble
 from uploader.rate.token_bucket import reserve
 
 _STATE: Final = Struct("<16sddQQ")
 _SUM: Final = Struct("<I")
 _SIZE: Final = _STATE.size + _SUM.size
-_MORE: Final = Struct("<dd8sd")
-_MORE_SIZE: Final = _MORE.size + _SUM.size
+_EXTRAS: Final = Struct("<dd8sd")
+_EXTRAS_SIZE: Final = _EXTRAS.size + _SUM.size
 """What stands behind the state: an older version neither reads nor writes it."""
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-_LOOK_SECONDS: Final = 1.0
+_RECOUNT_SECONDS: Final = 1.0
 """So often it is looked whether other runs were killed."""
 
 _STALL_SECONDS: Final = 1.0
 """A process that has had the file for so long was stopped with it."""
 
 
-@fact
-class Standing:
+@frozen
+class QuotaState:
     """What the file says: when the bucket is *due* to be empty, until when nobody may go, how many went.
 
     Times are seconds of this machine's monotonic clock. *joined* counts how often a run came or went.
     """
 
     due: float
-    held_until: float = 0.0
+    paused_until: float = 0.0
     granted: int = 0
     joined: int = 0
 
 
-@fact
-class More:
+@frozen
+class QuotaExtras:
     """What the file says besides: the hold by the clock on the wall, and who alone may have a request in flight.
 
-    The hold was *noted* and lasts until *held_until*, both since 1970: so it is known when the machine was started
-    anew. *owner* has a request in flight, or will have, until *busy_until* (monotonic) at most.
+    The hold was *paused_at* and lasts until *paused_until*, both since 1970: so it is known when the machine was
+    started anew. *owner* has a request in flight, or will have, until *busy_until* (monotonic) at most.
     """
 
-    noted: float = 0.0
-    held_until: float = 0.0
+    paused_at: float = 0.0
+    paused_until: float = 0.0
     owner: bytes = b""
     busy_until: float = 0.0
 
 
-@fact
-class Place:
+@frozen
+class QuotaGrant:
     """How many places were *taken*, and how many seconds to wait: until they come, or before asking again."""
 
     wait: float
@@ -73,16 +73,19 @@ _PATIENCE: Final = 5
 """So many milliseconds to wait for a process that has the file: it lets go within some microseconds, unless stopped."""
 
 _TRIES: Final = 100
-_BUSY: Final = Place(_MILLISECOND, 0)
-_AGAIN: Final = Place(0.05, 0)
+_BUSY: Final = QuotaGrant(_MILLISECOND, 0)
+_ASK_SOON: Final = QuotaGrant(0.05, 0)
 """Ask again soon: another run's request is in flight, or no part of the quota is safe."""
 
 
-class Quota:
+class SharedQuota:
     """The quota of one service as all runs of this machine share it: a few bytes in a file, under a lock.
 
     The kernel frees the lock of a process that dies, and no step leaves the file half written, so a killed run stops
     nobody. Another run's place is free again as soon as its process is gone. It is a context manager.
+
+    States: sharing, with the file; busy, where another process has its lock just now; and stalled, where that one was
+    stopped with it, so that this run goes on with its own part.
     """
 
     def __init__(  # noqa: PLR0913 — the clocks and what the pace says, each asked for by name
@@ -107,17 +110,17 @@ class Quota:
         self._window = window
         self._alone = alone
         self._rest = rest
-        self._boot = _boot()
+        self._boot = _boot_id()
         self._handle = -1
-        self._member = -1
-        self._member_path = folder
+        self._run_handle = -1
+        self._run_path = folder
         self._token = ""
-        self._looked_at = float("-inf")
+        self._counted_at = float("-inf")
         self._joined = -1
         self._runs = 1
         self._granted = 0
-        self._wants_held = float("-inf")
-        self._wants_rest = float("-inf")
+        self._wants_paused_until = float("-inf")
+        self._wants_rest_until = float("-inf")
         self._announced = False
         self._busy_since: float | None = None
         self._own_due = 0.0
@@ -130,10 +133,10 @@ class Quota:
         private_folder(self._folder)
         self._handle = open_private(self._path, os.O_RDWR | os.O_CREAT)
         try:
-            self._become_a_member()
+            self._register()
             if self._seize(_PATIENCE):
                 try:
-                    self._note_joining()
+                    self._count_joining()
                 finally:
                     fcntl.flock(self._handle, fcntl.LOCK_UN)
         except StorageError:
@@ -144,30 +147,30 @@ class Quota:
             raise trouble(self._path, error) from None
         return self
 
-    def _become_a_member(self) -> None:
+    def _register(self) -> None:
         for _ in range(_TRIES):
             # Two containers of one machine may have processes of the same number.
             self._token = token_hex(4)
-            self._member_path = self._folder / f"run-{os.getpid()}-{self._token}"
-            self._member = open_private(self._member_path, os.O_RDWR | os.O_CREAT)
+            self._run_path = self._folder / f"run-{os.getpid()}-{self._token}"
+            self._run_handle = open_private(self._run_path, os.O_RDWR | os.O_CREAT)
             # Another run may have taken the new file for a dead one's, just now, and deleted it.
             with suppress(BlockingIOError):
-                fcntl.flock(self._member, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(self._member).st_nlink:
+                fcntl.flock(self._run_handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(self._run_handle).st_nlink:
                     return
-            os.close(self._member)
-            self._member = -1
+            os.close(self._run_handle)
+            self._run_handle = -1
         raise trouble(self._path, OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
 
     def __exit__(self, *_: object) -> None:
         """Leave; what was used stays known."""
         with suppress(OSError):
-            self._member_path.unlink()
+            self._run_path.unlink()
         with suppress(OSError):
             if self._seize(_PATIENCE):
-                if max(self._wants_held, self._wants_rest) > self._clock():
-                    self._write(self._with_ours(self._known()))
-                self._note_joining()
+                if max(self._wants_paused_until, self._wants_rest_until) > self._clock():
+                    self._write(self._with_own_wishes(self._known()))
+                self._count_joining()
                 self._free_permit()
         self._close()
 
@@ -186,7 +189,7 @@ class Quota:
                 self._granted = max(self._granted, known.granted + self._unwritten if known is not None else 0)
         return self._granted
 
-    def take(self, *, rate: float, burst: int, most: int = 1) -> Place:
+    def take(self, *, rate: float, burst: int, most: int = 1) -> QuotaGrant:
         """Take the next place of a bucket that lets *burst* go at once, and *rate* a second after that.
 
         Where several may go at once, and no other run has a part in them, take up to *most* of them. While a hold
@@ -198,7 +201,7 @@ class Quota:
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return self._take_without(rate, burst)
+            return self._take_own_part(rate, burst)
         except OSError as error:
             raise trouble(self._path, error) from None
         try:
@@ -208,7 +211,7 @@ class Quota:
         finally:
             fcntl.flock(self._handle, fcntl.LOCK_UN)
 
-    def _take(self, rate: float, burst: int, most: int) -> Place:
+    def _take(self, rate: float, burst: int, most: int) -> QuotaGrant:
         now = self._clock()
         credit = (burst - 1) / rate
         known = self._read()
@@ -221,30 +224,30 @@ class Quota:
                 # What went meanwhile stands nowhere but in each run's own part: no burst here either.
                 self.is_stalled = False
                 known = replace(known, due=max(known.due, now + credit))
-        if known.joined != self._joined or now - self._looked_at >= _LOOK_SECONDS:
-            self._look(now, known.joined)
+        if known.joined != self._joined or now - self._counted_at >= _RECOUNT_SECONDS:
+            self._count_runs(now, known.joined)
         if not self._announced:
             known = replace(known, joined=known.joined + 1)
             self._announced = True
-        known = replace(self._with_ours(known), granted=known.granted + self._unwritten)
+        known = replace(self._with_own_wishes(known), granted=known.granted + self._unwritten)
         self._granted = max(self._granted, known.granted)
-        if known.held_until > now:
-            return Place(known.held_until - now, 0)
+        if known.paused_until > now:
+            return QuotaGrant(known.paused_until - now, 0)
         if self._alone:
-            freed = self._freed(now)
-            if freed is None:
-                return _AGAIN
-            known = replace(known, due=max(known.due, freed))
+            free_from = self._free_from(now)
+            if free_from is None:
+                return _ASK_SOON
+            known = replace(known, due=max(known.due, free_from))
         most = most if self._runs == 1 else 1
-        due, wait, places = reserve(known.due, now=now, rate=rate, burst=burst, most=most)
+        due, wait, permits = reserve(known.due, now=now, rate=rate, burst=burst, most=most)
         if self._alone:
-            self._write_more(replace(self._more(), owner=self._token.encode(), busy_until=now + wait + self._alone))
-        self._granted += places
+            self._write_extras(replace(self._extras(), owner=self._token.encode(), busy_until=now + wait + self._alone))
+        self._granted += permits
         self._unwritten = 0
-        self._write(Standing(due, known.held_until, self._granted, known.joined))
-        return Place(wait, places)
+        self._write(QuotaState(due, known.paused_until, self._granted, known.joined))
+        return QuotaGrant(wait, permits)
 
-    def _take_without(self, rate: float, burst: int) -> Place:
+    def _take_own_part(self, rate: float, burst: int) -> QuotaGrant:
         """Take a place though another process has the file: once it is stopped with it, of this run's part alone.
 
         The parts of all runs that are there, the stopped one included, are safe together. Where the quota is too small
@@ -261,18 +264,20 @@ class Quota:
         if not self.is_stalled:
             self.is_stalled = True
             self._own_due = now if known is None else max(now, min(known.due, now + self._window))
-        if now - self._looked_at >= _LOOK_SECONDS:
-            self._look(now, self._joined)
-        held_until = max(self._wants_held, self._wants_rest, 0.0 if known is None else known.held_until)
-        if held_until > now:
-            return Place(held_until - now, 0)
+        if now - self._counted_at >= _RECOUNT_SECONDS:
+            self._count_runs(now, self._joined)
+        paused_until = max(
+            self._wants_paused_until, self._wants_rest_until, 0.0 if known is None else known.paused_until
+        )
+        if paused_until > now:
+            return QuotaGrant(paused_until - now, 0)
         part = self._part(burst + rate * self._window)
         if part <= 0:
-            return _AGAIN
-        self._own_due, wait, places = reserve(self._own_due, now=now, rate=part / self._window, burst=1)
-        self._granted += places
-        self._unwritten += places
-        return Place(wait, places)
+            return _ASK_SOON
+        self._own_due, wait, permits = reserve(self._own_due, now=now, rate=part / self._window, burst=1)
+        self._granted += permits
+        self._unwritten += permits
+        return QuotaGrant(wait, permits)
 
     def _part(self, budget: float) -> float:
         """Return this run's part of the *budget* of a window, beside the one that goes at its begin."""
@@ -281,71 +286,73 @@ class Quota:
             return (budget + 1) / self._runs - 2
         return budget / self._runs - 1
 
-    def hold(self, until: float) -> None:
+    def pause(self, until: float) -> None:
         """Let no run go before *until*; raises StorageError."""
-        self._wants_held = max(self._wants_held, until)
-        self._note()
+        self._wants_paused_until = max(self._wants_paused_until, until)
+        self._write_wishes()
 
-    def land(self) -> None:
+    def mark_answered(self) -> None:
         """Take note that the request in flight has its reply; raises StorageError."""
         if self._alone:
-            self._wants_rest = self._clock() + self._rest
-            self._note()
+            self._wants_rest_until = self._clock() + self._rest
+            self._write_wishes()
 
-    def _note(self) -> None:
+    def _write_wishes(self) -> None:
         """Write down what this run wants, where nobody else has the file."""
         try:
             if not self._seize(0 if self.is_stalled else _PATIENCE):
                 # Whoever has the file was stopped with it: our next request tells the others.
                 return
             try:
-                self._write(self._with_ours(self._known()))
+                self._write(self._with_own_wishes(self._known()))
                 self._free_permit()
             finally:
                 fcntl.flock(self._handle, fcntl.LOCK_UN)
         except OSError as error:
             raise trouble(self._path, error) from None
 
-    def _known(self) -> Standing:
+    def _known(self) -> QuotaState:
         return self._read() or self._unknown(self._clock())
 
-    def _unknown(self, due: float) -> Standing:
+    def _unknown(self, due: float) -> QuotaState:
         """Return what is known where the file says nothing of this boot: a hold, by the clock on the wall."""
-        return Standing(due, self._held_before(), granted=self._granted - self._unwritten)
+        return QuotaState(due, self._paused_before_boot(), granted=self._granted - self._unwritten)
 
-    def _held_before(self) -> float:
+    def _paused_before_boot(self) -> float:
         """Return until when (monotonic) a hold lasts that was noted before the machine was started anew."""
         if self._wall is None:
             return 0.0
-        more, wall = self._more(), self._wall()
+        extras, wall = self._extras(), self._wall()
         # A clock that was set back makes no hold longer than it was.
-        left = more.held_until - max(wall, more.noted)
+        left = extras.paused_until - max(wall, extras.paused_at)
         return self._clock() + left if left > 0 else 0.0
 
-    def _with_ours(self, known: Standing) -> Standing:
+    def _with_own_wishes(self, known: QuotaState) -> QuotaState:
         """Return what is *known* with the hold and the rest that this run wants."""
-        known = replace(known, due=max(known.due, self._wants_rest)) if self._rest else known
-        if known.held_until >= self._wants_held:
+        known = replace(known, due=max(known.due, self._wants_rest_until)) if self._rest else known
+        if known.paused_until >= self._wants_paused_until:
             return known
         if self._wall is not None:
             wall = self._wall()
-            self._write_more(replace(self._more(), noted=wall, held_until=wall + self._wants_held - self._clock()))
-        return replace(known, held_until=self._wants_held)
+            self._write_extras(
+                replace(self._extras(), paused_at=wall, paused_until=wall + self._wants_paused_until - self._clock())
+            )
+        return replace(known, paused_until=self._wants_paused_until)
 
-    def _freed(self, now: float) -> float | None:
+    def _free_from(self, now: float) -> float | None:
         """Return from when on one may go, by what is in flight; None while another run has a request in flight."""
-        more = self._more()
-        owner = more.owner.decode(errors="replace")
-        if more.busy_until <= now or owner == self._token:
+        extras = self._extras()
+        owner = extras.owner.decode(errors="replace")
+        if extras.busy_until <= now or owner == self._token:
             return now
-        if any(_is_held(path) for path in self._folder.glob("run-*") if path.name.endswith(owner)):
+        if any(_is_locked(path) for path in self._folder.glob("run-*") if path.name.endswith(owner)):
             return None
         # It was killed, and what it had in flight may have arrived just now.
         return now + self._rest
 
     def _free_permit(self) -> None:
-        if self._alone and (more := self._more()).owner == self._token.encode():
-            self._write_more(replace(more, owner=b"", busy_until=0.0))
+        if self._alone and (extras := self._extras()).owner == self._token.encode():
+            self._write_extras(replace(extras, owner=b"", busy_until=0.0))
 
     def _seize(self, milliseconds: int) -> bool:
         """Take the lock of the file; return False when another process has it all the while."""
@@ -359,58 +366,58 @@ class Quota:
                 return True
         return False
 
-    def _read(self) -> Standing | None:
+    def _read(self) -> QuotaState | None:
         """Return what the file says; None if it is new, torn, of another boot, or makes no sense."""
         data = os.pread(self._handle, _SIZE, 0)
         if len(data) != _SIZE or _SUM.unpack_from(data, _STATE.size)[0] != crc32(data[: _STATE.size]):
             return None
-        boot, due, held_until, granted, joined = _STATE.unpack_from(data)
+        boot, due, paused_until, granted, joined = _STATE.unpack_from(data)
         if boot != self._boot:
             return None
-        return Standing(due, held_until, granted, joined)
+        return QuotaState(due, paused_until, granted, joined)
 
-    def _write(self, standing: Standing) -> None:
-        data = _STATE.pack(self._boot, standing.due, standing.held_until, standing.granted, standing.joined)
+    def _write(self, state: QuotaState) -> None:
+        data = _STATE.pack(self._boot, state.due, state.paused_until, state.granted, state.joined)
         os.pwrite(self._handle, data + _SUM.pack(crc32(data)), 0)
 
-    def _more(self) -> More:
+    def _extras(self) -> QuotaExtras:
         """Return what stands behind the state; nothing if it is missing or torn, and no permit of another boot."""
-        data = os.pread(self._handle, _MORE_SIZE, _SIZE)
-        if len(data) != _MORE_SIZE or _SUM.unpack_from(data, _MORE.size)[0] != crc32(data[: _MORE.size]):
-            return More()
-        more = More(*_MORE.unpack_from(data))
+        data = os.pread(self._handle, _EXTRAS_SIZE, _SIZE)
+        if len(data) != _EXTRAS_SIZE or _SUM.unpack_from(data, _EXTRAS.size)[0] != crc32(data[: _EXTRAS.size]):
+            return QuotaExtras()
+        extras = QuotaExtras(*_EXTRAS.unpack_from(data))
         return (
-            more
-            if more.busy_until <= self._clock() + 2 * (self._window + self._rest + self._alone)
-            else replace(more, busy_until=0.0)
+            extras
+            if extras.busy_until <= self._clock() + 2 * (self._window + self._rest + self._alone)
+            else replace(extras, busy_until=0.0)
         )
 
-    def _write_more(self, more: More) -> None:
-        data = _MORE.pack(more.noted, more.held_until, more.owner, more.busy_until)
+    def _write_extras(self, extras: QuotaExtras) -> None:
+        data = _EXTRAS.pack(extras.paused_at, extras.paused_until, extras.owner, extras.busy_until)
         os.pwrite(self._handle, data + _SUM.pack(crc32(data)), _SIZE)
 
-    def _note_joining(self) -> None:
+    def _count_joining(self) -> None:
         known = self._read()
         if known is not None:
             self._write(replace(known, joined=known.joined + 1))
         self._announced = True
 
-    def _look(self, now: float, joined: int) -> None:
+    def _count_runs(self, now: float, joined: int) -> None:
         """Count the runs that are alive, and clear away what the others have left."""
-        self._looked_at, self._joined = now, joined
+        self._counted_at, self._joined = now, joined
         # Where this process has no file left to look with, what was seen last holds.
         with suppress(OSError):
-            runs = sum(path == self._member_path or _is_held(path) for path in self._folder.glob("run-*"))
+            runs = sum(path == self._run_path or _is_locked(path) for path in self._folder.glob("run-*"))
             self._runs = max(1, runs)
 
     def _close(self) -> None:
-        for handle in (self._handle, self._member):
+        for handle in (self._handle, self._run_handle):
             if handle >= 0:
                 os.close(handle)
-        self._handle = self._member = -1
+        self._handle = self._run_handle = -1
 
 
-def _is_held(path: Path) -> bool:
+def _is_locked(path: Path) -> bool:
     """Whether the process of the member file *path* lives; the file of a dead one is deleted."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -429,7 +436,7 @@ def _is_held(path: Path) -> bool:
         os.close(handle)
 
 
-def _boot() -> bytes:
+def _boot_id() -> bytes:
     """Return what tells this boot of the machine from all others: its monotonic clock began with it."""
     try:
         return bytes.fromhex(_BOOT_ID.read_text("ascii").strip().replace("-", ""))[:16].ljust(16)

@@ -10,7 +10,7 @@ def reserve(due: float, *, now: float, rate: float, burst: int, most: int = 1) -
     Times are seconds of any one clock.
     """
     interval = 1 / rate
-    goes = max(now, due - (burst - 1) * interval)
+    grant_at = max(now, due - (burst - 1) * interval)
     begins = max(now, due)
     places = max(1, min(most, int(burst - (begins - now) * rate))) if most > 1 else 1
-    return begins + places * interval, goes - now, places
+    return begins + places * interval, grant_at - now, places

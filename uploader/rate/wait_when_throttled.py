@@ -4,31 +4,31 @@ from typing import Final
 
 from uploader.model import WindowState
 
-_LEAST_HOLD: Final = 1.0
+_LEAST_PAUSE: Final = 1.0
 """Seconds to hold when the reset that a server names is just past: its clock shows whole seconds only."""
 
 
-_MOST_HOLD: Final = 31 * 86_400.0
+_LONGEST_PAUSE: Final = 31 * 86_400.0
 """Seconds to hold at most: what asks for more than a month is no number of seconds."""
 
 
-def hold_for(window: WindowState, *, per: float, now: float) -> float:
+def pause_after_throttling(window: WindowState, *, per: float, now: float) -> float:
     """Return how many seconds everybody must hold after a limit reply (`api.md`, Request limits).
 
     A `Retry-After` is obeyed. Otherwise it is the time from the reply's own date to the reset it names, so that a
     wrong local clock does no harm; *now* (seconds since 1970) serves where the reply has no date. A reset that makes
     no sense gives one whole window: the one the reply names, or *per* seconds.
     """
-    return min(_hold_for(window, per=per, now=now), _MOST_HOLD)
+    return min(_pause_after_throttling(window, per=per, now=now), _LONGEST_PAUSE)
 
 
-def _hold_for(window: WindowState, *, per: float, now: float) -> float:
+def _pause_after_throttling(window: WindowState, *, per: float, now: float) -> float:
     if window.retry_after is not None and window.retry_after >= 0:
-        return max(window.retry_after, _LEAST_HOLD)
+        return max(window.retry_after, _LEAST_PAUSE)
     period = window.period or per
     if window.reset is None:
         return period
     left = window.reset - (now if window.date is None else window.date)
-    if -_LEAST_HOLD < left <= 0:
-        return _LEAST_HOLD
+    if -_LEAST_PAUSE < left <= 0:
+        return _LEAST_PAUSE
     return left if 0 < left <= period + 1 else period

@@ -9,114 +9,114 @@ from dataclasses import dataclass
 from typing import Final
 
 from uploader.config import Settings
-from uploader.delivery import Delivery, Http, Patience
-from uploader.delivery.blocked_rows import Streak
-from uploader.delivery.retry_policy import Policy
-from uploader.rate import LowerLimit, Notice, Others, Pace, Window, is_one_at_a_time
+from uploader.delivery import Delivery, Http, WaitLimits
+from uploader.delivery.blocked_rows import BlockedRows
+from uploader.delivery.retry_policy import RetryPolicy
+from uploader.rate import EstimatedLimit, Notice, OtherClients, Pace, ServerWindow, is_one_at_a_time
 from uploader.rate.limiter import Limiter
-from uploader.rate.open_file_limit import fitted
-from uploader.rate.shared_quota import Quota
-from uploader.run.environment import World
+from uploader.rate.open_file_limit import fit_to_open_files
+from uploader.rate.shared_quota import SharedQuota
+from uploader.run.environment import Environment
 from uploader.run.fingerprints import service_of
 from uploader.run.preflight import pace_of
 from uploader.run.proxy_and_certificates import Route
-from uploader.run.rate_messages import words_of
-from uploader.run.session import Life
-from uploader.state import Shelf
-from uploader.stop import Halt
+from uploader.run.rate_messages import message_of
+from uploader.run.session import Session
+from uploader.state import RunStore
+from uploader.stop import Stop
 
-_LANDING: Final = 5.0
+_REPLY_SECONDS: Final = 5.0
 """Seconds that a request may take to land, besides its timeout."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class Connection:
     """What all sources of a run share: the stop order, the pace, the gate, the pool of connections, blocked rows."""
 
     settings: Settings
-    halt: Halt
+    stop: Stop
     pace: Pace
     limiter: Limiter
     http: Http
-    streak: Streak
+    blocked_rows: BlockedRows
 
-    def delivery(self, life: Life, *, on_suspicion: Callable[[], None]) -> Delivery:
-        """Return a delivery whose every attempt, hold and count is known to *life*; *on_suspicion* see there."""
+    def delivery(self, session: Session, *, on_suspected_outage: Callable[[], None]) -> Delivery:
+        """Return a delivery whose attempts, pauses and counts *session* hears of; *on_suspected_outage* see there."""
         retry, post = self.settings.retry, self.http.post
         return Delivery(
             lambda request: post(request.body),
-            policy=Policy(retry.attempts, retry.base, retry.cap),
+            policy=RetryPolicy(retry.attempts, retry.base, retry.cap),
             limiter=self.limiter,
-            airfield=life.flight,
-            patience=Patience(self.settings.rate.per, retry.outage_timeout),
-            traffic=life.traffic,
-            halt=self.halt,
+            in_flight=session.in_flight,
+            wait_limits=WaitLimits(self.settings.rate.per, retry.outage_timeout),
+            traffic=session.traffic,
+            stop=self.stop,
             sleep=asyncio.sleep,
             clock=time.monotonic,
             wall=time.time,
-            dice=random.random,
-            note_held=life.note_held,
+            jitter=random.random,
+            record_pause=session.record_pause,
             most_rows=self.pace.concurrency,
-            on_suspicion=on_suspicion,
-            streak=self.streak,
+            on_suspected_outage=on_suspected_outage,
+            blocked_rows=self.blocked_rows,
         )
 
 
 @asynccontextmanager
-async def wired(  # noqa: PLR0913 — where to, which way, and what the run has already
-    settings: Settings, *, base_url: str, route: Route, shelf: Shelf, halt: Halt, world: World
-) -> AsyncIterator[Wire]:
-    """Open the pool to *base_url* by *route*, and join the runs that share the quota, which *shelf* keeps.
+async def connect(  # noqa: PLR0913 — where to, which way, and what the run has already
+    settings: Settings, *, base_url: str, route: Route, run_store: RunStore, stop: Stop, environment: Environment
+) -> AsyncIterator[Connection]:
+    """Open the pool to *base_url* by *route*, and join the runs that share the quota, which *run_store* keeps.
 
     Raises:
         StorageError: the quota can't be kept.
     """
-    pace = fitted(pace_of(settings))
+    pace = fit_to_open_files(pace_of(settings))
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(_http(settings, base_url, route, pace))
-        halt.when_landing_is_over(http.abandon)
+        stop.when_grace_is_over(http.abandon)
         service = service_of(settings.api.base_url, settings.api.service_id)
         alone = is_one_at_a_time(settings.rate.requests)
         quota = stack.enter_context(
-            shelf.quota(
+            run_store.quota(
                 service,
                 clock=time.monotonic,
                 wall=time.time,
                 window=settings.rate.per,
-                alone=settings.api.timeout + _LANDING if alone else 0.0,
+                alone=settings.api.timeout + _REPLY_SECONDS if alone else 0.0,
                 rest=pace.rest,
             )
         )
-        yield Wire(settings, halt, pace, _limiter(settings, pace, halt, quota, world), http, Streak())
+        yield Connection(settings, stop, pace, _limiter(settings, pace, stop, quota, environment), http, BlockedRows())
 
 
-def _limiter(settings: Settings, pace: Pace, halt: Halt, quota: Quota, world: World) -> Limiter:
+def _limiter(settings: Settings, pace: Pace, stop: Stop, quota: SharedQuota, environment: Environment) -> Limiter:
     """Return the gate of all requests: it shares the service's *quota* with all other runs of this machine."""
     rate = settings.rate
 
-    def tell(others: Others) -> None:
-        if not world.quiet:
-            world.say(
+    def tell(others: OtherClients) -> None:
+        if not environment.quiet:
+            environment.say(
                 f"Others use the same quota, about {others.per_minute:,.0f} requests a minute: "
                 "this run takes what they leave."
             )
 
     def notify(notice: Notice) -> None:
-        if not world.quiet:
-            world.say(words_of(notice, configured=rate.requests, per=rate.per, now=time.time()))
+        if not environment.quiet:
+            environment.say(message_of(notice, configured=rate.requests, per=rate.per, now=time.time()))
 
     return Limiter(
         pace,
-        window=Window(requests=rate.requests, per=rate.per, share=rate.share),
+        window=ServerWindow(requests=rate.requests, per=rate.per, share=rate.share),
         quota=quota,
-        halt=halt,
+        stop=stop,
         clock=time.monotonic,
         sleep=asyncio.sleep,
         on_others=tell,
         on_notice=notify,
-        lower=LowerLimit(requests=rate.requests, per=rate.per, share=rate.share),
+        estimated_limit=EstimatedLimit(requests=rate.requests, per=rate.per, share=rate.share),
         wall=time.time,
-        patience=settings.retry.outage_timeout,
+        longest_pause=settings.retry.outage_timeout,
     )
 
 

@@ -3,18 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from uploader.check.drift import Bounds, Difference, People, Totals, differences, sentence
-from uploader.check.source_summary import Survey
+from uploader.check.drift import Difference, DriftBounds, FileTotals, PeopleChanged, differences, sentence
+from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings
 from uploader.errors import InputError
 from uploader.run.fingerprints import reading_of
-from uploader.state import PastTotals
+from uploader.state import BaselineStore
 
 _ADVICE = "Nothing was sent. If it is meant so, type `uploader run SOURCE... --accept`."
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class DriftComparison:
     """How the source called *name* differs from that of the run that *finished* then: in nothing, if *found* is empty.
 
     A retry file, the first rows of a file and what has no run before it are compared with nothing.
@@ -33,33 +33,37 @@ class Comparison:
         return {"last_finished": self.finished, "differences": [asdict(difference) for difference in self.found]}
 
 
-def compared(name: str, key: str, survey: Survey, settings: Settings, past: PastTotals) -> Comparison | None:
-    """Return how the source called *name*, whose runs are known by *key*, differs from the last one in *past*.
+def compare_with_baseline(
+    name: str, key: str, summary: CheckSummary, settings: Settings, baselines: BaselineStore
+) -> DriftComparison | None:
+    """Return how the source called *name*, whose runs are known by *key*, differs from the last one in *baselines*.
 
     None where it is not guarded, or nothing is known of an earlier run. Raises StorageError.
     """
-    guard, census = settings.guarded, survey.census
-    before = None if guard is None or census is None else past.last(key)
-    if guard is None or census is None or before is None:
+    guard, column_profile = settings.guarded, summary.column_profile
+    baseline = None if guard is None or column_profile is None else baselines.last(key)
+    if guard is None or column_profile is None or baseline is None:
         return None
-    bounds = Bounds(rows=guard.rows, empty=guard.empty, changed=guard.changed, consents=guard.consents)
+    bounds = DriftBounds(rows=guard.rows, empty=guard.empty, changed=guard.changed, consents=guard.consents)
     people = None
     # Another mapping makes other bodies of the same people: what is remembered of them is void.
-    if survey.changed is not None and before.mapping == reading_of(settings):
-        people = People(survey.known, survey.changed)
-    return Comparison(name, before.finished, differences(before.totals, census.totals(), bounds, people))
+    if summary.changed is not None and baseline.mapping == reading_of(settings):
+        people = PeopleChanged(summary.known, summary.changed)
+    return DriftComparison(
+        name, baseline.finished, differences(baseline.totals, column_profile.totals(), bounds, people)
+    )
 
 
-def refuse_if_unlike(comparisons: Sequence[Comparison | None]) -> None:
+def refuse_drift(comparisons: Sequence[DriftComparison | None]) -> None:
     """Raise InputError, which tells all that differs, when some of *comparisons* found anything."""
-    unlike = [str(comparison) for comparison in comparisons if comparison is not None and comparison.found]
-    if unlike:
-        raise InputError(f"{' '.join(unlike)} {_ADVICE}")
+    drifted = [str(comparison) for comparison in comparisons if comparison is not None and comparison.found]
+    if drifted:
+        raise InputError(f"{' '.join(drifted)} {_ADVICE}")
 
 
-def to_keep(survey: Survey) -> Totals | None:
+def baseline_totals(summary: CheckSummary) -> FileTotals | None:
     """Return what the next run of a source is compared with; None where it is not guarded, or there is not one row.
 
     A file without rows says nothing of its columns: that it was accepted makes it no measure for the next.
     """
-    return None if survey.census is None or not survey.read else survey.census.lasting()
+    return None if summary.column_profile is None or not summary.read else summary.column_profile.for_baseline()

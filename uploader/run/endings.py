@@ -5,25 +5,25 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from uploader.check.drift import Past, Totals
+from uploader.check.drift import Baseline, FileTotals
 from uploader.errors import StorageError
-from uploader.run.results import FINISHED, SOME_LEFT, Account
-from uploader.state import Journal, Shelf, Volume
+from uploader.run.results import FINISHED, SOME_LEFT, SourceResult
+from uploader.state import Journal, RunStore, StoredRun
 from uploader.state.journal_records import spell_facts
 
 
-class Endings:
+class RunEndings:
     """Marks the end of each run in its journal, after the summary is written; throws away what is old."""
 
-    def __init__(self, shelf: Shelf, *, journal_days: int) -> None:
-        """Use *shelf*; finished runs older than *journal_days* go."""
-        self._shelf = shelf
+    def __init__(self, run_store: RunStore, *, journal_days: int) -> None:
+        """Use *run_store*; finished runs older than *journal_days* go."""
+        self._run_store = run_store
         self._journal_days = journal_days
-        self._ended: list[tuple[Account, Volume, Totals | None]] = []
+        self._ended: list[tuple[SourceResult, StoredRun, FileTotals | None]] = []
 
-    def add(self, account: Account, volume: Volume, totals: Totals | None = None) -> None:
-        """Mark *volume* with the status of *account* when everything is told; *totals* are kept if it is finished."""
-        self._ended.append((account, volume, totals))
+    def add(self, result: SourceResult, stored_run: StoredRun, totals: FileTotals | None = None) -> None:
+        """Mark *stored_run* with the status of *result* when all is told; *totals* are kept if it is finished."""
+        self._ended.append((result, stored_run, totals))
 
     def __enter__(self) -> Self:
         """Lend the list."""
@@ -34,26 +34,26 @@ class Endings:
     ) -> None:
         """Mark each run; raises StorageError, but not over what ended the run."""
         with contextlib.suppress(StorageError) if error is not None else contextlib.nullcontext():
-            for account, volume, totals in self._ended:
-                self._mark(account, volume, totals)
+            for result, stored_run, totals in self._ended:
+                self._mark(result, stored_run, totals)
         # What can't be thrown away now goes another time.
         with contextlib.suppress(StorageError):
-            self._shelf.throw_away_older(self._journal_days, now=datetime.now(UTC))
+            self._run_store.delete_older(self._journal_days, now=datetime.now(UTC))
 
-    def _mark(self, account: Account, volume: Volume, totals: Totals | None) -> None:
-        if account.exit_status == StorageError.exit_status:
+    def _mark(self, result: SourceResult, stored_run: StoredRun, totals: FileTotals | None) -> None:
+        if result.exit_status == StorageError.exit_status:
             # A disk that failed is not tried again; the run is interrupted, as its journal says without a mark.
             return
-        facts: dict[str, object] = {"status": account.exit_status, "at": now(), "seconds": round(account.seconds, 3)}
-        if account.exit_status in {FINISHED, SOME_LEFT}:
-            if totals is not None and volume.ledger.begun is not None:
-                began = volume.ledger.begun
-                self._shelf.totals.keep(began.key, Past(str(facts["at"]), began.mapping, totals))
+        facts: dict[str, object] = {"status": result.exit_status, "at": now(), "seconds": round(result.seconds, 3)}
+        if result.exit_status in {FINISHED, SOME_LEFT}:
+            if totals is not None and stored_run.state.header is not None:
+                began = stored_run.state.header
+                self._run_store.baselines.keep(began.key, Baseline(str(facts["at"]), began.mapping, totals))
             # Nothing that can fail comes after this mark: whoever is told to run again must find a run to continue.
-            self._shelf.compact(volume, spell_facts("finished", facts))
+            self._run_store.compact(stored_run, spell_facts("finished", facts))
             return
-        with Journal(volume.path, volume.ledger) as journal:
-            journal.note_facts("stopped", facts)
+        with Journal(stored_run.path, stored_run.state) as journal:
+            journal.record_facts("stopped", facts)
             journal.sync()
 
 

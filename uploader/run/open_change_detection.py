@@ -4,20 +4,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from uploader.changes import Library
-from uploader.changes.change_detection import Recall
+from uploader.changes import DigestStores
+from uploader.changes.change_detection import ChangeDetection
 from uploader.config import Settings
 
 
-def library_of(state: Path, raise_if_stopped: Callable[[], None] = lambda: None) -> Library:
+def open_stores(state: Path, raise_if_stopped: Callable[[], None] = lambda: None) -> DigestStores:
     """Return the memories in the state folder *state*; *raise_if_stopped* ends the waiting for who keeps one locked."""
-    return Library(state, wall=time.time, raise_if_stopped=raise_if_stopped)
+    return DigestStores(state, wall=time.time, raise_if_stopped=raise_if_stopped)
 
 
-def recall_of(library: Library, service: str, settings: Settings, *, mapping: str, read_only: bool = False) -> Recall:
-    """Return the memory of *service* (a digest) in *library*, as *settings* want it; see `Recall`."""
-    return Recall(
-        library,
+def open_change_detection(
+    stores: DigestStores, service: str, settings: Settings, *, mapping: str, read_only: bool = False
+) -> ChangeDetection:
+    """Return the memory of *service* (a digest) in *stores*, as *settings* want it; see `ChangeDetection`."""
+    return ChangeDetection(
+        stores,
         service,
         facts={"base_url": settings.api.base_url, "service_id": settings.api.service_id},
         mapping=mapping,

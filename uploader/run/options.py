@@ -10,8 +10,10 @@ from uploader.run.time_limit import Deadline
 class Options:
     """The flags of `run` and `check`; paths are relative to the working directory.
 
-    *taken_in* are those of the sources that nobody named: retry files of earlier runs (`retry_last_failures`), and
-    *left_by_runs* are these and those that somebody named.
+    *added_retry_files* are those of the sources that nobody named: retry files of earlier runs (`retry_last_failures`),
+    and *files_of_earlier_runs* are these and those that somebody named.
+
+    It has no states: it is what was typed.
     """
 
     sources: tuple[str, ...]
@@ -25,5 +27,5 @@ class Options:
     full: bool = False
     accept: bool = False
     deadline: Deadline | None = None
-    taken_in: tuple[str, ...] = ()
-    left_by_runs: tuple[str, ...] = ()
+    added_retry_files: tuple[str, ...] = ()
+    files_of_earlier_runs: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from typing import Final
 from uploader.config import Settings
 from uploader.errors import ConfigError
 from uploader.outputs.file_names import MOST_BYTES, fitting
-from uploader.outputs.retry_file import Shape
+from uploader.outputs.retry_file import RetryFormat
 from uploader.run.options import Options
 from uploader.source import Source, descriptor, unpacked_name
 
@@ -77,19 +77,19 @@ def _is_no_file(path: Path) -> bool:
 def refuse_taken(path: Path, options: Options) -> None:
     """Raise ConfigError when the retry file *path* is another SOURCE of the run, or where its summary goes."""
     # One that a run has left is there, so that a retry file of this name gets another number.
-    named = [name for name in options.sources if name != "-" and name not in options.left_by_runs]
+    named = [name for name in options.sources if name != "-" and name not in options.files_of_earlier_runs]
     if path.resolve() in {Path(name).resolve() for name in named}:
         raise ConfigError(f"The retry file {path} is another SOURCE. Name another output.retry_file.")
     if options.summary is not None and path.resolve() == options.summary.resolve():
         raise ConfigError(f"The retry file and the summary are both {path}. Name another --summary or --retry-file.")
 
 
-def retry_shape(source: Source, *, damaged: bool) -> Shape:
+def retry_format(source: Source, *, damaged: bool) -> RetryFormat:
     """Return the form of the retry file of *source*; *damaged* is whether some record can't be split into fields."""
     if source.format == "csv" and source.path is not None:
-        return Shape("csv", source.columns or (), source.delimiter, source.encoding, damaged)
+        return RetryFormat("csv", source.columns or (), source.delimiter, source.encoding, damaged)
     # The encoding of the source also where the format is another, since it may stand in the configuration.
-    return Shape("jsonl", encoding=source.encoding)
+    return RetryFormat("jsonl", encoding=source.encoding)
 
 
 def _is_folder(path: Path) -> bool:

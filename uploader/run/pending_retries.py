@@ -9,18 +9,18 @@ from uploader.model import UNKNOWN_RUN
 from uploader.run.fingerprints import key_of_path
 from uploader.run.options import Options
 from uploader.source import descriptor
-from uploader.state import Shelf, Volume
+from uploader.state import RunStore, StoredRun
 
 
-def with_leftovers(options: Options, settings: Settings, shelf: Shelf) -> Options:
+def with_pending_retries(options: Options, settings: Settings, run_store: RunStore) -> Options:
     """Return *options* with each source behind the retry files that are still to be sent before it, oldest first.
 
     Those are the one of its last finished run, those of runs that were broken off and never continued since the one
     before that, and what such files have left in their turn, as far as another try can help: rows that were rejected
     once more wait for somebody to mend them. One that is named as well is sent once, before its source.
     """
-    volumes = list(shelf.volumes())
-    ended = [volume for volume in volumes if volume.ledger.is_finished or volume.ledger.is_abandoned]
+    stored_runs = list(run_store.runs())
+    ended = [stored_run for stored_run in stored_runs if stored_run.state.is_finished or stored_run.state.is_abandoned]
     names = {Path(name).resolve(): name for name in options.sources if descriptor(name) is None}
     sources: dict[str, None] = {}
 
@@ -36,42 +36,44 @@ def with_leftovers(options: Options, settings: Settings, shelf: Shelf) -> Option
 
     for name in options.sources:
         add(name)
-    made = _retry_files(ended) - _retry_files(volume for volume in volumes if volume.ledger.is_interrupted)
+    made = _retry_files(ended) - _retry_files(
+        stored_run for stored_run in stored_runs if stored_run.state.is_interrupted
+    )
     return replace(
         options,
         sources=tuple(sources),
-        taken_in=tuple(name for name in sources if name not in options.sources),
-        left_by_runs=tuple(name for name in sources if Path(name).resolve() in made),
+        added_retry_files=tuple(name for name in sources if name not in options.sources),
+        files_of_earlier_runs=tuple(name for name in sources if Path(name).resolve() in made),
     )
 
 
-def _retry_files(volumes: Iterable[Volume]) -> set[Path]:
-    """Return where the runs of *volumes* have their retry files."""
-    return {Path(path).resolve() for volume in volumes if (path := volume.ledger.retry_file) is not None}
+def _retry_files(stored_runs: Iterable[StoredRun]) -> set[Path]:
+    """Return where the runs of *stored_runs* have their retry files."""
+    return {Path(path).resolve() for stored_run in stored_runs if (path := stored_run.state.retry_file) is not None}
 
 
-def _left_by(name: str, ended: Sequence[Volume], settings: Settings) -> Iterator[Path]:
+def _left_by(name: str, ended: Sequence[StoredRun], settings: Settings) -> Iterator[Path]:
     """Yield the retry files that runs of the source *name* have left; *ended* has the newest run first."""
-    finished = [volume for volume in ended if volume.ledger.is_finished]
+    finished = [stored_run for stored_run in ended if stored_run.state.is_finished]
     runs = _runs_of(key_of_path(settings, Path(name)), ended)
     waiting = _latest(runs)
-    sent = [run for volume in runs for run in _sent(volume, finished, settings)]
+    sent = [run for stored_run in runs for run in _sent(stored_run, finished, settings)]
     while sent:
-        volume = sent.pop()
-        if volume.ledger.failed:
-            waiting.append(volume)
-        sent += _sent(volume, finished, settings)
-    for volume in sorted(waiting, key=_from_order):
-        path = volume.ledger.retry_file
-        if path is not None and _has_rows(Path(path)) and not _sent(volume, finished, settings):
+        stored_run = sent.pop()
+        if stored_run.state.failed:
+            waiting.append(stored_run)
+        sent += _sent(stored_run, finished, settings)
+    for stored_run in sorted(waiting, key=_from_order):
+        path = stored_run.state.retry_file
+        if path is not None and _has_rows(Path(path)) and not _sent(stored_run, finished, settings):
             yield Path(path)
 
 
-def _latest(runs: Sequence[Volume]) -> list[Volume]:
+def _latest(runs: Sequence[StoredRun]) -> list[StoredRun]:
     """Return those of *runs* (the newest first) that came after the last but one that was finished."""
-    latest: list[Volume] = []
+    latest: list[StoredRun] = []
     for run in runs:
-        if run.ledger.is_finished and any(other.ledger.is_finished for other in latest):
+        if run.state.is_finished and any(other.state.is_finished for other in latest):
             break
         latest.append(run)
     return latest
@@ -82,25 +84,27 @@ def _has_rows(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
 
 
-def _sent(volume: Volume, finished: Sequence[Volume], settings: Settings) -> list[Volume]:
-    """Return the last finished run of the retry file of *volume* that began after it, as a list of one or none."""
-    path = volume.ledger.retry_file
+def _sent(stored_run: StoredRun, finished: Sequence[StoredRun], settings: Settings) -> list[StoredRun]:
+    """Return the last finished run of the retry file of *stored_run* that began after it, as a list of one or none."""
+    path = stored_run.state.retry_file
     if path is None:
         return []
     runs = _runs_of(key_of_path(settings, Path(path)), finished)
-    return [run for run in runs[:1] if _order(run) > _order(volume)]
+    return [run for run in runs[:1] if _order(run) > _order(stored_run)]
 
 
-def _runs_of(key: str, finished: Sequence[Volume]) -> list[Volume]:
+def _runs_of(key: str, finished: Sequence[StoredRun]) -> list[StoredRun]:
     """Return those of *finished* that sent all of what is known by *key*."""
     return [
-        volume for volume in finished if (begun := volume.ledger.begun) and begun.key == key and begun.limit is None
+        stored_run
+        for stored_run in finished
+        if (header := stored_run.state.header) and header.key == key and header.limit is None
     ]
 
 
-def _order(volume: Volume) -> int:
-    return UNKNOWN_RUN if volume.ledger.begun is None else volume.ledger.begun.order
+def _order(stored_run: StoredRun) -> int:
+    return UNKNOWN_RUN if stored_run.state.header is None else stored_run.state.header.order
 
 
-def _from_order(volume: Volume) -> int:
-    return UNKNOWN_RUN if volume.ledger.begun is None else volume.ledger.begun.from_order
+def _from_order(stored_run: StoredRun) -> int:
+    return UNKNOWN_RUN if stored_run.state.header is None else stored_run.state.header.from_order

@@ -5,195 +5,200 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from uploader.changes.change_detection import Recall
+from uploader.changes.change_detection import ChangeDetection
 from uploader.changes.stale_retries import Origins
-from uploader.check.source_summary import Survey
-from uploader.coalesce.merge_rows import grouping
-from uploader.coalesce.person_groups import Groups
-from uploader.coalesce.same_person import Ties
-from uploader.coalesce.same_person_stage import noting
+from uploader.check.source_summary import CheckSummary
+from uploader.coalesce.merge_rows import collecting_groups
+from uploader.coalesce.person_groups import PersonGroups
+from uploader.coalesce.same_person import SamePerson
+from uploader.coalesce.same_person_stage import collecting_people
 from uploader.config import Settings
 from uploader.counts import Books
-from uploader.delivery.rows_to_resend import FollowUp
+from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.outputs.retry_file import RetryFile
-from uploader.run.drift_check import compared, refuse_if_unlike
-from uploader.run.environment import World
+from uploader.run.drift_check import compare_with_baseline, refuse_drift
+from uploader.run.environment import Environment
 from uploader.run.fingerprints import inode_of, key_of, reading_of, service_of
-from uploader.run.finished_sources import Member, unit_of
+from uploader.run.finished_sources import CommandSource, broken_off_command
 from uploader.run.options import Options
-from uploader.run.output_paths import refuse_taken, retry_path, retry_shape
+from uploader.run.output_paths import refuse_taken, retry_format, retry_path
 from uploader.run.preflight import Job, opened, prepare
-from uploader.run.results import Account
-from uploader.run.resume import begun, has_proof, owed_remark, refuse_or_leave, tell_finished
-from uploader.run.watched_people import note_sent
+from uploader.run.results import SourceResult
+from uploader.run.resume import has_proof, header_of, refuse_or_start_over, remark_of, restore_result
+from uploader.run.stale_retry_notes import record_sent
 from uploader.source import Source
-from uploader.state import Begun, Ledger, Owed, Shelf, Volume
+from uploader.state import RowToResend, RunHeader, RunState, RunStore, StoredRun
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class SourcePlan:
     """One source that is about to be sent: its job, its account, its retry file, and the run that it continues.
 
     *before* is how many rows the sources before it have, *rebuilt* are its rows that its retry file has already.
     *groups* are its rows that become one request; None where each row becomes one. *last* is its last run, interrupted
-    or not, and *owed* are those whom that owes a row. A source is *passed* over if the command that was broken off has
-    finished it. *command* is the one that sends it. *twin* is the interrupted run of the same file where only its first
-    rows are sent.
+    or not, and *left_to_resend* are those whom that owes a row. A source is *is_already_finished* over if the command
+    that was broken off has finished it. *command* is the one that sends it. *whole_file_run* is the interrupted run of
+    the same file where only its first rows are sent.
+
+    States: it starts a new run; it resumes the interrupted one (`resumes`); or it is already finished, and not sent
+    again.
     """
 
     job: Job
-    account: Account
-    begun: Begun
+    result: SourceResult
+    header: RunHeader
     retry: RetryFile
-    old: Volume | None
+    old: StoredRun | None
     before: int = 0
     rebuilt: Collection[int] = ()
-    groups: Groups | None = None
-    last: Volume | None = None
-    owed: FollowUp = field(default_factory=FollowUp)
-    passed: bool = False
+    groups: PersonGroups | None = None
+    last: StoredRun | None = None
+    left_to_resend: RowsToResend = field(default_factory=RowsToResend)
+    is_already_finished: bool = False
     command: str = ""
-    twin: Volume | None = None
+    whole_file_run: StoredRun | None = None
 
     @property
-    def goes_on(self) -> bool:
+    def resumes(self) -> bool:
         """Whether it goes on with an interrupted run."""
-        begun = None if self.old is None else self.old.ledger.begun
-        return begun is not None and begun.run_id == self.account.run_id
+        header = None if self.old is None else self.old.state.header
+        return header is not None and header.run_id == self.result.run_id
 
     @property
-    def has_begun(self) -> bool:
+    def has_sent_rows(self) -> bool:
         """Whether it goes on with a run that has sent or settled rows already."""
         old = self.old
-        if old is None or not self.goes_on:
+        if old is None or not self.resumes:
             return False
-        books = old.ledger.books
-        return old.ledger.requests > 0 or books.not_attempted < books.read
+        books = old.state.books
+        return old.state.requests > 0 or books.not_attempted < books.read
 
     @property
-    def went_before(self) -> Volume | None:
+    def resumed_or_finished(self) -> StoredRun | None:
         """The run that it goes on with, or was finished by."""
-        return self.last if self.passed or self.goes_on else None
+        return self.last if self.is_already_finished or self.resumes else None
 
-    def member(self, options: Options) -> Member:
+    def command_source(self, options: Options) -> CommandSource:
         """Return what it is of a command with *options*."""
-        last = None if self.last is None else self.last.ledger
+        last = None if self.last is None else self.last.state
         # Whoever asks for every row means those too that the interrupted run has passed over.
         is_left_out = last is not None and (last.is_finished or last.unchanged > 0)
-        return Member(self.begun, last, is_renewed=options.fresh or (options.full and is_left_out))
+        return CommandSource(self.header, last, is_started_over=options.fresh or (options.full and is_left_out))
 
-    def beginning(self, number: int, state: str, command: str, next_key: str) -> "Sending":
-        """Return what begins as the run *number* of the state folder *state*; see `Begun` for the others."""
-        self.account.number = number
-        begun = replace(self.begun, number=number, state=state, command=command, next_key=next_key)
-        return replace(self, begun=begun, command=command)
+    def numbered(self, number: int, state: str, command: str, next_key: str) -> "SourcePlan":
+        """Return what begins as the run *number* of the state folder *state*; see `RunHeader` for the others."""
+        self.result.number = number
+        header = replace(self.header, number=number, state=state, command=command, next_key=next_key)
+        return replace(self, header=header, command=command)
 
-    def volume(self, shelf: Shelf) -> Volume:
+    def open_run(self, run_store: RunStore) -> StoredRun:
         """Return the journal that the source goes on with: that of its interrupted run, or a new one."""
         old = self.old
-        if old is not None and self.goes_on:
+        if old is not None and self.resumes:
             return old
         if old is not None:
-            shelf.leave(old)
-        return shelf.begin(self.begun)
+            run_store.abandon(old)
+        return run_store.create(self.header)
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class RunPlan:
     """What is settled for all sources of a run before any is sent.
 
-    *followup* is one for all of them: a row of a later source must follow an unaccepted one of an earlier source too.
-    So are the *ties*; None where a row has one identity value at most, which all rows of its person share.
+    *rows_to_resend* is one for all of them: a row of a later source must follow an unaccepted one of an earlier source
+    too. So are the *same_person*; None where a row has one identity value at most, which all rows of its person share.
     """
 
     options: Options
     settings: Settings
-    world: World
-    shelf: Shelf
+    environment: Environment
+    run_store: RunStore
     folder: Path | None
     stack: ExitStack
-    followup: FollowUp
-    recall: Recall
-    ties: Ties | None
+    rows_to_resend: RowsToResend
+    changes: ChangeDetection
+    same_person: SamePerson | None
 
-    def checked(self, account: Account) -> Sending:
-        """Open and survey the source of *account*; what is found is in its books even if it can't be sent."""
-        options, settings, survey, ties = self.options, self.settings, Survey(), self.ties
-        rows_before = 0 if ties is None else ties.rows
+    def check(self, result: SourceResult) -> SourcePlan:
+        """Open and survey the source of *result*; what is found is in its books even if it can't be sent."""
+        options, settings, summary, same_person = self.options, self.settings, CheckSummary(), self.same_person
+        rows_before = 0 if same_person is None else same_person.rows
         try:
-            source = self.stack.enter_context(opened(account.source, settings, self.world))
+            source = self.stack.enter_context(opened(result.source, settings, self.environment))
             key = key_of(settings, source)
-            what = "this input" if source.path is None else account.source
-            self.stack.enter_context(self.shelf.lock(key, since=account.started, what=what))
-            self._lock_any_name(source, account)
-            last = None if options.limit is not None else self.shelf.latest(key)
-            old = last if last is not None and last.ledger.is_interrupted else None
+            what = "this input" if source.path is None else result.source
+            self.stack.enter_context(self.run_store.lock(key, since=result.started, what=what))
+            self._lock_any_name(source, result)
+            last = None if options.limit is not None else self.run_store.latest(key)
+            old = last if last is not None and last.state.is_interrupted else None
             retry = self.stack.enter_context(self._retry_file(source, old))
-            owed = old.ledger.owed if old is not None and self._may_go_on(old, source) else {}
-            twin = self._twin(source, key)
-            origin, from_number = self._origin(source, account, twin)
+            to_resend = old.state.to_resend if old is not None and self._may_resume(old, source) else {}
+            whole_file_run = self._whole_file_run(source, key)
+            origin, from_number = self._origin(source, result, whole_file_run)
             wanted = settings.guarded is not None or options.deadline is not None
-            asks = wanted and self.recall.is_kept and settings.changed_only and not source.is_retry
+            asks = wanted and self.changes.is_recording and settings.changed_only and not source.is_retry
 
             def rebuild(record: Record, work: Request | Rejected) -> None:
-                if record.number in owed:
-                    retry.rebuild(record, owed_remark(owed[record.number]))
-                    self.followup.owe(work.person)
+                if record.number in to_resend:
+                    retry.rebuild(record, remark_of(to_resend[record.number]))
+                    self.rows_to_resend.add(work.person)
                     # The crash may have come before the memory heard of it.
-                    self.recall.watch(work.person)
+                    self.changes.watch(work.person)
 
             left = _left_by_finished(last) if len(options.sources) > 1 else {}
-            owing = FollowUp()
+            left_to_resend = RowsToResend()
 
-            def note_left(record: Record, work: Request | Rejected) -> None:
+            def collect_left(record: Record, work: Request | Rejected) -> None:
                 if record.number in left:
-                    owing.owe(work.person)
+                    left_to_resend.add(work.person)
 
-            hears = [] if ties is None else [noting(ties)]
+            observers = [] if same_person is None else [collecting_people(same_person)]
             groups = self._groups() if settings.coalesce else None
-            hears += [] if groups is None else [grouping(groups)]
-            hears += [rebuild] if owed else []
-            hears += [note_left] if left else []
-            hears += [self.recall.comparing(survey)] if asks else []
-            job = prepare(source, settings, limit=options.limit, survey=survey, hears=hears)
-            account.blank_lines, account.repairs = source.blank_lines, survey.repairs
+            observers += [] if groups is None else [collecting_groups(groups)]
+            observers += [rebuild] if to_resend else []
+            observers += [collect_left] if left else []
+            observers += [self.changes.counting_changes(summary)] if asks else []
+            job = prepare(source, settings, limit=options.limit, summary=summary, observers=observers)
+            result.blank_lines, result.repairs = source.blank_lines, summary.repairs
             if groups is not None:
                 groups.seal()
         finally:
-            account.books = Books(survey.read, not_attempted=survey.read)
-        full = options.full or self.recall.is_due(refresh_key(source, key))
-        new = begun(settings, job, account, key, origin=origin, full=full, from_number=from_number)
-        retry.know(damaged=survey.damaged > 0)
-        return Sending(
+            result.books = Books(summary.read, not_attempted=summary.read)
+        full = options.full or self.changes.is_full_run_due(refresh_key(source, key))
+        new = header_of(settings, job, result, key, origin=origin, full=full, from_number=from_number)
+        retry.set_has_raw(damaged=summary.damaged > 0)
+        return SourcePlan(
             job,
-            account,
+            result,
             new,
             retry,
             old,
             before=rows_before,
-            rebuilt=tuple(owed),
+            rebuilt=tuple(to_resend),
             groups=groups,
             last=last,
-            owed=owing,
-            twin=twin,
+            left_to_resend=left_to_resend,
+            whole_file_run=whole_file_run,
         )
 
-    def tied(self, sendings: Sequence[Sending]) -> None:
-        """Join the rows of all *sendings* that are one person's; raises StorageError."""
-        ties = self.ties
-        if ties is None:
+    def join_people(self, source_plans: Sequence[SourcePlan]) -> None:
+        """Join the rows of all *source_plans* that are one person's; raises StorageError."""
+        same_person = self.same_person
+        if same_person is None:
             return
-        ties.join()
-        ties.keep_loose()
-        for sending in sendings:
-            for tie in filter(None, (ties.tie(sending.before + number) for number in sending.rebuilt)):
-                self.followup.owe((tie,))
+        same_person.unite()
+        same_person.keep_indirect()
+        for source_plan in source_plans:
+            for person_key in filter(
+                None, (same_person.person_key(source_plan.before + number) for number in source_plan.rebuilt)
+            ):
+                self.rows_to_resend.add((person_key,))
 
-    def _groups(self) -> Groups:
-        return self.stack.enter_context(Groups(Ties(self.shelf.state)))
+    def _groups(self) -> PersonGroups:
+        return self.stack.enter_context(PersonGroups(SamePerson(self.run_store.state)))
 
-    def _lock_any_name(self, source: Source, account: Account) -> None:
+    def _lock_any_name(self, source: Source, result: SourceResult) -> None:
         """Lock the file of *source* under whatever name another run may have it; raises LockedError, StorageError."""
         if source.path is None:
             return
@@ -202,198 +207,211 @@ class Desk:
         except OSError:
             # Reading it tells what is wrong.
             return
-        self.stack.enter_context(self.shelf.lock(key, since=account.started, what=account.source, is_passing=True))
+        self.stack.enter_context(self.run_store.lock(key, since=result.started, what=result.source, is_temporary=True))
 
-    def _may_go_on(self, old: Volume, source: Source) -> bool:
+    def _may_resume(self, old: StoredRun, source: Source) -> bool:
         """Whether the run of *old* read *source* as it is now: in another file its rows are other people's."""
-        begun = old.ledger.begun
-        return begun is not None and (begun.content, begun.mapping) == (source.digest(), reading_of(self.settings))
+        header = old.state.header
+        return header is not None and (header.content, header.mapping) == (source.digest(), reading_of(self.settings))
 
-    def decided(self, sendings: Sequence[Sending]) -> list[Sending]:
-        """Return *sendings* as they will go: on with their old runs, passed over, or anew, each of which is told.
+    def decide_resume(self, source_plans: Sequence[SourcePlan]) -> list[SourcePlan]:
+        """Return *source_plans* as they will go: on with their old runs, passed over, or anew, each of which is told.
 
         What was taken in for a source that is passed over is left to the next run, which knows of it as well.
         """
-        unit = unit_of([one.member(self.options) for one in sendings])
-        decided: list[Sending] = []
-        for place, sending in enumerate(sendings):
-            if place not in unit.finished:
-                decided.append(self._decided(sending, spoiled=place in unit.spoiled))
+        broken_off = broken_off_command([one.command_source(self.options) for one in source_plans])
+        decided: list[SourcePlan] = []
+        for place, source_plan in enumerate(source_plans):
+            if place not in broken_off.finished:
+                decided.append(self._resume_or_start_over(source_plan, not_resumable=place in broken_off.not_resumable))
                 continue
-            while decided and decided[-1].account.source in self.options.taken_in:
+            while decided and decided[-1].result.source in self.options.added_retry_files:
                 decided.pop()
-            decided.append(self._passed_over(sending))
+            decided.append(self._finished_before(source_plan))
         return decided
 
-    def _passed_over(self, sending: Sending) -> Sending:
-        """Return *sending* as finished; its account is that of the run that did it."""
-        account, last = sending.account, sending.last
+    def _finished_before(self, source_plan: SourcePlan) -> SourcePlan:
+        """Return *source_plan* as finished; its account is that of the run that did it."""
+        result, last = source_plan.result, source_plan.last
         assert last is not None  # noqa: S101 — it was finished
-        tell_finished(account, last.ledger)
+        restore_result(result, last.state)
         # Rows of later sources must follow those that it left.
-        self.followup.owe_all(sending.owed)
-        if not self.world.quiet:
-            self.world.say(
-                f"{account.source}: finished before its command was broken off (run {account.run_id}): not sent again. "
+        self.rows_to_resend.add_all(source_plan.left_to_resend)
+        if not self.environment.quiet:
+            self.environment.say(
+                f"{result.source}: finished before its command was broken off (run {result.run_id}): not sent again. "
                 "To send everything, use --fresh."
             )
-        return replace(sending, passed=True)
+        return replace(source_plan, is_already_finished=True)
 
-    def _decided(self, sending: Sending, *, spoiled: bool) -> Sending:
-        """Return *sending* as it will go: on with its old run, or anew, in which case that is told.
+    def _resume_or_start_over(self, source_plan: SourcePlan, *, not_resumable: bool) -> SourcePlan:
+        """Return *source_plan* as it will go: on with its old run, or anew, in which case that is told.
 
-        *spoiled* is whether it can't go on because of a source before it.
+        *not_resumable* is whether it can't go on because of a source before it.
         """
-        old, account, say = sending.old, sending.account, self.world.say
-        if sending.twin is not None:
-            note_sent(sending.job, sending.twin.ledger, self.recall)
-        if old is None or old.ledger.begun is None:
-            return sending
+        old, result, say = source_plan.old, source_plan.result, self.environment.say
+        if source_plan.whole_file_run is not None:
+            record_sent(source_plan.job, source_plan.whole_file_run.state, self.changes)
+        if old is None or old.state.header is None:
+            return source_plan
         # A source before it that is asked for anew makes it so as well.
-        fresh = sending.member(self.options).is_renewed or (self.options.full and spoiled)
-        changed = refuse_or_leave(
-            old.ledger, sending.begun, when_changed=self.settings.when_changed, fresh=fresh, spoiled=spoiled
+        fresh = source_plan.command_source(self.options).is_started_over or (self.options.full and not_resumable)
+        changed = refuse_or_start_over(
+            old.state,
+            source_plan.header,
+            when_changed=self.settings.when_changed,
+            fresh=fresh,
+            not_resumable=not_resumable,
         )
         if changed is None:
-            account.run_id, account.started = old.ledger.begun.run_id, old.ledger.begun.started
-            account.number = old.ledger.begun.order
-            books = account.books = old.ledger.books
+            result.run_id, result.started = old.state.header.run_id, old.state.header.started
+            result.number = old.state.header.order
+            books = result.books = old.state.books
             settled = books.read - books.not_attempted
-            if not self.world.quiet:
-                say(f"{account.source}: continuing run {account.run_id}: {settled:,} of {books.read:,} rows settled.")
-            return sending
+            if not self.environment.quiet:
+                say(f"{result.source}: continuing run {result.run_id}: {settled:,} of {books.read:,} rows settled.")
+            return source_plan
         say(changed)
-        sending.retry.discard()
-        retry = self.stack.enter_context(self._retry_file(sending.job.source, None))
-        retry.know(damaged=sending.job.survey.damaged > 0)
-        return replace(sending, retry=retry)
+        source_plan.retry.discard()
+        retry = self.stack.enter_context(self._retry_file(source_plan.job.source, None))
+        retry.set_has_raw(damaged=source_plan.job.summary.damaged > 0)
+        return replace(source_plan, retry=retry)
 
-    def numbered(self, sendings: Sequence[Sending]) -> list[Sending]:
-        """Return *sendings*, those that begin with a run number of their own, greater than all before.
+    def assign_numbers(self, source_plans: Sequence[SourcePlan]) -> list[SourcePlan]:
+        """Return *source_plans*, those that begin with a run number of their own, greater than all before.
 
         All are of one command: of the one that was broken off, if this one goes on with it.
 
         Raises:
             StorageError, LockedError: there is no number to be had.
         """
-        numbers, state = self.shelf.next_numbers(len(sendings)), self.shelf.state_id
-        before = (one.went_before.ledger.begun for one in sendings if one.went_before is not None)
-        command = next((begun.command_id for begun in before if begun is not None), str(numbers[0]))
-        following = [*(one.begun.key for one in sendings[1:]), ""]
+        numbers, state = self.run_store.next_numbers(len(source_plans)), self.run_store.state_id
+        before = (one.resumed_or_finished.state.header for one in source_plans if one.resumed_or_finished is not None)
+        command = next((header.command_id for header in before if header is not None), str(numbers[0]))
+        following = [*(one.header.key for one in source_plans[1:]), ""]
         found = [
             replace(one, command=command)
-            if one.went_before is not None
-            else one.beginning(number, state, command, next_key)
-            for one, number, next_key in zip(sendings, numbers, following, strict=True)
+            if one.resumed_or_finished is not None
+            else one.numbered(number, state, command, next_key)
+            for one, number, next_key in zip(source_plans, numbers, following, strict=True)
         ]
-        for sending in found:
-            if sending.went_before is None:
-                sending.retry.belong(Origins(sending.begun, state).label)
+        for source_plan in found:
+            if source_plan.resumed_or_finished is None:
+                source_plan.retry.set_run(Origins(source_plan.header, state).label)
         return found
 
-    def refuse_unlike(self, sendings: Sequence[Sending]) -> None:
+    def refuse_drift(self, source_plans: Sequence[SourcePlan]) -> None:
         """Raise InputError if a source differs too much from the one before it; with `--accept`, only tell it.
 
         A run that goes on with rows sent already was accepted when it began.
         """
-        options, guarded = self.options, [one for one in sendings if not (one.has_begun or one.passed)]
+        options, guarded = (
+            self.options,
+            [one for one in source_plans if not (one.has_sent_rows or one.is_already_finished)],
+        )
         comparisons = [
-            compared(one.job.source.name, one.begun.key, one.job.survey, self.settings, self.shelf.totals)
+            compare_with_baseline(
+                one.job.source.name, one.header.key, one.job.summary, self.settings, self.run_store.baselines
+            )
             for one in ([] if options.full else guarded)
         ]
         if not options.accept:
-            refuse_if_unlike(comparisons)
-        elif not self.world.quiet:
+            refuse_drift(comparisons)
+        elif not self.environment.quiet:
             for comparison in comparisons:
                 if comparison is not None and comparison.found:
-                    self.world.say(f"{comparison} It is sent all the same (--accept).")
+                    self.environment.say(f"{comparison} It is sent all the same (--accept).")
 
-    def is_proven(self, sending: Sending, ledger: Ledger) -> bool:
-        """Whether the run of *sending* so far, its *ledger*, or one that belongs to it proves the service.
+    def is_proven(self, source_plan: SourcePlan, run_state: RunState) -> bool:
+        """Whether the run of *source_plan* so far, its *run_state*, or one that belongs to it proves the service.
 
         Such are the other sources of its command, and that which made its retry file: a row that a firewall blocks was
         told from a wrong token by them.
         """
-        source = sending.job.source
-        if has_proof(ledger):
+        source = source_plan.job.source
+        if has_proof(run_state):
             return True
         # What this command itself has sent before proves it anyhow.
-        if sending.old is not None and sending.goes_on and any(map(self._proves, self.shelf.beside(sending.old))):
+        if (
+            source_plan.old is not None
+            and source_plan.resumes
+            and any(map(self._proves, self.run_store.runs_of_same_command(source_plan.old)))
+        ):
             return True
-        maker = self.shelf.maker_of(source.path) if source.is_retry and source.path is not None else None
+        maker = self.run_store.maker_of(source.path) if source.is_retry and source.path is not None else None
         return maker is not None and self._proves(maker)
 
-    def has_older_to_continue(self, begun: Begun) -> bool:
-        """Whether a run that is older than that of *begun* may still send rows to the same service."""
-        service = service_of(begun.base_url, begun.service_id)
+    def has_older_to_continue(self, header: RunHeader) -> bool:
+        """Whether a run that is older than that of *header* may still send rows to the same service."""
+        service = service_of(header.base_url, header.service_id)
         return any(
             other.limit is None
-            and other.order < begun.order
+            and other.order < header.order
             and service_of(other.base_url, other.service_id) == service
-            for other in self.shelf.unfinished()
+            for other in self.run_store.unfinished()
         )
 
-    def newest_run_beside(self, begun: Begun) -> int:
-        """Return the greatest number of another run that sends to the same service as that of *begun*."""
-        service = service_of(begun.base_url, begun.service_id)
-        others = (other for other in self.shelf.begun() if other.run_id != begun.run_id)
+    def newest_other_run(self, header: RunHeader) -> int:
+        """Return the greatest number of another run that sends to the same service as that of *header*."""
+        service = service_of(header.base_url, header.service_id)
+        others = (other for other in self.run_store.headers() if other.run_id != header.run_id)
         same = (other.from_order for other in others if service_of(other.base_url, other.service_id) == service)
         return max(same, default=UNKNOWN_RUN)
 
-    def prune(self, sendings: Sequence[Sending]) -> None:
+    def prune(self, source_plans: Sequence[SourcePlan]) -> None:
         """Forget what was noted for runs that are not to be continued any more; raises StorageError."""
-        if not self.recall.is_open:
+        if not self.changes.is_open:
             return
-        services = {service_of(one.base_url, one.service_id) for one in self.shelf.unfinished()}
-        begun = sendings[0].begun
-        if service_of(begun.base_url, begun.service_id) not in services:
-            self.recall.memory().later.forget_unwatched(before=begun.order)
+        services = {service_of(one.base_url, one.service_id) for one in self.run_store.unfinished()}
+        header = source_plans[0].header
+        if service_of(header.base_url, header.service_id) not in services:
+            self.changes.store().newer.forget_unwatched(before=header.order)
 
-    def _proves(self, volume: Volume) -> bool:
-        """Whether the run of *volume* went to the same service, however that is spelled, and was served."""
-        begun, api = volume.ledger.begun, self.settings.api
-        if begun is None:
+    def _proves(self, stored_run: StoredRun) -> bool:
+        """Whether the run of *stored_run* went to the same service, however that is spelled, and was served."""
+        header, api = stored_run.state.header, self.settings.api
+        if header is None:
             return False
-        same = service_of(begun.base_url, begun.service_id) == service_of(api.base_url, api.service_id)
-        return same and has_proof(volume.ledger)
+        same = service_of(header.base_url, header.service_id) == service_of(api.base_url, api.service_id)
+        return same and has_proof(stored_run.state)
 
-    def _origin(self, source: Source, account: Account, twin: Volume | None) -> tuple[str, int]:
+    def _origin(self, source: Source, result: SourceResult, whole_file_run: StoredRun | None) -> tuple[str, int]:
         """Return the run that rows of *source* are from that do not say it themselves, and its number (0: this one).
 
         Those of a retry file are from the run that made it, those of its first rows alone from the interrupted run of
-        the same file, *twin*.
+        the same file, *whole_file_run*.
         """
         if not source.is_retry:
-            begun = None if twin is None else twin.ledger.begun
-            return account.run_id, 0 if begun is None else begun.from_order
-        maker = None if source.path is None else self.shelf.maker_of(source.path)
-        if maker is None or maker.ledger.begun is None:
+            header = None if whole_file_run is None else whole_file_run.state.header
+            return result.run_id, 0 if header is None else header.from_order
+        maker = None if source.path is None else self.run_store.maker_of(source.path)
+        if maker is None or maker.state.header is None:
             return "", UNKNOWN_RUN
-        return maker.ledger.begun.from_run, maker.ledger.begun.from_order
+        return maker.state.header.from_run, maker.state.header.from_order
 
-    def _twin(self, source: Source, key: str) -> Volume | None:
+    def _whole_file_run(self, source: Source, key: str) -> StoredRun | None:
         """Return the interrupted run of *source* as it is now, where only its first rows are to be sent."""
-        twin = None if self.options.limit is None or source.is_retry else self.shelf.interrupted(key)
-        return twin if twin is not None and self._may_go_on(twin, source) else None
+        whole_file_run = None if self.options.limit is None or source.is_retry else self.run_store.interrupted(key)
+        return whole_file_run if whole_file_run is not None and self._may_resume(whole_file_run, source) else None
 
-    def _retry_file(self, source: Source, old: Volume | None) -> RetryFile:
-        if old is not None and old.ledger.retry_file is not None:
-            path = Path(old.ledger.retry_file)
+    def _retry_file(self, source: Source, old: StoredRun | None) -> RetryFile:
+        if old is not None and old.state.retry_file is not None:
+            path = Path(old.state.retry_file)
         else:
-            taken_in = source.name in self.options.taken_in
-            named = None if taken_in else self.options.retry_file
-            path = retry_path(source, self.settings, named=named, folder=self.folder, beside=taken_in)
+            is_added = source.name in self.options.added_retry_files
+            named = None if is_added else self.options.retry_file
+            path = retry_path(source, self.settings, named=named, folder=self.folder, beside=is_added)
         refuse_taken(path, self.options)
-        begun = None if old is None else old.ledger.begun
-        retry = RetryFile(path, retry_shape(source, damaged=begun is not None and begun.damaged > 0))
-        if begun is not None:
-            retry.belong(Origins(begun, self.shelf.state_id).label)
+        header = None if old is None else old.state.header
+        retry = RetryFile(path, retry_format(source, damaged=header is not None and header.damaged > 0))
+        if header is not None:
+            retry.set_run(Origins(header, self.run_store.state_id).label)
         return retry
 
 
-def _left_by_finished(last: Volume | None) -> Mapping[int, Owed]:
+def _left_by_finished(last: StoredRun | None) -> Mapping[int, RowToResend]:
     """Return the rows that the retry file of the run *last* holds, if it is finished."""
-    return last.ledger.owed if last is not None and last.ledger.is_finished else {}
+    return last.state.to_resend if last is not None and last.state.is_finished else {}
 
 
 def refresh_key(source: Source, key: str) -> str:

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final
 
-from uploader.check.column_profile import Census
-from uploader.check.source_summary import Survey
+from uploader.check.column_profile import ColumnProfile
+from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, load
 from uploader.errors import ChangedError, InputError
 from uploader.mapping import Plan, compile_plan
 from uploader.mapping.required_columns import check_columns
 from uploader.model import Record, Rejected, Request
 from uploader.rate import Pace, pace
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 from uploader.run.options import Options
-from uploader.source import Fingerprint, Reading, Source, Trail, open_source
+from uploader.source import Fingerprint, Reading, ReadTrace, Source, open_source
 
 _SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
 """Stands for `now` in bodies that are built only to see whether they can be."""
@@ -25,26 +25,26 @@ _SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
 class Job:
     """One source that is ready to be sent: its plan, what the survey found, and the file's fingerprint.
 
-    *fingerprint* is None where only the first *limit* rows were read. *trail* is what was read: nothing else is sent.
+    *fingerprint* is None where only the first *limit* rows were read. *trace* is what was read: nothing else is sent.
     """
 
     source: Source
     plan: Plan
-    survey: Survey
+    summary: CheckSummary
     fingerprint: Fingerprint | None
     limit: int | None
-    trail: Trail | None
+    trace: ReadTrace | None
 
     def records(self) -> tuple[Reading, Iterator[Record]]:
         """Return a new reading of the source, and the records of it that the job is about: those that were checked.
 
         Raises ChangedError before the first record of a block that is not what the check has read.
         """
-        reading = self.source.read(follows=self.trail)
+        reading = self.source.read(follows=self.trace)
         if self.limit is not None:
-            return reading, islice(reading, min(self.limit, self.survey.read))
+            return reading, islice(reading, min(self.limit, self.summary.read))
         # Counted as well, though the trail has it that there are no more.
-        return reading, chain(islice(reading, self.survey.read), self._none_of(reading))
+        return reading, chain(islice(reading, self.summary.read), self._none_of(reading))
 
     def _none_of(self, records: Iterator[Record]) -> Iterator[Record]:
         for _ in records:
@@ -64,11 +64,11 @@ class Job:
         return now != (checked.size, checked.mtime_ns, checked.inode)
 
 
-def settings_of(options: Options, world: World, *, credentials: bool) -> Settings:
+def settings_of(options: Options, environment: Environment, *, credentials: bool) -> Settings:
     """Return the settings that *options* and the environment give, and warn unless quiet; raises ConfigError."""
-    settings = load(options.config, overrides=options.overrides, environ=world.environ, credentials=credentials)
-    for warning in () if world.quiet else settings.warnings:
-        world.say(f"Warning: {warning}")
+    settings = load(options.config, overrides=options.overrides, environ=environment.environ, credentials=credentials)
+    for warning in () if environment.quiet else settings.warnings:
+        environment.say(f"Warning: {warning}")
     return settings
 
 
@@ -78,7 +78,7 @@ def pace_of(settings: Settings) -> Pace:
     return pace(requests=rate.requests, per=rate.per, share=rate.share, burst=rate.burst, concurrency=rate.concurrency)
 
 
-def opened(name: str, settings: Settings, world: World) -> Source:
+def opened(name: str, settings: Settings, environment: Environment) -> Source:
     """Open the source called *name*; raises InputError, or ConfigError for an unknown encoding."""
     wanted = settings.source
     return open_source(
@@ -86,7 +86,7 @@ def opened(name: str, settings: Settings, world: World) -> Source:
         format=wanted.format,
         encoding=wanted.encoding,
         delimiter=wanted.delimiter,
-        stdin=world.stdin,
+        stdin=environment.stdin,
         unpacking=settings.limits.max_unpacked,
     )
 
@@ -96,10 +96,10 @@ def prepare(
     settings: Settings,
     *,
     limit: int | None,
-    survey: Survey,
-    hears: Sequence[Callable[[Record, Request | Rejected], None]] = (),
+    summary: CheckSummary,
+    observers: Sequence[Callable[[Record, Request | Rejected], None]] = (),
 ) -> Job:
-    """Compile the plan for *source* and read it whole, counting into *survey*; *hears* get each record and its work.
+    """Compile the plan for *source* and read it whole into *summary*; *observers* get each record and its work.
 
     Raises:
         InputError: the source is unreadable, lacks a mapped column, or is otherwise wrong as a whole.
@@ -115,27 +115,30 @@ def prepare(
         only_texts=source.format == "csv",
     )
     if source.columns is None:
-        survey.unseen.update(plan.columns)
+        summary.unseen.update(plan.columns)
     if settings.guarded is not None and _is_comparable(source, limit):
-        survey.census = Census(source.columns, mapped=plan.columns, null_values=settings.source.null_values)
+        summary.column_profile = ColumnProfile(
+            source.columns, mapped=plan.columns, null_values=settings.source.null_values
+        )
     with source.read() as reading:
-        for record, work in survey.take(islice(reading, limit), plan, _SOME_TIME):
-            for hear in hears:
-                hear(record, work)
-        fingerprint, trail = reading.fingerprint if limit is None else None, reading.trail
-    _refuse_unseen(source, plan, settings, survey, limit)
-    return Job(source, plan, survey, fingerprint, limit, trail)
+        for record, work in summary.count_rows(islice(reading, limit), plan, _SOME_TIME):
+            for observe in observers:
+                observe(record, work)
+        fingerprint, trace = reading.fingerprint if limit is None else None, reading.trace
+    _refuse_unseen(source, plan, settings, summary, limit)
+    return Job(source, plan, summary, fingerprint, limit, trace)
 
 
 def refuse_if_too_bad(job: Job, settings: Settings) -> None:
     """Raise InputError when more rows are rejected than `limits.max_rejected` lets pass; retry files always pass."""
-    survey, share = job.survey, settings.limits.max_rejected
-    if job.source.is_retry or not survey.exceeds(share):
+    summary, share = job.summary, settings.limits.max_rejected
+    if job.source.is_retry or not summary.exceeds(share):
         return
-    reason, problem = survey.problems.most_frequent()[0]
+    reason, problem = summary.problems.most_frequent()[0]
     raise InputError(
-        f"{job.source.name}: {survey.rejected:,} of {survey.read:,} rows can't be sent, more than limits.max_rejected "
-        f"({share:.0%}); most often: {reason.phrase} ({problem.count:,} rows, first row {problem.places[0][0]}). "
+        f"{job.source.name}: {summary.rejected:,} of {summary.read:,} rows can't be sent, more than "
+        f"limits.max_rejected ({share:.0%}); most often: {reason.phrase} "
+        f"({problem.count:,} rows, first row {problem.places[0][0]}). "
         "Nothing was sent. Mend the file or the mapping, or raise limits.max_rejected."
     )
 
@@ -145,9 +148,9 @@ def _is_comparable(source: Source, limit: int | None) -> bool:
     return limit is None and not source.is_retry and source.path is not None
 
 
-def _refuse_unseen(source: Source, plan: Plan, settings: Settings, survey: Survey, limit: int | None) -> None:
+def _refuse_unseen(source: Source, plan: Plan, settings: Settings, summary: CheckSummary, limit: int | None) -> None:
     """Refuse JSONL of which not one object has a key that the mapping reads; a few rows alone say nothing."""
-    if source.columns is not None or source.is_retry or limit is not None or survey.read == survey.damaged:
+    if source.columns is not None or source.is_retry or limit is not None or summary.read == summary.damaged:
         return
-    if survey.unseen:
-        check_columns(plan.columns, sorted(survey.names), source=source.name, config=str(settings.file))
+    if summary.unseen:
+        check_columns(plan.columns, sorted(summary.names), source=source.name, config=str(settings.file))

@@ -4,10 +4,10 @@ from typing import assert_never
 
 from uploader.outputs.duration_text import spell_seconds
 from uploader.rate import Lowered, Notice, Paused, Stalled, local_time
-from uploader.rate.events import Why
+from uploader.rate.events import PauseReason
 
 
-def words_of(notice: Notice, *, configured: int, per: float, now: float) -> str:
+def message_of(notice: Notice, *, configured: int, per: float, now: float) -> str:
     """Return one line that says *notice*; the limit is *configured* in *per* seconds, *now* is since 1970."""
     match notice:
         case Paused(seconds, why):
@@ -27,7 +27,7 @@ def words_of(notice: Notice, *, configured: int, per: float, now: float) -> str:
             assert_never(never)
 
 
-def _cause_of(why: Why) -> str:
+def _cause_of(why: PauseReason) -> str:
     match why:
         case "limit":
             return "The service limits us"

@@ -16,16 +16,19 @@ from uploader.run.options import Options
 FINISHED: Final = 0
 SOME_LEFT: Final = 3
 _BUG: Final = 1
-_UNSAID: Final = frozenset({1, 2})
+_NO_SUMMARY_AFTER: Final = frozenset({1, 2})
 _SIGINT: Final = 130
 
 
 @dataclass(slots=True)
-class Account:
+class SourceResult:
     """The account of one source, as far as it is known; times in seconds.
 
     *number* is that of its run, 0 before it has one. *blank_lines* and *repairs* are those that the check found.
     *error* is what ended the run at this source.
+
+    States: open, as long as *exit_status* is None; finished (0 or 3); and ended early, by *error* or by that of another
+    source.
     """
 
     run_id: str
@@ -81,7 +84,7 @@ class Account:
         }
 
 
-def new_accounts(options: Options) -> list[Account]:
+def new_source_results(options: Options) -> list[SourceResult]:
     """Return an empty account for each source of *options*, all begun now.
 
     Their runs' IDs sort as the sources stand; which run is the later one is told by its number.
@@ -89,20 +92,20 @@ def new_accounts(options: Options) -> list[Account]:
     now = datetime.now(UTC)
     began = now.isoformat(timespec="seconds")
     return [
-        Account(f"{now:%Y%m%dT%H%M%SZ}-{now.microsecond + number:06x}{secrets.token_hex(1)}", name, began)
+        SourceResult(f"{now:%Y%m%dT%H%M%SZ}-{now.microsecond + number:06x}{secrets.token_hex(1)}", name, began)
         for number, name in enumerate(options.sources)
     ]
 
 
-class Accounts:
+class SummarizedResults:
     """The accounts of a run's sources; leaving it writes the summary, however the run ended (but for 1 and 2).
 
     Without its summary no source has come to its end: the next run continues it, sends nothing, and writes the summary.
     """
 
-    def __init__(self, accounts: Sequence[Account], *, summary: Path | None, clock: Callable[[], float]) -> None:
-        """Keep *accounts*, one for each source; *clock* is monotonic."""
-        self._accounts = accounts
+    def __init__(self, results: Sequence[SourceResult], *, summary: Path | None, clock: Callable[[], float]) -> None:
+        """Keep *results*, one for each source; *clock* is monotonic."""
+        self._source_results = results
         self._summary = summary
         self._clock = clock
         self._began = clock()
@@ -115,27 +118,27 @@ class Accounts:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Close what is still open with the status of *error*, and write the summary."""
-        still_open = [account for account in self._accounts if account.exit_status is None]
-        for account in still_open:
-            account.exit_status = _status(error)
-            account.seconds = self._clock() - self._began
+        still_open = [result for result in self._source_results if result.exit_status is None]
+        for result in still_open:
+            result.exit_status = _status(error)
+            result.seconds = self._clock() - self._began
         if still_open and isinstance(error, UploaderError):
             still_open[0].error = str(error)
-        if self._summary is None or (error is not None and _status(error) in _UNSAID):
+        if self._summary is None or (error is not None and _status(error) in _NO_SUMMARY_AFTER):
             return
         try:
-            write_summary(self._summary, [account.summary() for account in self._accounts])
+            write_summary(self._summary, [result.summary() for result in self._source_results])
         except StorageError as trouble:
             # What ended the run is told before a summary that can't be written.
             if error is None:
-                for account in self._accounts:
-                    account.exit_status = _status(trouble)
+                for result in self._source_results:
+                    result.exit_status = _status(trouble)
                 raise
 
     @property
     def exit_status(self) -> int:
         """The status of a run that came to its end: 3 when some row was not accepted, else 0."""
-        return max((account.exit_status or FINISHED for account in self._accounts), default=FINISHED)
+        return max((result.exit_status or FINISHED for result in self._source_results), default=FINISHED)
 
 
 def _status(error: BaseException | None) -> int:

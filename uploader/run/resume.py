@@ -8,30 +8,30 @@ from uploader.config import Settings
 from uploader.counts import Tally, Traffic
 from uploader.delivery.retry_policy import proves_by
 from uploader.errors import ChangedError
-from uploader.outputs.retry_file import Remark
+from uploader.outputs.retry_file import RetryRemark
 from uploader.run.fingerprints import reading_of
 from uploader.run.preflight import Job
-from uploader.run.results import Account
-from uploader.state import Begun, Ledger, Owed
+from uploader.run.results import SourceResult
+from uploader.state import RowToResend, RunHeader, RunState
 
-AGAIN: Final = "accepted, but an earlier row of the same person was not: send it after that"
+RESEND_PHRASE: Final = "accepted, but an earlier row of the same person was not: send it after that"
 
 
-def begun(  # noqa: PLR0913 — all that a run is known by
-    settings: Settings, job: Job, account: Account, key: str, *, origin: str, full: bool, from_number: int = 0
-) -> Begun:
-    """Return how the run of *job*, known by *key*, begins, but for its number; see `Begun`."""
-    return Begun(
-        run_id=account.run_id,
+def header_of(  # noqa: PLR0913 — all that a run is known by
+    settings: Settings, job: Job, result: SourceResult, key: str, *, origin: str, full: bool, from_number: int = 0
+) -> RunHeader:
+    """Return how the run of *job*, known by *key*, begins, but for its number; see `RunHeader`."""
+    return RunHeader(
+        run_id=result.run_id,
         key=key,
         source=job.source.name,
-        started=account.started,
+        started=result.started,
         base_url=settings.api.base_url,
         service_id=settings.api.service_id,
         content="" if job.fingerprint is None else job.fingerprint.digest,
         mapping=reading_of(settings),
-        rows=job.survey.read,
-        damaged=job.survey.damaged,
+        rows=job.summary.read,
+        damaged=job.summary.damaged,
         limit=job.limit,
         version=__version__,
         origin=origin,
@@ -40,15 +40,17 @@ def begun(  # noqa: PLR0913 — all that a run is known by
     )
 
 
-def refuse_or_leave(old: Ledger, new: Begun, *, when_changed: str, fresh: bool, spoiled: bool = False) -> str | None:
+def refuse_or_start_over(
+    old: RunState, new: RunHeader, *, when_changed: str, fresh: bool, not_resumable: bool = False
+) -> str | None:
     """Return None if *new* continues the run of *old*; otherwise what to tell of the rows that were never sent.
 
-    *spoiled* is whether a SOURCE before it, which the same command finished, has changed since.
+    *not_resumable* is whether a SOURCE before it, which the same command finished, has changed since.
 
     Raises:
         ChangedError: the content or the mapping changed, and `when_changed` is `refuse`.
     """
-    before = old.begun
+    before = old.header
     if before is None:
         return None
     left = f"{old.books.not_attempted:,} of {before.rows:,} rows of the interrupted run {before.run_id} were never sent"
@@ -60,7 +62,7 @@ def refuse_or_leave(old: Ledger, new: Begun, *, when_changed: str, fresh: bool, 
             ("the file", before.content, new.content),
             ("the mapping", before.mapping, new.mapping),
             ("the program", str(before.format), str(new.format)),
-            ("a SOURCE before it", False, spoiled),
+            ("a SOURCE before it", False, not_resumable),
         )
         if then != now
     ]
@@ -74,43 +76,49 @@ def refuse_or_leave(old: Ledger, new: Begun, *, when_changed: str, fresh: bool, 
     return f"{new.source}: {' and '.join(changed)} changed since the interrupted run: {left}. Beginning anew."
 
 
-def has_proof(ledger: Ledger) -> bool:
+def has_proof(run_state: RunState) -> bool:
     """Whether a reply in a run, in all its lives, proves token, service ID and URL."""
-    return ledger.sent > 0 or any(owed.attempts and proves_by(owed.reason.code) for owed in ledger.owed.values())
-
-
-def owed_remark(owed: Owed) -> Remark:
-    """Return what the retry file says of a row that an earlier life of the run *owed*."""
-    return Remark(owed.kind, owed.reason.code, owed.reason.phrase or AGAIN, owed.attempts)
-
-
-def tell_finished(account: Account, ledger: Ledger) -> None:
-    """Close *account* as that of the finished run of *ledger*."""
-    if ledger.begun is None:
-        return
-    account.run_id, account.started, account.number = ledger.begun.run_id, ledger.begun.started, ledger.begun.order
-    tally, account.traffic = counts_of(ledger)
-    account.books, account.problems = ledger.books, tally.problems
-    account.seconds = account.sending_seconds = ledger.seconds
-    account.limited_seconds, account.maybe_sent_twice = ledger.held_seconds, ledger.maybe_sent_twice
-    account.retry_file = path_of(ledger.retry_file)
-    account.finish()
-
-
-def counts_of(ledger: Ledger) -> tuple[Tally, Traffic]:
-    """Return the totals of *ledger*, as running ones: to go on with, or to tell of a finished run."""
-    tally = Tally(
-        sent=ledger.sent,
-        unchanged=ledger.unchanged,
-        superseded=len(ledger.superseded),
-        rejected=ledger.rejected,
-        failed=ledger.failed,
-        unsure=set(ledger.unsure),
+    return run_state.sent > 0 or any(
+        row.attempts and proves_by(row.reason.code) for row in run_state.to_resend.values()
     )
-    for number, owed in ledger.owed.items():
-        if owed.kind != "again":
-            tally.problems.add(owed.reason, number)
-    return tally, Traffic(ledger.requests, ledger.retries, ledger.limited)
+
+
+def remark_of(row: RowToResend) -> RetryRemark:
+    """Return what the retry file says of a row that an earlier life of the run *row*."""
+    return RetryRemark(row.kind, row.reason.code, row.reason.phrase or RESEND_PHRASE, row.attempts)
+
+
+def restore_result(result: SourceResult, run_state: RunState) -> None:
+    """Close *result* as that of the finished run of *run_state*."""
+    if run_state.header is None:
+        return
+    result.run_id, result.started, result.number = (
+        run_state.header.run_id,
+        run_state.header.started,
+        run_state.header.order,
+    )
+    tally, result.traffic = counts_of(run_state)
+    result.books, result.problems = run_state.books, tally.problems
+    result.seconds = result.sending_seconds = run_state.seconds
+    result.limited_seconds, result.maybe_sent_twice = run_state.held_seconds, run_state.maybe_sent_twice
+    result.retry_file = path_of(run_state.retry_file)
+    result.finish()
+
+
+def counts_of(run_state: RunState) -> tuple[Tally, Traffic]:
+    """Return the totals of *run_state*, as running ones: to go on with, or to tell of a finished run."""
+    tally = Tally(
+        sent=run_state.sent,
+        unchanged=run_state.unchanged,
+        superseded=len(run_state.superseded),
+        rejected=run_state.rejected,
+        failed=run_state.failed,
+        unsure=set(run_state.unsure),
+    )
+    for number, row in run_state.to_resend.items():
+        if row.kind != "again":
+            tally.problems.add(row.reason, number)
+    return tally, Traffic(run_state.requests, run_state.retries, run_state.limited)
 
 
 def path_of(text: str | None) -> Path | None:

@@ -6,23 +6,23 @@ from dataclasses import replace
 from typing import ParamSpec
 
 from uploader.errors import UploaderError
-from uploader.run.environment import World
+from uploader.run.environment import Environment
 
 P = ParamSpec("P")
 
 
-def dropping(world: World) -> World:
-    """Return *world* with callbacks for people that never fail: what can't be said is dropped."""
+def with_safe_callbacks(environment: Environment) -> Environment:
+    """Return *environment* with callbacks for people that never fail: what can't be said is dropped."""
     return replace(
-        world,
-        say=dropped(world.say),
-        on_problem=None if world.on_problem is None else dropped(world.on_problem),
-        on_checked=None if world.on_checked is None else dropped(world.on_checked),
-        on_route=None if world.on_route is None else dropped(world.on_route),
+        environment,
+        say=safe_callback(environment.say),
+        on_problem=None if environment.on_problem is None else safe_callback(environment.on_problem),
+        on_checked=None if environment.on_checked is None else safe_callback(environment.on_checked),
+        on_route=None if environment.on_route is None else safe_callback(environment.on_route),
     )
 
 
-def dropped(tell: Callable[P, None]) -> Callable[P, None]:
+def safe_callback(tell: Callable[P, None]) -> Callable[P, None]:
     """Return *tell* as it is, but that it never fails."""
 
     def try_to_tell(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -37,11 +37,11 @@ def dropped(tell: Callable[P, None]) -> Callable[P, None]:
     return try_to_tell
 
 
-def between_steps(world: World) -> World:
-    """Return *world* whose words are spoken by the running loop, after the step that has them has come to its end."""
+def between_steps(environment: Environment) -> Environment:
+    """Return *environment* whose words are spoken by the running loop, after the step that has them has ended."""
     loop = asyncio.get_running_loop()
 
     def say(line: str) -> None:
-        loop.call_soon(world.say, line)
+        loop.call_soon(environment.say, line)
 
-    return replace(world, say=say)
+    return replace(environment, say=say)

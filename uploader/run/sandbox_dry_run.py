@@ -8,7 +8,7 @@ from pathlib import Path
 
 from uploader.config import Settings
 from uploader.mapping.rules import MappingRules
-from uploader.sandbox import Rules, Sandbox
+from uploader.sandbox import Sandbox, SandboxRules
 
 
 def sandbox_for(settings: Settings, *, typed: bool) -> Sandbox:
@@ -18,7 +18,7 @@ def sandbox_for(settings: Settings, *, typed: bool) -> Sandbox:
     """
     rules = settings.rules()
     return Sandbox(
-        Rules(
+        SandboxRules(
             limit=settings.rate.requests,
             per=settings.rate.per,
             token=settings.api.access_token.get_secret_value(),
@@ -46,5 +46,5 @@ def state_in(folder: Path) -> Path:
 
 
 def _registered(rules: MappingRules, *, typed: bool) -> Mapping[str, str | None]:
-    untold = None if typed else "string"
-    return {rule.key: rule.kind or (untold if rule.column is not None else "string") for rule in rules.properties}
+    default = None if typed else "string"
+    return {rule.key: rule.kind or (default if rule.column is not None else "string") for rule in rules.properties}

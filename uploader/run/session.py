@@ -6,66 +6,69 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from uploader.changes.stale_retries import Late
-from uploader.changes.unchanged_rows import Sift
+from uploader.changes.stale_retries import StaleRetries
+from uploader.changes.unchanged_rows import UnchangedRows
 from uploader.counts import Tally, Traffic
-from uploader.delivery.rows_to_resend import FollowUp
+from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import UploaderError
 from uploader.model import Failed, Outcome, Rejected, Sent, Unsettled, record_of
-from uploader.outputs.retry_file import Remark, RetryFile
+from uploader.outputs.retry_file import RetryFile, RetryRemark
 from uploader.run.endings import now
-from uploader.run.resume import AGAIN, counts_of, path_of
-from uploader.state import Flight, Journal, Ledger, Volume, read_volume
+from uploader.run.resume import RESEND_PHRASE, counts_of, path_of
+from uploader.state import InFlightFile, Journal, RunState, StoredRun, read_run
 
 
-class Life:
+class Session:
     """One life of a run: its journal, open, and all that hears of an outcome after it.
 
-    *flight* notes which rows are in flight, until `settle` hears of their outcomes. The journal comes first: an outcome
-    that could not be appended did not happen, and its row is sent again.
+    *in_flight* notes which rows are in flight, until `settle` hears of their outcomes. The journal comes first: an
+    outcome that could not be appended did not happen, and its row is sent again.
+
+    States: made, open (within its context), and closed. While it is open, something may await a sync (`is_dirty`).
     """
 
     def __init__(  # noqa: PLR0913 — all that hears of an outcome, each asked for by name
         self,
-        volume: Volume,
+        stored_run: StoredRun,
         retry: RetryFile,
-        followup: FollowUp,
-        late: Late | None = None,
-        sift: Sift | None = None,
+        rows_to_resend: RowsToResend,
+        stale_retries: StaleRetries | None = None,
+        unchanged_rows: UnchangedRows | None = None,
         *,
         command: str = "",
     ) -> None:
-        """Go on with *volume*; *retry* and *followup* know of its earlier lives already.
+        """Go on with *stored_run*; *retry* and *rows_to_resend* know of its earlier lives already.
 
-        *late* hears of each outcome before the journal, *sift* after it. *command* is the one whose life it is.
+        *stale_retries* hears of each outcome before the journal, *unchanged_rows* after it. *command* is the one whose
+        life it is.
         """
-        self._late = late
+        self._stale_retries = stale_retries
         self._command = command
-        self._sift = sift
-        self.volume = volume
-        self.settled = volume.ledger.settled
-        self.tally, self.traffic = counts_of(volume.ledger)
+        self._unchanged_rows = unchanged_rows
+        self.stored_run = stored_run
+        self.settled = stored_run.state.settled
+        self.tally, self.traffic = counts_of(stored_run.state)
         self._retry = retry
-        self._followup = followup
-        self._journal = Journal(volume.path, volume.ledger)
-        self.flight = Flight(volume.flight_path)
+        self._rows_to_resend = rows_to_resend
+        self._journal = Journal(stored_run.path, stored_run.state)
+        self.in_flight = InFlightFile(stored_run.in_flight_path)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         """Open the journal, and note that this life begins; raises StorageError."""
         with ExitStack() as stack:
             stack.enter_context(self._journal)
-            stack.enter_context(self.flight)
-            in_flight = sorted(row for row in self.flight.rows() if row not in self.settled)
+            stack.enter_context(self.in_flight)
+            in_flight = sorted(row for row in self.in_flight.rows() if row not in self.settled)
             self.tally.unsure.update(in_flight)
             self.traffic.requests += len(in_flight)
             facts = {"pid": os.getpid(), "at": now(), "in_flight": in_flight, "command": self._command}
-            self._journal.note_facts("life", facts)
+            self._journal.record_facts("life", facts)
             if in_flight:
                 self._journal.sync()
-            self.flight.forget()
-            self._retry.announce(self.note_path)
-            self._retry.put_in_place(path_of(self.volume.ledger.retry_file))
+            self.in_flight.clear_all()
+            self._retry.call_before_created(self.record_retry_path)
+            self._retry.put_in_place(path_of(self.stored_run.state.retry_file))
             self._stack = stack.pop_all()
         return self
 
@@ -77,30 +80,30 @@ class Life:
 
     def settle(self, outcome: Outcome | Unsettled) -> None:
         """Let the journal, the retry file, the memory and the totals hear of *outcome*; raises StorageError."""
-        record, sift = record_of(outcome), self._sift
+        record, unchanged_rows = record_of(outcome), self._unchanged_rows
         if isinstance(outcome, Unsettled):
             if outcome.attempts:
-                self._journal.note(outcome)
-            self.flight.turn_back(record.number)
+                self._journal.record(outcome)
+            self.in_flight.clear(record.number)
         else:
-            kind = self._followup.kind(outcome)
-            if self._late is not None:
-                self._late.before(outcome, owed=kind is not None)
-            self._journal.note(outcome, again=kind == "again")
-            self.flight.land(record.number)
+            kind = self._rows_to_resend.kind(outcome)
+            if self._stale_retries is not None:
+                self._stale_retries.record_before_journal(outcome, must_resend=kind is not None)
+            self._journal.record(outcome, again=kind == "again")
+            self.in_flight.release(record.number)
             if kind is not None and isinstance(outcome, Sent | Failed | Rejected):
                 self._retry.write(record, _remark(kind, outcome))
         self.tally.note(outcome)
-        if sift is not None and sift.remembers:
-            sift.after(outcome, unsure=record.number in self.tally.unsure)
+        if unchanged_rows is not None and unchanged_rows.is_recording:
+            unchanged_rows.record_outcome(outcome, unsure=record.number in self.tally.unsure)
 
-    def note_held(self, seconds: float) -> None:
+    def record_pause(self, seconds: float) -> None:
         """Note that a limit reply holds everybody for *seconds* more; raises StorageError."""
-        self._journal.note_held(seconds)
+        self._journal.record_pause(seconds)
 
-    def note_path(self, path: Path) -> None:
+    def record_retry_path(self, path: Path) -> None:
         """Note where the retry file goes, before it is made; raises StorageError."""
-        self._journal.note_facts("retry_file", {"path": str(path.absolute())})
+        self._journal.record_facts("retry_file", {"path": str(path.absolute())})
 
     @property
     def is_dirty(self) -> bool:
@@ -110,47 +113,47 @@ class Life:
     def flush(self) -> None:
         """Write what waits to be written; before each `sync`. Raises StorageError."""
         self._journal.flush()
-        if self._sift is not None:
-            self._sift.flush()
+        if self._unchanged_rows is not None:
+            self._unchanged_rows.flush()
 
     def sync(self) -> None:
         """Make all that is settled last through a power cut; raises StorageError."""
         self._journal.sync()
         self._retry.sync()
 
-    def closed(self, *, must_agree: bool) -> Volume:
+    def final_state(self, *, must_agree: bool) -> StoredRun:
         """Return the journal as it stands; where they *must_agree*, its totals are the running ones.
 
         Raises:
             UploaderError: they are not, which is a bug.
         """
         self.flush()
-        volume = read_volume(self.volume.path)
-        folded, running = _totals(volume.ledger), _running(self.tally, self.traffic)
+        stored_run = read_run(self.stored_run.path)
+        folded, running = _totals(stored_run.state), _running(self.tally, self.traffic)
         if must_agree and folded != running:
             raise UploaderError(
                 f"The journal says {folded}, the run counted {running}. This is a bug; keep the journal."
             )
-        return volume
+        return stored_run
 
 
-def _remark(kind: str, outcome: Sent | Failed | Rejected) -> Remark:
+def _remark(kind: str, outcome: Sent | Failed | Rejected) -> RetryRemark:
     if isinstance(outcome, Sent):
-        return Remark(kind, "", AGAIN, outcome.attempts)
-    return Remark(kind, outcome.reason.code, outcome.reason.phrase, outcome.attempts)
+        return RetryRemark(kind, "", RESEND_PHRASE, outcome.attempts)
+    return RetryRemark(kind, outcome.reason.code, outcome.reason.phrase, outcome.attempts)
 
 
-def _totals(ledger: Ledger) -> dict[str, int]:
+def _totals(run_state: RunState) -> dict[str, int]:
     return {
-        "sent": ledger.sent,
-        "unchanged": ledger.unchanged,
-        "superseded": len(ledger.superseded),
-        "rejected": ledger.rejected,
-        "failed": ledger.failed,
-        "requests": ledger.requests,
-        "retries": ledger.retries,
-        "limited": ledger.limited,
-        "unsure": len(ledger.unsure),
+        "sent": run_state.sent,
+        "unchanged": run_state.unchanged,
+        "superseded": len(run_state.superseded),
+        "rejected": run_state.rejected,
+        "failed": run_state.failed,
+        "requests": run_state.requests,
+        "retries": run_state.retries,
+        "limited": run_state.limited,
+        "unsure": len(run_state.unsure),
     }
 
 

@@ -8,30 +8,30 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final
 
-from uploader.changes.stale_retries import Late, Origins
-from uploader.changes.unchanged_rows import Sift
-from uploader.coalesce.merge_rows import Merging
-from uploader.coalesce.same_person_stage import tied
-from uploader.coalesce.spill_to_disk import WaitingRoom
+from uploader.changes.stale_retries import Origins, StaleRetries
+from uploader.changes.unchanged_rows import UnchangedRows
+from uploader.coalesce.merge_rows import MergeStage
+from uploader.coalesce.same_person_stage import with_person_keys
+from uploader.coalesce.spill_to_disk import SpilledRows
 from uploader.config import Settings
 from uploader.counts import Books
 from uploader.delivery.canary import Canary
 from uploader.delivery.pipeline import Pipeline
-from uploader.delivery.prefetch import a_few_at_once
+from uploader.delivery.prefetch import prefetched
 from uploader.errors import ChangedError, InputError, StorageError, UploaderError
 from uploader.mapping import Now
-from uploader.model import UNKNOWN_RUN, Passed, Record, Settled, Work
-from uploader.outputs.progress import Bar, Standing, plain_line
-from uploader.run.connection import Wire
-from uploader.run.drift_check import to_keep
-from uploader.run.endings import Endings
-from uploader.run.environment import World
-from uploader.run.plan import Desk, Sending, refresh_key
+from uploader.model import UNKNOWN_RUN, NoWork, Record, Settled, Work
+from uploader.outputs.progress import Bar, Progress, plain_line
+from uploader.run.connection import Connection
+from uploader.run.drift_check import baseline_totals
+from uploader.run.endings import RunEndings
+from uploader.run.environment import Environment
+from uploader.run.plan import RunPlan, SourcePlan, refresh_key
 from uploader.run.preflight import Job
-from uploader.run.session import Life
-from uploader.run.watched_people import tie_watched
-from uploader.state.settled_rows import Bookmark
-from uploader.stop import Halt
+from uploader.run.session import Session
+from uploader.run.stale_retry_notes import watch_same_person
+from uploader.state.settled_rows import SettledRows
+from uploader.stop import Stop
 
 _BAR_SECONDS: Final = 0.5
 _LINE_SECONDS: Final = 60.0
@@ -40,118 +40,133 @@ _LINE_SECONDS: Final = 60.0
 _SYNC_SECONDS: Final = 0.5
 
 
-async def send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> None:
-    """Send what is left of *sending* over *wire*, and keep its account; raises what ends the run early."""
-    job, account, ties, began = sending.job, sending.account, desk.ties, time.monotonic()
+async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPlan, endings: RunEndings) -> None:
+    """Send what is left of *source_plan* over *connection*, and keep its account; raises what ends the run early."""
+    job, result, same_person, began = source_plan.job, source_plan.result, run_plan.same_person, time.monotonic()
     if job.is_swapped():
         raise ChangedError(f"{job.source.name} changed after it was checked; nothing of it was sent. Run again.")
-    volume = sending.volume(desk.shelf)
-    begun = volume.ledger.begun or sending.begun
-    sift = Sift(
-        desk.recall,
-        skips=desk.settings.changed_only and not (begun.full or sending.begun.full) and not job.source.is_retry,
-        owes=desk.followup.owes,
+    stored_run = source_plan.open_run(run_plan.run_store)
+    header = stored_run.state.header or source_plan.header
+    unchanged_rows = UnchangedRows(
+        run_plan.changes,
+        skips_unchanged=run_plan.settings.changed_only
+        and not (header.full or source_plan.header.full)
+        and not job.source.is_retry,
+        must_resend=run_plan.rows_to_resend.has,
     )
-    late = Late(
-        desk.recall,
-        begun,
-        Origins(begun, desk.shelf.state_id),
-        newest_run=desk.newest_run_beside(begun) if job.source.is_retry else UNKNOWN_RUN,
-        has_older=job.source.is_retry or sending.twin is not None,
-        notes_all=desk.has_older_to_continue(begun),
-        accept=desk.options.accept,
+    stale_retries = StaleRetries(
+        run_plan.changes,
+        header,
+        Origins(header, run_plan.run_store.state_id),
+        newest_run=run_plan.newest_other_run(header) if job.source.is_retry else UNKNOWN_RUN,
+        has_older=job.source.is_retry or source_plan.whole_file_run is not None,
+        records_all=run_plan.has_older_to_continue(header),
+        accept=run_plan.options.accept,
     )
     with (
-        Life(volume, sending.retry, desk.followup, late, sift, command=sending.command) as life,
+        Session(
+            stored_run,
+            source_plan.retry,
+            run_plan.rows_to_resend,
+            stale_retries,
+            unchanged_rows,
+            command=source_plan.command,
+        ) as session,
         contextlib.ExitStack() as stack,
     ):
-        account.traffic = life.traffic
+        result.traffic = session.traffic
         reading, records = job.records()
         stack.enter_context(reading)
-        works = _works(job, records, life.settled)
-        if ties is not None and not ties.is_empty:
-            works = tied(works, ties, sending.before)
-        works = late.trimmed(a_few_at_once(works, time.monotonic))
-        if sending.groups is not None:
-            merging = Merging(
-                sending.groups,
-                stack.enter_context(WaitingRoom(desk.shelf.state)),
+        works = _works(job, records, session.settled)
+        if same_person is not None and not same_person.is_empty:
+            works = with_person_keys(works, same_person, source_plan.before)
+        works = stale_retries.without_stale(prefetched(works, time.monotonic))
+        if source_plan.groups is not None:
+            merging = MergeStage(
+                source_plan.groups,
+                stack.enter_context(SpilledRows(run_plan.run_store.state)),
                 merged=job.plan.merged,
-                owes=desk.followup.owes,
-                taken_by=lambda row: volume.ledger.superseded.get(row, row),
-                tied_rows=lambda tie: 0 if ties is None else ties.rows_of(tie),
+                must_resend=run_plan.rows_to_resend.has,
+                merged_into=lambda row: stored_run.state.superseded.get(row, row),
+                rows_with_key=lambda person_key: 0 if same_person is None else same_person.rows_with(person_key),
             )
             works = merging.merge(works)
-        works = sift.sifted(works)
-        wire.streak.begin(account.source if len(desk.options.sources) > 1 else "")
-        if desk.is_proven(sending, volume.ledger):
-            wire.streak.prove()
-        doubt = asyncio.Event()
+        works = unchanged_rows.skip_unchanged(works)
+        connection.blocked_rows.begin_source(result.source if len(run_plan.options.sources) > 1 else "")
+        if run_plan.is_proven(source_plan, stored_run.state):
+            connection.blocked_rows.mark_proven()
+        outage_suspected = asyncio.Event()
         pipeline = Pipeline(
             works,
-            deliver=late.delivering(wire.delivery(life, on_suspicion=doubt.set).deliver),
-            settle=life.settle,
-            halt=wire.halt,
-            canary=Canary(_birds(job, life, wire.settings)),
-            doubt=doubt,
-            streak=wire.streak,
-            owes=desk.followup.owes,
-            settled=len(life.settled),
+            deliver=stale_retries.delivering_newest(
+                connection.delivery(session, on_suspected_outage=outage_suspected.set).deliver
+            ),
+            settle=session.settle,
+            stop=connection.stop,
+            canary=Canary(_canary_rows(job, session, connection.settings)),
+            outage_suspected=outage_suspected,
+            blocked_rows=connection.blocked_rows,
+            must_resend=run_plan.rows_to_resend.has,
+            settled=len(session.settled),
         )
         try:
-            async with beside(_watch(sending, life, wire, desk.world), _sync(life, wire.halt)):
-                await pipeline.carry(wire.pace.concurrency)
-            tie_watched(job, desk.recall)
-            life.flush()
-            life.sync()
+            async with background_tasks(
+                _show_progress(source_plan, session, connection, run_plan.environment), _sync(session, connection.stop)
+            ):
+                await pipeline.run(connection.pace.concurrency)
+            watch_same_person(job, run_plan.changes)
+            session.flush()
+            session.sync()
             # What was read last is compared as it was opened, and may have been changed or replaced since.
             if job.is_swapped() or (job.fingerprint is not None and reading.fingerprint != job.fingerprint):
                 raise _changed(job)
         finally:
-            account.sending_seconds = time.monotonic() - began
-            account.seconds = volume.ledger.seconds + account.sending_seconds
-            _close_books(sending, life, pipeline, endings, reason=wire.halt.reason)
-    account.finish()
+            result.sending_seconds = time.monotonic() - began
+            result.seconds = stored_run.state.seconds + result.sending_seconds
+            _close_result(source_plan, session, pipeline, endings, reason=connection.stop.reason)
+    result.finish()
     if job.limit is None and not job.source.is_retry:
-        desk.recall.note_refreshed(refresh_key(job.source, begun.key), began=_seconds(begun.started), whole=begun.full)
+        run_plan.changes.record_full_run(
+            refresh_key(job.source, header.key), began=_seconds(header.started), whole=header.full
+        )
 
 
 def _seconds(started: str) -> float:
     return datetime.fromisoformat(started).timestamp()
 
 
-def _birds(job: Job, life: Life, settings: Settings) -> int:
+def _canary_rows(job: Job, session: Session, settings: Settings) -> int:
     """Return how many of the first rows tell a wrong mapping: none where the service accepted some already."""
-    return 0 if job.source.is_retry or life.tally.sent else settings.limits.canary
+    return 0 if job.source.is_retry or session.tally.sent else settings.limits.canary
 
 
-def _close_books(
-    sending: Sending, life: Life, pipeline: Pipeline, endings: Endings, *, reason: BaseException | None
+def _close_result(
+    source_plan: SourcePlan, session: Session, pipeline: Pipeline, endings: RunEndings, *, reason: BaseException | None
 ) -> None:
-    """Take the account of *sending* from the totals; *reason* is what ended the run early."""
-    account, tally = sending.account, life.tally
-    read = max(sending.job.survey.read, pipeline.taken)
-    account.books = Books(
+    """Take the account of *source_plan* from the totals; *reason* is what ended the run early."""
+    result, tally = source_plan.result, session.tally
+    read = max(source_plan.job.summary.read, pipeline.taken)
+    result.books = Books(
         read,
         sent=tally.sent,
         unchanged=tally.unchanged,
         superseded=tally.superseded,
         rejected=tally.rejected,
         failed=tally.failed,
-        not_attempted=pipeline.left_of(read),
+        not_attempted=pipeline.without_outcome(read),
     )
-    account.problems, account.retry_file = tally.problems, sending.retry.path
-    account.maybe_sent_twice = len(tally.unsure)
+    result.problems, result.retry_file = tally.problems, source_plan.retry.path
+    result.maybe_sent_twice = len(tally.unsure)
     # What a disk did not take, or a bug left in between, can't agree.
     in_order = reason is None or (isinstance(reason, UploaderError) and not isinstance(reason, StorageError))
     with contextlib.nullcontext() if in_order else contextlib.suppress(StorageError):
-        volume = life.closed(must_agree=in_order)
-        account.limited_seconds = volume.ledger.held_seconds
-        endings.add(account, volume, to_keep(sending.job.survey))
+        stored_run = session.final_state(must_agree=in_order)
+        result.limited_seconds = stored_run.state.held_seconds
+        endings.add(result, stored_run, baseline_totals(source_plan.job.summary))
 
 
 @contextlib.asynccontextmanager
-async def beside(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
+async def background_tasks(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Let *tasks* go on while the context lasts."""
     running = [asyncio.create_task(task) for task in tasks]
     try:
@@ -162,31 +177,31 @@ async def beside(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _sync(life: Life, halt: Halt) -> None:
+async def _sync(session: Session, stop: Stop) -> None:
     """Make what is settled last, within a second; a sync that fails ends the run, and is not tried again."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         try:
             # From now on it has its thread, whatever becomes of the machine.
-            await asyncio.get_running_loop().run_in_executor(thread, life.is_dirty.__bool__)
+            await asyncio.get_running_loop().run_in_executor(thread, session.is_dirty.__bool__)
         except RuntimeError:
-            halt.give(StorageError("This machine has no thread left to sync the journal. Run again to continue."))
+            stop.request(StorageError("This machine has no thread left to sync the journal. Run again to continue."))
             return
-        await _sync_by(thread, life, halt)
+        await _sync_by(thread, session, stop)
 
 
-async def _sync_by(thread: ThreadPoolExecutor, life: Life, halt: Halt) -> None:
+async def _sync_by(thread: ThreadPoolExecutor, session: Session, stop: Stop) -> None:
     loop = asyncio.get_running_loop()
     syncing: asyncio.Future[None] = loop.create_future()
     syncing.set_result(None)
     while True:
         await asyncio.sleep(_SYNC_SECONDS)
-        if life.is_dirty:
+        if session.is_dirty:
             try:
-                life.flush()
-                syncing = loop.run_in_executor(thread, life.sync)
+                session.flush()
+                syncing = loop.run_in_executor(thread, session.sync)
                 await asyncio.shield(syncing)
             except StorageError as error:
-                halt.give(error)
+                stop.request(error)
                 return
             except asyncio.CancelledError:
                 # The thread goes on: nobody may close the files under it.
@@ -194,16 +209,16 @@ async def _sync_by(thread: ThreadPoolExecutor, life: Life, halt: Halt) -> None:
                 raise
 
 
-def _works(job: Job, records: Iterator[Record], settled: Bookmark) -> Iterator[Work | Passed]:
+def _works(job: Job, records: Iterator[Record], settled: SettledRows) -> Iterator[Work | NoWork]:
     """Yield what is to be sent, each request made when it is taken; what is *settled* needs nothing."""
-    carry, now = job.plan.carry, Now(time.time_ns)
+    map_row, now = job.plan.map_row, Now(time.time_ns)
     some_settled = len(settled) > 0
     try:
         for record in records:
             if some_settled and record.number in settled:
                 yield Settled(record.number)
                 continue
-            yield carry(record, now())
+            yield map_row(record, now())
     except ChangedError:
         raise _changed(job) from None
     except InputError as error:
@@ -215,26 +230,28 @@ def _changed(job: Job) -> ChangedError:
     return ChangedError(f"{job.source.name} changed while it was being sent. Run again with the file as it is now.")
 
 
-async def _watch(sending: Sending, life: Life, wire: Wire, world: World) -> None:
+async def _show_progress(
+    source_plan: SourcePlan, session: Session, connection: Connection, environment: Environment
+) -> None:
     """Show how far the run is, until cancelled: a bar on a terminal, a line a minute if wanted."""
-    name, rate, tally = sending.job.source.name, wire.settings.rate, life.tally
+    name, rate, tally = source_plan.job.source.name, connection.settings.rate, session.tally
 
-    def standing() -> Standing:
-        return Standing(
-            total=sending.job.survey.read,
+    def progress() -> Progress:
+        return Progress(
+            total=source_plan.job.summary.read,
             settled=tally.settled,
-            requests=life.traffic.requests,
+            requests=session.traffic.requests,
             rejected=tally.rejected,
             failed=tally.failed,
-            held=wire.limiter.held_seconds,
+            paused_seconds=connection.limiter.paused_seconds,
         )
 
-    if world.terminal is not None:
+    if environment.terminal is not None:
         limit = rate.requests / rate.per
-        with Bar(name, total=standing().total, limit=limit, stream=world.terminal, clock=time.monotonic) as bar:
+        with Bar(name, total=progress().total, limit=limit, stream=environment.terminal, clock=time.monotonic) as bar:
             while True:
-                bar.show(standing())
+                bar.show(progress())
                 await asyncio.sleep(_BAR_SECONDS)
-    while world.lines:
+    while environment.lines:
         await asyncio.sleep(_LINE_SECONDS)
-        world.say(plain_line(name, standing(), rows_per_second=wire.limiter.pace.rate))
+        environment.say(plain_line(name, progress(), rows_per_second=connection.limiter.pace.rate))

@@ -9,7 +9,7 @@ from typing import Final
 from uploader.errors import TimeUpError
 from uploader.outputs.duration_text import spell_seconds
 from uploader.rate import Pace
-from uploader.stop import Halt
+from uploader.stop import Stop
 
 _LOOK_SECONDS: Final = 30.0
 """So often the clock on the wall is looked at anew: it may have been set."""
@@ -50,11 +50,11 @@ class Deadline:
             return f"{words}: all fit."
         return f"{words}: about {int(left * pace.rate):,} fit. Run again later to go on with the rest."
 
-    async def keep(self, halt: Halt) -> None:
-        """Give *halt* when the time is up."""
+    async def keep(self, stop: Stop) -> None:
+        """Give *stop* when the time is up."""
         while (left := self.left()) > 0:  # noqa: ASYNC110 — a clock sets no event
             await asyncio.sleep(min(left, _LOOK_SECONDS))
-        halt.give(self.error())
+        stop.request(self.error())
 
 
 def next_time(now: datetime, *, hour: int, minute: int, second: int = 0) -> datetime:

@@ -1,13 +1,13 @@
 """Rehearse against the API without the API: a server on loopback that answers as the documentation says, and judges."""
 
-from uploader.sandbox.background_thread import Running, running
+from uploader.sandbox.background_thread import RunningSandbox, running
 from uploader.sandbox.clock import Clock
 from uploader.sandbox.customer_profiles import Profile
 from uploader.sandbox.faults import FAULT_KINDS, Fault
 from uploader.sandbox.http_server import serve
 from uploader.sandbox.report import Report, WindowCount
 from uploader.sandbox.service import Sandbox
-from uploader.sandbox.settings import Rules
+from uploader.sandbox.settings import SandboxRules
 from uploader.sandbox.sqlite_store import RequestRecord, Stray
 
 __all__ = [
@@ -17,9 +17,9 @@ __all__ = [
     "Profile",
     "Report",
     "RequestRecord",
-    "Rules",
-    "Running",
+    "RunningSandbox",
     "Sandbox",
+    "SandboxRules",
     "Stray",
     "WindowCount",
     "running",

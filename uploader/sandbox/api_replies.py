@@ -7,12 +7,12 @@ from types import MappingProxyType
 
 import orjson
 
-from uploader.sandbox.rate_limit import Place
-from uploader.sandbox.settings import Rules
+from uploader.sandbox.rate_limit import WindowPlace
+from uploader.sandbox.settings import SandboxRules
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ApiReply:
     """What a request is answered: the HTTP *status* (0: nothing at all), the API's *code*, and *why*, in fixed words.
 
     The code is "" where the documentation gives none.
@@ -56,35 +56,35 @@ MESSAGES = MappingProxyType(
 
 _STATUS_MESSAGES = MappingProxyType({400: "Bad Request", 429: "Too Many Requests", 500: "Server Error"})
 
-OK = Verdict(200, "20000")
+OK = ApiReply(200, "20000")
 OK_BYTES = orjson.dumps(OK.body())
-MALFORMED = Verdict(400, "")
-BATCH = Verdict(200, "40000")
-INVALID = Verdict(200, "40001")
-WRONG_SERVICE = Verdict(200, "40101")
-WRONG_TOKEN = Verdict(200, "40201")
-LIMITED: Mapping[str, Verdict] = MappingProxyType({"429": Verdict(429, ""), "40401": Verdict(200, "40401")})
-NOTHING = Verdict(0, "")
+MALFORMED = ApiReply(400, "")
+BATCH = ApiReply(200, "40000")
+INVALID = ApiReply(200, "40001")
+WRONG_SERVICE = ApiReply(200, "40101")
+WRONG_TOKEN = ApiReply(200, "40201")
+LIMITED: Mapping[str, ApiReply] = MappingProxyType({"429": ApiReply(429, ""), "40401": ApiReply(200, "40401")})
+NOTHING = ApiReply(0, "")
 
 
-def because(verdict: Verdict, why: str) -> Verdict:
+def because(verdict: ApiReply, why: str) -> ApiReply:
     """Return *verdict* with its reason: fixed words, never a value of the request."""
     return replace(verdict, why=why)
 
 
-def window_headers(rules: Rules, place: Place) -> dict[str, str]:
+def window_headers(rules: SandboxRules, place: WindowPlace) -> dict[str, str]:
     """Return the headers that tell of the window, in the spelling and the unit of *rules*."""
     reset = place.reset + rules.clock_skew
-    told = {
+    state_headers = {
         "Limit": period(rules.per),
         "Remaining": str(place.remaining),
         "Reset": str(int(reset * 1000) if rules.unit == "ms" else int(reset)),
     }
     headers: dict[str, str] = {}
     if rules.spelling in {"both", "documented"}:
-        headers |= {f"X-Rate-Limit-{name}": value for name, value in told.items()}
+        headers |= {f"X-Rate-Limit-{name}": value for name, value in state_headers.items()}
     if rules.spelling in {"both", "lower"}:
-        headers |= {f"x-ratelimit-{name.lower()}": value for name, value in told.items()}
+        headers |= {f"x-ratelimit-{name.lower()}": value for name, value in state_headers.items()}
     return headers
 
 

@@ -11,33 +11,37 @@ from pathlib import Path
 from uploader.sandbox.clock import REAL_CLOCK, Clock
 from uploader.sandbox.http_server import serve
 from uploader.sandbox.service import Sandbox
-from uploader.sandbox.settings import Rules
+from uploader.sandbox.settings import SandboxRules
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningSandbox:
     """A sandbox that is being served: where, and the sandbox itself, to be asked from any thread."""
 
     url: str
-    box: Sandbox
+    sandbox: Sandbox
 
 
 @contextmanager
-def running(rules: Rules, store: Path | None = None, *, port: int = 0, clock: Clock = REAL_CLOCK) -> Iterator[Running]:
+def running(
+    rules: SandboxRules, store: Path | None = None, *, port: int = 0, clock: Clock = REAL_CLOCK
+) -> Iterator[RunningSandbox]:
     """Serve a new sandbox on *port* (0: any) until the context ends; raises what `Sandbox` and `serve` raise."""
-    with Sandbox(rules, store, clock) as box:
-        begun: Future[tuple[str, _Stop]] = Future()
-        thread = threading.Thread(target=lambda: asyncio.run(_keep(box, port, begun)), name="sandbox", daemon=True)
+    with Sandbox(rules, store, clock) as sandbox:
+        started: Future[tuple[str, _ServerStop]] = Future()
+        thread = threading.Thread(
+            target=lambda: asyncio.run(_keep(sandbox, port, started)), name="sandbox", daemon=True
+        )
         thread.start()
-        url, stop = begun.result()
+        url, stop = started.result()
         try:
-            yield Running(url, box)
+            yield RunningSandbox(url, sandbox)
         finally:
             stop()
             thread.join()
 
 
-class _Stop:
+class _ServerStop:
     """Ends the server from another thread."""
 
     def __init__(self) -> None:
@@ -51,13 +55,13 @@ class _Stop:
         await self._event.wait()
 
 
-async def _keep(box: Sandbox, port: int, begun: "Future[tuple[str, _Stop]]") -> None:
-    stop = _Stop()
+async def _keep(sandbox: Sandbox, port: int, started: "Future[tuple[str, _ServerStop]]") -> None:
+    stop = _ServerStop()
     try:
-        async with serve(box, port=port) as url:
-            begun.set_result((url, stop))
+        async with serve(sandbox, port=port) as url:
+            started.set_result((url, stop))
             await stop.wait()
     except (OSError, ValueError) as error:
-        if begun.done():
+        if started.done():
             raise
-        begun.set_exception(error)
+        started.set_exception(error)

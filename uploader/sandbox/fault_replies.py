@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 
 from uploader.sandbox.clock import Clock
-from uploader.sandbox.service import Act
+from uploader.sandbox.service import PlannedReply
 
 DRIP_SECONDS = 0.2
 HUGE_BYTES = 10 * 1024 * 1024
@@ -19,21 +19,25 @@ _GARBAGE = b'\x00\xff{"status": tru'
 _JSON = "application/json"
 
 
-async def play(request: web.BaseRequest, act: Act, date: Mapping[str, str], clock: Clock) -> web.StreamResponse:
+async def send_reply(
+    request: web.BaseRequest, act: PlannedReply, date: Mapping[str, str], clock: Clock
+) -> web.StreamResponse:
     """Return the reply of *act*, or play its fault; *date* is the header that tells the server's time."""
-    if act.fault is not None and act.fault.kind in _PLAYERS:
-        return await _PLAYERS[act.fault.kind](request, act, date, clock)
+    if act.fault is not None and act.fault.kind in _SENDERS:
+        return await _SENDERS[act.fault.kind](request, act, date, clock)
     if act.fault is not None and act.fault.kind == "http" and not act.fault.code:
-        return web.Response(status=act.verdict.status, body=_PAGE, content_type="text/html", headers=date)
-    return _whole(act, date, act.verdict.body_bytes())
+        return web.Response(status=act.reply.status, body=_PAGE, content_type="text/html", headers=date)
+    return _whole(act, date, act.reply.body_bytes())
 
 
-def _whole(act: Act, date: Mapping[str, str], body: bytes) -> web.Response:
-    return web.Response(status=act.verdict.status, body=body, content_type=_JSON, headers={**act.headers, **date})
+def _whole(act: PlannedReply, date: Mapping[str, str], body: bytes) -> web.Response:
+    return web.Response(status=act.reply.status, body=body, content_type=_JSON, headers={**act.headers, **date})
 
 
-async def _begin(request: web.BaseRequest, act: Act, date: Mapping[str, str], length: int | None) -> web.StreamResponse:
-    response = web.StreamResponse(status=act.verdict.status, headers={**act.headers, **date, "Content-Type": _JSON})
+async def _begin(
+    request: web.BaseRequest, act: PlannedReply, date: Mapping[str, str], length: int | None
+) -> web.StreamResponse:
+    response = web.StreamResponse(status=act.reply.status, headers={**act.headers, **date, "Content-Type": _JSON})
     if length is None:
         response.enable_chunked_encoding()
     else:
@@ -47,21 +51,23 @@ def _hang_up(request: web.BaseRequest) -> None:
         request.transport.close()
 
 
-async def _hang(_: web.BaseRequest, act: Act, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
+async def _hang(_: web.BaseRequest, act: PlannedReply, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
     # Ends when the client leaves or the server stops: both cancel the handler.
     await asyncio.Event().wait()
     return _whole(act, date, b"")
 
 
-async def _drop(request: web.BaseRequest, _: Act, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
+async def _drop(request: web.BaseRequest, _: PlannedReply, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
     _hang_up(request)
     return web.Response(headers=date)
 
 
-async def _drip(request: web.BaseRequest, act: Act, date: Mapping[str, str], clock: Clock) -> web.StreamResponse:
+async def _drip(
+    request: web.BaseRequest, act: PlannedReply, date: Mapping[str, str], clock: Clock
+) -> web.StreamResponse:
     response = await _begin(request, act, date, None)
     with suppress(ConnectionResetError):
-        for byte in act.verdict.body_bytes():
+        for byte in act.reply.body_bytes():
             await response.write(bytes((byte,)))
             await clock.sleep(DRIP_SECONDS)
         while True:
@@ -71,70 +77,72 @@ async def _drip(request: web.BaseRequest, act: Act, date: Mapping[str, str], clo
     return response
 
 
-async def _cut(request: web.BaseRequest, act: Act, date: Mapping[str, str], _: Clock) -> web.StreamResponse:
-    body = act.verdict.body_bytes()
+async def _cut(request: web.BaseRequest, act: PlannedReply, date: Mapping[str, str], _: Clock) -> web.StreamResponse:
+    body = act.reply.body_bytes()
     response = await _begin(request, act, date, len(body))
     await response.write(body[: len(body) // 2])
     _hang_up(request)
     return response
 
 
-async def _garbage(_: web.BaseRequest, act: Act, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
+async def _garbage(_: web.BaseRequest, act: PlannedReply, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
     return web.Response(body=_GARBAGE, content_type=_JSON, headers={**act.headers, **date})
 
 
-async def _html(_: web.BaseRequest, __: Act, date: Mapping[str, str], ___: Clock) -> web.StreamResponse:
+async def _html(_: web.BaseRequest, __: PlannedReply, date: Mapping[str, str], ___: Clock) -> web.StreamResponse:
     return web.Response(body=_PAGE, content_type="text/html", headers=date)
 
 
-async def _redirect(_: web.BaseRequest, act: Act, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
+async def _redirect(_: web.BaseRequest, act: PlannedReply, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
     url = act.fault.url if act.fault is not None else ""
-    return web.Response(status=act.verdict.status, headers={**date, "Location": url})
+    return web.Response(status=act.reply.status, headers={**date, "Location": url})
 
 
-async def _huge(request: web.BaseRequest, act: Act, date: Mapping[str, str], _: Clock) -> web.StreamResponse:
+async def _huge(request: web.BaseRequest, act: PlannedReply, date: Mapping[str, str], _: Clock) -> web.StreamResponse:
     response = await _begin(request, act, date, None)
     with suppress(ConnectionResetError):
-        await response.write(act.verdict.body_bytes()[:-1] + b',"padding":"')
+        await response.write(act.reply.body_bytes()[:-1] + b',"padding":"')
         for _chunk in range(HUGE_BYTES // 65_536):
             await response.write(b"x" * 65_536)
         await response.write(b'"}')
     return response
 
 
-async def _number_code(_: web.BaseRequest, act: Act, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
-    body = act.verdict.body()
-    number = {"code": int(act.verdict.code)} if act.verdict.code else {}
+async def _number_code(_: web.BaseRequest, act: PlannedReply, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
+    body = act.reply.body()
+    number = {"code": int(act.reply.code)} if act.reply.code else {}
     return _whole(act, date, orjson.dumps({**body, **number}))
 
 
-async def _retry_after(_: web.BaseRequest, act: Act, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
+async def _retry_after(_: web.BaseRequest, act: PlannedReply, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
     seconds = act.fault.seconds if act.fault is not None else 0
     return web.Response(
         status=429, body=_PAGE, content_type="text/html", headers={**date, "Retry-After": f"{seconds:.0f}"}
     )
 
 
-async def _close(_: web.BaseRequest, act: Act, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
-    response = _whole(act, date, act.verdict.body_bytes())
+async def _close(_: web.BaseRequest, act: PlannedReply, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
+    response = _whole(act, date, act.reply.body_bytes())
     response.force_close()
     return response
 
 
-async def _unasked(request: web.BaseRequest, act: Act, date: Mapping[str, str], _: Clock) -> web.StreamResponse:
-    body = act.verdict.body_bytes()
+async def _unasked(
+    request: web.BaseRequest, act: PlannedReply, date: Mapping[str, str], _: Clock
+) -> web.StreamResponse:
+    body = act.reply.body_bytes()
     response = _whole(act, date, body)
     if act.fault is not None and request.transport is not None:
         status = act.fault.status
-        said = _written(status, _PAGE, {}) if status else _written(act.verdict.status, body, {**act.headers, **date})
+        data = _written(status, _PAGE, {}) if status else _written(act.reply.status, body, {**act.headers, **date})
         # The next request may be answered meanwhile.
-        asyncio.get_running_loop().call_later(act.fault.seconds, _say, request.transport, said, bool(status))
+        asyncio.get_running_loop().call_later(act.fault.seconds, _say, request.transport, data, bool(status))
     return response
 
 
-def _say(transport: asyncio.Transport, said: bytes, closes: bool) -> None:  # noqa: FBT001 — as call_later has it
+def _say(transport: asyncio.Transport, data: bytes, closes: bool) -> None:  # noqa: FBT001 — as call_later has it
     if not transport.is_closing():
-        transport.write(said)
+        transport.write(data)
         if closes:
             transport.close()
 
@@ -145,22 +153,22 @@ def _written(status: int, body: bytes, headers: Mapping[str, str]) -> bytes:
     return f"HTTP/1.1 {status} So\r\n{''.join(lines)}\r\n".encode() + body
 
 
-_PLAYERS: Mapping[str, Callable[[web.BaseRequest, Act, Mapping[str, str], Clock], Awaitable[web.StreamResponse]]] = (
-    MappingProxyType(
-        {
-            "hang": _hang,
-            "drop-before": _drop,
-            "drop-after": _drop,
-            "drip": _drip,
-            "cut": _cut,
-            "garbage": _garbage,
-            "html": _html,
-            "redirect": _redirect,
-            "huge": _huge,
-            "number-code": _number_code,
-            "retry-after": _retry_after,
-            "close": _close,
-            "unasked": _unasked,
-        }
-    )
+_SENDERS: Mapping[
+    str, Callable[[web.BaseRequest, PlannedReply, Mapping[str, str], Clock], Awaitable[web.StreamResponse]]
+] = MappingProxyType(
+    {
+        "hang": _hang,
+        "drop-before": _drop,
+        "drop-after": _drop,
+        "drip": _drip,
+        "cut": _cut,
+        "garbage": _garbage,
+        "html": _html,
+        "redirect": _redirect,
+        "huge": _huge,
+        "number-code": _number_code,
+        "retry-after": _retry_after,
+        "close": _close,
+        "unasked": _unasked,
+    }
 )

@@ -3,49 +3,49 @@
 import random
 
 from uploader.sandbox.faults import Fault
-from uploader.sandbox.request_body import Heard
+from uploader.sandbox.request_body import ParsedBody
 
 
-class Deck:
+class FaultSchedule:
     """The faults of one sandbox and how often each was met; the same seed and requests deal the same faults."""
 
     def __init__(self, faults: tuple[Fault, ...], seed: int) -> None:
         """Deal *faults* with the dice of *seed*."""
-        self._cards = tuple(_Card(fault, f"{seed}:{place}") for place, fault in enumerate(faults))
+        self._faults = tuple(_ScheduledFault(fault, f"{seed}:{place}") for place, fault in enumerate(faults))
 
-    def deal(self, heard: Heard, *, elapsed: float = 0.0) -> Fault | None:
+    def next_fault(self, parsed: ParsedBody, *, elapsed: float = 0.0) -> Fault | None:
         """Return the fault that this request meets: the first that plays, though each counts the request.
 
         *elapsed* is how many seconds after the first request it came.
         """
-        met = [card for card in self._cards if card.counts(heard) and card.lasts(elapsed)]
-        return next((card.fault for card in met if card.plays()), None)
+        due = [fault for fault in self._faults if fault.is_due(parsed) and fault.is_in_time(elapsed)]
+        return next((fault.fault for fault in due if fault.happens()), None)
 
 
-class _Card:
+class _ScheduledFault:
     def __init__(self, fault: Fault, seed: str) -> None:
         self.fault = fault
-        self._dice = random.Random(seed)  # noqa: S311 - dice of a rehearsal, which must fall alike every time
+        self._random = random.Random(seed)  # noqa: S311 - dice of a rehearsal, which must fall alike every time
         self._met = 0
-        self._played = 0
+        self._happened = 0
 
-    def counts(self, heard: Heard) -> bool:
+    def is_due(self, parsed: ParsedBody) -> bool:
         """Count a request that the fault is meant for; tell whether its turn has come."""
-        if self.fault.field and not heard.says(self.fault.field, self.fault.value):
+        if self.fault.field and not parsed.has_value(self.fault.field, self.fault.value):
             return False
         self._met += 1
         return self._met > self.fault.after
 
-    def lasts(self, elapsed: float) -> bool:
+    def is_in_time(self, elapsed: float) -> bool:
         """Tell whether it is the fault's time."""
         return self.fault.begins <= elapsed < self.fault.ends
 
-    def plays(self) -> bool:
+    def happens(self) -> bool:
         """Tell whether the fault plays now, and note it."""
-        if self.fault.times is not None and self._played >= self.fault.times:
+        if self.fault.times is not None and self._happened >= self.fault.times:
             return False
         # random() < 1 always holds, and 1.0 is the share of a fault without one.
-        if self._dice.random() >= self.fault.share:
+        if self._random.random() >= self.fault.share:
             return False
-        self._played += 1
+        self._happened += 1
         return True

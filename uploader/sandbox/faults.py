@@ -91,6 +91,8 @@ class Fault:
     leaves out the first *after*, plays for a *share* of the rest (0 to 1), and at most *times* times. It plays *begins*
     seconds after the sandbox's first request at the earliest, and no more when it *ends*. *seconds* is a wait: before
     the reply, before what follows it, or as Retry-After tells it.
+
+    It has no states: how often it was met is counted by the schedule.
     """
 
     kind: str

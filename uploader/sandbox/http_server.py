@@ -9,9 +9,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from uploader.sandbox.api_replies import Verdict
-from uploader.sandbox.fault_replies import play
-from uploader.sandbox.service import Arrival, Letter, Sandbox
+from uploader.sandbox.api_replies import ApiReply
+from uploader.sandbox.fault_replies import send_reply
+from uploader.sandbox.service import Arrival, IncomingRequest, Sandbox
 from uploader.sandbox.sqlite_store import Stray
 
 PATH = "/api/v1/user-profile"
@@ -49,32 +49,34 @@ class _Handler:
         self._date: dict[str, str] = {}
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        box = self._sandbox
+        sandbox = self._sandbox
         token = request.headers.get("access_token", "")
         if request.path != PATH or request.method != "POST":
-            box.stray(Stray(request.method, request.path, bool(token)))
-            verdict = Verdict(404 if request.path != PATH else 405, "")
+            sandbox.record_stray(Stray(request.method, request.path, bool(token)))
+            verdict = ApiReply(404 if request.path != PATH else 405, "")
             return web.Response(
                 status=verdict.status,
                 body=verdict.body_bytes(),
                 content_type="application/json",
                 headers=self._now(),
             )
-        arrival = box.arrive()
+        arrival = sandbox.arrive()
         body = await self._body(request, arrival)
-        act = box.answer(arrival, Letter(body, request.query.get("service_id", ""), token, request.content_type))
+        act = sandbox.answer(
+            arrival, IncomingRequest(body, request.query.get("service_id", ""), token, request.content_type)
+        )
         if act.delay:
-            await box.clock.sleep(act.delay)
-        return await play(request, act, self._now(), box.clock)
+            await sandbox.clock.sleep(act.delay)
+        return await send_reply(request, act, self._now(), sandbox.clock)
 
     async def _body(self, request: web.BaseRequest, arrival: Arrival) -> bytes:
         try:
             return await request.read()
         except web.HTTPRequestEntityTooLarge as error:
-            self._sandbox.lose(arrival, error.status)
+            self._sandbox.record_lost(arrival, error.status)
             raise
         except BaseException:
-            self._sandbox.lose(arrival)
+            self._sandbox.record_lost(arrival)
             raise
 
     def _now(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WindowPlace:
     """One request's place: the window that counted it, when that began and resets (seconds), and what is left in it."""
 
     window: int
@@ -27,26 +27,26 @@ class Windows:
         self._start: float | None = None
         self._used = 0
 
-    def arrive(self, now: float) -> Place:
+    def arrive(self, now: float) -> WindowPlace:
         """Count one request that comes at *now*."""
         start = self._roll(now)
         self._used += 1
         return self._place(start)
 
-    def burn(self, now: float, requests: int) -> None:
+    def use_up(self, now: float, requests: int) -> None:
         """Count *requests* of another client at *now*."""
         self._roll(now)
         self._used += requests
 
-    def lock(self, now: float) -> Place:
+    def lock(self, now: float) -> WindowPlace:
         """Exceed the limit at *now*: nobody is accepted until the reset."""
         start = self._roll(now)
         self._used = max(self._used, self._limit + 1)
         return replace(self._place(start), over=True)
 
-    def _place(self, start: float) -> Place:
+    def _place(self, start: float) -> WindowPlace:
         left = self._limit - self._used
-        return Place(self._number, start, start + self._per, max(left, 0), over=left < 0)
+        return WindowPlace(self._number, start, start + self._per, max(left, 0), over=left < 0)
 
     def _roll(self, now: float) -> float:
         if self._start is not None and now < self._start + self._per:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from uploader.model import Json
-from uploader.sandbox.api_replies import BATCH, INVALID, MALFORMED, Verdict, because
+from uploader.sandbox.api_replies import BATCH, INVALID, MALFORMED, ApiReply, because
 from uploader.sandbox.property_types import is_moment
 
 IDENTITY_FIELDS = ("external_id", "phone_no", "email", "kakao_user_id", "line_user_id")
@@ -19,14 +19,14 @@ _PARTS = ("identity", "user_properties", "request_datetime")
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ParsedBody:
     """What a body says; empty where it says nothing readable. *refusal* is the reply it earns, None: it is valid."""
 
     identity: Mapping[str, Json] = field(default_factory=dict)
     properties: Mapping[str, Json] = field(default_factory=dict)
-    refusal: Verdict | None = None
+    refusal: ApiReply | None = None
 
-    def says(self, name: str, text: str) -> bool:
+    def has_value(self, name: str, text: str) -> bool:
         """Tell whether the body gives *name*, an identity field or a property, the value written as *text*."""
         part = self.identity if name in self.identity else self.properties
         if name not in part:
@@ -39,18 +39,18 @@ class Heard:
         return {name: value for name, value in self.identity.items() if isinstance(value, str)}
 
 
-def hear(body: bytes) -> Heard:
+def parse_body(body: bytes) -> ParsedBody:
     """Read *body*; what is wrong with it is a refusal, never an exception."""
     try:
         content = _parsed(body)
     except (ValueError, RecursionError):
-        return Heard(refusal=because(MALFORMED, "the body is not JSON"))
+        return ParsedBody(refusal=because(MALFORMED, "the body is not JSON"))
     if isinstance(content, list):
-        return Heard(refusal=because(BATCH, "the body is an array: send one profile in a request"))
+        return ParsedBody(refusal=because(BATCH, "the body is an array: send one profile in a request"))
     if not isinstance(content, dict):
-        return Heard(refusal=because(MALFORMED, "the body is no object"))
+        return ParsedBody(refusal=because(MALFORMED, "the body is no object"))
     identity, properties = content.get("identity"), content.get("user_properties")
-    return Heard(
+    return ParsedBody(
         identity if isinstance(identity, dict) else {},
         properties if isinstance(properties, dict) else {},
         _misshapen(content) or _invalid_identity(content["identity"]) or _invalid_rest(content, len(body)),
@@ -64,7 +64,7 @@ def _parsed(body: bytes) -> Json:
     return content
 
 
-def _misshapen(content: dict[str, Json]) -> Verdict | None:
+def _misshapen(content: dict[str, Json]) -> ApiReply | None:
     for part in _PARTS:
         if part not in content:
             return because(MALFORMED, f"{part} is missing")
@@ -78,7 +78,7 @@ def _misshapen(content: dict[str, Json]) -> Verdict | None:
     return None
 
 
-def _invalid_identity(identity: Json) -> Verdict | None:
+def _invalid_identity(identity: Json) -> ApiReply | None:
     if not isinstance(identity, dict) or not identity:
         return because(INVALID, "identity has no field")
     for name, value in identity.items():
@@ -89,7 +89,7 @@ def _invalid_identity(identity: Json) -> Verdict | None:
     return None
 
 
-def _invalid_rest(content: dict[str, Json], size: int) -> Verdict | None:
+def _invalid_rest(content: dict[str, Json], size: int) -> ApiReply | None:
     if not is_moment(str(content["request_datetime"])):
         return because(INVALID, "request_datetime is not ISO 8601 in UTC")
     # A part of a small body is small, so few bodies need to be measured.

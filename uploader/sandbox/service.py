@@ -17,20 +17,20 @@ from uploader.sandbox.api_replies import (
     OK,
     WRONG_SERVICE,
     WRONG_TOKEN,
-    Verdict,
+    ApiReply,
     because,
     window_headers,
 )
 from uploader.sandbox.clock import REAL_CLOCK, Clock
 from uploader.sandbox.customer_profiles import Profile
-from uploader.sandbox.fault_schedule import Deck
+from uploader.sandbox.fault_schedule import FaultSchedule
 from uploader.sandbox.faults import Fault
 from uploader.sandbox.property_types import misfit
-from uploader.sandbox.rate_limit import Place, Windows
+from uploader.sandbox.rate_limit import WindowPlace, Windows
 from uploader.sandbox.report import Report
-from uploader.sandbox.request_body import PROPERTY_BYTES, Heard, hear
-from uploader.sandbox.settings import Rules
-from uploader.sandbox.sqlite_store import RequestRecord, Store, Stray
+from uploader.sandbox.request_body import PROPERTY_BYTES, ParsedBody, parse_body
+from uploader.sandbox.settings import SandboxRules
+from uploader.sandbox.sqlite_store import RequestRecord, SandboxStore, Stray
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class Arrival:
     seq: int
     wall: float
     monotonic: float
-    place: Place
+    place: WindowPlace
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class IncomingRequest:
     """What a request carries."""
 
     body: bytes = field(repr=False)
@@ -54,10 +54,10 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
-    """What the server does now: wait *delay* seconds, then answer *verdict* with *headers*, as *fault* plays it."""
+class PlannedReply:
+    """What the server does now: wait *delay* seconds, then answer *reply* with *headers*, as *fault* plays it."""
 
-    verdict: Verdict
+    reply: ApiReply
     headers: Mapping[str, str]
     fault: Fault | None
     delay: float
@@ -69,17 +69,17 @@ class Sandbox:
     Use it as a context manager, or call `close`.
     """
 
-    def __init__(self, rules: Rules, store: Path | None = None, clock: Clock = REAL_CLOCK) -> None:
+    def __init__(self, rules: SandboxRules, store: Path | None = None, clock: Clock = REAL_CLOCK) -> None:
         """Keep *rules*; remember in the SQLite file *store*, or in memory. Raises StorageError for a bad *store*."""
         self.rules = rules
         self.clock = clock
-        self._store = Store(store)
+        self._store = SandboxStore(store)
         self._lock = threading.Lock()
         # One clock only, so that the windows go on evenly when the machine's clock is set.
         self._epoch = clock.wall() - clock.monotonic()
         self._windows = Windows(rules.limit, rules.per, rules.anchor)
-        self._deck = Deck(rules.faults, rules.seed)
-        self._dice = random.Random(rules.seed)  # noqa: S311 - dice of a rehearsal, which must fall alike every time
+        self._schedule = FaultSchedule(rules.faults, rules.seed)
+        self._random = random.Random(rules.seed)  # noqa: S311 - dice of a rehearsal, which must fall alike every time
         self._seq = self._store.last_seq()
         self._first: float | None = None
 
@@ -107,18 +107,18 @@ class Sandbox:
             self._seq += 1
             return Arrival(self._seq, wall, monotonic, self._windows.arrive(wall))
 
-    def answer(self, arrival: Arrival, letter: Letter) -> Act:
+    def answer(self, arrival: Arrival, incoming: IncomingRequest) -> PlannedReply:
         """Judge a request, apply and remember it, and say how to reply."""
-        heard = hear(letter.body)
+        parsed = parse_body(incoming.body)
         with self._lock:
             place = arrival.place
             elapsed = 0.0 if self._first is None else arrival.monotonic - self._first
-            fault = None if place.over else self._deck.deal(heard, elapsed=elapsed)
+            fault = None if place.over else self._schedule.next_fault(parsed, elapsed=elapsed)
             if fault is not None and fault.kind == "limit":
                 place = self._windows.lock(self.now())
-            verdict = self._judge(arrival.seq, letter, heard, fault, over=place.over)
+            verdict = self._judge(arrival.seq, incoming, parsed, fault, over=place.over)
             shown = _shown(verdict, fault)
-            self._store.remember(
+            self._store.add_request(
                 RequestRecord(
                     arrival.seq,
                     arrival.wall,
@@ -128,36 +128,36 @@ class Sandbox:
                     place.over,
                     shown.status,
                     shown.code,
-                    heard.identity,
-                    letter.body,
+                    parsed.identity,
+                    incoming.body,
                     applied=verdict is OK,
                     fault=str(fault or ""),
-                    token_ok=self._token_ok(letter.token),
+                    token_ok=self._token_ok(incoming.token),
                 )
             )
-            delay = self._dice.uniform(*self.rules.latency)
+            delay = self._random.uniform(*self.rules.latency)
         if fault is not None and fault.kind == "latency":
             delay += fault.seconds
-        return Act(verdict, window_headers(self.rules, place), fault, delay)
+        return PlannedReply(verdict, window_headers(self.rules, place), fault, delay)
 
-    def lose(self, arrival: Arrival, status: int = 0) -> None:
+    def record_lost(self, arrival: Arrival, status: int = 0) -> None:
         """Remember a request whose body never came whole, answered with *status* (0: not at all)."""
         place = arrival.place
         record = RequestRecord(
             arrival.seq, arrival.wall, arrival.monotonic, place.window, place.start, place.over, status
         )
         with self._lock:
-            self._store.remember(record)
+            self._store.add_request(record)
 
-    def stray(self, stray: Stray) -> None:
+    def record_stray(self, stray: Stray) -> None:
         """Remember a request that is none of this API."""
         with self._lock:
-            self._store.remember_stray(stray)
+            self._store.add_stray(stray)
 
-    def burn(self, requests: int) -> None:
+    def use_up(self, requests: int) -> None:
         """Use up *requests* of the present window, as another client would."""
         with self._lock:
-            self._windows.burn(self.now(), requests)
+            self._windows.use_up(self.now(), requests)
 
     def profiles(self) -> list[Profile]:
         """Return every profile, in the order of their first requests."""
@@ -189,37 +189,39 @@ class Sandbox:
         with self._lock:
             self._store.close()
 
-    def _judge(self, seq: int, letter: Letter, heard: Heard, fault: Fault | None, *, over: bool) -> Verdict:
+    def _judge(
+        self, seq: int, incoming: IncomingRequest, parsed: ParsedBody, fault: Fault | None, *, over: bool
+    ) -> ApiReply:
         if fault is not None and fault.in_front:
-            return self._played(fault)
+            return self._faulty(fault)
         if over:
             return LIMITED[self.rules.limit_reply]
-        if not letter.service_id or self.rules.service_id not in {None, letter.service_id}:
+        if not incoming.service_id or self.rules.service_id not in {None, incoming.service_id}:
             return WRONG_SERVICE
-        if not self._token_ok(letter.token):
+        if not self._token_ok(incoming.token):
             return WRONG_TOKEN
-        if letter.content_type != "application/json":
+        if incoming.content_type != "application/json":
             return because(MALFORMED, "Content-Type is not application/json")
-        return heard.refusal or self._apply(heard, seq)
+        return parsed.refusal or self._apply(parsed, seq)
 
-    def _played(self, fault: Fault) -> Verdict:
+    def _faulty(self, fault: Fault) -> ApiReply:
         if fault.kind == "limit" and not fault.status and not fault.code:
             return LIMITED[self.rules.limit_reply]
         if fault.kind in {"hang", "drop-before"}:
             return NOTHING
-        return Verdict(fault.status or 200, fault.code)
+        return ApiReply(fault.status or 200, fault.code)
 
-    def _apply(self, heard: Heard, seq: int) -> Verdict:
+    def _apply(self, parsed: ParsedBody, seq: int) -> ApiReply:
         fits: dict[str, Json] = {}
         flaws: list[str] = []
-        for name, value in heard.properties.items():
+        for name, value in parsed.properties.items():
             why = self.rules.misfit_of_name(name) or misfit(value, self.rules.kind_of(name))
             if why is None:
                 fits[name] = value
             else:
                 shown = "a name that looks like data" if looks_like_data(name) else name
                 flaws.append(f"{shown}: {why}")
-        if not self._store.apply(heard.person(), fits, seq):
+        if not self._store.apply(parsed.person(), fits, seq):
             return because(INVALID, f"the profile's properties would be over {PROPERTY_BYTES} bytes")
         for flaw in flaws:
             self._store.not_stored(flaw)
@@ -229,11 +231,11 @@ class Sandbox:
         return bool(token) and self.rules.token in {None, token}
 
 
-def _shown(verdict: Verdict, fault: Fault | None) -> Verdict:
+def _shown(verdict: ApiReply, fault: Fault | None) -> ApiReply:
     match fault.kind if fault is not None else "":
         case "drop-after":
             return NOTHING
         case "garbage":
-            return Verdict(200, "")
+            return ApiReply(200, "")
         case _:
             return verdict

@@ -10,7 +10,7 @@ from uploader.sandbox.property_types import BUILT_IN, KINDS
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class SandboxRules:
     """What the sandbox enforces and how it behaves; raises ValueError where a rule can't hold.
 
     *limit* requests are accepted in each window of *per* seconds. Windows start at multiples of *per* plus *anchor*
@@ -25,6 +25,8 @@ class Rules:
     seconds the server's clock, as shown in `Date` and in the reset, is ahead. *latency* (seconds, from and to) is
     waited between storing and replying. *faults* are dealt with dice of *seed*. *certificate* is a PEM file with key
     and chain: https is served.
+
+    It has no states.
     """
 
     limit: int = 10_000

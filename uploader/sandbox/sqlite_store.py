@@ -21,6 +21,8 @@ class RequestRecord:
 
     *arrived* is seconds since 1970, *monotonic* the same moment on the clock that never steps back. *status* 0 is no
     reply. *applied* is whether the profile was changed, *fault* what was played ("": nothing).
+
+    It has no states.
     """
 
     seq: int
@@ -59,7 +61,7 @@ _INSERT = "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _BATCH = 1000
 
 
-class Store:
+class SandboxStore:
     """What the sandbox remembers, in a file or (*path* None) in memory.
 
     Writes are committed in batches: call `flush` when they shall be seen from outside. One thread at a time.
@@ -90,7 +92,7 @@ class Store:
         self._writing()
         return self._profiles.update(identity, values, seq)
 
-    def remember(self, record: RequestRecord) -> None:
+    def add_request(self, record: RequestRecord) -> None:
         """Add one request."""
         self._writing()
         self._database.execute(
@@ -112,7 +114,7 @@ class Store:
             ),
         )
 
-    def remember_stray(self, stray: Stray) -> None:
+    def add_stray(self, stray: Stray) -> None:
         """Add one request that went astray."""
         self._writing()
         self._database.execute("INSERT INTO strays VALUES (?, ?, ?)", (stray.method, stray.path, stray.token))

@@ -2,18 +2,18 @@
 
 from uploader.source.byte_stream import Fingerprint
 from uploader.source.compression import unpacked_name
-from uploader.source.dialect_detection import Manner
-from uploader.source.file_change_detection import Trail
+from uploader.source.dialect_detection import FileDialect
+from uploader.source.file_change_detection import ReadTrace
 from uploader.source.open import Source, open_source, open_unknown
 from uploader.source.reader import Reading
 from uploader.source.stdin_and_pipes import descriptor
 
 __all__ = [
+    "FileDialect",
     "Fingerprint",
-    "Manner",
+    "ReadTrace",
     "Reading",
     "Source",
-    "Trail",
     "descriptor",
     "open_source",
     "open_unknown",

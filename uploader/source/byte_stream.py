@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 from uploader.errors import ChangedError, InputError
 from uploader.model import Unpacking
 from uploader.source.compression import Archive, Packing, unpacked
-from uploader.source.file_change_detection import Trail, agrees, is_changed, version_of
+from uploader.source.file_change_detection import ReadTrace, agrees, is_changed, version_of
 
 BLOCK = 256 * 1024
 """How many bytes are read at a time."""
@@ -39,7 +39,7 @@ class Fingerprint:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceLocation:
     """Where a source's bytes are: the file's *path*, and the *label* that messages call it by.
 
     *spooled* is whether the file is a copy of standard input or a pipe. *packing* is how the file is compressed, if it
@@ -59,19 +59,19 @@ class ByteStream:
     This is the one door to a source's bytes. Whatever goes wrong with the file, while it is opened, read or unpacked,
     is an InputError that names it.
 
-    *trail* is what was read so far. A stream that follows the trail of an earlier one hands on only what that one read:
+    *trace* is what was read so far. A stream that follows the trail of an earlier one hands on only what that one read:
     it raises ChangedError before the first block that differs, and before any block once the file's size, time or inode
     do. Bytes behind the end of that trail are not read at all.
     """
 
-    def __init__(self, place: Place, follows: Trail | None = None) -> None:
-        """Open the file of *place*; *follows* is the trail to keep to."""
-        self.place = place
-        self._file = _open(place)
+    def __init__(self, location: SourceLocation, follows: ReadTrace | None = None) -> None:
+        """Open the file of *location*; *follows* is the trail to keep to."""
+        self.location = location
+        self._file = _open(location)
         self._found = os.fstat(self._file.fileno())
         self._digest = blake2b(digest_size=32)
         self._follows = follows
-        self.trail = Trail(version_of(self._found))
+        self.trace = ReadTrace(version_of(self._found))
 
     def __enter__(self) -> Self:
         """Lend the open stream."""
@@ -92,10 +92,10 @@ class ByteStream:
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the bytes from the first to the last."""
-        place = self.place
-        if place.packing is None:
+        location = self.location
+        if location.packing is None:
             return self.packed_blocks()
-        archive = Archive(place.label, place.packing, self._found.st_size, place.unpacking)
+        archive = Archive(location.label, location.packing, self._found.st_size, location.unpacking)
         return self._watched(unpacked(self.packed_blocks(), archive))
 
     def packed_blocks(self) -> Iterator[bytes]:
@@ -108,19 +108,19 @@ class ByteStream:
 
         Raises ChangedError as the stream does for its own blocks.
         """
-        self.trail.rows.append(digest)
+        self.trace.rows.append(digest)
         self._refuse_if_changed()
-        if self._follows is not None and not agrees(self.trail.rows, self._follows.rows):
+        if self._follows is not None and not agrees(self.trace.rows, self._follows.rows):
             raise self._changed()
 
     def end_rows(self) -> None:
         """Raise ChangedError where the trail that this stream follows has more rows."""
-        if self._follows is not None and len(self.trail.rows) < len(self._follows.rows):
+        if self._follows is not None and len(self.trace.rows) < len(self._follows.rows):
             raise self._changed()
 
     def fingerprint(self) -> Fingerprint:
         """Return what the file was when it was opened; promised only after the last block."""
-        spooled = self.place.spooled
+        spooled = self.location.spooled
         return Fingerprint(
             size=self._found.st_size,
             mtime_ns=0 if spooled else self._found.st_mtime_ns,
@@ -135,19 +135,19 @@ class ByteStream:
             yield piece
 
     def _read(self) -> bytes:
-        follows, trail = self._follows, self.trail
+        follows, trace = self._follows, self.trace
         try:
-            block = self._filled(BLOCK if follows is None else min(BLOCK, follows.size - trail.size))
+            block = self._filled(BLOCK if follows is None else min(BLOCK, follows.size - trace.size))
         except OSError as error:
-            raise unreadable(self.place.label, error) from error
+            raise unreadable(self.location.label, error) from error
         self._refuse_if_changed()
         if block:
             self._digest.update(block)
-            trail.size += len(block)
-            trail.blocks.append(self._digest.copy().digest()[:_STEP])
+            trace.size += len(block)
+            trace.blocks.append(self._digest.copy().digest()[:_STEP])
         if follows is not None and not self._keeps_to(follows, ended=not block):
             raise self._changed()
-        trail.is_whole = not block
+        trace.is_whole = not block
         return block
 
     def _filled(self, size: int) -> bytes:
@@ -157,21 +157,23 @@ class ByteStream:
             block += more
         return block
 
-    def _keeps_to(self, follows: Trail, *, ended: bool) -> bool:
+    def _keeps_to(self, follows: ReadTrace, *, ended: bool) -> bool:
         if ended:
-            return follows.is_whole and self.trail.size == follows.size
-        return agrees(self.trail.blocks, follows.blocks)
+            return follows.is_whole and self.trace.size == follows.size
+        return agrees(self.trace.blocks, follows.blocks)
 
     def _refuse_if_changed(self) -> None:
         follows = self._follows
         # Who has read the first rows alone does not ask what became of the others.
         if follows is None or not follows.is_whole:
             return
-        if is_changed(self.place.path, self._file.fileno(), follows.version):
+        if is_changed(self.location.path, self._file.fileno(), follows.version):
             raise self._changed()
 
     def _changed(self) -> ChangedError:
-        return ChangedError(f"{self.place.label} changed after it was checked. Run again with the file as it is now.")
+        return ChangedError(
+            f"{self.location.label} changed after it was checked. Run again with the file as it is now."
+        )
 
 
 def unreadable(label: str, error: OSError) -> InputError:
@@ -185,17 +187,17 @@ def unreadable(label: str, error: OSError) -> InputError:
     return InputError(f"{label} can't be read: {error.strerror}. Mend that, then run again.")
 
 
-def _open(place: Place) -> BinaryIO:
+def _open(location: SourceLocation) -> BinaryIO:
     try:
-        _refuse_what_reads_only_once(place)
-        return place.path.open("rb", buffering=0)
+        _refuse_what_reads_only_once(location)
+        return location.path.open("rb", buffering=0)
     except OSError as error:
-        raise unreadable(place.label, error) from error
+        raise unreadable(location.label, error) from error
     except ValueError as error:
-        raise InputError(f"{place.label!r} can't be the name of a file. Check the path.") from error
+        raise InputError(f"{location.label!r} can't be the name of a file. Check the path.") from error
 
 
-def _refuse_what_reads_only_once(place: Place) -> None:
-    if not place.path.is_dir() and place.path.exists() and not place.path.is_file():
+def _refuse_what_reads_only_once(location: SourceLocation) -> None:
+    if not location.path.is_dir() and location.path.exists() and not location.path.is_file():
         # Opening a pipe would wait for its writer, and the second pass would find nothing.
-        raise InputError(f"{place.label} is not a regular file. Pass it on standard input, as '-'.")
+        raise InputError(f"{location.label} is not a regular file. Pass it on standard input, as '-'.")

@@ -23,7 +23,7 @@ class CsvLines:
         self.ended = False
         self.nul_seen = False
         self.long_seen = False
-        self._label = stream.place.label
+        self._label = stream.location.label
         self._lines = Lines(stream, encoding, at_any_end)
         self._held: list[str] = []
         self._held_from = 0

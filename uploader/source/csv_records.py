@@ -45,7 +45,7 @@ def csv_records(stream: ByteStream, dialect: CsvDialect, columns: tuple[str, ...
     """
     parser = _CsvParser(stream, dialect)
     if parser.header() != columns:
-        raise ChangedError(f"{stream.place.label}: its header changed since it was first read. Run again.")
+        raise ChangedError(f"{stream.location.label}: its header changed since it was first read. Run again.")
     return (yield from parser.records(columns))
 
 
@@ -55,8 +55,8 @@ class _CsvParser:
     def __init__(self, stream: ByteStream, dialect: CsvDialect) -> None:
         # Above LIMIT, so that CsvLines speaks first: it knows the place.
         csv.field_size_limit(4 * LIMIT)
-        self._place = stream.place
-        self._label = stream.place.label
+        self._location = stream.location
+        self._label = stream.location.label
         self._dialect = dialect
         self._lines = CsvLines(stream, dialect.encoding)
         self._reader = csv.reader(chain.from_iterable(self._lines.lists()), delimiter=dialect.delimiter, strict=True)
@@ -143,7 +143,7 @@ class _CsvParser:
         return _LONG_RECORD if len(text.encode()) > _RECORD else None
 
     def _undecodable(self, what: str, error: UndecodedError) -> InputError:
-        return undecodable(self._place, self._dialect.encoding, f"{what} (line {error.line})")
+        return undecodable(self._location, self._dialect.encoding, f"{what} (line {error.line})")
 
     def _unclosed(self, what: str) -> InputError:
         return InputError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal
 
-from uploader.source.byte_stream import HEAD, Place
+from uploader.source.byte_stream import HEAD, SourceLocation
 from uploader.source.csv_header import DELIMITERS
 from uploader.source.encoding import BOM, MARKED, reads_as, settle
 from uploader.source.format_detection import Format, evident_format, format_by_name
@@ -18,7 +18,7 @@ _USUAL: Final = ","
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class FileDialect:
     """What the settings of `source:` have to say of one file; "auto" where its name and its first bytes say it."""
 
     format: Literal["auto", "csv", "jsonl", "parquet"] = _AUTO
@@ -26,22 +26,22 @@ class Manner:
     delimiter: str = _USUAL
 
 
-def sniff(place: Place, name: str, head: bytes) -> Manner:
-    """Return how the file at *place*, which the user calls *name* and which begins with *head*, is written.
+def sniff(location: SourceLocation, name: str, head: bytes) -> FileDialect:
+    """Return how the file at *location*, which the user calls *name* and which begins with *head*, is written.
 
     Where its bytes are no UTF-8, all of them are read: it is cp949 only if they read as that from end to end.
     """
     encoding = settle(_AUTO, head)
     found = evident_format(head, encoding)
     if found == "parquet":
-        return Manner(_said(name, found))
-    if encoding not in MARKED and not reads_whole(place, encoding) and reads_whole(place, KOREAN):
+        return FileDialect(_said(name, found))
+    if encoding not in MARKED and not reads_whole(location, encoding) and reads_whole(location, KOREAN):
         encoding = KOREAN
         found = evident_format(head, encoding)
     settled = KOREAN if encoding == KOREAN else _AUTO
     if found == "jsonl" or format_by_name(name) == "jsonl":
-        return Manner(_said(name, found), settled)
-    return Manner(_said(name, found), settled, _delimiter(reads_as(encoding, head), is_whole=len(head) < HEAD))
+        return FileDialect(_said(name, found), settled)
+    return FileDialect(_said(name, found), settled, _delimiter(reads_as(encoding, head), is_whole=len(head) < HEAD))
 
 
 def _said(name: str, found: Format | None) -> Literal["auto", "csv", "jsonl", "parquet"]:

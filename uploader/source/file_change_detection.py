@@ -15,7 +15,7 @@ def version_of(found: os.stat_result) -> Version:
 
 
 @dataclass(slots=True)
-class Trail:
+class ReadTrace:
     """What one reading saw of a file: its *version*, its bytes and its rows, as far as it came.
 
     *blocks* has a digest for each block that was read, over all bytes from the first to the block's last; *size* is how

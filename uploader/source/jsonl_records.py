@@ -48,7 +48,7 @@ def jsonl_records(stream: ByteStream, encoding: str, *, is_retry: bool) -> Recor
     Raises InputError at the end when not one line is an object, where bytes are no text, and where a line has no end or
     the last one breaks off.
     """
-    label, make = stream.place.label, record_maker(is_retry=is_retry)
+    label, make = stream.location.label, record_maker(is_retry=is_retry)
     lines = Lines(stream, encoding, at_newlines)
     line = blank_lines = damaged = 0
     try:
@@ -68,7 +68,7 @@ def jsonl_records(stream: ByteStream, encoding: str, *, is_retry: bool) -> Recor
                     yield make(line - blank_lines, fields, line, text)
     except UndecodedError as error:
         where = f"row {line - blank_lines + 1} (line {error.line})"
-        raise undecodable(stream.place, encoding, where) from None
+        raise undecodable(stream.location, encoding, where) from None
     _refuse_without_objects(label, records=line - blank_lines, damaged=damaged)
     return blank_lines
 

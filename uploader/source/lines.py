@@ -7,7 +7,7 @@ from io import StringIO
 from typing import TypeAlias
 
 from uploader.errors import InputError
-from uploader.source.byte_stream import ByteStream, Place
+from uploader.source.byte_stream import ByteStream, SourceLocation
 from uploader.source.encoding import BOM, MARKED
 
 LIMIT = 16 * 1024 * 1024
@@ -48,10 +48,10 @@ class UndecodedError(Exception):
         self.line = line
 
 
-def undecodable(place: Place, encoding: str, where: str) -> InputError:
+def undecodable(location: SourceLocation, encoding: str, where: str) -> InputError:
     """Return what is said of bytes at *where* in the file that are not *encoding*; reads it once more, to its end."""
-    found = f"{place.label}: {where} is not {encoding}"
-    if encoding != KOREAN and reads_whole(place, KOREAN):
+    found = f"{location.label}: {where} is not {encoding}"
+    if encoding != KOREAN and reads_whole(location, KOREAN):
         return InputError(f"{found}, but the whole file reads as {KOREAN}. Set source.encoding: {KOREAN}.")
     return InputError(f"{found}. Set source.encoding to the encoding that the file was saved in.")
 
@@ -105,7 +105,7 @@ class Lines:
         return lines
 
     def _too_long(self) -> InputError:
-        return too_long(self._stream.place.label, f"line {self._count + 1}")
+        return too_long(self._stream.location.label, f"line {self._count + 1}")
 
     def _texts(self) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder(self._encoding)("strict")
@@ -139,10 +139,10 @@ def _decodable(decoder: codecs.IncrementalDecoder, block: bytes) -> str:
     return "".join(text)
 
 
-def reads_whole(place: Place, encoding: str) -> bool:
+def reads_whole(location: SourceLocation, encoding: str) -> bool:
     """Return whether every byte of the file is text in *encoding*; reads it to its end."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
-    with ByteStream(place) as stream:
+    with ByteStream(location) as stream:
         try:
             for block in stream.blocks():
                 decoder.decode(block)

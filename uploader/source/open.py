@@ -10,12 +10,12 @@ from typing import BinaryIO, Literal, Self, assert_never
 
 from uploader.errors import ConfigError, InputError
 from uploader.model import Unpacking
-from uploader.source.byte_stream import ByteStream, Place, unreadable
+from uploader.source.byte_stream import ByteStream, SourceLocation, unreadable
 from uploader.source.compression import packing_of
 from uploader.source.csv_records import CsvDialect, csv_columns, csv_records
-from uploader.source.dialect_detection import Manner, sniff
+from uploader.source.dialect_detection import FileDialect, sniff
 from uploader.source.encoding import refuse_without_mark, settle
-from uploader.source.file_change_detection import Trail
+from uploader.source.file_change_detection import ReadTrace
 from uploader.source.format_detection import (
     Format,
     format_by_content,
@@ -33,7 +33,7 @@ _UNPACKING = Unpacking()
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class _OpenedAs:
     """What a file turned out to be, and how it is taken apart."""
 
     take_apart: TakeApart
@@ -49,6 +49,8 @@ class Source:
     *name* is what the user calls it, *path* its file (None for standard input and pipes). *columns* is None where each
     record has its own (JSONL). *kinds* says the type of each column of a Parquet, those within a struct as `a.b`.
     *encoding* is the one settled on. *blank_lines* is what the latest whole pass counted.
+
+    States: open, where it can be read as often as wanted; and closed.
     """
 
     name: str
@@ -60,7 +62,7 @@ class Source:
     delimiter: str
     is_retry: bool
     blank_lines: int = 0
-    _place: Place = field(repr=False)
+    _location: SourceLocation = field(repr=False)
     _take_apart: TakeApart = field(repr=False)
     _copies: ExitStack = field(repr=False)
 
@@ -78,14 +80,14 @@ class Source:
 
     def digest(self) -> str:
         """Return the digest of the source's bytes, as its fingerprint has it."""
-        with ByteStream(self._place) as stream:
+        with ByteStream(self._location) as stream:
             for _ in stream.packed_blocks():
                 pass
             return stream.fingerprint().digest
 
-    def read(self, follows: Trail | None = None) -> Reading:
+    def read(self, follows: ReadTrace | None = None) -> Reading:
         """Return a new pass over the records, from the first; *follows* is the trail of a pass that it must repeat."""
-        return Reading(self._place, self._take_apart, self._note_blank_lines, follows)
+        return Reading(self._location, self._take_apart, self._note_blank_lines, follows)
 
     def _note_blank_lines(self, count: int) -> None:
         self.blank_lines = count
@@ -111,125 +113,127 @@ def open_source(  # noqa: PLR0913 the keys of `source:`, and what standard input
         raise ConfigError('source.delimiter is not one character that can stand between fields. Set it to ",", say.')
     with ExitStack() as copies:
         spool = Spool(spool_dir, copies)
-        place, head = _unpacked(_place(name, stdin, spool), unpacking)
-        return _described(name, place, head, Manner(format, encoding, delimiter), spool)
+        location, head = _unpacked(_locate(name, stdin, spool), unpacking)
+        return _described(name, location, head, FileDialect(format, encoding, delimiter), spool)
 
 
-def open_unknown(name: str, *, stdin: BinaryIO | None = None, spool_dir: Path | None = None) -> tuple[Source, Manner]:
+def open_unknown(
+    name: str, *, stdin: BinaryIO | None = None, spool_dir: Path | None = None
+) -> tuple[Source, FileDialect]:
     """Return the source that the user calls *name*, and how it turned out to be written; raises as `open_source`."""
     with ExitStack() as copies:
         spool = Spool(spool_dir, copies)
-        place, head = _unpacked(_place(name, stdin, spool), _UNPACKING)
-        manner = sniff(place, name, head)
-        return _described(name, place, head, manner, spool), manner
+        location, head = _unpacked(_locate(name, stdin, spool), _UNPACKING)
+        dialect = sniff(location, name, head)
+        return _described(name, location, head, dialect, spool), dialect
 
 
-def _described(name: str, place: Place, head: bytes, manner: Manner, spool: Spool) -> Source:
-    """Return the source at *place*, written as *manner* says; closing it deletes what is in *spool*."""
-    settled = settle(manner.encoding, head)
-    found = _settle_format(place, name, manner.format, head, settled)
+def _described(name: str, location: SourceLocation, head: bytes, dialect: FileDialect, spool: Spool) -> Source:
+    """Return the source at *location*, written as *dialect* says; closing it deletes what is in *spool*."""
+    settled = settle(dialect.encoding, head)
+    found = _settle_format(location, name, dialect.format, head, settled)
     if found != "parquet":
-        refuse_without_mark(place.label, settled, head)
-    shape = _shape(place, found, CsvDialect(settled, manner.delimiter), spool)
+        refuse_without_mark(location.label, settled, head)
+    opened = _opened_as(location, found, CsvDialect(settled, dialect.delimiter), spool)
     return Source(
         name=name,
-        path=None if place.spooled else place.path,
+        path=None if location.spooled else location.path,
         format=found,
-        columns=shape.columns,
-        kinds=shape.kinds,
+        columns=opened.columns,
+        kinds=opened.kinds,
         encoding=settled,
-        delimiter=manner.delimiter,
-        is_retry=shape.is_retry,
-        _place=place,
-        _take_apart=shape.take_apart,
+        delimiter=dialect.delimiter,
+        is_retry=opened.is_retry,
+        _location=location,
+        _take_apart=opened.take_apart,
         _copies=spool.handed_over(),
     )
 
 
-def _place(name: str, stdin: BinaryIO | None, spool: Spool) -> Place:
+def _locate(name: str, stdin: BinaryIO | None, spool: Spool) -> SourceLocation:
     if descriptor(name) == STDIN:
         label = "standard input" if name == "-" else name
         if stdin is None:
             raise InputError(f"there is no standard input. Name a file instead of '{name}'.")
-        return Place(spool.keep(blocks_of(stdin, label), label), label, spooled=True)
+        return SourceLocation(spool.keep(blocks_of(stdin, label), label), label, spooled=True)
     try:
         if reads_only_once(name):
             with Path(name).open("rb", buffering=0) as pipe:
-                return Place(spool.keep(blocks_of(pipe, name), name), name, spooled=True)
+                return SourceLocation(spool.keep(blocks_of(pipe, name), name), name, spooled=True)
     except OSError as error:
         raise unreadable(name, error) from error
     except ValueError as error:
         raise InputError(f"{name!r} can't be the name of a file. Check the path.") from error
-    return Place(Path(name), name)
+    return SourceLocation(Path(name), name)
 
 
-def _unpacked(place: Place, unpacking: Unpacking) -> tuple[Place, bytes]:
-    """Return *place* with how it is compressed, and the first bytes of what it holds."""
-    head = _head(place)
+def _unpacked(location: SourceLocation, unpacking: Unpacking) -> tuple[SourceLocation, bytes]:
+    """Return *location* with how it is compressed, and the first bytes of what it holds."""
+    head = _head(location)
     outer = packing_of(head)
     if outer is not None:
-        place = replace(place, packing=outer, unpacking=unpacking)
-        head = _head(place)
+        location = replace(location, packing=outer, unpacking=unpacking)
+        head = _head(location)
         inner = packing_of(head)
         if inner is not None:
-            raise InputError(f"{place.label} is compressed twice ({inner} within {outer}). Unpack it once.")
-    refuse_foreign(place.label, head)
-    return place, head
+            raise InputError(f"{location.label} is compressed twice ({inner} within {outer}). Unpack it once.")
+    refuse_foreign(location.label, head)
+    return location, head
 
 
-def _head(place: Place) -> bytes:
-    with ByteStream(place) as stream:
+def _head(location: SourceLocation) -> bytes:
+    with ByteStream(location) as stream:
         return stream.head()
 
 
 def _settle_format(
-    place: Place, name: str, chosen: Literal["auto", "csv", "jsonl", "parquet"], head: bytes, encoding: str
+    location: SourceLocation, name: str, chosen: Literal["auto", "csv", "jsonl", "parquet"], head: bytes, encoding: str
 ) -> Format:
     claimed = format_by_name(name) if chosen == "auto" else chosen
     if chosen != "auto" and claimed != "jsonl" and head.startswith(b"{"):
         # The retry file of a Parquet or of standard input is JSONL; it is taken with the same configuration.
-        with ByteStream(place) as stream:
+        with ByteStream(location) as stream:
             if is_retry_jsonl(stream, encoding):
                 return "jsonl"
     if claimed is None:
         return format_by_content(head, encoding)
-    refuse_other_format(place.label, claimed, head, encoding, by_name=chosen == "auto")
+    refuse_other_format(location.label, claimed, head, encoding, by_name=chosen == "auto")
     return claimed
 
 
-def _shape(place: Place, found: Format, dialect: CsvDialect, spool: Spool) -> _Shape:
+def _opened_as(location: SourceLocation, found: Format, dialect: CsvDialect, spool: Spool) -> _OpenedAs:
     match found:
         case "csv":
-            return _csv_shape(place, dialect)
+            return _open_csv(location, dialect)
         case "jsonl":
-            return _jsonl_shape(place, dialect.encoding)
+            return _open_jsonl(location, dialect.encoding)
         case "parquet":
-            return _parquet_shape(place, spool)
+            return _open_parquet(location, spool)
         case _ as never:
             assert_never(never)
 
 
-def _csv_shape(place: Place, dialect: CsvDialect) -> _Shape:
-    with ByteStream(place) as stream:
+def _open_csv(location: SourceLocation, dialect: CsvDialect) -> _OpenedAs:
+    with ByteStream(location) as stream:
         columns = csv_columns(stream, dialect)
     take_apart = partial(csv_records, dialect=dialect, columns=columns)
-    return _Shape(take_apart, columns, is_retry=has_retry_columns(columns))
+    return _OpenedAs(take_apart, columns, is_retry=has_retry_columns(columns))
 
 
-def _jsonl_shape(place: Place, encoding: str) -> _Shape:
-    with ByteStream(place) as stream:
+def _open_jsonl(location: SourceLocation, encoding: str) -> _OpenedAs:
+    with ByteStream(location) as stream:
         is_retry = is_retry_jsonl(stream, encoding)
-    return _Shape(partial(jsonl_records, encoding=encoding, is_retry=is_retry), is_retry=is_retry)
+    return _OpenedAs(partial(jsonl_records, encoding=encoding, is_retry=is_retry), is_retry=is_retry)
 
 
-def _parquet_shape(place: Place, spool: Spool) -> _Shape:
+def _open_parquet(location: SourceLocation, spool: Spool) -> _OpenedAs:
     from uploader.source.parquet_records import ParquetFile  # noqa: PLC0415 polars starts slowly
 
-    if place.packing is None:
-        file = ParquetFile(place.path, place.label)
+    if location.packing is None:
+        file = ParquetFile(location.path, location.label)
     else:
         # polars jumps about in its file.
-        with ByteStream(place) as stream:
-            path = spool.keep(stream.blocks(), place.label)
-            file = ParquetFile(path, place.label, copied_from=stream.fingerprint())
-    return _Shape(file.records, file.columns, file.kinds)
+        with ByteStream(location) as stream:
+            path = spool.keep(stream.blocks(), location.label)
+            file = ParquetFile(path, location.label, copied_from=stream.fingerprint())
+    return _OpenedAs(file.records, file.columns, file.kinds)

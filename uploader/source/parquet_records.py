@@ -31,7 +31,7 @@ class ParquetFile:
         self._path = path
         self._label = label
         self._copied_from = copied_from
-        with self._told_in_our_words():
+        with self._polars_errors():
             schema = self._scan().collect_schema()
         self.columns = tuple(schema)
         self.kinds: Mapping[str, str] = MappingProxyType(kinds_of(schema))
@@ -46,7 +46,7 @@ class ParquetFile:
         for batch in self._batches():
             digest.update(_spelled(batch))
             stream.add_rows(digest.copy().digest())
-            with self._told_in_our_words():
+            with self._polars_errors():
                 rows = rows_of(batch)
             for number, fields in enumerate(rows, number + 1):  # noqa: B020 the count goes on from batch to batch
                 yield Row(number, fields)
@@ -61,7 +61,7 @@ class ParquetFile:
     def _batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows, always as many at a time, so that one reading can be held against another."""
         rest: pl.DataFrame | None = None
-        with self._told_in_our_words():
+        with self._polars_errors():
             for batch in self._scan().collect_batches(chunk_size=_BATCH, maintain_order=True, lazy=True):
                 rest = batch if rest is None else rest.vstack(batch)
                 while rest.height >= _BATCH:
@@ -75,7 +75,7 @@ class ParquetFile:
         return pl.scan_parquet(self._path, glob=False, hive_partitioning=False)
 
     @contextmanager
-    def _told_in_our_words(self) -> Iterator[None]:
+    def _polars_errors(self) -> Iterator[None]:
         try:
             yield
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError):

@@ -5,8 +5,8 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from uploader.model import Record
-from uploader.source.byte_stream import ByteStream, Fingerprint, Place
-from uploader.source.file_change_detection import Trail
+from uploader.source.byte_stream import ByteStream, Fingerprint, SourceLocation
+from uploader.source.file_change_detection import ReadTrace
 
 Records: TypeAlias = Generator[Record, None, int]
 """Yields the records of a stream, and returns how many blank lines stood between them."""
@@ -21,18 +21,22 @@ class Reading:
     """
 
     def __init__(
-        self, place: Place, take_apart: TakeApart, ended: Callable[[int], None], follows: Trail | None = None
+        self,
+        location: SourceLocation,
+        take_apart: TakeApart,
+        ended: Callable[[int], None],
+        follows: ReadTrace | None = None,
     ) -> None:
-        """Read the file at *place* by *take_apart*; *ended* hears how many blank lines it had.
+        """Read the file at *location* by *take_apart*; *ended* hears how many blank lines it had.
 
         *follows* is the trail of the reading that alone may be repeated: else a ChangedError ends this one.
         """
-        self._place = place
+        self._location = location
         self._take_apart = take_apart
         self._ended = ended
         self._follows = follows
         self._fingerprint: Fingerprint | None = None
-        self._trail: Trail | None = None
+        self._trace: ReadTrace | None = None
         self._records = self._pass()
 
     def __iter__(self) -> Iterator[Record]:
@@ -64,13 +68,13 @@ class Reading:
         return self._fingerprint
 
     @property
-    def trail(self) -> Trail | None:
+    def trace(self) -> ReadTrace | None:
         """What was read so far; None before the first record."""
-        return self._trail
+        return self._trace
 
     def _pass(self) -> Generator[Record, None, None]:
-        with ByteStream(self._place, self._follows) as stream:
-            self._trail = stream.trail
+        with ByteStream(self._location, self._follows) as stream:
+            self._trace = stream.trace
             blank_lines = yield from self._take_apart(stream)
             self._fingerprint = stream.fingerprint()
         self._ended(blank_lines)

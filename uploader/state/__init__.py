@@ -1,24 +1,24 @@
 """Keep what became of every row: the resume point, and the source of every total."""
 
-from uploader.state.baseline import PastTotals
-from uploader.state.in_flight import Flight
+from uploader.state.baseline import BaselineStore
+from uploader.state.in_flight import InFlightFile
 from uploader.state.journal import Journal
-from uploader.state.journal_records import Begun
-from uploader.state.replay import Ledger, Owed, fold
-from uploader.state.run_lock import Lock
-from uploader.state.run_store import Shelf, Volume, read_volume
+from uploader.state.journal_records import RunHeader
+from uploader.state.replay import RowToResend, RunState, replay
+from uploader.state.run_lock import RunLock
+from uploader.state.run_store import RunStore, StoredRun, read_run
 
 __all__ = [
-    "Begun",
-    "Flight",
+    "BaselineStore",
+    "InFlightFile",
     "Journal",
-    "Ledger",
-    "Lock",
-    "Owed",
-    "PastTotals",
-    "Shelf",
-    "Volume",
-    "fold",
-    "read_volume",
+    "RowToResend",
+    "RunHeader",
+    "RunLock",
+    "RunState",
+    "RunStore",
+    "StoredRun",
+    "read_run",
+    "replay",
 ]
-"""`Shelf` finds and makes journals, `Journal` writes one, `fold` reads one."""
+"""`RunStore` finds and makes journals, `Journal` writes one, `replay` reads one."""

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from uploader.check.drift import Past, Totals
+from uploader.check.drift import Baseline, FileTotals
 from uploader.errors import StorageError
-from uploader.files import open_private, private_folder, sync_folder, trouble
+from uploader.private_files import open_private, private_folder, sync_folder, trouble
 
 _FORMAT: Final = 1
 _LONGEST_SECONDS: Final = 400 * 86_400.0
@@ -20,14 +20,14 @@ _NUMBERS: Final = ("rows", "damaged", "sendable")
 _COUNTS: Final = ("columns", "consents")
 
 
-class PastTotals:
+class BaselineStore:
     """The totals of a state folder, in one small file for each key that runs are known by."""
 
     def __init__(self, state: Path) -> None:
         """Use the state folder *state*; nothing is made before there is something to keep."""
         self._folder = state / "totals"
 
-    def last(self, key: str) -> Past | None:
+    def last(self, key: str) -> Baseline | None:
         """Return what the last finished run known by *key* had; None where none is remembered.
 
         Raises:
@@ -38,7 +38,7 @@ class PastTotals:
             return None
         try:
             with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
-                return past_of(json.load(file))
+                return parse_baseline(json.load(file))
         except OSError as error:
             raise trouble(path, error) from None
         except (ValueError, LookupError, TypeError, AttributeError):
@@ -47,15 +47,15 @@ class PastTotals:
                 "before it. Delete it, and the next run that finishes is remembered instead."
             ) from None
 
-    def keep(self, key: str, past: Past) -> None:
-        """Remember *past* as the last of the runs known by *key*, whole or not at all; raises StorageError."""
+    def keep(self, key: str, baseline: Baseline) -> None:
+        """Remember *baseline* as the last of the runs known by *key*, whole or not at all; raises StorageError."""
         private_folder(self._folder)
         path = self._path(key)
         beside = path.with_suffix(".new")
         handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(spell_past(past))
+                file.write(baseline_text(baseline))
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
@@ -77,21 +77,21 @@ class PastTotals:
         return self._folder / f"{key}.json"
 
 
-def spell_past(past: Past) -> bytes:
-    """Return *past* as the file has it."""
-    facts = {"format": _FORMAT, "finished": past.finished, "mapping": past.mapping, **asdict(past.totals)}
+def baseline_text(baseline: Baseline) -> bytes:
+    """Return *baseline* as the file has it."""
+    facts = {"format": _FORMAT, "finished": baseline.finished, "mapping": baseline.mapping, **asdict(baseline.totals)}
     # A name of a column may hold half of a surrogate pair (JSONL); JSON's own escapes take any.
     return (json.dumps(facts, indent=1) + "\n").encode("ascii")
 
 
-def past_of(facts: Mapping[str, object]) -> Past:
+def parse_baseline(facts: Mapping[str, object]) -> Baseline:
     """Return what *facts* say; raises ValueError, LookupError or TypeError if they are no totals of this format."""
     finished, mapping = facts["finished"], facts["mapping"]
     if facts["format"] != _FORMAT or not isinstance(finished, str) or not isinstance(mapping, str):
         raise ValueError
     rows, damaged, sendable = (_whole(facts[name]) for name in _NUMBERS)
     columns, consents = (_counts(facts[name]) for name in _COUNTS)
-    return Past(finished, mapping, Totals(rows, damaged, sendable, columns, consents))
+    return Baseline(finished, mapping, FileTotals(rows, damaged, sendable, columns, consents))
 
 
 def _counts(found: object) -> dict[str, int]:

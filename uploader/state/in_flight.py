@@ -6,12 +6,12 @@ from pathlib import Path
 from struct import Struct
 from typing import Final, Self
 
-from uploader.files import open_private, trouble
+from uploader.private_files import open_private, trouble
 
 _NUMBER: Final = Struct("<Q")
 
 
-class Flight:
+class InFlightFile:
     """A small file with one place for each row in flight: a row's number is put there before its first request.
 
     A place is used again for the next row; that a row has landed is told by the journal. It is a context manager.
@@ -22,7 +22,7 @@ class Flight:
         self._path = path
         self._handle = open_private(path, os.O_RDWR | os.O_CREAT)
         self._free: list[int] = []
-        self._places: dict[int, int] = {}
+        self._slots: dict[int, int] = {}
 
     def __enter__(self) -> Self:
         """Lend the flight."""
@@ -41,7 +41,7 @@ class Flight:
         whole = data[: len(data) - len(data) % _NUMBER.size]
         return {number for (number,) in _NUMBER.iter_unpack(whole) if number}
 
-    def forget(self) -> None:
+    def clear_all(self) -> None:
         """Forget the rows of earlier lives, which the journal has by now; raises StorageError."""
         try:
             os.ftruncate(self._handle, 0)
@@ -50,32 +50,32 @@ class Flight:
 
     def __contains__(self, row: int) -> bool:
         """Whether *row* has a place."""
-        return row in self._places
+        return row in self._slots
 
-    def take_off(self, row: int) -> None:
+    def mark(self, row: int) -> None:
         """Put *row* in a free place, unless it has one; raises StorageError."""
-        places = self._places
-        if row not in places:
-            places[row] = place = self._free.pop() if self._free else len(places)
-            self._put(place, row)
+        slots = self._slots
+        if row not in slots:
+            slots[row] = slot = self._free.pop() if self._free else len(slots)
+            self._put(slot, row)
 
-    def land(self, row: int) -> None:
+    def release(self, row: int) -> None:
         """Let the place of *row*, whose outcome the journal has, be used again, if it has one."""
-        place = self._places.pop(row, None)
-        if place is not None:
-            self._free.append(place)
+        slot = self._slots.pop(row, None)
+        if slot is not None:
+            self._free.append(slot)
 
-    def turn_back(self, row: int) -> None:
+    def clear(self, row: int) -> None:
         """Empty the place of *row*, which is not in flight and has no outcome yet; raises StorageError."""
-        place = self._places.get(row)
-        if place is not None:
-            self._put(place, 0)
-            self.land(row)
+        slot = self._slots.get(row)
+        if slot is not None:
+            self._put(slot, 0)
+            self.release(row)
 
-    def _put(self, place: int, number: int) -> None:
+    def _put(self, slot: int, number: int) -> None:
         data = _NUMBER.pack(number)
         try:
-            written = os.pwrite(self._handle, data, place * _NUMBER.size)
+            written = os.pwrite(self._handle, data, slot * _NUMBER.size)
         except OSError as error:
             raise trouble(self._path, error) from None
         if written != len(data):

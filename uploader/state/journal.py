@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Self
 
 from uploader.errors import StorageError
-from uploader.files import open_private, sync_folder, trouble
 from uploader.model import Outcome, Unchanged, Unsettled
-from uploader.state.journal_records import Word, spell_facts, spell_held, spell_outcome, spell_unchanged
+from uploader.private_files import open_private, sync_folder, trouble
+from uploader.state.journal_records import Word, spell_facts, spell_outcome, spell_pause, spell_unchanged
 from uploader.state.line_checksums import link
-from uploader.state.replay import Ledger
+from uploader.state.replay import RunState
 
 
 class Journal:
@@ -19,21 +19,21 @@ class Journal:
     and a failed sync can't be made good by another one. It is a context manager.
     """
 
-    def __init__(self, path: Path, ledger: Ledger) -> None:
-        """Go on behind what *ledger* says of the file at *path*; whatever lies there unfinished is cut off.
+    def __init__(self, path: Path, run_state: RunState) -> None:
+        """Go on behind what *run_state* says of the file at *path*; whatever lies there unfinished is cut off.
 
         Raises:
             StorageError: the file can't be opened or cut.
         """
         self.path = path
-        self._checksum = ledger.checksum
+        self._checksum = run_state.checksum
         self._broken: StorageError | None = None
         self._is_dirty = False
         self._unchanged: tuple[int, int] | None = None
         self._handle = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
-            if os.fstat(self._handle).st_size != ledger.size:
-                os.ftruncate(self._handle, ledger.size)
+            if os.fstat(self._handle).st_size != run_state.size:
+                os.ftruncate(self._handle, run_state.size)
         except OSError as error:
             os.close(self._handle)
             raise trouble(path, error) from None
@@ -47,13 +47,13 @@ class Journal:
         """Close the file."""
         os.close(self._handle)
 
-    def note(self, outcome: Outcome | Unsettled, *, again: bool = False) -> None:
+    def record(self, outcome: Outcome | Unsettled, *, again: bool = False) -> None:
         """Append one row's *outcome*; raises StorageError unless the whole line was written.
 
         Rows in a row that are unchanged make one line, which is written with whatever comes next, or by `flush`.
         """
         if isinstance(outcome, Unchanged):
-            self._note_unchanged(outcome.request.row.number)
+            self._record_unchanged(outcome.request.row.number)
         else:
             self.append(spell_outcome(outcome, again=again))
 
@@ -63,18 +63,18 @@ class Journal:
             waiting, self._unchanged = self._unchanged, None
             self.append(spell_unchanged(*waiting))
 
-    def _note_unchanged(self, number: int) -> None:
+    def _record_unchanged(self, number: int) -> None:
         if self._unchanged is not None and self._unchanged[1] == number - 1:
             self._unchanged = self._unchanged[0], number
         else:
             self.flush()
             self._unchanged = number, number
 
-    def note_held(self, seconds: float) -> None:
+    def record_pause(self, seconds: float) -> None:
         """Append that a limit reply holds everybody for *seconds* more; raises StorageError."""
-        self.append(spell_held(seconds))
+        self.append(spell_pause(seconds))
 
-    def note_facts(self, word: Word, facts: dict[str, object]) -> None:
+    def record_facts(self, word: Word, facts: dict[str, object]) -> None:
         """Append *facts* of the run; raises StorageError."""
         self.append(spell_facts(word, facts))
 

@@ -41,13 +41,13 @@ REJECTED: Final = ord("r")
 UNSETTLED: Final = ord("u")
 UNCHANGED: Final = ord("n")
 SUPERSEDED: Final = ord("v")
-HELD: Final = ord("h")
-TAKEN: Final = b"^"
+PAUSED: Final = ord("h")
+MERGED: Final = b"^"
 """Behind the attempts of a row: they were made for another row, which took this one with it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class RunHeader:
     """How a run began: what is read, how it is mapped and where it goes; times as ISO 8601.
 
     *number* orders the runs of a state folder (0: an earlier version began it), *state* is the ID of that folder.
@@ -56,6 +56,8 @@ class Begun:
     records can't be split into fields. *origin* is the run that the rows are from: that of a retry file, else this one.
     *full* is whether no row is passed over. *command* is the command over several SOURCEs that began it, *next_key*
     what the next one of them is known by.
+
+    It has no states: it is written once, when the run begins.
     """
 
     run_id: str
@@ -118,7 +120,7 @@ def has_ended(line: bytes) -> bool:
     return payload[:1] in {_SHORT["finished"], _SHORT["abandoned"]}
 
 
-def spell_held(seconds: float) -> bytes:
+def spell_pause(seconds: float) -> bytes:
     """Return the payload that says that a limit reply held everybody for *seconds* more."""
     return b"h %.3f" % seconds
 
@@ -131,8 +133,8 @@ def spell_unchanged(first: int, last: int) -> bytes:
 def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
     """Return the payload of one row's outcome; *again* is whether an accepted row must be sent again all the same."""
     if isinstance(outcome, Sent):
-        letter, number = AGAIN if again else SENT, outcome.request.row.number
-        return b"%c %d %d%b%b" % (letter, number, outcome.attempts, _taken(outcome), _doubt(outcome))
+        mark, number = AGAIN if again else SENT, outcome.request.row.number
+        return b"%c %d %d%b%b" % (mark, number, outcome.attempts, _merged_mark(outcome), _unsure_mark(outcome))
     number = record_of(outcome).number
     match outcome:
         case Unchanged():
@@ -140,16 +142,23 @@ def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
         case Superseded():
             return b"v %d %d" % (number, outcome.by)
         case Unsettled():
-            return b"u %d %d%b" % (number, outcome.attempts, _doubt(outcome))
+            return b"u %d %d%b" % (number, outcome.attempts, _unsure_mark(outcome))
         case Failed() | Rejected():
-            letter = FAILED if isinstance(outcome, Failed) else REJECTED
+            mark = FAILED if isinstance(outcome, Failed) else REJECTED
             reason = json.dumps([outcome.reason.code, outcome.reason.phrase]).encode()
-            return b"%c %d %d%b%b %b" % (letter, number, outcome.attempts, _taken(outcome), _doubt(outcome), reason)
+            return b"%c %d %d%b%b %b" % (
+                mark,
+                number,
+                outcome.attempts,
+                _merged_mark(outcome),
+                _unsure_mark(outcome),
+                reason,
+            )
 
 
-def _taken(outcome: Sent | Failed | Rejected) -> bytes:
-    return TAKEN if outcome.taker else b""
+def _merged_mark(outcome: Sent | Failed | Rejected) -> bytes:
+    return MERGED if outcome.merged_into else b""
 
 
-def _doubt(outcome: Sent | Failed | Rejected | Unsettled) -> bytes:
+def _unsure_mark(outcome: Sent | Failed | Rejected | Unsettled) -> bytes:
     return b"!" if outcome.unsure else b""

@@ -10,48 +10,50 @@ from uploader.model import Reason
 from uploader.state.journal_records import (
     AGAIN,
     FAILED,
-    HELD,
+    MERGED,
+    PAUSED,
     REJECTED,
     SENT,
     SUPERSEDED,
-    TAKEN,
     UNCHANGED,
     UNSETTLED,
     WORDS,
-    Begun,
+    RunHeader,
     spell_facts,
 )
 from uploader.state.line_checksums import link, links
-from uploader.state.settled_rows import Bookmark
+from uploader.state.settled_rows import SettledRows
 
-OwedKind: TypeAlias = Literal["failed", "rejected", "again"]
+ResendKind: TypeAlias = Literal["failed", "rejected", "again"]
 
-_KINDS: Final[dict[int, OwedKind]] = {FAILED: "failed", REJECTED: "rejected", AGAIN: "again"}
+_KINDS: Final[dict[int, ResendKind]] = {FAILED: "failed", REJECTED: "rejected", AGAIN: "again"}
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class RowToResend:
     """A row that the retry file must hold, and why."""
 
-    kind: OwedKind
+    kind: ResendKind
     reason: Reason
     attempts: int
 
 
 @dataclass(slots=True)
-class Ledger:
+class RunState:
     """Everything that one journal says.
 
-    *settled* are the rows with an outcome, *owed* those that the retry file must hold, *superseded* those that another
-    row has the last word on, with that row (0: of a later run), *unsure* those that may have
-    been sent twice (and *more_unsure* how many were dropped from a compacted journal). *commands* are those that began
-    the run, and went on with it. *size* and *checksum* are where
-    the next line goes on: what lies behind was never written whole.
+    *settled* are the rows with an outcome, *to_resend* those that the retry file must hold, *superseded* those that
+    another row has the last word on, with that row (0: of a later run), *unsure* those that may have been sent twice
+    (and *more_unsure* how many were dropped from a compacted journal). *commands* are those that began the run, and
+    went on with it. *size* and *checksum* are where the next line goes on: what lies behind was never written whole.
+
+    States of the run: interrupted, and to be resumed; finished, where a compacted journal has counts in the place of
+    accepted rows; and abandoned, where another run was begun in its place.
     """
 
-    begun: Begun | None = None
-    settled: Bookmark = field(default_factory=Bookmark)
-    owed: dict[int, Owed] = field(default_factory=dict)
+    header: RunHeader | None = None
+    settled: SettledRows = field(default_factory=SettledRows)
+    to_resend: dict[int, RowToResend] = field(default_factory=dict)
     unsure: set[int] = field(default_factory=set)
     more_unsure: int = 0
     sent: int = 0
@@ -64,7 +66,7 @@ class Ledger:
     limited: int = 0
     held_seconds: float = 0.0
     seconds: float = 0.0
-    lives: int = 0
+    sessions: int = 0
     process: int = 0
     commands: set[str] = field(default_factory=set)
     retry_file: str | None = None
@@ -83,12 +85,12 @@ class Ledger:
     @property
     def is_interrupted(self) -> bool:
         """Whether the run can be continued."""
-        return self.begun is not None and not self.is_finished and not self.is_abandoned
+        return self.header is not None and not self.is_finished and not self.is_abandoned
 
     @property
     def books(self) -> Books:
         """What became of every row; those without an outcome were not attempted."""
-        rows = self.begun.rows if self.begun is not None else 0
+        rows = self.header.rows if self.header is not None else 0
         superseded = len(self.superseded)
         done = self.sent + self.unchanged + superseded + self.rejected + self.failed
         return Books(
@@ -102,45 +104,45 @@ class Ledger:
         )
 
 
-def fold(lines: Iterable[bytes]) -> Ledger:
+def replay(lines: Iterable[bytes]) -> RunState:
     """Return what *lines* (with their line ends) say, up to the first that was not written whole."""
-    ledger = Ledger()
-    note_row, settle = _RowNotes(ledger).note, ledger.settled.add
+    run_state = RunState()
+    replay_row, settle = _RowReplay(run_state).replay, run_state.settled.add
     for payload, checksum in links(lines):
         kind = payload[0] if payload else 0
         try:
             if kind == SENT and payload.endswith(_AT_ONCE):
                 # Nearly every line: accepted at the first attempt, and no doubt about it.
-                ledger.sent += settle(int(payload[2:-2]))
-                ledger.requests += 1
+                run_state.sent += settle(int(payload[2:-2]))
+                run_state.requests += 1
             elif kind in _ROW_KINDS:
-                note_row(kind, payload)
+                replay_row(kind, payload)
             elif kind == UNCHANGED:
-                _note_unchanged(ledger, payload)
+                _replay_unchanged(run_state, payload)
             elif kind == SUPERSEDED:
-                _note_superseded(ledger, payload)
-            elif kind == HELD:
-                ledger.held_seconds += float(payload[2:])
-                ledger.limited += 1
+                _replay_superseded(run_state, payload)
+            elif kind == PAUSED:
+                run_state.held_seconds += float(payload[2:])
+                run_state.limited += 1
             elif kind in WORDS:
-                _note_facts(ledger, WORDS[kind], json.loads(payload[2:]))
+                _replay_facts(run_state, WORDS[kind], json.loads(payload[2:]))
         except (ValueError, LookupError, TypeError, AttributeError):
             # Only another version of the program can have written it, and its runs are not continued.
             break
-        ledger.size += len(payload) + 10
-        ledger.checksum = checksum
-    return ledger
+        run_state.size += len(payload) + 10
+        run_state.checksum = checksum
+    return run_state
 
 
-def _note_unchanged(ledger: Ledger, payload: bytes) -> None:
+def _replay_unchanged(run_state: RunState, payload: bytes) -> None:
     first, last = map(int, payload[2:].split(b" "))
-    ledger.unchanged += sum(ledger.settled.add(number) for number in range(first, last + 1))
+    run_state.unchanged += sum(run_state.settled.add(number) for number in range(first, last + 1))
 
 
-def _note_superseded(ledger: Ledger, payload: bytes) -> None:
+def _replay_superseded(run_state: RunState, payload: bytes) -> None:
     number, by = map(int, payload[2:].split(b" "))
-    if ledger.settled.add(number):
-        ledger.superseded[number] = by
+    if run_state.settled.add(number):
+        run_state.superseded[number] = by
 
 
 _AT_ONCE: Final = b" 1"
@@ -148,35 +150,35 @@ _ROW_KINDS: Final = frozenset({SENT, AGAIN, FAILED, REJECTED, UNSETTLED})
 _REASONED: Final = frozenset({FAILED, REJECTED})
 
 
-class _RowNotes:
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+class _RowReplay:
+    def __init__(self, run_state: RunState) -> None:
+        self._run_state = run_state
 
-    def note(self, kind: int, payload: bytes) -> None:
-        ledger = self._ledger
+    def replay(self, kind: int, payload: bytes) -> None:
+        run_state = self._run_state
         parts = payload.split(b" ", 3)
         number, counted = int(parts[1]), parts[2]
         if counted.endswith(b"!"):
-            ledger.unsure.add(number)
+            run_state.unsure.add(number)
             counted = counted[:-1]
-        made_for_it = not counted.endswith(TAKEN)
-        attempts = int(counted.removesuffix(TAKEN))
+        is_own_request = not counted.endswith(MERGED)
+        attempts = int(counted.removesuffix(MERGED))
         code, phrase = json.loads(parts[3]) if kind in _REASONED else ("", "")
-        if made_for_it:
-            ledger.requests += attempts
-            ledger.retries += max(0, attempts - 1)
-        if kind == UNSETTLED or not ledger.settled.add(number):
+        if is_own_request:
+            run_state.requests += attempts
+            run_state.retries += max(0, attempts - 1)
+        if kind == UNSETTLED or not run_state.settled.add(number):
             return
         if kind == SENT:
-            ledger.sent += 1
+            run_state.sent += 1
             return
-        ledger.owed[number] = Owed(_KINDS[kind], Reason(code, phrase), attempts)
+        run_state.to_resend[number] = RowToResend(_KINDS[kind], Reason(code, phrase), attempts)
         if kind == AGAIN:
-            ledger.sent += 1
+            run_state.sent += 1
         elif kind == FAILED:
-            ledger.failed += 1
+            run_state.failed += 1
         else:
-            ledger.rejected += 1
+            run_state.rejected += 1
 
 
 _DROPPED_KINDS: Final = frozenset({b"s", b"u", b"h", b"n"})
@@ -184,16 +186,16 @@ _DROPPED: Final = ("sent", "unchanged", "requests", "retries", "limited", "held_
 """What a compacted journal holds as totals, in the place of the lines that were dropped."""
 
 
-def compacted(lines: Iterable[bytes], whole: Ledger) -> Iterator[bytes]:
+def compacted(lines: Iterable[bytes], whole: RunState) -> Iterator[bytes]:
     """Yield the lines of a finished journal that are still of use: the rows not accepted, and the totals of the rest.
 
     *whole* is what all *lines* fold to. What is yielded folds to the same totals; only the accepted rows are no longer
     told apart.
     """
     kept = [payload for payload, _ in links(lines) if payload[:1] not in _DROPPED_KINDS]
-    left = fold(_chained(kept))
-    facts = {name: getattr(whole, name) - getattr(left, name) for name in _DROPPED}
-    facts["more_unsure"] = whole.maybe_sent_twice - left.maybe_sent_twice
+    kept_state = replay(_chained(kept))
+    facts = {name: getattr(whole, name) - getattr(kept_state, name) for name in _DROPPED}
+    facts["more_unsure"] = whole.maybe_sent_twice - kept_state.maybe_sent_twice
     yield from _chained([*kept[:1], spell_facts("totals", facts), *kept[1:]])
 
 
@@ -204,29 +206,29 @@ def _chained(payloads: Iterable[bytes]) -> Iterator[bytes]:
         yield line
 
 
-def _note_facts(ledger: Ledger, word: str, facts: dict[str, Any]) -> None:
+def _replay_facts(run_state: RunState, word: str, facts: dict[str, Any]) -> None:
     match word:
         case "begun":
-            known = {one.name for one in fields(Begun)}
-            ledger.begun = Begun(**{name: value for name, value in facts.items() if name in known})
-            ledger.commands.add(ledger.begun.command_id)
+            known = {one.name for one in fields(RunHeader)}
+            run_state.header = RunHeader(**{name: value for name, value in facts.items() if name in known})
+            run_state.commands.add(run_state.header.command_id)
         case "life":
-            ledger.lives += 1
-            ledger.process = facts["pid"]
-            ledger.commands.update(filter(None, [facts.get("command")]))
-            ledger.unsure.update(facts.get("in_flight", ()))
-            ledger.requests += len(facts.get("in_flight", ()))
-            ledger.status = ledger.ended = None
+            run_state.sessions += 1
+            run_state.process = facts["pid"]
+            run_state.commands.update(filter(None, [facts.get("command")]))
+            run_state.unsure.update(facts.get("in_flight", ()))
+            run_state.requests += len(facts.get("in_flight", ()))
+            run_state.status = run_state.ended = None
         case "retry_file":
-            ledger.retry_file = facts["path"]
+            run_state.retry_file = facts["path"]
         case "stopped" | "finished":
-            ledger.status, ledger.ended = facts["status"], facts["at"]
-            ledger.seconds += facts.get("seconds", 0.0)
-            ledger.is_finished = word == "finished"
+            run_state.status, run_state.ended = facts["status"], facts["at"]
+            run_state.seconds += facts.get("seconds", 0.0)
+            run_state.is_finished = word == "finished"
         case "abandoned":
-            ledger.is_abandoned = True
+            run_state.is_abandoned = True
         case "totals":
             for name in _DROPPED:
-                setattr(ledger, name, getattr(ledger, name) + facts[name])
+                setattr(run_state, name, getattr(run_state, name) + facts[name])
         case _:
             pass

@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Final, Self
 
 from uploader.errors import LockedError, StorageError
-from uploader.files import open_private, trouble
+from uploader.private_files import open_private, trouble
 
 _MOST: Final = 4096
 _TRIES: Final = 5
 _MOMENT_SECONDS: Final = 0.01
 
 
-class Lock:
+class RunLock:
     """The lock file at *path*, held while the context lasts; it says who holds it and since when."""
 
-    def __init__(self, path: Path, *, since: str, what: str = "this file", is_passing: bool = False) -> None:
+    def __init__(self, path: Path, *, since: str, what: str = "this file", is_temporary: bool = False) -> None:
         """Take the path, *since*, the time to tell others, and *what* is locked, for people.
 
-        *is_passing* is whether the file is deleted when the lock is let go.
+        *is_temporary* is whether the file is deleted when the lock is let go.
         """
         self._what = what
-        self._is_passing = is_passing
+        self._is_temporary = is_temporary
         self._path = path
         self._since = since
         self._handle = -1
@@ -69,7 +69,7 @@ class Lock:
             os.close(handle)
         raise LockedError(f"{self._path} can't be locked. Nothing was done. Run again.")
 
-    def clear_away(self) -> None:
+    def delete_if_unused(self) -> None:
         """Delete the file if nobody holds the lock; whoever opened it before sees that and takes the new one."""
         with suppress(OSError, StorageError):
             handle = open_private(self._path, os.O_RDWR)
@@ -94,7 +94,7 @@ class Lock:
 
     def __exit__(self, *_: object) -> None:
         """Let the lock go; the file stays until the last run of its key is thrown away, if it is one of a key."""
-        if self._is_passing:
+        if self._is_temporary:
             # Whoever opened it before sees that it is gone, and takes the new one.
             with suppress(OSError):
                 self._path.unlink()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from uploader.errors import LockedError
-from uploader.files import open_private, private_folder, sync_folder, trouble
+from uploader.private_files import open_private, private_folder, sync_folder, trouble
 
 _PATIENCE_SECONDS: Final = 30.0
 """So long another process may take to note a number: it syncs the file meanwhile."""
@@ -23,25 +23,25 @@ _ID: Final = re.compile(r"[0-9a-f]{8}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class LastNumber:
     """The ID of a state folder (eight hex digits), and the greatest number that it has given to a run."""
 
     state: str
     last: int
 
 
-class Numbers:
+class RunNumbers:
     """The run numbers in the folder *numbers* of a state folder: each is given once, and the later run has the greater.
 
     A small file has the greatest one. It is replaced as a whole and synced before a number is used, under a lock that
     the kernel frees with its process.
     """
 
-    def __init__(self, state: Path, *, found: Callable[[], Known | None]) -> None:
-        """Use the state folder *state*; *found* tells what its runs know, where the file is lost or damaged."""
+    def __init__(self, state: Path, *, recover: Callable[[], LastNumber | None]) -> None:
+        """Use the state folder *state*; *recover* tells what its runs know, where the file is lost or damaged."""
         self._folder = state / "numbers"
         self._path = self._folder / "last"
-        self._found = found
+        self._recover = recover
 
     def take(self, count: int) -> range:
         """Return the next *count* numbers, in their order; nobody else gets them.
@@ -51,41 +51,41 @@ class Numbers:
             LockedError: another process keeps the file locked.
         """
         with self._locked():
-            known = self._known()
-            last = known.last + count
-            self._write(Known(known.state, last))
-        return range(known.last + 1, last + 1)
+            last_number = self._read_or_recover()
+            last = last_number.last + count
+            self._write(LastNumber(last_number.state, last))
+        return range(last_number.last + 1, last + 1)
 
     def state_id(self) -> str:
         """Return the ID of the state folder, made if need be; raises StorageError, LockedError."""
-        known = self._read()
-        if known is None:
+        last_number = self._read()
+        if last_number is None:
             with self._locked():
-                known = self._known()
-                self._write(known)
-        return known.state
+                last_number = self._read_or_recover()
+                self._write(last_number)
+        return last_number.state
 
-    def _known(self) -> Known:
-        return self._read() or self._found() or Known(os.urandom(4).hex(), 0)
+    def _read_or_recover(self) -> LastNumber:
+        return self._read() or self._recover() or LastNumber(os.urandom(4).hex(), 0)
 
-    def _read(self) -> Known | None:
+    def _read(self) -> LastNumber | None:
         """Return what the file says; None where it is lost or damaged."""
         if not os.path.lexists(self._path):
             return None
         handle = open_private(self._path, os.O_RDONLY)
         try:
-            return known_of(os.pread(handle, _MOST_BYTES, 0))
+            return parse_last_number(os.pread(handle, _MOST_BYTES, 0))
         except OSError as error:
             raise trouble(self._path, error) from None
         finally:
             os.close(handle)
 
-    def _write(self, known: Known) -> None:
+    def _write(self, last_number: LastNumber) -> None:
         beside = self._path.with_suffix(".new")
         handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(spell_known(known))
+                file.write(last_number_text(last_number))
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self._path)
@@ -106,12 +106,12 @@ class Numbers:
             os.close(handle)
 
     def _wait_for(self, handle: int) -> None:
-        patience = time.monotonic() + _PATIENCE_SECONDS
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if time.monotonic() > patience:
+                if time.monotonic() > give_up_at:
                     raise LockedError(
                         f"{self._folder} is locked by another run, which may be stopped. Nothing was sent. "
                         "Let it go on or end it, then run again."
@@ -123,17 +123,17 @@ class Numbers:
                 return
 
 
-def spell_known(known: Known) -> bytes:
-    """Return *known* as the file has it."""
-    return json.dumps({"state": known.state, "last": known.last}).encode() + b"\n"
+def last_number_text(last_number: LastNumber) -> bytes:
+    """Return *last_number* as the file has it."""
+    return json.dumps({"state": last_number.state, "last": last_number.last}).encode() + b"\n"
 
 
-def known_of(content: bytes) -> Known | None:
+def parse_last_number(content: bytes) -> LastNumber | None:
     """Return what *content* of the file says; None if it is damaged."""
     try:
         facts = json.loads(content)
-        known = Known(facts["state"], facts["last"])
-        is_sane = _ID.fullmatch(known.state) is not None and known.last >= 0
+        last_number = LastNumber(facts["state"], facts["last"])
+        is_sane = _ID.fullmatch(last_number.state) is not None and last_number.last >= 0
     except (ValueError, LookupError, TypeError):
         return None
-    return known if is_sane and content == spell_known(known) else None
+    return last_number if is_sane and content == last_number_text(last_number) else None

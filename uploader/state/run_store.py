@@ -10,36 +10,36 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from uploader.errors import StorageError
-from uploader.files import open_private, private_folder, sync_folder, trouble
-from uploader.rate.shared_quota import Quota
-from uploader.state.baseline import PastTotals
+from uploader.private_files import open_private, private_folder, sync_folder, trouble
+from uploader.rate.shared_quota import SharedQuota
+from uploader.state.baseline import BaselineStore
 from uploader.state.journal import Journal
-from uploader.state.journal_records import Begun, has_ended
+from uploader.state.journal_records import RunHeader, has_ended
 from uploader.state.line_checksums import link
-from uploader.state.replay import Ledger, compacted, fold
-from uploader.state.run_lock import Lock
-from uploader.state.run_numbers import Known, Numbers
+from uploader.state.replay import RunState, compacted, replay
+from uploader.state.run_lock import RunLock
+from uploader.state.run_numbers import LastNumber, RunNumbers
 from uploader.state.state_folder import state_folder
 
 _JOURNAL: Final = ".journal"
-_FLIGHT: Final = ".flight"
+_IN_FLIGHT: Final = ".flight"
 _LOCK: Final = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
-class Volume:
+class StoredRun:
     """One run's journal as it stands: where it is, and what it says."""
 
     path: Path
-    ledger: Ledger
+    state: RunState
 
     @property
-    def flight_path(self) -> Path:
+    def in_flight_path(self) -> Path:
         """Where the rows in flight are."""
-        return self.path.with_suffix(_FLIGHT)
+        return self.path.with_suffix(_IN_FLIGHT)
 
 
-class Shelf:
+class RunStore:
     """The journals of a state folder, each in a file named for its run and for what the run is known by."""
 
     def __init__(self, state: Path) -> None:
@@ -48,8 +48,8 @@ class Shelf:
         self._runs = private_folder(state / "runs")
         self._locks = private_folder(state / "locks")
         self._quotas = state / "quota"
-        self._numbers = Numbers(state, found=self._known)
-        self.totals = PastTotals(state)
+        self._numbers = RunNumbers(state, recover=self._last_number)
+        self.baselines = BaselineStore(state)
 
     @property
     def state_id(self) -> str:
@@ -65,30 +65,30 @@ class Shelf:
         """
         return self._numbers.take(count)
 
-    def _known(self) -> Known | None:
+    def _last_number(self) -> LastNumber | None:
         """Return what the runs know of the state folder: its ID, and the greatest number of them."""
-        newest = next((begun for begun, _ in self._begun() if begun.number and begun.state), None)
-        return None if newest is None else Known(newest.state, newest.number)
+        newest = next((header for header, _ in self._headers() if header.number and header.state), None)
+        return None if newest is None else LastNumber(newest.state, newest.number)
 
-    def begun(self) -> Iterator[Begun]:
+    def headers(self) -> Iterator[RunHeader]:
         """Yield how each run began, the newest first."""
-        return (begun for begun, _ in self._begun())
+        return (header for header, _ in self._headers())
 
-    def _begun(self, key: str = "") -> list[tuple[Begun, Path]]:
+    def _headers(self, key: str = "") -> list[tuple[RunHeader, Path]]:
         """Return how each run began, or each known by *key*, and where its journal is, the newest first.
 
         Only the first line of a journal is read.
         """
         paths = sorted(self._runs.glob(f"*-{key}{_JOURNAL}" if key else f"*{_JOURNAL}"), reverse=True)
-        found = [(begun, path) for path in paths if (begun := _first_line(path)) is not None]
+        found = [(header, path) for path in paths if (header := _first_line(path)) is not None]
         return sorted(found, key=lambda run: run[0].order, reverse=True)
 
-    def lock(self, key: str, *, since: str, what: str = "this file", is_passing: bool = False) -> Lock:
+    def lock(self, key: str, *, since: str, what: str = "this file", is_temporary: bool = False) -> RunLock:
         """Return the lock of the runs known by *key*, to be entered; *what* they send, for people.
 
-        Nothing is left of one that *is_passing* when it is let go.
+        Nothing is left of one that *is_temporary* when it is let go.
         """
-        return Lock(self._locks / f"{key}{_LOCK}", since=since, what=what, is_passing=is_passing)
+        return RunLock(self._locks / f"{key}{_LOCK}", since=since, what=what, is_temporary=is_temporary)
 
     def quota(  # noqa: PLR0913 — what the quota asks for
         self,
@@ -99,122 +99,122 @@ class Shelf:
         window: float,
         alone: float,
         rest: float,
-    ) -> Quota:
+    ) -> SharedQuota:
         """Return the quota of *service* (a digest), to be entered; see `Quota`."""
         folder = private_folder(self._quotas) / service
-        return Quota(folder, clock=clock, window=window, wall=wall, alone=alone, rest=rest)
+        return SharedQuota(folder, clock=clock, window=window, wall=wall, alone=alone, rest=rest)
 
-    def volumes(self) -> Iterator[Volume]:
+    def runs(self) -> Iterator[StoredRun]:
         """Yield every run, the newest first."""
-        for _, path in self._begun():
-            volume = read_volume(path)
-            if volume.ledger.begun is not None:
-                yield volume
+        for _, path in self._headers():
+            stored_run = read_run(path)
+            if stored_run.state.header is not None:
+                yield stored_run
 
-    def unfinished(self) -> Iterator[Begun]:
+    def unfinished(self) -> Iterator[RunHeader]:
         """Yield how each run began that was neither finished nor abandoned, running ones too; raises StorageError."""
         for path in self._runs.glob(f"*{_JOURNAL}"):
             with _reading(path), _opened(path) as journal:
-                begun = fold(islice(journal, 1)).begun
-                if begun is not None and not _has_ended(journal):
-                    yield begun
+                header = replay(islice(journal, 1)).header
+                if header is not None and not _has_ended(journal):
+                    yield header
 
-    def maker_of(self, retry_file: Path) -> Volume | None:
+    def maker_of(self, retry_file: Path) -> StoredRun | None:
         """Return the run that made *retry_file*; None if that is not known."""
         place = retry_file.resolve()
-        for volume in self.volumes():
-            made = volume.ledger.retry_file
+        for stored_run in self.runs():
+            made = stored_run.state.retry_file
             if made is not None and Path(made).resolve() == place:
-                return volume
+                return stored_run
         return None
 
-    def beside(self, volume: Volume) -> Iterator[Volume]:
-        """Yield the other runs that a command of the run of *volume* began or went on with, and those begun since."""
-        mine, begun = volume.ledger, volume.ledger.begun
-        for other in self.volumes():
-            theirs = other.ledger.begun
-            if begun is None or theirs is None or theirs.run_id == begun.run_id:
+    def runs_of_same_command(self, stored_run: StoredRun) -> Iterator[StoredRun]:
+        """Yield the other runs that a command of *stored_run* began or went on with, and those begun since."""
+        mine, header = stored_run.state, stored_run.state.header
+        for other in self.runs():
+            theirs = other.state.header
+            if header is None or theirs is None or theirs.run_id == header.run_id:
                 continue
-            if theirs.order > begun.order or not mine.commands.isdisjoint(other.ledger.commands):
+            if theirs.order > header.order or not mine.commands.isdisjoint(other.state.commands):
                 yield other
 
-    def interrupted(self, key: str) -> Volume | None:
+    def interrupted(self, key: str) -> StoredRun | None:
         """Return the run known by *key* that was interrupted last, if it can be continued: a later one has ended it."""
         last = self.latest(key)
-        return last if last is not None and last.ledger.is_interrupted else None
+        return last if last is not None and last.state.is_interrupted else None
 
-    def latest(self, key: str) -> Volume | None:
+    def latest(self, key: str) -> StoredRun | None:
         """Return the run known by *key* that began last, those with a limit left out; None if there is none."""
-        latest: Volume | None = None
-        for begun, path in self._begun(key):
-            if begun.limit is not None:
+        latest: StoredRun | None = None
+        for header, path in self._headers(key):
+            if header.limit is not None:
                 continue
-            if latest is not None and not _may_be_later(begun, latest.ledger.begun):
+            if latest is not None and not _may_be_later(header, latest.state.header):
                 break
-            volume = read_volume(path)
-            if volume.ledger.is_interrupted:
-                return volume
-            latest = latest or volume
+            stored_run = read_run(path)
+            if stored_run.state.is_interrupted:
+                return stored_run
+            latest = latest or stored_run
         return latest
 
-    def begin(self, begun: Begun) -> Volume:
+    def create(self, header: RunHeader) -> StoredRun:
         """Make the journal of a new run; raises StorageError."""
-        volume = Volume(self._runs / f"{begun.run_id}-{begun.key}{_JOURNAL}", Ledger())
-        with Journal(volume.path, volume.ledger) as journal:
-            journal.append(begun.spell())
+        stored_run = StoredRun(self._runs / f"{header.run_id}-{header.key}{_JOURNAL}", RunState())
+        with Journal(stored_run.path, stored_run.state) as journal:
+            journal.append(header.spell())
             journal.sync()
-        return read_volume(volume.path)
+        return read_run(stored_run.path)
 
-    def compact(self, volume: Volume, ending: bytes | None = None) -> None:
+    def compact(self, stored_run: StoredRun, ending: bytes | None = None) -> None:
         """Keep of a finished run's journal what is still of use, and with it, or not at all, its *ending* (a payload).
 
         Raises:
             StorageError: it can't be written; then the journal stays as it was.
         """
         # It was most often read behind its last line, a moment ago.
-        is_known = _size_of(volume.path) == volume.ledger.size
-        whole = volume.ledger if is_known else read_volume(volume.path).ledger
+        is_known = _size_of(stored_run.path) == stored_run.state.size
+        whole = stored_run.state if is_known else read_run(stored_run.path).state
         last = [] if ending is None else [link(ending, whole.checksum)[0]]
-        beside = volume.path.with_suffix(".new")
+        beside = stored_run.path.with_suffix(".new")
         handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
-            with os.fdopen(handle, "wb") as new, _opened(volume.path) as old:
+            with os.fdopen(handle, "wb") as new, _opened(stored_run.path) as old:
                 new.writelines(compacted(chain(old, last), whole))
                 new.flush()
                 os.fsync(new.fileno())
-            beside.replace(volume.path)
+            beside.replace(stored_run.path)
         except OSError as error:
-            raise trouble(volume.path, error) from None
+            raise trouble(stored_run.path, error) from None
         # A power cut that undoes the renaming leaves a run to be continued, with nothing left to send.
         with suppress(StorageError):
             sync_folder(self._runs)
         with suppress(OSError):
-            volume.flight_path.unlink()
+            stored_run.in_flight_path.unlink()
 
-    def is_busy(self, volume: Volume) -> bool:
-        """Whether a process sends the file of *volume* to its service right now."""
-        return self._holder(volume) is not None
+    def is_busy(self, stored_run: StoredRun) -> bool:
+        """Whether a process sends the file of *stored_run* to its service right now."""
+        return self._holder(stored_run) is not None
 
-    def is_running(self, volume: Volume) -> bool:
-        """Whether a process sends the run of *volume* right now."""
-        holder = self._holder(volume)
+    def is_running(self, stored_run: StoredRun) -> bool:
+        """Whether a process sends the run of *stored_run* right now."""
+        holder = self._holder(stored_run)
         return (
-            volume.ledger.is_interrupted
+            stored_run.state.is_interrupted
             and holder is not None
-            and holder.startswith(f"process {volume.ledger.process},")
+            and holder.startswith(f"process {stored_run.state.process},")
         )
 
-    def _holder(self, volume: Volume) -> str | None:
-        begun = volume.ledger.begun
-        return None if begun is None else self.lock(begun.key, since="").holder()
+    def _holder(self, stored_run: StoredRun) -> str | None:
+        header = stored_run.state.header
+        return None if header is None else self.lock(header.key, since="").holder()
 
-    def throw_away_older(self, days: int, *, now: datetime, may_go: Callable[[Volume], bool] = lambda _: False) -> int:
+    def delete_older(self, days: int, *, now: datetime, may_go: Callable[[StoredRun], bool] = lambda _: False) -> int:
         """Delete the runs begun over *days* before *now* (interrupted ones only if they *may_go*); return how many.
 
         A run stays as long as one with a lower number does: it may have begun when the clock was wrong, and without it
         an older one would be the last of its SOURCE. Locks that killed runs have left, and no journal needs, go too.
         """
-        self._clear_locks_away()
+        self._delete_unused_locks()
         # A run's ID begins with the time at which it began, by the clock of then: only old journals need be read.
         try:
             first = f"{(now - timedelta(days=days)).isoformat()[:10].replace('-', '')}T{now:%H%M%S}Z"
@@ -225,50 +225,50 @@ class Shelf:
         old = [path for path in sorted(self._runs.glob(f"*{_JOURNAL}")) if path.name < first]
         lowest_left = self._lowest_since(first, until=f"{now:%Y%m%dT%H%M%SZ~}") if old else None
         for path in old:
-            volume = read_volume(path)
-            begun = volume.ledger.begun
-            if begun is not None and lowest_left is not None and begun.order > lowest_left:
+            stored_run = read_run(path)
+            header = stored_run.state.header
+            if header is not None and lowest_left is not None and header.order > lowest_left:
                 continue
-            if not volume.ledger.is_interrupted or may_go(volume):
-                self.throw_away(volume)
+            if not stored_run.state.is_interrupted or may_go(stored_run):
+                self.delete(stored_run)
                 count += 1
         return count
 
     def _lowest_since(self, first: str, *, until: str) -> int | None:
         """Return the lowest number of the runs with IDs from *first* to *until*; None if there is none."""
-        return min((begun.order for begun, path in self._begun() if first <= path.name <= until), default=None)
+        return min((header.order for header, path in self._headers() if first <= path.name <= until), default=None)
 
-    def _clear_locks_away(self) -> None:
+    def _delete_unused_locks(self) -> None:
         # In this order: whoever begins a journal holds its lock before.
         locks = [path.stem for path in self._locks.glob(f"*{_LOCK}")]
         needed = {path.stem.rpartition("-")[2] for path in self._runs.glob(f"*{_JOURNAL}")}
         for key in locks:
             if key not in needed:
-                self.lock(key, since="").clear_away()
+                self.lock(key, since="").delete_if_unused()
 
-    def leave(self, volume: Volume) -> None:
-        """Note that the interrupted run of *volume* is not continued any more; raises StorageError."""
-        with Journal(volume.path, volume.ledger) as journal:
-            journal.note_facts("abandoned", {})
+    def abandon(self, stored_run: StoredRun) -> None:
+        """Note that the interrupted run of *stored_run* is not continued any more; raises StorageError."""
+        with Journal(stored_run.path, stored_run.state) as journal:
+            journal.record_facts("abandoned", {})
             journal.sync()
 
-    def throw_away(self, volume: Volume) -> None:
-        """Delete the journal of *volume*; raises StorageError."""
+    def delete(self, stored_run: StoredRun) -> None:
+        """Delete the journal of *stored_run*; raises StorageError."""
         try:
-            volume.flight_path.unlink(missing_ok=True)
-            volume.path.unlink(missing_ok=True)
+            stored_run.in_flight_path.unlink(missing_ok=True)
+            stored_run.path.unlink(missing_ok=True)
         except OSError as error:
-            raise trouble(volume.path, error) from None
-        begun = volume.ledger.begun
-        if begun is not None and not any(self._runs.glob(f"*-{begun.key}{_JOURNAL}")):
-            self.lock(begun.key, since="").clear_away()
+            raise trouble(stored_run.path, error) from None
+        header = stored_run.state.header
+        if header is not None and not any(self._runs.glob(f"*-{header.key}{_JOURNAL}")):
+            self.lock(header.key, since="").delete_if_unused()
 
 
-def read_volume(path: Path) -> Volume:
+def read_run(path: Path) -> StoredRun:
     """Return what the journal at *path* says; raises StorageError if it can't be read."""
     try:
         with _opened(path) as lines:
-            return Volume(path, fold(lines))
+            return StoredRun(path, replay(lines))
     except OSError as error:
         raise trouble(path, error) from None
 
@@ -281,10 +281,10 @@ def _reading(path: Path) -> Iterator[None]:
         raise trouble(path, error) from None
 
 
-def _first_line(path: Path) -> Begun | None:
+def _first_line(path: Path) -> RunHeader | None:
     """Return how the run of the journal at *path* began; None if not one line is whole. Raises StorageError."""
     with _reading(path), _opened(path) as lines:
-        return fold(islice(lines, 1)).begun
+        return replay(islice(lines, 1)).header
 
 
 _LONGEST_ENDING: Final = 4096
@@ -298,14 +298,14 @@ def _has_ended(journal: BinaryIO) -> bool:
     return has_ended(journal.read().splitlines()[-1])
 
 
-def _may_be_later(begun: Begun, ended: Begun | None) -> bool:
-    """Whether the run of *begun* may have begun after that of *ended*, which comes before it in the order.
+def _may_be_later(header: RunHeader, ended: RunHeader | None) -> bool:
+    """Whether the run of *header* may have begun after that of *ended*, which comes before it in the order.
 
     Of runs that an earlier version began in one second nothing tells the later; only the last can be interrupted.
     """
-    if ended is None or begun.number or ended.number:
+    if ended is None or header.number or ended.number:
         return False
-    return begun.run_id.partition("-")[0] == ended.run_id.partition("-")[0]
+    return header.run_id.partition("-")[0] == ended.run_id.partition("-")[0]
 
 
 def _size_of(path: Path) -> int:

@@ -1,7 +1,7 @@
 """Remember which rows are settled, though they finish out of order."""
 
 
-class Bookmark:
+class SettledRows:
     """A set of row numbers (from 1), one bit each."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from uploader.errors import ConfigError
-from uploader.files import FOLDER_MODE, foreign_folder, private_folder, trouble
+from uploader.private_files import FOLDER_MODE, foreign_folder, private_folder, trouble
 
 _MADE_TOGETHER: Final = frozenset({"runs", "locks"})
 _OURS: Final = frozenset({*_MADE_TOGETHER, "numbers", "quota", "totals", "memory"})

@@ -71,19 +71,19 @@ def pace(*, requests: int, per: float, share: float, burst: int, concurrency: in
     a handful, are together kept to a tenth of the limit, and burst + rate x window + in flight never exceeds the limit.
     """
     tenth = _tenth(requests)
-    handful = max(1, min(concurrency, int(requests / per * _HANDFUL_SECONDS), _held(burst, share * requests)))
+    handful = max(1, min(concurrency, int(requests / per * _HANDFUL_SECONDS), _bucket_size(burst, share * requests)))
     in_flight = max(1, min(concurrency, tenth - handful + 1))
     budget = max(1.0, min(share * requests, requests - in_flight - handful + 1))
-    held = _held(burst, budget)
+    size = _bucket_size(burst, budget)
     # With a budget below two the burst is all of it: one request, and the next just over a window later.
-    rate = max(budget - held, _LESS_THAN_ONE) / per
-    return Pace(held, rate, in_flight, min(handful, held), rest=0.0 if requests > 1 else 1 / rate)
+    rate = max(budget - size, _LESS_THAN_ONE) / per
+    return Pace(size, rate, in_flight, min(handful, size), rest=0.0 if requests > 1 else 1 / rate)
 
 
 def _tenth(requests: int) -> int:
     return max(1, requests // 10)
 
 
-def _held(burst: int, budget: float) -> int:
+def _bucket_size(burst: int, budget: float) -> int:
     """Return how many of *budget* the bucket may hold: no more than *burst*, and a small part."""
     return max(1, min(burst, int(budget // 2), max(_LEAST_BURST, int(budget // _BURSTS))))

@@ -15,7 +15,7 @@ from uploader.mapping.required_columns import check_columns, check_kinds, needed
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.mapping.spreadsheet_damage import Spreadsheet
 from uploader.mapping.text_only_rows import Texts
-from uploader.mapping.types import Reader, kind_of, reader
+from uploader.mapping.type_conversion import Reader, kind_of, reader
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import OWN_COLUMNS, Damaged, Json, Person, Reason, Record, Rejected, Request, Row
 
@@ -41,10 +41,12 @@ class _Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The compiled mapping: calling `carry` with a record gives what is sent for it, or why nothing is.
+    """The compiled mapping: calling `map_row` with a record gives what is sent for it, or why nothing is.
 
     *columns* names the columns that the mapping reads, each with the key that reads it. *repairs* counts the values
     repaired so far. *suspect* says what a spreadsheet may have damaged in a row that can be sent.
+
+    It has no states: only the counts of repairs move.
     """
 
     columns: Mapping[str, str]
@@ -60,7 +62,7 @@ class Plan:
     _ignored: frozenset[str]
     _roots: frozenset[str]
 
-    def carry(self, record: Record, now: str) -> Request | Rejected:
+    def map_row(self, record: Record, now: str) -> Request | Rejected:
         """Return the request of *record*, made at *now* (ISO 8601, UTC), or its rejection with column and reason."""
         if isinstance(record, Damaged):
             return Rejected(record, (), record.reason)
@@ -82,7 +84,7 @@ class Plan:
         return Rejected(record, person, trouble)
 
     def person(self, record: Record) -> Person:
-        """Return the person of *record* alone, as `carry` gives it."""
+        """Return the person of *record* alone, as `map_row` gives it."""
         if isinstance(record, Damaged):
             return ()
         return _person(self._identify(record)[0]) if self._texts is None else self._texts.identify(record.fields)[1]
@@ -112,7 +114,7 @@ class Plan:
         built = _encoded(identity, properties, now)
         last = requests[-1]
         return (
-            replace(last, person=_person(identity), body=built, members=tuple(requests[:-1]))
+            replace(last, person=_person(identity), body=built, merged=tuple(requests[:-1]))
             if isinstance(built, bytes)
             else None
         )

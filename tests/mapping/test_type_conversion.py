@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.api import Kind
+from uploader.api import PropertyType
 from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Json, Reason, Request, Row, WrittenFloat
@@ -39,7 +39,7 @@ def sent(rule: PropertyRule, value: object) -> str | Reason:
     plan = compile_plan(
         MappingRules({"external_id": "id"}, (rule,)), source="people.jsonl", config="config.yaml", columns=None
     )
-    done = plan.carry(Row(1, {"id": "ann", "cell": value}), "2024-06-24T06:42:25.394Z")
+    done = plan.map_row(Row(1, {"id": "ann", "cell": value}), "2024-06-24T06:42:25.394Z")
     if not isinstance(done, Request):
         return done.reason
     head = b'{"identity":{"external_id":"ann"},"user_properties":{"p":'
@@ -49,7 +49,7 @@ def sent(rule: PropertyRule, value: object) -> str | Reason:
     return done.body.removeprefix(head).removesuffix(tail).decode()
 
 
-def declared(kind: Kind | None, **options: str) -> PropertyRule:
+def declared(kind: PropertyType | None, **options: str) -> PropertyRule:
     return PropertyRule("p", "cell", kind=kind, **options)  # type: ignore[arg-type]  # the options are texts alone
 
 
@@ -117,7 +117,7 @@ def declared(kind: Kind | None, **options: str) -> PropertyRule:
     ],
     ids=repr,
 )
-def test_a_value_of_its_type_is_sent_as_that_type(kind: Kind | None, value: object, expected: str) -> None:
+def test_a_value_of_its_type_is_sent_as_that_type(kind: PropertyType | None, value: object, expected: str) -> None:
     assert sent(declared(kind), value) == expected
 
 
@@ -220,7 +220,7 @@ def test_a_value_of_its_type_is_sent_as_that_type(kind: Kind | None, value: obje
     ids=repr,
 )
 def test_a_value_of_another_type_rejects_its_row_by_column_and_fixed_words(
-    kind: Kind | None, value: object, reason: Reason
+    kind: PropertyType | None, value: object, reason: Reason
 ) -> None:
     assert sent(declared(kind), value) == reason
 

@@ -8,12 +8,12 @@ from typing import Final
 
 import pytest
 
-from uploader.changes import Library, Memory, private_key
+from uploader.changes import DigestStore, DigestStores, private_key
 from uploader.errors import StorageError
-from uploader.files import open_private
-from uploader.outputs.retry_file import RetryFile, Shape
-from uploader.state import Flight, Journal, Ledger, Lock, read_volume
-from uploader.state.baseline import PastTotals
+from uploader.outputs.retry_file import RetryFile, RetryFormat
+from uploader.private_files import open_private
+from uploader.state import InFlightFile, Journal, RunLock, RunState, read_run
+from uploader.state.baseline import BaselineStore
 
 
 def _hard_link(path: Path) -> None:
@@ -44,36 +44,36 @@ WRITING: Final = (os.O_RDWR, os.O_RDWR | os.O_CREAT, os.O_WRONLY | os.O_CREAT | 
 
 
 def _memory(path: Path) -> None:
-    with Memory(path, facts={}):
+    with DigestStore(path, facts={}):
         pass
 
 
 def _locked(path: Path) -> None:
-    with Lock(path, since="now"):
+    with RunLock(path, since="now"):
         pass
 
 
 def _key_lock(path: Path) -> None:
-    with Memory(path.with_suffix(".memory"), facts={}):
+    with DigestStore(path.with_suffix(".memory"), facts={}):
         pass
 
 
 def _retry(path: Path) -> None:
-    retry = RetryFile(path.with_name("wanted.csv"), Shape("csv", ("id",)))
+    retry = RetryFile(path.with_name("wanted.csv"), RetryFormat("csv", ("id",)))
     retry._open(path)  # noqa: SLF001 — as when somebody was quicker
 
 
 ROLES: Final[dict[str, Callable[[Path], object]]] = {
-    "journal": lambda path: Journal(path, Ledger()),
-    "journal that is read": read_volume,
-    "flight": Flight,
+    "journal": lambda path: Journal(path, RunState()),
+    "journal that is read": read_run,
+    "flight": InFlightFile,
     "lock": _locked,
-    "holder": lambda path: Lock(path, since="").holder(),
+    "holder": lambda path: RunLock(path, since="").holder(),
     "key": private_key,
     "memory": _memory,
     "memory's lock": _key_lock,
     "retry file": _retry,
-    "totals": lambda path: PastTotals(path.parent).last(path.stem),
+    "totals": lambda path: BaselineStore(path.parent).last(path.stem),
 }
 
 
@@ -121,7 +121,7 @@ def test_whatever_stands_in_the_place_of_a_file_of_ours_is_refused(tmp_path: Pat
         return
 
     with pytest.raises(StorageError) as refused:
-        ROLES[role](path) if role != "totals" else PastTotals(tmp_path).last("x")
+        ROLES[role](path) if role != "totals" else BaselineStore(tmp_path).last("x")
 
     assert str(refused.value) == words
     assert (folder / "victim").read_bytes() == b"precious"
@@ -132,7 +132,7 @@ def test_whatever_stands_in_the_place_of_a_file_of_ours_is_refused(tmp_path: Pat
 def test_what_stands_in_the_place_of_a_file_of_sqlite_is_refused(tmp_path: Path, kind: str, suffix: str) -> None:
     path, words = _planted(tmp_path, kind, f"x.memory{suffix}")
 
-    with pytest.raises(StorageError) as refused, Memory(tmp_path / "x.memory", facts={}):
+    with pytest.raises(StorageError) as refused, DigestStore(tmp_path / "x.memory", facts={}):
         pass
 
     assert str(refused.value) == words
@@ -151,9 +151,9 @@ def test_a_parent_that_everybody_may_write_to_does_not_make_a_file_theirs(tmp_pa
 def test_a_memory_folder_that_is_a_link_is_refused_by_all_that_use_it(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "memory").symlink_to("elsewhere")
-    library = Library(tmp_path, wall=lambda: 0.0)
+    library = DigestStores(tmp_path, wall=lambda: 0.0)
 
-    for use in (library.key, lambda: library.has("x"), lambda: list(library.shelved()), library.forget):
+    for use in (library.key, lambda: library.exists("x"), lambda: list(library.summaries()), library.forget):
         with pytest.raises(StorageError, match="memory is a link or another user's folder"):
             use()
     assert list((tmp_path / "elsewhere").iterdir()) == []
@@ -163,7 +163,7 @@ def test_a_memory_folder_that_everybody_can_open_is_made_private_again(tmp_path:
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory").chmod(0o777)
 
-    Library(tmp_path, wall=lambda: 0.0).key()
+    DigestStores(tmp_path, wall=lambda: 0.0).key()
 
     assert stat.S_IMODE((tmp_path / "memory").stat().st_mode) == 0o700
 
@@ -172,4 +172,4 @@ def test_a_folder_in_the_place_of_the_key_is_told_when_all_is_forgotten(tmp_path
     (tmp_path / "memory" / "key").mkdir(parents=True)
 
     with pytest.raises(StorageError, match=r"key: Is a directory\. Make room or give way there"):
-        Library(tmp_path, wall=lambda: 0.0).forget()
+        DigestStores(tmp_path, wall=lambda: 0.0).forget()

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
-from uploader.api import CONSENTS, Kind
+from uploader.api import CONSENTS, PropertyType
 from uploader.mapping.datetimes import date_reader, datetime_reader, spell_utc
 from uploader.mapping.rules import PropertyRule
 from uploader.mapping.value_errors import Unreadable
@@ -49,7 +49,7 @@ def reader(rule: PropertyRule) -> Reader:
     return _scalar(kind, rule)
 
 
-def kind_of(rule: PropertyRule) -> Kind | None:
+def kind_of(rule: PropertyRule) -> PropertyType | None:
     """Return the type that *rule* declares; a consent is boolean though none is declared."""
     return "boolean" if rule.kind is None and rule.key in CONSENTS else rule.kind
 
@@ -75,7 +75,7 @@ def own_type(value: object) -> Json:
             raise Unreadable(_NOT_A_TYPE)
 
 
-def _scalar(kind: Kind, rule: PropertyRule) -> Reader:
+def _scalar(kind: PropertyType, rule: PropertyRule) -> Reader:
     match kind:
         case "string":
             return _string

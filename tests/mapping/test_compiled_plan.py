@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.api import CONSENTS, IDENTITY_FIELDS, Kind
+from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
 from uploader.errors import ConfigError
 from uploader.mapping import Plan, compile_plan
 from uploader.mapping.rules import Emptiness, MappingRules, PropertyRule
@@ -36,7 +36,7 @@ def mapped(
 
 def properties(plan: Plan, fields: Mapping[str, object]) -> "Json | Reason":
     """Return the properties sent for a row of ann's with *fields*, or the reason of its rejection."""
-    done = plan.carry(Row(1, {"id": "ann", **fields}), NOW)
+    done = plan.map_row(Row(1, {"id": "ann", **fields}), NOW)
     if isinstance(done, Rejected):
         return done.reason
     found: Json = json.loads(done.body)["user_properties"]
@@ -47,7 +47,7 @@ def test_a_row_becomes_one_request_of_its_person() -> None:
     rules = MappingRules({"external_id": "id", "email": "mail"}, (NAME, PropertyRule("age", "years", kind="long")))
     row = Row(7, {"id": "007", "mail": "ann@example.com", "name": "Ann", "years": "31", "other": "x"}, line=8)
 
-    done = plan_of(rules).carry(row, NOW)
+    done = plan_of(rules).map_row(row, NOW)
 
     assert done == Request(
         row,
@@ -60,7 +60,7 @@ def test_a_row_becomes_one_request_of_its_person() -> None:
 def test_a_record_that_could_not_be_split_is_rejected_for_what_its_source_says() -> None:
     damaged = Damaged(3, Reason("quotes", "a quote that does not end"), 4, 'x,"y')
 
-    assert mapped(NAME).carry(damaged, NOW) == Rejected(damaged, (), damaged.reason)
+    assert mapped(NAME).map_row(damaged, NOW) == Rejected(damaged, (), damaged.reason)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_record_that_could_not_be_split_is_rejected_for_what_its_source_says()
     ids=repr,
 )
 def test_an_identity_is_sent_as_text_with_every_digit_as_written(value: object, identity: str) -> None:
-    done = mapped(NAME).carry(Row(1, {"id": value, "name": "Ann"}), NOW)
+    done = mapped(NAME).map_row(Row(1, {"id": value, "name": "Ann"}), NOW)
 
     assert isinstance(done, Request)
     assert json.loads(done.body)["identity"] == {"external_id": identity}
@@ -87,7 +87,7 @@ def test_an_identity_is_sent_as_text_with_every_digit_as_written(value: object, 
 def test_an_identity_that_is_neither_text_nor_a_whole_number_rejects_its_row(value: object) -> None:
     row = Row(1, {"id": value, "name": "Ann"})
 
-    assert mapped(NAME).carry(row, NOW) == Rejected(
+    assert mapped(NAME).map_row(row, NOW) == Rejected(
         row, (), Reason("not_identity", "column 'id': neither text nor a whole number")
     )
 
@@ -96,7 +96,7 @@ def test_a_row_rejected_for_one_identity_still_belongs_to_the_person_of_the_othe
     plan = mapped(NAME, identity={"external_id": "id", "phone_no": "phone", "email": "mail"})
     row = Row(1, {"id": 1.5, "phone": "82101", "mail": "a@example.com", "name": "Ann"})
 
-    assert plan.carry(row, NOW) == Rejected(
+    assert plan.map_row(row, NOW) == Rejected(
         row,
         ("phone_no=82101", "email=a@example.com"),
         Reason("not_identity", "column 'id': neither text nor a whole number"),
@@ -106,7 +106,7 @@ def test_a_row_rejected_for_one_identity_still_belongs_to_the_person_of_the_othe
 def test_a_row_rejected_for_a_property_belongs_to_its_person() -> None:
     row = Row(1, {"id": "ann", "age": "old"})
 
-    assert mapped(PropertyRule("age", "age", kind="long")).carry(row, NOW) == Rejected(
+    assert mapped(PropertyRule("age", "age", kind="long")).map_row(row, NOW) == Rejected(
         row, ("external_id=ann",), Reason("not_long", "column 'age': not a whole number")
     )
 
@@ -118,7 +118,7 @@ def test_an_empty_identity_is_absent(value: object) -> None:
     if value is ...:
         del fields["id"]
 
-    done = plan.carry(Row(1, fields), NOW)
+    done = plan.map_row(Row(1, fields), NOW)
 
     assert isinstance(done, Request)
     assert json.loads(done.body)["identity"] == {"email": "a@example.com"}
@@ -128,7 +128,7 @@ def test_an_empty_identity_is_absent(value: object) -> None:
 def test_a_row_without_any_identity_is_rejected() -> None:
     row = Row(1, {"id": "", "mail": None, "name": "Ann"})
 
-    assert mapped(NAME, identity={"external_id": "id", "email": "mail"}).carry(row, NOW) == Rejected(
+    assert mapped(NAME, identity={"external_id": "id", "email": "mail"}).map_row(row, NOW) == Rejected(
         row, (), Reason("no_identity", "no identity: nothing in 'id', 'mail'")
     )
 
@@ -136,7 +136,7 @@ def test_a_row_without_any_identity_is_rejected() -> None:
 def test_two_fields_with_one_value_are_not_one_identity() -> None:
     plan = mapped(NAME, identity={"external_id": "id", "phone_no": "id"})
 
-    done = plan.carry(Row(1, {"id": "82101", "name": "Ann"}), NOW)
+    done = plan.map_row(Row(1, {"id": "82101", "name": "Ann"}), NOW)
 
     assert isinstance(done, Request)
     assert done.person == ("external_id=82101", "phone_no=82101")
@@ -171,7 +171,7 @@ CLEARED: dict[str, Json] = {"p": None, "kept": "k"}
 )
 @pytest.mark.parametrize("kind", [None, "long", "array<string>"])
 def test_an_empty_cell_is_omitted_or_cleared_as_its_property_says_and_a_json_null_clears(
-    when_empty: Emptiness, cell: Mapping[str, object], expected: Json, kind: Kind | None, *, null_is_empty: bool
+    when_empty: Emptiness, cell: Mapping[str, object], expected: Json, kind: PropertyType | None, *, null_is_empty: bool
 ) -> None:
     rule = PropertyRule("p", "cell", kind=kind, when_empty=when_empty)
     plan = mapped(rule, PropertyRule("kept", "kept"), null_values=("", "NULL"), null_is_empty=null_is_empty)
@@ -214,7 +214,7 @@ def test_without_a_null_value_an_empty_text_is_a_text() -> None:
 )
 def test_a_consent_is_a_boolean_or_omitted_if_empty_or_rejects_its_row(  # noqa: PLR0913 — the columns of the table
     when_empty: Emptiness,
-    kind: Kind | None,
+    kind: PropertyType | None,
     cell: object,
     *,
     expected: bool | Reason | None,
@@ -269,7 +269,7 @@ def test_every_consent_is_a_boolean_without_a_word_of_its_type(consent: str, cel
     ],
 )
 def test_a_constant_is_sent_with_every_row_as_its_type(rule: PropertyRule, expected: str) -> None:
-    done = mapped(rule).carry(Row(1, {"id": "ann", "p": "not this"}), NOW)
+    done = mapped(rule).map_row(Row(1, {"id": "ann", "p": "not this"}), NOW)
 
     assert isinstance(done, Request)
     assert b'"user_properties":{"p":' + expected.encode() + b"}" in done.body
@@ -374,10 +374,10 @@ def test_another_column_with_the_name_of_a_property_is_told_at_once_where_column
 
 def test_another_column_with_the_name_of_a_property_is_told_with_the_first_row_that_has_it() -> None:
     plan = plan_of(OTHERS)
-    plan.carry(Row(1, {"id": "ann", "name": "Ann"}), NOW)
+    plan.map_row(Row(1, {"id": "ann", "name": "Ann"}), NOW)
 
     with pytest.raises(ConfigError) as trouble:
-        plan.carry(Row(2, {"id": "ann", "name": "Ann", "df_name": "Anna"}), NOW)
+        plan.map_row(Row(2, {"id": "ann", "name": "Ann", "df_name": "Anna"}), NOW)
 
     assert str(trouble.value) == CLASH
 
@@ -385,7 +385,7 @@ def test_another_column_with_the_name_of_a_property_is_told_with_the_first_row_t
 def test_a_column_may_serve_several_keys() -> None:
     plan = mapped(PropertyRule("a", "id"), PropertyRule("b", "id"), identity={"external_id": "id", "email": "id"})
 
-    done = plan.carry(Row(1, {"id": "ann"}), NOW)
+    done = plan.map_row(Row(1, {"id": "ann"}), NOW)
 
     assert isinstance(done, Request)
     assert json.loads(done.body) == {
@@ -402,7 +402,7 @@ def test_properties_of_8_kb_are_sent_and_a_byte_more_rejects_the_row(letter: str
     size = len(json.dumps(letter, ensure_ascii=False).encode()) - 2
     text = letter * (room // size) + "x" * (room % size + over)
 
-    done = mapped(NAME, identity={"email": "mail"}).carry(Row(1, {"mail": "a" * 5000, "name": text}), NOW)
+    done = mapped(NAME, identity={"email": "mail"}).map_row(Row(1, {"mail": "a" * 5000, "name": text}), NOW)
 
     if over:
         assert isinstance(done, Rejected)
@@ -423,7 +423,7 @@ def test_properties_of_8_kb_are_sent_and_a_byte_more_rejects_the_row(letter: str
     ids=["identity", "property", "array", "key"],
 )
 def test_half_a_surrogate_pair_rejects_its_row(fields: dict[str, object]) -> None:
-    done = plan_of(OTHERS).carry(Row(1, fields), NOW)
+    done = plan_of(OTHERS).map_row(Row(1, fields), NOW)
 
     assert isinstance(done, Rejected)
     assert done.reason == Reason("not_unicode", "a value holds half of a surrogate pair, which is no text")
@@ -436,7 +436,7 @@ def test_the_first_unreadable_column_in_the_declared_order_is_the_reason() -> No
 
 
 def test_a_rejection_holds_nothing_of_the_value() -> None:
-    kinds: list[Kind] = [
+    kinds: list[PropertyType] = [
         "long",
         "double",
         "boolean",
@@ -486,9 +486,9 @@ def test_a_body_is_json_with_its_keys_in_the_declared_order_and_the_same_bytes_e
     )
     row = Row(1, {"mail": "a@example.com", "id": "ann", **fields})
 
-    done = plan_of(rules).carry(row, NOW)
+    done = plan_of(rules).map_row(row, NOW)
 
-    assert done == plan_of(rules).carry(Row(1, dict(row.fields)), NOW)
+    assert done == plan_of(rules).map_row(Row(1, dict(row.fields)), NOW)
     if isinstance(done, Request):
         body = json.loads(done.body)
         assert list(body) == ["identity", "user_properties", "request_datetime"]
@@ -508,7 +508,7 @@ def test_a_person_is_the_identity_that_is_sent(fields: dict[str, object]) -> Non
     columns = dict(zip(IDENTITY_FIELDS, [f"c{at}" for at in range(5)], strict=True))
     plan = mapped(NAME, identity=columns)
 
-    done = plan.carry(Row(1, {**fields, "name": "Ann"}), NOW)
+    done = plan.map_row(Row(1, {**fields, "name": "Ann"}), NOW)
 
     expected = {name: str(value) for name, column in columns.items() if (value := fields.get(column)) not in ("", None)}
     assert done.person == tuple(f"{name}={value}" for name, value in expected.items())
