@@ -1,9 +1,22 @@
 # The newcomer's commands. Each sets up what it needs in .venv, the first time only.
-.PHONY: install demo test fuzz test-crash test-pace check lock need-strace bench bench-full bench-against profile
+.PHONY: install demo test test-fast fuzz test-crash test-pace check lock need-strace bench bench-full bench-against profile
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 TESTS := -m "not long"
+
+# Many tests wait for a process, a socket or a clock: with one worker more than there are processors, none stands still.
+WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+
+FAST := $(addprefix tests/,app changes check coalesce config delivery inference mapping outputs rate run sandbox source \
+	state test_counts.py test_layers.py test_private_files.py test_project.py test_shape.py test_stop.py test_units.py \
+	test_words.py cli/test_endings.py cli/test_messages.py cli/test_runs.py e2e/test_flags.py e2e/test_retry_file.py \
+	e2e/test_several.py)
+PACED := tests/crash tests/e2e
+
+# What was compiled once is used again. Some machines forbid that; then each worker, and each of the hundreds of
+# processes that tests start, compiles all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 install: .venv/.ready
 	@echo "Ready. Try: $(BIN)/uploader --help"
@@ -14,7 +27,12 @@ demo: .venv/.ready
 	echo "That is the demo: 8 rows of the sample are broken on purpose, hence the retry file (exit status 3)."
 
 test: .venv/.tools
-	@$(BIN)/pytest -n auto $(TESTS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(TESTS)
+
+# For every few lines that were changed, about 40 s: each room by examples, and the command as a whole by a few files. No
+# searches, and nothing that takes a second by itself (tests/README.md).
+test-fast: .venv/.tools
+	@$(BIN)/pytest -n auto --dist worksteal -m "not long and not slow and not hypothesis and not seeded" $(FAST)
 
 # Search for what no test has met yet: FUZZ=5 for five minutes, SEED=7 to repeat one round.
 fuzz: .venv/.tools
@@ -53,17 +71,16 @@ bench-against: .venv/.ready
 profile: .venv/.ready
 	@$(BIN)/python -m benchmarks.row_cost
 
-# The tests come last, each once: those of `make test`, with coverage, then the long ones, and those that need time of
-# the processor at certain moments apart from what takes it.
+# The tests come last, each once: those of `make test`, with coverage, and the long ones beside them, without; then
+# those that need time of the processor at certain moments, apart from what takes it.
 check: .venv/.tools need-strace
 	@echo "check: format (ruff)" && $(BIN)/ruff format --check --quiet --output-format concise .
 	@echo "check: lint (ruff)" && $(BIN)/ruff check --quiet .
 	@echo "check: types (mypy)" && $(BIN)/mypy
 	@echo "check: layers (import-linter)" && $(BIN)/lint-imports
 	@echo "check: dependencies (deptry)" && $(BIN)/deptry .
-	@echo "check: tests and coverage (pytest)" && $(MAKE) --no-print-directory test TESTS='-m "not long" --cov --cov-report=term'
-	@echo "check: long tests (pytest)" && $(MAKE) --no-print-directory test TESTS='-m "long and not paced"'
-	@echo "check: paced tests (pytest)" && $(MAKE) --no-print-directory test TESTS='-m "long and paced"'
+	@echo "check: tests and coverage (pytest)" && $(MAKE) --no-print-directory test TESTS='-m "not paced" --cov --cov-report=term'
+	@echo "check: paced tests (pytest)" && $(MAKE) --no-print-directory test TESTS='-m "paced" $(PACED)'
 
 # hatchling and editables build the editable install, so the locks hold them as well. Extras are kept in the names:
 # without them, older pips look for the newest `coverage[toml]` and find no hash for it.

@@ -1,4 +1,4 @@
-"""Lend the tests a sandbox over real sockets and a clock that leaps, and make every search find the same."""
+"""Lend the tests a sandbox, a clock that leaps and a folder with a configuration; make every search find the same."""
 
 import asyncio
 import pkgutil
@@ -6,21 +6,27 @@ import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
-from hypothesis import HealthCheck, settings
 
 import uploader
-from tests.leaping import Leap, LeapingLoop
+from tests import make
+from tests.fakes import Leap, LeapingLoop
+from uploader.config import Settings, load
+from uploader.run.environment import Environment
 from uploader.sandbox import RunningSandbox, SandboxRules, running
 
 # What a busy machine does more slowly is neither an error nor a finding.
-_UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None, print_blob=True)
-settings.register_profile("same", _UNHURRIED, derandomize=True)
-settings.register_profile("fuzz", _UNHURRIED, derandomize=False)
-settings.load_profile("same")
+_UNHURRIED = hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], database=None, print_blob=True
+)
+hypothesis.settings.register_profile("same", _UNHURRIED, derandomize=True)
+hypothesis.settings.register_profile("fuzz", _UNHURRIED, derandomize=False)
+hypothesis.settings.load_profile("same")
 
 # Hypothesis tries the constants of the modules that are loaded. Which ones a test has loaded before depends on the
 # order in which several workers take the tests, so that all are loaded here.
@@ -66,3 +72,34 @@ def leap() -> Leap:
             runner.run(story)
 
     return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the working directory, with a `config.yaml` in it (`make.CONFIG`)."""
+    monkeypatch.chdir(tmp_path)
+    make.config(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def settings(folder: Path) -> Callable[..., Settings]:
+    """Load the configuration of the working directory, with the given lines laid over it."""
+
+    def loaded(*overrides: str) -> Settings:
+        assert folder.is_dir()
+        return load(Path("config.yaml"), overrides=overrides, environ={})
+
+    return loaded
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """Collect what people are told."""
+    return []
+
+
+@pytest.fixture
+def world(said: list[str]) -> Environment:
+    """Return the world as it looks from there: no environment, an empty standard input."""
+    return Environment(environ={}, stdin=BytesIO(b""), say=said.append)

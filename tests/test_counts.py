@@ -6,27 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.make import request
 from uploader.counts import Counts, OutcomeCounts, Problem, Problems, Tally
-from uploader.model import (
-    Damaged,
-    Failed,
-    Outcome,
-    Reason,
-    Rejected,
-    Request,
-    Row,
-    Sent,
-    Superseded,
-    Unchanged,
-    Unsettled,
-)
+from uploader.model import Damaged, Failed, Outcome, Reason, Rejected, Row, Sent, Superseded, Unchanged, Unsettled
 
 LATE = Reason("silence", "no reply in time")
 EMPTY = Reason("no_property", "no property: every mapped column is empty")
-
-
-def request(number: int) -> Request:
-    return Request(Row(number, {}, line=number + 1), ("email=a",), b"{}")
 
 
 def rejected(number: int, reason: Reason = EMPTY) -> Rejected:
@@ -34,7 +19,7 @@ def rejected(number: int, reason: Reason = EMPTY) -> Rejected:
 
 
 def failed(number: int, reason: Reason = LATE) -> Failed:
-    return Failed(request(number), reason, attempts=5)
+    return Failed(request(number, line=number + 1), reason, attempts=5)
 
 
 def test_each_outcome_is_counted_as_what_it_is() -> None:

@@ -18,13 +18,13 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from tests.e2e.conftest import SERVICE, TOKEN, Desk, rules
+from tests.command import SERVICE, TOKEN, Desk, rules
+from tests.make import opened
 from uploader.errors import UploaderError
 from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Request
 from uploader.sandbox import RunningSandbox
-from uploader.source import open_source
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -231,7 +231,7 @@ def program(name: str, content: bytes) -> Reading:
         path = Path(folder) / name
         path.write_bytes(content)
         try:
-            with open_source(str(path), format="auto", encoding="auto", delimiter=",") as source:
+            with opened(path) as source:
                 plan = compile_plan(RULES, source="people", config="config.yaml", columns=source.columns)
                 carried = [plan.map_row(record, NOW) for record in source.read()]
         except UploaderError:

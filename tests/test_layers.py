@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "line", "rule"),
     [
@@ -38,6 +39,7 @@ def test_an_import_that_breaks_a_rule_of_the_house_is_refused(
     assert rule in _broken(tmp_path, module, line)
 
 
+@pytest.mark.slow
 def test_a_module_that_was_given_no_place_is_refused(tmp_path: Path) -> None:
     assert _broken(tmp_path, "helpers", "") == {"The house: each room uses only those below it"}
 

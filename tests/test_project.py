@@ -131,6 +131,24 @@ def test_the_gate_can_be_started() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
+def test_no_test_imports_from_a_conftest_or_from_another_test() -> None:
+    borrowed = re.compile(r"^from tests\.(?:\w+\.)*(?:conftest|test_\w+) import", re.MULTILINE)
+
+    found = [name for name, text in _texts() if name.startswith("tests/") and borrowed.search(text)]
+
+    assert found == []
+
+
+def test_the_folders_that_the_gate_searches_for_paced_tests_have_all_of_them() -> None:
+    (searched,) = (line.partition(":=")[2].split() for line in _lines("Makefile") if line.startswith("PACED :="))
+    marked = re.compile(r"^(?:@|pytestmark\b.*)pytest\.mark\.paced", re.MULTILINE)
+
+    paced = [name for name, text in _texts() if name.endswith(".py") and marked.search(text)]
+
+    assert paced != []
+    assert [name for name in paced if not name.startswith(tuple(f"{folder}/" for folder in searched))] == []
+
+
 def _pyproject() -> dict[str, list[str]]:
     document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return {

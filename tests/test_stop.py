@@ -3,7 +3,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.leaping import Leap
+from tests.fakes import Leap
 from uploader.stop import Stop, Stopped
 
 FIRST, SECOND = KeyboardInterrupt("first"), KeyboardInterrupt("second")

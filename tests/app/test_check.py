@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.app.conftest import options, people
+from tests.make import options, people
 from uploader.app.check import check
 from uploader.app.check_report import CheckReport
 from uploader.config import Settings
@@ -275,6 +275,7 @@ def test_what_a_check_finds_in_several_sources_ends_with_the_one_that_it_refuses
     assert errors == ["None", "b.csv: 30 of 30 rows can't be sent, more than li", "None"]
 
 
+@pytest.mark.slow
 def test_what_was_found_before_a_source_turned_out_wrong_is_known(folder: Path, world: Environment) -> None:
     (folder / "people.csv").write_bytes(b"id,name,age\n1,Kim,30\n2,Lee,old\n" + b"3,Cho,1\n" * 60000 + b"4,\xff,1\n")
 

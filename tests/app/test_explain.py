@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.app.conftest import CONFIG, options, people
+from tests.make import CONFIG, options, people, request
 from uploader.app.explain import Explanation, LastRun, curl, explain, plain, visible
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, load
 from uploader.errors import ConfigError, InputError
-from uploader.model import Damaged, Failed, Reason, Rejected, Request, Row, Sent
+from uploader.model import Damaged, Failed, Reason, Rejected, Row, Sent
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import key_of
 from uploader.run.preflight import opened, prepare
@@ -47,10 +47,6 @@ def as_begun(
         return replace(
             header_of(settings, job, account, key_of(settings, source), origin=run_id, full=False), run_id=run_id
         )
-
-
-def request(number: int) -> Request:
-    return Request(Row(number, {}), (), b"")
 
 
 def run_of_five(begun: RunHeader, *, finished: bool = True) -> None:

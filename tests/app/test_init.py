@@ -72,6 +72,7 @@ def test_a_disk_without_room_is_told_and_nothing_is_left_on_it(
     assert [path.name for path in tmp_path.iterdir()] == ["people.csv"]
 
 
+@pytest.mark.slow
 def test_a_configuration_that_would_be_larger_than_one_may_be_is_refused(tmp_path: Path) -> None:
     names = (f"{'이' * 290}{at}" for at in range(900))
     pl.DataFrame({"user_id": ["1"], **dict.fromkeys(names, "x")}).write_parquet(tmp_path / "people.parquet")
@@ -113,6 +114,7 @@ def test_columns_of_parquet_that_have_names_or_types_of_their_own_pass_the_check
     assert [each.column for each in drafted.omissions] == ["it", "none", "times"]
 
 
+@pytest.mark.slow
 def test_consents_that_reject_some_rows_never_reject_too_many(tmp_path: Path) -> None:
     consents = ("push_optin", "sms_optin", "kakao_optin", "night_optin")
     rows = [

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.state.conftest import BEGUN as JOURNAL_BEGUN
+from tests.make import BEGUN as JOURNAL_BEGUN
+from tests.make import request
 from uploader.app.run_history import PastRun, RunHistory, Unaccepted
 from uploader.counts import Counts
 from uploader.errors import ConfigError
-from uploader.model import Failed, Reason, Rejected, Request, Row, Sent, Superseded
+from uploader.model import Failed, Reason, Rejected, Row, Sent, Superseded
 from uploader.run.fingerprints import service_of
 from uploader.state import Journal, RunStore, StoredRun, read_run
 
@@ -24,10 +25,6 @@ PHRASE = "the value of '나이' is not a number"
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     return tmp_path / "state"
-
-
-def request(number: int) -> Request:
-    return Request(Row(number, {}), (), b"")
 
 
 def one_life(volume: StoredRun) -> StoredRun:

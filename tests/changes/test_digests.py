@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from tests import make
 from uploader.changes import Digests, private_key
 from uploader.errors import StorageError
-from uploader.model import Request, Row
+from uploader.model import Request
 
 KEY = bytes(range(32))
 
 
 def request(name: str = "Ann", moment: str = "2026-01-01T00:00:00.000Z") -> Request:
-    body = '{"identity":{"external_id":"7"},"user_properties":{"df_name":"%s"},"request_datetime":"%s"}'
-    return Request(Row(1, {}), ("external_id=7",), (body % (name, moment)).encode())
+    return make.request(1, "external_id=7", body=make.body({"external_id": "7"}, {"df_name": name}, moment))
 
 
 def test_the_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_body_is_the_same_at_any_time_and_another_with_any_other_word() -> Non
 def test_a_name_that_looks_like_the_time_is_part_of_the_body() -> None:
     digests = Digests(KEY, "mapping")
 
-    found = {digests.body(request(rf"a\",\"request_datetime\":\"{end}")) for end in "xyz"}
+    found = {digests.body(request(f'a","request_datetime":"{end}')) for end in "xyz"}
 
     assert len(found) == 3
 

@@ -9,8 +9,9 @@ from typing import Final
 
 import pytest
 
+from tests import make
+from tests.make import BEGUN
 from tests.seeds import seeds
-from tests.state.conftest import BEGUN
 from uploader.changes import DigestStore, DigestStores, digest_store
 from uploader.changes import unchanged_rows as module
 from uploader.changes.change_detection import ChangeDetection
@@ -57,8 +58,8 @@ class KilledError(Exception):
 
 
 def request(number: int, who: str, value: str) -> Request:
-    body = f'{{"identity":{{"external_id":"{who}"}},"user_properties":{{"v":"{value}"}},"request_datetime":"now"}}'
-    return Request(Row(number, {"v": value}), (f"external_id={who}", f"email={who}@mail"), body.encode())
+    body = make.body({"external_id": who}, {"v": value}, "now")
+    return make.request(number, f"external_id={who}", f"email={who}@mail", fields={"v": value}, body=body)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import NoReturn
 import click
 import pytest
 
-from tests.cli.conftest import Type
+from tests.command import Type
 from uploader import __version__
 from uploader.cli import run as commands
 from uploader.errors import RefusedError

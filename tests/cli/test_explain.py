@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Type
+from tests.command import Type
 from uploader.sandbox import Fault, SandboxRules, running
 
 HEADER = "id,name,age\n"

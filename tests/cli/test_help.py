@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from tests.cli.conftest import Type
+from tests.command import Type
 from uploader import __version__
 from uploader.cli.entry_point import every_command
 from uploader.sandbox import FAULT_KINDS

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.cli.conftest import CONFIG
+from tests.make import CONFIG
 
 HEAVY: Final = frozenset({"aiohttp", "aiolimiter", "polars", "pydantic", "tqdm", "uvloop"})
 

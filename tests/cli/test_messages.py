@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import CONFIG
+from tests.make import CONFIG
 from uploader.app.check import check
 from uploader.app.run import RunResult
 from uploader.check.source_summary import CheckSummary

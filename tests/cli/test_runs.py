@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Type
-from tests.state.conftest import BEGUN as JOURNAL_BEGUN
+from tests.command import Type
+from tests.make import BEGUN as JOURNAL_BEGUN
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent
 from uploader.sandbox import Fault, RunningSandbox, SandboxRules
 from uploader.state import Journal, RunHeader, RunStore, StoredRun, read_run

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.cli.conftest import Type
+from tests.command import Type
 from uploader.cli.sandbox import sandbox
 from uploader.sandbox import Fault
 from uploader.sandbox.property_types import KINDS

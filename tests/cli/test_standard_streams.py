@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Type
+from tests.command import Type
 from uploader.cli.standard_streams import say
 
 ROWS = "id,name,age\n1,Kim,30\n"

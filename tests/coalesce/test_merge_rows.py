@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.make import request
 from uploader.coalesce.merge_rows import MergeStage
 from uploader.coalesce.person_groups import PersonGroups
 from uploader.coalesce.same_person import SamePerson
@@ -26,10 +27,6 @@ from uploader.model import (
     Work,
     values_of,
 )
-
-
-def request(number: int, *person: str) -> Request:
-    return Request(Row(number, {}), person, b"%d" % number)
 
 
 def whole(*requests: Request) -> Request:

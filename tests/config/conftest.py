@@ -2,26 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
+from tests import make
+from tests.make import ENVIRON, Load
 from uploader.config import Settings, load
 from uploader.errors import ConfigError
-
-ENVIRON = {"DFINERY_SERVICE_ID": "svc-1", "DFINERY_ACCESS_TOKEN": "linnet-4711"}
-
-
-class Load(Protocol):
-    """Loads *text*, which stands in the `config.yaml` of the working directory."""
-
-    def __call__(
-        self,
-        text: str,
-        *overrides: str,
-        environ: Mapping[str, str] = ENVIRON,
-        credentials: bool = True,
-    ) -> Settings: ...
 
 
 @pytest.fixture
@@ -34,8 +21,7 @@ def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         environ: Mapping[str, str] = ENVIRON,
         credentials: bool = True,
     ) -> Settings:
-        Path("config.yaml").write_text(text, encoding="utf-8")
-        Path("config.yaml").chmod(0o600)
+        make.config(tmp_path, text)
         return load(Path("config.yaml"), overrides=overrides, environ=environ, credentials=credentials)
 
     return load_text

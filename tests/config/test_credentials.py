@@ -1,11 +1,10 @@
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
-from uploader.config import Settings
+from tests.make import Load
 from uploader.config.secret_masking import SECRETS
 
 MAPPING = """\
@@ -19,10 +18,6 @@ api:
   service_id: ${{DFINERY_SERVICE_ID}}
   access_token: ${{DFINERY_ACCESS_TOKEN}}
 {MAPPING}"""
-
-
-class Load(Protocol):
-    def __call__(self, text: str, *, environ: Mapping[str, str] = ..., credentials: bool = True) -> Settings: ...
 
 
 def token_file(folder: Path, text: str = "linnet-4711\n", mode: int = 0o600) -> Path:

@@ -1,18 +1,13 @@
 from collections.abc import Callable
-from typing import Protocol
 
 import pytest
 
+from tests.make import Load
 from uploader.api import CONSENTS
-from uploader.config import Settings
 from uploader.config.mapping_settings import KINDS
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
 
 API = "api: {service_id: svc, access_token: canary}\n"
-
-
-class Load(Protocol):
-    def __call__(self, text: str) -> Settings: ...
 
 
 def with_property(key: str, text: str) -> str:

@@ -3,7 +3,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from pydantic import SecretStr
 
-from tests.config.conftest import ENVIRON, Load
+from tests.make import ENVIRON, Load
 from uploader.config import Proxy, proxy_to
 from uploader.errors import ConfigError
 

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import pytest
 import yaml
 
-from uploader.config import Settings, load
+from tests.make import Load
+from uploader.config import load
 from uploader.config.secret_masking import is_name, shown
 from uploader.config.settings import keys_of
 from uploader.errors import ConfigError
@@ -30,12 +31,6 @@ SECTIONS: Final = ("api", "source", "rate", "retry", "limits", "guard", "output"
 PROPERTY_KEYS: Final = keys_of(("mapping", "properties", "df_name"))
 SUGGESTION: Final = "use api.access_token_file, or a variable: --set 'api.access_token=${NAME}'"
 SHOWN: Final = f"--set api.access_token would show the token to whoever lists processes; {SUGGESTION}"
-
-
-class Load(Protocol):
-    def __call__(
-        self, text: str, *overrides: str, environ: Mapping[str, str] = ..., credentials: bool = True
-    ) -> Settings: ...
 
 
 def _places() -> Iterator[tuple[str, ...]]:
@@ -82,6 +77,7 @@ def told(loaded: Load) -> Callable[..., str]:
     return say
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("known", "credentials"), [(True, True), (False, False)])
 @pytest.mark.parametrize("place", PLACES, ids=".".join)
 def test_a_token_in_any_place_of_the_configuration_is_not_repeated(
@@ -97,6 +93,7 @@ def test_a_token_in_any_place_of_the_configuration_is_not_repeated(
         assert token not in said, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES, ids=".".join)
 def test_a_token_in_a_set_for_any_place_is_not_repeated(
     told: Callable[..., str], place: tuple[str, ...], least: str

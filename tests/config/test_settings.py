@@ -1,22 +1,17 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tests.make import Load
 from uploader.config import Settings
 from uploader.config.error_messages import UnfitValueError
 from uploader.config.value_parsers import duration, share, unpacking
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
 from uploader.model import Unpacking
-
-
-class Load(Protocol):
-    def __call__(self, text: str, *overrides: str, credentials: bool = True) -> Settings: ...
-
 
 EVERY_KEY = """\
 api:

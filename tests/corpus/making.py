@@ -203,7 +203,7 @@ MADE: Final[Mapping[str, File]] = {
     "bomb-zstd": ("people.csv.zst", lambda: zst(blank_lines(8 * MIB))),
     "bomb-bzip2": ("people.csv.bz2", lambda: bz2.compress(blank_lines(4 * MIB))),
     "bomb-xz": ("people.csv.xz", lambda: lzma.compress(blank_lines(8 * MIB), preset=0)),
-    "bomb-that-is-meant": ("people.csv.gz", lambda: gz(blank_lines(2 * MIB))),
+    "bomb-that-is-meant": ("people.csv.gz", lambda: gz(blank_lines(MIB + MIB // 4))),
     "bomb-above-its-size": ("people.csv.gz", lambda: gz(blank_lines(2 * MIB))),
     "stdin-csv": ("-", lambda: PLAIN),
     "stdin-jsonl": ("-", lambda: b'{"id": "1", "name": "a"}\n{"name": "b"}\n'),

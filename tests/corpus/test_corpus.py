@@ -18,8 +18,8 @@ from typing import Any, Final, TypeAlias
 
 import pytest
 
+from tests.command import MAPPING, SERVICE, TOKEN, Desk, Ended, rules
 from tests.corpus.making import MADE
-from tests.e2e.conftest import MAPPING, SERVICE, TOKEN, Desk, Ended, rules
 from uploader.sandbox import RunningSandbox
 
 pytestmark = pytest.mark.no_cover

@@ -1,16 +1,15 @@
 """A reply that refuses the run, after the run was served: the row's trouble, until five in a row say otherwise."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.delivery.test_retry import BAD, BUSY, LOST, OK, PAGE, UNTRUSTED, Stage, limited, request, stage
+from tests.delivery.harness import BAD, BUSY, LOST, OK, PAGE, UNTRUSTED, Stage, limited, request, stage
+from tests.fakes import Leap
 from uploader.errors import OutageError, RefusedError
 from uploader.model import Answer, Outcome, Reason, Rejected, Reply, Request, Sent, Unsettled, record_of
-
-Leap = Callable[[Coroutine[Any, Any, None]], None]
 
 FORBIDDEN = Answer(403, "")
 ROW = request()

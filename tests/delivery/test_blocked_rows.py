@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.delivery.test_pipeline import number_of, rejected, request
+from tests.delivery.harness import number_of
+from tests.make import rejected, request
 from uploader.delivery.blocked_rows import LONGEST, BlockedRows, FirstBlock
 from uploader.model import Failed, Outcome, Reason, Rejected, Request, Sent, Unsettled, Work
 

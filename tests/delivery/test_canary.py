@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.delivery.test_pipeline import Line, number_of, rejected, request
+from tests.delivery.harness import Line, number_of
+from tests.make import rejected, request
 from uploader.delivery.canary import Canary
 from uploader.delivery.pipeline import Pipeline
 from uploader.errors import RefusedError, SignalledError

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 import trustme
 
+from tests.delivery.harness import ENDED_EARLY
 from uploader.delivery import Http
 from uploader.delivery.connection_pool import EarlyReplyError, ReplyProtocol
 from uploader.model import Answer, Reply, Silence
@@ -23,9 +24,6 @@ FINE: Final = b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"code":"20000"}'
 CHUNKED: Final = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n{"code":"20000"}\r\n0\r\n\r\n'
 TIMED_OUT: Final = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 OK: Final = Answer(200, "20000")
-UNSENT: Final = Silence(
-    "the server ended the connection, or replied, before the request was sent", applied=False, refused=True
-)
 SECONDS: Final = 30.0
 
 WARNING: Final = (
@@ -279,7 +277,7 @@ async def test_a_server_that_always_speaks_first_is_unreachable_and_gets_no_requ
         async with http(server.url) as sender:
             reply = await sender.post(b"1")
 
-    assert (reply, server.heard, server.connections) == (UNSENT, [], 4)
+    assert (reply, server.heard, server.connections) == (ENDED_EARLY, [], 4)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import trustme
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.delivery.test_connection_pool import UNSENT
+from tests.delivery.harness import ENDED_EARLY
 from uploader.clock import real_clock
 from uploader.delivery import Http
 from uploader.model import Answer, Reply, Silence, WindowState
@@ -607,7 +607,7 @@ async def test_a_request_for_which_a_connection_was_lost_just_before_has_not_bee
     async with raw(FINE) as server:
         reply = await post(server.url)
 
-    assert (reply, server.heard) == (UNSENT, [])
+    assert (reply, server.heard) == (ENDED_EARLY, [])
 
 
 async def test_a_request_whose_reply_a_full_machine_can_not_take_may_have_been_applied(

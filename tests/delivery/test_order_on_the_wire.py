@@ -5,19 +5,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-import orjson
 import pytest
 
-from tests.rate.parts import RowsInFlight, gate
-from uploader.clock import real_clock
-from uploader.counts import Traffic
-from uploader.delivery import Delivery, Http, WaitLimits
-from uploader.delivery.pipeline import Pipeline
+from tests import make
+from tests.delivery.harness import send_over_http
+from tests.fakes import gate
 from uploader.delivery.retry_policy import RetryPolicy
-from uploader.model import Outcome, Reply, Request, Row, Sent, Unsettled
+from uploader.model import Outcome, Request, Sent, Unsettled
 from uploader.rate import Pace
 from uploader.sandbox import Fault, RunningSandbox, Sandbox, SandboxRules
-from uploader.stop import Stop
 
 WORKERS = 50
 ROWS = 1_500
@@ -42,15 +38,8 @@ def _crowd() -> tuple[list[Request], dict[str, int]]:
         person, row = (person, row + 1) if dice.random() < 0.1 and row < 4 else (person + 1, 0)
         names = ("external_id", "email", "phone_no")
         identity = {name: f"{name}-{person}" for name in (names[row % 3], names[(row + 1) % 3])}
-        body = orjson.dumps(
-            {
-                "identity": identity,
-                "user_properties": {"row": number},
-                "request_datetime": "2024-06-24T06:42:25.394Z",
-            }
-        )
-        values = tuple(f"{name}={value}" for name, value in identity.items())
-        requests.append(Request(Row(number, {}), values, body))
+        values = (f"{name}={value}" for name, value in identity.items())
+        requests.append(make.request(number, *values, body=make.body(identity, {"row": number})))
         last[str(person)] = number
     return requests, last
 
@@ -64,34 +53,17 @@ def _standing(box: Sandbox) -> dict[str, object]:
 
 
 async def _send(requests: list[Request], url: str) -> list[Outcome | Unsettled]:
-    halt, settled = Stop(), list[Outcome | Unsettled]()
-    dice = random.Random(7)  # noqa: S311 — the same waits every time
-    limiter = gate(Pace(1_000, 100_000.0, WORKERS), halt, time.monotonic)
-    async with Http(
-        base_url=url, service_id="shop", access_token="t", timeout=5, connections=WORKERS, wall=time.time
-    ) as http:
-
-        async def post(request: Request) -> Reply:
-            return await http.post(request.body)
-
-        delivery = Delivery(
-            post,
-            policy=RetryPolicy(30, base=0.01, cap=0.04),
-            limiter=limiter,
-            in_flight=RowsInFlight(),
-            wait_limits=WaitLimits(60, 60),
-            traffic=Traffic(),
-            stop=halt,
-            clock=real_clock(),
-            jitter=dice.random,
-            record_pause=lambda _: None,
-            most_rows=WORKERS,
-        )
-        pipeline = Pipeline(iter(requests), deliver=delivery.deliver, settle=settled.append, stop=halt)
-        await pipeline.run(WORKERS)
-    return settled
+    return await send_over_http(
+        requests,
+        url,
+        limiter=lambda halt: gate(Pace(1_000, 100_000.0, WORKERS), halt, time.monotonic),
+        policy=RetryPolicy(30, base=0.01, cap=0.04),
+        workers=WORKERS,
+    )
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("turns", [True, False], ids=["in turn", "without turns"])
 async def test_the_last_row_of_a_person_stands(sandbox: Callable[..., RunningSandbox], turns: bool) -> None:  # noqa: FBT001 — one of the two lines is broken on purpose
     requests, last = _crowd()

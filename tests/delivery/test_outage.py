@@ -2,17 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from itertools import repeat
 from typing import Any
 
 import pytest
 
-from tests.delivery.test_retry import BUSY, LOST, OK, PAGE, REFUSED, Stage, limited, request, stage
+from tests.delivery.harness import BUSY, LOST, OK, PAGE, REFUSED, Stage, limited, request, stage
+from tests.fakes import Leap
 from uploader.errors import OutageError
 from uploader.model import Answer, Failed, Outcome, Reason, Reply, Request, Sent, Silence, Unsettled, WindowState
-
-Leap = Callable[[Coroutine[Any, Any, None]], None]
 
 BUSY_REASON = Reason("50000", "not accepted by the service: INTERNAL_SERVER_ERROR (50000)")
 FULL = Silence("this machine has no socket or file left", applied=False, local=True)
@@ -174,6 +173,7 @@ def test_of_fewer_workers_than_twelve_all_must_meet_the_trouble(leap: Leap) -> N
     leap(story())
 
 
+@pytest.mark.slow
 def test_three_bad_replies_in_ten_are_the_rows_own_trouble(leap: Leap) -> None:
     async def story() -> None:
         dice = random.Random(7)  # noqa: S311 — the same weather every time

@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.make import rejected, request
 from uploader.delivery.person_ordering import PersonQueue, QueuedWork
-from uploader.model import Person, Reason, Rejected, Request, Row, Work
-
-
-def request(number: int, *person: str) -> Request:
-    return Request(Row(number, {}), person, b"{}")
-
-
-def rejected(number: int, *person: str) -> Rejected:
-    return Rejected(Row(number, {}), person, Reason("no_property", "no property"))
+from uploader.model import Person, Request, Work
 
 
 @dataclass(slots=True)

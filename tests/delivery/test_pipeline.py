@@ -3,12 +3,14 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.delivery.harness import Line, number_of
+from tests.make import REASON, rejected, request, requests
 from uploader.delivery.blocked_rows import BlockedRows
 from uploader.delivery.canary import Canary
 from uploader.delivery.pipeline import Pipeline
@@ -18,118 +20,26 @@ from uploader.model import (
     Failed,
     NoWork,
     Outcome,
-    Reason,
     Rejected,
     Request,
-    Row,
     Sent,
     Settled,
     Superseded,
     Unchanged,
     Unsettled,
+    Work,
     person_of,
-    record_of,
 )
-from uploader.stop import Stop
 
-REASON = Reason("no_identity", "no identity value")
 BROKEN = OSError("the source is cut off")
 REFUSAL = RefusedError("the token is wrong")
 DISK = StorageError("the disk is full")
-
-Work = Request | Rejected | Unchanged | Superseded
-
-
-def request(number: int, *person: str) -> Request:
-    return Request(Row(number, {}), person, b"{}")
-
-
-def rejected(number: int, *person: str) -> Rejected:
-    return Rejected(Row(number, {}), person, REASON)
-
-
-def requests(count: int) -> list[Work]:
-    return [request(number, f"id={number}") for number in range(1, count + 1)]
-
-
-def number_of(outcome: Outcome | Unsettled | Work | NoWork) -> int:
-    if isinstance(outcome, Settled | AwaitsMerge):
-        return outcome.number
-    return (outcome.row if isinstance(outcome, Request) else record_of(outcome)).number
 
 
 async def a_while() -> None:
     """Let all others go on until they wait for something."""
     for _ in range(50):
         await asyncio.sleep(0)
-
-
-@dataclass
-class Line:
-    """A pipeline from *works* to a list: what was taken, what is in flight, what was settled."""
-
-    works: Iterable[Work | NoWork]
-    delays: Callable[[int], int] = lambda _: 1
-    room: int = 8192
-    before: int = 0
-    halt: Stop = field(default_factory=Stop)
-    begun: list[int] = field(default_factory=list)
-    in_flight: set[int] = field(default_factory=set)
-    settled: list[Outcome | Unsettled] = field(default_factory=list)
-    most_in_flight: int = 0
-    most_beyond: int = 0
-
-    def __post_init__(self) -> None:
-        self.pipeline = Pipeline(
-            iter(self.works),
-            deliver=self._deliver,
-            settle=self._settle,
-            stop=self.halt,
-            room=self.room,
-            settled=self.before,
-        )
-
-    async def carry(self, workers: int = 4) -> None:
-        async with asyncio.timeout(10):
-            await self.pipeline.run(workers)
-
-    async def deliver(self, request: Request) -> Outcome | Unsettled:
-        """Deliver one request; a test may put another in its place."""
-        return Sent(request, 1)
-
-    async def refuse(self, request: Request) -> Outcome | Unsettled:
-        """Reject *request* as the service would."""
-        await asyncio.sleep(0)
-        return Rejected(request.row, request.person, REASON, 1)
-
-    def settle(self, outcome: Outcome | Unsettled) -> None:
-        """Hear of an outcome; a test may put another in its place."""
-
-    async def _deliver(self, request: Request) -> Outcome | Unsettled:
-        number = request.row.number
-        self.begun.append(number)
-        self.in_flight.add(number)
-        self.most_in_flight = max(self.most_in_flight, len(self.in_flight))
-        self.most_beyond = max(self.most_beyond, self.pipeline.taken - len(self.settled))
-        try:
-            for _ in range(self.delays(number)):
-                await asyncio.sleep(0)
-            return await self.deliver(request)
-        finally:
-            self.in_flight.discard(number)
-
-    def _settle(self, outcome: Outcome | Unsettled) -> None:
-        self.settle(outcome)
-        self.settled.append(outcome)
-
-    @property
-    def numbers(self) -> list[int]:
-        return [number_of(outcome) for outcome in self.settled]
-
-    @property
-    def finished(self) -> list[int]:
-        """The rows that have an outcome."""
-        return [number_of(outcome) for outcome in self.settled if not isinstance(outcome, Unsettled)]
 
 
 _PEOPLE = st.lists(st.sampled_from(["id=a", "id=b", "id=c", "mail=a", "mail=b", "tel=a"]), max_size=3).map(tuple)
@@ -511,6 +421,7 @@ async def test_others_get_their_turn_while_settled_rows_are_passed_over() -> Non
     assert breaths > 50
 
 
+@pytest.mark.slow
 async def test_an_order_to_stop_is_heard_while_settled_rows_are_passed_over() -> None:
     works = iter(_continued(1_000_000, lambda _: True))
     line = Line(works, before=1_000_000)
@@ -577,11 +488,11 @@ async def test_rows_that_a_request_takes_along_are_superseded_by_it_when_it_is_s
             ],
         ),
         (
-            Rejected(Row(3, {}), ("id=a",), REASON, 1),
+            Rejected(request(3).row, ("id=a",), REASON, 1),
             [
-                Rejected(Row(1, {}), ("id=a",), REASON, 1, merged_into=3),
-                Rejected(Row(2, {}), ("id=a",), REASON, 1, merged_into=3),
-                Rejected(Row(3, {}), ("id=a",), REASON, 1),
+                Rejected(request(1).row, ("id=a",), REASON, 1, merged_into=3),
+                Rejected(request(2).row, ("id=a",), REASON, 1, merged_into=3),
+                Rejected(request(3).row, ("id=a",), REASON, 1),
             ],
         ),
     ],

@@ -8,7 +8,8 @@ from typing import Final
 
 import pytest
 
-from tests.proxy import HOST, Authority, Proxy, authority, proxying
+from tests.fakes import HOST, Proxy, proxying
+from tests.make import Authority, authority
 from uploader.delivery import Http
 from uploader.model import Answer, Reply, Silence
 from uploader.sandbox import RunningSandbox, SandboxRules

@@ -1,20 +1,18 @@
 """No window receives more than the limit: held against the sandbox's own count, with two senders broken on purpose."""
 
-import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 import pytest
 from aiolimiter import AsyncLimiter
 
-from tests.rate.parts import LoneQuota, RowsInFlight, UntoldWindow, gate
+from tests import make
+from tests.delivery.harness import Post, send_over_http
+from tests.fakes import LoneQuota, UntoldWindow, gate
 from uploader.clock import real_clock
-from uploader.counts import Traffic
-from uploader.delivery import Delivery, Http, WaitLimits
-from uploader.delivery.pipeline import Pipeline
 from uploader.delivery.retry_policy import RetryPolicy
-from uploader.model import Outcome, Reply, Request, Row, Sent, Unsettled
+from uploader.model import Reply, Request, Sent
 from uploader.rate import Pace, Permit, pace
 from uploader.rate.limiter import Limiter
 from uploader.sandbox import Fault, RunningSandbox, SandboxRules
@@ -27,8 +25,6 @@ PER: Final = 2.0
 ROWS: Final = 120
 PACE: Final = pace(requests=LIMIT, per=PER, share=0.95, burst=16, concurrency=32)
 SHAKY: Final = SandboxRules(limit=LIMIT, per=PER, anchor=None, faults=(Fault.parse("code=50000 for 40%"),), seed=3)
-
-Post = Callable[[Request], Awaitable[Reply]]
 
 
 class BurstingLimiter(Limiter):
@@ -65,40 +61,10 @@ def retry_outside_the_limiter(post: Post) -> Post:
 
 
 def _requests(count: int) -> list[Request]:
-    body = (
-        b'{"identity":{"external_id":"%d"},"user_properties":{"df_name":"A"},"request_datetime":"2024-06-24T06:42:25Z"}'
-    )
-    return [Request(Row(number, {}), (f"external_id={number}",), body % number) for number in range(count)]
-
-
-async def _send(
-    url: str, *, limiter: Callable[[Stop], Limiter], around: Callable[[Post], Post]
-) -> list[Outcome | Unsettled]:
-    halt, settled = Stop(), list[Outcome | Unsettled]()
-    dice = random.Random(3)  # noqa: S311 — the same waits every time
-    async with Http(
-        base_url=url, service_id="shop", access_token="t", timeout=5, connections=PACE.concurrency, wall=time.time
-    ) as http:
-
-        async def post(request: Request) -> Reply:
-            return await http.post(request.body)
-
-        delivery = Delivery(
-            around(post),
-            policy=RetryPolicy(40, base=0.001, cap=0.001),
-            limiter=limiter(halt),
-            in_flight=RowsInFlight(),
-            wait_limits=WaitLimits(PER, 60),
-            traffic=Traffic(),
-            stop=halt,
-            clock=real_clock(),
-            jitter=dice.random,
-            record_pause=lambda _: None,
-            most_rows=PACE.concurrency,
-        )
-        pipeline = Pipeline(iter(_requests(ROWS)), deliver=delivery.deliver, settle=settled.append, stop=halt)
-        await pipeline.run(PACE.concurrency)
-    return settled
+    return [
+        make.request(number, f"external_id={number}", body=make.body({"external_id": str(number)}, {"df_name": "A"}))
+        for number in range(count)
+    ]
 
 
 def _honest(halt: Stop) -> Limiter:
@@ -109,6 +75,7 @@ def _bursting(halt: Stop) -> Limiter:
     return BurstingLimiter(PACE, halt)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limiter", "around", "kept"),
     [
@@ -126,7 +93,15 @@ async def test_no_window_receives_more_than_the_limit(
 ) -> None:
     server = sandbox(SHAKY)
 
-    settled = await _send(server.url, limiter=limiter, around=around)
+    settled = await send_over_http(
+        _requests(ROWS),
+        server.url,
+        limiter=limiter,
+        policy=RetryPolicy(40, base=0.001, cap=0.001),
+        workers=PACE.concurrency,
+        window=PER,
+        around=around,
+    )
 
     assert (len(settled), {type(outcome) for outcome in settled}) == (ROWS, {Sent})
     report = server.sandbox.report()

@@ -1,16 +1,29 @@
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
 from itertools import repeat
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-from tests.rate.parts import LoneQuota, RowsInFlight, UntoldWindow
+from tests.delivery.harness import (
+    BAD,
+    BUSY,
+    CROSSED,
+    LOST,
+    OK,
+    PAGE,
+    REFUSED,
+    REQUEST,
+    UNSENT,
+    UNTRUSTED,
+    WINDOW,
+    limited,
+    request,
+    stage,
+)
+from tests.fakes import Leap
 from uploader.clock import Clock
 from uploader.counts import Traffic
 from uploader.delivery import Delivery, WaitLimits
-from uploader.delivery.blocked_rows import BlockedRows
 from uploader.delivery.retry_policy import RetryPolicy
 from uploader.errors import OutageError, RefusedError, StorageError
 from uploader.model import (
@@ -21,142 +34,19 @@ from uploader.model import (
     Rejected,
     Reply,
     Request,
-    Row,
     Sent,
-    Silence,
     Unsettled,
     WindowState,
 )
 from uploader.rate import Pace, Permit, local_time
-from uploader.rate.limiter import Limiter
-from uploader.stop import Stop, Stopped
+from uploader.stop import Stopped
 
-Leap = Callable[[Coroutine[Any, Any, None]], None]
-
-OK = Answer(200, "20000")
-BUSY = Answer(200, "50000")
-BAD = Answer(200, "40001")
-PAGE = Answer(200, "")
-CROSSED = Answer(408, "", crossed=True)
-LOST = Silence("no reply in time")
-UNSENT = Silence("the name of the server changed", applied=False)
-REFUSED = Silence("no connection to the server", applied=False, refused=True)
-UNTRUSTED = Silence("the server's certificate can't be trusted", fatal=True)
-WINDOW: Final = 60.0
 ROUTE: Final = (
     "If it is reached through a proxy, set api.proxy; if the proxy has a certificate authority of its own, set "
     "api.ca_file too. "
 )
 
-
-def limited(seconds: float) -> Answer:
-    return Answer(429, "", WindowState(retry_after=seconds))
-
-
-def request(number: int = 1) -> Request:
-    return Request(Row(number, {"id": str(number)}), (f"external_id={number}",), b'{"n":%d}' % number)
-
-
-REQUEST: Final = request()
 REFUSAL: Final = Reason("40001", "refused by the service: VALIDATION_FAILURE (40001)")
-
-
-class CountingLimiter(Limiter):
-    """A limiter that knows how often it was passed."""
-
-    passes = 0
-
-    async def acquire(self) -> Permit:
-        ticket = await super().acquire()
-        self.passes += 1
-        return ticket
-
-
-@dataclass
-class Stage:
-    """A delivery in leaping time whose service answers by the script; times are seconds since the curtain rose."""
-
-    script: Iterator[Reply]
-    attempts: int = 3
-    outage_timeout: float = 1_800.0
-    seconds: float = 0.0
-    most_rows: int = 32
-    pace: Pace = field(default_factory=lambda: Pace(burst=1_000, rate=1_000.0, concurrency=32))
-    bodies: list[bytes] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
-    back_offs: list[float] = field(default_factory=list)
-    held: list[float] = field(default_factory=list)
-    traffic: Traffic = field(default_factory=Traffic)
-    halt: Stop = field(default_factory=Stop)
-    sky: RowsInFlight = field(default_factory=RowsInFlight)
-    streak: BlockedRows = field(default_factory=BlockedRows)
-
-    def __post_init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._loop, self._began, self._asked = loop, loop.time(), asyncio.Event()
-        self.quota = LoneQuota(loop.time)
-        self.limiter = CountingLimiter(
-            self.pace,
-            window=UntoldWindow(),
-            quota=self.quota,
-            stop=self.halt,
-            clock=Clock(loop.time, loop.time, asyncio.sleep),
-        )
-        self.post: Callable[[Request], Awaitable[Reply]] = self._answer
-        self.delivery = self.another()
-
-    def another(self) -> Delivery:
-        """Return a delivery through the same gate, as each source of a run has its own."""
-        return Delivery(
-            self._post,
-            policy=RetryPolicy(self.attempts, base=0.5, cap=30.0),
-            limiter=self.limiter,
-            in_flight=self.sky,
-            wait_limits=WaitLimits(WINDOW, self.outage_timeout),
-            traffic=self.traffic,
-            stop=self.halt,
-            clock=Clock(lambda: 0.0, self._loop.time, self._back_off),
-            jitter=lambda: 1.0,
-            record_pause=self.held.append,
-            most_rows=self.most_rows,
-            blocked_rows=self.streak,
-        )
-
-    @property
-    def now(self) -> float:
-        return round(self._loop.time() - self._began, 2)
-
-    async def deliver(self, request: Request = REQUEST) -> Outcome | Unsettled:
-        return await self.delivery.deliver(request)
-
-    async def posted(self, times: int) -> None:
-        """Return when the service has been asked so many *times*."""
-        while len(self.bodies) < times:
-            self._asked.clear()
-            await self._asked.wait()
-
-    async def _post(self, request: Request) -> Reply:
-        return await self.post(request)
-
-    async def _answer(self, request: Request) -> Reply:
-        self.times.append(self.now)
-        self.bodies.append(request.body)
-        self._asked.set()
-        reply = next(self.script)
-        await asyncio.sleep(self.seconds)
-        return reply
-
-    async def _back_off(self, seconds: float) -> None:
-        self.back_offs.append(seconds)
-        await asyncio.sleep(seconds)
-
-
-def stage(*replies: Reply, then: Reply = OK, **settings: Any) -> Stage:  # noqa: ANN401 — the fields of Stage, by name
-    def script() -> Iterator[Reply]:
-        yield from replies
-        yield from repeat(then)
-
-    return Stage(script(), **settings)
 
 
 @pytest.mark.parametrize(

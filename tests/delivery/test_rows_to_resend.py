@@ -6,23 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import make
+from tests.make import request
 from uploader.delivery import rows_to_resend as module
 from uploader.delivery.rows_to_resend import RowsToResend
-from uploader.model import Failed, Outcome, Person, Reason, Rejected, Request, RetryKind, Row, Sent
+from uploader.model import Failed, Outcome, Person, Reason, Rejected, RetryKind, Sent
 
 REASON = Reason("500", "not accepted by the service: HTTP 500")
 
 
 def sent(*person: str) -> Sent:
-    return Sent(Request(Row(1, {}), person, b"{}"), attempts=1)
+    return make.sent(request(1, *person))
 
 
 def failed(*person: str) -> Failed:
-    return Failed(Request(Row(1, {}), person, b"{}"), REASON, attempts=5)
+    return make.failed(request(1, *person))
 
 
 def rejected(*person: str) -> Rejected:
-    return Rejected(Row(1, {}), person, REASON)
+    return make.rejected(1, *person)
 
 
 @pytest.mark.parametrize(
@@ -63,8 +65,8 @@ def test_what_must_be_sent_again_is_all_that_follows_what_must_be_sent_again(
 ) -> None:
     followup, owed = RowsToResend(), list[set[str]]()
 
-    for make, person in rows:
-        outcome = make(*person)
+    for made, person in rows:
+        outcome = made(*person)
         kind = followup.kind(outcome)
 
         follows = any(values & set(person) for values in owed)
@@ -96,13 +98,15 @@ def test_to_owe_what_was_owed_is_as_good_as_to_have_judged_it(
     assert [later.kind(make(*person)) for make, person in rows[cut:]] == kinds[cut:]
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 def test_nobody_is_forgotten_however_many_are_owed() -> None:
     followup = RowsToResend()
     for number in range(201_000):
         followup.add((f"external_id={number}",))
 
-    kinds = [followup.kind(Sent(Request(Row(1, {}), (f"external_id={number}",), b""), 1)) for number in range(201_000)]
-    strangers = [followup.kind(Sent(Request(Row(1, {}), (f"email={number}",), b""), 1)) for number in range(1_000)]
+    kinds = [followup.kind(sent(f"external_id={number}")) for number in range(201_000)]
+    strangers = [followup.kind(sent(f"email={number}")) for number in range(1_000)]
 
     assert set(kinds) == {"again"}
     assert strangers.count("again") < 50

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.leaping import Leap
+from tests.fakes import Leap
 from uploader.delivery.timeouts import ExpiredError, Timeouts
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Desk, names, names_of, rules
+from tests.command import Desk, names, names_of, rules
 from uploader.sandbox import RunningSandbox, Sandbox
 from uploader.sandbox.service import Arrival, IncomingRequest, PlannedReply
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.conftest import Desk, busiest, ended, names, names_of, until
+from tests.command import Desk, busiest, ended, names, names_of, until
 from uploader.sandbox import RunningSandbox, SandboxRules
 
 LIMIT: Final = 1000

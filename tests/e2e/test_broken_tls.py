@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 import trustme
 
-from tests.e2e.conftest import Desk, names_of
+from tests.command import Desk, names_of
 
 ROWS: Final = 40
 RUN: Final = (

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.conftest import Desk, ended, names, names_of, rules, sent_ids
+from tests.command import Desk, ended, names, names_of, rules, sent_ids
 from uploader.sandbox import RunningSandbox
 
 RUN = ("run", "people.csv", "--summary", "summary.json")

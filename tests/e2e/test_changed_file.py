@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import polars as pl
 import pytest
 
-from tests.e2e.conftest import Desk, names, rules
+from tests.command import Desk, names, rules
 from uploader.sandbox import RunningSandbox, Sandbox
 from uploader.sandbox.service import Arrival, IncomingRequest, PlannedReply
 from uploader.source import parquet_records

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Desk, ended, names, rules, until
+from tests.command import Desk, ended, names, rules, until
 from uploader.delivery.person_ordering import PersonQueue, QueuedWork
 from uploader.sandbox import RunningSandbox, running
 

@@ -3,13 +3,13 @@
 import json
 import random
 import signal
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import pytest
 
-from tests.e2e.conftest import Desk, Ended, books_of, ended, rules, sent_ids
+from tests.command import Desk, Ended, books_of, ended, rules, sent_ids, until
+from tests.make import jsonl
 from tests.seeds import seeds
 from uploader.coalesce.merge_rows import MergeStage
 from uploader.errors import StorageError
@@ -24,15 +24,10 @@ mapping:
 """
 RUN = ("run", "people.jsonl", "--summary", "summary.json")
 COALESCE = "coalesce: true\n"
-SECONDS = 30.0
 ANN = {"id": "ann", "email": "ann@example.com", "name": "Ann", "city": "Seoul", "push": True}
 BOB = {"id": "bob", "email": "bob@example.com", "name": "Bob", "city": "Busan", "push": False}
 
 Record = Mapping[str, object]
-
-
-def lines(*records: Record) -> str:
-    return "".join(json.dumps(record) + "\n" for record in records)
 
 
 def profiles(server: RunningSandbox) -> list[tuple[Mapping[str, str], Mapping[str, object]]]:
@@ -99,7 +94,7 @@ def test_rows_of_one_person_become_one_request_in_which_later_values_win(
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
     desk.write(
         "people.jsonl",
-        lines(
+        jsonl(
             {"id": "ann", "name": "Ann", "city": "Seoul", "push": True},
             {"id": "bob", "name": "Bob"},
             {"id": "ann", "email": "ann@example.com", "city": None},
@@ -123,7 +118,7 @@ def test_rows_of_one_person_become_one_request_in_which_later_values_win(
 def test_without_it_every_row_is_a_request(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING)
-    desk.write("people.jsonl", lines(ANN, {**ANN, "name": "Anne"}))
+    desk.write("people.jsonl", jsonl(ANN, {**ANN, "name": "Anne"}))
 
     run = desk.type(*RUN)
 
@@ -136,7 +131,7 @@ def test_what_is_stored_is_what_one_request_for_each_row_stores(
     desk: Desk, sandbox: Callable[..., RunningSandbox], seed: int
 ) -> None:
     records = many(seed, 300)
-    desk.write("people.jsonl", lines(*records))
+    desk.write("people.jsonl", jsonl(*records))
     truth = stored_one_by_one(desk, sandbox)
     server = sandbox(rules(latency=(0.0, 0.01)))
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
@@ -154,7 +149,7 @@ def test_of_two_consents_the_later_one_stands_and_one_that_is_left_out_changes_n
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
-    desk.write("people.jsonl", lines(ANN, {"id": "ann", "push": False}, {"id": "ann", "name": "Anne"}))
+    desk.write("people.jsonl", jsonl(ANN, {"id": "ann", "push": False}, {"id": "ann", "name": "Anne"}))
 
     assert desk.type(*RUN).status == 0
 
@@ -170,7 +165,7 @@ def test_when_a_request_is_not_accepted_all_its_rows_go_to_the_retry_file_which_
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
     desk.write(
         "people.jsonl",
-        lines(BOB, ANN, {**BOB, "city": "Jeju"}, {"id": "ann", "city": None}, {"id": "ann", "name": "Anne"}),
+        jsonl(BOB, ANN, {**BOB, "city": "Jeju"}, {"id": "ann", "city": None}, {"id": "ann", "name": "Anne"}),
     )
 
     first = desk.type(*RUN)
@@ -208,7 +203,7 @@ def test_of_a_person_with_very_many_rows_all_follow_a_request_that_failed_and_no
 ) -> None:
     server = sandbox(rules("code=50000 for external_id=ann times 2"))
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
-    desk.write("people.jsonl", lines(BOB, *a_person_with_very_many_rows()))
+    desk.write("people.jsonl", jsonl(BOB, *a_person_with_very_many_rows()))
 
     first = desk.type(*RUN)
     books, kept = desk.books(), retry_rows(desk)
@@ -233,7 +228,7 @@ def test_rows_that_an_accepted_request_took_along_follow_in_the_retry_file_thoug
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
     desk.monkeypatch.setattr("uploader.run.source_run.MergeStage", partial(MergeStage, most_rows=3))
     names: list[Record] = [{"id": "ann", "name": f"name{number}"} for number in range(7)]
-    desk.write("people.jsonl", lines(ANN, *names[1:3], {"id": "ann", "push": False}, *names[4:]))
+    desk.write("people.jsonl", jsonl(ANN, *names[1:3], {"id": "ann", "push": False}, *names[4:]))
 
     first = breaking_off(desk, lambda outcome: isinstance(outcome, Sent) and outcome.request.row.number == row)
     second = desk.type(*RUN)
@@ -255,7 +250,7 @@ def test_rows_that_an_accepted_request_took_along_follow_in_the_retry_file_thoug
 def test_rows_of_a_person_with_a_rejected_row_go_one_by_one(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
-    desk.write("people.jsonl", lines(ANN, {"id": "ann", "push": "perhaps"}, {"id": "ann", "name": "Anne"}, BOB))
+    desk.write("people.jsonl", jsonl(ANN, {"id": "ann", "push": "perhaps"}, {"id": "ann", "name": "Anne"}, BOB))
 
     run = desk.type(*RUN)
 
@@ -269,7 +264,7 @@ def test_rows_that_name_one_person_differently_go_one_by_one(
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
     shared = {"email": "family@example.com", "name": "Kim", "city": "Seoul", "push": True}
-    desk.write("people.jsonl", lines({"id": "ann", **shared}, {"id": "bob", **shared}, {"id": "ann", "push": False}))
+    desk.write("people.jsonl", jsonl({"id": "ann", **shared}, {"id": "bob", **shared}, {"id": "ann", "push": False}))
 
     run = desk.type(*RUN)
 
@@ -281,7 +276,7 @@ def test_rows_that_are_too_large_together_go_one_by_one(desk: Desk, sandbox: Cal
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
     # What is stored of a person may be no larger either, so that the first must give way to the second.
-    desk.write("people.jsonl", lines({**ANN, "name": "x" * 5_000}, {"id": "ann", "city": "y" * 5_000}, BOB, {**BOB}))
+    desk.write("people.jsonl", jsonl({**ANN, "name": "x" * 5_000}, {"id": "ann", "city": "y" * 5_000}, BOB, {**BOB}))
 
     run = desk.type(*RUN)
 
@@ -295,7 +290,7 @@ def test_only_the_first_rows_are_merged_where_only_they_are_sent(
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
-    desk.write("people.jsonl", lines(ANN, {"id": "ann", "name": "Anne"}, {"id": "ann", "name": "Anna"}))
+    desk.write("people.jsonl", jsonl(ANN, {"id": "ann", "name": "Anne"}, {"id": "ann", "name": "Anna"}))
 
     run = desk.type(*RUN, "--limit", "2")
 
@@ -306,8 +301,8 @@ def test_only_the_first_rows_are_merged_where_only_they_are_sent(
 def test_each_of_several_sources_is_merged_on_its_own(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=50000 for df_name=Anne times 2"))
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
-    desk.write("a.jsonl", lines(ANN, {"id": "ann", "name": "Anne"}, BOB, {**BOB, "name": "Bo"}))
-    desk.write("b.jsonl", lines({**ANN, "name": "A"}, {"id": "ann", "name": "B"}, BOB, {**BOB, "name": "Bobby"}))
+    desk.write("a.jsonl", jsonl(ANN, {"id": "ann", "name": "Anne"}, BOB, {**BOB, "name": "Bo"}))
+    desk.write("b.jsonl", jsonl({**ANN, "name": "A"}, {"id": "ann", "name": "B"}, BOB, {**BOB, "name": "Bobby"}))
 
     run = desk.type("run", "a.jsonl", "b.jsonl", "--summary", "summary.json")
 
@@ -327,9 +322,9 @@ def test_an_unchanged_person_costs_no_request_however_many_rows_they_have(
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE + "changed_only: true\n")
     records: list[Record] = [ANN, BOB, {"id": "ann", "name": "Anne"}]
-    desk.write("people.jsonl", lines(*records))
+    desk.write("people.jsonl", jsonl(*records))
     assert desk.type(*RUN).status == 0
-    desk.write("people.jsonl", lines(*records, {"id": "bob", "city": "Jeju"}))
+    desk.write("people.jsonl", jsonl(*records, {"id": "bob", "city": "Jeju"}))
 
     second = desk.type(*RUN)
 
@@ -342,7 +337,7 @@ def test_a_run_that_merges_does_not_go_on_with_one_that_did_not(
 ) -> None:
     server = sandbox(rules("code=40201 for external_id=bob times 1"))
     desk.configure(server.url, mapping=MAPPING)
-    desk.write("people.jsonl", lines(ANN, {"id": "ann", "name": "Anne"}, BOB))
+    desk.write("people.jsonl", jsonl(ANN, {"id": "ann", "name": "Anne"}, BOB))
     assert desk.type(*RUN, "--set", "rate.concurrency=1").status == 5
 
     second = desk.type(*RUN, "--set", "coalesce=true")
@@ -374,7 +369,7 @@ def test_what_becomes_of_rows_follows_from_the_row_that_took_them_along_though_t
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
-    desk.write("people.jsonl", lines(ANN, {"id": "ann", "city": None}, {"id": "ann", "name": "Anne"}))
+    desk.write("people.jsonl", jsonl(ANN, {"id": "ann", "city": None}, {"id": "ann", "name": "Anne"}))
 
     first = breaking_off(desk, lambda outcome: isinstance(outcome, Superseded) and outcome.request.row.number == row)
     books = desk.books()
@@ -393,7 +388,7 @@ def test_rows_whose_taker_was_not_settled_are_merged_and_sent_once_more(
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
-    desk.write("people.jsonl", lines(ANN, {"id": "ann", "city": None}, {"id": "ann", "name": "Anne"}))
+    desk.write("people.jsonl", jsonl(ANN, {"id": "ann", "city": None}, {"id": "ann", "name": "Anne"}))
 
     first = breaking_off(desk, lambda outcome: isinstance(outcome, Sent))
     books = desk.books()
@@ -409,7 +404,7 @@ def test_a_row_whose_members_failed_before_the_run_broke_off_follows_them_in_the
 ) -> None:
     server = sandbox(rules("code=50000 for external_id=ann times 2"))
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
-    desk.write("people.jsonl", lines(ANN, {"id": "ann", "city": None}, {"id": "ann", "name": "Anne"}))
+    desk.write("people.jsonl", jsonl(ANN, {"id": "ann", "city": None}, {"id": "ann", "name": "Anne"}))
 
     first = breaking_off(desk, lambda outcome: isinstance(outcome, Failed) and not outcome.merged_into)
     books = desk.books()
@@ -426,20 +421,12 @@ def test_a_row_whose_members_failed_before_the_run_broke_off_follows_them_in_the
     ]
 
 
-def _until(true: Callable[[], bool]) -> None:
-    """Wait for the other process; there is no clock to turn there."""
-    patience = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < patience, "it never came"
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_broken_off_again_and_again_stores_what_one_request_for_each_row_stores(
     desk: Desk, sandbox: Callable[..., RunningSandbox], number: signal.Signals
 ) -> None:
     records = many(7, 400)
-    desk.write("people.jsonl", lines(*records))
+    desk.write("people.jsonl", jsonl(*records))
     truth = stored_one_by_one(desk, sandbox)
     server = sandbox(rules("code=50000 for 5%", latency=(0.0, 0.02)))
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
@@ -447,7 +434,7 @@ def test_a_run_that_is_broken_off_again_and_again_stores_what_one_request_for_ea
 
     for part in range(1, 4):
         with desk.start(*RUN, "--set", "retry.attempts=20") as process:
-            _until(lambda part=part: server.sandbox.report().applied >= part * people // 5)  # type: ignore[misc]  # its own
+            until(lambda part=part: server.sandbox.report().applied >= part * people // 5)  # type: ignore[misc]  # its own
             process.send_signal(number)
             assert ended(process).status == -number
         if number == signal.SIGTERM:

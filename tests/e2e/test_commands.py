@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.conftest import Desk, Ended, books_of, names, rules, sent_ids, until
+from tests.command import Desk, Ended, books_of, names, rules, sent_ids, until
 from uploader.app import run as module
 from uploader.errors import StorageError
 from uploader.run import source_run

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.e2e.conftest import Desk, books_of, names, names_of, rules
+from tests.command import Desk, books_of, names, names_of, rules
 from uploader.sandbox import RunningSandbox
 
 SLOW = ("--set", "rate.requests=400", "--set", "rate.per=10s", "--summary", "summary.json")

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.e2e.conftest import Desk, Ended, rules, until
+from tests.command import Desk, Ended, rules, until
 from uploader.sandbox import RunningSandbox
 
 PROMISED: Final = 10.0
@@ -111,7 +111,7 @@ def test_a_signal_ends_a_run_whose_resolver_never_answers(desk: Desk) -> None:
 
 
 def test_a_run_whose_resolver_never_answers_ends_when_the_outage_is_too_long(desk: Desk) -> None:
-    desk.configure("https://nowhere.invalid")
+    desk.configure("https://nowhere.invalid", timeout="2s")
     desk.people(5)
     flag = desk.folder / "asked"
 
@@ -127,7 +127,7 @@ def test_a_run_whose_resolver_never_answers_ends_when_the_outage_is_too_long(des
 def test_a_signal_ends_a_run_whose_lines_nobody_reads(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=40001", latency=(0.01, 0.01)))
     desk.configure(server.url)
-    desk.people(100_000)
+    desk.people(20_000)
 
     with (
         unread() as (write, _),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Desk, books_of, names, names_of, plain, rules, sent_ids
+from tests.command import Desk, books_of, names, names_of, plain, rules, sent_ids
 from uploader.sandbox import RunningSandbox
 
 KEYS = [

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.conftest import Desk, Ended, rules
+from tests.command import Desk, Ended, rules
 from uploader.sandbox import RunningSandbox
 
 VICTIM: Final = b"id,name\n1,precious\n"

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.e2e.conftest import Desk, Ended, rules, sent_ids
+from tests.command import Desk, Ended, rules, sent_ids
 from uploader.sandbox import RunningSandbox
 
 MAPPING = """\

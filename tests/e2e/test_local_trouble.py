@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable
 
-from tests.e2e.conftest import Desk, ended, names, names_of, rules, until
+from tests.command import Desk, ended, names, names_of, rules, until
 from uploader.sandbox import RunningSandbox
 
 ROWS = 300

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Desk, Ended, books_of, rules
+from tests.command import Desk, Ended, books_of, rules
 from uploader.sandbox import RunningSandbox
 
 MAPPING = """\

@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 import pytest
 
-from tests.e2e.conftest import Desk, Ended, ended, names, names_of, rules
+from tests.command import Desk, Ended, ended, names, names_of, rules
 from uploader.sandbox import RunningSandbox
 
 REJECTED: Final = "code=40001 for external_id=2 times 1"

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.conftest import Desk, Ended, ended, names_of, until
+from tests.command import Desk, Ended, ended, names_of, until
 from uploader.sandbox import Fault, RequestRecord, RunningSandbox, SandboxRules, running
 
 FULL: Final = os.environ.get("PACE") == "full"
@@ -170,6 +170,7 @@ def test_a_service_that_drops_a_few_requests_at_random_costs_no_row(
     assert _stored(server) == names_of(range(1, 1001))
 
 
+@pytest.mark.no_cover
 def test_rows_that_used_up_their_attempts_fail_when_the_service_drops_many(
     desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:

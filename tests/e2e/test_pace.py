@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import pytest
 
-from tests.e2e.conftest import Desk, books_of, busiest, ended, until
+from tests.command import Desk, books_of, busiest, ended, until
 from uploader.sandbox import RunningSandbox, SandboxRules
 
 LIMIT: Final = 1000

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.e2e.conftest import TOKEN, Desk, Ended, rules
+from tests.command import TOKEN, Desk, Ended, rules
 from uploader.sandbox import FAULT_KINDS, RunningSandbox
 
 WORD = "canary"

@@ -10,8 +10,9 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.conftest import SERVICE, TOKEN, Desk, Ended, names, names_of, rules
-from tests.proxy import HOST, Authority, Proxy, authority, proxying
+from tests.command import SERVICE, TOKEN, Desk, Ended, names, names_of, rules
+from tests.fakes import HOST, Proxy, proxying
+from tests.make import Authority, authority
 from uploader.sandbox import RunningSandbox
 
 ROWS: Final = 20

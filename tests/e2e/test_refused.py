@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.e2e.conftest import SERVICE, TOKEN, Desk, names, names_of, rules
+from tests.command import SERVICE, TOKEN, Desk, names, names_of, rules
 from uploader.sandbox import RunningSandbox
 
 ROWS = 50

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.e2e.conftest import Desk, books_of, names, names_of, plain, rules, sent_ids
+from tests.command import Desk, books_of, names, names_of, plain, rules, sent_ids
 from uploader.sandbox import FAULT_KINDS, RunningSandbox
 
 ROWS = 6

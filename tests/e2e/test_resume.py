@@ -15,7 +15,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from tests.e2e.conftest import Desk, books_of, ended, names, names_of, rules, sent_ids
+from tests.command import Desk, books_of, ended, names, names_of, rules, sent_ids, until
 from uploader.errors import StorageError
 from uploader.sandbox import RunningSandbox
 
@@ -26,14 +26,6 @@ SECONDS = 30.0
 def stop_at(number: int) -> str:
     """Return the fault by which the service refuses a run, once, when person *number* comes."""
     return f"code=40201 for external_id={number} times 1"
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for the other process; there is no clock to turn there."""
-    patience = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < patience, "it never came"
-        time.sleep(0.01)
 
 
 def continuing(desk: Desk, settled: int, rows: int, name: str = "people.csv") -> str:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import polars as pl
 import pytest
 
-from tests.e2e.conftest import Desk, names, names_of, rules
+from tests.command import Desk, names, names_of, rules
 from uploader.model import RETRY_COLUMNS, RUN_COLUMN
 from uploader.sandbox import RunningSandbox
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 import pytest
 
-from tests.e2e.conftest import Desk, books_of, names, rules, sent_ids
+from tests.command import Desk, books_of, names, rules, sent_ids
 from uploader import clock
 from uploader.run import endings, results
 from uploader.sandbox import running

@@ -2,17 +2,21 @@
 
 import csv
 import json
+import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
-from tests.e2e.conftest import SERVICE, TOKEN, Desk, books_of
-from uploader.sandbox import Profile, RunningSandbox, SandboxRules
+from tests.command import SERVICE, TOKEN, books_of
+from uploader.sandbox import Profile, RunningSandbox, SandboxRules, running
 
 pytestmark = pytest.mark.no_cover
 
@@ -40,53 +44,70 @@ def expected() -> list[Body]:
         return [_body(row) for number, row in enumerate(csv.DictReader(file), start=1) if number not in BROKEN]
 
 
-@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_the_service_holds_what_the_sample_says(
-    desk: Desk, sandbox: Callable[..., RunningSandbox], expected: list[Body], suffix: str
-) -> None:
-    server = sandbox(SandboxRules(limit=10**6, registered=TYPES, token=TOKEN, service_id=SERVICE))
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A sample that was sent: where from, where to, and how the command ended."""
 
-    status = _send(desk, server, suffix)
+    suffix: str
+    folder: Path
+    server: RunningSandbox
+    status: int
 
-    report = server.sandbox.report()
-    assert status == 3
-    assert books_of(desk.summary()) == {"sent": 2992, "rejected": 8}
+    def summary(self) -> dict[str, int]:
+        """Return the summary of what was sent last."""
+        found: dict[str, int] = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+        return found
+
+
+@pytest.fixture(scope="module", params=["csv", "jsonl", "parquet"])
+def delivered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Delivered]:
+    """Send a sample, once for all that is asked of it: three thousand rows."""
+    suffix, folder = request.param, tmp_path_factory.mktemp("sample")
+    shutil.copy(ROOT / f"samples/profiles.{suffix}", folder)
+    shutil.copy(ROOT / "config.yaml", folder)
+    with running(SandboxRules(limit=10**6, registered=TYPES, token=TOKEN, service_id=SERVICE)) as server:
+        yield Delivered(suffix, folder, server, _run(folder, server, f"profiles.{suffix}"))
+
+
+def test_the_service_holds_what_the_sample_says(delivered: Delivered, expected: list[Body]) -> None:
+    report = delivered.server.sandbox.report()
+
+    assert delivered.status == 3
+    assert books_of(delivered.summary()) == {"sent": 2992, "rejected": 8}
     assert (report.requests, report.applied, report.not_stored, report.strays) == (2992, 2992, {}, 0)
-    assert _sorted(server.sandbox.profiles()) == _sorted(_stored(expected))
+    assert _sorted(delivered.server.sandbox.profiles()) == _sorted(_stored(expected))
 
 
-@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_each_body_is_the_expected_one_to_the_byte(
-    desk: Desk, sandbox: Callable[..., RunningSandbox], expected: list[Body], suffix: str
-) -> None:
-    server = sandbox(SandboxRules(limit=10**6))
-
-    _send(desk, server, suffix)
-
-    assert _by_person(_timeless(request.body) for request in server.sandbox.requests()) == _by_person(
+def test_each_body_is_the_expected_one_to_the_byte(delivered: Delivered, expected: list[Body]) -> None:
+    assert _by_person(_timeless(request.body) for request in delivered.server.sandbox.requests()) == _by_person(
         _spelled(body) for body in expected
     )
 
 
-@pytest.mark.parametrize(("suffix", "retry"), [("csv", "csv"), ("jsonl", "jsonl"), ("parquet", "jsonl")])
-def test_the_broken_rows_are_rejected_again_when_nobody_mended_them(
-    desk: Desk, sandbox: Callable[..., RunningSandbox], suffix: str, retry: str
-) -> None:
-    server = sandbox(SandboxRules(limit=10**6))
-    _send(desk, server, suffix)
-    sent = server.sandbox.report().requests
+def test_the_broken_rows_are_rejected_again_when_nobody_mended_them(delivered: Delivered, tmp_path: Path) -> None:
+    retry = "csv" if delivered.suffix == "csv" else "jsonl"
+    sent = delivered.server.sandbox.report().requests
+    # The folder as it is, so that the others find it so as well.
+    again = shutil.copytree(delivered.folder, tmp_path / "again")
 
-    ended = desk.type("run", f"profiles.retry.{retry}", "--summary", "summary.json", *_settings(server))
+    status = _run(again, delivered.server, f"profiles.retry.{retry}")
 
-    assert ended.status == 3
-    assert desk.books() == {"rejected": 8}
-    assert server.sandbox.report().requests == sent
+    assert status == 3
+    assert books_of(json.loads((again / "summary.json").read_text(encoding="utf-8"))) == {"rejected": 8}
+    assert delivered.server.sandbox.report().requests == sent
 
 
-def _send(desk: Desk, server: RunningSandbox, suffix: str) -> int:
-    shutil.copy(ROOT / f"samples/profiles.{suffix}", desk.folder)
-    shutil.copy(ROOT / "config.yaml", desk.folder)
-    return desk.type("run", f"profiles.{suffix}", "--summary", "summary.json", *_settings(server)).status
+def _run(folder: Path, server: RunningSandbox, name: str) -> int:
+    """Send the file *name* of *folder*, in a process of its own, and return its status."""
+    words = ("run", name, "--summary", "summary.json", *_settings(server))
+    environ = {"DFINERY_SERVICE_ID": SERVICE, "DFINERY_ACCESS_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "uploader", *words],
+        cwd=folder,
+        env={**os.environ, **environ},
+        capture_output=True,
+        check=False,
+    ).returncode
 
 
 def _settings(server: RunningSandbox) -> tuple[str, ...]:

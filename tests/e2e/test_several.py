@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.conftest import Desk, books_of, ended, names, names_of, plain, rules, sent_ids
+from tests.command import Desk, books_of, ended, names, names_of, plain, rules, sent_ids
 from uploader.sandbox import RunningSandbox
 
 RUN = ("run", "first.csv", "second.csv", "third.csv", "--summary", "summary.json")

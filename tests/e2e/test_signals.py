@@ -12,22 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import Desk, Ended, ended, names, names_of, rules, until
 from tests.copies import nameless_in
-from tests.e2e.conftest import Desk, Ended, ended, names, names_of, rules
 from uploader.sandbox import RunningSandbox
 
 SECONDS = 30.0
 HEADER = "id,name\n"
 BLOCK = 1 << 20
 """When so many bytes of standard input were copied, the command waits for more."""
-
-
-def _until(true: Callable[[], bool]) -> None:
-    """Wait for the other process; there is no clock to turn there."""
-    patience = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < patience, "it never came"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -39,7 +31,7 @@ def test_a_signal_lets_requests_in_flight_land_and_ends_the_run(
     desk.people(500)
 
     with desk.start("run", "people.csv", "--set", "rate.concurrency=4", "--summary", "summary.json") as process:
-        _until(lambda: server.sandbox.report().requests >= 10)
+        until(lambda: server.sandbox.report().requests >= 10)
         process.send_signal(number)
         run = ended(process)
 
@@ -63,7 +55,7 @@ def test_a_signal_that_comes_twice_within_a_moment_is_one_signal(
     desk.people(500)
 
     with desk.start("run", "people.csv", "--set", "rate.concurrency=4", "--summary", "summary.json") as process:
-        _until(lambda: server.sandbox.report().requests >= 10)
+        until(lambda: server.sandbox.report().requests >= 10)
         # As `timeout` does it, which sends its signal to the process and to its group, and systemd with SendSIGHUP.
         process.send_signal(signal.SIGTERM)
         time.sleep(after)
@@ -89,10 +81,10 @@ def test_replies_that_came_while_the_process_was_stopped_count(
     patient = ("--set", "api.timeout=4s", "--set", "rate.concurrency=8")
 
     with desk.start("run", "people.csv", *patient, "--summary", "summary.json") as process:
-        _until(lambda: server.sandbox.report().requests >= 8)
+        until(lambda: server.sandbox.report().requests >= 8)
         process.send_signal(signal.SIGSTOP)
         stopped = time.monotonic()
-        _until(lambda: server.sandbox.report().applied >= 8 and time.monotonic() > stopped + 5.0)
+        until(lambda: server.sandbox.report().applied >= 8 and time.monotonic() > stopped + 5.0)
         process.send_signal(signal.SIGCONT)
         run = ended(process)
 
@@ -110,7 +102,7 @@ def test_a_second_signal_does_not_wait_for_requests_in_flight(
     desk.people(50)
 
     with desk.start("run", "people.csv", "--set", "api.timeout=1h") as process:
-        _until(lambda: server.sandbox.report().requests >= 1)
+        until(lambda: server.sandbox.report().requests >= 1)
         process.send_signal(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1.0)
@@ -133,7 +125,7 @@ def test_a_signal_during_the_check_ends_the_command_before_anything_is_sent(
         assert process.stdin is not None
         process.stdin.write(HEADER + "1,name1\n" * (BLOCK // 8))
         process.stdin.flush()
-        _until(lambda: any(path.stat().st_size >= BLOCK for path in nameless_in(tmp_path, process.pid)))
+        until(lambda: any(path.stat().st_size >= BLOCK for path in nameless_in(tmp_path, process.pid)))
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         process.wait(SECONDS)
@@ -162,7 +154,7 @@ def test_a_kill_leaves_no_copy_of_standard_input(desk: Desk, tmp_path: Path, com
         assert process.stdin is not None
         process.stdin.write(HEADER + "1,name1\n" * (BLOCK // 8))
         process.stdin.flush()
-        _until(lambda: _kept(copies, process.pid) >= BLOCK)
+        until(lambda: _kept(copies, process.pid) >= BLOCK)
         process.kill()
         process.wait(SECONDS)
         process.stdin.close()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from tests.e2e.conftest import Desk, Ended, books_of, names, rules
+from tests.command import Desk, Ended, books_of, names, rules
 from uploader.sandbox import RunningSandbox, running
 
 BOTH = ["", "changed_only: true\n"]

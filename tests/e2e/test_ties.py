@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from tests.e2e.conftest import Desk, books_of, rules
+from tests.command import Desk, books_of, rules
+from tests.make import jsonl
 from uploader.errors import StorageError
 from uploader.model import Outcome, Sent, Unsettled, record_of
 from uploader.run.session import Session
@@ -26,10 +27,6 @@ NEWER = {"email": "ann@example.com", "name": "newer", "push": False}
 STRANGER = {"id": "bob", "email": "bob@example.com", "name": "Bob", "city": "Busan", "push": True}
 
 Record = Mapping[str, object]
-
-
-def lines(records: Iterable[Record]) -> str:
-    return "".join(json.dumps(record) + "\n" for record in records)
 
 
 def retry_rows(desk: Desk, name: str = "people.retry.jsonl") -> list[tuple[int, str]]:
@@ -59,7 +56,7 @@ def test_an_older_row_that_is_tried_again_does_not_overtake_a_newer_one_that_ano
 ) -> None:
     server = sandbox(rules("code=50000 for df_name=older times 1"))
     desk.configure(server.url, mapping=MAPPING)
-    desk.write("people.jsonl", lines([STRANGER, *rows]))
+    desk.write("people.jsonl", jsonl(STRANGER, *rows))
 
     run = desk.type(*RUN, "--set", "retry.base=200ms", "--set", "retry.cap=200ms")
 
@@ -74,7 +71,7 @@ def test_a_row_that_another_one_joins_to_an_unaccepted_one_follows_it_in_the_ret
 ) -> None:
     server = sandbox(rules(f"{fault} for df_name=older times {2 if kind == 'failed' else 1}"))
     desk.configure(server.url, mapping=MAPPING)
-    desk.write("people.jsonl", lines([STRANGER, *rows]))
+    desk.write("people.jsonl", jsonl(STRANGER, *rows))
 
     first = desk.type(*RUN)
     kept = retry_rows(desk)
@@ -94,7 +91,7 @@ def test_a_row_that_the_check_rejects_is_followed_by_those_that_another_row_join
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING)
-    desk.write("people.jsonl", lines([{**OLDER, "push": "perhaps"}, NEWER, JOINING, STRANGER]))
+    desk.write("people.jsonl", jsonl({**OLDER, "push": "perhaps"}, NEWER, JOINING, STRANGER))
 
     run = desk.type(*RUN)
 
@@ -105,8 +102,8 @@ def test_a_row_that_the_check_rejects_is_followed_by_those_that_another_row_join
 def test_a_row_that_is_joined_in_another_source_follows_too(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     server = sandbox(rules("code=50000 for df_name=older times 2"))
     desk.configure(server.url, mapping=MAPPING)
-    desk.write("a.jsonl", lines([STRANGER, JOINING, OLDER]))
-    desk.write("b.jsonl", lines([STRANGER, NEWER]))
+    desk.write("a.jsonl", jsonl(STRANGER, JOINING, OLDER))
+    desk.write("b.jsonl", jsonl(STRANGER, NEWER))
 
     run = desk.type("run", "a.jsonl", "b.jsonl", "--summary", "summary.json")
 
@@ -120,7 +117,7 @@ def test_a_continued_run_knows_what_follows_a_row_that_failed_before_it_was_inte
 ) -> None:
     server = sandbox(rules("code=50000 for df_name=older times 2"))
     desk.configure(server.url, mapping=MAPPING)
-    desk.write("people.jsonl", lines([STRANGER, OLDER, NEWER, JOINING]))
+    desk.write("people.jsonl", jsonl(STRANGER, OLDER, NEWER, JOINING))
     settle = Session.settle
 
     def settle_or_break(life: Session, outcome: Outcome | Unsettled) -> None:
@@ -145,10 +142,10 @@ def test_of_people_whom_a_row_of_the_file_joins_none_is_passed_over_for_what_ano
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more="changed_only: true\n")
-    desk.write("people.jsonl", lines([JOINING, OLDER, NEWER, STRANGER]))
+    desk.write("people.jsonl", jsonl(JOINING, OLDER, NEWER, STRANGER))
     assert desk.type(*RUN).status == 0
 
-    desk.write("people.jsonl", lines([OLDER, STRANGER]))
+    desk.write("people.jsonl", jsonl(OLDER, STRANGER))
     second = desk.type(*RUN)
 
     # The service has the newer row of the night before, under the other name.
@@ -161,7 +158,7 @@ def test_one_request_of_all_rows_of_a_person_is_remembered_though_a_row_in_betwe
 ) -> None:
     server = sandbox(rules())
     desk.configure(server.url, mapping=MAPPING, more="changed_only: true\ncoalesce: true\n")
-    desk.write("people.jsonl", lines([OLDER, JOINING, NEWER, STRANGER]))
+    desk.write("people.jsonl", jsonl(OLDER, JOINING, NEWER, STRANGER))
     assert desk.type(*RUN).status == 0
 
     second = desk.type(*RUN)

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.conftest import TOKEN, Desk, rules, sent_ids
+from tests.command import TOKEN, Desk, rules, sent_ids
 from uploader.cli.entry_point import every_command
 from uploader.cli.printed_commands import CommandLine, command, completed, quoted
 from uploader.sandbox import RunningSandbox

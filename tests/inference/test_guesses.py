@@ -332,6 +332,7 @@ def test_the_columns_of_a_retry_file_and_records_in_pieces_are_passed_over() -> 
     assert (draft.rows, [it.key for it in draft.properties], draft.omissions) == (2, ["a"], ())
 
 
+@pytest.mark.slow
 def test_so_many_columns_are_looked_at_and_no_more() -> None:
     draft = drafted([{"user_id": "1", **{f"c{at}": {"a": "x"} for at in range(2 * MOST_COLUMNS)}}])
 

@@ -26,7 +26,7 @@ def plan(rules: MappingRules = RULES) -> Plan:
     return compile_plan(rules, source="people", config="config.yaml", columns=None)
 
 
-def request(number: int, fields: Mapping[str, object], now: str = "") -> Request:
+def mapped(number: int, fields: Mapping[str, object], now: str = "") -> Request:
     done = plan(replace(RULES, other_columns="send")).map_row(
         Row(number, {"id": "7", **fields}), now or f"time {number}"
     )
@@ -43,9 +43,9 @@ def said(request: Request | None) -> "dict[str, Json]":
 
 def test_later_values_win_and_a_null_is_one() -> None:
     rows = [
-        request(1, {"mail": "old", "a": "1", "b": "1"}),
-        request(2, {"a": None, "c": "2"}),
-        request(4, {"c": "3"}),
+        mapped(1, {"mail": "old", "a": "1", "b": "1"}),
+        mapped(2, {"a": None, "c": "2"}),
+        mapped(4, {"c": "3"}),
     ]
 
     merged = plan().merged(rows)
@@ -63,22 +63,22 @@ def test_later_values_win_and_a_null_is_one() -> None:
 def test_what_is_merged_is_what_one_row_with_all_values_sends(rows: list[Mapping[str, object]]) -> None:
     fields = {key: value for row in rows for key, value in row.items()}
 
-    merged = plan().merged([request(number, row) for number, row in enumerate(rows, start=1)])
+    merged = plan().merged([mapped(number, row) for number, row in enumerate(rows, start=1)])
 
     assert merged is not None
-    assert merged.body == request(9, fields, f"time {len(rows)}").body
+    assert merged.body == mapped(9, fields, f"time {len(rows)}").body
 
 
 def test_columns_that_are_not_mapped_are_merged_too() -> None:
-    rows = [request(1, {"y": "1", "b": "1"}), request(2, {"x": "2", "a": "2"})]
+    rows = [mapped(1, {"y": "1", "b": "1"}), mapped(2, {"x": "2", "a": "2"})]
 
     assert said(plan().merged(rows)) == {"a": "2", "b": "1", "y": "1", "x": "2"}
 
 
 def test_more_than_a_request_may_hold_is_not_merged() -> None:
     bare = len(json.dumps({"a": "", "b": ""}, separators=(",", ":")))
-    one, two = request(1, {"a": "x" * 4_000}), request(2, {"b": "y" * (LIMIT - 4_000 - bare)})
-    three = request(2, {"b": "y" * (LIMIT - 4_000 - bare + 1)})
+    one, two = mapped(1, {"a": "x" * 4_000}), mapped(2, {"b": "y" * (LIMIT - 4_000 - bare)})
+    three = mapped(2, {"b": "y" * (LIMIT - 4_000 - bare + 1)})
 
     assert plan().merged([one, two]) is not None
     assert plan().merged([one, three]) is None

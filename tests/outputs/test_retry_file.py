@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.make import opened
 from uploader.errors import StorageError
 from uploader.model import Damaged, Reason, Record, Row, WrittenFloat
 from uploader.outputs.retry_file import RetryFile, RetryFormat, RetryRemark
-from uploader.source import open_source
 
 REMARK = RetryRemark("failed", "50000", "not accepted by the service: INTERNAL_SERVER_ERROR (50000)", 5)
 OWN_CSV = b"failed,50000,not accepted by the service: INTERNAL_SERVER_ERROR (50000),5"
@@ -36,7 +36,7 @@ def write(path: Path, shape: RetryFormat, *records: Record, remark: RetryRemark 
 
 
 def read(path: Path, encoding: str = "utf-8") -> list[Record]:
-    with open_source(str(path), format="auto", encoding=encoding, delimiter=",") as source:
+    with opened(path, encoding=encoding) as source:
         assert source.is_retry
         return list(source.read())
 
@@ -151,7 +151,7 @@ def test_a_retry_of_a_retry_does_not_stack_the_columns(tmp_path: Path) -> None:
 def test_an_object_keeps_every_byte_and_gets_five_more_keys(tmp_path: Path, text: str) -> None:
     path = tmp_path / "people.jsonl"
     path.write_text(text + "\n", encoding="utf-8")
-    with open_source(str(path), format="auto", encoding="auto", delimiter=",") as source:
+    with opened(path) as source:
         (record,) = source.read()
     assert isinstance(record, Row)
 
@@ -203,7 +203,7 @@ def test_a_retry_of_a_retry_does_not_stack_the_keys_however_its_line_was_edited(
 ) -> None:
     path = tmp_path / "people.retry.jsonl"
     path.write_text(f'{edited}\n{{"id":"2",{OLD}}}\n', encoding="utf-8")
-    with open_source(str(path), format="auto", encoding="auto", delimiter=",") as source:
+    with opened(path) as source:
         record = next(source.read())
     assert isinstance(record, Row)
 

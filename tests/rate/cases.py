@@ -34,6 +34,17 @@ def complaint(case: Case, report: Report) -> str | None:
     return None
 
 
+def most_in_any_window(times: list[float], length: float) -> int:
+    """Return how many of *times* the fullest window holds, wherever it begins: the fullest begins with one of them."""
+    most = behind = 0
+    for ahead, time in enumerate(times):
+        # A request on the very edge counts, though the clock's last bits may say otherwise.
+        while time - times[behind] > length * (1 + 1e-9):
+            behind += 1
+        most = max(most, ahead - behind + 1)
+    return most
+
+
 def _plain(dice: random.Random) -> Case:
     """Return a quiet run: any true window, a network near or far."""
     return Case(

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -104,20 +105,16 @@ class Service:
             reset=math.floor(reset * unit) / unit,
             date=float(math.floor(clock + now)),
         )
-        return state if rules.header == "true" else _as_told(state, rules.header)
+        return state if rules.header == "true" else _TOLD[rules.header](state)
 
 
-def _as_told(state: WindowState, header: Header) -> WindowState:
-    """Return what is told of *state* by a service whose *header* is so."""
-    assert state.remaining is not None
-    told: dict[Header, WindowState] = {
-        "true": state,
-        "missing": WindowState(date=state.date),
-        "constant": replace(state, remaining=500),
-        "falls at every tenth": replace(state, remaining=state.remaining // 10 * 10),
-        "reset in the past": replace(state, reset=1_600_000_000.0),
-        "reset in the far future": replace(state, reset=4_000_000_000.0),
-        "period too short": replace(state, period=1.0),
-        "period too long": replace(state, period=3_600.0),
-    }
-    return told[header]
+_TOLD: Final[dict[Header, Callable[[WindowState], WindowState]]] = {
+    "missing": lambda state: WindowState(date=state.date),
+    "constant": lambda state: replace(state, remaining=500),
+    "falls at every tenth": lambda state: replace(state, remaining=(state.remaining or 0) // 10 * 10),
+    "reset in the past": lambda state: replace(state, reset=1_600_000_000.0),
+    "reset in the far future": lambda state: replace(state, reset=4_000_000_000.0),
+    "period too short": lambda state: replace(state, period=1.0),
+    "period too long": lambda state: replace(state, period=3_600.0),
+}
+"""What a service with such a header tells of the true state."""

@@ -4,8 +4,7 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from tests.rate.service import Rules, Service
 from uploader.model import WindowState
@@ -103,7 +102,7 @@ def simulate(case: Case, parts: Parts | None = None) -> Report:
 class _Simulation:
     case: Case
     parts: Parts
-    _events: list[tuple[float, int, Callable[[float], None]]] = field(default_factory=list)
+    _events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = field(default_factory=list)
     _number: int = 0
     _granted: int = 0
     _life: int = 0
@@ -124,15 +123,15 @@ class _Simulation:
         for at in case.stops:
             self._at(at, self._fall_asleep)
         for burst in case.others:
-            self._at(burst.begin, partial(self._other, burst))
-        self._at(0.0, partial(self._try, life=0))
+            self._at(burst.begin, self._other, burst)
+        self._at(0.0, self._try, 0)
 
     def run(self) -> Report:
         while self._events:
-            now, _, event = heapq.heappop(self._events)
+            now, _, event, facts = heapq.heappop(self._events)
             if now > self.case.horizon:
                 break
-            event(now)
+            event(now, *facts)
         service = self._service
         windows = self._windows()
         return Report(
@@ -144,49 +143,47 @@ class _Simulation:
             self._others_seen,
         )
 
-    def _at(self, moment: float, event: Callable[[float], None]) -> None:
+    def _at(self, moment: float, event: Callable[..., None], *facts: Any) -> None:  # noqa: ANN401 — what the event takes
         self._number += 1
-        heapq.heappush(self._events, (moment, self._number, event))
+        heapq.heappush(self._events, (moment, self._number, event, facts))
 
     def _try(self, now: float, life: int) -> None:
         """Ask the parts in the order of the gate: the crowd, the window, the bucket."""
-        again = partial(self._try, life=life)
         if now < self._asleep_until:
-            self._at(self._asleep_until, again)
+            self._at(self._asleep_until, self._try, life)
             return
         if life != self._life:
             return
         rate = self._window.rate(now, in_flight=self._crowd.count, otherwise=self._pace.rate)
         if not self._crowd.has_room(now, rate=rate, most=self._pace.concurrency):
-            self._at(now + _GLANCE, again)
+            self._at(now + _GLANCE, self._try, life)
         elif (seconds := self._window.wait(now, in_flight=self._crowd.count)) > 0:
-            self._at(now + max(seconds, 0.001), again)
+            self._at(now + max(seconds, 0.001), self._try, life)
         else:
             self._due, seconds, _ = reserve(self._due, now=now, rate=rate, burst=self._pace.burst)
             late = self._dice.uniform(0, _TIMER_LATE) if seconds > 0 else 0.0
-            self._at(now + seconds + late, partial(self._go, life=life))
+            self._at(now + seconds + late, self._go, life)
 
     def _go(self, now: float, life: int) -> None:
         if now < self._asleep_until:
-            self._at(self._asleep_until, partial(self._go, life=life))
+            self._at(self._asleep_until, self._go, life)
             return
         if life != self._life:
             return
         departure = self._crowd.grant(now)
         self._granted += 1
-        self._at(now + self._latency(1.0), partial(self._arrive, departure=departure, life=life))
+        self._at(now + self._latency(1.0), self._arrive, departure, life)
         self._try(now, life)
 
-    def _arrive(self, now: float, *, departure: Permit, life: int) -> None:
-        state, accepted = self._service.answer(now)
-        reply = partial(self._land, departure=departure, life=life, state=state, accepted=accepted)
-        self._at(now + self._latency(0.2), reply)
+    def _arrive(self, now: float, departure: Permit, life: int) -> None:
+        reply = self._service.answer(now)
+        self._at(now + self._latency(0.2), self._land, departure, life, reply)
 
-    def _land(self, now: float, *, departure: Permit, life: int, state: WindowState, accepted: bool) -> None:
+    def _land(self, now: float, departure: Permit, life: int, reply: tuple[WindowState, bool]) -> None:
         if now < self._asleep_until:
-            again = partial(self._land, departure=departure, life=life, state=state, accepted=accepted)
-            self._at(self._asleep_until, again)
+            self._at(self._asleep_until, self._land, departure, life, reply)
         elif life == self._life:
+            state, accepted = reply
             self._crowd.release(departure, now)
             counted = self._granted - self._crowd.count
             in_flight = self._crowd.count
@@ -202,16 +199,16 @@ class _Simulation:
         self._crowd = ConcurrencyLimit(self._pace.concurrency)
         if self.parts.forgets:
             self._due = now
-        self._at(now, partial(self._try, life=self._life))
+        self._at(now, self._try, self._life)
 
     def _fall_asleep(self, now: float) -> None:
         self._asleep_until = now + STOPPED_SECONDS
 
-    def _other(self, burst: Burst, now: float) -> None:
+    def _other(self, now: float, burst: Burst) -> None:
         self._service.note_other(now)
         following = now + self._dice.expovariate(burst.part * self.case.rules.limit / self.case.rules.per)
         if following < burst.end:
-            self._at(following, partial(self._other, burst))
+            self._at(following, self._other, burst)
 
     def _latency(self, part: float) -> float:
         return self._dice.uniform(0, self.case.jitter * part) if self.case.jitter else _NEAR

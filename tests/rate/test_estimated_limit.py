@@ -4,20 +4,14 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
 
-from tests.rate.parts import LoneQuota
+from tests.fakes import Leap, gate
 from tests.rate.service import Rules, Service, Shape
-from uploader.clock import Clock
 from uploader.model import Answer
 from uploader.rate import EstimatedLimit, Lowered, Notice, ServerWindow, pace
-from uploader.rate.limiter import Limiter
 from uploader.stop import Stop
-
-Leap = Callable[[Coroutine[Any, Any, None]], None]
 
 PER = 60.0
 CONFIGURED = 1_000
@@ -33,12 +27,11 @@ class Run:
         self._service = Service(rules, ours=CONFIGURED, dark=1.0)
         self._pace = pace(requests=CONFIGURED, per=PER, share=share, burst=16, concurrency=32)
         self.notices: list[Notice] = []
-        self.limiter = Limiter(
+        self.limiter = gate(
             self._pace,
+            Stop(),
+            loop.time,
             window=ServerWindow(requests=CONFIGURED, per=PER, share=share),
-            quota=LoneQuota(loop.time),
-            stop=Stop(),
-            clock=Clock(loop.time, loop.time, asyncio.sleep),
             on_notice=self.notices.append,
             estimated_limit=EstimatedLimit(requests=CONFIGURED, per=PER, share=share) if learns else None,
         )

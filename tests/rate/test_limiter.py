@@ -1,7 +1,6 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -10,16 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.rate.parts import LoneQuota, Place, UntoldWindow
-from tests.rate.parts import gate as gate_of
+from tests.fakes import Leap, LoneQuota, Place, UntoldWindow
+from tests.fakes import gate as gate_of
 from uploader.clock import Clock
 from uploader.errors import OutageError, StorageError
 from uploader.model import Answer, WindowState
 from uploader.rate import EstimatedLimit, Lowered, Notice, OtherClients, Pace, Paused, ServerWindow, Stalled
 from uploader.rate.limiter import Limiter
 from uploader.stop import Stop, Stopped
-
-Leap = Callable[[Coroutine[Any, Any, None]], None]
 
 OPEN = Pace(burst=1_000, rate=1_000.0, concurrency=8)
 ORDER = KeyboardInterrupt()
@@ -610,14 +607,7 @@ def test_a_long_pause_is_told_once_with_its_end(leap: Leap, seconds: float, told
     async def story() -> None:
         heard: list[Notice] = []
         loop = asyncio.get_running_loop()
-        limiter = Limiter(
-            OPEN,
-            window=UntoldWindow(),
-            quota=LoneQuota(loop.time),
-            stop=Stop(),
-            clock=Clock(loop.time, loop.time, asyncio.sleep),
-            on_notice=heard.append,
-        )
+        limiter = gate_of(OPEN, Stop(), loop.time, on_notice=heard.append)
 
         for _ in range(3):
             limiter.pause(seconds, everybody=True)
@@ -649,14 +639,7 @@ def test_what_can_not_be_told_to_people_changes_nothing(leap: Leap) -> None:
         loop = asyncio.get_running_loop()
         quota = LoneQuota(loop.time)
         quota.is_stalled = True
-        limiter = Limiter(
-            OPEN,
-            window=UntoldWindow(),
-            quota=quota,
-            stop=Stop(),
-            clock=Clock(loop.time, loop.time, asyncio.sleep),
-            on_notice=raising,
-        )
+        limiter = gate_of(OPEN, Stop(), loop.time, quota=quota, on_notice=raising)
 
         limiter.pause(60.0, everybody=True)
         limiter.release(await limiter.acquire(), None)
@@ -697,15 +680,8 @@ def test_what_people_are_told_of_the_pace_is_no_warning_of_the_log_as_well(
         loop = asyncio.get_running_loop()
         quota = LoneQuota(loop.time)
         quota.is_stalled = True
-        limiter = Limiter(
-            OPEN,
-            window=UntoldWindow(),
-            quota=quota,
-            stop=Stop(),
-            clock=Clock(loop.time, loop.time, asyncio.sleep),
-            on_notice=heard.append,
-            estimated_limit=EstimatedLimit(requests=1_000, per=60.0, share=0.95),
-        )
+        estimated_limit = EstimatedLimit(requests=1_000, per=60.0, share=0.95)
+        limiter = gate_of(OPEN, Stop(), loop.time, quota=quota, on_notice=heard.append, estimated_limit=estimated_limit)
 
         for _ in range(2):
             for _ in range(300):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.rate.cases import most_in_any_window
 from uploader.rate import Pace, pace
 
 
@@ -146,17 +147,6 @@ class Bucket:
     def _leak(self, now: float) -> None:
         self._level = max(self._level - (now - self._checked) * self._rate, 0.0)
         self._checked = now
-
-
-def most_in_any_window(times: list[float], length: float) -> int:
-    """Return how many of *times* the fullest window holds, wherever it begins: the fullest begins with one of them."""
-    most = behind = 0
-    for ahead, time in enumerate(times):
-        # A request on the very edge counts, though the clock's last bits may say otherwise.
-        while time - times[behind] > length * (1 + 1e-9):
-            behind += 1
-        most = max(most, ahead - behind + 1)
-    return most
 
 
 def granted_by(pace: Pace, *, pauses: list[float], count: int) -> list[float]:

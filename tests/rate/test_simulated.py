@@ -12,7 +12,7 @@ from tests.seeds import seeds
 from uploader.model import WindowState
 from uploader.rate import Pace, ServerWindow
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
 QUICK = 6
 MANY = 190 if os.environ.get("PACE") == "full" else 95

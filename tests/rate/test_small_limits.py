@@ -2,22 +2,19 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.rate.test_request_rate import most_in_any_window
+from tests.fakes import Leap
+from tests.rate.cases import most_in_any_window
 from uploader.clock import Clock
 from uploader.rate import Pace, ServerWindow, is_one_at_a_time, pace
 from uploader.rate.limiter import Limiter
 from uploader.rate.shared_quota import SharedQuota
 from uploader.stop import Stop
-
-Leap = Callable[[Coroutine[Any, Any, None]], None]
 
 PER = 1.0
 TIMEOUT = 30.0

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 import pytest
 
-from tests.state.conftest import BEGUN
+from tests.make import BEGUN
 from uploader.run.finished_sources import BrokenOffCommand, CommandSource, broken_off_command
 from uploader.state import RunState
 

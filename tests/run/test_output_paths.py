@@ -9,11 +9,12 @@ from threading import Thread
 import polars as pl
 import pytest
 
+from tests import make
 from uploader.config import Settings
 from uploader.errors import ConfigError
 from uploader.outputs.retry_file import RetryFormat
 from uploader.run.output_paths import retry_format, retry_path
-from uploader.source import Source, open_source
+from uploader.source import Source
 
 CSV = "id,name\n1,김\n"
 JSONL = '{"id":"1","name":"김"}\n'
@@ -21,7 +22,7 @@ Load = Callable[..., Settings]
 
 
 def source(name: str, *, encoding: str = "auto", delimiter: str = ",", stdin: bytes = b"") -> Source:
-    return open_source(name, format="auto", encoding=encoding, delimiter=delimiter, stdin=BytesIO(stdin))
+    return make.opened(name, encoding=encoding, delimiter=delimiter, stdin=BytesIO(stdin))
 
 
 def written(folder: Path, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.app.conftest import options, people
+from tests.make import options, people
 from uploader.app.check import check
 from uploader.app.run import RunResult, run
 from uploader.errors import SignalledError, UploaderError

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.conftest import people
-from tests.state.conftest import BEGUN as JOURNAL_BEGUN
+from tests import make
+from tests.make import BEGUN as JOURNAL_BEGUN
+from tests.make import people
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings
 from uploader.counts import Counts, OutcomeCounts
 from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import ChangedError, StorageError, UploaderError
-from uploader.model import Failed, Reason, Rejected, Request, Row, Sent, Unsettled
+from uploader.model import Failed, Reason, Rejected, Request, Sent, Unsettled
 from uploader.outputs.retry_file import RetryFile, RetryFormat, RetryRemark
 from uploader.run.endings import RunEndings
 from uploader.run.environment import Environment
@@ -137,12 +138,18 @@ def test_the_mapping_is_another_when_it_could_make_other_requests(
 
 
 def request(number: int, person: tuple[str, ...] = ()) -> Request:
-    row = Row(number, {"id": f"{CANARY}{number}"}, number + 1, f"{CANARY} text")
-    return Request(row, person or (f"email={CANARY}{number}",), f'{{"email": "{CANARY}"}}'.encode())
+    return make.request(
+        number,
+        *(person or (f"email={CANARY}{number}",)),
+        fields={"id": f"{CANARY}{number}"},
+        body=make.body({"email": CANARY}, {}),
+        line=number + 1,
+        text=f"{CANARY} text",
+    )
 
 
 def sent(number: int, *person: str) -> Sent:
-    return Sent(request(number, person), 1)
+    return make.sent(request(number, person))
 
 
 def failed(number: int, *person: str) -> Failed:

@@ -17,10 +17,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.state.conftest import BEGUN, NO_VALUE, REASON
+from tests import make
+from tests.make import BEGUN, NO_VALUE, REASON
 from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import StorageError
-from uploader.model import Failed, Outcome, Rejected, Request, Row, Sent, Unsettled
+from uploader.model import Failed, Outcome, Rejected, Request, Sent, Unsettled
 from uploader.outputs.retry_file import RetryFile, RetryFormat
 from uploader.run.endings import RunEndings
 from uploader.run.results import SourceResult
@@ -36,7 +37,7 @@ REPLIES: Final = (ACCEPTED, REFUSED, FAULT, LIMITED, LOST_APPLIED, LOST)
 
 
 def request(number: int) -> Request:
-    return Request(Row(number, {"id": f"name,{number}"}), (f"id={number % PEOPLE}",), b"{}")
+    return make.request(number, f"id={number % PEOPLE}", fields={"id": f"name,{number}"})
 
 
 @dataclass(slots=True)

@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
 
-from tests.e2e.conftest import SERVICE, TOKEN, Desk, rules
+from tests.command import SERVICE, TOKEN, Desk, rules
+from tests.make import opened
 from uploader.config import load
 from uploader.mapping import compile_plan
 from uploader.model import Rejected
 from uploader.sandbox import RunningSandbox
-from uploader.source import open_source
 
 pytestmark = pytest.mark.no_cover
 
@@ -44,7 +46,7 @@ def test_every_row_of_a_twin_makes_the_body_of_its_utf_8(tmp_path: Path, suffix:
     found = _carried(tmp_path / f"other.{suffix}", other, TWINS[twin][2])
 
     assert len(found) == 3000
-    assert found == _carried(tmp_path / f"plain.{suffix}", plain, "auto")
+    assert found == _of_plain(suffix, plain)
 
 
 @pytest.mark.parametrize("twin", TWINS)
@@ -65,7 +67,9 @@ def test_the_command_sends_and_keeps_of_a_twin_what_it_does_of_its_utf_8(
     assert len(expected) == 598
     assert found == expected
     kept = (desk.folder / f"plain.retry.{suffix}").read_bytes().decode()
-    assert _told(desk.folder / f"other.retry.{suffix}", codec, mark) == kept
+    # They are kept by the first and by the second run of this folder.
+    told = _told(desk.folder / f"other.retry.{suffix}", codec, mark)
+    assert re.sub(r"\br2-(?=[0-9a-f]{8}\b)", "r1-", told) == kept
 
 
 def test_a_korean_sample_is_refused_with_the_name_of_its_encoding(
@@ -101,10 +105,17 @@ def _twins(suffix: str, twin: str) -> tuple[bytes, bytes]:
     return told.decode(codec).encode(), mark + told
 
 
+@cache
+def _of_plain(suffix: str, content: bytes) -> list[bytes | str]:
+    """Carry the rows of a twin in UTF-8: most twins have the same."""
+    with TemporaryDirectory() as folder:
+        return _carried(Path(folder) / f"plain.{suffix}", content, "auto")
+
+
 def _carried(path: Path, content: bytes, encoding: str) -> list[bytes | str]:
     path.write_bytes(content)
     mapping = load(ROOT / "config.yaml", environ={}, credentials=False).rules()
-    with open_source(str(path), format="auto", encoding=encoding, delimiter=",") as source:
+    with opened(path, encoding=encoding) as source:
         plan = compile_plan(mapping, source="profiles", config="config.yaml", columns=source.columns)
         carried = [plan.map_row(record, NOW) for record in source.read()]
     return [work.reason.phrase if isinstance(work, Rejected) else work.body for work in carried]

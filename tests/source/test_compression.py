@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import make
 from tests.copies import mode_of, nameless_in
 from uploader.errors import ChangedError, InputError
 from uploader.model import Row, Unpacking
-from uploader.source import Source, open_source
+from uploader.source import Source
 from uploader.source.compression import Archive, Packing, packing_of, unpacked
 from uploader.source.zstd import new_decompressor, zstd
 
@@ -34,14 +35,7 @@ EACH = pytest.mark.parametrize("packing", PACKERS)
 
 
 def opened(path: Path, unpacking: Unpacking | None = None) -> Source:
-    return open_source(
-        str(path),
-        format="auto",
-        encoding="auto",
-        delimiter=",",
-        spool_dir=path.parent,
-        unpacking=unpacking or Unpacking(),
-    )
+    return make.opened(path, spool_dir=path.parent, unpacking=unpacking)
 
 
 def written(path: Path, content: bytes) -> Path:
@@ -126,6 +120,7 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(tmp_path: Path, packing: Pac
         )
 
 
+@pytest.mark.slow
 @EACH
 def test_a_file_that_is_cut_off_after_its_first_records_is_refused(tmp_path: Path, packing: Packing) -> None:
     content = PACKERS[packing](CSV + b"".join(b"%d,%x\n" % (at, at * 7919**9) for at in range(40_000)))
@@ -210,6 +205,7 @@ def test_what_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @EACH
 def test_a_bomb_is_refused_before_it_fills_the_memory(packing: Packing) -> None:
     bomb = PACKERS[packing](b"id\n" + b"1\n" * 10_000_000)
@@ -254,6 +250,7 @@ def test_a_file_may_unpack_to_just_what_it_is_allowed(unpacking: Unpacking, mess
             read()
 
 
+@pytest.mark.slow
 def test_a_small_file_may_unpack_to_a_mebibyte_whatever_its_share(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", gzip.compress(b"id\n" + b"1\n" * 500_000))
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import make
 from uploader.errors import ChangedError, ConfigError, InputError
 from uploader.model import Damaged, Reason, Record, RetryOf, Row
-from uploader.source import Source, open_source
+from uploader.source import Source
 
 QUOTES = Reason(
     "quotes", "a quoted field is followed by text instead of the delimiter: double the quotes that belong to the field"
@@ -16,7 +17,7 @@ QUOTES = Reason(
 def opened(folder: Path, content: bytes, delimiter: str = ",") -> Source:
     path = folder / "people.csv"
     path.write_bytes(content)
-    return open_source(str(path), format="auto", encoding="auto", delimiter=delimiter)
+    return make.opened(path, delimiter=delimiter)
 
 
 def records(folder: Path, content: bytes, delimiter: str = ",") -> list[Record]:

@@ -5,9 +5,10 @@ from unittest import mock
 
 import pytest
 
+from tests import make
 from uploader.errors import ConfigError, InputError
 from uploader.model import Row
-from uploader.source import Source, open_source
+from uploader.source import Source
 
 TABLE = "이름,지역\n홍길동,서울\n"
 ROW = Row(1, {"이름": "홍길동", "지역": "서울"}, line=2)
@@ -15,7 +16,7 @@ ROW = Row(1, {"이름": "홍길동", "지역": "서울"}, line=2)
 
 def opened(folder: Path, content: bytes, encoding: str = "auto", name: str = "people.csv") -> Source:
     (folder / name).write_bytes(content)
-    return open_source(str(folder / name), format="auto", encoding=encoding, delimiter=",")
+    return make.opened(folder / name, encoding=encoding)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +183,7 @@ def test_utf_7_is_refused_since_it_can_hold_half_a_character(tmp_path: Path) -> 
     assert str(refused.value) == "source.encoding: utf-7 can hold halves of characters. Save the file as utf-8."
 
 
+@pytest.mark.slow
 def test_bytes_that_are_no_text_are_found_far_into_a_file(tmp_path: Path) -> None:
     content = b'{"a": "b"}\n' * 100_000 + '{"a": "홍길동"}\n'.encode("cp949")
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.make import opened
 from uploader.errors import ChangedError
 from uploader.model import Record, Row
-from uploader.source import ReadTrace, byte_stream, open_source, parquet_records
+from uploader.source import ReadTrace, byte_stream, parquet_records
 from uploader.source.byte_stream import ByteStream, SourceLocation
 
 BLOCK = 4
@@ -99,7 +100,7 @@ CHECKED = {"id": IDS, "a": ["x", "y", "z", "v", "w"], "b": ["q", "r", "s", "t", 
 
 
 def _read(path: Path, follows: ReadTrace | None, rows: list[Record]) -> ReadTrace | None:
-    with open_source(str(path), format="auto", encoding="auto", delimiter=",") as source:
+    with opened(path) as source:
         reading = source.read(follows)
         rows.extend(reading)
         return reading.trace

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.make import opened
 from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
 from uploader.model import Rejected
-from uploader.source import open_source
 
 NOW: Final = "2026-06-01T00:00:00.000Z"
 RULES: Final = MappingRules(
@@ -170,7 +170,7 @@ def bodies(suffix: str, content: bytes) -> Bodies:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"people.{suffix}"
         path.write_bytes(content)
-        with open_source(str(path), format="auto", encoding="auto", delimiter=",") as source:
+        with opened(path) as source:
             plan = compile_plan(
                 RULES,
                 source=source.name,
@@ -233,6 +233,7 @@ def test_the_three_formats_of_a_thousand_tables_give_the_same_bodies(table: Tabl
     agree(table)
 
 
+@pytest.mark.slow
 def test_a_writer_that_rounds_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def rounded(table: Table) -> bytes:
         return as_csv(Table(**{**vars(table), "rows": [row | {"age": _rounded(row["age"])} for row in table.rows]}))

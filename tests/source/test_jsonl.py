@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import make
 from uploader.errors import InputError
 from uploader.model import Damaged, Reason, Record, RetryOf, Row, WrittenFloat
-from uploader.source import Source, open_source
+from uploader.source import Source
 
 
 def opened(folder: Path, content: bytes) -> Source:
     path = folder / "people.jsonl"
     path.write_bytes(content)
-    return open_source(str(path), format="auto", encoding="auto", delimiter=",")
+    return make.opened(path)
 
 
 def records(folder: Path, content: bytes) -> list[Record]:

@@ -10,19 +10,14 @@ import polars as pl
 import pytest
 
 from tests.copies import mode_of, nameless_in
+from tests.make import FormatChoice, opened
 from uploader.errors import InputError, StorageError, UploaderError
 from uploader.model import Row
-from uploader.source import Fingerprint, Source, open_source
-
-Choice = Literal["auto", "csv", "jsonl", "parquet"]
+from uploader.source import Fingerprint, Source
 
 
-def opened(path: Path | str, choice: Choice = "auto") -> Source:
-    return open_source(str(path), format=choice, encoding="auto", delimiter=",")
-
-
-def piped(content: bytes, folder: Path | None, choice: Choice = "auto") -> Source:
-    return open_source("-", format=choice, encoding="auto", delimiter=",", stdin=io.BytesIO(content), spool_dir=folder)
+def piped(content: bytes, folder: Path | None, choice: FormatChoice = "auto") -> Source:
+    return opened("-", choice, stdin=io.BytesIO(content), spool_dir=folder)
 
 
 def parquet() -> bytes:
@@ -97,7 +92,7 @@ def test_the_configuration_has_the_last_word_on_the_format(tmp_path: Path) -> No
     ],
 )
 def test_content_of_another_format_is_refused(
-    tmp_path: Path, name: str, choice: Choice, content: bytes, message: str
+    tmp_path: Path, name: str, choice: FormatChoice, content: bytes, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
 
@@ -209,7 +204,7 @@ class Cut(io.BytesIO):
 def test_standard_input_that_can_not_be_used_leaves_nothing_behind(tmp_path: Path) -> None:
     def trouble(stdin: io.BytesIO | None, folder: Path) -> UploaderError:
         with pytest.raises(UploaderError) as refused:
-            open_source("-", format="auto", encoding="auto", delimiter=",", stdin=stdin, spool_dir=folder)
+            opened("-", stdin=stdin, spool_dir=folder)
         return refused.value
 
     troubles = [
@@ -289,5 +284,5 @@ def test_the_retry_file_of_another_format_is_taken_with_the_same_configuration(
     path = tmp_path / "people.retry.jsonl"
     path.write_text('{"id":"1","_row":7,"_kind":"failed","_code":"50000","_reason":"x","_attempts":5}\n')
 
-    with open_source(str(path), format=configured, encoding="auto", delimiter=",") as source:
+    with opened(path, configured) as source:
         assert (source.format, source.is_retry) == ("jsonl", True)

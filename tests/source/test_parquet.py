@@ -9,15 +9,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.make import opened
 from uploader.errors import InputError
 from uploader.model import Row
-from uploader.source import Source, open_source
+from uploader.source import Source
 from uploader.source.parquet_values import OutOfRange
-
-
-def opened(path: Path) -> Source:
-    return open_source(str(path), format="auto", encoding="auto", delimiter=",")
-
 
 COLUMNS: list[tuple[str, pl.DataType, object, str]] = [
     ("text", pl.String(), "0101", "string"),

@@ -13,24 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from tests import make
 from tests.copies import mode_of, nameless_in
 from uploader.errors import InputError, StorageError
 from uploader.model import Row
-from uploader.source import Source, descriptor, open_source
+from uploader.source import Source, descriptor
 
 CONTENT = b"id\n1\n"
 ROWS = [Row(1, {"id": "1"}, line=2)]
 
 
 def opened(name: Path | str, folder: Path, stdin: bytes | None = None) -> Source:
-    return open_source(
-        str(name),
-        format="auto",
-        encoding="auto",
-        delimiter=",",
-        stdin=None if stdin is None else io.BytesIO(stdin),
-        spool_dir=folder,
-    )
+    return make.opened(name, stdin=None if stdin is None else io.BytesIO(stdin), spool_dir=folder)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.state.conftest import BEGUN, begin, failed, rejected, sent, settled, unsettled
+from tests.make import BEGUN, begin, failed, rejected, sent, settled, unsettled
 from uploader.errors import StorageError
 from uploader.state import Journal, StoredRun, read_run
 

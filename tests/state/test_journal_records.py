@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.state.conftest import BEGUN, NO_VALUE, chained, failed, folded, rejected, request, sent, unsettled
+from tests.make import BEGUN, NO_VALUE, chained, failed, folded, rejected, request, sent, unsettled
 from uploader.model import (
     UNKNOWN_RUN,
     Damaged,

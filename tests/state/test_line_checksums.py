@@ -5,7 +5,7 @@ from io import BytesIO
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.state.conftest import chained
+from tests.make import chained
 from uploader.state.line_checksums import link, links
 
 PAYLOAD = st.binary(min_size=1, max_size=20).map(lambda data: data.replace(b"\n", b"_"))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.state.conftest import (
+from tests.make import (
     BEGUN,
     REASON,
     chained,

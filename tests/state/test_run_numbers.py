@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.state.conftest import BEGUN
+from tests.make import BEGUN
 from uploader.errors import LockedError, StorageError
 from uploader.model import number_of_old
 from uploader.state import RunStore, run_numbers

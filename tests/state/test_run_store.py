@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.state.conftest import BEGUN, failed, rejected, sent, settled, totals, unsettled
+from tests.make import BEGUN, failed, rejected, sent, settled, totals, unsettled
 from uploader.counts import Counts
 from uploader.errors import StorageError
 from uploader.state import InFlightFile, Journal, RunStore, StoredRun, read_run

@@ -2,6 +2,7 @@
 
 import tracemalloc
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ def test_a_row_far_behind_the_end_is_not_settled() -> None:
     assert 10**12 not in bookmark
 
 
+@pytest.mark.slow
 def test_rows_in_order_take_a_bit_each() -> None:
     tracemalloc.start()
     try:

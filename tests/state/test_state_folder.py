@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.state.conftest import BEGUN, begin
+from tests.make import BEGUN, begin
 from uploader.errors import ConfigError, StorageError
 from uploader.state import InFlightFile, Journal, RunLock, RunStore
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.state.conftest import BEGUN, chained, failed, folded, rejected, sent, settled, totals, unsettled
+from tests.make import BEGUN, chained, failed, folded, rejected, sent, settled, totals, unsettled
 from uploader.state import Journal, read_run
 from uploader.state.journal_records import spell_facts, spell_outcome, spell_pause
 
@@ -83,6 +83,7 @@ def test_no_synced_row_is_lost_whatever_pieces_lie_behind_the_cut(cut: int, piec
     assert_nothing_lost_or_invented(WHOLE[:cut] + b"".join(pieces))
 
 
+@pytest.mark.slow
 def test_writing_goes_on_behind_the_last_whole_line_wherever_the_journal_is_cut(tmp_path: Path) -> None:
     path = tmp_path / "run.journal"
     for cut in CUTS:
@@ -101,6 +102,7 @@ def test_writing_goes_on_behind_the_last_whole_line_wherever_the_journal_is_cut(
             assert settled(after.state, 2000) == sorted({*settled(folded(lines), 2000), 50})
 
 
+@pytest.mark.slow
 def test_a_cut_inside_what_was_synced_still_does_not_make_the_reader_raise() -> None:
     for cut in range(len(SYNCED)):
         for tail in (b"", bytes(20), SYNCED, WHOLE[len(SYNCED) :]):

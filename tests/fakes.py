@@ -1,16 +1,151 @@
-"""A real proxy over sockets: it tunnels (CONNECT) wherever it is asked to, to one port of this machine."""
+"""Fakes that really work: a clock that leaps, a quota and rows in flight in memory, a proxy over sockets."""
 
 import asyncio
 import base64
+import math
+import selectors
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeAlias
 
-import trustme
+from uploader.clock import Clock
+from uploader.model import WindowState
+from uploader.rate import EstimatedLimit, Notice, OtherClients, Pace, ServerWindow, reserve
+from uploader.rate.limiter import Limiter
+from uploader.stop import Stop
+
+# Time
+
+Leap: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
+"""Runs a story in leaping time."""
+
+
+class Leaper(selectors.SelectSelector):
+    """Waits for nothing: its clock leaps to the moment that the loop would have waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1_000.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        assert timeout is not None, "everybody waits, and nothing is due"
+        # Each round of the loop takes a microsecond, so that whoever waits for a moment does get there.
+        self.now += max(1e-6, timeout)
+        return super().select(0)
+
+
+class LeapingLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._leaper = Leaper()
+        super().__init__(self._leaper)
+
+    def time(self) -> float:
+        return self._leaper.now
+
+
+# The rate limit
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Places in the quota, or when to ask again for one."""
+
+    wait: float
+    taken: int
+
+
+class LoneQuota:
+    """A quota that works, kept in memory; it begins with a full burst, and *runs* may be said to share it."""
+
+    def __init__(self, clock: Callable[[], float], *, runs: int = 1) -> None:
+        self._clock = clock
+        self._due = float("-inf")
+        self.paused_until = float("-inf")
+        self.runs = runs
+        self.granted = 0
+        self.rest = 0.0
+        self.is_stalled = False
+
+    def take(self, *, rate: float, burst: int, most: int) -> Place:
+        now = self._clock()
+        if self.paused_until > now:
+            return Place(self.paused_until - now, 0)
+        self._due, wait, places = reserve(self._due, now=now, rate=rate, burst=burst, most=most)
+        self.granted += places
+        return Place(wait, places)
+
+    def pause(self, until: float) -> None:
+        self.paused_until = max(self.paused_until, until)
+
+    def mark_answered(self) -> None:
+        self._due = max(self._due, self._clock() + self.rest)
+
+
+@dataclass(slots=True)
+class RowsInFlight:
+    """Rows in flight that work as those of a run do, kept in memory."""
+
+    rows: set[int] = field(default_factory=set)
+
+    def mark(self, row: int) -> None:
+        self.rows.add(row)
+
+    def clear(self, row: int) -> None:
+        self.rows.discard(row)
+
+
+class UntoldWindow(ServerWindow):
+    """A window of which the replies tell nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(requests=1_000_000, per=60.0, share=1.0)
+
+    def add_reply(  # noqa: PLR0913 — as it is
+        self,
+        state: WindowState,
+        *,
+        sent: float,
+        received: float,
+        counted: int,
+        in_flight: int = 0,
+        accepted: bool = True,
+    ) -> None:
+        pass
+
+
+def gate(  # noqa: PLR0913 — what a test may want to be different
+    pace: Pace,
+    halt: Stop,
+    clock: Callable[[], float],
+    *,
+    window: ServerWindow | None = None,
+    runs: int = 1,
+    on_others: Callable[[OtherClients], None] = lambda _: None,
+    on_notice: Callable[[Notice], None] = lambda _: None,
+    estimated_limit: EstimatedLimit | None = None,
+    quota: LoneQuota | None = None,
+    patience: float = math.inf,
+) -> Limiter:
+    """Return a limiter by *clock*, whose *window* is told nothing unless it is given."""
+    return Limiter(
+        pace,
+        window=window or UntoldWindow(),
+        quota=quota or LoneQuota(clock, runs=runs),
+        stop=halt,
+        clock=Clock(clock, clock, asyncio.sleep),
+        on_others=on_others,
+        on_notice=on_notice,
+        estimated_limit=estimated_limit,
+        longest_pause=patience,
+    )
+
+
+# A proxy
 
 HOST = "dfinery.test"
 """Where the service of these tests is. No resolver knows it: only the proxy leads there."""
@@ -125,20 +260,3 @@ def proxying(proxy: Proxy) -> Iterator[Proxy]:
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join()
-
-
-@dataclass(frozen=True)
-class Authority:
-    """A certificate authority that no system knows: its own certificate, and one with its key for each of *names*."""
-
-    file: Path
-    certificate: Path
-
-
-def authority(folder: Path, *names: str) -> Authority:
-    """Make a certificate authority in *folder* that vouches for *names*."""
-    ca = trustme.CA()
-    made = Authority(folder / "company.pem", folder / "server.pem")
-    ca.cert_pem.write_to_path(made.file)
-    ca.issue_cert(*names).private_key_and_cert_chain_pem.write_to_path(made.certificate)
-    return made
