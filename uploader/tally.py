@@ -75,7 +75,6 @@ class Tally:
                 return
             case Superseded():
                 self.superseded += 1
-                return
             case Failed():
                 self.failed += 1
                 self.problems.note(outcome)

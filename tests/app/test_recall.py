@@ -12,7 +12,7 @@ import pytest
 from tests.journal.conftest import BEGUN
 from tests.seeds import seeds
 from uploader.app import recall as module
-from uploader.app.late import Late, Origins
+from uploader.app.late import Late, Origins, watch_since
 from uploader.app.recall import Recall, Sift
 from uploader.config import Settings
 from uploader.followup import FollowUp
@@ -43,8 +43,20 @@ NIGHTS: Final = 5
 
 
 def late_of(recall: Recall, begun: Begun, *, retry: bool = False) -> Late:
-    origins = Origins(begun, "0f0f0f0f")
-    return Late(recall, begun, origins, newest_run=UNKNOWN_RUN, has_older=retry, notes_all=False, accept=False)
+    return Late(
+        recall,
+        begun,
+        Origins(begun, "0f0f0f0f", 99),
+        newest_run=UNKNOWN_RUN,
+        has_older=retry,
+        notes_all=False,
+        accept=False,
+        since=watch_since(begun, is_retry=retry),
+    )
+
+
+def sift_of(recall: Recall, late: Late, followup: FollowUp, *, kind: type[Sift] = Sift, skips: bool = True) -> Sift:
+    return kind(recall, skips=skips, owes=followup.owes, since=0, note=late.note_unchanged)
 
 
 class KilledError(Exception):
@@ -86,7 +98,8 @@ class Night:
         unsure = set(in_flight)
         in_flight.clear()
         recall = Recall(self.library, "svc", self.settings, mapping="mapping").__enter__()
-        sift, late = self.kind(recall, skips=True, owes=followup.owes), late_of(recall, BEGUN)
+        late = late_of(recall, BEGUN)
+        sift = sift_of(recall, late, followup, kind=self.kind)
         turns, works = Turns(100), sift.sifted(self._works())
         at_work: list[Turn] = []
         try:
@@ -301,7 +314,8 @@ class Desk:
         begun = replace(BEGUN, number=run, from_number=origin)
         followup, outcomes = FollowUp(), list[Outcome]()
         with Recall(self.library, "svc", self.settings, mapping="mapping") as recall:
-            sift, late = Sift(recall, skips=not retry, owes=followup.owes), late_of(recall, begun, retry=retry)
+            late = late_of(recall, begun, retry=retry)
+            sift = sift_of(recall, late, followup, skips=not retry)
             for work in sift.sifted(late.trimmed(iter(works))):
                 outcome = self._outcome(work, unsure=how.get("unsure", False))
                 owed = followup.kind(outcome) is not None
@@ -384,7 +398,7 @@ def test_a_row_behind_one_whose_request_may_still_be_on_its_way_is_sent_again_th
     assert kinds(desk.run(request(1, "ann", "y"), request(2, "bob", "x"), run=TWO)) == ["Sent", "Unchanged"]
 
 
-async def test_a_retry_that_is_overtaken_while_it_waits_is_not_sent(desk: Desk) -> None:
+def test_a_retry_that_is_overtaken_while_it_waits_is_not_sent(desk: Desk) -> None:
     desk.run(request(1, "ann", "fail"), run=ONE)
     begun = replace(BEGUN, number=THREE, from_number=ONE)
     with Recall(desk.library, "svc", desk.settings, mapping="mapping") as recall:
@@ -393,10 +407,7 @@ async def test_a_retry_that_is_overtaken_while_it_waits_is_not_sent(desk: Desk) 
         assert isinstance(work, Request)
         desk.run(request(1, "ann", "new"), run=TWO)
 
-        async def deliver(_: Request) -> Outcome:
-            raise AssertionError
-
-        assert await late.delivering(deliver)(work) == Superseded(work)
+        assert late.newest(work) == Superseded(work)
 
 
 @pytest.mark.parametrize(

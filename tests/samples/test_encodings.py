@@ -64,7 +64,8 @@ def test_the_command_sends_and_keeps_of_a_twin_what_it_does_of_its_utf_8(
 
     assert len(expected) == 598
     assert found == expected
-    kept = (desk.folder / f"plain.retry.{suffix}").read_bytes().decode()
+    # The second run has the next number.
+    kept = (desk.folder / f"plain.retry.{suffix}").read_bytes().decode().replace("r1-", "r2-")
     assert _told(desk.folder / f"other.retry.{suffix}", codec, mark) == kept
 
 

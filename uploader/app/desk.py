@@ -1,6 +1,6 @@
 """Make every source of a run ready, before the first request of any of them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,16 +8,17 @@ from pathlib import Path
 from uploader.app.accounts import Account
 from uploader.app.checking import Job, opened, prepare
 from uploader.app.keys import inode_of, key_of, reading_of, service_of
-from uploader.app.late import Origins, note_sent
+from uploader.app.late import Origins, note_sent, watch_since
 from uploader.app.likeness import compared, refuse_if_unlike
 from uploader.app.lives import begun, has_proof, owed_remark, refuse_or_leave, tell_finished
 from uploader.app.merging import grouping
 from uploader.app.options import Options, World
 from uploader.app.places import refuse_taken, retry_path, retry_shape
 from uploader.app.recall import Recall
-from uploader.app.tying import noting
+from uploader.app.tying import joined, noting
 from uploader.app.units import Member, unit_of
 from uploader.config import Settings
+from uploader.errors import ChangedError, InputError
 from uploader.followup import FollowUp
 from uploader.groups import Groups
 from uploader.journal import Begun, Ledger, Owed, Shelf, Volume
@@ -37,7 +38,7 @@ class Sending:
     *groups* are its rows that become one request; None where each row becomes one. *last* is its last run, interrupted
     or not, and *owed* are those whom that owes a row. A source is *passed* over if the command that was broken off has
     finished it. *command* is the one that sends it. *twin* is the interrupted run of the same file where only its first
-    rows are sent.
+    rows are sent. *number* is the one that is drawn for this command, also where it goes on with a run of another.
     """
 
     job: Job
@@ -53,6 +54,12 @@ class Sending:
     passed: bool = False
     command: str = ""
     twin: Volume | None = None
+    number: int = 0
+
+    @property
+    def may_be_late(self) -> bool:
+        """Whether its rows may be older than what other runs have sent."""
+        return self.job.source.is_retry or self.goes_on or self.twin is not None
 
     @property
     def goes_on(self) -> bool:
@@ -68,6 +75,12 @@ class Sending:
             return False
         books = old.ledger.books
         return old.ledger.requests > 0 or books.not_attempted < books.read
+
+    @property
+    def begun_as(self) -> Begun:
+        """How the run began that it goes on with, or begins."""
+        before = None if self.went_before is None else self.went_before.ledger.begun
+        return before or self.begun
 
     @property
     def went_before(self) -> Volume | None:
@@ -129,6 +142,8 @@ class Desk:
             old = last if last is not None and last.ledger.is_interrupted else None
             retry = self.stack.enter_context(self._retry_file(source, old))
             owed = old.ledger.owed if old is not None and self._may_go_on(old, source) else {}
+            went = None if last is None else last.ledger.begun
+            since = UNKNOWN_RUN if went is None else watch_since(went, is_retry=source.is_retry)
             twin = self._twin(source, key)
             origin, from_number = self._origin(source, account, twin)
             wanted = settings.guarded is not None or options.deadline is not None
@@ -139,7 +154,7 @@ class Desk:
                     retry.rebuild(record, owed_remark(owed[record.number]))
                     self.followup.owe(work.person)
                     # The crash may have come before the memory heard of it.
-                    self.recall.watch(work.person)
+                    self.recall.watch(work.person, since)
 
             left = _left_by_finished(last) if len(options.sources) > 1 else {}
             owing = FollowUp()
@@ -147,6 +162,8 @@ class Desk:
             def note_left(record: Record, work: Request | Rejected) -> None:
                 if record.number in left:
                     owing.owe(work.person)
+                    # The command that was broken off may have come to its end no more, where it notes who is tied.
+                    self.recall.take_up(work.person, since)
 
             hears = [] if ties is None else [noting(ties)]
             groups = self._groups() if settings.coalesce else None
@@ -184,9 +201,56 @@ class Desk:
             return
         ties.join()
         ties.keep_loose()
+        self.recall.has_ties = ties.has_repeats
         for sending in sendings:
             for tie in filter(None, (ties.tie(sending.before + number) for number in sending.rebuilt)):
                 self.followup.owe((tie,))
+
+    def join_people(self, sendings: Sequence[Sending]) -> None:
+        """Note who is one person, where a row may name another value than older or newer rows did.
+
+        Rows of people of whom an older row may come are noted under whatever value they name. What goes on with a run
+        that is older than another must know under which values that may have sent a person. Raises StorageError,
+        ChangedError.
+        """
+        recall, ties = self.recall, self.ties
+        if ties is None or not recall.is_open:
+            return
+        later = recall.memory().later
+        if ties.has_repeats and later.watches_somebody:
+            joined = self._joined(sendings, lambda person: later.is_watched((person,)))
+            self._watch_joined(joined, [person for person in joined if not later.is_watched((person,))], sendings)
+        overtaken = [
+            one for one in sendings if one.goes_on and self.newest_run_beside(one.begun_as) > one.begun_as.from_order
+        ]
+        if overtaken:
+            for person, tie in self._joined(overtaken, later.has_notes_of).items():
+                later.tie((person,), tie)
+        recall.commit()
+
+    def fasten(self, sendings: Sequence[Sending]) -> None:
+        """Note who is one person with those to whom the command owes a row, now that all is sent.
+
+        A later run may send such a person under another value. Raises StorageError, ChangedError.
+        """
+        if self.recall.loose:
+            joined = self._joined(sendings, self.recall.loose.__contains__)
+            self._watch_joined(joined, joined, sendings)
+            self.recall.memory().later.fasten(self.recall.loose)
+            self.recall.commit()
+
+    def _watch_joined(self, joined: Mapping[int, int], new: Iterable[int], sendings: Sequence[Sending]) -> None:
+        later = self.recall.memory().later
+        since = max(watch_since(sending.begun_as, is_retry=True) for sending in sendings)
+        for person, tie in joined.items():
+            later.tie((person,), tie)
+        later.watch(new, since=max(since, self.recall.noted_since))
+
+    def _joined(self, sendings: Sequence[Sending], matches: Callable[[int], bool]) -> Mapping[int, int]:
+        try:
+            return joined([sending.job for sending in sendings], self.recall, matches)
+        except InputError as error:
+            raise ChangedError(f"A source changed while it was being sent: {error}. Run again.") from None
 
     def _groups(self) -> Groups:
         return self.stack.enter_context(Groups(Ties(self.shelf.state)))
@@ -274,20 +338,25 @@ class Desk:
         Raises:
             StorageError, LockedError: there is no number to be had.
         """
-        numbers, state = self.shelf.next_numbers(len(sendings)), self.shelf.state_id
+        known = self.recall.memory().later.newest_run() if self.recall.is_open else None
+        numbers, state = self.shelf.next_numbers(len(sendings), above=known or 0), self.shelf.state_id
         before = (one.went_before.ledger.begun for one in sendings if one.went_before is not None)
         command = next((begun.command_id for begun in before if begun is not None), str(numbers[0]))
         following = [*(one.begun.key for one in sendings[1:]), ""]
         found = [
-            replace(one, command=command)
+            replace(one, command=command, number=number)
             if one.went_before is not None
             else one.beginning(number, state, command, next_key)
             for one, number, next_key in zip(sendings, numbers, following, strict=True)
         ]
         for sending in found:
             if sending.went_before is None:
-                sending.retry.belong(Origins(sending.begun, state).label)
+                sending.retry.belong(self.origins(sending.begun).label)
         return found
+
+    def origins(self, begun: Begun) -> Origins:
+        """Return what tells the origins of the rows of the run that has *begun*; raises StorageError, LockedError."""
+        return Origins(begun, self.shelf.state_id, self.shelf.last_number)
 
     def refuse_unlike(self, sendings: Sequence[Sending]) -> None:
         """Raise InputError if a source differs too much from the one before it; with `--accept`, only tell it.
@@ -325,18 +394,21 @@ class Desk:
         """Whether a run that is older than that of *begun* may still send rows to the same service."""
         service = service_of(begun.base_url, begun.service_id)
         return any(
-            other.limit is None
-            and other.order < begun.order
+            other.order < begun.order
             and service_of(other.base_url, other.service_id) == service
+            and (other.limit is None or self.shelf.is_at_work(other))
             for other in self.shelf.unfinished()
         )
 
     def newest_run_beside(self, begun: Begun) -> int:
-        """Return the greatest number of another run that sends to the same service as that of *begun*."""
+        """Return the greatest number of another run that may have sent to the same service as that of *begun*."""
         service = service_of(begun.base_url, begun.service_id)
-        others = (other for other in self.shelf.begun() if other.run_id != begun.run_id)
+        known = list(self.shelf.begun())
+        others = (other for other in known if other.run_id != begun.run_id)
         same = (other.from_order for other in others if service_of(other.base_url, other.service_id) == service)
-        return max(same, default=UNKNOWN_RUN)
+        # Of the runs that were thrown away, the older ones before, nobody knows what they sent.
+        gone = min((other.order for other in known), default=begun.order) - 1
+        return max(gone, *same, UNKNOWN_RUN)
 
     def prune(self, sendings: Sequence[Sending]) -> None:
         """Forget what was noted for runs that are not to be continued any more; raises StorageError."""
@@ -385,13 +457,31 @@ class Desk:
         begun = None if old is None else old.ledger.begun
         retry = RetryFile(path, retry_shape(source, damaged=begun is not None and begun.damaged > 0))
         if begun is not None:
-            retry.belong(Origins(begun, self.shelf.state_id).label)
+            retry.belong(self.origins(begun).label)
         return retry
 
 
 def _left_by_finished(last: Volume | None) -> Mapping[int, Owed]:
     """Return the rows that the retry file of the run *last* holds, if it is finished."""
     return last.ledger.owed if last is not None and last.ledger.is_finished else {}
+
+
+def newest_gone(shelf: Shelf, settings: Settings) -> int:
+    """Return the number of the latest run that has sent to the service, or has been thrown away, and is not at work.
+
+    Raises:
+        StorageError: a journal can't be read.
+    """
+    service, newest = service_of(settings.api.base_url, settings.api.service_id), UNKNOWN_RUN
+    for volume in shelf.volumes():
+        begun = volume.ledger.begun
+        if begun is None:
+            continue
+        has_sent = volume.ledger.sent + volume.ledger.unchanged + len(volume.ledger.unsure) > 0
+        if has_sent and service_of(begun.base_url, begun.service_id) == service and not shelf.is_at_work(begun):
+            return begun.order
+        newest = begun.order - 1
+    return newest
 
 
 def refresh_key(source: Source, key: str) -> str:

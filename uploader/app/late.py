@@ -14,6 +14,7 @@ from uploader.model import (
     Origin,
     Outcome,
     Passed,
+    Person,
     Reason,
     Record,
     Rejected,
@@ -37,21 +38,27 @@ DOUBTFUL: Final = Reason(
 
 UNNOTED: Final = Reason(
     "order_unknown",
-    "the identity of this row was not known until now, and later runs may have sent the person: compare, then delete "
-    "the row, or send it as it is with --accept",
+    "later runs may have sent this person, and it is not known what they set: compare, then delete the row, or send it "
+    "as it is with --accept",
 )
 """Why a row is kept of which nobody knows whether anything of it is the newest."""
 
 _RUN: Final = re.compile(r"r(-?[0-9]{1,19})-([0-9a-f]{8})")
+_EVER: Final = 2**62
+"""A number above those of all runs."""
 
 
 class Origins:
     """Tells where the rows of one source came from first."""
 
-    def __init__(self, begun: Begun, state_id: str) -> None:
-        """Take how the run of the source has *begun*, and the *state_id* of the folder that numbers runs."""
+    def __init__(self, begun: Begun, state_id: str, last_number: int) -> None:
+        """Take how the run of the source has *begun*.
+
+        *state_id* is the ID of the folder that numbers runs, *last_number* the greatest that it has given.
+        """
         self._run = begun.from_order
         self._state_id = state_id
+        self._last_number = last_number
 
     def of(self, record: Record) -> Origin:
         """Return the origin of *record*; of an unknown run, or one of another state folder, it is older than all."""
@@ -62,7 +69,9 @@ class Origins:
 
     def _number(self, text: str) -> int:
         found = _RUN.fullmatch(text)
-        return int(found[1]) if found is not None and found[2] == self._state_id else UNKNOWN_RUN
+        is_ours = found is not None and found[2] == self._state_id
+        number = int(found[1]) if found is not None and is_ours else UNKNOWN_RUN
+        return number if UNKNOWN_RUN < number <= self._last_number else UNKNOWN_RUN
 
     @property
     def label(self) -> str:
@@ -74,7 +83,8 @@ class Late:
     """Take from each request of one source what newer accepted rows of the person have set.
 
     Who has a row in a retry file is watched from then on: what later rows set of them is noted, as names of properties,
-    before the journal hears of these rows. While an older run is still to be continued, everybody is.
+    before the journal hears of these rows. While an older run is still to be continued, everybody is. A row waits for
+    somebody to decide where later runs did not note all of its person.
     """
 
     def __init__(  # noqa: PLR0913 — what is known of the run, each asked for by name
@@ -87,12 +97,14 @@ class Late:
         has_older: bool,
         notes_all: bool,
         accept: bool,
+        since: int,
     ) -> None:
         """Use what *recall* notes for the run that has *begun*, whose rows are from *origins*.
 
-        *newest_run* is the greatest number of another run that sends to the service. *has_older* is whether its rows
-        may be older than some of the same run (those of a retry file), *notes_all* whether an older run is still to be
-        continued, *accept* sends the rows of which not all is known.
+        *newest_run* is the greatest number of another run that may have sent to the service. *has_older* is whether its
+        rows may be older than some of the same run (those of a retry file), *notes_all* whether an older run is still
+        to be continued, *accept* sends the rows of which not all is known. Runs after *since* note what they set of the
+        people to whom this run owes a row (see `watch_since`).
         """
         self._recall = recall
         self._run = begun.from_order
@@ -101,53 +113,22 @@ class Late:
         self._has_older = has_older
         self._notes_all = notes_all
         self._accept = accept
+        self._since = since
 
     def trimmed(self, works: Iterator[Work | Passed]) -> Iterator[Work | Passed]:
         """Yield *works*, each request as far as it is the newest word on its person; raises StorageError."""
         for work in works:
-            yield self._trimmed(work) if isinstance(work, Request) else work
+            if isinstance(work, Rejected):
+                self._tie(work.person)
+            yield self.newest(work) if isinstance(work, Request) else work
 
-    def delivering(self, deliver: Deliver) -> Deliver:
-        """Return what lets *deliver* send what is still the newest: other rows were accepted since it was trimmed."""
+    def newest(self, request: Request) -> Request | Superseded | Rejected:
+        """Return *request* as far as it is the newest word on its person, or what becomes of it; raises StorageError.
 
-        async def newest(request: Request) -> Outcome | Unsettled:
-            left = self._trimmed(request)
-            return await deliver(left) if isinstance(left, Request) else left
-
-        return newest
-
-    def before(self, outcome: Outcome | Unsettled, *, owed: bool) -> None:
-        """Note, before the journal hears of *outcome*, what older and newer rows must know; raises StorageError.
-
-        *owed* is whether its own row will stand in a retry file.
+        It is asked again before each attempt: other runs may have sent the person meanwhile.
         """
-        match outcome:
-            case Sent() | Unchanged():
-                if owed:
-                    self._recall.watch_at_once(outcome.request.person)
-                self._note(outcome.request)
-            case Rejected():
-                # Of what the check rejects, which may be very many rows, note was taken when they came by.
-                if owed and outcome.attempts and outcome.person:
-                    self._recall.watch_at_once(outcome.person)
-            case Unsettled() | Superseded():
-                pass
-            case _:
-                if owed:
-                    self._recall.watch_at_once(outcome.request.person)
-
-    def _note(self, request: Request) -> None:
-        recall = self._recall
-        if not (self._notes_all or recall.is_open):
-            return
-        later, people = recall.memory().later, recall.digests.people(request.person)
-        if self._notes_all or later.is_watched(people):
-            later.note(people, recall.digests.names(property_names(request)), self._origins.of(request.row))
-            recall.memory().commit(power_safe=not self._notes_all)
-
-    def _trimmed(self, request: Request) -> Request | Superseded | Rejected:
         recall, origin = self._recall, self._origins.of(request.row)
-        if self._is_unnoted(request, origin):
+        if not self._accept and self._is_unnoted(request, origin):
             return Rejected(request.row, request.person, UNNOTED)
         if not self._may_be_late:
             return request
@@ -157,18 +138,84 @@ class Late:
             return request
         names = property_names(request)
         newer = {name for name in names if recall.digests.name(name) in since.names}
+        if not self._accept and self._is_doubtful(names, newer, is_known=since.is_known, run=origin.run):
+            return Rejected(request.row, request.person, DOUBTFUL)
         if not since.is_known and not self._accept:
-            # An earlier version noted that the person was sent, and not what.
-            doubtful = any(name in CONSENTS and name not in newer for name in names)
-            return Rejected(request.row, request.person, DOUBTFUL) if doubtful else Superseded(request)
-        return without(request, newer) or Superseded(request)
+            return Superseded(request)
+        # What somebody has compared goes as it is.
+        return without(request, set() if origin.run == UNKNOWN_RUN and self._accept else newer) or Superseded(request)
+
+    def before(self, outcome: Outcome | Unsettled, *, owed: bool) -> None:
+        """Note, before the journal hears of *outcome*, what older and newer rows must know; raises StorageError.
+
+        *owed* is whether its own row will stand in a retry file.
+        """
+        match outcome:
+            case Sent():
+                if owed:
+                    self._recall.watch_at_once(outcome.request.person, self._since)
+                if self._note(outcome.request):
+                    # It lasts through a power cut before the journal does, which is synced after it.
+                    self._recall.memory().commit(power_safe=False)
+            case Rejected():
+                # Of what the check rejects, which may be very many rows, note was taken when they came by.
+                if owed and (outcome.attempts or outcome.reason.code == UNNOTED.code) and outcome.person:
+                    self._recall.watch_at_once(outcome.person, self._since)
+            case Unsettled() | Superseded() | Unchanged():
+                pass
+            case _:
+                if owed:
+                    self._recall.watch_at_once(outcome.request.person, self._since)
+
+    def note_unchanged(self, request: Request) -> None:
+        """Note that the service has what *request* says: older rows must know. Raises StorageError."""
+        self._note(request)
+
+    def _note(self, request: Request) -> bool:
+        """Note what *request* has set, if somebody may ask, and return whether; raises StorageError."""
+        recall = self._recall
+        if not self._tie(request.person):
+            return False
+        people, names = recall.digests.people(request.person), recall.digests.names(property_names(request))
+        recall.memory().later.note(people, names, self._origins.of(request.row))
+        return True
+
+    def _tie(self, person: Person) -> bool:
+        """Note the values of *person* as those of one, if somebody may ask, and return whether; raises StorageError."""
+        recall = self._recall
+        if not (self._notes_all or recall.is_open):
+            return False
+        later, people = recall.memory().later, recall.digests.people(person)
+        is_watched = later.is_watched(people)
+        if len(people) > 1 and (self._notes_all or is_watched):
+            later.tie(people, people[0])
+            # Under whichever of these values a later row names the person.
+            unwatched = [one for one in people if is_watched and not later.is_watched((one,))]
+            later.watch(unwatched, since=max(self._since, recall.noted_since))
+        return self._notes_all or is_watched
 
     def _is_unnoted(self, request: Request, origin: Origin) -> bool:
-        """Whether later runs may have sent the person of *request*, and nothing was noted of it."""
-        if request.row.retry_of is None or self._accept or origin.run >= self._newest_run:
+        """Whether later runs may have sent the person of *request*, and not all of it was noted."""
+        if origin.run >= self._newest_run:
             return False
         recall = self._recall
-        return not (recall.is_open and recall.memory().later.is_watched(recall.digests.people(request.person)))
+        if request.row.retry_of is None:
+            return recall.noted_since > origin.run
+        if not recall.is_open:
+            return True
+        # Of a row of unknown origin, whatever was noted of its person is newer.
+        since = _EVER if origin.run == UNKNOWN_RUN else origin.run
+        people = recall.digests.people(request.person)
+        return not recall.memory().later.is_complete(people, since=since, besides=recall.loose)
+
+    @staticmethod
+    def _is_doubtful(names: Iterable[str], newer: Container[str], *, is_known: bool, run: int) -> bool:
+        """Whether nobody knows if the consents among *names* are the newest.
+
+        An earlier version noted that the person was sent, and not what; and a row whose *run* is not known may be newer
+        than what has set the *newer* names.
+        """
+        return any(name in CONSENTS and (run == UNKNOWN_RUN if name in newer else not is_known) for name in names)
 
     @property
     def _may_be_late(self) -> bool:
@@ -176,6 +223,15 @@ class Late:
             return False
         newest = self._recall.memory().later.newest_run()
         return newest is not None and (self._has_older or newest > self._run)
+
+
+def watch_since(begun: Begun, *, is_retry: bool) -> int:
+    """Return the number of the run after which all runs note whom the run that has *begun* owes a row.
+
+    While it is interrupted, they note everybody. Whoever is in a retry file (*is_retry*) was to be noted from the run
+    on that wrote it, where that knew the person; else it is known from now on.
+    """
+    return begun.order if is_retry else begun.from_order
 
 
 def note_sent(job: Job, ledger: Ledger, recall: Recall) -> None:
@@ -186,11 +242,19 @@ def note_sent(job: Job, ledger: Ledger, recall: Recall) -> None:
     begun = ledger.begun
     assert begun is not None  # noqa: S101 — there is no run without it
     with job.source.read() as records:
-        first = {value for record in islice(records, job.survey.read) for value in job.plan.person(record)}
+        people = {value for record in islice(records, job.survey.read) for value in job.plan.person(record)}
+    known = 0
+    # Who is joined to them by a row is the same person, whichever row comes first.
+    while job.plan.has_several_identities and known != (known := len(people)):
+        with job.source.read() as records:
+            for person in map(job.plan.person, records):
+                if not people.isdisjoint(person):
+                    people.update(person)
     with job.source.read() as records:
-        for request in _sent_before(records, first, job, ledger):
-            people, names = recall.digests.people(request.person), recall.digests.names(property_names(request))
-            recall.memory().later.note(people, names, Origin(begun.from_order, request.row.number))
+        for request in _sent_before(records, people, job, ledger):
+            found, names = recall.digests.people(request.person), recall.digests.names(property_names(request))
+            recall.memory().later.note(found, names, Origin(begun.from_order, request.row.number))
+            recall.memory().later.tie(found, found[0])
     recall.commit()
 
 
@@ -209,34 +273,3 @@ def _sent_before(records: Iterable[Record], people: Container[str], job: Job, le
         request = job.plan.carry(record, "") if owed is None or owed.kind == "again" else None
         if isinstance(request, Request):
             yield request
-
-
-def tie_watched(job: Job, recall: Recall) -> None:
-    """Note which other identity values in *job* are those of people of whom an older row may still be sent.
-
-    A later run may send such a person under another value. Raises StorageError.
-    """
-    if not recall.watched or not job.plan.has_several_identities:
-        return
-    tie_of: dict[str, str] = {value: value for value in recall.watched}
-
-    def root(value: str) -> str:
-        while tie_of[value] != value:
-            tie_of[value] = value = tie_of[tie_of[value]]
-        return value
-
-    known = 0
-    # A row that is met before the one that joins it is met again.
-    while known != (known := len(tie_of)):
-        with job.source.read() as records:
-            for record in islice(records, job.survey.read):
-                person = job.plan.person(record)
-                roots = {root(value) for value in person if value in tie_of}
-                if roots:
-                    joined = (*roots, *(value for value in person if value not in tie_of))
-                    tie_of.update(dict.fromkeys(joined, min(roots)))
-    people = {value: recall.digests.people((value,))[0] for value in tie_of}
-    tied = {value for value in tie_of if root(value) != value}
-    tied |= {root(value) for value in tied}
-    recall.memory().later.tie({people[value]: people[root(value)] for value in tied})
-    recall.commit()

@@ -21,11 +21,15 @@ def with_leftovers(options: Options, settings: Settings, shelf: Shelf) -> Option
     """
     volumes = list(shelf.volumes())
     ended = [volume for volume in volumes if volume.ledger.is_finished or volume.ledger.is_abandoned]
+    being_made = _retry_files(volume for volume in volumes if volume.ledger.is_interrupted)
     names = {Path(name).resolve(): name for name in options.sources if descriptor(name) is None}
     sources: dict[str, None] = {}
 
     def add(name: str) -> None:
         for path in [] if descriptor(name) is not None else _left_by(name, ended, settings):
+            if path.resolve() in being_made:
+                # A run that is to be continued has its own file there, since the other one was moved away.
+                continue
             found = names.setdefault(path.resolve(), str(path))
             if found not in options.sources:
                 sources.setdefault(found)
@@ -36,7 +40,7 @@ def with_leftovers(options: Options, settings: Settings, shelf: Shelf) -> Option
 
     for name in options.sources:
         add(name)
-    made = _retry_files(ended) - _retry_files(volume for volume in volumes if volume.ledger.is_interrupted)
+    made = _retry_files(ended) - being_made
     return replace(
         options,
         sources=tuple(sources),
@@ -88,7 +92,8 @@ def _sent(volume: Volume, finished: Sequence[Volume], settings: Settings) -> lis
     if path is None:
         return []
     runs = _runs_of(key_of_path(settings, Path(path)), finished)
-    return [run for run in runs[:1] if _order(run) > _order(volume)]
+    # A run that was continued since has made its retry file anew.
+    return [run for run in runs[:1] if _order(run) > max(_order(volume), volume.ledger.last_number or UNKNOWN_RUN)]
 
 
 def _runs_of(key: str, finished: Sequence[Volume]) -> list[Volume]:

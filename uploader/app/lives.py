@@ -101,11 +101,14 @@ class Life:
         sift: Sift | None = None,
         *,
         command: str = "",
+        number: int = 0,
     ) -> None:
         """Go on with *volume*; *retry* and *followup* know of its earlier lives already.
 
-        *late* hears of each outcome before the journal, *sift* after it. *command* is the one whose life it is.
+        *late* hears of each outcome before the journal, *sift* after it. *command* is the one whose life it is,
+        *number* the one that it has drawn to be known as later than what was sent before.
         """
+        self._number = number
         self._late = late
         self._command = command
         self._sift = sift
@@ -127,6 +130,7 @@ class Life:
             self.tally.unsure.update(in_flight)
             self.traffic.requests += len(in_flight)
             facts = {"pid": os.getpid(), "at": _now(), "in_flight": in_flight, "command": self._command}
+            facts["number"] = self._number
             self._journal.note_facts("life", facts)
             if in_flight:
                 self._journal.sync()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,7 @@ from typing import Final, Self
 from uploader.config import Settings
 from uploader.memory import Digests, Library, Memory
 from uploader.model import (
+    UNKNOWN_RUN,
     Outcome,
     Passed,
     Person,
@@ -23,7 +25,6 @@ from uploader.model import (
     Work,
     record_of,
     tie_of,
-    values_of,
 )
 from uploader.survey import Survey
 
@@ -46,13 +47,22 @@ class Recall:
     It is a context manager.
     """
 
-    def __init__(
-        self, library: Library, service: str, settings: Settings, *, mapping: str, read_only: bool = False
+    def __init__(  # noqa: PLR0913 — what the memory is found and made by, each asked for by name
+        self,
+        library: Library,
+        service: str,
+        settings: Settings,
+        *,
+        mapping: str,
+        newest_gone: Callable[[], int] = lambda: UNKNOWN_RUN,
+        read_only: bool = False,
     ) -> None:
         """Use the memory of *service* (a digest) in *library*; *mapping* is what the mapping is known by.
 
-        *read_only* makes and changes nothing.
+        *newest_gone* tells the number of the latest run of the service that is at work no more: what such runs have set
+        is not in a memory that is made now. *read_only* makes and changes nothing.
         """
+        self._newest_gone = newest_gone
         self._read_only = read_only
         self._library = library
         self._service = service
@@ -63,8 +73,11 @@ class Recall:
         self._digests: Digests | None = None
         self._kept = False
         self._look_at = 0.0
-        self.watched: set[str] = set()
-        """Identity values of the people of whom this run has come to know that an older row may still be sent."""
+        self.has_ties = True
+        """Whether the people of this command may be one person with others, as far as that is known."""
+
+        self.loose: set[int] = set()
+        """People of whom this command has come to know that an older row may come, and who may be tied to others."""
 
         self.doubted: set[int] = set()
         """People of whom a request may still be on its way: only the row that made it is remembered of them."""
@@ -107,6 +120,8 @@ class Recall:
             self._memory = self._stack.enter_context(
                 self._library.memory(self._service, facts, keep=self._settings.changed_only, read_only=self._read_only)
             )
+            if not self._read_only and self._memory.noted_since is None:
+                self._memory.note_since(self._newest_gone())
         return self._memory
 
     @property
@@ -135,18 +150,41 @@ class Recall:
 
         return compare
 
-    def watch(self, person: Person) -> None:
-        """Note that an older row of *person* may still be sent; raises StorageError."""
-        self.watched.update(values_of(person))
-        self.memory().later.watch(self.digests.people(person))
+    @cached_property
+    def noted_since(self) -> int:
+        """The number of the latest run of which it is not known what it set; raises StorageError."""
+        known = self.memory().noted_since if self.is_open else None
+        return self._newest_gone() if known is None else known
 
-    def watch_at_once(self, person: Person) -> None:
-        """Note the same, and make it last; raises StorageError."""
-        self.watched.update(values_of(person))
-        memory, people = self.memory(), self.digests.people(person)
-        if not memory.later.watches_all(people):
-            memory.later.watch(people)
-            memory.commit()
+    def watch(self, person: Person, since: int) -> None:
+        """Note that an older row of *person* may still be sent; runs after *since* note what they set of them.
+
+        Raises:
+            StorageError: the memory can't be read.
+        """
+        later, people = self.memory().later, self.digests.people(person)
+        run, since = since if self.has_ties else 0, max(since, self.noted_since)
+        for one in people:
+            known = later.watched(one)
+            # With whom those are one person who were watched before, was noted when the command began.
+            if run and (known is None or known[1] == run):
+                self.loose.add(one)
+            if known is None or known[0] > since:
+                later.watch((one,), since=since, loose=0 if known else run)
+
+    def take_up(self, person: Person, run: int) -> None:
+        """Take it on to say with whom *person* is one, if *run* did not come to it; raises StorageError."""
+        if self.is_open:
+            later = self.memory().later
+            self.loose.update(
+                one for one in self.digests.people(person) if (known := later.watched(one)) and known[1] == run
+            )
+
+    def watch_at_once(self, person: Person, since: int) -> None:
+        """Note the same, and make it outlast this process; raises StorageError."""
+        self.watch(person, since)
+        # It lasts through a power cut before the journal does. Without it, a late row waits for somebody to decide.
+        self.memory().commit(power_safe=False)
 
     def is_due(self, source: str) -> bool:
         """Whether everything of *source* (a key) must be sent anew, by `full_every`.
@@ -176,11 +214,22 @@ class Sift:
     A person with a row in the works is not passed over, and remembered only when the last of their rows is accepted.
     """
 
-    def __init__(self, recall: Recall, *, skips: bool, owes: Callable[[Person], bool]) -> None:
+    def __init__(
+        self,
+        recall: Recall,
+        *,
+        skips: bool,
+        owes: Callable[[Person], bool],
+        since: int = 0,
+        note: Callable[[Request], None] = lambda _: None,
+    ) -> None:
         """Use *recall*; *skips* is whether rows that the service has are passed over.
 
-        *owes* tells whether a person has a row in the retry file of this run.
+        *owes* tells whether a person has a row in the retry file of this run, whose runs after *since* note what they
+        set. *note* hears of the rows that are passed over, and its notes last before anybody else hears of them.
         """
+        self._since = since
+        self._note = note
         self._recall = recall
         self.remembers = recall.is_kept
         """Whether what is accepted is remembered, so that `after` has something to do."""
@@ -207,11 +256,12 @@ class Sift:
             case Request():
                 people, memory = recall.digests.people(work.person), recall.memory()
                 if self._may_skip(people, work) and memory.body(people) == recall.digests.body(work):
+                    self._note(work)
                     return Unchanged(work)
                 memory.forget(people)
                 self._pending.update(dict.fromkeys(people, work.row.number))
             case Rejected() if work.person:
-                recall.watch(work.person)
+                recall.watch(work.person, self._since)
                 if recall.is_kept:
                     self._pending.update(dict.fromkeys(recall.digests.people(work.person), work.record.number))
             case _:

@@ -15,9 +15,9 @@ import uvloop
 from uploader.app.accounts import Account, Accounts, new_accounts
 from uploader.app.ahead import a_few_at_once
 from uploader.app.checking import Job, pace_of, refuse_double_use, refuse_if_too_bad, settings_of
-from uploader.app.desk import Desk, Sending, refresh_key
+from uploader.app.desk import Desk, Sending, newest_gone, refresh_key
 from uploader.app.keys import mapping_of, service_of
-from uploader.app.late import Late, Origins, tie_watched
+from uploader.app.late import Late, watch_since
 from uploader.app.leftovers import with_leftovers
 from uploader.app.likeness import to_keep
 from uploader.app.lives import Endings, Life
@@ -83,12 +83,14 @@ def run(options: Options, world: World, result: Result) -> None:
             service_of(settings.api.base_url, settings.api.service_id),
             settings,
             mapping=mapping_of(settings),
+            newest_gone=lambda: newest_gone(shelf, settings),
         )
         stack.enter_context(recall)
         endings = stack.enter_context(Endings(shelf, journal_days=settings.journal_days))
         with Accounts(result.accounts, summary=options.summary, clock=time.monotonic) as accounts:
             # Rows that name a person by one field only are joined by nothing but that.
             ties = stack.enter_context(Ties(shelf.state)) if len(settings.rules().identity) > 1 else None
+            recall.has_ties = ties is not None
             desk = Desk(options, settings, world, shelf, folder, stack, FollowUp(), recall, ties)
             sendings = [desk.checked(account) for account in result.accounts]
             for sending in sendings:
@@ -106,9 +108,11 @@ def run(options: Options, world: World, result: Result) -> None:
             if any(sending.job.survey.read for sending in sendings):
                 sendings = desk.numbered(sendings)
                 desk.prune(sendings)
+                desk.join_people(sendings)
                 refuse_too_few(sandbox=options.sandbox)
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                     runner.run(_send_all(sendings, desk, route, endings, result))
+                desk.fasten(sendings)
             else:
                 for account in result.accounts:
                     account.finish()
@@ -149,22 +153,26 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
         raise ChangedError(f"{job.source.name} changed after it was checked; nothing of it was sent. Run again.")
     volume = sending.volume(desk.shelf)
     begun = volume.ledger.begun or sending.begun
+    since = watch_since(begun, is_retry=job.source.is_retry)
+    late = Late(
+        desk.recall,
+        begun,
+        desk.origins(begun),
+        newest_run=desk.newest_run_beside(begun) if sending.may_be_late else UNKNOWN_RUN,
+        has_older=job.source.is_retry or sending.twin is not None,
+        notes_all=desk.has_older_to_continue(begun),
+        accept=desk.options.accept,
+        since=since,
+    )
     sift = Sift(
         desk.recall,
         skips=desk.settings.changed_only and not (begun.full or sending.begun.full) and not job.source.is_retry,
         owes=desk.followup.owes,
-    )
-    late = Late(
-        desk.recall,
-        begun,
-        Origins(begun, desk.shelf.state_id),
-        newest_run=desk.newest_run_beside(begun) if job.source.is_retry else UNKNOWN_RUN,
-        has_older=job.source.is_retry or sending.twin is not None,
-        notes_all=desk.has_older_to_continue(begun),
-        accept=desk.options.accept,
+        since=since,
+        note=late.note_unchanged,
     )
     with (
-        Life(volume, sending.retry, desk.followup, late, sift, command=sending.command) as life,
+        Life(volume, sending.retry, desk.followup, late, sift, command=sending.command, number=sending.number) as life,
         contextlib.ExitStack() as stack,
     ):
         account.traffic = life.traffic
@@ -191,7 +199,7 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
         doubt = asyncio.Event()
         pipeline = Pipeline(
             works,
-            deliver=late.delivering(wire.delivery(life, on_suspicion=doubt.set).deliver),
+            deliver=wire.delivery(life, late, on_suspicion=doubt.set).deliver,
             settle=life.settle,
             halt=wire.halt,
             canary=Canary(_birds(job, life, wire.settings)),
@@ -203,7 +211,6 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
         try:
             async with _beside(_watch(sending, life, wire, desk.world), _sync(life, wire.halt)):
                 await pipeline.carry(wire.pace.concurrency)
-            tie_watched(job, desk.recall)
             life.flush()
             life.sync()
             # What was read last is compared as it was opened, and may have been changed or replaced since.

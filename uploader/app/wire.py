@@ -10,6 +10,7 @@ from typing import Final
 
 from uploader.app.checking import pace_of
 from uploader.app.keys import service_of
+from uploader.app.late import Late
 from uploader.app.lives import Life
 from uploader.app.notices import words_of
 from uploader.app.options import World
@@ -38,8 +39,11 @@ class Wire:
     http: Http
     streak: Streak
 
-    def delivery(self, life: Life, *, on_suspicion: Callable[[], None]) -> Delivery:
-        """Return a delivery whose every attempt, hold and count is known to *life*; *on_suspicion* see there."""
+    def delivery(self, life: Life, late: Late, *, on_suspicion: Callable[[], None]) -> Delivery:
+        """Return a delivery whose every attempt, hold and count is known to *life*; *on_suspicion* see there.
+
+        Before each attempt, *late* says what of the row is still the newest.
+        """
         retry, post = self.settings.retry, self.http.post
         return Delivery(
             lambda request: post(request.body),
@@ -57,6 +61,7 @@ class Wire:
             most_rows=self.pace.concurrency,
             on_suspicion=on_suspicion,
             streak=self.streak,
+            newest=late.newest,
         )
 
 

@@ -138,7 +138,8 @@ def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
         case Unchanged():
             return spell_unchanged(number, number)
         case Superseded():
-            return b"v %d %d" % (number, outcome.by)
+            own = b" %d%b" % (outcome.attempts, _doubt(outcome)) if outcome.attempts else b""
+            return b"v %d %d%b" % (number, outcome.by, own)
         case Unsettled():
             return b"u %d %d%b" % (number, outcome.attempts, _doubt(outcome))
         case Failed() | Rejected():
@@ -151,5 +152,5 @@ def _taken(outcome: Sent | Failed | Rejected) -> bytes:
     return TAKEN if outcome.taker else b""
 
 
-def _doubt(outcome: Sent | Failed | Rejected | Unsettled) -> bytes:
+def _doubt(outcome: Sent | Failed | Rejected | Superseded | Unsettled) -> bytes:
     return b"!" if outcome.unsure else b""

@@ -43,10 +43,10 @@ class Ledger:
     """Everything that one journal says.
 
     *settled* are the rows with an outcome, *owed* those that the retry file must hold, *superseded* those that another
-    row has the last word on, with that row (0: of a later run), *unsure* those that may have
-    been sent twice (and *more_unsure* how many were dropped from a compacted journal). *commands* are those that began
-    the run, and went on with it. *size* and *checksum* are where
-    the next line goes on: what lies behind was never written whole.
+    row has the last word on, with that row (0: of a later run), *unsure* those that may have been sent twice (and
+    *more_unsure* how many were dropped from a compacted journal). *commands* are those that began the run, and went on
+    with it, *last_number* is the number that the last of them has drawn. *size* and *checksum* are where the next line
+    goes on: what lies behind was never written whole.
     """
 
     begun: Begun | None = None
@@ -67,6 +67,7 @@ class Ledger:
     lives: int = 0
     process: int = 0
     commands: set[str] = field(default_factory=set)
+    last_number: int = 0
     retry_file: str | None = None
     status: int | None = None
     ended: str | None = None
@@ -84,6 +85,17 @@ class Ledger:
     def is_interrupted(self) -> bool:
         """Whether the run can be continued."""
         return self.begun is not None and not self.is_finished and not self.is_abandoned
+
+    def note_attempts(self, number: int, counted: bytes) -> int:
+        """Take the attempts of row *number* as a line has *counted* them, and return how many they are."""
+        if counted.endswith(b"!"):
+            self.unsure.add(number)
+            counted = counted[:-1]
+        attempts = int(counted.removesuffix(TAKEN))
+        if not counted.endswith(TAKEN):
+            self.requests += attempts
+            self.retries += max(0, attempts - 1)
+        return attempts
 
     @property
     def books(self) -> Books:
@@ -138,9 +150,11 @@ def _note_unchanged(ledger: Ledger, payload: bytes) -> None:
 
 
 def _note_superseded(ledger: Ledger, payload: bytes) -> None:
-    number, by = map(int, payload[2:].split(b" "))
-    if ledger.settled.add(number):
-        ledger.superseded[number] = by
+    number, by, *own = payload[2:].split(b" ")
+    for counted in own:
+        ledger.note_attempts(int(number), counted)
+    if ledger.settled.add(int(number)):
+        ledger.superseded[int(number)] = int(by)
 
 
 _AT_ONCE: Final = b" 1"
@@ -156,15 +170,8 @@ class _RowNotes:
         ledger = self._ledger
         parts = payload.split(b" ", 3)
         number, counted = int(parts[1]), parts[2]
-        if counted.endswith(b"!"):
-            ledger.unsure.add(number)
-            counted = counted[:-1]
-        made_for_it = not counted.endswith(TAKEN)
-        attempts = int(counted.removesuffix(TAKEN))
+        attempts = ledger.note_attempts(number, counted)
         code, phrase = json.loads(parts[3]) if kind in _REASONED else ("", "")
-        if made_for_it:
-            ledger.requests += attempts
-            ledger.retries += max(0, attempts - 1)
         if kind == UNSETTLED or not ledger.settled.add(number):
             return
         if kind == SENT:
@@ -214,6 +221,7 @@ def _note_facts(ledger: Ledger, word: str, facts: dict[str, Any]) -> None:
             ledger.lives += 1
             ledger.process = facts["pid"]
             ledger.commands.update(filter(None, [facts.get("command")]))
+            ledger.last_number = max(ledger.last_number, facts.get("number", 0))
             ledger.unsure.update(facts.get("in_flight", ()))
             ledger.requests += len(facts.get("in_flight", ()))
             ledger.status = ledger.ended = None

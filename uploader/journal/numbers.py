@@ -43,8 +43,13 @@ class Numbers:
         self._path = self._folder / "last"
         self._found = found
 
-    def take(self, count: int) -> range:
-        """Return the next *count* numbers, in their order; nobody else gets them.
+    def last(self) -> int:
+        """Return the greatest number that was given, 0 if none was; raises StorageError, LockedError."""
+        known = self._read() or self._found()
+        return 0 if known is None else known.last
+
+    def take(self, count: int, *, above: int = 0) -> range:
+        """Return the next *count* numbers, in their order, which are greater than *above*; nobody else gets them.
 
         Raises:
             StorageError: they can't be noted, so that they may not be used.
@@ -52,9 +57,9 @@ class Numbers:
         """
         with self._locked():
             known = self._known()
-            last = known.last + count
-            self._write(Known(known.state, last))
-        return range(known.last + 1, last + 1)
+            first = max(known.last, above) + 1
+            self._write(Known(known.state, first + count - 1))
+        return range(first, first + count)
 
     def state_id(self) -> str:
         """Return the ID of the state folder, made if need be; raises StorageError, LockedError."""

@@ -56,14 +56,19 @@ class Shelf:
         """The ID of the state folder, eight hex digits; raises StorageError, LockedError."""
         return self._numbers.state_id()
 
-    def next_numbers(self, count: int) -> range:
-        """Return the numbers of *count* runs that are about to begin, greater than all before.
+    @property
+    def last_number(self) -> int:
+        """The greatest number that a run of this folder was given; raises StorageError, LockedError."""
+        return self._numbers.last()
+
+    def next_numbers(self, count: int, *, above: int = 0) -> range:
+        """Return the numbers of *count* runs that are about to begin, greater than all before, and than *above*.
 
         Raises:
             StorageError: they can't be noted.
             LockedError: another process keeps the numbers locked.
         """
-        return self._numbers.take(count)
+        return self._numbers.take(count, above=above)
 
     def _known(self) -> Known | None:
         """Return what the runs know of the state folder: its ID, and the greatest number of them."""
@@ -114,7 +119,7 @@ class Shelf:
     def unfinished(self) -> Iterator[Begun]:
         """Yield how each run began that was neither finished nor abandoned, running ones too; raises StorageError."""
         for path in self._runs.glob(f"*{_JOURNAL}"):
-            with _reading(path), _opened(path) as journal:
+            with _unless_gone(path), _reading(path), _opened(path) as journal:
                 begun = fold(islice(journal, 1)).begun
                 if begun is not None and not _has_ended(journal):
                     yield begun
@@ -190,6 +195,10 @@ class Shelf:
             sync_folder(self._runs)
         with suppress(OSError):
             volume.flight_path.unlink()
+
+    def is_at_work(self, begun: Begun) -> bool:
+        """Whether a process, which may be this one, sends the file of the run that has *begun* right now."""
+        return self.lock(begun.key, since="").holder() is not None
 
     def is_busy(self, volume: Volume) -> bool:
         """Whether a process sends the file of *volume* to its service right now."""
@@ -281,10 +290,26 @@ def _reading(path: Path) -> Iterator[None]:
         raise trouble(path, error) from None
 
 
+@contextmanager
+def _unless_gone(path: Path) -> Iterator[None]:
+    """Make nothing of it if *path* is gone: another process may have thrown away a run that has ended."""
+    try:
+        yield
+    except StorageError:
+        if os.path.lexists(path):
+            raise
+
+
 def _first_line(path: Path) -> Begun | None:
-    """Return how the run of the journal at *path* began; None if not one line is whole. Raises StorageError."""
-    with _reading(path), _opened(path) as lines:
-        return fold(islice(lines, 1)).begun
+    """Return how the run of the journal at *path* began; None if not one line is whole, or if it is gone meanwhile.
+
+    Raises:
+        StorageError: it can't be read.
+    """
+    found: list[Begun | None] = [None]
+    with _unless_gone(path), _reading(path), _opened(path) as lines:
+        found.append(fold(islice(lines, 1)).begun)
+    return found[-1]
 
 
 _LONGEST_ENDING: Final = 4096

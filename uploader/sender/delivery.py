@@ -2,13 +2,24 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, assert_never
 
 from uploader.errors import OutageError, RefusedError, StorageError
 from uploader.halt import Halt, Halted
 from uploader.health import Health
-from uploader.model import Answer, Failed, Outcome, Rejected, Reply, Request, Sent, Unsettled, WindowState
+from uploader.model import (
+    Answer,
+    Failed,
+    Outcome,
+    Rejected,
+    Reply,
+    Request,
+    Sent,
+    Superseded,
+    Unsettled,
+    WindowState,
+)
 from uploader.pacing import Departure, hold_for, local_time
 from uploader.policy import (
     SUCCESS,
@@ -102,13 +113,16 @@ class Delivery:
         most_rows: int,
         on_suspicion: Callable[[], None] = lambda: None,
         streak: Streak | None = None,
+        newest: Callable[[Request], Request | Superseded | Rejected] = lambda request: request,
     ) -> None:
         """Keep the collaborators; *clock* is monotonic, *wall* since 1970 (seconds), *dice* gives 0 to 1.
 
         *most_rows* is how many rows may be delivered at once. *note_held* hears for how many seconds more a limit reply
         holds everybody. *on_suspicion* is called when bad replies may be the service's trouble: the more rows are in
         delivery, the sooner that is known. *streak* counts the rows that are blocked, for all sources of the command.
+        *newest* is asked before each attempt for what of the request is still the newest, or what becomes of it.
         """
+        self._newest = newest
         self._post = post
         self._policy = policy
         self._limiter = limiter
@@ -152,6 +166,10 @@ class Delivery:
                     if block is not None
                     else self._limiter.pass_at_once() or await self._limiter.pass_through()
                 )
+                left = self._still_newest(request, departure)
+                if not isinstance(left, Request):
+                    return replace(left, attempts=posted, unsure=unsure)
+                request = left
                 posted += 1
                 self._traffic.requests += 1
                 self._traffic.retries += posted > 1
@@ -176,10 +194,8 @@ class Delivery:
                 if not unsure:
                     self._airfield.turn_back(row)
                 match verdict:
-                    case Refuse(reason):
-                        return Rejected(request.row, request.person, reason, posted, unsure)
-                    case GiveUp(reason):
-                        return Failed(request, reason, posted, unsure)
+                    case Refuse() | GiveUp():
+                        return _given_up(verdict, request, posted, unsure=unsure)
                     case Blocked(reason, what):
                         if block is not None and self._is_rows_own(row, what, block):
                             return Rejected(request.row, request.person, reason, posted, unsure)
@@ -188,6 +204,16 @@ class Delivery:
                         await self._wait_after(verdict)
         except Halted:
             return Unsettled(request, posted, unsure)
+
+    def _still_newest(self, request: Request, departure: Departure) -> Request | Superseded | Rejected:
+        """Return what of *request* is still the newest, or what becomes of it, and let go of *departure*."""
+        left: Request | Superseded | Rejected | None = None
+        try:
+            left = self._newest(request)
+        finally:
+            if not isinstance(left, Request):
+                self._land(departure, None)
+        return left
 
     def _land(self, departure: Departure, reply: Reply | None) -> None:
         """Let the limiter know; what its file fails to keep ends the run, and leaves the reply what it is."""
@@ -332,6 +358,12 @@ class Delivery:
             _LOG.info("everybody waits %.1f s: %s", seconds, why)
         self._held_at = now
         return self._limiter.hold(seconds, everybody=everybody)
+
+
+def _given_up(verdict: Refuse | GiveUp, request: Request, attempts: int, *, unsure: bool) -> Rejected | Failed:
+    if isinstance(verdict, Refuse):
+        return Rejected(request.row, request.person, verdict.reason, attempts, unsure)
+    return Failed(request, verdict.reason, attempts, unsure)
 
 
 def _told(reply: Reply) -> str:
