@@ -44,7 +44,7 @@ def _nothing_is_late() -> None:
     def as_it_is(_: Late, request: Request) -> Request:
         return request
 
-    Late._trimmed = as_it_is  # type: ignore[method-assign, assignment]  # noqa: SLF001 — it is broken where it is made
+    Late.newest = as_it_is  # type: ignore[method-assign, assignment]  # it is what is broken
 
 
 def _never_forgets() -> None:
