@@ -5,6 +5,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 TESTS := -m "not long"
 
+# What was compiled once is used again. Some machines forbid that; then each worker, and each of the hundreds of
+# processes that tests start, compiles all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 install: .venv/.ready
 	@echo "Ready. Try: $(BIN)/uploader --help"
 
