@@ -174,7 +174,7 @@ def test_what_is_noted_counts_before_it_is_committed(path: Path) -> None:
         memory.later.note([ANN], A, Origin(3, 1))
 
         assert memory.later.is_watched([ANN, BOB])
-        assert not memory.later.is_complete([ANN, BOB], since=2)
+        assert not memory.later.is_complete([ANN, BOB], since=2, run=2)
         assert memory.later.set_since([ANN], Origin(2, 1)).names == {A}
         assert memory.later.newest_run() == 3
 
@@ -195,12 +195,12 @@ def test_what_was_set_before_somebody_was_watched_is_not_known(path: Path) -> No
         memory.commit()
         memory.later.watch([ANN], since=6)
 
-        assert [memory.later.is_complete([ANN], since=run) for run in (3, 4, 5)] == [False, True, True]
+        assert [memory.later.is_complete([ANN], since=run, run=run) for run in (3, 4, 5)] == [False, True, True]
 
         memory.later.watch([ANN], since=2)
         memory.commit()
 
-        assert [memory.later.is_complete([ANN], since=run) for run in (1, 2)] == [False, True]
+        assert [memory.later.is_complete([ANN], since=run, run=run) for run in (1, 2)] == [False, True]
 
 
 def test_who_may_be_one_person_with_others_is_not_known_until_these_are(path: Path) -> None:
@@ -208,13 +208,13 @@ def test_who_may_be_one_person_with_others_is_not_known_until_these_are(path: Pa
         memory.later.watch([ANN], since=1, loose=1)
         memory.commit()
         memory.later.watch([ANN], since=1)
-        loose = memory.later.is_complete([ANN], since=1)
+        loose, later = (memory.later.is_complete([ANN], since=run, run=run) for run in (1, 2))
         memory.later.tie([ANN, BOB], BOB)
         memory.later.note([BOB], A, Origin(2, 1))
         memory.later.fasten([ANN])
         memory.commit()
 
-        assert (loose, memory.later.is_complete([ANN], since=1)) == (False, True)
+        assert (loose, memory.later.is_complete([ANN], since=1, run=1), later) == (False, True, True)
         assert memory.later.set_since([ANN], Origin(1, 1)).names == {A}
 
 
@@ -238,8 +238,8 @@ def test_what_an_earlier_version_noted_is_taken_over(path: Path) -> None:
 
     with opened(path) as memory:
         later, first = memory.later, number_of_old(OLD_ID)
-        assert later.is_complete([ANN, BOB], since=first)
-        assert not later.is_complete([ANN], since=first - 1)
+        assert later.is_complete([ANN, BOB], since=first, run=first)
+        assert not later.is_complete([ANN], since=first - 1, run=first - 1)
         assert [later.set_since([one], Origin(first, 1)) for one in (ANN, BOB)] == [
             SetSince(frozenset(), is_known=False),
             SetSince(),

@@ -206,7 +206,7 @@ class Late:
         # Of a row of unknown origin, whatever was noted of its person is newer.
         since = _EVER if origin.run == UNKNOWN_RUN else origin.run
         people = recall.digests.people(request.person)
-        return not recall.memory().later.is_complete(people, since=since, besides=recall.loose)
+        return not recall.memory().later.is_complete(people, since=since, run=origin.run, besides=recall.loose)
 
     @staticmethod
     def _is_doubtful(names: Iterable[str], newer: Container[str], *, is_known: bool, run: int) -> bool:

@@ -127,13 +127,17 @@ class LaterRows:
         """Whether it was noted what some row has set of *person*."""
         return self._row("SELECT 1 FROM later WHERE person = ?", person) is not None
 
-    def is_complete(self, people: Sequence[int], *, since: int, besides: Container[int] = ()) -> bool:
+    def is_complete(self, people: Sequence[int], *, since: int, run: int, besides: Container[int] = ()) -> bool:
         """Whether all was noted that runs after *since* have set of *people*, who are one person.
 
-        *besides* are people of whom it is known with whom they are one person.
+        *run* is the one in whose source they are. A run that is later than the one that watches them loosely has found
+        them watched, and noted with whom they are one in its own source. *besides* are people of whom that is known.
         """
-        found = [(person, self.watched(person)) for person in people]
-        return all(one is not None and one[0] <= since and (not one[1] or person in besides) for person, one in found)
+        for person in people:
+            found = self.watched(person)
+            if found is None or found[0] > since or (found[1] and found[1] >= run and person not in besides):
+                return False
+        return True
 
     def watched(self, person: int) -> tuple[int, int] | None:
         """Return since when *person* is watched, and by which run loosely, as `watch` has them; None if it is not."""
