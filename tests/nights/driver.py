@@ -504,7 +504,7 @@ class _Player:
             if self._scenario.retry_last and not limit and left.path not in mine and not left.home:
                 for tag, found in left.origins.items():
                     origins.setdefault(tag, set()).update(found)
-        for file in sorted(self._folder.glob("*.retry*")):
+        for file in sorted(self._folder.glob("[!.]*.retry*")):
             path, look = file.name, self._look(file.name)
             if self._known.get(path) == look or path in mine:
                 continue
