@@ -133,7 +133,6 @@ class Tally:
                 return
             case Superseded():
                 self.outcomes.superseded += 1
-                return
             case Failed():
                 self.outcomes.failed += 1
                 self.problems.note(outcome)

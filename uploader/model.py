@@ -291,12 +291,15 @@ class Unchanged:
 class Superseded:
     """Another row has the last word on the person, so that this one is not sent.
 
-    *by* is the later row of the same source that took this row's values with it; 0: a row of a later run.
+    *by* is the later row of the same source that took this row's values with it; 0: a row of a later run. *attempts*
+    and *unsure* are those of its own request, before that was known.
     """
 
     kind: ClassVar[Literal["superseded"]] = "superseded"
     request: Request
     by: int = 0
+    attempts: int = 0
+    unsure: bool = False
 
 
 NotSent: TypeAlias = Unchanged | Superseded

@@ -170,11 +170,11 @@ def test_of_one_set_of_properties_the_newest_row_counts_whatever_the_order(path:
 
 def test_what_is_noted_counts_before_it_is_committed(path: Path) -> None:
     with opened(path) as memory:
-        memory.newer.watch([ANN])
+        memory.newer.watch([ANN], since=0)
         memory.newer.record([ANN], A, Origin(3, 1))
 
         assert memory.newer.is_watched([ANN, BOB])
-        assert not memory.newer.watches_all([ANN])
+        assert not memory.newer.is_complete([ANN, BOB], since=2, run=2)
         assert memory.newer.set_since([ANN], Origin(2, 1)).names == {A}
         assert memory.newer.newest_run() == 3
 
@@ -182,16 +182,45 @@ def test_what_is_noted_counts_before_it_is_committed(path: Path) -> None:
 def test_a_run_hears_at_once_of_what_another_has_noted(path: Path) -> None:
     with opened(path) as one, opened(path) as other:
         before = (one.newer.is_watched([ANN]), one.newer.newest_run())
-        other.newer.watch([ANN])
+        other.newer.watch([ANN], since=0)
         other.newer.record([ANN], A, Origin(4, 1))
         other.commit(power_safe=False)
 
         assert (before, one.newer.is_watched([ANN]), one.newer.newest_run()) == ((False, None), True, 4)
 
 
+def test_what_was_set_before_somebody_was_watched_is_not_known(path: Path) -> None:
+    with opened(path) as memory:
+        memory.newer.watch([ANN], since=4)
+        memory.commit()
+        memory.newer.watch([ANN], since=6)
+
+        assert [memory.newer.is_complete([ANN], since=run, run=run) for run in (3, 4, 5)] == [False, True, True]
+
+        memory.newer.watch([ANN], since=2)
+        memory.commit()
+
+        assert [memory.newer.is_complete([ANN], since=run, run=run) for run in (1, 2)] == [False, True]
+
+
+def test_who_may_be_one_person_with_others_is_not_known_until_these_are(path: Path) -> None:
+    with opened(path) as memory:
+        memory.newer.watch([ANN], since=1, loose=1)
+        memory.commit()
+        memory.newer.watch([ANN], since=1)
+        loose, later = (memory.newer.is_complete([ANN], since=run, run=run) for run in (1, 2))
+        memory.newer.link([ANN, BOB], BOB)
+        memory.newer.record([BOB], A, Origin(2, 1))
+        memory.newer.fasten([ANN])
+        memory.commit()
+
+        assert (loose, memory.newer.is_complete([ANN], since=1, run=1), later) == (False, True, True)
+        assert memory.newer.set_since([ANN], Origin(1, 1)).names == {A}
+
+
 def test_what_is_noted_of_people_of_whom_no_older_row_can_come_is_forgotten(path: Path) -> None:
     with opened(path) as memory:
-        memory.newer.watch([ANN])
+        memory.newer.watch([ANN], since=0)
         memory.newer.record([ANN, BOB], A, Origin(1, 1))
         memory.newer.record([BOB], B, Origin(2, 1))
         memory.commit()
@@ -209,7 +238,8 @@ def test_what_an_earlier_version_noted_is_taken_over(path: Path) -> None:
 
     with opened(path) as memory:
         later, first = memory.newer, number_of_old(OLD_ID)
-        assert later.watches_all([ANN, BOB])
+        assert later.is_complete([ANN, BOB], since=first, run=first)
+        assert not later.is_complete([ANN], since=first - 1, run=first - 1)
         assert [later.set_since([one], Origin(first, 1)) for one in (ANN, BOB)] == [
             SetSince(frozenset(), is_known=False),
             SetSince(),

@@ -15,7 +15,7 @@ from tests.seeds import seeds
 from uploader.changes import DigestStore, DigestStores, digest_store
 from uploader.changes import unchanged_rows as module
 from uploader.changes.change_detection import ChangeDetection
-from uploader.changes.stale_retries import Origins, StaleRetries
+from uploader.changes.stale_retries import Origins, StaleRetries, watch_since
 from uploader.changes.unchanged_rows import UnchangedRows
 from uploader.clock import real_clock
 from uploader.config import Settings
@@ -47,10 +47,27 @@ NIGHTS: Final = 5
 
 
 def late_of(recall: ChangeDetection, begun: RunHeader, *, retry: bool = False) -> StaleRetries:
-    origins = Origins(begun, "0f0f0f0f")
     return StaleRetries(
-        recall, begun, origins, newest_run=UNKNOWN_RUN, has_older=retry, records_all=False, accept=False
+        recall,
+        begun,
+        Origins(begun, "0f0f0f0f", 99),
+        newest_run=UNKNOWN_RUN,
+        has_older=retry,
+        records_all=False,
+        accept=False,
+        since=watch_since(begun, is_retry=retry),
     )
+
+
+def sift_of(
+    recall: ChangeDetection,
+    late: StaleRetries,
+    followup: RowsToResend,
+    *,
+    kind: type[UnchangedRows] = UnchangedRows,
+    skips: bool = True,
+) -> UnchangedRows:
+    return kind(recall, skips_unchanged=skips, must_resend=followup.has, since=0, note=late.note_unchanged)
 
 
 class KilledError(Exception):
@@ -94,7 +111,8 @@ class Night:
         recall = open_change_detection(
             self.library, "svc", self.settings, clock=real_clock(), mapping="mapping"
         ).__enter__()
-        sift, late = self.kind(recall, skips_unchanged=True, must_resend=followup.has), late_of(recall, BEGUN)
+        late = late_of(recall, BEGUN)
+        sift = sift_of(recall, late, followup, kind=self.kind)
         turns, works = PersonQueue(100), sift.skip_unchanged(self._works())
         at_work: list[QueuedWork] = []
         try:
@@ -311,10 +329,8 @@ class Desk:
         begun = replace(BEGUN, number=run, from_number=origin)
         followup, outcomes = RowsToResend(), list[Outcome]()
         with open_change_detection(self.library, "svc", self.settings, clock=real_clock(), mapping="mapping") as recall:
-            sift, late = (
-                UnchangedRows(recall, skips_unchanged=not retry, must_resend=followup.has),
-                late_of(recall, begun, retry=retry),
-            )
+            late = late_of(recall, begun, retry=retry)
+            sift = sift_of(recall, late, followup, skips=not retry)
             for work in sift.skip_unchanged(late.without_stale(iter(works))):
                 outcome = self._outcome(work, unsure=how.get("unsure", False))
                 owed = followup.kind(outcome) is not None
@@ -397,7 +413,7 @@ def test_a_row_behind_one_whose_request_may_still_be_on_its_way_is_sent_again_th
     assert kinds(desk.run(request(1, "ann", "y"), request(2, "bob", "x"), run=TWO)) == ["Sent", "Unchanged"]
 
 
-async def test_a_retry_that_is_overtaken_while_it_waits_is_not_sent(desk: Desk) -> None:
+def test_a_retry_that_is_overtaken_while_it_waits_is_not_sent(desk: Desk) -> None:
     desk.run(request(1, "ann", "fail"), run=ONE)
     begun = replace(BEGUN, number=THREE, from_number=ONE)
     with open_change_detection(desk.library, "svc", desk.settings, clock=real_clock(), mapping="mapping") as recall:
@@ -406,10 +422,7 @@ async def test_a_retry_that_is_overtaken_while_it_waits_is_not_sent(desk: Desk) 
         assert isinstance(work, Request)
         desk.run(request(1, "ann", "new"), run=TWO)
 
-        async def deliver(_: Request) -> Outcome:
-            raise AssertionError
-
-        assert await late.delivering_newest(deliver)(work) == Superseded(work)
+        assert late.newest(work) == Superseded(work)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from uploader.model import (
     Reason,
     Rejected,
     Request,
+    RetryOf,
     Row,
     Settled,
     Superseded,
@@ -78,6 +79,26 @@ def test_rows_that_can_not_be_one_request_go_one_by_one() -> None:
     rows = [request(1, "id=a"), request(2, "id=a"), request(3, "id=a")]
 
     assert merged(rows, merge=lambda _: None) == [AwaitsMerge(1), AwaitsMerge(2), *rows]
+
+
+@pytest.mark.parametrize(
+    ("origins", "together"),
+    [
+        ([("r1-0", 1), ("r1-0", 3)], True),
+        ([("r1-0", 3), ("r1-0", 1)], False),
+        ([("r1-0", 1), ("r2-0", 1)], False),
+        ([("r2-0", 1), ("r1-0", 1)], False),
+    ],
+)
+def test_rows_of_a_retry_file_go_together_where_the_last_is_the_newest(
+    origins: Sequence[tuple[str, int]], *, together: bool
+) -> None:
+    one, two = [
+        replace(request(place, "id=a"), row=Row(place, {}, retry_of=RetryOf(*origin)))
+        for place, origin in enumerate(origins, start=1)
+    ]
+
+    assert merged([one, two]) == [AwaitsMerge(1), *([whole(one, two)] if together else [one, two])]
 
 
 def test_rows_of_a_person_who_is_owed_one_go_one_by_one() -> None:

@@ -227,8 +227,8 @@ def test_a_row_whose_person_was_not_known_is_kept_once_later_runs_may_have_sent_
 
     assert (late.status, books, before) == (3, {"rejected": 1}, {"df_name": "new", "df_push_ads_optin": True})
     reason = (
-        "the identity of this row was not known until now, and later runs may have sent the person: compare, then "
-        "delete the row, or send it as it is with --accept"
+        "later runs may have sent this person, and it is not known what they set: compare, then delete the row, or "
+        "send it as it is with --accept"
     )
     assert kept == [(1, "rejected", "order_unknown", reason, 0)]
     assert (accepted.status, stored(server)["1"]["df_name"]) == (0, "old")

@@ -157,6 +157,8 @@ class _Player:
         self._open_retries: set[str] = set()
         self._left: list[_Left] = []
         self._known: dict[str, tuple[int, int]] = {}
+        self._gave_up = False
+        self._going_on: list[_Unit] = []
         self._runs: set[str] = set()
         self._rows: dict[int, Row] = {}
 
@@ -297,6 +299,23 @@ class _Player:
                     self._model.doubt(other.origins.get(row.tag, ()), row.person, row.values)
             self._rewrite(other, [(row, kind) for row, kind in rows if row.person not in dropped])
 
+    def _decide(self) -> None:
+        """Delete the rows of which the program does not know whether they are the newest, as somebody may who looks."""
+        for left in self._touchable():
+            self._decide_of(left)
+
+    def _decide_of(self, left: _Left) -> None:
+        unknown = {_tag_of(record["at"]) for record in self._records(left.path) if record["_code"] == "order_unknown"}
+        if not unknown:
+            return
+        if not self._gave_up:
+            raise Violation(f"{left.path}: no run was given up, and the order of its rows is not known")
+        rows = self._read(left.path)
+        for row, _ in rows:
+            if row.tag in unknown:
+                self._model.doubt(left.origins.get(row.tag, ()), row.person, row.values)
+        self._rewrite(left, [(row, kind) for row, kind in rows if row.tag not in unknown])
+
     def _mended(self, rows: Sequence[tuple[Row, str]]) -> list[tuple[Row, str]]:
         return [(replace(row, bad="") if row.bad else row, kind) for row, kind in rows]
 
@@ -320,6 +339,7 @@ class _Player:
         if self._open_retries:
             return
         self._type(("runs", "--purge", "1"), CALM, clock=_EVER)
+        self._gave_up = True
         for path in list(self._open):
             self._abandon(path)
         self._units.clear()
@@ -341,6 +361,7 @@ class _Player:
             words += ["--set", "retry.outage_timeout=30s"]
         summary = self._folder / "summary.json"
         summary.unlink(missing_ok=True)
+        self._going_on = [unit for unit in self._units if unit.sources == sources and len(sources) > 1]
         status = self._type(words, trouble)
         heard = list(self._service.heard)
         if status not in _FINISHED | _TO_CONTINUE:
@@ -407,6 +428,7 @@ class _Player:
         """Take it that the run of *path* is not continued: what of it was sent, nobody knows."""
         old = self._open.pop(path, None)
         if old is not None:
+            self._gave_up = True
             for place, row in enumerate(old.rows, start=1):
                 if not row.bad:
                     origins = [Origin(number, place) for number in old.numbers]
@@ -482,7 +504,7 @@ class _Player:
             if self._scenario.retry_last and not limit and left.path not in mine and not left.home:
                 for tag, found in left.origins.items():
                     origins.setdefault(tag, set()).update(found)
-        for file in sorted(self._folder.glob("*.retry*")):
+        for file in sorted(self._folder.glob("[!.]*.retry*")):
             path, look = file.name, self._look(file.name)
             if self._known.get(path) == look or path in mine:
                 continue
@@ -582,6 +604,9 @@ class _Player:
         if not part.is_new:
             return
         tags = {row.tag for row in part.rows}
+        if any(part.path in unit.sources for unit in self._going_on) and not any(one.tag in tags for one in heard):
+            # It was finished on its own since its command was broken off, and is passed over.
+            return
         most = len({one.tag for one in heard if one.applied and one.tag in tags})
         if self._scenario.coalesce:
             # Of what was merged into an accepted request that must follow, each row counts as sent.
@@ -613,6 +638,7 @@ class _Player:
             for unit in list(self._units):
                 if unit in self._units:
                     self._send(unit.sources, trouble=CALM, patient=True)
+            self._decide()
             there = [left.path for left in self._touchable()]
             dice.shuffle(there)
             for group in [tuple(there)] if self._scenario.together and there else [(path,) for path in there]:
@@ -641,12 +667,13 @@ class _Player:
 
     def _read(self, path: str) -> list[tuple[Row, str]]:
         """Return the rows of a retry file as they stand in it, each with its kind."""
+        return [(self._row_of(record), record["_kind"]) for record in self._records(path)]
+
+    def _records(self, path: str) -> list[dict[str, Any]]:
         text = (self._folder / path).read_text()
         if path.endswith(".csv"):
-            records: list[dict[str, Any]] = list(csv.DictReader(StringIO(text)))
-        else:
-            records = [json.loads(line) for line in text.splitlines()]
-        return [(self._row_of(record), record["_kind"]) for record in records]
+            return list(csv.DictReader(StringIO(text)))
+        return [json.loads(line) for line in text.splitlines()]
 
     def _row_of(self, record: Mapping[str, Any]) -> Row:
         row = self._rows[_tag_of(record["at"])]

@@ -17,7 +17,7 @@ from uploader.run.flag_conflicts import refuse_double_use
 from uploader.run.open_change_detection import open_change_detection, open_stores
 from uploader.run.options import Options
 from uploader.run.pending_retries import with_pending_retries
-from uploader.run.plan import RunPlan, SourcePlan
+from uploader.run.plan import RunPlan, SourcePlan, newest_gone
 from uploader.run.preflight import pace_of, refuse_if_too_bad, settings_of
 from uploader.run.proxy_and_certificates import Route, route_of
 from uploader.run.results import SourceResult, SummarizedResults, new_source_results
@@ -62,6 +62,7 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
             settings,
             clock=environment.clock,
             mapping=mapping_of(settings),
+            newest_gone=lambda: newest_gone(run_store, settings),
         )
         stack.enter_context(changes)
         endings = stack.enter_context(RunEndings(run_store, journal_days=settings.journal_days))
@@ -72,6 +73,7 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
             same_person = (
                 stack.enter_context(SamePerson(run_store.state)) if len(settings.rules().identity) > 1 else None
             )
+            changes.has_ties = same_person is not None
             run_plan = RunPlan(
                 options, settings, environment, run_store, folder, stack, RowsToResend(), changes, same_person
             )
@@ -91,9 +93,11 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
             if any(source_plan.job.summary.read for source_plan in source_plans):
                 source_plans = run_plan.assign_numbers(source_plans)
                 run_plan.prune(source_plans)
+                run_plan.note_joined_people(source_plans)
                 refuse_too_few_files(sandbox=options.sandbox)
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                     runner.run(_send_all(source_plans, run_plan, route, endings, result))
+                run_plan.fasten(source_plans)
             else:
                 for source_result in result.results:
                     source_result.finish()

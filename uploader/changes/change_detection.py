@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import cached_property
 from types import TracebackType
 from typing import Final, Self
 
@@ -10,13 +11,7 @@ from uploader.changes.digests import Digests
 from uploader.changes.stores_by_service import DigestStores
 from uploader.check.source_summary import CheckSummary
 from uploader.clock import Clock
-from uploader.model import (
-    Person,
-    Record,
-    Rejected,
-    Request,
-    values_of,
-)
+from uploader.model import UNKNOWN_RUN, Person, Record, Rejected, Request
 
 _LOOK_SECONDS: Final = 0.1
 """So often it is looked whether another run has made a memory."""
@@ -41,13 +36,16 @@ class ChangeDetection:
         changed_only: bool,
         full_every: float | None,
         clock: Clock,
+        newest_gone: Callable[[], int] = lambda: UNKNOWN_RUN,
         read_only: bool = False,
     ) -> None:
         """Use the memory of *service* (a digest) in *stores*; *mapping* is what the mapping is known by.
 
         *facts* are noted in a memory that is made. *changed_only* and *full_every* (seconds) are those of the
-        configuration. *read_only* makes and changes nothing.
+        configuration. *newest_gone* tells the number of the latest run of the service that is at work no more: what
+        such runs have set is not in a memory that is made now. *read_only* makes and changes nothing.
         """
+        self._newest_gone = newest_gone
         self._read_only = read_only
         self._stores = stores
         self._service = service
@@ -61,8 +59,11 @@ class ChangeDetection:
         self._digests: Digests | None = None
         self._is_recording = False
         self._recheck_at = 0.0
-        self.watched: set[str] = set()
-        """Identity values of the people of whom this run has come to know that an older row may still be sent."""
+        self.has_ties = True
+        """Whether the people of this command may be one person with others, as far as that is known."""
+
+        self.loose: set[int] = set()
+        """People of whom this command has come to know that an older row may come, and who may be tied to others."""
 
         self.unsure_people: set[int] = set()
         """People of whom a request may still be on its way: only the row that made it is remembered of them."""
@@ -105,6 +106,8 @@ class ChangeDetection:
                     self._service, self._facts, record_from_now=self._changed_only, read_only=self._read_only
                 )
             )
+            if not self._read_only and self._store.noted_since is None:
+                self._store.note_since(self._newest_gone())
         return self._store
 
     @property
@@ -133,18 +136,41 @@ class ChangeDetection:
 
         return compare
 
-    def watch(self, person: Person) -> None:
-        """Note that an older row of *person* may still be sent; raises StorageError."""
-        self.watched.update(values_of(person))
-        self.store().newer.watch(self.digests.people(person))
+    @cached_property
+    def noted_since(self) -> int:
+        """The number of the latest run of which it is not known what it set; raises StorageError."""
+        known = self.store().noted_since if self.is_open else None
+        return self._newest_gone() if known is None else known
 
-    def watch_durably(self, person: Person) -> None:
-        """Note the same, and make it last; raises StorageError."""
-        self.watched.update(values_of(person))
-        store, people = self.store(), self.digests.people(person)
-        if not store.newer.watches_all(people):
-            store.newer.watch(people)
-            store.commit()
+    def watch(self, person: Person, since: int) -> None:
+        """Note that an older row of *person* may still be sent; runs after *since* note what they set of them.
+
+        Raises:
+            StorageError: the memory can't be read.
+        """
+        later, people = self.store().newer, self.digests.people(person)
+        run, since = since if self.has_ties else 0, max(since, self.noted_since)
+        for one in people:
+            known = later.watched(one)
+            # With whom those are one person who were watched before, was noted when the command began.
+            if run and (known is None or known[1] == run):
+                self.loose.add(one)
+            if known is None or known[0] > since:
+                later.watch((one,), since=since, loose=0 if known else run)
+
+    def take_up(self, person: Person, run: int) -> None:
+        """Take it on to say with whom *person* is one, if *run* did not come to it; raises StorageError."""
+        if self.is_open:
+            later = self.store().newer
+            self.loose.update(
+                one for one in self.digests.people(person) if (known := later.watched(one)) and known[1] == run
+            )
+
+    def watch_durably(self, person: Person, since: int) -> None:
+        """Note the same, and make it outlast this process; raises StorageError."""
+        self.watch(person, since)
+        # It lasts through a power cut before the journal does. Without it, a late row waits for somebody to decide.
+        self.store().commit(power_safe=False)
 
     def is_full_run_due(self, source: str) -> bool:
         """Whether everything of *source* (a key) must be sent anew, by `full_every`.

@@ -288,6 +288,16 @@ class DigestStore:
         """Whether some run asked for what is accepted to be remembered; else only what is owed is."""
         return self._row("SELECT 1 FROM facts WHERE name = 'kept'") is not None
 
+    @property
+    def noted_since(self) -> int | None:
+        """The number of the latest run whose notes are not all here; None if nobody has said. Raises StorageError."""
+        row = self._row("SELECT value FROM facts WHERE name = 'noted since'")
+        return None if row is None else int(row[0])
+
+    def note_since(self, run: int) -> None:
+        """Say that notes of the runs after *run* are here, unless another process has said it; raises StorageError."""
+        self._row("INSERT OR IGNORE INTO facts VALUES ('noted since', ?)", str(run))
+
     def last_full_run(self, source: str) -> float | None:
         """Return when a run sent all of *source* (a key), in seconds since 1970; None if none did."""
         row = self._row("SELECT at FROM refreshed WHERE source = ?", source)

@@ -1,7 +1,7 @@
 """Keep which properties later rows have set, of the people of whom an older row may still be sent."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
@@ -13,7 +13,7 @@ NAME_BYTES: Final = 8
 """The length of the digest of one property's name."""
 
 SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS watched (person INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS watched (person INTEGER PRIMARY KEY, since INTEGER NOT NULL, loose INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS tied (person INTEGER, tie INTEGER, PRIMARY KEY (person, tie)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS people_of_tie ON tied (tie);
 CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, names BLOB NOT NULL UNIQUE);
@@ -27,7 +27,12 @@ _UNKNOWN: Final = 0
 _BEHIND_ALL: Final = 2**62
 """Stands for a row behind every row of its run."""
 
-_WATCH: Final = "INSERT OR IGNORE INTO watched VALUES (?)"
+_WATCH: Final = """
+INSERT INTO watched VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET
+    since = min(since, excluded.since), loose = CASE WHEN loose = 0 THEN excluded.loose ELSE loose END
+"""
+_FASTEN: Final = "UPDATE watched SET loose = 0 WHERE person = ?"
+_WATCHED: Final = "SELECT since, loose FROM watched WHERE person = ?"
 _WATCH_TOGETHER: Final = "INSERT OR IGNORE INTO tied VALUES (?, ?)"
 _SAME_PERSON: Final = "SELECT DISTINCT person FROM tied WHERE tie IN (SELECT tie FROM tied WHERE person = ?)"
 _NAME: Final = "INSERT OR IGNORE INTO names (names) VALUES (?)"
@@ -41,10 +46,14 @@ SELECT coalesce(names.names, x'') FROM later LEFT JOIN names ON names.id = later
 WHERE person = ? AND (run, place) > (?, ?)
 """
 _NEWEST: Final = """
-INSERT INTO facts VALUES ('newest later', ?)
+INSERT INTO facts VALUES ('newest run', ?)
 ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))
 """
-_FORGET: Final = "DELETE FROM later WHERE run < ? AND person NOT IN watched"
+_IS_WATCHED: Final = "(SELECT person FROM watched)"
+_FORGET: Final = f"DELETE FROM later WHERE run < ? AND person NOT IN {_IS_WATCHED}"  # noqa: S608 — words of this file
+_LOOSEN: Final = f"""
+DELETE FROM tied WHERE tie NOT IN (SELECT tie FROM tied WHERE person IN {_IS_WATCHED})
+"""  # noqa: S608 — as above
 
 
 class AskDatabase(Protocol):
@@ -77,37 +86,67 @@ class NewerProperties:
         """Use the file of *connection*, which is open when something is asked for; *ask* asks it."""
         self._ask = ask
         self._connection = connection
-        self._watching: set[int] = set()
-        self._together: dict[int, int] = {}
+        self._watching: dict[int, tuple[int, int]] = {}
+        self._fastened: set[int] = set()
+        self._together: set[tuple[int, int]] = set()
         self._recorded: dict[tuple[int, bytes], Origin] = {}
         self._seen: int | None = None
         self._watches = False
         self._has_together = False
         self._newest: int | None = None
 
-    def watch(self, people: Iterable[int]) -> None:
-        """Note that an older row may still come of each of *people*; that is never forgotten."""
-        self._watching.update(people)
+    def watch(self, people: Iterable[int], *, since: int, loose: int = 0) -> None:
+        """Note that an older row may still come of each of *people*, and that runs after *since* note what they set.
 
-    def watch_together(self, groups: Mapping[int, int]) -> None:
-        """Note that people with the same of *groups* are one person, and that an older row of them may still come."""
-        self._watching.update(groups)
-        self._together.update(groups)
+        *loose* is the number of the run in whose source they may be one person with others, as long as it has not said
+        with whom (`fasten`). That they are watched is never forgotten.
+        """
+        for person in people:
+            before, by = self._watching.get(person, (since, 0))
+            self._watching[person] = min(before, since), by or loose
+
+    def link(self, people: Iterable[int], tie: int) -> None:
+        """Note that *people* are one person with all others of this *tie*."""
+        self._together.update((person, tie) for person in people)
+
+    def fasten(self, people: Iterable[int]) -> None:
+        """Note that *people* are tied with all who are one person with them."""
+        self._fastened.update(people)
 
     def is_watched(self, people: Sequence[int]) -> bool:
         """Whether an older row may still come of one of *people*."""
-        if not self._watching.isdisjoint(people):
-            return True
-        self._refresh()
-        if not self._watches:
-            return False
-        query = "SELECT 1 FROM watched WHERE person = ?"
-        return any(self._row(query, person) is not None for person in people)
+        return any(self.watched(person) is not None for person in people)
 
-    def watches_all(self, people: Sequence[int]) -> bool:
-        """Whether each of *people* is watched, and that lasts."""
-        query = "SELECT 1 FROM watched WHERE person = ?"
-        return all(self._row(query, person) is not None for person in people)
+    @property
+    def watches_somebody(self) -> bool:
+        """Whether there is anybody of whom an older row may still come."""
+        self._refresh()
+        return self._watches or bool(self._watching)
+
+    def has_notes_of(self, person: int) -> bool:
+        """Whether it was noted what some row has set of *person*."""
+        return self._row("SELECT 1 FROM later WHERE person = ?", person) is not None
+
+    def is_complete(self, people: Sequence[int], *, since: int, run: int, besides: Container[int] = ()) -> bool:
+        """Whether all was noted that runs after *since* have set of *people*, who are one person.
+
+        *run* is the one in whose source they are. A run that is later than the one that watches them loosely has found
+        them watched, and noted with whom they are one in its own source. *besides* are people of whom that is known.
+        """
+        for person in people:
+            found = self.watched(person)
+            if found is None or found[0] > since or (found[1] and found[1] >= run and person not in besides):
+                return False
+        return True
+
+    def watched(self, person: int) -> tuple[int, int] | None:
+        """Return since when *person* is watched, and by which run loosely, as `watch` has them; None if it is not."""
+        waiting = self._watching.get(person)
+        self._refresh()
+        row = self._row(_WATCHED, person) if self._watches else None
+        if row is None or waiting is None:
+            return waiting if row is None else (row[0], row[1])
+        return min(row[0], waiting[0]), row[1] or waiting[1]
 
     def record(self, people: Iterable[int], names: bytes, origin: Origin) -> None:
         """Note that the row of *origin* has set *names* of *people*, who are one person."""
@@ -131,35 +170,43 @@ class NewerProperties:
     def newest_run(self) -> int | None:
         """Return the highest number of a run of which something is noted; None if nothing is."""
         self._refresh()
-        runs = [origin.run for origin in self._recorded.values()]
-        return max([*runs, *([] if self._newest is None else [self._newest])], default=None)
+        return max([*self._runs(), *([] if self._newest is None else [self._newest])], default=None)
 
     def forget_unwatched(self, *, before: int) -> None:
         """Forget what runs *before* that number have noted of people who are not watched; raises StorageError."""
         self._row(_FORGET, before)
+        self._row(_LOOSEN)
 
     @property
     def is_dirty(self) -> bool:
         """Whether something awaits a commit."""
-        return bool(self._watching or self._together or self._recorded)
+        return bool(self._watching or self._together or self._fastened or self._recorded)
 
     def write(self, sql: sqlite3.Connection) -> None:
         """Write what awaits the commit that is under way."""
-        sql.executemany(_WATCH, [(person,) for person in sorted(self._watching)])
-        sql.executemany(_WATCH_TOGETHER, sorted(self._together.items()))
+        watching = sorted(self._watching.items())
+        sql.executemany(_WATCH, [(person, since, loose) for person, (since, loose) in watching])
+        sql.executemany(_FASTEN, [(person,) for person in sorted(self._fastened)])
+        sql.executemany(_WATCH_TOGETHER, sorted(self._together))
         sql.executemany(_NAME, [(names,) for names in {names for _, names in self._recorded}])
         sql.executemany(
             _NOTE, [(person, at.run, at.row, names) for (person, names), at in sorted(self._recorded.items())]
         )
-        if self._recorded:
-            sql.execute(_NEWEST, (max(origin.run for origin in self._recorded.values()),))
+        if self._recorded or self._watching:
+            sql.execute(_NEWEST, (max(self._runs()),))
+
+    def _runs(self) -> Iterator[int]:
+        """Yield the numbers of the runs that await a commit."""
+        yield from (origin.run for origin in self._recorded.values())
+        yield from (since for since, _ in self._watching.values())
 
     def clear(self) -> None:
         """Let go of what was committed."""
         self._watches = self._watches or bool(self._watching)
-        self._newest = self.newest_run() if self._recorded else self._newest
+        self._newest = self.newest_run()
         self._has_together = self._has_together or bool(self._together)
         self._watching.clear()
+        self._fastened.clear()
         self._together.clear()
         self._recorded.clear()
 
@@ -167,8 +214,11 @@ class NewerProperties:
         """Return *people* with all who are one person with them, through whatever chain of ties."""
         self._refresh()
         found, left = set(people), list(people)
-        while self._has_together and left:
-            together = {person for (person,) in self._rows(_SAME_PERSON, left.pop())} - found
+        while left and (self._has_together or self._together):
+            one = left.pop()
+            waiting = {tie for person, tie in self._together if person == one}
+            together = {person for person, tie in self._together if tie in waiting}
+            together = (together | {person for (person,) in self._rows(_SAME_PERSON, one)}) - found
             found |= together
             left += together
         return found
@@ -180,7 +230,7 @@ class NewerProperties:
             self._seen = version
             self._watches = self._row("SELECT 1 FROM watched LIMIT 1") is not None
             self._has_together = self._row("SELECT 1 FROM tied LIMIT 1") is not None
-            newest = self._row("SELECT value FROM facts WHERE name = 'newest later'")
+            newest = self._row("SELECT value FROM facts WHERE name = 'newest run'")
             self._newest = None if newest is None else int(newest[0])
 
     def _row(self, query: str, *values: object) -> Any:  # noqa: ANN401 — what SQLite returns
@@ -198,7 +248,8 @@ def migrate(sql: sqlite3.Connection) -> None:
     if sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'owed'").fetchone() is None:
         return
     sql.execute("BEGIN IMMEDIATE")
-    sql.execute("INSERT OR IGNORE INTO watched SELECT DISTINCT person FROM owed")
+    owed = sql.execute("SELECT person, origin FROM owed").fetchall()
+    sql.executemany(_WATCH, [(person, number_of_old(origin), 0) for person, origin in owed])
     overtaken = sql.execute("SELECT person, max(origin) FROM owed WHERE state = 1 GROUP BY person").fetchall()
     sql.executemany(
         "INSERT OR IGNORE INTO later VALUES (?, ?, ?, ?)",

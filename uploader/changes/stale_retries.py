@@ -1,8 +1,8 @@
 """Keep a row from putting an older value over what a newer row has set, property by property."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Container, Iterable, Iterator
+from typing import Final, Protocol
 
 from uploader.api import CONSENTS
 from uploader.changes.change_detection import ChangeDetection
@@ -12,6 +12,7 @@ from uploader.model import (
     NoWork,
     Origin,
     Outcome,
+    Person,
     Reason,
     Record,
     Rejected,
@@ -23,8 +24,6 @@ from uploader.model import (
     Work,
 )
 
-Deliver: TypeAlias = Callable[[Request], Awaitable[Outcome | Unsettled]]
-
 DOUBTFUL: Final = Reason(
     "order_unknown",
     "a later run has sent this person, and it is not known whether it set the consents of this row: compare them, "
@@ -34,29 +33,39 @@ DOUBTFUL: Final = Reason(
 
 UNRECORDED: Final = Reason(
     "order_unknown",
-    "the identity of this row was not known until now, and later runs may have sent the person: compare, then delete "
-    "the row, or send it as it is with --accept",
+    "later runs may have sent this person, and it is not known what they set: compare, then delete the row, or send it "
+    "as it is with --accept",
 )
 """Why a row is kept of which nobody knows whether anything of it is the newest."""
 
 _RUN: Final = re.compile(r"r(-?[0-9]{1,19})-([0-9a-f]{8})")
+_EVER: Final = 2**62
+"""A number above those of all runs."""
 
 
 class NumberedRun(Protocol):
-    """How a run began, as far as it tells which number the run has that its rows are from."""
+    """How a run began, as far as it tells which number it has, and which the run has that its rows are from."""
+
+    @property
+    def order(self) -> int:
+        """Its own number."""
 
     @property
     def from_order(self) -> int:
-        """The number."""
+        """The number of the run that its rows are from."""
 
 
 class Origins:
     """Tells where the rows of one source came from first."""
 
-    def __init__(self, header: NumberedRun, state_id: str) -> None:
-        """Take how the run of the source has *header*, and the *state_id* of the folder that numbers runs."""
+    def __init__(self, header: NumberedRun, state_id: str, last_number: int) -> None:
+        """Take how the run of the source has *header*.
+
+        *state_id* is the ID of the folder that numbers runs, *last_number* the greatest that it has given.
+        """
         self._run = header.from_order
         self._state_id = state_id
+        self._last_number = last_number
 
     def of(self, record: Record) -> Origin:
         """Return the origin of *record*; of an unknown run, or one of another state folder, it is older than all."""
@@ -67,7 +76,9 @@ class Origins:
 
     def _number(self, text: str) -> int:
         found = _RUN.fullmatch(text)
-        return int(found[1]) if found is not None and found[2] == self._state_id else UNKNOWN_RUN
+        is_ours = found is not None and found[2] == self._state_id
+        number = int(found[1]) if found is not None and is_ours else UNKNOWN_RUN
+        return number if UNKNOWN_RUN < number <= self._last_number else UNKNOWN_RUN
 
     @property
     def label(self) -> str:
@@ -79,7 +90,8 @@ class StaleRetries:
     """Take from each request of one source what newer accepted rows of the person have set.
 
     Who has a row in a retry file is watched from then on: what later rows set of them is noted, as names of properties,
-    before the journal hears of these rows. While an older run is still to be continued, everybody is.
+    before the journal hears of these rows. While an older run is still to be continued, everybody is. A row waits for
+    somebody to decide where later runs did not note all of its person.
     """
 
     def __init__(  # noqa: PLR0913 — what is known of the run, each asked for by name
@@ -92,12 +104,14 @@ class StaleRetries:
         has_older: bool,
         records_all: bool,
         accept: bool,
+        since: int,
     ) -> None:
         """Use what *changes* notes for the run that has *header*, whose rows are from *origins*.
 
-        *newest_run* is the greatest number of another run that sends to the service. *has_older* is whether its rows
-        may be older than some of the same run (those of a retry file), *records_all* whether an older run is still to
-        be continued, *accept* sends the rows of which not all is known.
+        *newest_run* is the greatest number of another run that may have sent to the service. *has_older* is whether its
+        rows may be older than some of the same run (those of a retry file), *records_all* whether an older run is still
+        to be continued, *accept* sends the rows of which not all is known. Runs after *since* note what they set of the
+        people to whom this run owes a row (see `watch_since`).
         """
         self._changes = changes
         self._run = header.from_order
@@ -106,53 +120,22 @@ class StaleRetries:
         self._has_older = has_older
         self._records_all = records_all
         self._accept = accept
+        self._since = since
 
     def without_stale(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         """Yield *works*, each request as far as it is the newest word on its person; raises StorageError."""
         for work in works:
-            yield self._without_stale(work) if isinstance(work, Request) else work
+            if isinstance(work, Rejected):
+                self._tie(work.person)
+            yield self.newest(work) if isinstance(work, Request) else work
 
-    def delivering_newest(self, deliver: Deliver) -> Deliver:
-        """Return what lets *deliver* send what is still the newest: other rows were accepted since it was trimmed."""
+    def newest(self, request: Request) -> Request | Superseded | Rejected:
+        """Return *request* as far as it is the newest word on its person, or what becomes of it; raises StorageError.
 
-        async def newest(request: Request) -> Outcome | Unsettled:
-            left = self._without_stale(request)
-            return await deliver(left) if isinstance(left, Request) else left
-
-        return newest
-
-    def record_before_journal(self, outcome: Outcome | Unsettled, *, must_resend: bool) -> None:
-        """Note, before the journal hears of *outcome*, what older and newer rows must know; raises StorageError.
-
-        *must_resend* is whether its own row will stand in a retry file.
+        It is asked again before each attempt: other runs may have sent the person meanwhile.
         """
-        match outcome:
-            case Sent() | Unchanged():
-                if must_resend:
-                    self._changes.watch_durably(outcome.request.person)
-                self._record(outcome.request)
-            case Rejected():
-                # Of what the check rejects, which may be very many rows, note was taken when they came by.
-                if must_resend and outcome.attempts and outcome.person:
-                    self._changes.watch_durably(outcome.person)
-            case Unsettled() | Superseded():
-                pass
-            case _:
-                if must_resend:
-                    self._changes.watch_durably(outcome.request.person)
-
-    def _record(self, request: Request) -> None:
-        changes = self._changes
-        if not (self._records_all or changes.is_open):
-            return
-        newer, people = changes.store().newer, changes.digests.people(request.person)
-        if self._records_all or newer.is_watched(people):
-            newer.record(people, changes.digests.names(property_names(request)), self._origins.of(request.row))
-            changes.store().commit(power_safe=not self._records_all)
-
-    def _without_stale(self, request: Request) -> Request | Superseded | Rejected:
         changes, origin = self._changes, self._origins.of(request.row)
-        if self._is_unrecorded(request, origin):
+        if not self._accept and self._is_unrecorded(request, origin):
             return Rejected(request.row, request.person, UNRECORDED)
         if not self._may_be_stale:
             return request
@@ -162,18 +145,84 @@ class StaleRetries:
             return request
         names = property_names(request)
         newer = {name for name in names if changes.digests.name(name) in since.names}
+        if not self._accept and self._is_doubtful(names, newer, is_known=since.is_known, run=origin.run):
+            return Rejected(request.row, request.person, DOUBTFUL)
         if not since.is_known and not self._accept:
-            # An earlier version noted that the person was sent, and not what.
-            doubtful = any(name in CONSENTS and name not in newer for name in names)
-            return Rejected(request.row, request.person, DOUBTFUL) if doubtful else Superseded(request)
-        return without(request, newer) or Superseded(request)
+            return Superseded(request)
+        # What somebody has compared goes as it is.
+        return without(request, set() if origin.run == UNKNOWN_RUN and self._accept else newer) or Superseded(request)
+
+    def record_before_journal(self, outcome: Outcome | Unsettled, *, must_resend: bool) -> None:
+        """Note, before the journal hears of *outcome*, what older and newer rows must know; raises StorageError.
+
+        *must_resend* is whether its own row will stand in a retry file.
+        """
+        match outcome:
+            case Sent():
+                if must_resend:
+                    self._changes.watch_durably(outcome.request.person, self._since)
+                if self._record(outcome.request):
+                    # It lasts through a power cut before the journal does, which is synced after it.
+                    self._changes.store().commit(power_safe=False)
+            case Rejected():
+                # Of what the check rejects, which may be very many rows, note was taken when they came by.
+                if must_resend and (outcome.attempts or outcome.reason.code == UNRECORDED.code) and outcome.person:
+                    self._changes.watch_durably(outcome.person, self._since)
+            case Unsettled() | Superseded() | Unchanged():
+                pass
+            case _:
+                if must_resend:
+                    self._changes.watch_durably(outcome.request.person, self._since)
+
+    def note_unchanged(self, request: Request) -> None:
+        """Note that the service has what *request* says: older rows must know. Raises StorageError."""
+        self._record(request)
+
+    def _record(self, request: Request) -> bool:
+        """Note what *request* has set, if somebody may ask, and return whether; raises StorageError."""
+        changes = self._changes
+        if not self._tie(request.person):
+            return False
+        people, names = changes.digests.people(request.person), changes.digests.names(property_names(request))
+        changes.store().newer.record(people, names, self._origins.of(request.row))
+        return True
+
+    def _tie(self, person: Person) -> bool:
+        """Note the values of *person* as those of one, if somebody may ask, and return whether; raises StorageError."""
+        changes = self._changes
+        if not (self._records_all or changes.is_open):
+            return False
+        later, people = changes.store().newer, changes.digests.people(person)
+        is_terminal = later.is_watched(people)
+        if len(people) > 1 and (self._records_all or is_terminal):
+            later.link(people, people[0])
+            # Under whichever of these values a later row names the person.
+            unwatched = [one for one in people if is_terminal and not later.is_watched((one,))]
+            later.watch(unwatched, since=max(self._since, changes.noted_since))
+        return self._records_all or is_terminal
 
     def _is_unrecorded(self, request: Request, origin: Origin) -> bool:
-        """Whether later runs may have sent the person of *request*, and nothing was noted of it."""
-        if request.row.retry_of is None or self._accept or origin.run >= self._newest_run:
+        """Whether later runs may have sent the person of *request*, and not all of it was noted."""
+        if origin.run >= self._newest_run:
             return False
         changes = self._changes
-        return not (changes.is_open and changes.store().newer.is_watched(changes.digests.people(request.person)))
+        if request.row.retry_of is None:
+            return changes.noted_since > origin.run
+        if not changes.is_open:
+            return True
+        # Of a row of unknown origin, whatever was noted of its person is newer.
+        since = _EVER if origin.run == UNKNOWN_RUN else origin.run
+        people = changes.digests.people(request.person)
+        return not changes.store().newer.is_complete(people, since=since, run=origin.run, besides=changes.loose)
+
+    @staticmethod
+    def _is_doubtful(names: Iterable[str], newer: Container[str], *, is_known: bool, run: int) -> bool:
+        """Whether nobody knows if the consents among *names* are the newest.
+
+        An earlier version noted that the person was sent, and not what; and a row whose *run* is not known may be newer
+        than what has set the *newer* names.
+        """
+        return any(name in CONSENTS and (run == UNKNOWN_RUN if name in newer else not is_known) for name in names)
 
     @property
     def _may_be_stale(self) -> bool:
@@ -181,3 +230,12 @@ class StaleRetries:
             return False
         newest = self._changes.store().newer.newest_run()
         return newest is not None and (self._has_older or newest > self._run)
+
+
+def watch_since(header: NumberedRun, *, is_retry: bool) -> int:
+    """Return the number of the run after which all runs note whom the run that has *header* owes a row.
+
+    While it is interrupted, they note everybody. Whoever is in a retry file (*is_retry*) was to be noted from the run
+    on that wrote it, where that knew the person; else it is known from now on.
+    """
+    return header.order if is_retry else header.from_order

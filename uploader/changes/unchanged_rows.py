@@ -30,12 +30,21 @@ class UnchangedRows:
     """
 
     def __init__(
-        self, changes: ChangeDetection, *, skips_unchanged: bool, must_resend: Callable[[Person], bool]
+        self,
+        changes: ChangeDetection,
+        *,
+        skips_unchanged: bool,
+        must_resend: Callable[[Person], bool],
+        since: int = 0,
+        note: Callable[[Request], None] = lambda _: None,
     ) -> None:
         """Use *changes*; *skips_unchanged* is whether rows that the service has are passed over.
 
-        *must_resend* tells whether a person has a row in the retry file of this run.
+        *must_resend* tells whether a person has a row in the retry file of this run, whose runs after *since* note what
+        they set. *note* hears of the rows that are passed over, and its notes last before anybody else hears of them.
         """
+        self._since = since
+        self._note = note
         self._changes = changes
         self.is_recording = changes.is_recording
         """Whether what is accepted is remembered, so that `record_outcome` has something to do."""
@@ -62,11 +71,12 @@ class UnchangedRows:
             case Request():
                 people, store = changes.digests.people(work.person), changes.store()
                 if self._may_skip(people, work) and store.body(people) == changes.digests.body(work):
+                    self._note(work)
                     return Unchanged(work)
                 store.forget(people)
                 self._pending.update(dict.fromkeys(people, work.row.number))
             case Rejected() if work.person:
-                changes.watch(work.person)
+                changes.watch(work.person, self._since)
                 if changes.is_recording:
                     self._pending.update(dict.fromkeys(changes.digests.people(work.person), work.record.number))
             case _:

@@ -103,11 +103,8 @@ class MergeStage:
         return False
 
     def _merge_or_keep(self, requests: list[Request]) -> Iterator[Request]:
-        if (
-            len(requests) > 1
-            and not any(self._must_resend(request.person) for request in requests)
-            and _are_one(requests)
-        ):
+        are_free = not any(self._must_resend(request.person) for request in requests)
+        if len(requests) > 1 and are_free and _are_in_order(requests) and _are_one(requests):
             whole = self._merged(requests)
             if whole is not None:
                 yield self._with_person_key(whole, requests)
@@ -124,6 +121,13 @@ class MergeStage:
         if person_key is not None and self._rows_with_key(person_key) > len(requests):
             person = (*person, person_key)
         return replace(whole, person=person)
+
+
+def _are_in_order(requests: Sequence[Request]) -> bool:
+    """Whether the last of *requests* is the newest: the rows of a retry file may be of several runs, in any order."""
+    known = [request.row.retry_of for request in requests]
+    origins = [(origin.run, origin.row) for origin in known if origin is not None]
+    return len({run for run, _ in origins}) <= 1 and origins == sorted(origins)
 
 
 def _are_one(requests: Sequence[Request]) -> bool:

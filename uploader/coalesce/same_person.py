@@ -150,6 +150,11 @@ class SamePerson:
             self._parents = array("i")
 
     @property
+    def has_repeats(self) -> bool:
+        """Whether some value may stand in more than one row."""
+        return bool(self._repeating)
+
+    @property
     def is_empty(self) -> bool:
         """Whether no row has another one of its person."""
         return not len(self._parents)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, assert_never
 
 from uploader.api import SUCCESS
@@ -26,7 +26,18 @@ from uploader.delivery.retry_policy import (
     proves,
 )
 from uploader.errors import OutageError, RefusedError, StorageError
-from uploader.model import Answer, Failed, Outcome, Rejected, Reply, Request, Sent, Unsettled, WindowState
+from uploader.model import (
+    Answer,
+    Failed,
+    Outcome,
+    Rejected,
+    Reply,
+    Request,
+    Sent,
+    Superseded,
+    Unsettled,
+    WindowState,
+)
 from uploader.rate import Permit, local_time, pause_after_throttling
 from uploader.rate.limiter import Limiter
 from uploader.stop import Stop, Stopped
@@ -104,14 +115,17 @@ class Delivery:
         most_rows: int,
         on_suspected_outage: Callable[[], None] = lambda: None,
         blocked_rows: BlockedRows | None = None,
+        newest: Callable[[Request], Request | Superseded | Rejected] = lambda request: request,
     ) -> None:
         """Keep the collaborators; *jitter* gives 0 to 1.
 
         *most_rows* is how many rows may be delivered at once. *record_pause* hears for how many seconds more a limit
         reply holds everybody. *on_suspected_outage* is called when bad replies may be the service's trouble: the more
         rows are in delivery, the sooner that is known. *blocked_rows* counts the rows that are blocked, for all sources
-        of the command.
+        of the command. *newest* is asked before each attempt for what of the request is still the newest, or what
+        becomes of it.
         """
+        self._newest = newest
         self._post = post
         self._policy = policy
         self._limiter = limiter
@@ -155,6 +169,10 @@ class Delivery:
                     if block is not None
                     else self._limiter.acquire_now() or await self._limiter.acquire()
                 )
+                left = self._still_newest(request, permit)
+                if not isinstance(left, Request):
+                    return replace(left, attempts=posted, unsure=unsure)
+                request = left
                 posted += 1
                 self._traffic.requests += 1
                 self._traffic.retries += posted > 1
@@ -179,10 +197,8 @@ class Delivery:
                 if not unsure:
                     self._in_flight.clear(row)
                 match verdict:
-                    case Reject(reason):
-                        return Rejected(request.row, request.person, reason, posted, unsure)
-                    case GiveUp(reason):
-                        return Failed(request, reason, posted, unsure)
+                    case Reject() | GiveUp():
+                        return _given_up(verdict, request, posted, unsure=unsure)
                     case Blocked(reason, what):
                         if block is not None and self._is_about_row(row, what, block):
                             return Rejected(request.row, request.person, reason, posted, unsure)
@@ -191,6 +207,16 @@ class Delivery:
                         await self._wait_after(verdict)
         except Stopped:
             return Unsettled(request, posted, unsure)
+
+    def _still_newest(self, request: Request, permit: Permit) -> Request | Superseded | Rejected:
+        """Return what of *request* is still the newest, or what becomes of it, and let go of *permit*."""
+        left: Request | Superseded | Rejected | None = None
+        try:
+            left = self._newest(request)
+        finally:
+            if not isinstance(left, Request):
+                self._release(permit, None)
+        return left
 
     def _release(self, permit: Permit, reply: Reply | None) -> None:
         """Let the limiter know; what its file fails to keep ends the run, and leaves the reply what it is."""
@@ -336,6 +362,12 @@ class Delivery:
             _LOG.info("everybody waits %.1f s: %s", seconds, why)
         self._paused_at = now
         return self._limiter.pause(seconds, everybody=everybody)
+
+
+def _given_up(verdict: Reject | GiveUp, request: Request, attempts: int, *, unsure: bool) -> Rejected | Failed:
+    if isinstance(verdict, Reject):
+        return Rejected(request.row, request.person, verdict.reason, attempts, unsure)
+    return Failed(request, verdict.reason, attempts, unsure)
 
 
 def _described(reply: Reply) -> str:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from uploader.changes.stale_retries import StaleRetries
 from uploader.clock import Clock
 from uploader.config import Settings
 from uploader.delivery import Delivery, Http, WaitLimits
@@ -40,8 +41,13 @@ class Connection:
     http: Http
     blocked_rows: BlockedRows
 
-    def delivery(self, session: Session, *, on_suspected_outage: Callable[[], None]) -> Delivery:
-        """Return a delivery whose attempts, pauses and counts *session* hears of; *on_suspected_outage* see there."""
+    def delivery(
+        self, session: Session, stale_retries: StaleRetries, *, on_suspected_outage: Callable[[], None]
+    ) -> Delivery:
+        """Return a delivery whose every attempt, hold and count is known to *session*; *on_suspected_outage* see there.
+
+        Before each attempt, *stale_retries* says what of the row is still the newest.
+        """
         retry, post = self.settings.retry, self.http.post
         return Delivery(
             lambda request: post(request.body),
@@ -57,6 +63,7 @@ class Connection:
             most_rows=self.pace.concurrency,
             on_suspected_outage=on_suspected_outage,
             blocked_rows=self.blocked_rows,
+            newest=stale_retries.newest,
         )
 
 

@@ -7,6 +7,7 @@ from uploader.changes import DigestStores
 from uploader.changes.change_detection import ChangeDetection
 from uploader.clock import Clock
 from uploader.config import Settings
+from uploader.model import UNKNOWN_RUN
 
 
 def open_stores(
@@ -16,13 +17,14 @@ def open_stores(
     return DigestStores(state, wall=wall, raise_if_stopped=raise_if_stopped)
 
 
-def open_change_detection(  # noqa: PLR0913 — what a memory is opened with, each asked for by name
+def open_change_detection(  # noqa: PLR0913 — what the memory is found and made by, each asked for by name
     stores: DigestStores,
     service: str,
     settings: Settings,
     *,
     clock: Clock,
     mapping: str,
+    newest_gone: Callable[[], int] = lambda: UNKNOWN_RUN,
     read_only: bool = False,
 ) -> ChangeDetection:
     """Return the memory of *service* (a digest) in *stores*, as *settings* want it; see `ChangeDetection`."""
@@ -34,5 +36,6 @@ def open_change_detection(  # noqa: PLR0913 — what a memory is opened with, ea
         changed_only=settings.changed_only,
         full_every=settings.full_every,
         clock=clock,
+        newest_gone=newest_gone,
         read_only=read_only,
     )

@@ -21,11 +21,15 @@ def with_pending_retries(options: Options, settings: Settings, run_store: RunSto
     """
     stored_runs = list(run_store.runs())
     ended = [stored_run for stored_run in stored_runs if stored_run.state.is_finished or stored_run.state.is_abandoned]
+    being_made = _retry_files(stored_run for stored_run in stored_runs if stored_run.state.is_interrupted)
     names = {Path(name).resolve(): name for name in options.sources if descriptor(name) is None}
     sources: dict[str, None] = {}
 
     def add(name: str) -> None:
         for path in [] if descriptor(name) is not None else _left_by(name, ended, settings):
+            if path.resolve() in being_made:
+                # A run that is to be continued has its own file there, since the other one was moved away.
+                continue
             found = names.setdefault(path.resolve(), str(path))
             if found not in options.sources:
                 sources.setdefault(found)
@@ -36,9 +40,7 @@ def with_pending_retries(options: Options, settings: Settings, run_store: RunSto
 
     for name in options.sources:
         add(name)
-    made = _retry_files(ended) - _retry_files(
-        stored_run for stored_run in stored_runs if stored_run.state.is_interrupted
-    )
+    made = _retry_files(ended) - being_made
     return replace(
         options,
         sources=tuple(sources),
@@ -90,7 +92,10 @@ def _sent(stored_run: StoredRun, finished: Sequence[StoredRun], settings: Settin
     if path is None:
         return []
     runs = _runs_of(key_of_path(settings, Path(path)), finished)
-    return [run for run in runs[:1] if _order(run) > _order(stored_run)]
+    # A run that was continued since has made its retry file anew.
+    return [
+        run for run in runs[:1] if _order(run) > max(_order(stored_run), stored_run.state.last_number or UNKNOWN_RUN)
+    ]
 
 
 def _runs_of(key: str, finished: Sequence[StoredRun]) -> list[StoredRun]:

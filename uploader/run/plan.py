@@ -1,12 +1,12 @@
 """Make every source of a run ready, before the first request of any of them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from uploader.changes.change_detection import ChangeDetection
-from uploader.changes.stale_retries import Origins
+from uploader.changes.stale_retries import Origins, watch_since
 from uploader.check.source_summary import CheckSummary
 from uploader.coalesce.merge_rows import collecting_groups
 from uploader.coalesce.person_groups import PersonGroups
@@ -15,6 +15,7 @@ from uploader.coalesce.same_person_stage import collecting_people
 from uploader.config import Settings
 from uploader.counts import Counts
 from uploader.delivery.rows_to_resend import RowsToResend
+from uploader.errors import ChangedError, InputError
 from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.outputs.retry_file import RetryFile
 from uploader.run.drift_check import compare_with_baseline, refuse_drift
@@ -26,7 +27,7 @@ from uploader.run.output_paths import refuse_taken, retry_format, retry_path
 from uploader.run.preflight import Job, opened, prepare
 from uploader.run.results import SourceResult
 from uploader.run.resume import has_proof, header_of, refuse_or_start_over, remark_of, restore_result
-from uploader.run.stale_retry_notes import record_sent
+from uploader.run.stale_retry_notes import joined, record_sent
 from uploader.source import Source
 from uploader.state import RowToResend, RunHeader, RunState, RunStore, StoredRun
 
@@ -39,7 +40,8 @@ class SourcePlan:
     *groups* are its rows that become one request; None where each row becomes one. *last* is its last run, interrupted
     or not, and *left_to_resend* are those whom that owes a row. A source is *is_already_finished* over if the command
     that was broken off has finished it. *command* is the one that sends it. *whole_file_run* is the interrupted run of
-    the same file where only its first rows are sent.
+    the same file where only its first rows are sent. *number* is the one that is drawn for this command, also where it
+    goes on with a run of another.
 
     States: it starts a new run; it resumes the interrupted one (`resumes`); or it is already finished, and not sent
     again.
@@ -58,6 +60,12 @@ class SourcePlan:
     is_already_finished: bool = False
     command: str = ""
     whole_file_run: StoredRun | None = None
+    number: int = 0
+
+    @property
+    def may_be_late(self) -> bool:
+        """Whether its rows may be older than what other runs have sent."""
+        return self.job.source.is_retry or self.resumes or self.whole_file_run is not None
 
     @property
     def resumes(self) -> bool:
@@ -73,6 +81,12 @@ class SourcePlan:
             return False
         counts = old.state.counts
         return old.state.traffic.requests > 0 or counts.not_attempted < counts.read
+
+    @property
+    def begun_as(self) -> RunHeader:
+        """How the run began that it goes on with, or begins."""
+        before = None if self.resumed_or_finished is None else self.resumed_or_finished.state.header
+        return before or self.header
 
     @property
     def resumed_or_finished(self) -> StoredRun | None:
@@ -132,6 +146,8 @@ class RunPlan:
             old = last if last is not None and last.state.is_interrupted else None
             retry = self.stack.enter_context(self._retry_file(source, old))
             to_resend = old.state.to_resend if old is not None and self._may_resume(old, source) else {}
+            went = None if last is None else last.state.header
+            since = UNKNOWN_RUN if went is None else watch_since(went, is_retry=source.is_retry)
             whole_file_run = self._whole_file_run(source, key)
             origin, from_number = self._origin(source, result, whole_file_run)
             wanted = settings.guarded is not None or options.deadline is not None
@@ -142,7 +158,7 @@ class RunPlan:
                     retry.rebuild(record, remark_of(to_resend[record.number]))
                     self.rows_to_resend.add(work.person)
                     # The crash may have come before the memory heard of it.
-                    self.changes.watch(work.person)
+                    self.changes.watch(work.person, since)
 
             left = _left_by_finished(last) if len(options.sources) > 1 else {}
             left_to_resend = RowsToResend()
@@ -150,6 +166,8 @@ class RunPlan:
             def collect_left(record: Record, work: Request | Rejected) -> None:
                 if record.number in left:
                     left_to_resend.add(work.person)
+                    # The command that was broken off may have come to its end no more, where it notes who is tied.
+                    self.changes.take_up(work.person, since)
 
             observers = [] if same_person is None else [collecting_people(same_person)]
             groups = self._groups() if settings.coalesce else None
@@ -187,11 +205,58 @@ class RunPlan:
             return
         same_person.unite()
         same_person.keep_indirect()
+        self.changes.has_ties = same_person.has_repeats
         for source_plan in source_plans:
             for person_key in filter(
                 None, (same_person.person_key(source_plan.before + number) for number in source_plan.rebuilt)
             ):
                 self.rows_to_resend.add((person_key,))
+
+    def note_joined_people(self, source_plans: Sequence[SourcePlan]) -> None:
+        """Note who is one person, where a row may name another value than older or newer rows did.
+
+        Rows of people of whom an older row may come are noted under whatever value they name. What goes on with a run
+        that is older than another must know under which values that may have sent a person. Raises StorageError,
+        ChangedError.
+        """
+        changes, ties = self.changes, self.same_person
+        if ties is None or not changes.is_open:
+            return
+        later = changes.store().newer
+        if ties.has_repeats and later.watches_somebody:
+            joined = self._joined(source_plans, lambda person: later.is_watched((person,)))
+            self._watch_joined(joined, [person for person in joined if not later.is_watched((person,))], source_plans)
+        overtaken = [
+            one for one in source_plans if one.resumes and self.newest_other_run(one.begun_as) > one.begun_as.from_order
+        ]
+        if overtaken:
+            for person, tie in self._joined(overtaken, later.has_notes_of).items():
+                later.link((person,), tie)
+        changes.commit()
+
+    def fasten(self, source_plans: Sequence[SourcePlan]) -> None:
+        """Note who is one person with those to whom the command owes a row, now that all is sent.
+
+        A later run may send such a person under another value. Raises StorageError, ChangedError.
+        """
+        if self.changes.loose:
+            joined = self._joined(source_plans, self.changes.loose.__contains__)
+            self._watch_joined(joined, joined, source_plans)
+            self.changes.store().newer.fasten(self.changes.loose)
+            self.changes.commit()
+
+    def _watch_joined(self, joined: Mapping[int, int], new: Iterable[int], source_plans: Sequence[SourcePlan]) -> None:
+        later = self.changes.store().newer
+        since = max(watch_since(source_plan.begun_as, is_retry=True) for source_plan in source_plans)
+        for person, tie in joined.items():
+            later.link((person,), tie)
+        later.watch(new, since=max(since, self.changes.noted_since))
+
+    def _joined(self, source_plans: Sequence[SourcePlan], matches: Callable[[int], bool]) -> Mapping[int, int]:
+        try:
+            return joined([source_plan.job for source_plan in source_plans], self.changes, matches)
+        except InputError as error:
+            raise ChangedError(f"A source changed while it was being sent: {error}. Run again.") from None
 
     def _groups(self) -> PersonGroups:
         return self.stack.enter_context(PersonGroups(SamePerson(self.run_store.state)))
@@ -289,20 +354,25 @@ class RunPlan:
         Raises:
             StorageError, LockedError: there is no number to be had.
         """
-        numbers, state = self.run_store.next_numbers(len(source_plans)), self.run_store.state_id
+        known = self.changes.store().newer.newest_run() if self.changes.is_open else None
+        numbers, state = self.run_store.next_numbers(len(source_plans), above=known or 0), self.run_store.state_id
         before = (one.resumed_or_finished.state.header for one in source_plans if one.resumed_or_finished is not None)
         command = next((header.command_id for header in before if header is not None), str(numbers[0]))
         following = [*(one.header.key for one in source_plans[1:]), ""]
         found = [
-            replace(one, command=command)
+            replace(one, command=command, number=number)
             if one.resumed_or_finished is not None
             else one.numbered(number, state, command, next_key)
             for one, number, next_key in zip(source_plans, numbers, following, strict=True)
         ]
         for source_plan in found:
             if source_plan.resumed_or_finished is None:
-                source_plan.retry.set_run(Origins(source_plan.header, state).label)
+                source_plan.retry.set_run(self.origins(source_plan.header).label)
         return found
+
+    def origins(self, header: RunHeader) -> Origins:
+        """Return what tells the origins of the rows of the run that has *header*; raises StorageError, LockedError."""
+        return Origins(header, self.run_store.state_id, self.run_store.last_number)
 
     def refuse_drift(self, source_plans: Sequence[SourcePlan]) -> None:
         """Raise InputError if a source differs too much from the one before it; with `--accept`, only tell it.
@@ -349,18 +419,21 @@ class RunPlan:
         """Whether a run that is older than that of *header* may still send rows to the same service."""
         service = service_of(header.base_url, header.service_id)
         return any(
-            other.limit is None
-            and other.order < header.order
+            other.order < header.order
             and service_of(other.base_url, other.service_id) == service
+            and (other.limit is None or self.run_store.is_at_work(other))
             for other in self.run_store.unfinished()
         )
 
     def newest_other_run(self, header: RunHeader) -> int:
-        """Return the greatest number of another run that sends to the same service as that of *header*."""
+        """Return the greatest number of another run that may have sent to the same service as that of *header*."""
         service = service_of(header.base_url, header.service_id)
-        others = (other for other in self.run_store.headers() if other.run_id != header.run_id)
+        known = list(self.run_store.headers())
+        others = (other for other in known if other.run_id != header.run_id)
         same = (other.from_order for other in others if service_of(other.base_url, other.service_id) == service)
-        return max(same, default=UNKNOWN_RUN)
+        # Of the runs that were thrown away, the older ones before, nobody knows what they sent.
+        gone = min((other.order for other in known), default=header.order) - 1
+        return max(gone, *same, UNKNOWN_RUN)
 
     def prune(self, source_plans: Sequence[SourcePlan]) -> None:
         """Forget what was noted for runs that are not to be continued any more; raises StorageError."""
@@ -409,13 +482,31 @@ class RunPlan:
         header = None if old is None else old.state.header
         retry = RetryFile(path, retry_format(source, damaged=header is not None and header.damaged > 0))
         if header is not None:
-            retry.set_run(Origins(header, self.run_store.state_id).label)
+            retry.set_run(self.origins(header).label)
         return retry
 
 
 def _left_by_finished(last: StoredRun | None) -> Mapping[int, RowToResend]:
     """Return the rows that the retry file of the run *last* holds, if it is finished."""
     return last.state.to_resend if last is not None and last.state.is_finished else {}
+
+
+def newest_gone(run_store: RunStore, settings: Settings) -> int:
+    """Return the number of the latest run that has sent to the service, or has been thrown away, and is not at work.
+
+    Raises:
+        StorageError: a journal can't be read.
+    """
+    service, newest = service_of(settings.api.base_url, settings.api.service_id), UNKNOWN_RUN
+    for stored_run in run_store.runs():
+        state, header = stored_run.state, stored_run.state.header
+        if header is None:
+            continue
+        has_sent = state.outcomes.sent + state.outcomes.unchanged + len(state.unsure) > 0
+        if has_sent and service_of(header.base_url, header.service_id) == service and not run_store.is_at_work(header):
+            return header.order
+        newest = header.order - 1
+    return newest
 
 
 def refresh_key(source: Source, key: str) -> str:

@@ -38,12 +38,14 @@ class Session:
         unchanged_rows: UnchangedRows | None = None,
         *,
         command: str = "",
+        number: int = 0,
     ) -> None:
         """Go on with *stored_run*; *retry* and *rows_to_resend* know of its earlier lives already.
 
         *stale_retries* hears of each outcome before the journal, *unchanged_rows* after it. *command* is the one whose
-        life it is.
+        life it is, *number* the one that it has drawn to be known as later than what was sent before.
         """
+        self._number = number
         self._stale_retries = stale_retries
         self._command = command
         self._unchanged_rows = unchanged_rows
@@ -65,6 +67,7 @@ class Session:
             self.tally.unsure.update(in_flight)
             self.traffic.requests += len(in_flight)
             facts = {"pid": os.getpid(), "at": now(), "in_flight": in_flight, "command": self._command}
+            facts["number"] = self._number
             self._journal.record_facts("life", facts)
             if in_flight:
                 self._journal.sync()

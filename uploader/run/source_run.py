@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final
 
-from uploader.changes.stale_retries import Origins, StaleRetries
+from uploader.changes.stale_retries import StaleRetries, watch_since
 from uploader.changes.unchanged_rows import UnchangedRows
 from uploader.coalesce.merge_rows import MergeStage
 from uploader.coalesce.person_groups import PersonGroups
@@ -29,7 +29,6 @@ from uploader.run.environment import Environment
 from uploader.run.plan import RunPlan, SourcePlan, refresh_key
 from uploader.run.preflight import Job
 from uploader.run.session import Session
-from uploader.run.stale_retry_notes import watch_same_person
 from uploader.state import RunHeader, StoredRun
 from uploader.state.settled_rows import SettledRows
 
@@ -49,10 +48,8 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         raise ChangedError(f"{job.source.name} changed after it was checked; nothing of it was sent. Run again.")
     stored_run = source_plan.open_run(run_plan.run_store)
     header = stored_run.state.header or source_plan.header
-    unchanged_rows, stale_retries = (
-        _unchanged_rows_of(source_plan, run_plan, header),
-        _late_of(source_plan, run_plan, header),
-    )
+    stale_retries = _stale_retries_of(source_plan, run_plan, header)
+    unchanged_rows = _unchanged_rows_of(source_plan, run_plan, header, stale_retries)
     with (
         Session(
             stored_run,
@@ -61,6 +58,7 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
             stale_retries,
             unchanged_rows,
             command=source_plan.command,
+            number=source_plan.number,
         ) as session,
         contextlib.ExitStack() as stack,
     ):
@@ -81,9 +79,7 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         outage_suspected = asyncio.Event()
         pipeline = Pipeline(
             works,
-            deliver=stale_retries.delivering_newest(
-                connection.delivery(session, on_suspected_outage=outage_suspected.set).deliver
-            ),
+            deliver=connection.delivery(session, stale_retries, on_suspected_outage=outage_suspected.set).deliver,
             settle=session.settle,
             stop=connection.stop,
             canary=Canary(_canary_rows(job, session, connection.settings)),
@@ -97,7 +93,6 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
                 _show_progress(source_plan, session, connection, run_plan.environment), _sync(session, connection)
             ):
                 await pipeline.run(connection.pace.concurrency)
-            watch_same_person(job, run_plan.changes)
             session.flush()
             session.sync()
             # What was read last is compared as it was opened, and may have been changed or replaced since.
@@ -114,7 +109,24 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         )
 
 
-def _unchanged_rows_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHeader) -> UnchangedRows:
+def _stale_retries_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHeader) -> StaleRetries:
+    """Return what keeps the rows of *source_plan* from undoing newer ones, in the run that has *header*."""
+    is_retry = source_plan.job.source.is_retry
+    return StaleRetries(
+        run_plan.changes,
+        header,
+        run_plan.origins(header),
+        newest_run=run_plan.newest_other_run(header) if source_plan.may_be_late else UNKNOWN_RUN,
+        has_older=is_retry or source_plan.whole_file_run is not None,
+        records_all=run_plan.has_older_to_continue(header),
+        accept=run_plan.options.accept,
+        since=watch_since(header, is_retry=is_retry),
+    )
+
+
+def _unchanged_rows_of(
+    source_plan: SourcePlan, run_plan: RunPlan, header: RunHeader, stale_retries: StaleRetries
+) -> UnchangedRows:
     """Return what passes over the rows of *source_plan* that need no request, in the run that has *header*."""
     return UnchangedRows(
         run_plan.changes,
@@ -122,20 +134,8 @@ def _unchanged_rows_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHe
         and not (header.full or source_plan.header.full)
         and not source_plan.job.source.is_retry,
         must_resend=run_plan.rows_to_resend.has,
-    )
-
-
-def _late_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHeader) -> StaleRetries:
-    """Return what keeps the rows of *source_plan* from undoing newer ones, in the run that has *header*."""
-    is_retry = source_plan.job.source.is_retry
-    return StaleRetries(
-        run_plan.changes,
-        header,
-        Origins(header, run_plan.run_store.state_id),
-        newest_run=run_plan.newest_other_run(header) if is_retry else UNKNOWN_RUN,
-        has_older=is_retry or source_plan.whole_file_run is not None,
-        records_all=run_plan.has_older_to_continue(header),
-        accept=run_plan.options.accept,
+        since=watch_since(header, is_retry=source_plan.job.source.is_retry),
+        note=stale_retries.note_unchanged,
     )
 
 

@@ -1,6 +1,6 @@
 """Note, from a source, what later runs must know of people of whom an older row may still be sent."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import islice
 
 from uploader.changes.change_detection import ChangeDetection
@@ -22,11 +22,19 @@ def record_sent(job: Job, run_state: RunState, changes: ChangeDetection) -> None
     header = run_state.header
     assert header is not None  # noqa: S101 — there is no run without it
     with job.source.read() as records:
-        first = {value for record in islice(records, job.summary.read) for value in job.plan.person(record)}
+        people = {value for record in islice(records, job.summary.read) for value in job.plan.person(record)}
+    known = 0
+    # Who is joined to them by a row is the same person, whichever row comes first.
+    while job.plan.has_several_identities and known != (known := len(people)):
+        with job.source.read() as records:
+            for person in map(job.plan.person, records):
+                if not people.isdisjoint(person):
+                    people.update(person)
     with job.source.read() as records:
-        for request in _sent_before(records, first, job, run_state):
-            people, names = changes.digests.people(request.person), changes.digests.names(property_names(request))
-            changes.store().newer.record(people, names, Origin(header.from_order, request.row.number))
+        for request in _sent_before(records, people, job, run_state):
+            found, names = changes.digests.people(request.person), changes.digests.names(property_names(request))
+            changes.store().newer.record(found, names, Origin(header.from_order, request.row.number))
+            changes.store().newer.link(found, found[0])
     changes.commit()
 
 
@@ -49,32 +57,26 @@ def _sent_before(records: Iterable[Record], people: Container[str], job: Job, ru
             yield request
 
 
-def watch_same_person(job: Job, changes: ChangeDetection) -> None:
-    """Note which other identity values in *job* are those of people of whom an older row may still be sent.
+def joined(jobs: Sequence[Job], changes: ChangeDetection, matches: Callable[[int], bool]) -> dict[int, int]:
+    """Return the people (numbers, see `Digests`) who are one person with one that *matches*, with one that all share.
 
-    A later run may send such a person under another value. Raises StorageError.
+    Rows of *jobs* that share a value are one person, through whatever chain. Each is read until a row that joins two
+    people was behind all the others. Raises InputError, StorageError.
     """
-    if not changes.watched or not job.plan.has_several_identities:
-        return
-    key_of: dict[str, str] = {value: value for value in changes.watched}
+    key_of: dict[int, int] = {}
 
-    def root(value: str) -> str:
-        while key_of[value] != value:
-            key_of[value] = value = key_of[key_of[value]]
-        return value
+    def root(person: int) -> int:
+        while key_of[person] != person:
+            key_of[person] = person = key_of[key_of[person]]
+        return person
 
-    known = 0
-    # A row that is met before the one that joins it is met again.
+    known = -1
     while known != (known := len(key_of)):
-        with job.source.read() as records:
-            for record in islice(records, job.summary.read):
-                person = job.plan.person(record)
-                roots = {root(value) for value in person if value in key_of}
-                if roots:
-                    joined = (*roots, *(value for value in person if value not in key_of))
-                    key_of.update(dict.fromkeys(joined, min(roots)))
-    people = {value: changes.digests.people((value,))[0] for value in key_of}
-    indirect = {value for value in key_of if root(value) != value}
-    indirect |= {root(value) for value in indirect}
-    changes.store().newer.watch_together({people[value]: people[root(value)] for value in indirect})
-    changes.commit()
+        for job in jobs:
+            with job.source.read() as records:
+                for record in islice(records, job.summary.read):
+                    people = changes.digests.people(job.plan.person(record))
+                    if any(person in key_of or matches(person) for person in people):
+                        roots = {root(person) for person in people if person in key_of} or {people[0]}
+                        key_of.update(dict.fromkeys((*people, *roots), min(roots)))
+    return {person: root(person) for person in key_of}

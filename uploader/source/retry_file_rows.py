@@ -1,7 +1,8 @@
 """Recognise a retry file, and the rows of it that could not be split into fields."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from uploader.model import RAW_COLUMN, RETRY_COLUMNS, ROW_COLUMN, RUN_COLUMN, Damaged, Reason, Record, RetryOf, Row
 
@@ -15,8 +16,8 @@ RAW = Reason(
 """Why a row with a text in RAW_COLUMN is not sent."""
 
 
-_MOST_DIGITS = 18
-"""So many digits a row's number has, at most."""
+_WHOLE: Final = re.compile(r"([0-9]{1,18})(?:\.0+)?")
+"""A row's number, also as a spreadsheet or a data frame writes it that took the column for one of doubles."""
 
 
 def has_retry_columns(columns: Iterable[str]) -> bool:
@@ -36,6 +37,5 @@ def _row_or_raw(number: int, fields: Mapping[str, object], line: int, text: str)
 
 def _retry_of(number: int, fields: Mapping[str, object]) -> RetryOf:
     """Return what the row says of its origin; of one that somebody added, only its place is known."""
-    run, row = fields.get(RUN_COLUMN), str(fields.get(ROW_COLUMN))
-    is_known = row.isascii() and row.isdecimal() and len(row) <= _MOST_DIGITS
-    return RetryOf(str(run or ""), int(row)) if is_known else RetryOf("", number)
+    run, row = fields.get(RUN_COLUMN), _WHOLE.fullmatch(str(fields.get(ROW_COLUMN)))
+    return RetryOf("" if run is None else str(run), number if row is None else int(row[1]))

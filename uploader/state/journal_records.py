@@ -148,7 +148,8 @@ def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
         case Unchanged():
             return spell_unchanged(number, number)
         case Superseded():
-            return b"v %d %d" % (number, outcome.by)
+            own = b" %d%b" % (outcome.attempts, _unsure_mark(outcome)) if outcome.attempts else b""
+            return b"v %d %d%b" % (number, outcome.by, own)
         case Unsettled():
             return b"u %d %d%b" % (number, outcome.attempts, _unsure_mark(outcome))
         case Failed() | Rejected():
@@ -167,5 +168,5 @@ def _merged_mark(outcome: Sent | Failed | Rejected) -> bytes:
     return MERGED if outcome.merged_into else b""
 
 
-def _unsure_mark(outcome: Sent | Failed | Rejected | Unsettled) -> bytes:
+def _unsure_mark(outcome: Sent | Failed | Rejected | Superseded | Unsettled) -> bytes:
     return b"!" if outcome.unsure else b""

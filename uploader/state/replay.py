@@ -44,11 +44,8 @@ class RunState:
     *settled* are the rows with an outcome, *to_resend* those that the retry file must hold. *replaced_by* has the row
     that has the last word on each superseded row (0: one of a later run). *unsure* are the rows that may have been sent
     twice (and *more_unsure* how many were dropped from a compacted journal). *outcomes* and *traffic* count rows and
-    requests. *commands* are those that began the run, and went on with it. *size* and *checksum* are where the next
-    line goes on: what lies behind was never written whole.
-
-    States: without *header* it is no run. A run is interrupted until *is_finished* or *is_abandoned*, of which one is
-    true at most; *status* and *ended* are those of its last life, None while one is on.
+    requests. *commands* are those that began the run, and went on with it, *last_number* is the number that the last of
+    them has drawn. *size* and *checksum* are where the next line goes on: what lies behind was never written whole.
 
     States of the run: interrupted, and to be resumed; finished, where a compacted journal has counts in the place of
     accepted rows; and abandoned, where another run was begun in its place.
@@ -67,6 +64,7 @@ class RunState:
     sessions: int = 0
     process: int = 0
     commands: set[str] = field(default_factory=set)
+    last_number: int = 0
     retry_file: str | None = None
     status: int | None = None
     ended: str | None = None
@@ -84,6 +82,17 @@ class RunState:
     def is_interrupted(self) -> bool:
         """Whether the run can be continued."""
         return self.header is not None and not self.is_finished and not self.is_abandoned
+
+    def note_attempts(self, number: int, counted: bytes) -> int:
+        """Take the attempts of row *number* as a line has *counted* them, and return how many they are."""
+        if counted.endswith(b"!"):
+            self.unsure.add(number)
+            counted = counted[:-1]
+        attempts = int(counted.removesuffix(MERGED))
+        if not counted.endswith(MERGED):
+            self.traffic.requests += attempts
+            self.traffic.retries += max(0, attempts - 1)
+        return attempts
 
     @property
     def counts(self) -> Counts:
@@ -140,9 +149,11 @@ def _replay_unchanged(run_state: RunState, payload: bytes) -> None:
 
 
 def _replay_superseded(run_state: RunState, payload: bytes) -> None:
-    number, by = map(int, payload[2:].split(b" "))
-    if run_state.settled.add(number):
-        run_state.replaced_by[number] = by
+    number, by, *own = payload[2:].split(b" ")
+    for counted in own:
+        run_state.note_attempts(int(number), counted)
+    if run_state.settled.add(int(number)):
+        run_state.replaced_by[int(number)] = int(by)
         run_state.outcomes.superseded += 1
 
 
@@ -159,15 +170,8 @@ class _RowReplay:
         run_state = self._run_state
         parts = payload.split(b" ", 3)
         number, counted = int(parts[1]), parts[2]
-        if counted.endswith(b"!"):
-            run_state.unsure.add(number)
-            counted = counted[:-1]
-        is_own_request = not counted.endswith(MERGED)
-        attempts = int(counted.removesuffix(MERGED))
+        attempts = run_state.note_attempts(number, counted)
         code, phrase = json.loads(parts[3]) if kind in _REASONED else ("", "")
-        if is_own_request:
-            run_state.traffic.requests += attempts
-            run_state.traffic.retries += max(0, attempts - 1)
         if kind == UNSETTLED or not run_state.settled.add(number):
             return
         resend = _TO_RESEND.get(kind)
@@ -223,6 +227,7 @@ def _replay_facts(run_state: RunState, word: str, facts: dict[str, Any]) -> None
             run_state.sessions += 1
             run_state.process = facts["pid"]
             run_state.commands.update(filter(None, [facts.get("command")]))
+            run_state.last_number = max(run_state.last_number, facts.get("number", 0))
             run_state.unsure.update(facts.get("in_flight", ()))
             run_state.traffic.requests += len(facts.get("in_flight", ()))
             run_state.status = run_state.ended = None

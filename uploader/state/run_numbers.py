@@ -43,8 +43,13 @@ class RunNumbers:
         self._path = self._folder / "last"
         self._recover = recover
 
-    def take(self, count: int) -> range:
-        """Return the next *count* numbers, in their order; nobody else gets them.
+    def last(self) -> int:
+        """Return the greatest number that was given, 0 if none was; raises StorageError, LockedError."""
+        last_number = self._read() or self._recover()
+        return 0 if last_number is None else last_number.last
+
+    def take(self, count: int, *, above: int = 0) -> range:
+        """Return the next *count* numbers, in their order, which are greater than *above*; nobody else gets them.
 
         Raises:
             StorageError: they can't be noted, so that they may not be used.
@@ -52,9 +57,9 @@ class RunNumbers:
         """
         with self._locked():
             last_number = self._read_or_recover()
-            last = last_number.last + count
-            self._write(LastNumber(last_number.state, last))
-        return range(last_number.last + 1, last + 1)
+            first = max(last_number.last, above) + 1
+            self._write(LastNumber(last_number.state, first + count - 1))
+        return range(first, first + count)
 
     def state_id(self) -> str:
         """Return the ID of the state folder, made if need be; raises StorageError, LockedError."""

@@ -57,14 +57,19 @@ class RunStore:
         """The ID of the state folder, eight hex digits; raises StorageError, LockedError."""
         return self._numbers.state_id()
 
-    def next_numbers(self, count: int) -> range:
-        """Return the numbers of *count* runs that are about to begin, greater than all before.
+    @property
+    def last_number(self) -> int:
+        """The greatest number that a run of this folder was given; raises StorageError, LockedError."""
+        return self._numbers.last()
+
+    def next_numbers(self, count: int, *, above: int = 0) -> range:
+        """Return the numbers of *count* runs that are about to begin, greater than all before, and than *above*.
 
         Raises:
             StorageError: they can't be noted.
             LockedError: another process keeps the numbers locked.
         """
-        return self._numbers.take(count)
+        return self._numbers.take(count, above=above)
 
     def _last_number(self) -> LastNumber | None:
         """Return what the runs know of the state folder: its ID, and the greatest number of them."""
@@ -114,7 +119,7 @@ class RunStore:
     def unfinished(self) -> Iterator[RunHeader]:
         """Yield how each run began that was neither finished nor abandoned, running ones too; raises StorageError."""
         for path in self._runs.glob(f"*{_JOURNAL}"):
-            with _reading(path), _opened(path) as journal:
+            with _unless_gone(path), _reading(path), _opened(path) as journal:
                 header = replay(islice(journal, 1)).header
                 if header is not None and not _has_ended(journal):
                     yield header
@@ -182,6 +187,10 @@ class RunStore:
             sync_folder(self._runs)
         with suppress(OSError):
             stored_run.in_flight_path.unlink()
+
+    def is_at_work(self, header: RunHeader) -> bool:
+        """Whether a process, which may be this one, sends the file of the run that has *header* right now."""
+        return self.lock(header.key, since="").holder() is not None
 
     def is_busy(self, stored_run: StoredRun) -> bool:
         """Whether a process sends the file of *stored_run* to its service right now."""
@@ -273,10 +282,26 @@ def _reading(path: Path) -> Iterator[None]:
         raise trouble(path, error) from None
 
 
+@contextmanager
+def _unless_gone(path: Path) -> Iterator[None]:
+    """Make nothing of it if *path* is gone: another process may have thrown away a run that has ended."""
+    try:
+        yield
+    except StorageError:
+        if os.path.lexists(path):
+            raise
+
+
 def _first_line(path: Path) -> RunHeader | None:
-    """Return how the run of the journal at *path* began; None if not one line is whole. Raises StorageError."""
-    with _reading(path), _opened(path) as lines:
-        return replay(islice(lines, 1)).header
+    """Return how the run of the journal at *path* began; None if not one line is whole, or if it is gone meanwhile.
+
+    Raises:
+        StorageError: it can't be read.
+    """
+    found: list[RunHeader | None] = [None]
+    with _unless_gone(path), _reading(path), _opened(path) as lines:
+        found.append(replay(islice(lines, 1)).header)
+    return found[-1]
 
 
 _LONGEST_ENDING: Final = 4096
