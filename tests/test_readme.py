@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -29,7 +30,12 @@ from uploader.sandbox import FAULT_KINDS, Fault
 from uploader.survey import Survey
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/configuration.md", "docs/mapping.md")
+INSIDE = ("api.md", "architecture.md", "development.md", "performance.md")
+"""Pages about other things than the command line and the configuration."""
+PAGES = (
+    *(file.name for file in sorted(ROOT.glob("README*.md"))),
+    *(f"docs/{file.name}" for file in sorted((ROOT / "docs").glob("*.md")) if file.name not in INSIDE),
+)
 LEAST: Mapping[str, Any] = {
     "api": {"service_id": "svc", "access_token": "canary"},
     "mapping": {"identity": {"external_id": "user_id"}, "properties": {"df_name": "name"}},
@@ -44,7 +50,9 @@ def page(name: str) -> str:
 
 def blocks(language: str) -> list[str]:
     """Return the blocks of all pages that are written in *language*."""
-    found = re.compile(rf"^(?P<indent> *)```{language}\n(?P<block>.*?)^ *```$", re.DOTALL | re.MULTILINE)
+    found = re.compile(
+        rf"^(?P<indent> *)```{language}(?: title=\"[^\"\n]+\")?\n(?P<block>.*?)^ *```$", re.DOTALL | re.MULTILINE
+    )
     return [
         "".join(line.removeprefix(match["indent"]) for line in match["block"].splitlines(keepends=True))
         for name in PAGES
@@ -81,11 +89,12 @@ def commands() -> dict[str, click.Command]:
 
 def typed_lines() -> Iterator[str]:
     """Yield every command line of `uploader` that the pages show."""
-    for block in (*blocks("sh"), *blocks("cron")):
-        for line in block.replace("\\\n", " ").splitlines():
-            _, found, words = line.partition("uploader ")
-            if found and not line.lstrip().startswith("#"):
-                yield words
+    typed = (re.findall(r"^\$ (.*)", block, re.MULTILINE) for block in blocks("console"))
+    scripts = (block.replace("\\\n", " ").splitlines() for block in (*blocks("sh"), *blocks("cron")))
+    for line in chain.from_iterable((*typed, *scripts)):
+        _, found, words = line.partition("uploader ")
+        if found and not line.lstrip().startswith("#"):
+            yield words
     for name in PAGES:
         yield from re.findall(r"`uploader ((?:run|check|init|runs|sandbox) [^`]+)`", page(name))
 
@@ -109,7 +118,7 @@ def test_every_command_line_that_is_shown_is_understood(
 def test_every_option_is_documented(command: str) -> None:
     options = {name for param in commands()[command].params if isinstance(param, click.Option) for name in param.opts}
 
-    shown = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", page("README.md")))
+    shown = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", page("docs/command-line.md")))
 
     assert options - shown == set()
 
@@ -151,7 +160,7 @@ def loaded(folder: Path, tree: Mapping[str, Any] = LEAST, *overrides: str) -> Se
     return load(file, overrides=overrides, environ={}, credentials=False)
 
 
-@pytest.mark.parametrize("block", blocks("yaml"))
+@pytest.mark.parametrize("block", dict.fromkeys(blocks("yaml")))
 def test_every_example_of_a_configuration_loads(block: str, tmp_path: Path) -> None:
     tree = yaml.load(block, Loader=yaml.BaseLoader)  # noqa: S506 — it makes nothing but text, lists and sections
 
@@ -229,8 +238,8 @@ def test_every_type_has_its_table(kind: str) -> None:
 
 
 def values_of(kind: str) -> list[tuple[str, str]]:
-    """Return the values that `docs/mapping.md` shows below the heading *kind*, each with what becomes of it."""
-    _, _, below = page("docs/mapping.md").partition(f"\n## {kind}\n")
+    """Return the values that `docs/types.md` shows below the heading *kind*, each with what becomes of it."""
+    _, _, below = page("docs/types.md").replace("## `", "## ").replace("`\n", "\n").partition(f"\n## {kind}\n")
     section, _, _ = below.partition("\n## ")
     rows = re.findall(r"^\| (`.+`) \| (.+) \|$", section, re.MULTILINE)
     return [
@@ -285,11 +294,11 @@ PARQUET: Mapping[str, tuple[object, ...]] = {
     ),
     "lists of anything else, Map": ([True], [[1]], [date(2024, 3, 5)], [{"key": "a", "value": 1}]),
 }
-"""Values of each kind of column that `docs/mapping.md` names; the text is one that most types can read."""
+"""Values of each kind of column that `docs/types.md` names; the text is one that most types can read."""
 
 
 def test_what_parquet_columns_can_be_declared_as_is_documented() -> None:
-    documented = {row["column"]: row["can be declared as"] for row in tables("docs/mapping.md", "column")}
+    documented = {row["column"]: row["can be declared as"] for row in tables("docs/types.md", "column")}
 
     found = {
         name: {kind for value in values for kind in get_args(Kind) if not carried(kind, value).startswith("refused")}
@@ -303,7 +312,7 @@ def test_what_parquet_columns_can_be_declared_as_is_documented() -> None:
 
 
 def test_what_the_short_form_makes_of_parquet_columns_is_documented() -> None:
-    documented = {row["column"]: row["short form sends"] == "refused" for row in tables("docs/mapping.md", "column")}
+    documented = {row["column"]: row["short form sends"] == "refused" for row in tables("docs/types.md", "column")}
 
     found = {name: carried(None, values[0]).startswith("refused") for name, values in PARQUET.items()}
 
@@ -373,7 +382,7 @@ def test_the_findings_that_are_shown_have_the_keys_of_findings() -> None:
 
 
 def test_every_fault_is_documented_and_read() -> None:
-    rows = tables("README.md", "fault")
+    rows = tables("docs/sandbox.md", "fault")
 
     assert {re.split(r"[=\[]", spans(row["fault"])[0])[0] for row in rows} == set(FAULT_KINDS)
 
@@ -404,14 +413,15 @@ CONTRACT = {
 
 
 def test_the_exit_statuses_are_those_of_the_contract() -> None:
-    rows = {row["status"]: row["means"] for row in tables("README.md", "status")}
+    rows = {row["status"]: row["means"] for row in tables("docs/exit-statuses.md", "status")}
 
     assert {status: words for status, words in CONTRACT.items() if words not in rows.get(status, "")} == {}
     assert rows.keys() == CONTRACT.keys()
 
 
 def test_every_exit_status_of_the_program_is_documented() -> None:
-    documented = {int(number) for row in tables("README.md", "status") for number in row["status"].split(", ")}
+    rows = tables("docs/exit-statuses.md", "status")
+    documented = {int(number) for row in rows for number in row["status"].split(", ")}
 
     known = {
         kind.exit_status for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UploaderError)
