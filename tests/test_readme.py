@@ -189,6 +189,16 @@ def test_every_key_is_documented_once() -> None:
     assert sorted(documented) == sorted(expected)
 
 
+def test_every_key_that_a_symptom_leads_to_exists() -> None:
+    full = {key for row in tables("docs/configuration.md", "key") for key in spans(row["key"])}
+    rules = {key.rpartition(".")[2] for key in full if ".NAME." in key}
+    sections = {key.partition(".")[0] for key in full}
+
+    named = {key for row in tables("docs/which-feature.md", "symptom") for key in spans(row["key or option"])}
+
+    assert {key for key in named if re.fullmatch(r"[a-z_.]+", key)} - full - rules - sections == set()
+
+
 @pytest.mark.parametrize("row", [row for row in keys() if row["default"]], ids=lambda row: row["key"])
 def test_a_documented_default_is_what_holds(row: Mapping[str, str], tmp_path: Path) -> None:
     (key,), (default,) = spans(row["key"]), spans(row["default"])
