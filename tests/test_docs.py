@@ -19,6 +19,9 @@ INSIDE = {"docs/architecture.md"}
 """What only those read who change the program."""
 WORDS = ("rate limit", "resume", "dry run", "duplicate", "backoff", "idempotent", "environment variable")
 
+FIRST = {"README.md", "quick-start.md"}
+"""What everybody reads; `make check` runs the examples of the other pages as well."""
+
 
 @cache
 def page(name: str) -> str:
@@ -115,7 +118,12 @@ def test_the_page_of_the_command_line_is_what_the_commands_say() -> None:
 
 
 @pytest.mark.parametrize(
-    "file", [file for file in examples.pages() if ".ko." not in file.name], ids=lambda file: file.name
+    "file",
+    [
+        pytest.param(file, id=file.name, marks=() if file.name in FIRST else pytest.mark.long)
+        for file in examples.pages()
+        if ".ko." not in file.name
+    ],
 )
 def test_every_example_prints_what_the_page_shows(file: Path) -> None:
     wrong = [
@@ -128,7 +136,7 @@ def test_every_example_prints_what_the_page_shows(file: Path) -> None:
 def test_the_quick_starts_are_among_the_examples() -> None:
     names = {file.name for file in examples.pages()}
 
-    assert {"README.md", "README.ko.md", "quick-start.md", "quick-start.ko.md"} <= names
+    assert {*FIRST, "README.ko.md", "quick-start.ko.md"} <= names
 
 
 @pytest.mark.parametrize(
@@ -143,6 +151,7 @@ def test_the_korean_page_shows_the_examples_of_the_english_one(english: str, kor
     assert shown(korean) == shown(english)
 
 
+@pytest.mark.long
 def test_the_recording_shows_the_end_of_the_demo(tmp_path: Path) -> None:
     root = ET.fromstring(page("docs/recording.svg"))  # noqa: S314 — our own picture
     group = next(one for one in root.iter() if one.get("class") == "end")
