@@ -1,5 +1,6 @@
 # The newcomer's commands. Each sets up what it needs in .venv, the first time only.
-.PHONY: install demo test test-fast fuzz test-crash test-pace check lock need-strace bench bench-full bench-against profile
+.PHONY: install demo test test-fast fuzz test-crash test-pace check lock docs examples need-strace bench bench-full bench-against \
+	profile
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
@@ -71,14 +72,26 @@ bench-against: .venv/.ready
 profile: .venv/.ready
 	@$(BIN)/python -m benchmarks.row_cost
 
+# The pages of docs/ as a site: nothing is fetched, every link is checked.
+docs: .venv/.docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The pages are in site/, from site/index.html on. To search in them: $(BIN)/mkdocs serve"
+
+# After a change of options or messages: the page of the command line, what the examples print, and the recording.
+examples: .venv/.docs
+	@$(BIN)/python -m docs.scripts.command_line
+	@$(BIN)/python -m docs.scripts.examples
+	@$(BIN)/python -m docs.scripts.recording
+
 # The tests come last, each once: those of `make test`, with coverage, and the long ones beside them, without; then
 # those that need time of the processor at certain moments, apart from what takes it.
-check: .venv/.tools need-strace
+check: .venv/.tools .venv/.docs need-strace
 	@echo "check: format (ruff)" && $(BIN)/ruff format --check --quiet --output-format concise .
 	@echo "check: lint (ruff)" && $(BIN)/ruff check --quiet .
 	@echo "check: types (mypy)" && $(BIN)/mypy
 	@echo "check: layers (import-linter)" && $(BIN)/lint-imports
 	@echo "check: dependencies (deptry)" && $(BIN)/deptry .
+	@echo "check: documentation (mkdocs)" && $(MAKE) --no-print-directory docs
 	@echo "check: tests and coverage (pytest)" && $(MAKE) --no-print-directory test TESTS='-m "not paced" --cov --cov-report=term'
 	@echo "check: paced tests (pytest)" && $(MAKE) --no-print-directory test TESTS='-m "paced" $(PACED)'
 
@@ -90,6 +103,7 @@ LOCK = printf 'hatchling>=1.27\neditables>=0.5\n' | $(BIN)/uv pip compile --quie
 lock: .venv/.tools
 	@$(LOCK) pyproject.toml - --output-file requirements.lock
 	@$(LOCK) pyproject.toml - --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(LOCK) pyproject.toml - --extra docs --constraint requirements-dev.lock --output-file requirements-docs.lock
 
 # A mark is set when its step is complete: a step that was interrupted is done again.
 .venv/.packages: requirements.lock
@@ -109,4 +123,9 @@ lock: .venv/.tools
 .venv/.tools: requirements-dev.lock .venv/.ready
 	@echo "Adding the test tools to .venv (about a minute, once) …"
 	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.docs: requirements-docs.lock .venv/.ready
+	@echo "Adding the documentation tools to .venv (half a minute, once) …"
+	@$(PIP) --require-hashes -r requirements-docs.lock
 	@touch $@

@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-docs.lock")
 
 # Each name is put together here, so that this file passes its own test.
 REGISTRY_HOSTS = tuple(
@@ -89,8 +89,19 @@ def test_the_development_lock_names_the_extras_that_its_packages_ask_for() -> No
     assert missing == set()
 
 
-def test_the_two_locks_agree_on_every_version() -> None:
-    assert _locked("requirements.lock").items() <= _locked("requirements-dev.lock").items()
+def test_the_lock_of_the_documentation_holds_its_tools_as_well() -> None:
+    assert _names(_pyproject()["docs"]) <= set(_locked("requirements-docs.lock"))
+
+
+@pytest.mark.parametrize("lock", ["requirements-dev.lock", "requirements-docs.lock"])
+def test_the_locks_agree_on_every_version(lock: str) -> None:
+    assert _locked("requirements.lock").items() <= _locked(lock).items()
+
+
+def test_the_tools_of_tests_and_of_documentation_can_stand_side_by_side() -> None:
+    tests, documentation = _locked("requirements-dev.lock"), _locked("requirements-docs.lock")
+
+    assert {name: tests[name] for name in tests.keys() & documentation.keys()}.items() <= documentation.items()
 
 
 def test_no_file_names_a_package_registry() -> None:
@@ -111,10 +122,13 @@ def test_no_file_names_a_folder_of_somebodys_machine() -> None:
 
 def test_the_makefile_has_the_targets_that_the_readme_names() -> None:
     targets = {line.partition(":")[0] for line in _lines("Makefile") if re.match(r"^[a-z-]+:", line)}
-    pages = [*_lines("README.md"), *_lines("docs/performance.md")]
+    names = ["README.md", *(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))]
+    pages = [line for name in names for line in _lines(name)]
     named = {target for line in pages for target in re.findall(r"(?:^|`)make ([a-z-]+)", line)}
 
-    assert {"install", "demo", "test", "check", "lock", "bench", "profile", "fuzz"} <= named <= targets
+    assert (
+        {"install", "demo", "test", "check", "lock", "docs", "examples", "bench", "profile", "fuzz"} <= named <= targets
+    )
 
 
 def test_the_readme_begins_with_the_demo_and_the_tests() -> None:
@@ -154,6 +168,7 @@ def _pyproject() -> dict[str, list[str]]:
     return {
         "dependencies": cast("list[str]", document["project"]["dependencies"]),
         "dev": cast("list[str]", document["project"]["optional-dependencies"]["dev"]),
+        "docs": cast("list[str]", document["project"]["optional-dependencies"]["docs"]),
         "build": cast("list[str]", document["build-system"]["requires"]),
     }
 

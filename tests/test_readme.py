@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -30,7 +31,12 @@ from uploader.run.results import SourceResult
 from uploader.sandbox import FAULT_KINDS, Fault
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/configuration.md", "docs/mapping.md")
+INSIDE = ("api.md", "architecture.md", "development.md", "performance.md")
+"""Pages about other things than the command line and the configuration."""
+PAGES = (
+    *(file.name for file in sorted(ROOT.glob("README*.md"))),
+    *(f"docs/{file.name}" for file in sorted((ROOT / "docs").glob("*.md")) if file.name not in INSIDE),
+)
 LEAST: Mapping[str, Any] = {
     "api": {"service_id": "svc", "access_token": "canary"},
     "mapping": {"identity": {"external_id": "user_id"}, "properties": {"df_name": "name"}},
@@ -45,7 +51,9 @@ def page(name: str) -> str:
 
 def blocks(language: str) -> list[str]:
     """Return the blocks of all pages that are written in *language*."""
-    found = re.compile(rf"^(?P<indent> *)```{language}\n(?P<block>.*?)^ *```$", re.DOTALL | re.MULTILINE)
+    found = re.compile(
+        rf"^(?P<indent> *)```{language}(?: title=\"[^\"\n]+\")?\n(?P<block>.*?)^ *```$", re.DOTALL | re.MULTILINE
+    )
     return [
         "".join(line.removeprefix(match["indent"]) for line in match["block"].splitlines(keepends=True))
         for name in PAGES
@@ -82,11 +90,12 @@ def commands() -> dict[str, click.Command]:
 
 def typed_lines() -> Iterator[str]:
     """Yield every command line of `uploader` that the pages show."""
-    for block in (*blocks("sh"), *blocks("cron")):
-        for line in block.replace("\\\n", " ").splitlines():
-            _, found, words = line.partition("uploader ")
-            if found and not line.lstrip().startswith("#"):
-                yield words
+    typed = (re.findall(r"^\$ (.*)", block, re.MULTILINE) for block in blocks("console"))
+    scripts = (block.replace("\\\n", " ").splitlines() for block in (*blocks("sh"), *blocks("cron")))
+    for line in chain.from_iterable((*typed, *scripts)):
+        _, found, words = line.partition("uploader ")
+        if found and not line.lstrip().startswith("#"):
+            yield words
     for name in PAGES:
         yield from re.findall(r"`uploader ((?:run|check|init|runs|sandbox) [^`]+)`", page(name))
 
@@ -110,7 +119,7 @@ def test_every_command_line_that_is_shown_is_understood(
 def test_every_option_is_documented(command: str) -> None:
     options = {name for param in commands()[command].params if isinstance(param, click.Option) for name in param.opts}
 
-    shown = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", page("README.md")))
+    shown = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", page("docs/command-line.md")))
 
     assert options - shown == set()
 
@@ -152,7 +161,7 @@ def loaded(folder: Path, tree: Mapping[str, Any] = LEAST, *overrides: str) -> Se
     return load(file, overrides=overrides, environ={}, credentials=False)
 
 
-@pytest.mark.parametrize("block", blocks("yaml"))
+@pytest.mark.parametrize("block", dict.fromkeys(blocks("yaml")))
 def test_every_example_of_a_configuration_loads(block: str, tmp_path: Path) -> None:
     tree = yaml.load(block, Loader=yaml.BaseLoader)  # noqa: S506 — it makes nothing but text, lists and sections
 
@@ -179,6 +188,16 @@ def test_every_key_is_documented_once() -> None:
         *(key for key in keys_of(()) if key not in sections),
     ]
     assert sorted(documented) == sorted(expected)
+
+
+def test_every_key_that_a_symptom_leads_to_exists() -> None:
+    full = {key for row in tables("docs/configuration.md", "key") for key in spans(row["key"])}
+    rules = {key.rpartition(".")[2] for key in full if ".NAME." in key}
+    sections = {key.partition(".")[0] for key in full}
+
+    named = {key for row in tables("docs/which-feature.md", "symptom") for key in spans(row["key or option"])}
+
+    assert {key for key in named if re.fullmatch(r"[a-z_.]+", key)} - full - rules - sections == set()
 
 
 @pytest.mark.parametrize("row", [row for row in keys() if row["default"]], ids=lambda row: row["key"])
@@ -230,8 +249,8 @@ def test_every_type_has_its_table(kind: str) -> None:
 
 
 def values_of(kind: str) -> list[tuple[str, str]]:
-    """Return the values that `docs/mapping.md` shows below the heading *kind*, each with what becomes of it."""
-    _, _, below = page("docs/mapping.md").partition(f"\n## {kind}\n")
+    """Return the values that `docs/types.md` shows below the heading *kind*, each with what becomes of it."""
+    _, _, below = page("docs/types.md").replace("## `", "## ").replace("`\n", "\n").partition(f"\n## {kind}\n")
     section, _, _ = below.partition("\n## ")
     rows = re.findall(r"^\| (`.+`) \| (.+) \|$", section, re.MULTILINE)
     return [
@@ -286,11 +305,11 @@ PARQUET: Mapping[str, tuple[object, ...]] = {
     ),
     "lists of anything else, Map": ([True], [[1]], [date(2024, 3, 5)], [{"key": "a", "value": 1}]),
 }
-"""Values of each kind of column that `docs/mapping.md` names; the text is one that most types can read."""
+"""Values of each kind of column that `docs/types.md` names; the text is one that most types can read."""
 
 
 def test_what_parquet_columns_can_be_declared_as_is_documented() -> None:
-    documented = {row["column"]: row["can be declared as"] for row in tables("docs/mapping.md", "column")}
+    documented = {row["column"]: row["can be declared as"] for row in tables("docs/types.md", "column")}
 
     found = {
         name: {
@@ -309,7 +328,7 @@ def test_what_parquet_columns_can_be_declared_as_is_documented() -> None:
 
 
 def test_what_the_short_form_makes_of_parquet_columns_is_documented() -> None:
-    documented = {row["column"]: row["short form sends"] == "refused" for row in tables("docs/mapping.md", "column")}
+    documented = {row["column"]: row["short form sends"] == "refused" for row in tables("docs/types.md", "column")}
 
     found = {name: carried(None, values[0]).startswith("refused") for name, values in PARQUET.items()}
 
@@ -379,7 +398,7 @@ def test_the_findings_that_are_shown_have_the_keys_of_findings() -> None:
 
 
 def test_every_fault_is_documented_and_read() -> None:
-    rows = tables("README.md", "fault")
+    rows = tables("docs/sandbox.md", "fault")
 
     assert {re.split(r"[=\[]", spans(row["fault"])[0])[0] for row in rows} == set(FAULT_KINDS)
 
@@ -410,14 +429,15 @@ CONTRACT = {
 
 
 def test_the_exit_statuses_are_those_of_the_contract() -> None:
-    rows = {row["status"]: row["means"] for row in tables("README.md", "status")}
+    rows = {row["status"]: row["means"] for row in tables("docs/exit-statuses.md", "status")}
 
     assert {status: words for status, words in CONTRACT.items() if words not in rows.get(status, "")} == {}
     assert rows.keys() == CONTRACT.keys()
 
 
 def test_every_exit_status_of_the_program_is_documented() -> None:
-    documented = {int(number) for row in tables("README.md", "status") for number in row["status"].split(", ")}
+    rows = tables("docs/exit-statuses.md", "status")
+    documented = {int(number) for row in rows for number in row["status"].split(", ")}
 
     known = {
         kind.exit_status for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UploaderError)

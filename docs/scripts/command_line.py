@@ -1,0 +1,63 @@
+"""Write docs/command-line.md from the commands themselves: python docs/scripts/command_line.py."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+
+from uploader.cli.entry_point import cli, every_command
+
+PAGE: Final = Path(__file__).parents[1] / "command-line.md"
+_HEAD: Final = """\
+<!-- Written by `make examples` from the program's own options; changes by hand are lost. -->
+
+# Command line
+
+`uploader --help` lists the commands, `uploader COMMAND --help` the options of one of them. `uploader --version` says
+the version. What people read goes to standard error, data (JSON) goes to standard output. All commands have the same
+[exit statuses](exit-statuses.md).
+"""
+
+
+def text() -> str:
+    """Return the page as it should be."""
+    commands = sorted(every_command().items())
+    overview = (f"| [`{name}`](#uploader-{name}) | {_cell(one.get_short_help_str(200))} |" for name, one in commands)
+    sections = ("\n".join(_section(name, one)) for name, one in commands)
+    return "\n".join((_HEAD, "| command | does |", "|---|---|", *overview, "", *sections))
+
+
+def _section(name: str, command: click.Command) -> Iterator[str]:
+    with click.Context(cli, **cli.context_settings) as above:
+        context = command.make_context(name, [], parent=above, resilient_parsing=True)
+    yield f"## uploader {name}"
+    yield ""
+    yield from ("```text", f"uploader {name} {' '.join(command.collect_usage_pieces(context))}", "```", "")
+    yield from (inspect.cleandoc(command.help or ""), "")
+    yield from ("| option | means | default |", "|---|---|---|")
+    for parameter in command.get_params(context):
+        if isinstance(parameter, click.Option):
+            yield _row(parameter, context)
+    yield ""
+    if command.epilog:
+        yield from ("```text", inspect.cleandoc(command.epilog.removeprefix("\b\n")), "```", "")
+
+
+def _row(option: click.Option, context: click.Context) -> str:
+    names, means = option.get_help_record(context) or ("", "")
+    means, _, notes = means.partition("  [")
+    shown = ", ".join(f"`{_cell(name)}`" for name in names.split(", "))
+    said = re.search(r"default: ([^;\]]*)", notes)
+    default = _cell(said[1]) if said else "required" if option.required else ""
+    return f"| {shown} | {_cell(means)} | {f'`{default}`' if option.show_default else default} |"
+
+
+def _cell(words: str) -> str:
+    return words.replace("|", r"\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(text(), encoding="utf-8")
