@@ -16,7 +16,7 @@ from benchmarks.nginx import Nginx
 from benchmarks.people import write_people
 from uploader.clock import real_clock
 from uploader.config import Settings
-from uploader.counts import Tally, Traffic
+from uploader.counts import RunningCounts, Traffic
 from uploader.delivery import Delivery, Http, InFlightRows, WaitLimits
 from uploader.delivery.person_ordering import PersonQueue
 from uploader.delivery.pipeline import Pipeline
@@ -87,7 +87,7 @@ class Bench:
             ("journal", "`state.journal`: one checksummed line, one write; no sync", self._journal),
             ("flight", "`state.in_flight`: take off and land", self._flight),
             ("followup", "`delivery.rows_to_resend`: must it be sent again?", self._followup),
-            ("tally", "`counts`: the totals", self._tally),
+            ("counts", "`counts`: the totals", self._counts),
         ]  # fmt: skip
 
     def _read(self) -> float:
@@ -168,7 +168,7 @@ class Bench:
 
     def together(self) -> float:
         """Do all of a row's way but HTTP, row after row as a run does; each POST only gives way once."""
-        path, halt, followup, tally = self._folder / "cost.journal", Stop(), RowsToResend(), Tally()
+        path, halt, followup, counts = self._folder / "cost.journal", Stop(), RowsToResend(), RunningCounts()
         now = Now(time.time_ns)
 
         async def post(_: Request) -> Reply:
@@ -180,7 +180,7 @@ class Bench:
                 followup.kind(outcome)
                 journal.record(outcome)
                 flight.release(record_of(outcome).number)
-                tally.note(outcome)
+                counts.add(outcome)
 
         async def loop() -> None:
             works = (self._plan.map_row(record, now()) for record in reading)
@@ -237,9 +237,9 @@ class Bench:
         followup = RowsToResend()
         return _cpu(lambda: _drain(map(followup.kind, self._outcomes)))
 
-    def _tally(self) -> float:
-        tally = Tally()
-        return _cpu(lambda: _drain(map(tally.note, self._outcomes)))
+    def _counts(self) -> float:
+        counts = RunningCounts()
+        return _cpu(lambda: _drain(map(counts.add, self._outcomes)))
 
 
 class _Nowhere:

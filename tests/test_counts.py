@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.make import request
-from uploader.counts import Counts, OutcomeCounts, Problem, Problems, Tally
+from uploader.counts import Counts, OutcomeCounts, Problem, Problems, RunningCounts
 from uploader.model import Damaged, Failed, Outcome, Reason, Rejected, Row, Sent, Superseded, Unchanged, Unsettled
 
 LATE = Reason("silence", "no reply in time")
@@ -23,7 +23,7 @@ def failed(number: int, reason: Reason = LATE) -> Failed:
 
 
 def test_each_outcome_is_counted_as_what_it_is() -> None:
-    tally = Tally()
+    running_counts = RunningCounts()
     outcomes: list[Outcome | Unsettled] = [
         Sent(request(1), 1),
         Sent(request(2), 3, unsure=True),
@@ -38,21 +38,24 @@ def test_each_outcome_is_counted_as_what_it_is() -> None:
     ]
 
     for outcome in outcomes:
-        tally.note(outcome)
+        running_counts.add(outcome)
 
-    counts = tally.outcomes.counts(read=10)
+    counts = running_counts.outcomes.counts(read=10)
     assert counts == Counts(10, sent=2, unchanged=1, superseded=2, rejected=1, failed=2, not_attempted=2)
-    assert (tally.unsure, counts.settled) == ({2, 4, 6}, 8)
-    assert tally.problems.most_frequent() == [(LATE, Problem(2, [(3, 4), (4, 5)])), (EMPTY, Problem(1, [(5, 6)]))]
+    assert (running_counts.unsure, counts.settled) == ({2, 4, 6}, 8)
+    assert running_counts.problems.most_frequent() == [
+        (LATE, Problem(2, [(3, 4), (4, 5)])),
+        (EMPTY, Problem(1, [(5, 6)])),
+    ]
 
 
 def test_a_row_that_is_in_doubt_twice_is_one_row() -> None:
-    tally = Tally()
+    running_counts = RunningCounts()
 
-    tally.note(Unsettled(request(6), 1, unsure=True))
-    tally.note(Sent(request(6), 1, unsure=True))
+    running_counts.add(Unsettled(request(6), 1, unsure=True))
+    running_counts.add(Sent(request(6), 1, unsure=True))
 
-    assert (tally.unsure, tally.outcomes.counts(read=1)) == ({6}, Counts(1, sent=1))
+    assert (running_counts.unsure, running_counts.outcomes.counts(read=1)) == ({6}, Counts(1, sent=1))
 
 
 def test_a_problem_names_its_first_three_rows_and_counts_all() -> None:
@@ -89,16 +92,18 @@ OUTCOMES: st.SearchStrategy[Outcome | Unsettled] = st.sampled_from(
 
 @given(st.lists(OUTCOMES))
 def test_the_counts_of_a_tally_balance(outcomes: list[Outcome | Unsettled]) -> None:
-    tally = Tally()
+    running_counts = RunningCounts()
     for outcome in outcomes:
-        tally.note(outcome)
+        running_counts.add(outcome)
 
     not_attempted = sum(isinstance(outcome, Unsettled) for outcome in outcomes)
-    counts = tally.outcomes.counts(read=len(outcomes), not_attempted=not_attempted)
+    counts = running_counts.outcomes.counts(read=len(outcomes), not_attempted=not_attempted)
 
     assert counts.balances
     assert counts.settled + not_attempted == len(outcomes)
-    assert sum(problem.count for _, problem in tally.problems.most_frequent()) == counts.rejected + counts.failed
+    assert (
+        sum(problem.count for _, problem in running_counts.problems.most_frequent()) == counts.rejected + counts.failed
+    )
 
 
 BALANCED = Counts(21, sent=1, unchanged=2, superseded=3, rejected=4, failed=5, not_attempted=6)

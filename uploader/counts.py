@@ -113,8 +113,8 @@ class OutcomeCounts:
 
 
 @dataclass(slots=True)
-class Tally:
-    """The running counts of one source's rows; `note` takes each outcome once.
+class RunningCounts:
+    """The running counts of one source's rows; `add` takes each outcome once.
 
     *unsure* are the rows that may have been sent twice.
     """
@@ -123,7 +123,7 @@ class Tally:
     unsure: set[int] = field(default_factory=set)
     problems: Problems = field(default_factory=Problems)
 
-    def note(self, outcome: Outcome | Unsettled) -> None:
+    def add(self, outcome: Outcome | Unsettled) -> None:
         """Count the *outcome* of one row."""
         match outcome:
             case Sent():

@@ -303,7 +303,10 @@ class Superseded:
 
 
 NotSent: TypeAlias = Unchanged | Superseded
-"""A row that no request is made for."""
+"""A row that no request is made for, or no more."""
+
+NotNewest: TypeAlias = Superseded | Rejected
+"""What becomes of a request that is not the newest word on its person, or of which nobody knows whether it is."""
 
 Outcome: TypeAlias = Sent | Failed | Rejected | NotSent
 

@@ -205,16 +205,16 @@ def test_what_was_set_before_somebody_was_watched_is_not_known(path: Path) -> No
 
 def test_who_may_be_one_person_with_others_is_not_known_until_these_are(path: Path) -> None:
     with opened(path) as memory:
-        memory.newer.watch([ANN], since=1, loose=1)
+        memory.newer.watch([ANN], since=1, unlinked_by=1)
         memory.commit()
         memory.newer.watch([ANN], since=1)
-        loose, later = (memory.newer.is_complete([ANN], since=run, run=run) for run in (1, 2))
+        unlinked, later = (memory.newer.is_complete([ANN], since=run, run=run) for run in (1, 2))
         memory.newer.link([ANN, BOB], BOB)
         memory.newer.record([BOB], A, Origin(2, 1))
-        memory.newer.fasten([ANN])
+        memory.newer.mark_linked([ANN])
         memory.commit()
 
-        assert (loose, memory.newer.is_complete([ANN], since=1, run=1), later) == (False, True, True)
+        assert (unlinked, memory.newer.is_complete([ANN], since=1, run=1), later) == (False, True, True)
         assert memory.newer.set_since([ANN], Origin(1, 1)).names == {A}
 
 

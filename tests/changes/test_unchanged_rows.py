@@ -67,7 +67,7 @@ def sift_of(
     kind: type[UnchangedRows] = UnchangedRows,
     skips: bool = True,
 ) -> UnchangedRows:
-    return kind(recall, skips_unchanged=skips, must_resend=followup.has, since=0, note=late.note_unchanged)
+    return kind(recall, skips_unchanged=skips, must_resend=followup.has, since=0, on_unchanged=late.record_unchanged)
 
 
 class KilledError(Exception):

@@ -254,7 +254,7 @@ def test_a_rehearsal_tells_no_value(desk: Desk, suffix: str) -> None:
         "uploader.delivery.http.Http.post",
         "uploader.rate.limiter.Limiter.acquire",
         "uploader.delivery.retry.accepts",
-        "uploader.counts.Tally.note",
+        "uploader.counts.RunningCounts.add",
         "uploader.delivery.rows_to_resend.RowsToResend.kind",
         "uploader.mapping.Plan.map_row",
         "uploader.check.source_summary.CheckSummary.add_row",

@@ -232,11 +232,11 @@ def test_a_later_life_goes_on_with_every_total_of_the_earlier_ones(shelf: RunSto
 
     (volume,) = shelf.runs()
     with retry, live(volume, retry) as life:
-        tally, traffic = life.tally, life.traffic
+        running_counts, traffic = life.running_counts, life.traffic
 
-        assert tally.outcomes.counts(read=3) == Counts(3, sent=1, failed=1, rejected=1)
+        assert running_counts.outcomes.counts(read=3) == Counts(3, sent=1, failed=1, rejected=1)
         assert (traffic.requests, traffic.retries) == (6, 4)
-        assert [(reason.code, problem.places) for reason, problem in tally.problems.most_frequent()] == [
+        assert [(reason.code, problem.places) for reason, problem in running_counts.problems.most_frequent()] == [
             ("50000", [(1, 0)]),
             ("type", [(2, 0)]),
         ]
@@ -273,7 +273,7 @@ def test_an_outcome_that_the_journal_could_not_take_did_not_happen(
             with pytest.raises(StorageError):
                 life.settle(failed(1))
 
-        assert (life.tally.outcomes.failed, retry_rows(tmp_path)) == (0, [])
+        assert (life.running_counts.outcomes.failed, retry_rows(tmp_path)) == (0, [])
 
     (volume,) = shelf.runs()
     assert volume.state.to_resend == {}
@@ -301,7 +301,7 @@ def test_rows_in_flight_at_a_crash_count_as_maybe_sent_twice_in_every_later_life
     for _ in range(3):
         (volume,) = shelf.runs()
         with retry, live(volume, retry) as life:
-            assert life.tally.unsure == {2, 3}
+            assert life.running_counts.unsure == {2, 3}
             assert life.traffic.requests == 3
             life.final_state(must_agree=True)
 
@@ -313,7 +313,7 @@ def test_a_row_that_turned_back_is_not_in_flight_any_more(shelf: RunStore, retry
 
     (volume,) = shelf.runs()
     with retry, live(volume, retry) as life:
-        assert life.tally.unsure == set()
+        assert life.running_counts.unsure == set()
 
 
 def test_a_life_that_dies_at_its_beginning_leaves_the_rows_in_flight_to_the_next(
@@ -331,7 +331,7 @@ def test_a_life_that_dies_at_its_beginning_leaves_the_rows_in_flight_to_the_next
 
     (volume,) = shelf.runs()
     with retry, live(volume, retry) as life:
-        assert life.tally.unsure == {1}
+        assert life.running_counts.unsure == {1}
 
 
 # Its end

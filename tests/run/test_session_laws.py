@@ -187,7 +187,7 @@ class Lives(RuleBasedStateMachine):
         assert self.life is not None
         settled = {row for row, _ in self.order}
         twice = {row for row, count in self.applied.items() if count > (row in settled)}
-        assert twice - self.excused <= self.life.tally.unsure
+        assert twice - self.excused <= self.life.running_counts.unsure
 
     def noted_retry_file(self) -> Path | None:
         assert self.life is not None

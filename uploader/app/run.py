@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 
 import uvloop
 
+from uploader.changes.change_detection import ChangeDetection
 from uploader.coalesce.same_person import SamePerson
+from uploader.config import Settings
 from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.rate.open_file_limit import refuse_too_few_files
 from uploader.run.connection import connect
@@ -17,7 +19,7 @@ from uploader.run.flag_conflicts import refuse_double_use
 from uploader.run.open_change_detection import open_change_detection, open_stores
 from uploader.run.options import Options
 from uploader.run.pending_retries import with_pending_retries
-from uploader.run.plan import RunPlan, SourcePlan, newest_gone
+from uploader.run.plan import RunPlan, SourcePlan, newest_ended_run
 from uploader.run.preflight import pace_of, refuse_if_too_bad, settings_of
 from uploader.run.proxy_and_certificates import Route, route_of
 from uploader.run.results import SourceResult, SummarizedResults, new_source_results
@@ -56,15 +58,7 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
         if settings.retry_last_failures and options.limit is None:
             options = with_pending_retries(options, settings, run_store)
         result.results.extend(new_source_results(options))
-        changes = open_change_detection(
-            open_stores(run_store.state, wall=environment.clock.wall, raise_if_stopped=environment.raise_if_stopped),
-            service_of(settings.api.base_url, settings.api.service_id),
-            settings,
-            clock=environment.clock,
-            mapping=mapping_of(settings),
-            newest_gone=lambda: newest_gone(run_store, settings),
-        )
-        stack.enter_context(changes)
+        changes = stack.enter_context(_open_changes(settings, run_store, environment))
         endings = stack.enter_context(RunEndings(run_store, journal_days=settings.journal_days))
         with SummarizedResults(
             result.results, summary=options.summary, clock=environment.clock.monotonic
@@ -73,7 +67,7 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
             same_person = (
                 stack.enter_context(SamePerson(run_store.state)) if len(settings.rules().identity) > 1 else None
             )
-            changes.has_ties = same_person is not None
+            changes.may_join_people = same_person is not None
             run_plan = RunPlan(
                 options, settings, environment, run_store, folder, stack, RowsToResend(), changes, same_person
             )
@@ -93,15 +87,27 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
             if any(source_plan.job.summary.read for source_plan in source_plans):
                 source_plans = run_plan.assign_numbers(source_plans)
                 run_plan.prune(source_plans)
-                run_plan.note_joined_people(source_plans)
+                run_plan.link_joined_people(source_plans)
                 refuse_too_few_files(sandbox=options.sandbox)
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                     runner.run(_send_all(source_plans, run_plan, route, endings, result))
-                run_plan.fasten(source_plans)
+                run_plan.link_people_to_resend(source_plans)
             else:
                 for source_result in result.results:
                     source_result.finish()
         result.exit_status = source_results.exit_status
+
+
+def _open_changes(settings: Settings, run_store: RunStore, environment: Environment) -> ChangeDetection:
+    """Return what is known of the people of the service of *settings*, to be entered."""
+    return open_change_detection(
+        open_stores(run_store.state, wall=environment.clock.wall, raise_if_stopped=environment.raise_if_stopped),
+        service_of(settings.api.base_url, settings.api.service_id),
+        settings,
+        clock=environment.clock,
+        mapping=mapping_of(settings),
+        newest_ended_run=lambda: newest_ended_run(run_store, settings),
+    )
 
 
 def _to_send(source_plan: SourcePlan) -> int:

@@ -36,16 +36,16 @@ class ChangeDetection:
         changed_only: bool,
         full_every: float | None,
         clock: Clock,
-        newest_gone: Callable[[], int] = lambda: UNKNOWN_RUN,
+        newest_ended_run: Callable[[], int] = lambda: UNKNOWN_RUN,
         read_only: bool = False,
     ) -> None:
         """Use the memory of *service* (a digest) in *stores*; *mapping* is what the mapping is known by.
 
         *facts* are noted in a memory that is made. *changed_only* and *full_every* (seconds) are those of the
-        configuration. *newest_gone* tells the number of the latest run of the service that is at work no more: what
-        such runs have set is not in a memory that is made now. *read_only* makes and changes nothing.
+        configuration. *newest_ended_run* tells the number of the latest run of the service that is at work no more:
+        what such runs have set is not in a memory that is made now. *read_only* makes and changes nothing.
         """
-        self._newest_gone = newest_gone
+        self._newest_ended_run = newest_ended_run
         self._read_only = read_only
         self._stores = stores
         self._service = service
@@ -59,11 +59,11 @@ class ChangeDetection:
         self._digests: Digests | None = None
         self._is_recording = False
         self._recheck_at = 0.0
-        self.has_ties = True
+        self.may_join_people = True
         """Whether the people of this command may be one person with others, as far as that is known."""
 
-        self.loose: set[int] = set()
-        """People of whom this command has come to know that an older row may come, and who may be tied to others."""
+        self.unlinked_people: set[int] = set()
+        """People of whom this command has come to know that an older row may come, and who may be one with others."""
 
         self.unsure_people: set[int] = set()
         """People of whom a request may still be on its way: only the row that made it is remembered of them."""
@@ -106,8 +106,8 @@ class ChangeDetection:
                     self._service, self._facts, record_from_now=self._changed_only, read_only=self._read_only
                 )
             )
-            if not self._read_only and self._store.noted_since is None:
-                self._store.note_since(self._newest_gone())
+            if not self._read_only and self._store.recorded_since is None:
+                self._store.set_recorded_since(self._newest_ended_run())
         return self._store
 
     @property
@@ -137,10 +137,10 @@ class ChangeDetection:
         return compare
 
     @cached_property
-    def noted_since(self) -> int:
+    def recorded_since(self) -> int:
         """The number of the latest run of which it is not known what it set; raises StorageError."""
-        known = self.store().noted_since if self.is_open else None
-        return self._newest_gone() if known is None else known
+        known = self.store().recorded_since if self.is_open else None
+        return self._newest_ended_run() if known is None else known
 
     def watch(self, person: Person, since: int) -> None:
         """Note that an older row of *person* may still be sent; runs after *since* note what they set of them.
@@ -148,22 +148,22 @@ class ChangeDetection:
         Raises:
             StorageError: the memory can't be read.
         """
-        later, people = self.store().newer, self.digests.people(person)
-        run, since = since if self.has_ties else 0, max(since, self.noted_since)
+        newer, people = self.store().newer, self.digests.people(person)
+        run, since = since if self.may_join_people else 0, max(since, self.recorded_since)
         for one in people:
-            known = later.watched(one)
+            known = newer.watched(one)
             # With whom those are one person who were watched before, was noted when the command began.
             if run and (known is None or known[1] == run):
-                self.loose.add(one)
+                self.unlinked_people.add(one)
             if known is None or known[0] > since:
-                later.watch((one,), since=since, loose=0 if known else run)
+                newer.watch((one,), since=since, unlinked_by=0 if known else run)
 
-    def take_up(self, person: Person, run: int) -> None:
+    def take_over_unlinked(self, person: Person, run: int) -> None:
         """Take it on to say with whom *person* is one, if *run* did not come to it; raises StorageError."""
         if self.is_open:
-            later = self.store().newer
-            self.loose.update(
-                one for one in self.digests.people(person) if (known := later.watched(one)) and known[1] == run
+            newer = self.store().newer
+            self.unlinked_people.update(
+                one for one in self.digests.people(person) if (known := newer.watched(one)) and known[1] == run
             )
 
     def watch_durably(self, person: Person, since: int) -> None:

@@ -289,12 +289,12 @@ class DigestStore:
         return self._row("SELECT 1 FROM facts WHERE name = 'kept'") is not None
 
     @property
-    def noted_since(self) -> int | None:
+    def recorded_since(self) -> int | None:
         """The number of the latest run whose notes are not all here; None if nobody has said. Raises StorageError."""
         row = self._row("SELECT value FROM facts WHERE name = 'noted since'")
         return None if row is None else int(row[0])
 
-    def note_since(self, run: int) -> None:
+    def set_recorded_since(self, run: int) -> None:
         """Say that notes of the runs after *run* are here, unless another process has said it; raises StorageError."""
         self._row("INSERT OR IGNORE INTO facts VALUES ('noted since', ?)", str(run))
 

@@ -31,7 +31,7 @@ _WATCH: Final = """
 INSERT INTO watched VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET
     since = min(since, excluded.since), loose = CASE WHEN loose = 0 THEN excluded.loose ELSE loose END
 """
-_FASTEN: Final = "UPDATE watched SET loose = 0 WHERE person = ?"
+_MARK_LINKED: Final = "UPDATE watched SET loose = 0 WHERE person = ?"
 _WATCHED: Final = "SELECT since, loose FROM watched WHERE person = ?"
 _WATCH_TOGETHER: Final = "INSERT OR IGNORE INTO tied VALUES (?, ?)"
 _SAME_PERSON: Final = "SELECT DISTINCT person FROM tied WHERE tie IN (SELECT tie FROM tied WHERE person = ?)"
@@ -51,7 +51,7 @@ ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.valu
 """
 _IS_WATCHED: Final = "(SELECT person FROM watched)"
 _FORGET: Final = f"DELETE FROM later WHERE run < ? AND person NOT IN {_IS_WATCHED}"  # noqa: S608 — words of this file
-_LOOSEN: Final = f"""
+_FORGET_LINKS: Final = f"""
 DELETE FROM tied WHERE tie NOT IN (SELECT tie FROM tied WHERE person IN {_IS_WATCHED})
 """  # noqa: S608 — as above
 
@@ -87,7 +87,7 @@ class NewerProperties:
         self._ask = ask
         self._connection = connection
         self._watching: dict[int, tuple[int, int]] = {}
-        self._fastened: set[int] = set()
+        self._linked: set[int] = set()
         self._together: set[tuple[int, int]] = set()
         self._recorded: dict[tuple[int, bytes], Origin] = {}
         self._seen: int | None = None
@@ -95,23 +95,23 @@ class NewerProperties:
         self._has_together = False
         self._newest: int | None = None
 
-    def watch(self, people: Iterable[int], *, since: int, loose: int = 0) -> None:
+    def watch(self, people: Iterable[int], *, since: int, unlinked_by: int = 0) -> None:
         """Note that an older row may still come of each of *people*, and that runs after *since* note what they set.
 
-        *loose* is the number of the run in whose source they may be one person with others, as long as it has not said
-        with whom (`fasten`). That they are watched is never forgotten.
+        *unlinked_by* is the number of the run in whose source they may be one person with others, as long as it has not
+        said with whom (`mark_linked`). That they are watched is never forgotten.
         """
         for person in people:
             before, by = self._watching.get(person, (since, 0))
-            self._watching[person] = min(before, since), by or loose
+            self._watching[person] = min(before, since), by or unlinked_by
 
-    def link(self, people: Iterable[int], tie: int) -> None:
-        """Note that *people* are one person with all others of this *tie*."""
-        self._together.update((person, tie) for person in people)
+    def link(self, people: Iterable[int], key: int) -> None:
+        """Note that *people* are one person with all others of this *key*."""
+        self._together.update((person, key) for person in people)
 
-    def fasten(self, people: Iterable[int]) -> None:
-        """Note that *people* are tied with all who are one person with them."""
-        self._fastened.update(people)
+    def mark_linked(self, people: Iterable[int]) -> None:
+        """Note that *people* are linked to all who are one person with them."""
+        self._linked.update(people)
 
     def is_watched(self, people: Sequence[int]) -> bool:
         """Whether an older row may still come of one of *people*."""
@@ -123,14 +123,14 @@ class NewerProperties:
         self._refresh()
         return self._watches or bool(self._watching)
 
-    def has_notes_of(self, person: int) -> bool:
+    def has_records_of(self, person: int) -> bool:
         """Whether it was noted what some row has set of *person*."""
         return self._row("SELECT 1 FROM later WHERE person = ?", person) is not None
 
     def is_complete(self, people: Sequence[int], *, since: int, run: int, besides: Container[int] = ()) -> bool:
         """Whether all was noted that runs after *since* have set of *people*, who are one person.
 
-        *run* is the one in whose source they are. A run that is later than the one that watches them loosely has found
+        *run* is the one in whose source they are. A run that is later than the one that watches them unlinked has found
         them watched, and noted with whom they are one in its own source. *besides* are people of whom that is known.
         """
         for person in people:
@@ -140,7 +140,7 @@ class NewerProperties:
         return True
 
     def watched(self, person: int) -> tuple[int, int] | None:
-        """Return since when *person* is watched, and by which run loosely, as `watch` has them; None if it is not."""
+        """Return since when *person* is watched, and by which run unlinked, as `watch` has them; None if it is not."""
         waiting = self._watching.get(person)
         self._refresh()
         row = self._row(_WATCHED, person) if self._watches else None
@@ -175,18 +175,18 @@ class NewerProperties:
     def forget_unwatched(self, *, before: int) -> None:
         """Forget what runs *before* that number have noted of people who are not watched; raises StorageError."""
         self._row(_FORGET, before)
-        self._row(_LOOSEN)
+        self._row(_FORGET_LINKS)
 
     @property
     def is_dirty(self) -> bool:
         """Whether something awaits a commit."""
-        return bool(self._watching or self._together or self._fastened or self._recorded)
+        return bool(self._watching or self._together or self._linked or self._recorded)
 
     def write(self, sql: sqlite3.Connection) -> None:
         """Write what awaits the commit that is under way."""
         watching = sorted(self._watching.items())
-        sql.executemany(_WATCH, [(person, since, loose) for person, (since, loose) in watching])
-        sql.executemany(_FASTEN, [(person,) for person in sorted(self._fastened)])
+        sql.executemany(_WATCH, [(person, since, run) for person, (since, run) in watching])
+        sql.executemany(_MARK_LINKED, [(person,) for person in sorted(self._linked)])
         sql.executemany(_WATCH_TOGETHER, sorted(self._together))
         sql.executemany(_NAME, [(names,) for names in {names for _, names in self._recorded}])
         sql.executemany(
@@ -206,18 +206,18 @@ class NewerProperties:
         self._newest = self.newest_run()
         self._has_together = self._has_together or bool(self._together)
         self._watching.clear()
-        self._fastened.clear()
+        self._linked.clear()
         self._together.clear()
         self._recorded.clear()
 
     def _with_same_person(self, people: Iterable[int]) -> set[int]:
-        """Return *people* with all who are one person with them, through whatever chain of ties."""
+        """Return *people* with all who are one person with them, through whatever chain of links."""
         self._refresh()
         found, left = set(people), list(people)
         while left and (self._has_together or self._together):
             one = left.pop()
-            waiting = {tie for person, tie in self._together if person == one}
-            together = {person for person, tie in self._together if tie in waiting}
+            keys = {key for person, key in self._together if person == one}
+            together = {person for person, key in self._together if key in keys}
             together = (together | {person for (person,) in self._rows(_SAME_PERSON, one)}) - found
             found |= together
             left += together
@@ -248,8 +248,8 @@ def migrate(sql: sqlite3.Connection) -> None:
     if sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'owed'").fetchone() is None:
         return
     sql.execute("BEGIN IMMEDIATE")
-    owed = sql.execute("SELECT person, origin FROM owed").fetchall()
-    sql.executemany(_WATCH, [(person, number_of_old(origin), 0) for person, origin in owed])
+    watched = sql.execute("SELECT person, origin FROM owed").fetchall()
+    sql.executemany(_WATCH, [(person, number_of_old(origin), 0) for person, origin in watched])
     overtaken = sql.execute("SELECT person, max(origin) FROM owed WHERE state = 1 GROUP BY person").fetchall()
     sql.executemany(
         "INSERT OR IGNORE INTO later VALUES (?, ?, ?, ?)",

@@ -9,6 +9,7 @@ from uploader.changes.change_detection import ChangeDetection
 from uploader.mapping.payload_properties import property_names, without
 from uploader.model import (
     UNKNOWN_RUN,
+    NotNewest,
     NoWork,
     Origin,
     Outcome,
@@ -126,10 +127,10 @@ class StaleRetries:
         """Yield *works*, each request as far as it is the newest word on its person; raises StorageError."""
         for work in works:
             if isinstance(work, Rejected):
-                self._tie(work.person)
+                self._link_values(work.person)
             yield self.newest(work) if isinstance(work, Request) else work
 
-    def newest(self, request: Request) -> Request | Superseded | Rejected:
+    def newest(self, request: Request) -> Request | NotNewest:
         """Return *request* as far as it is the newest word on its person, or what becomes of it; raises StorageError.
 
         It is asked again before each attempt: other runs may have sent the person meanwhile.
@@ -174,32 +175,32 @@ class StaleRetries:
                 if must_resend:
                     self._changes.watch_durably(outcome.request.person, self._since)
 
-    def note_unchanged(self, request: Request) -> None:
+    def record_unchanged(self, request: Request) -> None:
         """Note that the service has what *request* says: older rows must know. Raises StorageError."""
         self._record(request)
 
     def _record(self, request: Request) -> bool:
         """Note what *request* has set, if somebody may ask, and return whether; raises StorageError."""
         changes = self._changes
-        if not self._tie(request.person):
+        if not self._link_values(request.person):
             return False
         people, names = changes.digests.people(request.person), changes.digests.names(property_names(request))
         changes.store().newer.record(people, names, self._origins.of(request.row))
         return True
 
-    def _tie(self, person: Person) -> bool:
+    def _link_values(self, person: Person) -> bool:
         """Note the values of *person* as those of one, if somebody may ask, and return whether; raises StorageError."""
         changes = self._changes
         if not (self._records_all or changes.is_open):
             return False
-        later, people = changes.store().newer, changes.digests.people(person)
-        is_terminal = later.is_watched(people)
-        if len(people) > 1 and (self._records_all or is_terminal):
-            later.link(people, people[0])
+        newer, people = changes.store().newer, changes.digests.people(person)
+        is_watched = newer.is_watched(people)
+        if len(people) > 1 and (self._records_all or is_watched):
+            newer.link(people, people[0])
             # Under whichever of these values a later row names the person.
-            unwatched = [one for one in people if is_terminal and not later.is_watched((one,))]
-            later.watch(unwatched, since=max(self._since, changes.noted_since))
-        return self._records_all or is_terminal
+            unwatched = [one for one in people if is_watched and not newer.is_watched((one,))]
+            newer.watch(unwatched, since=max(self._since, changes.recorded_since))
+        return self._records_all or is_watched
 
     def _is_unrecorded(self, request: Request, origin: Origin) -> bool:
         """Whether later runs may have sent the person of *request*, and not all of it was noted."""
@@ -207,13 +208,15 @@ class StaleRetries:
             return False
         changes = self._changes
         if request.row.retry_of is None:
-            return changes.noted_since > origin.run
+            return changes.recorded_since > origin.run
         if not changes.is_open:
             return True
         # Of a row of unknown origin, whatever was noted of its person is newer.
         since = _EVER if origin.run == UNKNOWN_RUN else origin.run
         people = changes.digests.people(request.person)
-        return not changes.store().newer.is_complete(people, since=since, run=origin.run, besides=changes.loose)
+        return not changes.store().newer.is_complete(
+            people, since=since, run=origin.run, besides=changes.unlinked_people
+        )
 
     @staticmethod
     def _is_doubtful(names: Iterable[str], newer: Container[str], *, is_known: bool, run: int) -> bool:

@@ -36,15 +36,16 @@ class UnchangedRows:
         skips_unchanged: bool,
         must_resend: Callable[[Person], bool],
         since: int = 0,
-        note: Callable[[Request], None] = lambda _: None,
+        on_unchanged: Callable[[Request], None] = lambda _: None,
     ) -> None:
         """Use *changes*; *skips_unchanged* is whether rows that the service has are passed over.
 
         *must_resend* tells whether a person has a row in the retry file of this run, whose runs after *since* note what
-        they set. *note* hears of the rows that are passed over, and its notes last before anybody else hears of them.
+        they set. *on_unchanged* hears of the rows that are passed over; its notes last before anybody else hears of
+        them.
         """
         self._since = since
-        self._note = note
+        self._on_unchanged = on_unchanged
         self._changes = changes
         self.is_recording = changes.is_recording
         """Whether what is accepted is remembered, so that `record_outcome` has something to do."""
@@ -71,7 +72,7 @@ class UnchangedRows:
             case Request():
                 people, store = changes.digests.people(work.person), changes.store()
                 if self._may_skip(people, work) and store.body(people) == changes.digests.body(work):
-                    self._note(work)
+                    self._on_unchanged(work)
                     return Unchanged(work)
                 store.forget(people)
                 self._pending.update(dict.fromkeys(people, work.row.number))

@@ -29,12 +29,12 @@ from uploader.errors import OutageError, RefusedError, StorageError
 from uploader.model import (
     Answer,
     Failed,
+    NotNewest,
     Outcome,
     Rejected,
     Reply,
     Request,
     Sent,
-    Superseded,
     Unsettled,
     WindowState,
 )
@@ -115,7 +115,7 @@ class Delivery:
         most_rows: int,
         on_suspected_outage: Callable[[], None] = lambda: None,
         blocked_rows: BlockedRows | None = None,
-        newest: Callable[[Request], Request | Superseded | Rejected] = lambda request: request,
+        newest: Callable[[Request], Request | NotNewest] = lambda request: request,
     ) -> None:
         """Keep the collaborators; *jitter* gives 0 to 1.
 
@@ -208,9 +208,9 @@ class Delivery:
         except Stopped:
             return Unsettled(request, posted, unsure)
 
-    def _still_newest(self, request: Request, permit: Permit) -> Request | Superseded | Rejected:
+    def _still_newest(self, request: Request, permit: Permit) -> Request | NotNewest:
         """Return what of *request* is still the newest, or what becomes of it, and let go of *permit*."""
-        left: Request | Superseded | Rejected | None = None
+        left: Request | NotNewest | None = None
         try:
             left = self._newest(request)
         finally:

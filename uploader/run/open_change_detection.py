@@ -24,7 +24,7 @@ def open_change_detection(  # noqa: PLR0913 — what the memory is found and mad
     *,
     clock: Clock,
     mapping: str,
-    newest_gone: Callable[[], int] = lambda: UNKNOWN_RUN,
+    newest_ended_run: Callable[[], int] = lambda: UNKNOWN_RUN,
     read_only: bool = False,
 ) -> ChangeDetection:
     """Return the memory of *service* (a digest) in *stores*, as *settings* want it; see `ChangeDetection`."""
@@ -36,6 +36,6 @@ def open_change_detection(  # noqa: PLR0913 — what the memory is found and mad
         changed_only=settings.changed_only,
         full_every=settings.full_every,
         clock=clock,
-        newest_gone=newest_gone,
+        newest_ended_run=newest_ended_run,
         read_only=read_only,
     )

@@ -1,6 +1,6 @@
 """Make every source of a run ready, before the first request of any of them."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from uploader.run.output_paths import refuse_taken, retry_format, retry_path
 from uploader.run.preflight import Job, opened, prepare
 from uploader.run.results import SourceResult
 from uploader.run.resume import has_proof, header_of, refuse_or_start_over, remark_of, restore_result
-from uploader.run.stale_retry_notes import joined, record_sent
+from uploader.run.stale_retry_notes import joined_people, record_sent
 from uploader.source import Source
 from uploader.state import RowToResend, RunHeader, RunState, RunStore, StoredRun
 
@@ -63,7 +63,7 @@ class SourcePlan:
     number: int = 0
 
     @property
-    def may_be_late(self) -> bool:
+    def may_be_stale(self) -> bool:
         """Whether its rows may be older than what other runs have sent."""
         return self.job.source.is_retry or self.resumes or self.whole_file_run is not None
 
@@ -83,7 +83,7 @@ class SourcePlan:
         return old.state.traffic.requests > 0 or counts.not_attempted < counts.read
 
     @property
-    def begun_as(self) -> RunHeader:
+    def run_header(self) -> RunHeader:
         """How the run began that it goes on with, or begins."""
         before = None if self.resumed_or_finished is None else self.resumed_or_finished.state.header
         return before or self.header
@@ -146,8 +146,7 @@ class RunPlan:
             old = last if last is not None and last.state.is_interrupted else None
             retry = self.stack.enter_context(self._retry_file(source, old))
             to_resend = old.state.to_resend if old is not None and self._may_resume(old, source) else {}
-            went = None if last is None else last.state.header
-            since = UNKNOWN_RUN if went is None else watch_since(went, is_retry=source.is_retry)
+            since = _watched_since(last, source)
             whole_file_run = self._whole_file_run(source, key)
             origin, from_number = self._origin(source, result, whole_file_run)
             wanted = settings.guarded is not None or options.deadline is not None
@@ -162,18 +161,11 @@ class RunPlan:
 
             left = _left_by_finished(last) if len(options.sources) > 1 else {}
             left_to_resend = RowsToResend()
-
-            def collect_left(record: Record, work: Request | Rejected) -> None:
-                if record.number in left:
-                    left_to_resend.add(work.person)
-                    # The command that was broken off may have come to its end no more, where it notes who is tied.
-                    self.changes.take_up(work.person, since)
-
             observers = [] if same_person is None else [collecting_people(same_person)]
             groups = self._groups() if settings.coalesce else None
             observers += [] if groups is None else [collecting_groups(groups)]
             observers += [rebuild] if to_resend else []
-            observers += [collect_left] if left else []
+            observers += [self._collecting_left(left, left_to_resend, since)] if left else []
             observers += [self.changes.counting_changes(summary)] if asks else []
             job = prepare(source, settings, limit=options.limit, summary=summary, observers=observers)
             result.blank_lines, result.repairs = source.blank_lines, summary.repairs
@@ -198,6 +190,19 @@ class RunPlan:
             whole_file_run=whole_file_run,
         )
 
+    def _collecting_left(
+        self, left: Container[int], left_to_resend: RowsToResend, since: int
+    ) -> Callable[[Record, Request | Rejected], None]:
+        """Return what puts the people whose rows are *left* into *left_to_resend*."""
+
+        def collect_left(record: Record, work: Request | Rejected) -> None:
+            if record.number in left:
+                left_to_resend.add(work.person)
+                # The command that was broken off may not have come to its end, where it notes who is one person.
+                self.changes.take_over_unlinked(work.person, since)
+
+        return collect_left
+
     def join_people(self, source_plans: Sequence[SourcePlan]) -> None:
         """Join the rows of all *source_plans* that are one person's; raises StorageError."""
         same_person = self.same_person
@@ -205,56 +210,55 @@ class RunPlan:
             return
         same_person.unite()
         same_person.keep_indirect()
-        self.changes.has_ties = same_person.has_repeats
+        self.changes.may_join_people = same_person.has_repeats
         for source_plan in source_plans:
             for person_key in filter(
                 None, (same_person.person_key(source_plan.before + number) for number in source_plan.rebuilt)
             ):
                 self.rows_to_resend.add((person_key,))
 
-    def note_joined_people(self, source_plans: Sequence[SourcePlan]) -> None:
+    def link_joined_people(self, source_plans: Sequence[SourcePlan]) -> None:
         """Note who is one person, where a row may name another value than older or newer rows did.
 
         Rows of people of whom an older row may come are noted under whatever value they name. What goes on with a run
         that is older than another must know under which values that may have sent a person. Raises StorageError,
         ChangedError.
         """
-        changes, ties = self.changes, self.same_person
-        if ties is None or not changes.is_open:
+        changes, same_person = self.changes, self.same_person
+        if same_person is None or not changes.is_open:
             return
-        later = changes.store().newer
-        if ties.has_repeats and later.watches_somebody:
-            joined = self._joined(source_plans, lambda person: later.is_watched((person,)))
-            self._watch_joined(joined, [person for person in joined if not later.is_watched((person,))], source_plans)
-        overtaken = [
-            one for one in source_plans if one.resumes and self.newest_other_run(one.begun_as) > one.begun_as.from_order
-        ]
+        newer = changes.store().newer
+        if same_person.has_repeats and newer.watches_somebody:
+            joined = self._joined(source_plans, lambda person: newer.is_watched((person,)))
+            self._watch_joined(joined, [person for person in joined if not newer.is_watched((person,))], source_plans)
+        resumed = [one for one in source_plans if one.resumes]
+        overtaken = [one for one in resumed if self.newest_other_run(one.run_header) > one.run_header.from_order]
         if overtaken:
-            for person, tie in self._joined(overtaken, later.has_notes_of).items():
-                later.link((person,), tie)
+            for person, key in self._joined(overtaken, newer.has_records_of).items():
+                newer.link((person,), key)
         changes.commit()
 
-    def fasten(self, source_plans: Sequence[SourcePlan]) -> None:
+    def link_people_to_resend(self, source_plans: Sequence[SourcePlan]) -> None:
         """Note who is one person with those to whom the command owes a row, now that all is sent.
 
         A later run may send such a person under another value. Raises StorageError, ChangedError.
         """
-        if self.changes.loose:
-            joined = self._joined(source_plans, self.changes.loose.__contains__)
+        if self.changes.unlinked_people:
+            joined = self._joined(source_plans, self.changes.unlinked_people.__contains__)
             self._watch_joined(joined, joined, source_plans)
-            self.changes.store().newer.fasten(self.changes.loose)
+            self.changes.store().newer.mark_linked(self.changes.unlinked_people)
             self.changes.commit()
 
     def _watch_joined(self, joined: Mapping[int, int], new: Iterable[int], source_plans: Sequence[SourcePlan]) -> None:
-        later = self.changes.store().newer
-        since = max(watch_since(source_plan.begun_as, is_retry=True) for source_plan in source_plans)
-        for person, tie in joined.items():
-            later.link((person,), tie)
-        later.watch(new, since=max(since, self.changes.noted_since))
+        newer = self.changes.store().newer
+        since = max(watch_since(source_plan.run_header, is_retry=True) for source_plan in source_plans)
+        for person, key in joined.items():
+            newer.link((person,), key)
+        newer.watch(new, since=max(since, self.changes.recorded_since))
 
     def _joined(self, source_plans: Sequence[SourcePlan], matches: Callable[[int], bool]) -> Mapping[int, int]:
         try:
-            return joined([source_plan.job for source_plan in source_plans], self.changes, matches)
+            return joined_people([source_plan.job for source_plan in source_plans], self.changes, matches)
         except InputError as error:
             raise ChangedError(f"A source changed while it was being sent: {error}. Run again.") from None
 
@@ -486,12 +490,18 @@ class RunPlan:
         return retry
 
 
+def _watched_since(last: StoredRun | None, source: Source) -> int:
+    """Return the number of the run after which all runs note whom the *last* run of *source* owes a row."""
+    header = None if last is None else last.state.header
+    return UNKNOWN_RUN if header is None else watch_since(header, is_retry=source.is_retry)
+
+
 def _left_by_finished(last: StoredRun | None) -> Mapping[int, RowToResend]:
     """Return the rows that the retry file of the run *last* holds, if it is finished."""
     return last.state.to_resend if last is not None and last.state.is_finished else {}
 
 
-def newest_gone(run_store: RunStore, settings: Settings) -> int:
+def newest_ended_run(run_store: RunStore, settings: Settings) -> int:
     """Return the number of the latest run that has sent to the service, or has been thrown away, and is not at work.
 
     Raises:

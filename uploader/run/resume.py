@@ -6,7 +6,7 @@ from typing import Final
 
 from uploader import __version__
 from uploader.config import Settings
-from uploader.counts import Tally, Traffic
+from uploader.counts import RunningCounts, Traffic
 from uploader.delivery.retry_policy import proves_by
 from uploader.errors import ChangedError
 from uploader.outputs.retry_file import RetryRemark
@@ -100,21 +100,21 @@ def restore_result(result: SourceResult, run_state: RunState) -> None:
         run_state.header.started,
         run_state.header.order,
     )
-    tally, result.traffic = counts_of(run_state)
-    result.counts, result.problems = run_state.counts, tally.problems
+    running_counts, result.traffic = counts_of(run_state)
+    result.counts, result.problems = run_state.counts, running_counts.problems
     result.seconds = result.sending_seconds = run_state.seconds
     result.limited_seconds, result.maybe_sent_twice = run_state.held_seconds, run_state.maybe_sent_twice
     result.retry_file = path_of(run_state.retry_file)
     result.finish()
 
 
-def counts_of(run_state: RunState) -> tuple[Tally, Traffic]:
+def counts_of(run_state: RunState) -> tuple[RunningCounts, Traffic]:
     """Return the totals of *run_state*, as running ones: to go on with, or to tell of a finished run."""
-    tally = Tally(replace(run_state.outcomes), set(run_state.unsure))
+    running_counts = RunningCounts(replace(run_state.outcomes), set(run_state.unsure))
     for number, row in run_state.to_resend.items():
         if row.kind != "again":
-            tally.problems.add(row.reason, number)
-    return tally, replace(run_state.traffic)
+            running_counts.problems.add(row.reason, number)
+    return running_counts, replace(run_state.traffic)
 
 
 def path_of(text: str | None) -> Path | None:

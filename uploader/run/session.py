@@ -51,7 +51,7 @@ class Session:
         self._unchanged_rows = unchanged_rows
         self.stored_run = stored_run
         self.settled = stored_run.state.settled
-        self.tally, self.traffic = counts_of(stored_run.state)
+        self.running_counts, self.traffic = counts_of(stored_run.state)
         self._retry = retry
         self._rows_to_resend = rows_to_resend
         self._journal = Journal(stored_run.path, stored_run.state)
@@ -64,7 +64,7 @@ class Session:
             stack.enter_context(self._journal)
             stack.enter_context(self.in_flight)
             in_flight = sorted(row for row in self.in_flight.rows() if row not in self.settled)
-            self.tally.unsure.update(in_flight)
+            self.running_counts.unsure.update(in_flight)
             self.traffic.requests += len(in_flight)
             facts = {"pid": os.getpid(), "at": now(), "in_flight": in_flight, "command": self._command}
             facts["number"] = self._number
@@ -98,9 +98,9 @@ class Session:
             self.in_flight.release(record.number)
             if kind is not None and isinstance(outcome, Sent | Failed | Rejected):
                 self._retry.write(record, _remark(kind, outcome))
-        self.tally.note(outcome)
+        self.running_counts.add(outcome)
         if unchanged_rows is not None and unchanged_rows.is_recording:
-            unchanged_rows.record_outcome(outcome, unsure=record.number in self.tally.unsure)
+            unchanged_rows.record_outcome(outcome, unsure=record.number in self.running_counts.unsure)
 
     def record_pause(self, seconds: float) -> None:
         """Note that a limit reply holds everybody for *seconds* more; raises StorageError."""
@@ -134,9 +134,9 @@ class Session:
         """
         self.flush()
         stored_run = read_run(self.stored_run.path)
-        run_state, tally = stored_run.state, self.tally
+        run_state, running_counts = stored_run.state, self.running_counts
         folded = _totals(run_state.outcomes, run_state.traffic, run_state.unsure)
-        running = _totals(tally.outcomes, self.traffic, tally.unsure)
+        running = _totals(running_counts.outcomes, self.traffic, running_counts.unsure)
         if must_agree and folded != running:
             raise UploaderError(
                 f"The journal says {folded}, the run counted {running}. This is a bug; keep the journal."

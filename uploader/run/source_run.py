@@ -51,15 +51,7 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
     stale_retries = _stale_retries_of(source_plan, run_plan, header)
     unchanged_rows = _unchanged_rows_of(source_plan, run_plan, header, stale_retries)
     with (
-        Session(
-            stored_run,
-            source_plan.retry,
-            run_plan.rows_to_resend,
-            stale_retries,
-            unchanged_rows,
-            command=source_plan.command,
-            number=source_plan.number,
-        ) as session,
+        _session_of(source_plan, run_plan, stored_run, stale_retries, unchanged_rows) as session,
         contextlib.ExitStack() as stack,
     ):
         result.traffic = session.traffic
@@ -109,6 +101,25 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         )
 
 
+def _session_of(
+    source_plan: SourcePlan,
+    run_plan: RunPlan,
+    stored_run: StoredRun,
+    stale_retries: StaleRetries,
+    unchanged_rows: UnchangedRows,
+) -> Session:
+    """Return the session of this command in *stored_run*, the run of *source_plan*."""
+    return Session(
+        stored_run,
+        source_plan.retry,
+        run_plan.rows_to_resend,
+        stale_retries,
+        unchanged_rows,
+        command=source_plan.command,
+        number=source_plan.number,
+    )
+
+
 def _stale_retries_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHeader) -> StaleRetries:
     """Return what keeps the rows of *source_plan* from undoing newer ones, in the run that has *header*."""
     is_retry = source_plan.job.source.is_retry
@@ -116,7 +127,7 @@ def _stale_retries_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHea
         run_plan.changes,
         header,
         run_plan.origins(header),
-        newest_run=run_plan.newest_other_run(header) if source_plan.may_be_late else UNKNOWN_RUN,
+        newest_run=run_plan.newest_other_run(header) if source_plan.may_be_stale else UNKNOWN_RUN,
         has_older=is_retry or source_plan.whole_file_run is not None,
         records_all=run_plan.has_older_to_continue(header),
         accept=run_plan.options.accept,
@@ -135,7 +146,7 @@ def _unchanged_rows_of(
         and not source_plan.job.source.is_retry,
         must_resend=run_plan.rows_to_resend.has,
         since=watch_since(header, is_retry=source_plan.job.source.is_retry),
-        note=stale_retries.note_unchanged,
+        on_unchanged=stale_retries.record_unchanged,
     )
 
 
@@ -160,18 +171,18 @@ def _seconds(started: str) -> float:
 
 def _canary_rows(job: Job, session: Session, settings: Settings) -> int:
     """Return how many of the first rows tell a wrong mapping: none where the service accepted some already."""
-    return 0 if job.source.is_retry or session.tally.outcomes.sent else settings.limits.canary
+    return 0 if job.source.is_retry or session.running_counts.outcomes.sent else settings.limits.canary
 
 
 def _close_result(
     source_plan: SourcePlan, session: Session, pipeline: Pipeline, endings: RunEndings, *, reason: BaseException | None
 ) -> None:
     """Take the account of *source_plan* from the totals; *reason* is what ended the run early."""
-    result, tally = source_plan.result, session.tally
+    result, running_counts = source_plan.result, session.running_counts
     read = max(source_plan.job.summary.read, pipeline.taken)
-    result.counts = tally.outcomes.counts(read=read, not_attempted=pipeline.without_outcome(read))
-    result.problems, result.retry_file = tally.problems, source_plan.retry.path
-    result.maybe_sent_twice = len(tally.unsure)
+    result.counts = running_counts.outcomes.counts(read=read, not_attempted=pipeline.without_outcome(read))
+    result.problems, result.retry_file = running_counts.problems, source_plan.retry.path
+    result.maybe_sent_twice = len(running_counts.unsure)
     # What a disk did not take, or a bug left in between, can't agree.
     in_order = reason is None or (isinstance(reason, UploaderError) and not isinstance(reason, StorageError))
     with contextlib.nullcontext() if in_order else contextlib.suppress(StorageError):
@@ -251,11 +262,11 @@ async def _show_progress(
     source_plan: SourcePlan, session: Session, connection: Connection, environment: Environment
 ) -> None:
     """Show how far the run is, until cancelled: a bar on a terminal, a line a minute if wanted."""
-    name, rate, tally = source_plan.job.source.name, connection.settings.rate, session.tally
+    name, rate, running_counts = source_plan.job.source.name, connection.settings.rate, session.running_counts
 
     def progress() -> Progress:
         return Progress(
-            tally.outcomes.counts(read=source_plan.job.summary.read),
+            running_counts.outcomes.counts(read=source_plan.job.summary.read),
             requests=session.traffic.requests,
             paused_seconds=connection.limiter.paused_seconds,
         )

@@ -57,7 +57,7 @@ def _sent_before(records: Iterable[Record], people: Container[str], job: Job, ru
             yield request
 
 
-def joined(jobs: Sequence[Job], changes: ChangeDetection, matches: Callable[[int], bool]) -> dict[int, int]:
+def joined_people(jobs: Sequence[Job], changes: ChangeDetection, matches: Callable[[int], bool]) -> dict[int, int]:
     """Return the people (numbers, see `Digests`) who are one person with one that *matches*, with one that all share.
 
     Rows of *jobs* that share a value are one person, through whatever chain. Each is read until a row that joins two

@@ -83,7 +83,7 @@ class RunState:
         """Whether the run can be continued."""
         return self.header is not None and not self.is_finished and not self.is_abandoned
 
-    def note_attempts(self, number: int, counted: bytes) -> int:
+    def add_attempts(self, number: int, counted: bytes) -> int:
         """Take the attempts of row *number* as a line has *counted* them, and return how many they are."""
         if counted.endswith(b"!"):
             self.unsure.add(number)
@@ -151,7 +151,7 @@ def _replay_unchanged(run_state: RunState, payload: bytes) -> None:
 def _replay_superseded(run_state: RunState, payload: bytes) -> None:
     number, by, *own = payload[2:].split(b" ")
     for counted in own:
-        run_state.note_attempts(int(number), counted)
+        run_state.add_attempts(int(number), counted)
     if run_state.settled.add(int(number)):
         run_state.replaced_by[int(number)] = int(by)
         run_state.outcomes.superseded += 1
@@ -170,7 +170,7 @@ class _RowReplay:
         run_state = self._run_state
         parts = payload.split(b" ", 3)
         number, counted = int(parts[1]), parts[2]
-        attempts = run_state.note_attempts(number, counted)
+        attempts = run_state.add_attempts(number, counted)
         code, phrase = json.loads(parts[3]) if kind in _REASONED else ("", "")
         if kind == UNSETTLED or not run_state.settled.add(number):
             return
