@@ -167,6 +167,13 @@ class Late:
                 if owed:
                     self._recall.watch_at_once(outcome.request.person, self._since)
 
+    def listens(self) -> bool:
+        """Whether somebody may ask for what rows have set; raises StorageError.
+
+        Who is watched by another run from now on is owed a row that is newer than those of this run.
+        """
+        return self._notes_all or (self._recall.is_open and self._recall.memory().later.watches_somebody)
+
     def note_unchanged(self, request: Request) -> None:
         """Note that the service has what *request* says: older rows must know. Raises StorageError."""
         self._note(request)

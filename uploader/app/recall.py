@@ -214,7 +214,7 @@ class Sift:
     A person with a row in the works is not passed over, and remembered only when the last of their rows is accepted.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — what decides about a row, and who hears of it, each asked for by name
         self,
         recall: Recall,
         *,
@@ -222,12 +222,16 @@ class Sift:
         owes: Callable[[Person], bool],
         since: int = 0,
         note: Callable[[Request], None] = lambda _: None,
+        listens: Callable[[], bool] = lambda: True,
     ) -> None:
         """Use *recall*; *skips* is whether rows that the service has are passed over.
 
         *owes* tells whether a person has a row in the retry file of this run, whose runs after *since* note what they
-        set. *note* hears of the rows that are passed over, and its notes last before anybody else hears of them.
+        set. *note* hears of the rows that are passed over, and its notes last before anybody else hears of them; it is
+        asked for each batch of them whether it *listens*.
         """
+        self._listens = listens
+        self._is_heard = False
         self._since = since
         self._note = note
         self._recall = recall
@@ -245,6 +249,7 @@ class Sift:
                 yield work if isinstance(work, Request) else self._sifted(work)
             return
         while batch := list(islice(works, BATCH)):
+            self._is_heard = self._listens()
             found = [self._sifted(work) for work in batch]
             # Whoever is in the batch is forgotten before any of it is sent.
             self._recall.commit()
@@ -256,7 +261,8 @@ class Sift:
             case Request():
                 people, memory = recall.digests.people(work.person), recall.memory()
                 if self._may_skip(people, work) and memory.body(people) == recall.digests.body(work):
-                    self._note(work)
+                    if self._is_heard:
+                        self._note(work)
                     return Unchanged(work)
                 memory.forget(people)
                 self._pending.update(dict.fromkeys(people, work.row.number))

@@ -170,6 +170,7 @@ async def _send(sending: Sending, wire: Wire, desk: Desk, endings: Endings) -> N
         owes=desk.followup.owes,
         since=since,
         note=late.note_unchanged,
+        listens=late.listens,
     )
     with (
         Life(volume, sending.retry, desk.followup, late, sift, command=sending.command, number=sending.number) as life,
