@@ -175,6 +175,13 @@ class StaleRetries:
                 if must_resend:
                     self._changes.watch_durably(outcome.request.person, self._since)
 
+    def must_record(self) -> bool:
+        """Whether somebody may ask for what rows have set; raises StorageError.
+
+        Who is watched by another run from now on is owed a row that is newer than those of this run.
+        """
+        return self._records_all or (self._changes.is_open and self._changes.store().newer.watches_somebody)
+
     def record_unchanged(self, request: Request) -> None:
         """Note that the service has what *request* says: older rows must know. Raises StorageError."""
         self._record(request)

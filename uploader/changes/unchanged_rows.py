@@ -29,7 +29,7 @@ class UnchangedRows:
     A person with a row in the works is not passed over, and remembered only when the last of their rows is accepted.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — what decides about a row, and who hears of it, each asked for by name
         self,
         changes: ChangeDetection,
         *,
@@ -37,13 +37,16 @@ class UnchangedRows:
         must_resend: Callable[[Person], bool],
         since: int = 0,
         on_unchanged: Callable[[Request], None] = lambda _: None,
+        wants_unchanged: Callable[[], bool] = lambda: True,
     ) -> None:
         """Use *changes*; *skips_unchanged* is whether rows that the service has are passed over.
 
         *must_resend* tells whether a person has a row in the retry file of this run, whose runs after *since* note what
-        they set. *on_unchanged* hears of the rows that are passed over; its notes last before anybody else hears of
-        them.
+        they set. *on_unchanged* hears of the rows that are passed over, and its notes last before anybody else hears of
+        them; *wants_unchanged* is asked for each batch of them whether it is to hear of these.
         """
+        self._wants_unchanged = wants_unchanged
+        self._is_wanted = False
         self._since = since
         self._on_unchanged = on_unchanged
         self._changes = changes
@@ -61,6 +64,7 @@ class UnchangedRows:
                 yield work if isinstance(work, Request) else self._skip_if_unchanged(work)
             return
         while batch := list(islice(works, BATCH)):
+            self._is_wanted = self._wants_unchanged()
             found = [self._skip_if_unchanged(work) for work in batch]
             # Whoever is in the batch is forgotten before any of it is sent.
             self._changes.commit()
@@ -72,7 +76,8 @@ class UnchangedRows:
             case Request():
                 people, store = changes.digests.people(work.person), changes.store()
                 if self._may_skip(people, work) and store.body(people) == changes.digests.body(work):
-                    self._on_unchanged(work)
+                    if self._is_wanted:
+                        self._on_unchanged(work)
                     return Unchanged(work)
                 store.forget(people)
                 self._pending.update(dict.fromkeys(people, work.row.number))

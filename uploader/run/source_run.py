@@ -147,6 +147,7 @@ def _unchanged_rows_of(
         must_resend=run_plan.rows_to_resend.has,
         since=watch_since(header, is_retry=source_plan.job.source.is_retry),
         on_unchanged=stale_retries.record_unchanged,
+        wants_unchanged=stale_retries.must_record,
     )
 
 
