@@ -1,4 +1,4 @@
-"""Hold the names of the program to the words of the field, without the pictures that it spoke in once."""
+"""Hold names, messages, docstrings, comments and pages to the words of the field, without pictures of the past."""
 
 import ast
 import re
@@ -12,6 +12,7 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[1]
 MODULES: Final = sorted((ROOT / "uploader").rglob("*.py"))
+PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "tests/README.md"])
 
 GONE: Final = frozenset(
     {
@@ -32,6 +33,22 @@ EXEMPT: Final[Mapping[str, str]] = {
 }
 """Names that stay, each with the reason."""
 
+GONE_IN_TEXTS: Final = re.compile(
+    r"""\b(
+    airfield\w* | depart(s|ed|ure|ures)? | (takes?|took|taken|taking)[ ]off | turnstiles? | crowd\w* | birds?
+    | ledgers? | (the|its|their|whose)[ ]books | books[ ]balance | tall(y|ies) | purse | bookmark\w*
+    | deck | dice | shel(f|ves) | census\w* | surveys? | leftovers? | likeness\w* | halt(s|ed)? | sift\w*
+    | rehears\w* | mend(s|ed|ing)? | anew | told | untold | owe[sd]? | owing | lest | whoever | whomever | whichever[ ]way
+    | remember\w* | in[ ]doubt | go(es)?[ ]on | went[ ]on | gone[ ]on | going[ ]on | of[ ]its[ ]row | begun | broke(n)?[ ]off
+    | gave[ ]up | what[ ]\w+[ ]is[ ]known[ ]by | betray\w* | takers?
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What messages, docstrings, comments and pages do not say: pictures, and turns that the glossary has a word for."""
+
+EXEMPT_TEXTS: Final[Mapping[str, str]] = {}
+"""Texts that stay, each with the reason: a regular expression of what is taken out of a line before it is read."""
+
 
 def test_no_name_of_the_program_is_a_picture_that_is_gone() -> None:
     found = {
@@ -42,6 +59,11 @@ def test_no_name_of_the_program_is_a_picture_that_is_gone() -> None:
     }
 
     assert found == set()
+
+
+@pytest.mark.parametrize("path", [str(path.relative_to(ROOT)) for path in (*MODULES, *PAGES)])
+def test_no_text_has_a_picture_that_is_gone(path: str) -> None:
+    assert list(_gone_in_texts(ROOT / path)) == []
 
 
 def test_no_two_classes_share_a_name() -> None:
@@ -82,3 +104,25 @@ def _names(path: Path) -> Iterator[tuple[int, str]]:
         for token in tokenize.tokenize(file.readline):
             if token.type == tokenize.NAME:
                 yield token.start[0], token.string
+
+
+def _gone_in_texts(path: Path) -> Iterator[str]:
+    """Yield what the file at *path* says that it should not: of a program its strings and comments, of a page all."""
+    for line, text in _texts(path):
+        for pattern in EXEMPT_TEXTS:
+            text = re.sub(pattern, "", text)  # noqa: PLW2901 — one exemption after the other
+        for found in GONE_IN_TEXTS.finditer(text):
+            yield f"{path.relative_to(ROOT)}:{line}: {found[0]!r} in {text.strip()[:90]!r}"
+
+
+def _texts(path: Path) -> Iterator[tuple[int, str]]:
+    if path.suffix == ".py":
+        with path.open("rb") as file:
+            for token in tokenize.tokenize(file.readline):
+                if token.type in _TEXT_TOKENS:
+                    yield from enumerate(token.string.splitlines(), token.start[0])
+    else:
+        yield from enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+
+
+_TEXT_TOKENS: Final = {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
