@@ -38,9 +38,9 @@ GONE_IN_TEXTS: Final = re.compile(
     airfield\w* | depart(s|ed|ure|ures)? | (takes?|took|taken|taking)[ ]off | turnstiles? | crowd\w* | birds?
     | ledgers? | (the|its|their|whose)[ ]books | books[ ]balance | tall(y|ies) | purse | bookmark\w*
     | deck | dice | shel(f|ves) | census\w* | surveys? | leftovers? | likeness\w* | halt(s|ed)? | sift\w*
-    | rehears\w* | mend(s|ed|ing)? | anew | told | untold | owe[sd]? | owing | lest | whoever | whomever | whichever[ ]way
-    | remember\w* | in[ ]doubt | go(es)?[ ]on | went[ ]on | gone[ ]on | going[ ]on | of[ ]its[ ]row | begun | broke(n)?[ ]off
-    | gave[ ]up | what[ ]\w+[ ]is[ ]known[ ]by | betray\w* | takers?
+    | rehears\w* | mend(s|ed|ing)? | anew | told | untold | owe[sd]? | owing | lest | whoever | whomever
+    | remember\w* | in[ ]doubt | go(es)?[ ]on | went[ ]on | gone[ ]on | going[ ]on | of[ ]its[ ]row | begun
+    | broke(n)?[ ]off | gave[ ]up | what[ ]\w+[ ]is[ ]known[ ]by | betray\w* | takers?
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )

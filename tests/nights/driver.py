@@ -42,6 +42,8 @@ _ROUNDS: Final = 6
 _COLUMNS: Final = ("id", "mail", *PROPERTIES, "at")
 _BALANCED: Final = ("sent", "unchanged", "superseded", "rejected", "failed", "not_attempted")
 _EVER: Final = 500 * 86_400
+_KEPT: Final = 30 * 86_400
+"""So many seconds old may a run be before its journal is deleted."""
 
 _CONFIG: Final = """\
 api:
@@ -380,6 +382,9 @@ class _Player:
         return status
 
     def _type(self, words: Sequence[str], trouble: Trouble, *, clock: int = 0) -> int:
+        if abs(trouble.clock) > _KEPT:
+            # By this clock, or by the next one, runs are old enough to be deleted: what they set is not known then.
+            self._gave_up = True
         stop = trouble.stop
         job = Job(
             words,

@@ -172,6 +172,25 @@ def test_a_run_that_began_when_the_clock_was_behind_stays_as_long_as_the_one_bef
     assert [begun.number for begun in shelf.headers()] == [4]
 
 
+@pytest.mark.parametrize("days_of_the_first", [-1, -400])
+def test_a_run_stays_with_an_earlier_one_of_its_source_or_of_the_source_before_it(
+    shelf: RunStore, days_of_the_first: int
+) -> None:
+    # The clock was ahead when the first of them began, and behind when the others did.
+    for number, key, next_key, days in (
+        (1, "a", "b", days_of_the_first),
+        (2, "b", "", 40),
+        (3, "a", "b", 40),
+        (4, "c", "", 40),
+    ):
+        moment = NOW - timedelta(days=days)
+        run_id = f"{moment:%Y%m%dT%H%M%SZ}-{number}"
+        shelf.create(replace(BEGUN, run_id=run_id, key=key, next_key=next_key, number=number))
+
+    assert shelf.delete_older(30, now=NOW, may_go=lambda _: True) == 1
+    assert sorted(header.number for header in shelf.headers()) == [1, 2, 3]
+
+
 def test_locks_that_nobody_holds_and_no_journal_needs_are_thrown_away(shelf: RunStore, state: Path) -> None:
     run(shelf, f"{NOW:%Y%m%dT%H%M%SZ}-abc123", key="kept")
     for key in ("kept", "killed"):

@@ -1,7 +1,7 @@
 """Find, make, compact and throw away the journals of a state folder."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -212,8 +212,10 @@ class RunStore:
     def delete_older(self, days: int, *, now: datetime, may_go: Callable[[StoredRun], bool] = lambda _: False) -> int:
         """Delete the runs begun over *days* before *now* (interrupted ones only if they *may_go*); return how many.
 
-        A run stays as long as one with a lower number does: it may have begun when the clock was wrong, and without it
-        an older one would be the last of its SOURCE. Locks that killed runs have left, and no journal needs, go too.
+        A run stays as long as one with a lower number does, since the clock may have been wrong when it began. Without
+        it, an older run would be the last one of its SOURCE, or a SOURCE of the same command would seem never sent. A
+        run that began later than *now* keeps only the later runs of its own SOURCE and of the SOURCE after it: it is
+        deleted late, or never. Locks that killed runs have left, and no journal needs, go too.
         """
         self._delete_unused_locks()
         # A run's ID begins with the time at which it began, by the clock of then: only old journals need be read.
@@ -222,15 +224,20 @@ class RunStore:
         except OverflowError:
             # So long ago nobody counted years.
             return 0
+        old = [path for path in self._runs.glob(f"*{_JOURNAL}") if path.name < first]
+        if not old:
+            return 0
+        stays = _Staying(header for header, path in self._headers() if path.name >= first)
+        lowest_left = self._lowest_since(first, until=f"{now:%Y%m%dT%H%M%SZ~}")
         count = 0
-        old = [path for path in sorted(self._runs.glob(f"*{_JOURNAL}")) if path.name < first]
-        lowest_left = self._lowest_since(first, until=f"{now:%Y%m%dT%H%M%SZ~}") if old else None
-        for path in old:
-            stored_run = read_run(path)
+        for stored_run in sorted(map(read_run, old), key=_order):
             header = stored_run.state.header
-            if header is not None and lowest_left is not None and header.order > lowest_left:
-                continue
-            if not stored_run.state.is_interrupted or may_go(stored_run):
+            is_needed = header is not None and (
+                (lowest_left is not None and header.order > lowest_left) or stays.need(header)
+            )
+            if is_needed or (stored_run.state.is_interrupted and not may_go(stored_run)):
+                stays.add(header)
+            else:
                 self.delete(stored_run)
                 count += 1
         return count
@@ -263,6 +270,30 @@ class RunStore:
         header = stored_run.state.header
         if header is not None and not any(self._runs.glob(f"*-{header.key}{_JOURNAL}")):
             self.lock(header.key, since="").delete_if_unused()
+
+
+class _Staying:
+    """The runs that are not deleted, as the lowest number of those that need what is known by a key."""
+
+    def __init__(self, headers: Iterable[RunHeader]) -> None:
+        self._lowest: dict[str, int] = {}
+        for header in headers:
+            self.add(header)
+
+    def add(self, header: RunHeader | None) -> None:
+        """Count the run of *header*: it needs the later runs of its own SOURCE, and of the next one of its command."""
+        if header is not None:
+            for key in (header.key, header.next_key):
+                self._lowest[key] = min(header.order, self._lowest.get(key, header.order))
+
+    def need(self, header: RunHeader) -> bool:
+        """Return whether a run with a lower number than that of *header* needs it."""
+        return header.order > self._lowest.get(header.key, header.order)
+
+
+def _order(stored_run: StoredRun) -> int:
+    header = stored_run.state.header
+    return 0 if header is None else header.order
 
 
 def read_run(path: Path) -> StoredRun:
