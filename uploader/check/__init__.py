@@ -1,1 +1,1 @@
-"""Know what a source holds before anything of it is sent."""
+"""Summarize what a source holds before anything is sent."""

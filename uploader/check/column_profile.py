@@ -1,4 +1,4 @@
-"""Count how full each column of a source is, and how many rows give each consent."""
+"""Count the empty cells of each column, and the rows that give each consent."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,23 +11,23 @@ from uploader.mapping.value_errors import Unreadable
 from uploader.model import Damaged, Record, Rejected, Request, looks_like_data
 
 _MOST_KEYS: Final = 10_000
-"""So many different keys of JSON objects are counted; a file with more of them has data in its keys."""
+"""At most this many different JSON keys are counted; a file with more has data in its keys."""
 
 _RARE: Final = 0.01
-"""A key that a smaller share of the objects fills is no column: it comes and goes, and may be data itself."""
+"""A key that a smaller share of the objects fills is not stored: it comes and goes, and may be data."""
 
 _FEW: Final = 2
-"""And a key that fewer objects fill may be one person's."""
+"""A key that fewer objects fill is not stored: it may be one person's data."""
 
 _ANY_TRUE: Final = b'":true'
 _TRUE: Final = tuple((name, f'"{name}":true'.encode()) for name in CONSENTS)
-"""How a consent stands in a body: no text in it can look so, since its quotes are escaped."""
+"""The bytes of a true consent in a body; no text can contain them, since its quotes are escaped."""
 
 
 class ColumnProfile:
-    """The counts of one source: numbers and the names of columns, nothing of a row.
+    """The counts of one source: numbers and column names, no values of rows.
 
-    It has one state, counting: `totals` and `for_baseline` say what was counted so far.
+    It has one state, counting: `totals` and `for_baseline` return what was counted so far.
     """
 
     def __init__(self, columns: Sequence[str] | None, *, mapped: Iterable[str], null_values: Iterable[str]) -> None:
@@ -38,14 +38,14 @@ class ColumnProfile:
         self._least_share = _RARE if columns is None else 0.0
         self._paths: dict[str, Take] = {name: reaching(name) for name in mapped if is_path(name) and name not in known}
         self._empty = frozenset(null_values)
-        # Of a header's columns the empty cells are counted, of which there are few; of keys those that are filled.
+        # Below a header the empty cells are counted, since they are few; of JSON keys the filled ones.
         self._blank = dict.fromkeys(known, 0)
         self._filled = dict.fromkeys(self._paths, 0)
         self._true = dict.fromkeys(CONSENTS, 0)
         self._rows = self._damaged = self._sendable = 0
 
     def add_row(self, record: Record, work: Request | Rejected) -> None:
-        """Count *record*, and what is sent for it according to *work*."""
+        """Count *record*, and the consents that *work* sends for it."""
         self._rows += 1
         if isinstance(record, Damaged):
             self._damaged += 1
@@ -61,7 +61,7 @@ class ColumnProfile:
                         self._true[name] += 1
 
     def totals(self) -> FileTotals:
-        """Return the counts, with every key that was seen, but for those that look like data and are not mapped."""
+        """Return the counts of all columns, without unmapped keys that look like data."""
         split = self._rows - self._damaged
         columns = {
             **self._blank,
@@ -70,7 +70,7 @@ class ColumnProfile:
         return FileTotals(self._rows, self._damaged, self._sendable, columns, dict(self._true))
 
     def for_baseline(self) -> FileTotals:
-        """Return the counts to be remembered: of JSON objects without the keys that hardly any of them fills."""
+        """Return the counts to be stored as the baseline: without JSON keys that hardly any object fills."""
         totals = self.totals()
         split = self._rows - self._damaged
         least = max(_FEW, self._least_share * split) if self._least_share else 0.0
@@ -98,7 +98,7 @@ class ColumnProfile:
 
     def _count_paths(self, fields: Mapping[str, object]) -> None:
         for name, take in self._paths.items():
-            # A key that is called so as a whole is counted as a key.
+            # A key with this whole name is counted as a key already.
             if name not in fields and self._is_filled(take, fields):
                 self._filled[name] += 1
 
@@ -111,6 +111,6 @@ class ColumnProfile:
 
 
 def _nameable(columns: Sequence[str], mapped: Container[str]) -> Sequence[str]:
-    """Return those of *columns* that may be kept: if one that is not *mapped* looks like data, none of these."""
+    """Return the *columns* that may be stored: only the *mapped* ones if any other looks like data."""
     others = [name for name in columns if name not in mapped]
     return [name for name in columns if name in mapped] if any(map(looks_like_data, others)) else columns

@@ -1,4 +1,4 @@
-"""Compare a file with the one before it by their totals, and name what differs too much."""
+"""Compare the totals of a file with the baseline, and name what differs too much."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from uploader.model import looks_like_data
 
 _OFF = 1.0
-"""A bound of the whole bounds nothing (`guard.rows: 100%`): a file may well grow to three times its size."""
+"""A bound of 100% is no bound (`guard.rows: 100%`): a file may grow to three times its size."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileTotals:
-    """What one file was, as numbers alone.
+    """The totals of one file.
 
-    Of its *rows*, *damaged* can't be split into fields and *sendable* can be sent. *columns* says for each column in
-    how many of the undamaged rows it is empty, *consents* for each consent in how many of the sendable ones it is true.
+    Of its *rows*, *damaged* can't be split into fields and *sendable* can be sent. *columns* holds for each column in
+    how many undamaged rows it is empty, *consents* for each consent in how many sendable rows it is true.
     """
 
     rows: int
@@ -26,7 +26,7 @@ class FileTotals:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The totals of an earlier file, when its run *finished* (ISO 8601), and by which *mapping* (a digest)."""
+    """The totals of an earlier file, the time when its run *finished* (ISO 8601), and the digest of its *mapping*."""
 
     finished: str
     mapping: str
@@ -35,10 +35,10 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class DriftBounds:
-    """How far a file may differ, as parts of 1; 1 is any distance.
+    """How far a file may differ, as parts of 1; 1 is no bound.
 
-    *rows* is the change of their number, up or down; *empty* how much a column's share of empty cells may rise, and
-    *consents* how much a consent's share of true; *changed* is the share of the people known that may have changed.
+    *rows* bounds the change of their number, up or down. *empty* bounds the rise of a column's share of empty cells,
+    *consents* the rise of a consent's share of true. *changed* bounds the share of the known people that changed.
     """
 
     rows: float
@@ -66,9 +66,9 @@ class Difference:
 def differences(
     before: FileTotals, now: FileTotals, bounds: DriftBounds, people: PeopleChanged | None = None
 ) -> list[Difference]:
-    """Return what differs by more than *bounds* between two files; *people* is None where they can't be compared.
+    """Return what differs by more than *bounds* between two files; *people* is None if they can't be compared.
 
-    Of a file without rows only that is told.
+    For a file without rows, only the number of rows is compared.
     """
     found = [*_rows(before, now, bounds.rows)]
     if now.rows:
@@ -79,7 +79,7 @@ def differences(
 
 
 def sentence(name: str, finished: str, found: list[Difference]) -> str:
-    """Return in words how the file called *name* differs from that of the run that *finished* then."""
+    """Return a sentence on how the file *name* differs from that of the last run, which *finished* then."""
     phrases = "; ".join(difference.phrase for difference in found)
     return f"{name} differs too much from the last finished run ({finished[:10]}): {phrases}."
 
@@ -101,8 +101,8 @@ def _columns(before: FileTotals, now: FileTotals, bound: float) -> Iterator[Diff
     for name, empty_before in before.columns.items():
         empty = now.columns.get(name)
         if empty is None:
-            # What is within an object is counted as long as the mapping reads it: it may still be there.
-            # What looks like data was kept by an earlier version of this program.
+            # A path into an object is counted only while the mapping reads it: it may still be there.
+            # A name that looks like data was stored by an earlier version of this program.
             if name.partition(".")[0] not in now.columns and not looks_like_data(name):
                 yield Difference("column", f"column '{name}' is gone (guard.empty {_percent(bound)})")
             continue
@@ -132,7 +132,7 @@ def _people(people: PeopleChanged | None, bound: float) -> Iterator[Difference]:
 
 
 def _exceeds(share: float, bound: float) -> bool:
-    # A difference of two shares is off by a little: 0.22 - 0.02 is more than 0.2 to the last bit.
+    # Floats are not exact: 0.22 - 0.02 is slightly more than 0.2.
     return round(share - bound, 9) > 0
 
 

@@ -1,27 +1,27 @@
-"""Tell about how many identity values stand in more than one row, in memory that does not grow with the file."""
+"""Count the identity values that are in more than one row, in memory that does not grow with the file."""
 
 from uploader.model import Person
 
 MOST_KEPT = 1 << 16
-"""So many different values are kept; up to here the number is exact."""
+"""At most this many different values are kept; up to here the count is exact."""
 
 
 class DuplicateIdentities:
-    """The identity values of a source, as far as they are needed to tell how many of them repeat.
+    """Counts the identity values that repeat in a source.
 
-    Of a small source all are kept, as hashes of 64 bits. Of a large one only those whose hash ends in enough zeros, and
-    what is found among them stands for the rest. Python's hashes differ from process to process: so may an estimate.
+    Of a small source it keeps all values, as hashes of 64 bits. Of a large one it keeps a sample: the hashes that end
+    in enough zero bits. Python's hashes differ between processes, so an estimate may differ as well.
     """
 
     def __init__(self, most_kept: int = MOST_KEPT) -> None:
-        """Begin with none, and keep *most_kept* at most."""
+        """Start empty, and keep *most_kept* values at most."""
         self._most_kept = most_kept
         self._mask = 0
         self._once: set[int] = set()
         self._repeated: set[int] = set()
 
     def add_row(self, person: Person) -> None:
-        """Take the identity values of one row."""
+        """Add the identity values of one row."""
         for value in person:
             hashed = hash(value)
             if hashed & self._mask:
@@ -35,12 +35,12 @@ class DuplicateIdentities:
 
     @property
     def are_exact(self) -> bool:
-        """Whether all values were kept, so that the number is no estimate."""
+        """Whether all values were kept, so that `count` is exact."""
         return not self._mask
 
     @property
     def count(self) -> int:
-        """How many values stand in more than one row; about so many where not all were kept."""
+        """How many values are in more than one row; an estimate unless `are_exact`."""
         return len(self._repeated) * (self._mask + 1)
 
     def _drop_some(self) -> None:

@@ -1,4 +1,4 @@
-"""Know what a source holds before the first request goes out."""
+"""Count what a source holds before the first request is sent."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -11,27 +11,26 @@ from uploader.mapping import Plan, Repairs, resolves
 from uploader.model import Damaged, Record, Rejected, Request, Row
 
 _FEW: Final = 20
-"""So many rejected rows never refuse a file, whatever share of it they are (contract, `limits.max_rejected`)."""
+"""Up to this many rejected rows never refuse a file, whatever their share (`limits.max_rejected`)."""
 
 _FEW_ROWS: Final = 10
 
 _MOST_NAMES: Final = 10_000
-"""About so many names of columns are collected: who has more has data in them."""
+"""About this many column names are collected; a file with more has data in its keys."""
 
 
 @dataclass(slots=True)
 class CheckSummary:
-    """The totals of one whole reading: how many records, how many can't be sent and why.
+    """The totals of a whole source: how many records it has, how many can't be sent, and why.
 
-    *unseen* begins as the columns that the mapping reads, and ends as those that not one row had; as long as there are
-    some, *seen* collects those that the rows do have, and *common* those of them that are in more than one row.
-    *warnings* are about rows that can be sent all the same. *known* are the rows of people whom the memory knows,
-    *changed* those of them that differ (None: it was not asked). *column_profile* counts what the next run is compared
-    with, where that is wanted. *duplicates* is about how many identity values stand in more than one row, exactly so
-    many where *duplicates_are_exact*.
+    *unseen* starts as the columns that the mapping reads, and ends as those that no row had. While some are unseen,
+    *seen* collects the columns that rows do have, and *common* those that are in more than one row. *warnings* are
+    about rows that can be sent. *known* counts the rows of people known from earlier runs, *changed* those of them that
+    differ (None: not compared). *column_profile* is None unless a baseline is wanted. *duplicates* counts the identity
+    values in more than one row; it is an estimate unless *duplicates_are_exact*.
 
-    States: counting, while `count_rows` reads; and final, when it has come to the end of the records: only then the
-    repairs and the duplicates are known.
+    States: counting, while `count_rows` reads; and final, at the end of the records, when it sets *repairs* and
+    *duplicates*.
     """
 
     unseen: set[str] = field(default_factory=set)
@@ -52,9 +51,9 @@ class CheckSummary:
     def count_rows(
         self, records: Iterable[Record], plan: Plan, now: str
     ) -> Iterator[tuple[Record, Request | Rejected]]:
-        """Count *records* as they pass, each with the work that *plan* makes of it; at their end all is known.
+        """Count and yield each of *records* with its request or rejection by *plan*; at their end all counts are final.
 
-        *now* stands in bodies for the time of the request.
+        *now* is the time of the request in each body.
         """
         duplicates = DuplicateIdentities()
         for record in records:
@@ -69,7 +68,7 @@ class CheckSummary:
         self.duplicates, self.duplicates_are_exact = duplicates.count, duplicates.are_exact
 
     def add_row(self, record: Record, work: Request | Rejected) -> None:
-        """Count *record*, and the *work* that the mapping makes of it."""
+        """Count *record*, and *work*, its request or rejection."""
         self.read += 1
         if self.column_profile is not None:
             self.column_profile.add_row(record, work)
@@ -89,7 +88,7 @@ class CheckSummary:
 
     @property
     def names(self) -> set[str]:
-        """The columns that may be told; where there are many rows, a key of one alone may be a person's data."""
+        """The column names that a message may show; among many rows, a key of only one may be a person's data."""
         return self.common if self.read - self.damaged > _FEW_ROWS else self.seen
 
     def _add_names(self, names: set[str]) -> None:
@@ -106,10 +105,10 @@ class CheckSummary:
 
     @property
     def to_send(self) -> int:
-        """How many rows can be sent, without those of which the memory knows that the service has them just so."""
+        """How many rows can be sent, without those that are unchanged."""
         return self.sendable - (0 if self.changed is None else self.known - self.changed)
 
     def exceeds(self, max_rejected: float) -> bool:
         """Whether more than the share *max_rejected*, and more than a few rows, are rejected."""
-        # Divided, 29 of 100 is 0.29 to the last bit; multiplied, 0.29 x 100 is a little less than 29.
+        # Division is exact where it matters: 29 / 100 is 0.29, but 0.29 * 100 is slightly less than 29.
         return self.rejected > _FEW and self.rejected / self.read > max_rejected

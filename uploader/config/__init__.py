@@ -1,4 +1,4 @@
-"""Turn `config.yaml`, the flags of `--set` and the environment into one frozen `Settings`."""
+"""Turn `config.yaml`, the `--set` options and the environment into one frozen `Settings`."""
 
 from uploader.config.load_settings import load
 from uploader.config.proxy import Proxy, proxy_to

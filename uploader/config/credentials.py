@@ -1,4 +1,4 @@
-"""Find the service id and the access token, or stand something in for them when nothing is sent."""
+"""Find the service id and the access token, or use placeholders when nothing is sent."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ from uploader.config.yaml_document import KeyPath, Tree
 from uploader.private_files import open_at_once
 
 PLACEHOLDER = "rehearsal"
-"""What a rehearsal or a check goes by when no service id or token is at hand."""
+"""The service id or token of a dry run or a check that was given none."""
 
 _SERVICE_ID: KeyPath = ("api", "service_id")
 _TOKEN: KeyPath = ("api", "access_token")
@@ -31,10 +31,10 @@ _MOST_BYTES = 1 << 16
 
 
 def supplied(configuration: Filled, folder: Path, *, wanted: bool) -> Filled:
-    """Return *configuration* with a service id and a token in it, and what is wrong with them among its problems.
+    """Return *configuration* with a service id, a token, and the problems with them.
 
-    A token file is read only if the credentials are *wanted*. If they are not, those that are missing become
-    `PLACEHOLDER`, and that a variable of theirs, or of another secret, is not set is no problem.
+    A token file is read only if the credentials are *wanted*. Otherwise missing ones become `PLACEHOLDER`, and an unset
+    variable of a credential or another secret is no problem.
     """
     api = configuration.tree.get("api", {})
     if not isinstance(api, dict):
@@ -71,7 +71,7 @@ def _token(configuration: Filled, api: Mapping[str, Tree], folder: Path) -> tupl
     try:
         file = resolved(written, folder)
     except UnfitValueError:
-        # The settings tell what is wrong with the path itself.
+        # The settings report what is wrong with the path itself.
         return PLACEHOLDER, ()
     try:
         return _read(file, _shown(file, configuration.variables.get(_TOKEN_FILE), written)), ()
@@ -80,7 +80,7 @@ def _token(configuration: Filled, api: Mapping[str, Tree], folder: Path) -> tupl
 
 
 def _shown(file: Path, variables: str | None, written: str) -> str | None:
-    """Return how a message may call *file*; None where the token itself may have been *written* in place of a path."""
+    """Return the name of *file* for messages; None if the token itself may have been *written* in its place."""
     text = written if variables is None else variables
     if not shown(text, ""):
         return None
@@ -88,13 +88,13 @@ def _shown(file: Path, variables: str | None, written: str) -> str | None:
 
 
 def _read(file: Path, name: str | None) -> str:
-    """Return the token in *file*, which nobody but its owner may read; messages call the file *name*, if they may."""
+    """Return the token in *file*, which only its owner may read; *name* is its name for messages, if there is one."""
     if name is None:
         if not os.path.exists(file):  # noqa: PTH110 — a Path's own raises where the name is too long
             raise UnfitValueError(
                 "there is no such file; write the path of a file that holds the token, not the token itself"
             )
-        # A file is there, so that this is its name.
+        # The file exists, so this is its name and not a token.
         name = str(file)
     try:
         with open_at_once(file) as opened:
@@ -124,5 +124,5 @@ def _refuse_exposed(mode: int, name: str) -> None:
 
 
 def _quoted(name: str) -> str:
-    # A name that holds a variable is left for the shell to fill in.
+    # The shell fills in a variable in the name.
     return f'"{name}"' if "${" in name else shlex.quote(name)

@@ -1,4 +1,4 @@
-"""Check how dates and times are to be read, before the first of them is."""
+"""Check date patterns and time zones before any value is read."""
 
 import re
 import zoneinfo
@@ -8,13 +8,13 @@ from uploader.config.error_messages import UnfitValueError, did_you_mean
 
 _KNOWN = datetime(2013, 10, 27, 22, 45, 59, tzinfo=UTC)
 _OTHERS = (_KNOWN.replace(year=2014), _KNOWN.replace(month=11), _KNOWN.replace(day=28))
-"""A time, and times that differ from it in one part of the date: a pattern must tell them apart."""
+"""Times that differ from `_KNOWN` in one part of the date: a pattern must tell them apart."""
 
 _EXAMPLE = 'write for example "%Y-%m-%d" or "%Y%m%d%H%M%S"'
 
 
 def pattern(value: object) -> str:
-    """Return *value* if it is a strptime pattern that reads a whole date back; else raise UnfitValueError."""
+    """Return *value* if it is a strptime pattern that reads year, month and day; else raise UnfitValueError."""
     if not isinstance(value, str):
         raise UnfitValueError(f"is not a pattern; {_EXAMPLE}")
     directives = re.findall(r"%(.)", value)
@@ -39,7 +39,7 @@ def zone(value: object) -> str:
 def _reads_back(form: str) -> bool:
     try:
         text = _KNOWN.strftime(form)
-        # Told apart first: Python warns of a pattern that reads a day but no year.
+        # This comes before strptime, which warns of a pattern with a day but no year.
         if text in {other.strftime(form) for other in _OTHERS}:
             return False
         return datetime.strptime(text, form).date() == _KNOWN.date()  # noqa: DTZ007  # only its date is looked at

@@ -1,4 +1,4 @@
-"""Put the environment's values where the configuration says `${NAME}`."""
+"""Replace each `${NAME}` in a configuration by its environment variable."""
 
 import re
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ _DOLLAR = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """The configuration with its variables' values in it, which no message may show.
+    """The configuration with the values of its variables, which no message may show.
 
-    *variables* holds, for each place that took a value from the environment, the text as it was written there.
-    Where a variable is missing, the tree holds None and *problems* says so.
+    *variables* holds the original text of each place with a variable. Where a variable is missing, the tree has None,
+    and *problems* has an entry.
     """
 
     tree: Mapping[str, Tree] = field(repr=False)

@@ -1,4 +1,4 @@
-"""Word what is wrong with a configuration: one line that names the key, what was found and the fix."""
+"""Write the error for a wrong configuration: one line with the key, what was found, and the fix."""
 
 import difflib
 import re
@@ -10,20 +10,20 @@ from uploader.config.yaml_document import Document, KeyPath
 from uploader.errors import ConfigError
 
 _UNSHOWN = "api"
-"""The section whose values are never shown: a token may have been written to another key of it."""
+"""The section whose values are never shown: a token may be at the wrong key of it."""
 
 _LONGEST_KEY = 24
 
 PROPERTIES: KeyPath = ("mapping", "properties")
-"""The section whose keys users make up."""
+"""The section whose keys users choose."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigProblem:
-    """One thing that is wrong: at which *key_path*, and the *words* that follow the key's name.
+    """One problem at *key_path*; *words* follow the name of the key.
 
-    *comes_last* marks what may only be a consequence of another problem (a key that is missing because it is misspelt).
-    *nameless* is whether the last key of *key_path* may be a secret, and is not repeated.
+    *comes_last* marks a problem that may only follow from another one (a key is missing because it is misspelt).
+    *nameless* is whether the last key of *key_path* may be a secret, and is not shown.
     """
 
     key_path: KeyPath
@@ -33,20 +33,20 @@ class ConfigProblem:
 
 
 class UnfitValueError(ValueError):
-    """A value is not what its key takes; its text goes on where "found 'x'" ends, and never quotes the value."""
+    """A value does not fit its key; the text follows "found 'x'" in the message, and never quotes the value."""
 
 
 class MisfitError(ValueError):
-    """Keys do not fit each other; its text follows the name of the key at *below*, counted from the section."""
+    """Keys do not fit together; the text follows the name of the key at *below*, a path within the section."""
 
     def __init__(self, words: str, *below: str) -> None:
-        """Keep *words*, and the keys that lead from the section to what they are about."""
+        """Keep *words*, and the keys from the section to the one that they are about."""
         super().__init__(words)
         self.below = below
 
 
 def complaint(document: Document, problems: Sequence[ConfigProblem]) -> ConfigError:
-    """Return the error that tells the first of *problems*, in the file's order, and how many more there are."""
+    """Return the error with the first of *problems*, in the order of the file, and the number of others."""
 
     def order(problem: ConfigProblem) -> tuple[bool, float]:
         line = document.line(problem.key_path)
@@ -59,7 +59,7 @@ def complaint(document: Document, problems: Sequence[ConfigProblem]) -> ConfigEr
 
 
 def named(key_path: KeyPath) -> str:
-    """Return the path of a key as users write it, without what could be a value or a secret run into a key."""
+    """Return the path of a key as users write it, without parts that may be a value or a secret."""
     name = ""
     for depth, part in enumerate(key_path):
         if isinstance(part, int):
@@ -73,18 +73,18 @@ def named(key_path: KeyPath) -> str:
 
 
 def beginning(key: str) -> str:
-    """Return what of *key* looks like one: a value may have run into it."""
+    """Return the start of *key* that looks like a key; a value may be stuck to it."""
     plain = re.match(r"[A-Za-z_][\w-]*|<<", key)
     return plain[0] if plain else ""
 
 
 def _is_key(word: str) -> bool:
-    """Whether *word* reads like a key: whatever else is long may be a secret in the wrong place."""
+    """Whether *word* looks like a key; any other long word may be a secret in the wrong place."""
     return is_short(word) or (len(word) <= _LONGEST_KEY and re.fullmatch("[a-z_]+", word) is not None)
 
 
 def found(key_path: KeyPath, value: object, variables: Mapping[KeyPath, str]) -> str:
-    """Return how a message may call the *value* at *key_path*: never a secret, never what a variable holds."""
+    """Return the words for the *value* at *key_path* in a message: never a secret, never the value of a variable."""
     if key_path in variables:
         return f"what {shown(variables[key_path], 'its variable')} holds"
     if key_path[:1] == (_UNSHOWN,):
@@ -101,7 +101,7 @@ def found(key_path: KeyPath, value: object, variables: Mapping[KeyPath, str]) ->
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean x?" for the one of *known* that is most like *word*, or nothing."""
+    """Return "; did you mean x?" for the one of *known* that is most like *word*, or an empty text."""
     near = nearest(word, known)
     return "" if near is None else f"; did you mean {near}?"
 

@@ -1,4 +1,4 @@
-"""Load the settings of a run, or tell in one line what is wrong with them."""
+"""Load the settings of a run, or raise one error with what is wrong."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ from uploader.errors import ConfigError
 _OTHERS: Final = 0o077
 
 _MORE_LETTERS: Final = 3
-"""A misspelt key may have so many letters more than the one that is meant."""
+"""A misspelt key may have at most this many letters more than the right one."""
 
 _EXAMPLES: Mapping[KeyPath, str] = {
     ("mapping",): "move the file away, and `uploader init SOURCE` writes one that has it",
@@ -40,7 +40,7 @@ _EXAMPLES: Mapping[KeyPath, str] = {
 
 @dataclass(frozen=True, slots=True)
 class _PydanticError:
-    """What pydantic refuses, without a word of its own."""
+    """An error of pydantic, without its message."""
 
     key_path: KeyPath
     kind: str
@@ -51,24 +51,24 @@ class _PydanticError:
 def load(
     path: Path, *, overrides: Sequence[str] = (), environ: Mapping[str, str], credentials: bool = True
 ) -> Settings:
-    """Return the settings in *path*, with *overrides* over it and the variables of *environ* in it.
+    """Return the settings in *path*, changed by *overrides* and filled with the variables of *environ*.
 
-    Without *credentials* nothing reads the token file, and a service id or a token that is missing, or whose variable
-    is, gets a stand-in. Raise ConfigError, one line without any secret, for the first thing that is wrong.
+    Without *credentials*, the token file is not read, and a missing service id or token gets a placeholder, also if
+    only its variable is missing. Raise ConfigError, one line without any secret, for the first problem.
     """
     secrets = list(known_secrets({}, environ))
     try:
         return _loaded(path, overrides, environ, secrets, credentials=credentials)
     except ConfigError as error:
         words = masked(str(error), secrets)
-    # Raised out here, so that no traceback shows what the other error says.
+    # Raised outside the except block, so that no traceback shows the unmasked message.
     raise ConfigError(words)
 
 
 def _loaded(
     path: Path, overrides: Sequence[str], environ: Mapping[str, str], secrets: list[str], *, credentials: bool
 ) -> Settings:
-    """Return what `load` does; *secrets* gets those that are found on the way."""
+    """Return what `load` returns, and add the secrets that it finds to *secrets*."""
     folder = path.parent.absolute()
     written = read(path)
     document = overridden(written, overrides)
@@ -89,7 +89,7 @@ def _loaded(
     problems = [*strays, *_problems(configuration, errors)]
     if credentials and not problems:
         problems = exposed
-    # Raised out here, so that no traceback can show the values that the other error holds.
+    # Raised outside the except block, so that no traceback shows the values in pydantic's error.
     if problems or settings is None:
         raise complaint(document, problems)
     return settings
@@ -102,7 +102,7 @@ def _stray(key_path: KeyPath, secrets: Sequence[str]) -> ConfigProblem:
 
 
 def _exposed(written: Document) -> list[ConfigProblem]:
-    """Return a problem for each secret that the file spells out for others to read."""
+    """Return a problem for each secret written out in a file that other users can read."""
     if not written.mode & _OTHERS:
         return []
     file = str(written.file)
@@ -124,7 +124,7 @@ def _pydantic_errors(error: ValidationError) -> list[_PydanticError]:
 
 
 def _problems(configuration: Filled, errors: Sequence[_PydanticError]) -> list[ConfigProblem]:
-    """Return each trouble once: what only follows from another one is left out."""
+    """Return the problems, without those that only follow from another one."""
     unknown = {error.key_path for error in errors if error.kind == "extra_forbidden"}
     reported = [problem for problem in configuration.problems if not _is_within(problem.key_path, unknown)]
     unset = {problem.key_path for problem in configuration.problems}
@@ -161,7 +161,7 @@ def _problem(error: _PydanticError, variables: Mapping[KeyPath, str]) -> ConfigP
 
 
 def _instead(key_path: KeyPath) -> str:
-    """Return the advice for a key that does not exist: the nearest one that does, or all that do."""
+    """Return the advice for a key that does not exist: the nearest existing key, or all of them."""
     *above, key = key_path
     section = tuple(above)
     known = keys_of(section)
@@ -173,7 +173,7 @@ def _instead(key_path: KeyPath) -> str:
 
 
 def _may_be_repeated(key_path: KeyPath) -> bool:
-    """Whether the key at *key_path*, which does not exist, is nearly one, or too short to be a secret."""
+    """Whether a message may show the unknown key at *key_path*: it is nearly a key, or too short for a secret."""
     *above, key = key_path
     word = beginning(str(key))
     near = nearest(word, [*keys_of(tuple(above)), *(str(home[-1]) for home in homes_of(word))])

@@ -1,4 +1,4 @@
-"""Read what becomes of each column, and hand it on as `mapping.rules.MappingRules`."""
+"""Read the mapping section into `mapping.rules.MappingRules`."""
 
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -12,11 +12,11 @@ from uploader.config.value_parsers import flag, one_of, text, words
 from uploader.mapping.rules import FALSE_WORDS, TRUE_WORDS, Emptiness, MappingRules, MomentRule, PropertyRule
 from uploader.model import OWN_COLUMNS, Json
 
-SEPARATORS = ",.'’_ \u00a0\u2009\u202f"  # noqa: RUF001 — the Swiss write this very apostrophe
-"""The characters that may part groups of three digits."""
+SEPARATORS = ",.'’_ \u00a0\u2009\u202f"  # noqa: RUF001 — Swiss numbers use this apostrophe
+"""The characters that may separate groups of three digits."""
 
 KINDS = ("string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>")
-"""The types that a property can be declared as, as `api.Kind` names them."""
+"""The types that a property can be declared as, those of `api.PropertyType`."""
 
 
 def _column(value: object) -> str:
@@ -68,7 +68,7 @@ WhenEmpty: TypeAlias = Annotated[Emptiness, BeforeValidator(one_of("omit", "null
 
 
 class IdentitySettings(Section):
-    """Which column holds each identity field; those of `api.IDENTITY_FIELDS`, one at least."""
+    """The column of each identity field of `api.IDENTITY_FIELDS`; at least one has a column."""
 
     external_id: Column | None = None
     phone_no: Column | None = None
@@ -90,7 +90,7 @@ class IdentitySettings(Section):
 class PropertySettings(Section):
     """How one property is made: from a column, or from a constant.
 
-    It has no states: it is frozen once it is checked.
+    It has no states: it is frozen.
     """
 
     column: Column | None = None
@@ -122,7 +122,7 @@ class MomentSettings(Section):
 
 
 class MappingSettings(Section):
-    """What becomes of each column."""
+    """How columns become identities, properties and the time of the request."""
 
     identity: IdentitySettings
     properties: dict[str, Annotated[PropertySettings, BeforeValidator(_property)]] = Field(default_factory=dict)
@@ -142,7 +142,7 @@ class MappingSettings(Section):
         return self
 
     def rules(self, null_values: tuple[str, ...]) -> MappingRules:
-        """Return the mapping as plain data, each property with its own or the mapping's `when_empty`."""
+        """Return the mapping as plain data; a property without `when_empty` gets that of the mapping."""
         moment = self.request_datetime
         return MappingRules(
             identity=self.identity.columns(),
@@ -181,7 +181,7 @@ def _rule(key: str, settings: PropertySettings, when_empty: Emptiness) -> Proper
 
 
 def _refuse_unsafe(key: str, settings: PropertySettings) -> None:
-    """Refuse what could clear a consent: with null in its place, the customer may be sent advertising."""
+    """Refuse settings that could clear a consent: after a null, the customer may be sent advertising."""
     if settings.type not in {None, "boolean"}:
         raise MisfitError(": a consent is a boolean; write boolean, or delete type", "properties", key, "type")
     if settings.when_empty == "null":
@@ -191,7 +191,7 @@ def _refuse_unsafe(key: str, settings: PropertySettings) -> None:
 
 
 def _refuse_misplaced(key: str, settings: PropertySettings, kind: PropertyType | None) -> None:
-    """Refuse a key that says nothing about a property of this *kind*."""
+    """Refuse a key that has no meaning for a property of this *kind*."""
     arrays = tuple(name for name in KINDS if name.startswith("array"))
     homes = {
         "format": ("date", "datetime"),
@@ -209,7 +209,7 @@ def _refuse_misplaced(key: str, settings: PropertySettings, kind: PropertyType |
 
 
 def _refuse_misplaced_repairs(key: str, settings: PropertySettings) -> None:
-    """Refuse a repair of what is not read from a column, or of what it would damage."""
+    """Refuse to repair a constant, or a value that the repair would damage."""
     for name in ("trim", "thousands"):
         if settings.column is None and name in settings.model_fields_set:
             raise MisfitError(

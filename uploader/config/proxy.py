@@ -1,4 +1,4 @@
-"""Find the proxy through which the service is reached: the configuration's, else the environment's."""
+"""Find the proxy to the service: that of the configuration, else that of the environment."""
 
 import base64
 import ipaddress
@@ -22,7 +22,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy: its *url* without user and password, which *authorization* has, a header; and what *named* it."""
+    """A proxy: its *url* without user and password, the *authorization* header, and the setting that *named* it."""
 
     url: str
     named: str
@@ -30,20 +30,20 @@ class Proxy:
 
 
 def proxy_url(value: object) -> str:
-    """Return the URL *value* if it is a proxy's; raise UnfitValueError, which never quotes it, for any other."""
+    """Return *value* if it is the URL of a proxy; else raise UnfitValueError, which never quotes it."""
     _split(value)
     return str(value)
 
 
 def proxy_to(base_url: str, given: SecretStr | None, environ: Mapping[str, str]) -> Proxy | None:
-    """Return the proxy on the way to *base_url*: *given*, else the one that *environ* names; None where there is none.
+    """Return the proxy to *base_url*: *given*, else the one that *environ* names; None if there is none.
 
-    A loopback address is always reached directly: so no proxy ever sees a request that is not encrypted. The variables
-    are asked as curl and requests do: https_proxy, then all_proxy, but for what no_proxy excepts; of each the spelling
-    in small letters first.
+    A loopback address is always reached directly, so that no proxy sees an unencrypted request. The variables are read
+    as curl and requests read them: https_proxy, then all_proxy, except for hosts in no_proxy. Of each, the lower-case
+    name comes first.
 
     Raises:
-        ConfigError: a variable of the environment is not a proxy's URL.
+        ConfigError: an environment variable is not the URL of a proxy.
     """
     service = urlsplit(base_url)
     host = service.hostname or ""
@@ -60,12 +60,12 @@ def proxy_to(base_url: str, given: SecretStr | None, environ: Mapping[str, str])
         return _proxy(value if "://" in value else f"http://{value}", name)
     except UnfitValueError as error:
         words = f"the variable {name} {error}; or name a proxy in api.proxy, or the service's host in NO_PROXY"
-    # Raised out here, so that no traceback shows what the variable holds.
+    # Raised outside the except block, so that no traceback shows the value of the variable.
     raise ConfigError(words)
 
 
 def _value(environ: Mapping[str, str], name: str) -> tuple[str, str]:
-    """Return the spelling of *name* that counts, and what it holds; "" where neither spelling is there."""
+    """Return the spelling of *name* that is used, and its value; "" if neither spelling is set."""
     spelled = name if name in environ else name.upper()
     return spelled, environ.get(spelled, "").strip()
 
@@ -97,10 +97,10 @@ def _split(value: object) -> SplitResult:
 
 
 def _is_excepted(host: str, port: int, exceptions: str) -> bool:
-    """Whether *exceptions*, as no_proxy lists them, has *host* at *port*.
+    """Whether *exceptions*, a list as in no_proxy, includes *host* at *port*.
 
-    An entry is `*`, a domain (with or without a dot before it, it stands for all hosts below it as well), an address,
-    or a network as 10.0.0.0/8; all but the last may have a port.
+    An entry is `*`, an address, a network such as 10.0.0.0/8, or a domain. A domain, with or without a leading dot,
+    includes all hosts below it. All but a network may have a port.
     """
     host = host.rstrip(".")
     return any(
@@ -110,7 +110,7 @@ def _is_excepted(host: str, port: int, exceptions: str) -> bool:
 
 
 def _entries(exceptions: str) -> Iterator[tuple[str, int | None]]:
-    """Yield name and port of each entry; a port is None where there is none."""
+    """Yield the name and the port (None if there is none) of each entry."""
     for entry in re.split(r"[\s,]+", exceptions):
         found = re.fullmatch(r"(?P<name>\[[^\]]*\]|[^:]*)(:(?P<port>[0-9]{1,5}))?", entry)
         name, port = (found["name"], found["port"]) if found else (entry, None)

@@ -1,4 +1,4 @@
-"""Read the paths of the configuration, which start at the folder of its file."""
+"""Read paths that are relative to the folder of the configuration file."""
 
 import string
 from pathlib import Path
@@ -10,7 +10,7 @@ _TEMPLATE = 'write for example "{dir}/{stem}.retry{suffix}"'
 
 
 def resolved(value: object, folder: Path) -> Path:
-    """Return *value* as an absolute path, relative ones starting at *folder*; raise UnfitValueError if it is none."""
+    """Return *value*, a path that may be relative to *folder*, as an absolute path; else raise UnfitValueError."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise UnfitValueError("is not a path; write one that is absolute or starts at the folder of this file")
     if value.startswith("~"):
@@ -19,7 +19,7 @@ def resolved(value: object, folder: Path) -> Path:
 
 
 def template(value: object) -> str:
-    """Return *value* if it is a path whose placeholders are {dir}, {stem} and {suffix}; else raise UnfitValueError."""
+    """Return *value* if it is a path with no placeholders but {dir}, {stem}, {suffix}; else raise UnfitValueError."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise UnfitValueError(f"is not a path; {_TEMPLATE}")
     try:

@@ -1,4 +1,4 @@
-"""Know which parts of a configuration are secret, and which words a message may repeat."""
+"""Find the secrets of a configuration, and decide which words a message may show."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,24 +10,24 @@ _CREDENTIALS: Final = re.compile(r"(.*//)?(?P<user>[^:]*)(:(?P<password>.*))?@.*
 
 
 def _of_url(url: str) -> str:
-    """Return the password that a proxy's *url* spells out, or the user who has none."""
+    """Return the password in the *url* of a proxy, or its user if there is no password."""
     found = _CREDENTIALS.fullmatch(url)
     return "" if found is None else found["password"] or found["user"]
 
 
 SECRETS: Final[Mapping[KeyPath, Callable[[str], str]]] = {("api", "access_token"): str, ("api", "proxy"): _of_url}
-"""The places that hold a secret; each function returns the secret part of a text written there, "" if there is none."""
+"""The keys that hold a secret; each function returns the secret part of the text there, "" if there is none."""
 
 _VARIABLE: Final = "DFINERY_ACCESS_TOKEN"
 _REFERENCE: Final = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _LEAST: Final = 8
-"""A shorter token may be a part of any word, by chance."""
+"""A shorter secret may be part of another word by chance."""
 
 _SHORT: Final = 12
-"""No token is as short as this, so that a word of this length may be repeated."""
+"""No token is this short, so a message may show a word up to this length."""
 
 _DIRECTIVE: Final = re.compile(r"%[%a-zA-Z]")
-"""A part of a date's pattern, of which a secret has none."""
+"""A directive of a date pattern, which no secret contains."""
 
 _LONGEST_NAME: Final = 60
 _WORD: Final = re.compile(r"[A-Z]?[a-z]{1,15}|[A-Z]{1,15}|[0-9]{1,4}|[^\W\d_a-zA-Z]+")
@@ -37,7 +37,7 @@ _PART: Final = re.compile(r"[/.${}]+")
 
 
 def written_out(tree: Mapping[str, Tree]) -> Iterator[KeyPath]:
-    """Yield the places of secrets that *tree*, as it is written, spells out in part or as a whole."""
+    """Yield the keys whose secret is written in *tree* itself, in part or as a whole."""
     for key_path in SECRETS:
         value = _at(tree, key_path)
         if value is not None and not (isinstance(value, str) and _is_elsewhere(SECRETS[key_path](value))):
@@ -45,14 +45,14 @@ def written_out(tree: Mapping[str, Tree]) -> Iterator[KeyPath]:
 
 
 def known_secrets(tree: Mapping[str, Tree], environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the secrets that *tree*, with its variables filled in, and the environment hold."""
+    """Return the secrets in *tree*, whose variables are filled in, and in *environ*."""
     values = ((part, _at(tree, key_path)) for key_path, part in SECRETS.items())
     found = {part(value) for part, value in values if isinstance(value, str)} | {environ.get(_VARIABLE, "")}
     return tuple(sorted(secret for secret in found if len(secret) >= _LEAST))
 
 
 def misplaced(tree: Mapping[str, Tree], secrets: Iterable[str]) -> Iterator[KeyPath]:
-    """Yield the places, but those of secrets, that have one of *secrets* in their key or value."""
+    """Yield the places that have one of *secrets* in their key or value, except those meant for a secret."""
     secrets = tuple(secrets)
 
     def within(value: Tree, key_path: KeyPath) -> Iterator[KeyPath]:
@@ -80,12 +80,12 @@ def masked(text: str, secrets: Iterable[str]) -> str:
 
 
 def is_short(text: str) -> bool:
-    """Whether *text* is too short to be a secret, its parts of a date's pattern aside, and may be repeated."""
+    """Whether *text*, without date directives, is too short to be a secret, so that a message may show it."""
     return len(_DIRECTIVE.sub("", text)) <= _SHORT
 
 
 def is_name(text: str) -> bool:
-    """Whether *text* reads like a name that somebody made up, as secrets do not: few words, each of some letters."""
+    """Whether *text* looks like a name and not like a secret: it consists of few words of several letters."""
     if is_short(text):
         return True
     words = _WORD.findall(text)
@@ -96,13 +96,13 @@ def is_name(text: str) -> bool:
 
 
 def shown(written: str, instead: str) -> str:
-    """Return what holds a variable or is a path, as it was *written*; or *instead*, if a part of it may be a secret."""
+    """Return *written*, a path or a text with a variable, or *instead* if a part of it may be a secret."""
     parts = _PART.split(written.replace("-", "_") if "/" in written else written)
     return written if all(map(is_name, parts)) else instead
 
 
 def _at(tree: Mapping[str, Tree], key_path: KeyPath) -> object:
-    """Return what *tree* holds at *key_path*; None where it holds nothing."""
+    """Return the value of *tree* at *key_path*; None if there is none."""
     value: object = tree
     for key in key_path:
         if not isinstance(value, Mapping):
@@ -112,5 +112,5 @@ def _at(tree: Mapping[str, Tree], key_path: KeyPath) -> object:
 
 
 def _is_elsewhere(secret: str) -> bool:
-    """Whether all of *secret* stands in the environment."""
+    """Whether *secret* is empty or one reference to an environment variable."""
     return not secret or _REFERENCE.fullmatch(secret) is not None

@@ -1,4 +1,4 @@
-"""Check the address of the service: encrypted, unless it never leaves this machine."""
+"""Check the URL of the service: it is encrypted, except on this machine."""
 
 import ipaddress
 import re
@@ -13,9 +13,9 @@ _EXAMPLE = "write https://openapi.dfinery.ai"
 
 
 def base_url(value: object) -> str:
-    """Return the URL *value* without a slash at its end; raise UnfitValueError, which never quotes it, for a bad one.
+    """Return the URL *value* without slashes at its end; else raise UnfitValueError, which never quotes it.
 
-    http is accepted for loopback hosts only: the token travels in a header.
+    http is accepted for loopback hosts only: the token is sent in a header.
     """
     if not isinstance(value, str) or not _URL.fullmatch(value):
         raise UnfitValueError(f"is not a URL; {_EXAMPLE}")
@@ -35,10 +35,10 @@ def base_url(value: object) -> str:
 
 
 def one_spelling(url: str) -> str:
-    """Return the one spelling of *url*, a URL that `base_url` returned, by which state knows its service.
+    """Return the normal form of *url*, a result of `base_url`, by which the state identifies the service.
 
-    Scheme and host are lower case; a dot at the host's end, the scheme's own port and slashes at the end go.
-    `localhost` is 127.0.0.1; [::1] stays another host, since another server may listen there.
+    Scheme and host are in lower case; a dot after the host, the default port and slashes at the end are removed.
+    `localhost` becomes 127.0.0.1; [::1] stays, since another server may listen there.
     """
     parts = urlsplit(url)
     host, port = (parts.hostname or "").removesuffix("."), parts.port
@@ -57,7 +57,7 @@ def _has_more(url: str, parts: SplitResult) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether *host* is this machine, by a name or an address that nothing else can have."""
+    """Whether *host* is a name or an address that can only be this machine."""
     if host == "localhost":
         return True
     try:

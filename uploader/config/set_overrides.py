@@ -1,4 +1,4 @@
-"""Lay the flags of `--set key.path=value` over the configuration."""
+"""Override the configuration with the `--set key.path=value` options."""
 
 import os
 import re
@@ -22,9 +22,9 @@ _FILES = ("access_token_file", "ca_file")
 
 
 def overridden(document: Document, overrides: Sequence[str]) -> Document:
-    """Return *document* with each of *overrides* in it, the last one winning.
+    """Return *document* with each of *overrides* applied in order; the last one wins.
 
-    Raise ConfigError, which never quotes a value, for one that is not `key.path=value`.
+    Raise ConfigError, which never quotes a value, if one is not `key.path=value`.
     """
     for override in overrides:
         document = _with(document, override)
@@ -32,9 +32,9 @@ def overridden(document: Document, overrides: Sequence[str]) -> Document:
 
 
 def printable(override: str, folder: Path, environ: Mapping[str, str], *, withheld: str) -> str:
-    """Return *override* with *withheld* in the place of what is, or may be, a secret; relative paths start in *folder*.
+    """Return *override* with *withheld* in place of what may be a secret; paths are relative to *folder*.
 
-    A text that is refused may be anything, also a secret in the place of something else.
+    An invalid value may be a secret in the wrong place.
     """
     found = _FORM.fullmatch(override)
     if found is None:
@@ -57,14 +57,14 @@ def _may_hold_secrets(tree: Mapping[str, Tree], folder: Path, environ: Mapping[s
         return True
     api = tree.get("api")
     for written in (api.get(key) for key in _FILES) if isinstance(api, dict) else ():
-        # Where a file is there, this is its name.
+        # If such a file exists, the text is its name and no token.
         if isinstance(written, str) and not shown(written, "") and not os.path.exists(folder / written):  # noqa: PTH110 — a Path's own raises where the name is too long
             return True
     try:
         context = {"file": folder, "folder": folder, "warnings": ()}
         Settings.model_validate(filled(tree, environ).tree, context=context)
     except ValidationError as error:
-        # All that it lacks stands elsewhere, and None is a variable that is not set here.
+        # Missing keys are in the file, and None is a variable that is not set here.
         return any(
             details["type"] == "extra_forbidden"
             or (details["loc"][:1] == ("api",) and details["type"] != "missing" and details["input"] is not None)
@@ -87,7 +87,7 @@ def _with(document: Document, override: str) -> Document:
 
 
 def _refuse_secrets(key_path: KeyPath, value: Tree) -> None:
-    """Refuse a *value* for *key_path* that spells out a secret, however deep: a list of processes shows it."""
+    """Refuse a *value* for *key_path* that contains a secret, at any depth: a list of processes would show it."""
     for secret in written_out(_tree(key_path, value)):
         name = named(secret)
         file = "use api.access_token_file, or " if secret == ("api", "access_token") else "use "
@@ -98,7 +98,7 @@ def _refuse_secrets(key_path: KeyPath, value: Tree) -> None:
 
 
 def _tree(key_path: KeyPath, value: Tree) -> dict[str, Tree]:
-    """Return the configuration that has *value* at *key_path*, and nothing else."""
+    """Return a configuration with only *value* at *key_path*."""
     *above, key = key_path
     tree = {str(key): value}
     for outer in reversed(above):
@@ -107,10 +107,10 @@ def _tree(key_path: KeyPath, value: Tree) -> dict[str, Tree]:
 
 
 def _value(text: str, key_path: KeyPath) -> Tree:
-    """Return a list, a section or a quoted text as YAML reads it, and anything else exactly as it is written."""
+    """Return a list, a section or a quoted text as YAML reads it; anything else as it is written."""
     text = text.strip()
     if key_path == _TEMPLATE and text.startswith("{"):
-        # Its braces are places of a path, not a section.
+        # Its braces are placeholders of a path, not a section.
         return text
     if text.startswith(("[", "{", '"', "'")):
         return parse(text, f"--set {named(key_path)}")
@@ -118,7 +118,7 @@ def _value(text: str, key_path: KeyPath) -> Tree:
 
 
 def _placed(section: Mapping[str, Tree], key_path: KeyPath, value: Tree, above: KeyPath = ()) -> dict[str, Tree] | None:
-    """Return *section* with *value* at *key_path*, or None where a value is in the way."""
+    """Return *section* with *value* at *key_path*, or None if a value above it is not a section."""
     key = str(key_path[0])
     if len(key_path) == 1:
         return {**section, key: value}

@@ -44,7 +44,7 @@ def _path(value: object, info: ValidationInfo) -> Path:
     return resolved(value, info.context["folder"] if info.context else Path.cwd())
 
 
-# Named out here: within a class, a field hides the function that has its name.
+# Defined outside the classes: inside one, a field hides the function of the same name.
 Url: TypeAlias = Annotated[str, BeforeValidator(base_url)]
 Encoding: TypeAlias = Annotated[str, BeforeValidator(encoding)]
 Delimiter: TypeAlias = Annotated[str, BeforeValidator(delimiter)]
@@ -53,7 +53,7 @@ Location: TypeAlias = Annotated[Path, BeforeValidator(_path)]
 
 
 class ApiSettings(Section):
-    """Where the service is, and who calls it. *access_token* also holds what `access_token_file` names."""
+    """The URL of the service and the credentials. *access_token* also holds the token from `access_token_file`."""
 
     base_url: Url = "https://openapi.dfinery.ai"
     service_id: Annotated[str, BeforeValidator(_printable)] = Field(repr=False)
@@ -65,7 +65,7 @@ class ApiSettings(Section):
 
 
 class SourceSettings(Section):
-    """How the source is written."""
+    """The format of the source."""
 
     format: Annotated[
         Literal["auto", "csv", "jsonl", "parquet"], BeforeValidator(one_of("auto", "csv", "jsonl", "parquet"))
@@ -101,7 +101,7 @@ class RetrySettings(Section):
 
 
 class LimitsSettings(Section):
-    """When a source or its mapping is wrong as a whole. *max_rejected* is a part of 1, *canary* a number of rows."""
+    """When a source is wrong as a whole. *max_rejected* is a part of 1, *canary* a number of rows."""
 
     max_rejected: Annotated[float, BeforeValidator(share)] = 0.1
     max_unpacked: Annotated[Unpacking, BeforeValidator(unpacking)] = Unpacking()
@@ -109,7 +109,7 @@ class LimitsSettings(Section):
 
 
 class GuardSettings(Section):
-    """How far a file may differ from the one before it, as parts of 1; 1 is any distance."""
+    """How far a file may differ from the baseline, as parts of 1; 1 is no bound."""
 
     rows: Annotated[float, BeforeValidator(share)] = 0.3
     empty: Annotated[float, BeforeValidator(share)] = 0.2
@@ -126,7 +126,7 @@ class OutputSettings(Section):
 class Settings(Section):
     """Every setting of a run; durations in seconds, shares as parts of 1, paths absolute.
 
-    It has no states: it is frozen once it is loaded.
+    It has no states: it is frozen.
     """
 
     api: ApiSettings
@@ -151,22 +151,22 @@ class Settings(Section):
 
     @property
     def file(self) -> Path:
-        """The configuration's file, as the user named it."""
+        """The configuration file, as the user named it."""
         return self._file
 
     @property
     def folder(self) -> Path:
-        """The absolute folder of the configuration's file, where its relative paths start."""
+        """The absolute folder of the configuration file, to which its paths are relative."""
         return self._folder
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What would be refused if these settings were to send: lines for people."""
+        """A line for each problem that would refuse a run that sends."""
         return self._warnings
 
     @property
     def guarded(self) -> GuardSettings | None:
-        """How far a file may differ from the one before it; None unless the section `guard` is there."""
+        """The section `guard`; None if the configuration does not have it."""
         return self.guard if "guard" in self.model_fields_set else None
 
     def rules(self) -> MappingRules:
@@ -174,7 +174,7 @@ class Settings(Section):
         return self.mapping.rules(self.source.null_values)
 
     def model_post_init(self, context: Mapping[str, Any] | None, /) -> None:
-        """Keep the *file*, the *folder* and the *warnings* that the loading hands over."""
+        """Keep the *file*, the *folder* and the *warnings* in *context*."""
         if context is not None:
             self._file = context["file"]
             self._folder = context["folder"]
@@ -197,7 +197,7 @@ _SECTIONS: Mapping[KeyPath, type[Section]] = {
 
 
 def keys_of(key_path: KeyPath) -> tuple[str, ...]:
-    """Return the keys that the section at *key_path* may have; none where there is no section."""
+    """Return the keys that the section at *key_path* may have; none if there is no such section."""
     if key_path[:-1] == PROPERTIES:
         return tuple(PropertySettings.model_fields)
     section = _SECTIONS.get(key_path)
@@ -205,5 +205,5 @@ def keys_of(key_path: KeyPath) -> tuple[str, ...]:
 
 
 def homes_of(key: str) -> tuple[KeyPath, ...]:
-    """Return the places where a section has *key*."""
+    """Return every path at which *key* exists."""
     return tuple((*key_path, key) for key_path, section in _SECTIONS.items() if key in section.model_fields)

@@ -1,9 +1,9 @@
-"""Be one part of the settings: frozen, and closed to keys that do not exist."""
+"""Define a section of the settings: frozen, without unknown keys."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """One part of the settings; its defaults are the contract's, and no error of it quotes a value."""
+    """A section of the settings; no error of it quotes a value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -1,4 +1,4 @@
-"""Read the certificate authorities that are trusted in place of the system's."""
+"""Read the certificate authorities that are trusted instead of those of the system."""
 
 import os
 import ssl
@@ -13,14 +13,14 @@ _PEM = b"-----BEGIN"
 
 
 def trusting(file: Path) -> ssl.SSLContext:
-    """Return what trusts the certificate authorities in *file*, PEM or one as DER, and no other.
+    """Return an SSL context that trusts only the certificate authorities in *file*: PEM, or one in DER.
 
     Raises:
         ConfigError: the file can't be read, or holds no certificate.
     """
     written = _read(file)
     try:
-        # What stands between the certificates is for people, and may be in any encoding.
+        # The text between the certificates is for people, in any encoding.
         context = ssl.create_default_context(cadata=written.decode("ascii", "ignore") if _PEM in written else written)
     except (ssl.SSLError, ValueError):
         raise ConfigError(

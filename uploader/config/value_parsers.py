@@ -1,4 +1,4 @@
-"""Read the text of one setting as the amount, the word or the character that it stands for."""
+"""Read the text of a setting as a number, a word or a character."""
 
 import codecs
 import encodings.aliases
@@ -17,7 +17,7 @@ _PERCENT = 100
 
 _TIMES = re.compile(r"(?P<times>[1-9][0-9]{0,8})x")
 
-# UTF-7 has halves of characters, and more than one spelling of most.
+# UTF-7 can hold half a character, and spells most characters in several ways.
 _NOT_FOR_FILES = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
@@ -31,7 +31,7 @@ def text(value: object) -> str:
 
 
 def word(value: object) -> str:
-    """Return *value* if it is a text, be it an empty one."""
+    """Return *value* if it is a text, also an empty one."""
     if not isinstance(value, str):
         raise UnfitValueError("is not a text; write one value, an empty one as two quotes")
     return value
@@ -45,7 +45,7 @@ def words(value: object) -> list[object]:
 
 
 def duration(value: object) -> float:
-    """Return the seconds that *value* says, as `500ms`, `30s`, `1m` or `2h`."""
+    """Return the seconds in *value*, such as `500ms`, `30s`, `1m` or `2h`."""
     seconds = seconds_of(value) if isinstance(value, str) else None
     if seconds is None:
         raise UnfitValueError("is not a duration; write a number and its unit, as 500ms, 30s, 1m or 2h")
@@ -55,12 +55,12 @@ def duration(value: object) -> float:
 
 
 def flag(value: object) -> bool:
-    """Return whether *value* says true; the other word is false."""
+    """Return whether *value* is `true`; the other valid word is `false`."""
     return one_of("true", "false")(value) == "true"
 
 
 def share(value: object) -> float:
-    """Return the part of 1 that *value* says, as `10%` or `0.1`."""
+    """Return *value*, such as `10%` or `0.1`, as a part of 1."""
     found = _SHARE.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise UnfitValueError("is not a share; write 10% or 0.1")
@@ -71,7 +71,7 @@ def share(value: object) -> float:
 
 
 def some_share(value: object) -> float:
-    """Return the part of 1 that *value* says, if it is above 0."""
+    """Return *value* as a part of 1, if it is above 0."""
     part = share(value)
     if part == 0:
         raise UnfitValueError("leaves nothing to use; write 95% or 0.95")
@@ -79,7 +79,7 @@ def some_share(value: object) -> float:
 
 
 def unpacking(value: object) -> Unpacking:
-    """Return how much a compressed file may unpack to, as `200x` its size, or `500MB`."""
+    """Return how large a compressed file may become: a multiple of its size such as `200x`, or `500MB`."""
     if isinstance(value, str):
         if times := _TIMES.fullmatch(value):
             return Unpacking(times=int(times["times"]))
@@ -115,7 +115,7 @@ def one_of(*known: str) -> Callable[[object], str]:
 
 
 def delimiter(value: object) -> str:
-    r"""Return the one character that separates fields; `tab` and `\t` say a tab."""
+    r"""Return the character that separates fields; `tab` and `\t` mean a tab."""
     if value in ("tab", r"\t"):
         return "\t"
     if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in '"\r\n\0':
@@ -124,7 +124,7 @@ def delimiter(value: object) -> str:
 
 
 def encoding(value: object) -> str:
-    """Return `auto`, or the name by which Python knows the text encoding *value*."""
+    """Return `auto`, or Python's name of the text encoding *value*."""
     if value == "auto":
         return "auto"
     name = value if isinstance(value, str) and value.isprintable() else ""

@@ -1,4 +1,4 @@
-"""Read YAML as text: every scalar as it is written, and the line that each key stands on."""
+"""Read YAML as text: each scalar as it is written, and the line of each key."""
 
 import os
 import re
@@ -17,19 +17,19 @@ from uploader.errors import ConfigError
 from uploader.private_files import open_at_once
 
 Tree: TypeAlias = "str | list[Tree] | dict[str, Tree] | None"
-"""What YAML says: text, lists and sections; None is a key with nothing behind it."""
+"""A YAML value: text, list or section; None is a key without a value."""
 
 KeyPath: TypeAlias = tuple[str | int, ...]
-"""Where a value stands: the keys that lead to it, and the index within a list."""
+"""The place of a value: the keys that lead to it, and the index within a list."""
 
 FLAG = 0
-"""The line number of what comes from a `--set`."""
+"""The line number of a key from `--set`."""
 
 _RETAGGED = "move it away and run `uploader init SOURCE` to write one, or name another with --config"
 _MOST_BYTES = 1 << 20
 _MOST_VALUES = 100_000
 _PATIENCE_SECONDS = 30.0
-"""So long the writer of a pipe may take, all in all."""
+"""How long the writer of a pipe may take in all."""
 
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _LONGEST_SIGN = len("'\\t'")
@@ -40,7 +40,7 @@ _PLAIN_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2
 class Document:
     """The configuration as it was written: values, and the *lines* of its keys (`FLAG` for a `--set`).
 
-    *mode* is that of its file, the bits that say who may read it.
+    *mode* holds the permission bits of the file.
     """
 
     file: Path
@@ -49,7 +49,7 @@ class Document:
     mode: int
 
     def line(self, key_path: KeyPath) -> int | None:
-        """Return the line on which *key_path*, or what is nearest around it, was written; None if nothing was."""
+        """Return the line of *key_path*, or of the nearest key above it; None if there is none."""
         around = (key_path[:length] for length in range(len(key_path), 0, -1))
         return next((self.lines[outer] for outer in around if outer in self.lines), None)
 
@@ -78,13 +78,13 @@ def read(file: Path) -> Document:
 
 
 def parse(text: str, name: str) -> Tree:
-    """Read *text* as one YAML value; raise ConfigError, which calls it *name* and never quotes it, if it is none."""
+    """Read *text* as one YAML value; else raise ConfigError, which calls it *name* and never quotes it."""
     node = _composed(text, name)
     return None if node is None else _NodeReader(name, {}).value(node, ())
 
 
 def _text(file: Path) -> tuple[str, int]:
-    """Return what *file* says, and its mode."""
+    """Return the text of *file*, and its mode."""
     try:
         with open_at_once(file) as opened:
             mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
@@ -105,7 +105,7 @@ def _text(file: Path) -> tuple[str, int]:
 
 
 def _bytes(handle: int, name: str) -> bytes:
-    """Return what can be read from *handle*, as far as a configuration may go; a pipe gets time for its writer."""
+    """Return what *handle* holds, at most one byte over the limit; the writer of a pipe gets time."""
     if stat.S_ISREG(os.fstat(handle).st_mode):
         with open(handle, "rb", closefd=False) as opened:
             return opened.read(_MOST_BYTES + 1)
@@ -143,7 +143,7 @@ def _spot(name: str, mark: yaml.Mark | None) -> str:
 
 
 def _unquoted(problem: str) -> str:
-    """Return the parser's words with what they quote of the file left out: it could be a part of a token."""
+    """Return the parser's message without quotations from the file, which could be part of a token."""
     fixed = _QUOTED.sub(lambda quoted: quoted[0] if _is_syntax(quoted[0]) else "'…'", problem.splitlines()[0])
     return f"{fixed}; indent with spaces, and quote a value that holds one of : # [ {{"
 
@@ -153,7 +153,7 @@ def _is_syntax(quoted: str) -> bool:
 
 
 class _NodeReader:
-    """The way through the nodes of one YAML text, noting the line of each key."""
+    """Converts the nodes of one YAML text to values, and records the line of each key."""
 
     def __init__(self, name: str, lines: dict[KeyPath, int]) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""Draft a configuration from what a whole file holds: guesses, each with its reason."""
+"""Guess a configuration from all rows of a file, with a reason for each guess."""
 
 from uploader.inference.column_profile import looks_personal
 from uploader.inference.file_profile import FileProfile

@@ -1,4 +1,4 @@
-"""Know the words that mean yes or no without a doubt."""
+"""List the words that clearly mean yes or no."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _FALSE: Final = {no: yes for yes, no in reversed(_COUNTERPARTS)}
 
 @dataclass(frozen=True, slots=True)
 class BooleanWords:
-    """The words for true and for false; *is_default* is whether they need not be said."""
+    """The words for true and for false; *is_default* is whether the mapping knows them by default."""
 
     true: tuple[str, ...]
     false: tuple[str, ...]
@@ -43,18 +43,18 @@ class BooleanWords:
 
 
 def is_known(word: str) -> bool:
-    """Whether *word* means yes or no without a doubt, in any case of its letters."""
+    """Whether *word* clearly means yes or no, in upper or lower case."""
     return word.casefold() in _TRUE or word.casefold() in _FALSE
 
 
 def has_both(words: Iterable[str]) -> bool:
-    """Whether *words* hold one for yes and one for no."""
+    """Whether *words* have one for yes and one for no."""
     found = {word.casefold() for word in words}
     return bool(found & _TRUE.keys()) and bool(found & _FALSE.keys())
 
 
 def lists_of(words: Iterable[str]) -> BooleanWords:
-    """Return what says which of *words*, all known ones, is which; a side that has none gets its counterpart."""
+    """Return the lists for true and false of *words*, all known; a side without a word gets the counterparts."""
     found = dict.fromkeys(word.casefold() for word in words)
     if found.keys() <= {*TRUE_WORDS, *FALSE_WORDS}:
         return BooleanWords(TRUE_WORDS, FALSE_WORDS, is_default=True)

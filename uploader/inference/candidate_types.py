@@ -1,4 +1,4 @@
-"""Try which types of the API read a value, by the mapping's own readers."""
+"""Test which types of the API can read a value, with the readers of the mapping."""
 
 import re
 from collections.abc import Callable
@@ -11,24 +11,24 @@ from uploader.mapping.type_conversion import reader
 from uploader.mapping.value_errors import Unreadable
 
 ZONE: Final = "Asia/Seoul"
-"""The zone that is guessed for times that name none."""
+"""The time zone guessed for times without one."""
 
 _LONG: Final = re.compile(r"0|-?[1-9][0-9]*")
 _DOUBLE: Final = re.compile(r"0|-?(?:0|[1-9][0-9]*)\.[0-9]+|-?[1-9][0-9]*")
 _EXACT_DIGITS: Final = 15
-"""How many digits a Double surely keeps."""
+"""How many digits a Double always keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateType:
-    """A type as a mapping can declare it (*kind* None: the value's own); *reads* is whether it reads a value."""
+    """A type as a mapping can declare it; *kind* None means the own type of each value."""
 
     kind: PropertyType | None
     format: str | None = None
     timezone: str | None = None
 
     def maker(self) -> Callable[[object], bool]:
-        """Return a function that tells whether this form reads a value, and reads nothing into it."""
+        """Return a function that tests whether this type reads a value without changing its meaning."""
         read = reader(PropertyRule("it", "it", kind=self.kind, format=self.format, timezone=self.timezone))
         may_be = _LIMITS.get(self.kind)
 
@@ -63,7 +63,7 @@ EITHER_WAY: Final = tuple(
     (CandidateType("date", f"%d{sign}%m{sign}%Y"), CandidateType("date", f"%m{sign}%d{sign}%Y"))
     for sign in ("/", "-", ".")
 )
-"""Dates whose day and month can be taken for each other."""
+"""Pairs of date formats that differ only in the order of day and month."""
 
 DATETIMES: Final = (
     CandidateType("datetime"),
@@ -108,10 +108,10 @@ def _never(_: str) -> bool:
 
 
 _LIMITS: Final[dict[PropertyType | None, Callable[[str], bool]]] = {
-    # A text with a leading zero, a plus sign or an exponent may be a code: as a number it would be another text.
+    # A text with a leading zero, a plus sign or an exponent may be a code, which a number would change.
     "long": _is_long,
     "double": _is_plain_number,
-    # A text read as a list would be split by a separator that nobody named.
+    # A text would be split by a separator that nobody chose.
     "array<string>": _never,
     "array<long>": _never,
     "array<double>": _never,

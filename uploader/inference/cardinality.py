@@ -1,4 +1,4 @@
-"""Estimate how many different values there are, in little memory."""
+"""Estimate how many different values there are, in constant memory."""
 
 from hashlib import blake2b
 from heapq import heappushpop
@@ -9,19 +9,19 @@ _RANGE: Final = 2**64
 
 
 class Distinct:
-    """Keeps the smallest hashes: exact up to 1,024 different values, within about 3 % beyond."""
+    """Counts different values by the smallest hashes: exact below 1,024 values, within about 3 % above."""
 
     def __init__(self) -> None:
-        """Begin with no value."""
+        """Start with no value."""
         self._heap: list[int] = []
         self._known: set[int] = set()
 
     def add(self, text: str) -> None:
-        """Note one value."""
+        """Add one value."""
         found = int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
         if found in self._known:
             return
-        # The heap holds negatives, so that the greatest of the kept hashes comes first.
+        # The heap holds negated hashes, so that the largest hash comes first.
         if len(self._heap) < _KEPT:
             self._known.add(found)
             self._heap.append(-found)
@@ -32,7 +32,7 @@ class Distinct:
             self._known.discard(-heappushpop(self._heap, -found))
 
     def estimate(self) -> float:
-        """Return about how many different values were noted."""
+        """Return about how many different values were added."""
         if len(self._heap) < _KEPT:
             return float(len(self._heap))
         return (_KEPT - 1) * _RANGE / (-self._heap[0] + 1)

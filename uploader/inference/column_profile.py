@@ -1,4 +1,4 @@
-"""Count what the values of one column are, in memory that does not grow with the file."""
+"""Profile the values of one column, in memory that does not grow with the file."""
 
 import re
 from collections import Counter
@@ -12,7 +12,7 @@ from uploader.inference.cardinality import Distinct
 from uploader.model import WrittenFloat
 
 HOPELESS: Final = 1000
-"""After so many values that a form can't read, it is not tried any more."""
+"""After this many values that a type can't read, it is no longer tried."""
 
 _MOST_WORDS: Final = 50
 _LONGEST_WORD: Final = 12
@@ -23,11 +23,11 @@ _PHONE: Final = re.compile(r"\+?\(?[0-9](?:[ ().-]{0,2}[0-9]){7,14}")
 _MOBILE: Final = re.compile(r"(?:\+?82[ -]?(?:\(0\)|0)?|0)1[016-9][ .-]?[0-9]{3,4}[ .-]?[0-9]{4}")
 
 LARGEST: Final = 8000
-"""So many bytes a value may take, that the properties of its row may stay below 8 KB."""
+"""The most bytes of a value that leave its row below the 8 KB of `user_properties`."""
 _LONG_TEXT: Final = LARGEST // 4
 
 Readers: TypeAlias = Sequence[tuple[CandidateType, Callable[[object], bool]]]
-"""The forms, each with the function that tells whether it reads a value."""
+"""The candidate types, each with the function that tests whether it reads a value."""
 
 TEXT: Final = "texts"
 WHOLE: Final = "whole numbers"
@@ -42,18 +42,18 @@ FRACTIONS: Final = "lists of numbers"
 EMPTY_LIST: Final = "empty lists"
 OTHER: Final = "values that the API has no type for"
 _OF_ANY_TEXT: Final = (OWN, STRING)
-"""The forms that read whatever is a text."""
+"""The types that read every text."""
 _WORDLY: Final = (TEXT, WHOLE)
 
 
 def looks_personal(text: str) -> bool:
-    """Whether *text* is written as an e-mail address or a Korean mobile number is."""
+    """Whether *text* looks like an e-mail address or a Korean mobile number."""
     return _EMAIL.fullmatch(text) is not None or _MOBILE.fullmatch(text) is not None
 
 
 @dataclass(slots=True)
 class TypeTrial:
-    """How a form fared: how many values it could not read, and the first row that has one."""
+    """The result for one type: how many values it could not read, and the first row with one."""
 
     form: CandidateType
     misses: int = 0
@@ -64,19 +64,18 @@ _Trials: TypeAlias = Sequence[tuple[TypeTrial, Callable[[object], bool]]]
 
 
 class Column:
-    """What is known of one column: how many values it has, of which families, and which forms read them.
+    """The profile of one column: how many values it has, of which families, and which types read them.
 
-    *nulls* counts the nulls that are not empty (JSON lines), *words* the short values, each with how often and where
-    first, *other_words* the rest of them. *inside* is whether the name is a path into
-    objects, *is_ever_blank* whether some row has an empty text. *longest*
-    is the length of the longest text. *oversized* counts the
-    values that are too large for a request, *first_oversized* is the first row with one.
+    *nulls* counts the nulls that are not empty (JSON lines). *words* holds for each short value its count and its first
+    row; *other_words* counts the other values. *inside* is whether the name is a path into objects, *is_ever_blank*
+    whether some row has an empty text. *longest* is the length of the longest text. *oversized* counts the values that
+    are too large for a request, *first_oversized* is the first row with one.
 
-    It has one state, counting. Types that fail too often are tried no more; their counts of misses stay.
+    It has one state: counting.
     """
 
     def __init__(self, name: str, readers: Readers, *, inside: bool = False) -> None:
-        """Begin with no value; *readers* are those of all forms, made once for all columns."""
+        """Start with no value; *readers* test all types, and are made once for all columns."""
         self.name = name
         self.inside = inside
         self.filled = 0
@@ -99,12 +98,12 @@ class Column:
         self._since_full_trial = [(self._trials[form], reads) for form, reads in readers if form in _OF_ANY_TEXT]
 
     def add_null(self, row: int) -> None:
-        """Note a null in *row*."""
+        """Add a null of *row*."""
         self.nulls += 1
         self.first_null = self.first_null or row
 
     def add_value(self, value: object, row: int) -> None:
-        """Note one *value* of *row* that is not empty."""
+        """Add one *value* of *row* that is not empty."""
         self.filled += 1
         family = _family(value)
         self.families[family] += 1
@@ -118,36 +117,36 @@ class Column:
             self._candidates = [(trial, reads) for trial, reads in self._candidates if trial.misses < HOPELESS]
 
     def trial(self, form: CandidateType) -> TypeTrial:
-        """Return how *form* fared."""
+        """Return the result for the type *form*."""
         return self._trials[form]
 
     def reads_all(self, form: CandidateType) -> bool:
-        """Whether *form* reads every value, and there is one."""
+        """Whether *form* reads every value, of which there is at least one."""
         return self.filled > 0 and not self._trials[form].misses
 
     def reads_nearly_all(self, form: CandidateType) -> bool:
-        """Whether *form* reads all but a few values: one in a hundred at most."""
+        """Whether *form* reads all but a few values: some, but at most one in a hundred, are not read."""
         misses = self._trials[form].misses
         return 0 < misses < HOPELESS and misses * 100 <= self.filled
 
     @property
     def different(self) -> float:
-        """The share of values that are different from all others, about."""
+        """The estimated number of different values, as a part of all values."""
         return min(1.0, self._distinct.estimate() / self.filled) if self.filled else 0.0
 
     @property
     def has_many_values(self) -> bool:
-        """Whether there are enough different values for a chance agreement to be unlikely."""
+        """Whether there are so many different values that a match of all is unlikely to be chance."""
         return self._distinct.estimate() >= _ENOUGH
 
     @property
     def is_constant(self) -> bool:
-        """Whether many rows have a value, and it is the same in all of them."""
+        """Whether many rows have a value, and all have the same one."""
         return self.filled >= _ENOUGH and self._distinct.estimate() == 1
 
     @property
     def holds(self) -> frozenset[str]:
-        """The families of its values."""
+        """The families of the values."""
         return frozenset(self.families)
 
     def _add_text(self, text: str, row: int) -> None:
@@ -175,7 +174,7 @@ class Column:
 
 
 def _try(trials: _Trials, value: object, row: int) -> bool:
-    """Try each of *trials* with *value*, and return whether one of them became hopeless by it."""
+    """Try *value* with each of *trials*, and return whether one of them is now hopeless."""
     is_hopeless = False
     for trial, reads in trials:
         if not reads(value):

@@ -1,4 +1,4 @@
-"""Look at every row of a file once, and keep what its columns hold."""
+"""Profile the columns of a file in one pass over all rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -8,20 +8,20 @@ from uploader.inference.column_profile import Column
 from uploader.model import OWN_COLUMNS, Damaged, Record, looks_like_data
 
 MOST_COLUMNS: Final = 1000
-"""So many columns are looked at, so that memory does not grow with a file that makes up keys."""
+"""At most this many columns are profiled, so that memory stays bounded when keys are data."""
 
 
 class FileProfile:
-    """What a file holds: calling `add_record` with each record counts it; nothing of a row is kept but short words.
+    """The profile of a file, to which `add_record` adds each record; of the values, only short words are kept.
 
-    *rows* counts the records, *damaged* those that can't be split into fields. *ignored* is whether there were more
-    columns than are looked at, *hidden* whether some keys were passed over because they look like data.
+    *rows* counts the records, *damaged* those that can't be split into fields. *ignored* is whether there were too many
+    columns to profile, *hidden* whether some keys were skipped because they look like data.
 
-    It has one state, counting: `columns` says what was found so far.
+    It has one state: counting.
     """
 
     def __init__(self, columns: Sequence[str] | None, kinds: Mapping[str, str], *, null_is_empty: bool) -> None:
-        """Look at *columns* (None: each record brings its own keys), whose types are *kinds* where they have any."""
+        """Profile *columns* (None: each record has its own keys); *kinds* holds the types of those that have one."""
         self.rows = 0
         self.damaged = 0
         self.ignored = False
@@ -38,7 +38,7 @@ class FileProfile:
                 self._column((name,))
 
     def add_record(self, record: Record) -> None:
-        """Take one record."""
+        """Add one record."""
         self.rows += 1
         if isinstance(record, Damaged):
             self.damaged += 1
@@ -83,7 +83,7 @@ class FileProfile:
             column.add_null(row)
 
     def _is_nameable(self, name: str) -> bool:
-        """Whether the key *name* may stand in a configuration; one that looks like data is only counted as there."""
+        """Whether the key *name* may be written to a configuration; one that looks like data sets *hidden*."""
         if self._are_fixed or not looks_like_data(name):
             return True
         self.hidden = True
@@ -97,11 +97,11 @@ class FileProfile:
         return column
 
     def _holds_values(self, path: tuple[str, ...]) -> bool:
-        """Whether the column at *path* is more than the nulls and missing values of an object."""
+        """Whether *path* holds values of its own, not only objects and nulls."""
         return path not in self._objects or self._is_a_leaf(path)
 
     def _is_a_leaf(self, path: tuple[str, ...]) -> bool:
-        """Whether something stands at *path* that is neither an object nor a null, be it an empty text."""
+        """Whether some row has a value or an empty text at *path*, not an object or a null."""
         column = self._columns[path]
         return column.filled > 0 or column.is_ever_blank
 
@@ -120,7 +120,7 @@ class FileProfile:
         return ""
 
     def _is_reachable(self, path: tuple[str, ...]) -> bool:
-        """Whether the mapping finds the values at *path*, and nothing else, by the name that the steps make."""
+        """Whether the dotted name of *path* leads the mapping to its values, and to no others."""
         name = ".".join(path)
         others = [other for other in (*self._columns, *self._objects) if other != path and ".".join(other) == name]
         steps = tuple(name.split("."))

@@ -1,4 +1,4 @@
-"""Guess which columns say whose row it is, by their names and by what they hold."""
+"""Guess which columns identify the person of a row, by their names and their values."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class IdentityGuess:
 
 
 def identities(columns: Sequence[Column], rows: int) -> list[IdentityGuess]:
-    """Return the identity fields of a file of *rows* rows: at most one column for each; none where none can be one."""
+    """Return the identity fields of a file with *rows* rows, at most one column for each; none if no column fits."""
     free = [column for column in columns if column.holds <= {TEXT, WHOLE} and name_hints.consent(column.name) is None]
     found: list[IdentityGuess] = []
     for choose in (_external_id, _email, _phone, _kakao_id, _line_id):
@@ -76,7 +76,7 @@ def _by_pattern(
     rows: int,
     pattern: tuple[str, Callable[[Column], int], Callable[[Column], int]],
 ) -> IdentityGuess | None:
-    """Return the column whose values have a *pattern*: what it is called, how many have it, how many for certain."""
+    """Return the column whose values match *pattern*: its name for users, a count of likely and of certain matches."""
     what, likely, surely = pattern
     named = _named(columns, words, rows, lambda column: likely(column) >= _BY_NAME * column.filled)
     if named is not None:
@@ -91,7 +91,7 @@ def _by_pattern(
 def _named(
     columns: Iterable[Column], words: frozenset[str], rows: int, fits: Callable[[Column], bool]
 ) -> Column | None:
-    """Return the column that is called by one of *words*, fits, and is filled most; without rows the name is enough."""
+    """Return the fullest column that has one of *words* as its name and *fits*; without rows the name is enough."""
     found = [
         column for column in columns if _is_called(column, words) and (not rows or (column.filled and fits(column)))
     ]
@@ -117,7 +117,7 @@ def _most_different(columns: Sequence[Column], rows: int) -> list[IdentityGuess]
 
 
 def _is_measure(column: Column) -> bool:
-    """Whether *column* holds something about a person rather than what they are called by."""
+    """Whether *column* describes a person rather than identifies them."""
     is_number = column.reads_all(DOUBLE) and not column.reads_all(LONG)
     is_time = any(column.reads_all(form) for form in (DIGIT_DATE, *DATES, *DATETIMES))
     return is_number or is_time or name_hints.built_in(column.name) is not None or column.longest > _LONGEST

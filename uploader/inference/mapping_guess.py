@@ -1,4 +1,4 @@
-"""Draft the mapping of a file: who a row is about, what is stored, and what is left out, each with the reason."""
+"""Guess the mapping of a file: identities, properties and omitted columns, each with its reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ _LONGEST_NAME: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class PropertyGuess:
-    """A property called *key*, the *column* that it is read from, how, and *why*; *lists* are words of a boolean."""
+    """A property *key*, its *column*, its type (*form*), and *why*; *lists* are the words of a boolean."""
 
     key: str
     column: str
@@ -40,7 +40,7 @@ class Omission:
 
 @dataclass(frozen=True, slots=True)
 class MappingGuess:
-    """What is guessed of a file. Without identities, or without properties, there is nothing that could be sent."""
+    """The guessed mapping of a file. Without identities, or without properties, nothing can be sent."""
 
     rows: int
     identities: tuple[IdentityGuess, ...]
@@ -56,7 +56,7 @@ class MappingGuess:
 
 
 def guess_mapping(profile: FileProfile) -> MappingGuess:
-    """Return what can be guessed of the file that *profile* has looked at."""
+    """Return the guessed mapping of the file that *profile* describes."""
     columns = profile.columns
     people = identities(columns, profile.rows)
     taken = {identity.column for identity in people}
@@ -72,15 +72,15 @@ def guess_mapping(profile: FileProfile) -> MappingGuess:
 
 
 class _MappingBuilder:
-    """The columns that are no identities on their way to properties, no key given twice."""
+    """Turns the columns that are not identities into properties or omissions; no key is given twice."""
 
     def __init__(self, profile: FileProfile, columns: Sequence[Column]) -> None:
         self.properties: list[PropertyGuess] = []
         self.omissions: list[Omission] = []
         self._profile = profile
-        # What is rejected for all columns together must stay below limits.max_rejected.
+        # The rows rejected for all columns together must stay below limits.max_rejected.
         self._remaining = max(_FEW, int(profile.rows * _SMALL)) - profile.damaged
-        # A column that is called by the very key has it before one that only means it.
+        # A column whose name is the key itself takes it before one whose name only means it.
         self._keys = {column.name for column in columns}
         for column in columns:
             result = self._guessed(column)
@@ -132,7 +132,7 @@ class _MappingBuilder:
         return self._remarked(self._named(column, guessed), "; ".join(filter(None, (nulls, oversized))))
 
     def _named(self, column: Column, guessed: TypeGuess) -> PropertyGuess:
-        """Return the property of *column* under a built-in name where it means one, else under its own."""
+        """Return the property of *column*, under the built-in name that it means, else under its own."""
         key = name_hints.built_in(column.name)
         if key is not None and (key == column.name or key not in self._keys):
             guessed = _fitting(key, column, guessed)
@@ -153,14 +153,14 @@ class _MappingBuilder:
 
 
 def _fitting(key: str, column: Column, guessed: TypeGuess) -> TypeGuess:
-    """Return *guessed*, or a text where the built-in *key* is one and *column* can be read so."""
+    """Return *guessed*, or text if the built-in *key* is a text and *column* can be read as one."""
     if key == "df_birth" or guessed.form == OWN or not column.holds <= {TEXT, WHOLE}:
         return guessed
     return TypeGuess(STRING if WHOLE in column.holds else OWN, "text, as the service has it")
 
 
 def _fits(key: str, column: Column, guessed: TypeGuess) -> bool:
-    """Whether the built-in *key* is of the type that *guessed* says of *column*."""
+    """Whether the built-in *key* has the type that is *guessed* for *column*."""
     if key == "df_birth":
         return guessed.form.kind == "date" or (guessed.form == OWN and column.holds == {DATE})
     return guessed.form == STRING or (guessed.form == OWN and column.holds <= {TEXT})

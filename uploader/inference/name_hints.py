@@ -1,4 +1,4 @@
-"""Know what the name of a column says of it, in English and in Korean."""
+"""Read hints from the name of a column, in English and in Korean."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -17,10 +17,10 @@ STRONG_IDS: Final = _words(
     "custno mbrno mbrid clientid accountid uid uuid 회원번호 고객번호 회원id 고객id 회원아이디 고객아이디 사용자id",
     "사용자아이디 사용자번호 회원no 고객no",
 )
-"""Names that say whose row it is."""
+"""Names that identify the person of a row."""
 
 WEAK_IDS: Final = _words("id no key code loginid username 아이디 번호 코드")
-"""Names that say so only where the values are as different as those of an identity."""
+"""Names that identify a person only if nearly all values are different."""
 
 EMAILS: Final = _words("email emailaddress emailaddr mail 이메일 메일 이메일주소 메일주소 전자우편")
 PHONES: Final = _words(
@@ -63,7 +63,7 @@ _FLAGS: Final = tuple(_words("yn 여부 flag"))
 
 @dataclass(frozen=True, slots=True)
 class ConsentName:
-    """What a name says of a consent: its *key*, or, where it has none, why it can't be mapped by its name."""
+    """The consent that a name means: its *key*, or the *trouble* that keeps it from being mapped by its name."""
 
     key: str | None
     trouble: str = ""
@@ -82,7 +82,7 @@ def built_in(name: str) -> str | None:
 
 
 def consent(name: str) -> ConsentName | None:
-    """Return what *name* says of a consent; None where it says nothing of one."""
+    """Return the consent that *name* means; None if it means none."""
     if name in CONSENTS:
         return ConsentName(name)
     text = plain(name)
@@ -94,17 +94,17 @@ def consent(name: str) -> ConsentName | None:
 
 
 def is_date(name: str) -> bool:
-    """Whether *name* is that of a date."""
+    """Whether *name* means a date."""
     return _has(plain(name), _DATES) or name.endswith("일")
 
 
 def is_code(name: str) -> bool:
-    """Whether *name* is that of a code, whose digits are no number."""
+    """Whether *name* means a code, whose digits are not a number."""
     return plain(name).endswith(_CODES)
 
 
 def is_flag(name: str) -> bool:
-    """Whether *name* is that of something that is so or not."""
+    """Whether *name* means a yes-or-no value."""
     return plain(name).endswith(_FLAGS) or name.casefold().startswith(("is_", "has_"))
 
 
@@ -128,11 +128,11 @@ _NAMED: Final = {
     "df_kakao_ads_optin": _KAKAO,
     "df_push_night_ads_optin": _PUSH | _NIGHT,
 }
-"""The words of which one names the channel of each consent."""
+"""The words that name the channel of each consent."""
 
 
 def _channel(text: str) -> str | None:
-    """Return the one consent that *text* means; None where it could be several."""
+    """Return the one consent that *text* means; None if it could be several."""
     channels = [key for key, words in _CHANNELS if _has(text, words)]
     if _has(text, _NIGHT):
         return "df_push_night_ads_optin" if channels in ([], ["df_push_optin"]) else None

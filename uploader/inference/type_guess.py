@@ -61,7 +61,7 @@ _BITS: Final = frozenset({"0", "1"})
 
 @dataclass(frozen=True, slots=True)
 class TypeGuess:
-    """The *form* of a column, the words of a boolean (None: those that need not be said), and *why*."""
+    """The guessed type (*form*) of a column, the words of a boolean (None: it is no boolean), and *why*."""
 
     form: CandidateType
     why: str
@@ -76,7 +76,7 @@ class LeftOut:
 
 
 def guess(column: Column, kind: str | None, *, has_types: bool) -> TypeGuess | LeftOut:
-    """Return the type of *column*, which a Parquet file calls *kind*; *has_types* is whether the format has types."""
+    """Return the type of *column*; *kind* is its Parquet type, *has_types* whether the format has types."""
     if not column.filled:
         return _of_nothing(kind)
     if column.holds == {TEXT}:
@@ -85,12 +85,12 @@ def guess(column: Column, kind: str | None, *, has_types: bool) -> TypeGuess | L
 
 
 def values_of(column: Column) -> str:
-    """Return the words that say how many values *column* has."""
+    """Return the number of values of *column*, with its noun."""
     return f"{column.filled:,} {'value' if column.filled == 1 else 'values'}"
 
 
 def consent_trouble(column: Column) -> tuple[int, int]:
-    """Return how many values of *column* are neither true nor false as a consent needs them, and the first row."""
+    """Return how many values of *column* are not valid for a consent, and the first row with one."""
     unknown = [(count, row) for word, (count, row) in column.words.items() if not is_known(word)]
     rows = [row for _, row in unknown] + [row for row in (column.first_other, column.first_null) if row]
     return sum(count for count, _ in unknown) + column.other_words + column.nulls, min(rows, default=0)
@@ -176,7 +176,7 @@ def _number(column: Column) -> TypeGuess | None:
 
 
 def _near(column: Column, forms: tuple[CandidateType, ...]) -> str:
-    """Return the words that say which type all values but a few would have; none if there is no such type."""
+    """Return a phrase for the type that reads all values but a few; an empty one if there is no such type."""
     for form in forms:
         if column.reads_nearly_all(form):
             trial = column.trial(form)

@@ -1,4 +1,4 @@
-"""Spell a draft as the text of a configuration."""
+"""Write a guessed mapping as the text of a configuration."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ _TAB: Final = "\t"
 _BYTE: Final = 0xFF
 _PLANE: Final = 0xFFFF
 _COLUMN: Final = 44
-"""Where a comment begins, if what stands before it is not longer."""
+"""The column at which a comment starts, if the text before it is not longer."""
 _WIDTH: Final = 100
 
 _API: Final = """\
@@ -35,7 +35,7 @@ _RATE: Final = """\
 
 @dataclass(frozen=True, slots=True)
 class SourceText:
-    """How the source is called and written, as far as a configuration has to say it (None: it need not)."""
+    """The name and format of a source; None means that the configuration can leave a setting out."""
 
     source: str
     encoding: str | None = None
@@ -44,7 +44,7 @@ class SourceText:
 
 
 def spell(guess: MappingGuess, written: SourceText) -> str:
-    """Return the text of a configuration that says what *guess* guesses of the source that is *written* so."""
+    """Return the text of a configuration with the mapping *guess* for the source *written*."""
     rows = "its 1 row" if guess.rows == 1 else f"all its {guess.rows:,} rows"
     parts = (
         [f"# Guessed from {quoted(written.source)}, from {rows}. Each guess says why; look them through."],
@@ -57,7 +57,7 @@ def spell(guess: MappingGuess, written: SourceText) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return *text* as a YAML value: as it is where it can't be taken for anything else, else between quotes."""
+    """Return *text* as a YAML value, in quotes unless it is plain without them."""
     if _PLAIN.fullmatch(text) and text.isprintable() and text.casefold() not in _WORDS:
         return text
     return '"' + "".join(_NAMED.get(letter) or _escaped(letter) for letter in text) + '"'
@@ -73,7 +73,7 @@ def _escaped(letter: str) -> str:
 
 
 def _value(text: str) -> str:
-    """Return *text* as a value in which no variable of the environment is meant."""
+    """Return *text* as a value in which `${` starts no environment variable."""
     return quoted(text.replace("${", "$${"))
 
 
@@ -134,7 +134,7 @@ def _omissions(guess: MappingGuess) -> Iterator[str]:
 
 
 def _commented(line: str, why: str) -> str:
-    """Return *line* with the comment *why*: behind it where there is room, else above it."""
+    """Return *line* with the comment *why*: after it if there is room, else above it."""
     if max(len(line), _COLUMN) + len(why) <= _WIDTH:
         return f"{line:<{_COLUMN}}  # {why}"
     indent = " " * (len(line) - len(line.lstrip()))

@@ -1,4 +1,4 @@
-"""Turn a row into the request that says the same, or say which column prevents it."""
+"""Turn a row into its request, or name the column that prevents it."""
 
 from uploader.mapping.cleaning import Repairs
 from uploader.mapping.compiled_plan import Plan, compile_plan

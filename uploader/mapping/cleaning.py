@@ -12,14 +12,14 @@ from uploader.model import Json
 
 @dataclass(slots=True)
 class Repairs:
-    """How many values were repaired in rows that can be sent: *trimmed*, or freed of separators of *thousands*."""
+    """How many values were repaired in rows that can be sent: *trimmed*, or stripped of *thousands* separators."""
 
     trimmed: int = 0
     thousands: int = 0
 
 
 def trimming(take: Take, rule: PropertyRule, repairs: Repairs) -> Take:
-    """Return *take*, its texts trimmed; those of an array, which *rule* may say it is, item by item."""
+    """Return a `Take` that trims what *take* finds; of an array, as *rule* declares it, each item is trimmed."""
     is_array = rule.kind is not None and rule.kind.startswith("array<")
     trim = _items_trimmer(rule.separator) if is_array else _trimmed
 
@@ -35,10 +35,10 @@ def trimming(take: Take, rule: PropertyRule, repairs: Repairs) -> Take:
 
 
 def ungrouping(read: Reader, rule: PropertyRule, repairs: Repairs) -> Reader:
-    """Return *read*, the separators of thousands that *rule* names removed; only where each parts three digits."""
+    """Return a `Reader` that removes the thousands separators of *rule* before *read*, where they part three digits."""
     separator = rule.thousands or ""
     fraction = r"(?:\.[0-9]*)?" if rule.kind == "double" else ""
-    # A first group of 0 is rather a decimal comma: 0,123 is no 123.
+    # After a first group of 0, the separator is probably a decimal comma: 0,123 is not 123.
     grouped = re.compile(rf"[+-]?[1-9][0-9]{{0,2}}(?:{re.escape(separator)}[0-9]{{3}})+{fraction}")
 
     def read_ungrouped(value: object) -> Json:
@@ -67,7 +67,7 @@ def _items_trimmer(separator: str) -> Callable[[object], object | None]:
         found = [item.strip() if isinstance(item, str) else item for item in items]
         if found == items:
             return None
-        # One that is left alone is a text still: it may be empty.
+        # A text without a separator stays a text: it may be empty.
         return found[0] if isinstance(value, str) and len(found) == 1 else found
 
     return trimmed

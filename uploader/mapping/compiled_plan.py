@@ -1,4 +1,4 @@
-"""Compile the mapping once, so that a row costs a few microseconds."""
+"""Compile the mapping once, so that mapping a row takes a few microseconds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,8 +27,8 @@ PROPERTIES_LIMIT: Final = 8192
 class _Step:
     """One property of the plan: where its value is, how it is read, and what an empty one becomes.
 
-    *column* is None for a constant: reading anything gives it. *take* is None where the value is that of the column
-    as it stands.
+    *column* is None for a constant: *read* returns it whatever it is given. *take* is None where the value is that of
+    *column*, unchanged.
     """
 
     key: str
@@ -41,12 +41,12 @@ class _Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The compiled mapping: calling `map_row` with a record gives what is sent for it, or why nothing is.
+    """The compiled mapping: `map_row` returns the request of a record, or its rejection.
 
     *columns* names the columns that the mapping reads, each with the key that reads it. *repairs* counts the values
-    repaired so far. *suspect* says what a spreadsheet may have damaged in a row that can be sent.
+    repaired so far. *suspect* returns what a spreadsheet may have damaged in a row that can be sent.
 
-    It has no states: only the counts of repairs move.
+    It has no states: only the counts of *repairs* change.
     """
 
     columns: Mapping[str, str]
@@ -84,7 +84,7 @@ class Plan:
         return Rejected(record, person, trouble)
 
     def person(self, record: Record) -> Person:
-        """Return the person of *record* alone, as `map_row` gives it."""
+        """Return only the person of *record*, the same as that of `map_row`."""
         if isinstance(record, Damaged):
             return ()
         return _person(self._identify(record)[0]) if self._texts is None else self._texts.identify(record.fields)[1]
@@ -95,20 +95,20 @@ class Plan:
         return len(self._identity) > 1
 
     def merged(self, requests: Sequence[Request]) -> Request | None:
-        """Return the last of *requests* (of one person, in file order) as one that says what all of them do.
+        """Return *requests* (of one person, in file order) as one request, that of the last row.
 
-        Later values win, a null too. None where the properties take more than a request may hold.
+        Later values win, also a null. None if the properties together exceed the size limit of a request.
         """
         identity: dict[str, str] = {}
         properties: dict[str, Json] = {}
         now = ""
         for request in requests:
-            # What orjson wrote it reads as it was, to the last digit.
+            # orjson reads back exactly what it wrote, to the last digit.
             body = orjson.loads(request.body)
             identity |= body["identity"]
             properties |= body["user_properties"]
             now = body["request_datetime"]
-        # In the order of a single row, so that the same values make the same body.
+        # The order is that of a single row, so that the same values make the same body.
         identity = {name: identity[name] for name, _, _ in self._identity if name in identity}
         properties = {step.key: properties[step.key] for step in self._steps if step.key in properties} | properties
         built = _encoded(identity, properties, now)
@@ -120,7 +120,7 @@ class Plan:
         )
 
     def _identify(self, row: Row) -> tuple[dict[str, str], Reason | None]:
-        """Return the identity fields of *row*; those that can be read come even where another one can't."""
+        """Return the identity fields of *row* that can be read, and the first reason why it can't be sent."""
         identity: dict[str, str] = {}
         trouble: Reason | None = None
         for name, column, take in self._identity:
@@ -185,17 +185,17 @@ class Plan:
         return properties
 
     def _steps_of(self, row: Row) -> list[_Step]:
-        """Return the steps of the mapping, and those of the columns that only this row has (`other_columns: send`)."""
-        assert self._others is not None  # noqa: S101 — the caller asked; this tells the type checker
+        """Return the steps of the mapping and of the other columns of *row* (`other_columns: send`)."""
+        assert self._others is not None  # noqa: S101 — the caller checked; this line is for the type checker
         fields, ignored, roots = row.fields, self._ignored, self._roots
         others = [column for column in fields if column not in ignored]
         if roots:
-            # Only an object is reached into; what else has its name is a column like any other.
+            # Only an object can be the start of a path; any other value of this name is an ordinary column.
             others = [name for name in others if name not in roots or not isinstance(fields[name], dict | None)]
         return [*self._steps, *map(self._others, others)]
 
 
-def compile_plan(  # noqa: PLR0913 — what is known of a source: its name, columns, their kinds, and what null means there
+def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, columns, their kinds, and what null means
     rules: MappingRules,
     *,
     source: str,
@@ -255,7 +255,7 @@ def _texts(
     empty: frozenset[str],
     named: Mapping[str, str],
 ) -> Texts | None:
-    """Return the plan for rows of nothing but texts; None where some value is not just what stands in a column."""
+    """Return the plan for rows of nothing but texts; None if some value is more than the text of one column."""
     if any(take is not None for _, _, take in identity) or any(rule.thousands is not None for rule in properties):
         return None
     simple = tuple(
@@ -292,7 +292,7 @@ class _Others:
 
 
 def _step(rule: PropertyRule, take: Take | None, repairs: Repairs) -> _Step:
-    """Return the step of *rule*, whose value *take* takes where it is not just that of a column."""
+    """Return the step of *rule*; *take* reads its value, or is None where that is the value of a column."""
     consent = rule.key in CONSENTS
     if rule.column is None:
         constant = _constant(rule)

@@ -1,4 +1,4 @@
-"""Read dates and points in time as strictly as they were declared."""
+"""Read dates and datetimes strictly by their declared format."""
 
 import re
 from collections.abc import Callable
@@ -35,7 +35,7 @@ _WORDS: Final = frozenset({"%a", "%A", "%b", "%B", "%p", "%Z", "%%"})
 
 
 def date_reader(pattern: str | None) -> Callable[[object], str]:
-    """Return a function that reads a value as a Date, `yyyy-MM-dd`; text by the strptime *pattern*, or by ISO 8601.
+    """Return a function that reads a value as a Date, `yyyy-MM-dd`: text by the strptime *pattern*, else by ISO 8601.
 
     The function raises `Unreadable`.
     """
@@ -54,7 +54,7 @@ def date_reader(pattern: str | None) -> Callable[[object], str]:
 def datetime_reader(pattern: str | None, timezone: str | None) -> Callable[[object], str]:
     """Return a function that reads a value as a Datetime in UTC, cut to the millisecond (`api.md`).
 
-    Text is read by the strptime *pattern*, or by ISO 8601. An offset in the text wins over *timezone*. The function
+    Text is read by the strptime *pattern*, else by ISO 8601. An offset in the text wins over *timezone*. The function
     raises `Unreadable`, also for a local time that does not exist or exists twice.
     """
     parse = _iso_datetime if pattern is None else _parser(pattern, _NOT_DATETIME)
@@ -72,7 +72,7 @@ def datetime_reader(pattern: str | None, timezone: str | None) -> Callable[[obje
     offset_in = clock.by_year.get
 
     def read_plain(value: object) -> str:
-        # What most files hold: whole seconds, in a year that is known to have one offset.
+        # The common case: whole seconds, in a year that is known to have one offset.
         if isinstance(value, str) and _PLAIN_DATETIME.fullmatch(value) is not None:
             moment = _plain_datetime(value)
             always = offset_in(moment.year)
@@ -84,7 +84,7 @@ def datetime_reader(pattern: str | None, timezone: str | None) -> Callable[[obje
 
 
 class Now:
-    """Tells the time as the API writes a Datetime (`api.md`): spelled once for each millisecond."""
+    """Returns the current time as a Datetime of the API (`api.md`), formatted once for each millisecond."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         """Read *clock*, in nanoseconds since 1970."""
@@ -121,12 +121,12 @@ def _no_offset(_: datetime) -> timedelta:
 
 
 class _Clock:
-    """The clocks of one time zone: by how much each local time is ahead of UTC."""
+    """The offsets from UTC of one time zone."""
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
         self.by_year: dict[int, timedelta | None] = {}
-        """The offset of each year that was met; None where it is not the same all the year."""
+        """The offset of each year seen so far; None if it changes, or may change, within the year."""
 
     def offset(self, local: datetime) -> timedelta:
         """Return the offset of *local*; raises `Unreadable` where a clock change skips that time or gives it twice."""
@@ -141,15 +141,15 @@ class _Clock:
         second = self._zone.utcoffset(local.replace(fold=1)) or _NO_OFFSET
         if first == second:
             return first
-        # At a change of the clock the two readings differ: the offset grows where times are skipped.
+        # At a clock change the two offsets differ. The second is larger where local times are skipped.
         raise Unreadable(_NOT_A_TIME if first < second else _TWICE)
 
     def _of_whole(self, year: int) -> timedelta | None:
-        """Return the one offset of all of *year*; None where the clock is changed then, or may be."""
+        """Return the one offset of all of *year*; None if the clock changes, or may change, in it."""
         if not MINYEAR < year < MAXYEAR:
             return None
         begin = datetime(year - 1, 12, 31)  # noqa: DTZ001 — a local time of this zone
-        # Of the days before and after the year as well; no zone has changed its clock twice within a day.
+        # One offset a day is enough, from the day before the year to the day after: no zone changes twice within a day.
         offsets = {self._zone.utcoffset(begin + timedelta(days=day)) for day in range(_DAYS + 2)}
         return offsets.pop() if len(offsets) == 1 else None
 
@@ -163,7 +163,7 @@ def _plain_date(text: str) -> date:
 
 
 def _date_as(form: re.Pattern[str], text: str) -> date:
-    """Return the date that *text* of this *form* is; `fromisoformat` alone would read others as well."""
+    """Return the date in *text*, which must have this *form*; `fromisoformat` alone would accept others as well."""
     if form.fullmatch(text) is None:
         raise Unreadable(_NOT_DATE)
     try:
@@ -248,10 +248,10 @@ def _strptime(text: str, pattern: str, expression: re.Pattern[str], trouble: Rea
 
 
 def _expression(pattern: str) -> re.Pattern[str]:
-    """Return the regular expression of what may be read by *pattern*: a group for each directive that reads.
+    """Return a regular expression for the texts that *pattern* reads, with a group for each directive.
 
-    The group has a name where it holds a plain number that we can read; only strptime knows the others. It is
-    stricter than strptime where digits touch: `2023111` by `%Y%m%d` could be two dates, so it is none.
+    A group has a name if it is a plain number; the others are left to strptime. Where numbers touch, it is stricter
+    than strptime: `2023111` by `%Y%m%d` could be two dates, so it is rejected.
     """
     pieces = re.findall(r"%.|[^%]+|%", pattern, re.DOTALL)
     parts: list[str] = []
@@ -264,7 +264,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
         else:
             name = _FIELDS.get(piece[1:], "")
             digits = _digits(piece[1:], _touching(pieces, place))
-            # A directive given twice is for strptime to refuse.
+            # strptime refuses a directive that is given twice.
             parts.append(f"(?P<{name}>{digits})" if name and name not in named else f"({digits})")
             named.add(name)
     return re.compile("".join(parts), re.ASCII | re.IGNORECASE | re.DOTALL)
@@ -283,7 +283,7 @@ def _digits(letter: str, touching: "_Touching") -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Touching:
-    """Whether digits may stand right before and right after the number that a directive reads."""
+    """Whether another digit may come directly before and directly after the number of a directive."""
 
     before: bool
     after: bool

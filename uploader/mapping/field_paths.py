@@ -1,4 +1,4 @@
-"""Reach a value within the objects of a row, by a path such as `address.city`."""
+"""Read a value inside the objects of a row by a path such as `address.city`."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
@@ -7,10 +7,10 @@ from uploader.mapping.value_errors import Unreadable
 from uploader.model import Reason
 
 MISSING: Final = object()
-"""Stands for the value of a key that a row does not have; `None` is a null."""
+"""The value of a key that a row does not have; `None` is a null."""
 
 Take: TypeAlias = Callable[[Mapping[str, object]], object]
-"""Takes one value from the fields of a row, or `MISSING`; raises `Unreadable`."""
+"""Returns one value of the fields of a row, or `MISSING`; raises `Unreadable`."""
 
 
 def root_of(column: str) -> str:
@@ -24,9 +24,9 @@ def is_path(column: str) -> bool:
 
 
 def reaching(column: str) -> Take:
-    """Return what takes the value at the path *column*; a key that is called so as a whole wins.
+    """Return a function that reads the value at the path *column*; a key with that whole name wins.
 
-    A step that is missing or null is a missing value. A step into what is no object is `Unreadable`.
+    Where a step is missing or null, the value is missing. Where a step is not an object, it is `Unreadable`.
     """
     steps = column.split(".")
     last = len(steps) - 1
@@ -47,7 +47,7 @@ def reaching(column: str) -> Take:
 
 
 def resolves(column: str, fields: Mapping[str, object]) -> bool:
-    """Whether the path *column* leads to a value of the row with *fields*, be it a null."""
+    """Whether the path *column* leads to a value, or a null, in a row with *fields*."""
     try:
         return reaching(column)(fields) is not MISSING
     except Unreadable:

@@ -1,4 +1,4 @@
-"""Ask the body of a request what it says, and make one that says less."""
+"""Name the properties in the body of a request, or leave some of them out."""
 
 from collections.abc import Container
 from dataclasses import replace
@@ -14,8 +14,8 @@ def property_names(request: Request) -> list[str]:
 
 
 def without(request: Request, names: Container[str]) -> Request | None:
-    """Return *request* without the properties called *names*; None where it has no others."""
-    # What orjson wrote it reads as it was, to the last digit.
+    """Return *request* without the properties in *names*; None if it has no others."""
+    # orjson reads back exactly what it wrote, to the last digit.
     body = orjson.loads(request.body)
     properties = body["user_properties"]
     left = {name: value for name, value in properties.items() if name not in names}

@@ -1,4 +1,4 @@
-"""Hold the mapping against the columns that a source has."""
+"""Check that a source has the columns that the mapping needs."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from uploader.model import OWN_COLUMNS, looks_like_data
 
 _MOST_LISTED: Final = 50
 _FAMILIAR: Final = 3
-"""One in so many of the columns that are needed must be there, lest a row has them by chance."""
+"""At least one in this many needed columns must be found; a first row of data may match a few by chance."""
 
 
 def needed_columns(rules: MappingRules) -> dict[str, str]:
@@ -27,9 +27,9 @@ def needed_columns(rules: MappingRules) -> dict[str, str]:
 
 
 def within_structs(columns: Sequence[str], kinds: Mapping[str, str]) -> list[str]:
-    """Return the paths of *kinds* that lead to the fields of structs among *columns*.
+    """Return the paths in *kinds* that lead into structs of *columns*.
 
-    A field whose own name has a dot is not among them: each dot of a path is a step.
+    A field with a dot in its own name is left out: each dot of a path is a step.
     """
     steps = {name: name.split(".") for name in kinds if name not in columns}
     return [
@@ -44,7 +44,7 @@ def check_columns(needed: Mapping[str, str], found: Sequence[str], *, source: st
             continue
         shown = [name for name in found if name not in OWN_COLUMNS]
         if not needed.keys() & set(shown):
-            # Perhaps there is no header and these "names" are a person's data: they are not repeated.
+            # Without a header, these "names" may be a person's data: they are not shown.
             raise InputError(
                 f"{source} has no column '{column}', nor any other that the mapping names. Is its first line a "
                 f"header, and is source.delimiter right? Otherwise change {key} in {config}."
@@ -62,7 +62,7 @@ def check_columns(needed: Mapping[str, str], found: Sequence[str], *, source: st
 
 
 def _may_be_a_row(needed: Mapping[str, str], names: Sequence[str]) -> bool:
-    """Whether *names* may be a person's data: the mapping names too few of them, or one of the others looks so."""
+    """Whether *names* may be a person's data: too few needed columns are among them, or one looks like data."""
     found = sum(column in names for column in needed)
     return _FAMILIAR * found < len(needed) or any(looks_like_data(name) for name in names if name not in needed)
 
@@ -73,7 +73,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def check_kinds(properties: Sequence[PropertyRule], moment: MomentRule | None, kinds: Mapping[str, str]) -> None:
-    """Raise ConfigError for what would read a typed column (Parquet) in one way now, in another from its retry file."""
+    """Raise ConfigError if a typed column (Parquet) would be read differently from its retry file."""
     for rule in properties:
         if kinds.get(rule.column or "") == "naive datetime" and rule.kind is None:
             raise ConfigError(

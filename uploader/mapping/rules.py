@@ -1,4 +1,4 @@
-"""Hold what the user wants made of each column: the mapping as plain data, before it is compiled."""
+"""Hold the mapping as plain data, before it is compiled."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ class PropertyRule:
 
     *kind* None is the short form: text in CSV, the value's own type in JSONL and Parquet. *format* is a strptime
     pattern for dates and datetimes (None: ISO 8601). *true* and *false* are compared in any case. *column* may be a
-    path, `address.city`. The two repairs are done only where they are asked for: *trim* takes the white space around a
-    text away, *thousands* is the character that parts groups of three digits.
+    path, `address.city`. *trim* removes the white space around a text. *thousands* is the separator to remove between
+    groups of three digits.
 
     It has no states.
     """

@@ -1,4 +1,4 @@
-"""Notice in what is about to be sent what a spreadsheet may have damaged before it saved the file."""
+"""Find values that a spreadsheet may have damaged when it saved the file."""
 
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -22,9 +22,9 @@ _TEXTS: Final = frozenset({None, "string"})
 
 
 class Spreadsheet:
-    """What spreadsheets do to values: calling it with a request says what looks damaged in it, and in which column.
+    """Finds damaged values: called with a request, it returns what looks damaged, and in which column.
 
-    Only texts are looked at. A request that says nothing costs a fraction of a microsecond: its body tells at once.
+    Only texts are checked. The bytes of the body clear most requests within a fraction of a microsecond.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class Spreadsheet:
         unsent: frozenset[str] | None,
         named: Container[str],
     ) -> None:
-        """Look at the columns of *identity* and *properties*; those that are *paths* are reached by them.
+        """Check the columns of *identity* and *properties*; *paths* reads those that are paths.
 
-        *unsent* is None where no other column is sent, else it names those that never are. *named* are the columns that
-        the mapping names itself.
+        *unsent* names the columns that are never sent; None means that no other column is sent. *named* are the
+        columns that the mapping names.
         """
         self._phone = identity.get("phone_no")
         self._names = [column for name, column in identity.items() if name != "phone_no" and column != self._phone]
@@ -51,10 +51,10 @@ class Spreadsheet:
         self._named = named
 
     def __call__(self, request: Request) -> Sequence[Reason]:
-        """Return what looks damaged in the row of *request*."""
+        """Return a reason for each value that looks damaged in *request*."""
         body, fields = request.body, request.row.fields
         found: list[Reason] = []
-        # To look for one byte is far quicker than for two.
+        # A search for one byte is far quicker than one for two.
         if _PLUS in body and (b"E+" in body or b"e+" in body):
             found.extend(self._powers(fields))
         phone = self._phone_of(fields)

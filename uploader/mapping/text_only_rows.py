@@ -1,4 +1,4 @@
-"""Map rows that hold all columns and nothing but texts: as the plan does, at two thirds of its cost."""
+"""Map rows that have a text in every column, with the results of the general plan at two thirds of its cost."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,11 +10,11 @@ from uploader.model import Json, Person, Reason, frozen
 
 @frozen
 class Texts:
-    """The part of a plan where every value is a text that stands in its column.
+    """The part of a plan where every value is the text of one column.
 
-    *identity* is field, column, and what comes before the value in the person; *steps* are key, column, reader, and
-    whether an empty text is sent as null; *empty* are the texts that are no value, *named* the columns that the mapping
-    names.
+    *identity* holds field, column, and the prefix of the value in the person. *steps* hold key, column, reader, and
+    whether an empty text is sent as null. *empty* are the texts that mean no value, *named* the columns that the
+    mapping names.
     """
 
     identity: tuple[tuple[str, str, str], ...]
@@ -23,7 +23,7 @@ class Texts:
     named: Mapping[str, str]
 
     def identify(self, fields: Mapping[str, Any]) -> tuple[dict[str, str], Person]:
-        """Return the identity of a row with these *fields*, and its person; both are empty where it has none."""
+        """Return the identity and the person of a row with these *fields*; both are empty if it has none."""
         identity: dict[str, str] = {}
         person: list[str] = []
         empty = self.empty
@@ -35,7 +35,7 @@ class Texts:
         return identity, tuple(person)
 
     def properties(self, fields: Mapping[str, Any]) -> dict[str, Json] | Reason:
-        """Return the properties of a row with these *fields*, or why a value of it can't be read."""
+        """Return the properties of a row with these *fields*, or the reason why a value can't be read."""
         properties: dict[str, Json] = {}
         empty, column = self.empty, ""
         try:

@@ -50,7 +50,7 @@ def reader(rule: PropertyRule) -> Reader:
 
 
 def kind_of(rule: PropertyRule) -> PropertyType | None:
-    """Return the type that *rule* declares; a consent is boolean though none is declared."""
+    """Return the type that *rule* declares; a consent is boolean by default."""
     return "boolean" if rule.kind is None and rule.key in CONSENTS else rule.kind
 
 
@@ -130,7 +130,7 @@ def _double(value: object) -> float:
 
 
 def _held(number: float, digits: str) -> float:
-    """Return *number*, which is what a Double holds of *digits*: it may round decimal places, and nothing else."""
+    """Return *number*, the Double nearest to *digits*; only decimal places may be lost to rounding."""
     if LEAST_NORMAL <= abs(number) < WHOLE_DOUBLES:
         return number
     if not math.isfinite(number):
@@ -145,14 +145,14 @@ def _held(number: float, digits: str) -> float:
             raise Unreadable(_DIGITS_LOST)
         return number
     whole = int(written)
-    # With an exponent programs spell a double by the fewest digits that tell it from all others.
+    # With an exponent, programs write a double by the fewest digits that identify it.
     if int(float(whole)) != whole and not (_EXPONENT.search(digits) and _is_spelling(number, written)):
         raise Unreadable(_PART_LOST)
     return number
 
 
 def _is_spelling(number: float, written: Decimal) -> bool:
-    """Return whether *written* is how *number* itself is spelled, in the file and in the request."""
+    """Return whether *written* is exactly what the request will show for *number*."""
     return Decimal(repr(number)) == written
 
 
