@@ -111,7 +111,7 @@ def test_a_hold_counts_as_one_limit_reply_and_its_seconds() -> None:
 def test_a_field_that_a_later_version_added_is_passed_over() -> None:
     facts = {**json.loads(BEGUN.spell()[2:]), "colour": "blue"}
 
-    assert folded(chained([spell_facts("begun", facts)])).header == BEGUN
+    assert folded(chained([spell_facts("started", facts)])).header == BEGUN
 
 
 def test_runs_of_an_earlier_version_are_ordered_by_their_ids_before_all_that_have_a_number() -> None:

@@ -1,4 +1,4 @@
-"""Remember what the service accepted last for each person, and which retries a later run has overtaken."""
+"""Detect changes: store what the service accepted last for each person, and find retries that are stale."""
 
 from uploader.changes.digest_store import DigestStore
 from uploader.changes.digests import Digests, private_key

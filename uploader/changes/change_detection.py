@@ -1,4 +1,4 @@
-"""Know what the service has of a person already, and whether a row changes it."""
+"""Detect whether a row changes what the service accepted last for its person."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,16 +14,16 @@ from uploader.clock import Clock
 from uploader.model import UNKNOWN_RUN, Person, Record, Rejected, Request
 
 _LOOK_SECONDS: Final = 0.1
-"""So often it is looked whether another run has made a memory."""
+"""How often to check whether another run has created the digest store."""
 
 
 class ChangeDetection:
-    """The memory of one service, opened when it is needed: by `changed_only`, by a row that is owed, or if it is there.
+    """The digest store of one service, opened when `changed_only` or a row to resend needs it, or if it exists.
 
     It is a context manager.
 
-    States: without a store (nobody is known); open (which older rows may still be sent is noted); recording
-    (`is_recording`: what is accepted is kept too, so that unchanged rows are found).
+    States: without a store (no person is known); open (people of whom an older row may still be sent are
+    recorded); recording (`is_recording`: digests of accepted rows are stored too, so that unchanged rows are found).
     """
 
     def __init__(  # noqa: PLR0913 — what the settings say of it, each asked for by name
@@ -39,11 +39,11 @@ class ChangeDetection:
         newest_ended_run: Callable[[], int] = lambda: UNKNOWN_RUN,
         read_only: bool = False,
     ) -> None:
-        """Use the memory of *service* (a digest) in *stores*; *mapping* is what the mapping is known by.
+        """Use the digest store of *service* (a digest) in *stores*; *mapping* is the fingerprint of the mapping.
 
-        *facts* are noted in a memory that is made. *changed_only* and *full_every* (seconds) are those of the
-        configuration. *newest_ended_run* tells the number of the latest run of the service that is at work no more:
-        what such runs have set is not in a memory that is made now. *read_only* makes and changes nothing.
+        *facts* are written to a new store. *changed_only* and *full_every* (seconds) are those of the configuration.
+        *newest_ended_run* returns the number of the latest run of the service that has ended: a new store does not
+        have what such runs set. *read_only* creates and changes nothing.
         """
         self._newest_ended_run = newest_ended_run
         self._read_only = read_only
@@ -60,16 +60,16 @@ class ChangeDetection:
         self._is_recording = False
         self._recheck_at = 0.0
         self.may_join_people = True
-        """Whether the people of this command may be one person with others, as far as that is known."""
+        """Whether people of this command may be the same person as others; True while that is not known."""
 
         self.unlinked_people: set[int] = set()
-        """People of whom this command has come to know that an older row may come, and who may be one with others."""
+        """People whom this command watches and has not linked yet to the other values of the same person."""
 
         self.unsure_people: set[int] = set()
-        """People of whom a request may still be on its way: only the row that made it is remembered of them."""
+        """People about whom a request of unknown outcome may still be applied: no digest of a later row is stored."""
 
     def __enter__(self) -> Self:
-        """Open the memory if it is there, or wanted; raises StorageError, LockedError."""
+        """Open the store if it exists or is wanted; raises StorageError, LockedError."""
         wanted = self._changed_only and not self._read_only
         if not wanted and not self._read_only:
             self._stack.enter_context(self._stores.announced(self._service))
@@ -81,12 +81,12 @@ class ChangeDetection:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the memory."""
+        """Close the store."""
         self._stack.close()
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a memory; another run may have made it a moment ago. Raises StorageError."""
+        """Whether there is a store; another run may have created it a moment ago. Raises StorageError."""
         if self._store is None and self._clock.monotonic() >= self._recheck_at:
             self._recheck_at = self._clock.monotonic() + _LOOK_SECONDS
             if self._stores.exists(self._service):
@@ -95,11 +95,11 @@ class ChangeDetection:
 
     @property
     def is_recording(self) -> bool:
-        """Whether what is accepted is remembered."""
+        """Whether digests of accepted rows are stored."""
         return self._is_recording
 
     def store(self) -> DigestStore:
-        """Return the memory, made if need be; raises StorageError, LockedError."""
+        """Return the store, created if missing; raises StorageError, LockedError."""
         if self._store is None:
             self._store = self._stack.enter_context(
                 self._stores.open(
@@ -112,20 +112,20 @@ class ChangeDetection:
 
     @property
     def digests(self) -> Digests:
-        """What makes digests of people and bodies; raises StorageError."""
+        """The digests of people and bodies; raises StorageError."""
         if self._digests is None:
             self._digests = Digests(self._stores.key(), self._mapping)
         return self._digests
 
     def is_unchanged(self, request: Request) -> bool | None:
-        """Whether the service has just what *request* says; None where nothing is remembered of its person."""
+        """Whether *request* equals what was accepted last for its person; None if no digest of them is stored."""
         if not self._is_recording:
             return None
         known = self.store().body(self.digests.people(request.person))
         return None if known is None else known == self.digests.body(request)
 
     def counting_changes(self, summary: CheckSummary) -> Callable[[Record, Request | Rejected], None]:
-        """Return what counts in *summary*, of each record and its work, who is known, and who of them changed."""
+        """Return a function that counts, in *summary*, the records of known people, and how many have changed."""
         summary.changed = 0
 
         def compare(_: Record, work: Request | Rejected) -> None:
@@ -138,28 +138,28 @@ class ChangeDetection:
 
     @cached_property
     def recorded_since(self) -> int:
-        """The number of the latest run of which it is not known what it set; raises StorageError."""
+        """The number of the latest run that did not record what it set; raises StorageError."""
         known = self.store().recorded_since if self.is_open else None
         return self._newest_ended_run() if known is None else known
 
     def watch(self, person: Person, since: int) -> None:
-        """Note that an older row of *person* may still be sent; runs after *since* note what they set of them.
+        """Record that an older row of *person* may still be sent; runs after *since* record what they set of them.
 
         Raises:
-            StorageError: the memory can't be read.
+            StorageError: the store can't be read.
         """
         newer, people = self.store().newer, self.digests.people(person)
         run, since = since if self.may_join_people else 0, max(since, self.recorded_since)
         for one in people:
             known = newer.watched(one)
-            # With whom those are one person who were watched before, was noted when the command began.
+            # People who were watched before were linked to the same person when the command started.
             if run and (known is None or known[1] == run):
                 self.unlinked_people.add(one)
             if known is None or known[0] > since:
                 newer.watch((one,), since=since, unlinked_by=0 if known else run)
 
     def take_over_unlinked(self, person: Person, run: int) -> None:
-        """Take it on to say with whom *person* is one, if *run* did not come to it; raises StorageError."""
+        """Take over the linking of *person*, if *run* was interrupted before it did so; raises StorageError."""
         if self.is_open:
             newer = self.store().newer
             self.unlinked_people.update(
@@ -167,15 +167,15 @@ class ChangeDetection:
             )
 
     def watch_durably(self, person: Person, since: int) -> None:
-        """Note the same, and make it outlast this process; raises StorageError."""
+        """Do what `watch` does, and commit it; raises StorageError."""
         self.watch(person, since)
-        # It lasts through a power cut before the journal does. Without it, a late row waits for somebody to decide.
+        # It survives a power cut before the journal does. Without it, a late row is rejected until somebody decides.
         self.store().commit(power_safe=False)
 
     def is_full_run_due(self, source: str) -> bool:
-        """Whether everything of *source* (a key) must be sent anew, by `full_every`.
+        """Whether all rows of *source* (a key) must be sent again, by `full_every`.
 
-        So it is where the last time lies in the future: the clock was ahead then, and how long ago it was is not known.
+        A last time in the future counts as due: the clock was ahead then, and how long ago it was is not known.
         """
         every = self._full_every
         if not self._is_recording or every is None:
@@ -184,11 +184,11 @@ class ChangeDetection:
         return last is not None and not 0 <= self._clock.wall() - last < every
 
     def record_full_run(self, source: str, *, began: float, whole: bool) -> None:
-        """Note that a run of *source* that *began* then (since 1970) is finished; *whole*: it passed over no row."""
+        """Record that a run of *source* is finished; *began* is in seconds since 1970, *whole*: it skipped no row."""
         if self._is_recording and (whole or self.store().last_full_run(source) is None):
             self.store().record_full_run(source, began)
 
     def commit(self) -> None:
-        """Make what was noted last; raises StorageError."""
+        """Make what was recorded durable; raises StorageError."""
         if self._store is not None:
             self._store.commit()

@@ -1,4 +1,4 @@
-"""Keep, for one service, a digest of what it accepted last for each person."""
+"""Store, for one service, a digest of what it accepted last for each person."""
 
 import fcntl
 import os
@@ -18,23 +18,23 @@ from uploader.private_files import open_private, refusal
 
 _FORMAT: Final = "1"
 _BESIDE: Final = ("-wal", "-shm", "-journal")
-"""What SQLite's own files beside the memory end with."""
+"""The endings of SQLite's own files beside the store."""
 _PAUSE_SECONDS: Final = 0.02
 _MOST_PAUSES: Final = 1_000
-"""So often it is tried whether another process has let go of the file: for 20 s. A run keeps it for milliseconds."""
+"""How often to retry while another process has the file locked: for 20 s. A run locks it for milliseconds."""
 
 _LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _PRIMARY: Final = 0xFF
-"""The bits of an error's code that say what kind it is."""
+"""The bits of an extended error code that are the primary code (SQLite, result codes)."""
 
 _CACHE_KIB: Final = 65_536
 _EPOCH_BYTES: Final = 4
 _TOKEN_BYTES: Final = 8
 _UNSURE_MARK: Final = b"?"
-"""Behind a token: a run that is gone has left a request of unknown fate."""
+"""Follows a token: a run that is gone has left a request of unknown outcome."""
 
 _AT_ONCE: Final = 500
-"""So many values one query may have with every SQLite."""
+"""How many values a query may have in every version of SQLite."""
 
 _LONGEST_TOKEN: Final = _TOKEN_BYTES + len(_UNSURE_MARK)
 
@@ -55,9 +55,9 @@ INSERT INTO accepted VALUES (:person, :token) ON CONFLICT DO UPDATE SET body = C
     WHEN substr(body, 1, 4) < :epoch THEN :doubt
     ELSE :epoch END
 """
-"""A token of an earlier epoch is one of a run that is gone, and that left a request of unknown fate, which the service
-may still apply after the next one. A token of this epoch may be another run's: then nobody knows whose request comes
-last, and the epoch alone, which is no token, keeps both from remembering."""
+"""A token of an earlier epoch is that of a run that is gone and has left a request of unknown outcome. The service may
+still apply that request after the next one. A token of this epoch may be another run's: then it is not known whose
+request is applied last. The epoch alone, which is no token, stops both runs from storing a digest."""
 
 _ADD: Final = "UPDATE accepted SET body = ? WHERE person = ? AND body = ?"
 _CLEAR: Final = "DELETE FROM accepted WHERE person = ? AND body IN (?, ?)"
@@ -74,14 +74,14 @@ def pause() -> None:
 class DigestStore:
     """What one service accepted last, in a SQLite file: digests only; people are the numbers that `Digests` makes.
 
-    **A person is forgotten before a request about them goes out**, and that is made to last (`commit`) before it does;
-    remembered again only after the service accepted it. So whatever is remembered is what the service has, after any
-    crash. A person who is forgotten has the token of this run in place of a digest; where two runs meet at one person,
-    neither remembers. Another process that keeps the file locked is waited for, a moment at a time and not for ever;
-    after that nothing is tried again. It is a context manager.
+    **The digest of a person is deleted before a request about them goes out**, and committed before it does. It is
+    stored again only after the service has accepted the request. So each stored digest is what the service has, after
+    any crash. A person without a digest has the token of this run in its place. Where two runs send the same person,
+    neither stores a digest. If another process has the file locked, each call retries for a limited time. Once that
+    is over, every call fails. It is a context manager.
 
-    States: open to be read only; open to be written; recording (`is_recording`), where some run has asked for what is
-    accepted; and given up, once another process has kept it locked for too long.
+    States: open for reading; open for writing; recording (`is_recording`), where some run has asked for digests of
+    accepted rows; and failed, once another process has kept the file locked for too long.
     """
 
     def __init__(  # noqa: PLR0913 — what is noted in it, what it is for, and how to wait for it
@@ -94,10 +94,10 @@ class DigestStore:
         read_only: bool = False,
         pause: Callable[[], None] = pause,
     ) -> None:
-        """Use the file at *path*; *facts* and *now* (seconds since 1970) are noted in it when it is made.
+        """Use the file at *path*; *facts* and *now* (seconds since 1970) are written to a new one.
 
-        *record_from_now* is whether what is accepted is to be remembered from now on, *read_only* needs the file to be
-        there. *pause* waits a moment for a process that has it; what it raises ends the waiting.
+        *record_from_now* is whether digests of accepted rows are stored from now on. *read_only* requires that the
+        file exists. *pause* waits a moment while another process has it locked; what it raises ends the waiting.
         """
         self._made = now
         self._path = path
@@ -116,15 +116,15 @@ class DigestStore:
         self._unsure: set[int] = set()
         self._is_power_safe = True
         self.newer = NewerProperties(self._retry_while_locked, lambda: self._sql)
-        """What later rows have set, of people of whom an older row may still be sent."""
+        """The properties that later rows have set, of people of whom an older row may still be sent."""
 
     def __enter__(self) -> Self:
-        """Open the file, once nobody is forgetting it; raises StorageError."""
+        """Open the file, once no other process is deleting it; raises StorageError."""
         self._stack = self._retry_while_locked(self._opened)
         return self
 
     def _opened(self) -> ExitStack:
-        """Return what closes the file, which is open."""
+        """Open the file, and return what closes it."""
         with ExitStack() as stack:
             lock = locked(self._path)
             stack.callback(os.close, lock)
@@ -138,11 +138,11 @@ class DigestStore:
                 stack.callback(self._sql.close)
             else:
                 if seized(lock):
-                    # Nobody else has it open: whatever tokens are in it are those of runs that are gone.
+                    # No other process has it open, so all tokens in it are those of runs that are gone.
                     with closing(self._connected()) as sql:
                         sql.execute("UPDATE facts SET value = value + 1 WHERE name = 'epoch'")
                         if self._record_from_now:
-                            # A run that began before would go on without forgetting whom it sends.
+                            # A run that has it open would not delete the digests of the people it sends.
                             sql.execute("INSERT OR IGNORE INTO facts VALUES ('kept', '')")
                 share(lock)
                 self._sql = self._connected()
@@ -154,7 +154,7 @@ class DigestStore:
             return stack.pop_all()
 
     def __exit__(self, *_: object) -> None:
-        """Write what waits, as far as that is possible, and close the file."""
+        """Write what awaits a commit, as far as that is possible, and close the file."""
         try:
             if not self._read_only:
                 with suppress(StorageError):
@@ -164,7 +164,7 @@ class DigestStore:
                 self._stack.close()
 
     def _tidy(self, lock: int) -> None:
-        """Take away what SQLite makes also where it only reads; whoever writes needs it, and does so at their end."""
+        """Delete the files that SQLite creates even for reading; a process that writes needs and deletes its own."""
         with suppress(OSError):
             log, index = (self._path.with_name(self._path.name + suffix) for suffix in ("-wal", "-shm"))
             if seized(lock) and not log.stat().st_size:
@@ -172,19 +172,19 @@ class DigestStore:
                 index.unlink()
 
     def _refuse_foreign_files(self) -> None:
-        """Raise StorageError for what SQLite would open though it is none of ours: a link, a pipe, a device."""
+        """Raise StorageError for a link, a pipe or a device in place of a file: SQLite would open it."""
         for suffix in ("", *_BESIDE):
             refused = refusal(self._path.with_name(self._path.name + suffix))
             if refused is not None:
                 raise refused
 
     def _connected(self) -> sqlite3.Connection:
-        """Return the file, opened for writing, and made if need be."""
+        """Return the file, opened for writing, created if missing."""
         os.close(open_private(self._path, os.O_RDWR | os.O_CREAT))
         sql = sqlite3.connect(self._path, timeout=0, isolation_level=None)
         try:
             sql.execute("PRAGMA journal_mode = WAL")
-            # What is forgotten must stay so through a power cut.
+            # A deleted digest must stay deleted through a power cut.
             sql.execute("PRAGMA synchronous = FULL")
             sql.executescript(_SCHEMA)
             migrate(sql)
@@ -196,7 +196,7 @@ class DigestStore:
         return sql
 
     def body(self, people: Sequence[int]) -> bytes | None:
-        """Return the digest that was accepted last for all of *people*, who are one person; None if it is not known."""
+        """Return the digest accepted last for all of *people*, who are one person; None if it is not known."""
         found = self._retry_while_locked(lambda: {_known(self._body(person)) for person in people})
         return found.pop() if len(found) == 1 else None
 
@@ -209,17 +209,17 @@ class DigestStore:
         return None if row is None else row[0]
 
     def forget(self, people: Iterable[int]) -> None:
-        """Forget *people*, about whom a request will go out after the next `commit`."""
+        """Delete the digests of *people*, about whom a request goes out after the next `commit`."""
         for person in people:
             self._added.pop(person, None)
             self._cleared.pop(person, None)
             self._forgotten.add(person)
 
     def add(self, person: int, body: bytes, *, unsure: bool = False) -> None:
-        """Remember with the next `commit` that *body* (a digest) was accepted last for *person*.
+        """Store with the next `commit` that *body* (a digest) was accepted last for *person*.
 
-        *unsure* is whether the same request may be on its way once more. Where a run that is gone left a request of
-        unknown fate, the acceptance after this one is remembered: the service may apply that request in between.
+        *unsure* is whether the same request may be applied once more. Where a run that is gone has left a request of
+        unknown outcome, only the next acceptance is stored: the service may apply that request in between.
         """
         if person in self._unsure:
             self.clear([person], accepted=True)
@@ -227,16 +227,16 @@ class DigestStore:
             self._added[person] = body + _UNSURE_MARK if unsure else body
 
     def clear(self, people: Iterable[int], *, accepted: bool) -> None:
-        """Note with the next `commit` that no request of this run about *people* is on its way; they stay forgotten.
+        """Record with the next `commit` that no request of this run about *people* is in flight; they get no digest.
 
-        *accepted* is whether one was accepted, so that none of an earlier run is waited for any more.
+        *accepted* is whether one was accepted: then a request that an earlier run has left no longer matters.
         """
         self._cleared.update(dict.fromkeys(people, accepted))
 
     def commit(self, *, power_safe: bool = True) -> None:
-        """Make all that was forgotten, remembered and noted last; raises StorageError.
+        """Write all that was deleted, stored and recorded; raises StorageError.
 
-        It lasts through the end of the process; through a power cut from the next *power_safe* commit on.
+        It survives a crash of the process. It survives a power cut from the next *power_safe* commit on.
         """
         waiting = (self._forgotten, self._added, self._cleared)
         if not any(waiting) and not self.newer.is_dirty and (self._is_power_safe or not power_safe):
@@ -249,7 +249,7 @@ class DigestStore:
         self.newer.clear()
 
     def _committed(self, how: str) -> None:
-        # With FULL all that was written before is synced as well, if only something is written.
+        # With FULL, all earlier writes are synced as well, as long as this commit writes anything.
         self._sql.execute(f"PRAGMA synchronous = {how}")
         self._sql.execute("BEGIN IMMEDIATE")
         try:
@@ -263,7 +263,7 @@ class DigestStore:
 
     def _write(self) -> None:
         sql, token, unsure_token = self._sql, self._token, self._token + _UNSURE_MARK
-        # In their order in the file: far fewer pages are touched.
+        # Sorted as they are in the file: far fewer pages are touched.
         forgotten = sorted(self._forgotten)
         values = {"token": token, "doubt": unsure_token, "epoch": self._epoch}
         sql.executemany(_FORGET, [{"person": person, **values} for person in forgotten])
@@ -285,17 +285,17 @@ class DigestStore:
 
     @property
     def is_recording(self) -> bool:
-        """Whether some run asked for what is accepted to be remembered; else only what is owed is."""
+        """Whether some run has asked for digests of accepted rows; else only data about rows to resend is stored."""
         return self._row("SELECT 1 FROM facts WHERE name = 'kept'") is not None
 
     @property
     def recorded_since(self) -> int | None:
-        """The number of the latest run whose notes are not all here; None if nobody has said. Raises StorageError."""
+        """The number of the latest run whose records are not all here; None if it is not set. Raises StorageError."""
         row = self._row("SELECT value FROM facts WHERE name = 'noted since'")
         return None if row is None else int(row[0])
 
     def set_recorded_since(self, run: int) -> None:
-        """Say that notes of the runs after *run* are here, unless another process has said it; raises StorageError."""
+        """Record that the runs after *run* have all their records here, unless it is set; raises StorageError."""
         self._row("INSERT OR IGNORE INTO facts VALUES ('noted since', ?)", str(run))
 
     def last_full_run(self, source: str) -> float | None:
@@ -304,11 +304,11 @@ class DigestStore:
         return None if row is None else float(row[0])
 
     def record_full_run(self, source: str, at: float) -> None:
-        """Note that a run that began *at* sent all of *source*; raises StorageError."""
+        """Record that a run that started *at* has sent all of *source*; raises StorageError."""
         self._row("INSERT OR REPLACE INTO refreshed VALUES (?, ?)", source, at)
 
     def facts(self) -> dict[str, str]:
-        """Return what was noted when the file was made, and how many people are remembered (`people`)."""
+        """Return the facts of the file, and how many people have a digest (`people`)."""
         facts = self._retry_while_locked(lambda: dict(self._sql.execute("SELECT name, value FROM facts")))
         people = self._row("SELECT count(*) FROM accepted WHERE length(body) > ?", _LONGEST_TOKEN)
         return {**facts, "people": str(people[0])}
@@ -317,9 +317,9 @@ class DigestStore:
         return self._retry_while_locked(lambda: self._sql.execute(query, values).fetchone())
 
     def _retry_while_locked(self, ask: Callable[[], T]) -> T:
-        """Return what *ask* gets from the file, asked again while another process has it; raises StorageError.
+        """Return the result of *ask*, retried while another process has the file locked; raises StorageError.
 
-        The waiting is done here and not by SQLite, so that a stop order ends it.
+        It waits here and not within SQLite, so that a stop ends the waiting.
         """
         if self._gave_up_with is not None:
             raise self._gave_up_with
@@ -346,19 +346,19 @@ class DigestStore:
 
 
 def _known(body: bytes | None) -> bytes | None:
-    """Return the digest in what is noted of a person; None where it is a token."""
+    """Return the digest in the stored *body* of a person; None if it is a token."""
     return body[:BODY_BYTES] if body is not None and len(body) > _LONGEST_TOKEN else None
 
 
 def kept_locked(path: Path) -> StorageError:
-    """Return what to say of a memory that another process does not let go of."""
+    """Return the error for a store that another process keeps locked."""
     return StorageError(
         f"{path} is kept locked by another process. End that one, or wait for its end, then run again to continue."
     )
 
 
 def shared(path: Path, pause: Callable[[], None]) -> int:
-    """Return the lock file of the memory at *path*, with others who use it; raises OSError, StorageError."""
+    """Return the lock file of the store at *path*, with a shared lock; raises OSError, StorageError."""
     lock = locked(path)
     try:
         for left in range(_MOST_PAUSES, -1, -1):
@@ -377,17 +377,17 @@ def shared(path: Path, pause: Callable[[], None]) -> int:
 
 
 def locked(path: Path) -> int:
-    """Return the lock file of the memory at *path*, open and not locked yet; raises StorageError."""
+    """Return the lock file of the store at *path*, open and not locked yet; raises StorageError."""
     return open_private(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
 
 
 def share(lock: int) -> None:
-    """Take *lock* with others who use it; raises BlockingIOError while a process has it for itself, or OSError."""
+    """Take a shared *lock*; raises BlockingIOError while a process has it alone, or OSError."""
     fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def seized(lock: int) -> bool:
-    """Take *lock* for this process alone, if nobody else has it; raises OSError."""
+    """Take *lock* for this process alone; return whether no other process has it. Raises OSError."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -396,7 +396,7 @@ def seized(lock: int) -> bool:
 
 
 def delete(path: Path) -> None:
-    """Delete the memory at *path*; raises LockedError while a run uses it, StorageError if it can't be deleted."""
+    """Delete the store at *path*; raises LockedError while a run uses it, StorageError if it can't be deleted."""
     try:
         lock = locked(path)
         try:

@@ -1,4 +1,4 @@
-"""Make digests that say nothing to whoever does not have the key."""
+"""Make keyed digests of people and bodies, which reveal nothing without the key."""
 
 import os
 import secrets
@@ -20,7 +20,7 @@ _DATETIME: Final = b',"request_datetime":'
 
 
 def private_key(path: Path) -> bytes:
-    """Return the key in the file *path*, made of mode 0600 if it is not there; raises StorageError."""
+    """Return the key in the file *path*, created with mode 0600 if missing; raises StorageError."""
     try:
         key = _read(path)
         if key is None:
@@ -41,10 +41,10 @@ def _read(path: Path) -> bytes | None:
 
 
 class Digests:
-    """Keyed digests (BLAKE2b, RFC 7693) of persons and of bodies; another *mapping* makes other ones of bodies."""
+    """Keyed digests (BLAKE2b, RFC 7693) of people and bodies; those of bodies depend on the *mapping* too."""
 
     def __init__(self, key: bytes, mapping: str) -> None:
-        """Use *key*; *mapping* is what the mapping is known by."""
+        """Use *key*; *mapping* is the fingerprint of the mapping."""
         self._people = blake2b(key=key, digest_size=_PERSON_BYTES, person=b"person")
         meaning = blake2b(mapping.encode(), digest_size=_MAPPING_BYTES).digest()
         self._names = blake2b(key=key, digest_size=NAME_BYTES, person=b"property")
@@ -66,11 +66,11 @@ class Digests:
         return digest.digest()
 
     def names(self, names: Iterable[str]) -> bytes:
-        """Return the digests of the names of several properties, sorted, one behind the other."""
+        """Return the digests of the names of several properties, sorted and joined."""
         return b"".join(sorted(map(self.name, names)))
 
     def body(self, request: Request) -> bytes:
-        """Return the digest of what *request* says, apart from the time at which it says it."""
+        """Return the digest of the body of *request* without its `request_datetime`."""
         digest = self._bodies.copy()
         digest.update(request.body.rpartition(_DATETIME)[0])
         return digest.digest()

@@ -1,4 +1,4 @@
-"""Keep which properties later rows have set, of the people of whom an older row may still be sent."""
+"""Store which properties newer rows have set, of people of whom an older row may still be sent."""
 
 import sqlite3
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -22,10 +22,10 @@ CREATE TABLE IF NOT EXISTS later (person INTEGER, names INTEGER, run INTEGER NOT
 """
 
 _UNKNOWN: Final = 0
-"""Stands in the column `names` for properties that an earlier version did not note."""
+"""In the column `names`: properties that an earlier version did not record."""
 
 _BEHIND_ALL: Final = 2**62
-"""Stands for a row behind every row of its run."""
+"""A row number that is above all rows of its run."""
 
 _WATCH: Final = """
 INSERT INTO watched VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET
@@ -57,7 +57,7 @@ DELETE FROM tied WHERE tie NOT IN (SELECT tie FROM tied WHERE person IN {_IS_WAT
 
 
 class AskDatabase(Protocol):
-    """Asks the file something, again while another process has it; raises StorageError."""
+    """Runs a query, and retries it while another process has the file locked; raises StorageError."""
 
     def __call__(self, ask: Callable[[], T], /) -> T:
         """Return what *ask* returns."""
@@ -65,10 +65,10 @@ class AskDatabase(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SetSince:
-    """What rows that are newer than a row have set of its person.
+    """The properties of a person that newer rows have set.
 
-    *names* are the digests of the properties' names. *is_known* is whether those are all: what an earlier version of
-    the program noted has no names.
+    *names* are the digests of the properties' names. *is_known* is whether those are all: an earlier version of the
+    program recorded no names.
     """
 
     names: frozenset[bytes] = frozenset()
@@ -76,14 +76,14 @@ class SetSince:
 
 
 class NewerProperties:
-    """The newest accepted row of each person for each set of properties, as far as an older row may still come.
+    """The newest accepted row of each watched person, for each set of properties.
 
-    People are numbers, and sets of properties sorted digests of their names, one behind the other: see `Digests`. What
-    is noted lasts from the next `commit` of the memory on.
+    A person is watched while an older row of them may still come. People are numbers, sets of properties are joined
+    digests of their names: see `Digests`. A record is durable from the next `commit` of the store on.
     """
 
     def __init__(self, ask: AskDatabase, connection: Callable[[], sqlite3.Connection]) -> None:
-        """Use the file of *connection*, which is open when something is asked for; *ask* asks it."""
+        """Use the file of *connection*, which is open whenever *ask* runs a query."""
         self._ask = ask
         self._connection = connection
         self._watching: dict[int, tuple[int, int]] = {}
@@ -96,21 +96,21 @@ class NewerProperties:
         self._newest: int | None = None
 
     def watch(self, people: Iterable[int], *, since: int, unlinked_by: int = 0) -> None:
-        """Note that an older row may still come of each of *people*, and that runs after *since* note what they set.
+        """Watch *people*, of each of whom an older row may still come; runs after *since* record what they set.
 
-        *unlinked_by* is the number of the run in whose source they may be one person with others, as long as it has not
-        said with whom (`mark_linked`). That they are watched is never forgotten.
+        *unlinked_by* is the number of the run in whose source they may be the same person as others, until that run has
+        linked them (`mark_linked`). People stay watched for ever.
         """
         for person in people:
             before, by = self._watching.get(person, (since, 0))
             self._watching[person] = min(before, since), by or unlinked_by
 
     def link(self, people: Iterable[int], key: int) -> None:
-        """Note that *people* are one person with all others of this *key*."""
+        """Record that *people* are the same person as all others with this *key*."""
         self._together.update((person, key) for person in people)
 
     def mark_linked(self, people: Iterable[int]) -> None:
-        """Note that *people* are linked to all who are one person with them."""
+        """Record that *people* are linked to all values of the same person."""
         self._linked.update(people)
 
     def is_watched(self, people: Sequence[int]) -> bool:
@@ -119,19 +119,19 @@ class NewerProperties:
 
     @property
     def watches_somebody(self) -> bool:
-        """Whether there is anybody of whom an older row may still come."""
+        """Whether anybody is watched."""
         self._refresh()
         return self._watches or bool(self._watching)
 
     def has_records_of(self, person: int) -> bool:
-        """Whether it was noted what some row has set of *person*."""
+        """Whether it is recorded what any row has set of *person*."""
         return self._row("SELECT 1 FROM later WHERE person = ?", person) is not None
 
     def is_complete(self, people: Sequence[int], *, since: int, run: int, besides: Container[int] = ()) -> bool:
-        """Whether all was noted that runs after *since* have set of *people*, who are one person.
+        """Whether all that runs after *since* have set of *people*, who are one person, is recorded.
 
         *run* is the one in whose source they are. A run that is later than the one that watches them unlinked has found
-        them watched, and noted with whom they are one in its own source. *besides* are people of whom that is known.
+        them watched, and has linked them within its own source. *besides* are people who count as linked.
         """
         for person in people:
             found = self.watched(person)
@@ -140,7 +140,7 @@ class NewerProperties:
         return True
 
     def watched(self, person: int) -> tuple[int, int] | None:
-        """Return since when *person* is watched, and by which run unlinked, as `watch` has them; None if it is not."""
+        """Return *since* and *unlinked_by* of *person* (see `watch`); None if they are not watched."""
         waiting = self._watching.get(person)
         self._refresh()
         row = self._row(_WATCHED, person) if self._watches else None
@@ -149,14 +149,14 @@ class NewerProperties:
         return min(row[0], waiting[0]), row[1] or waiting[1]
 
     def record(self, people: Iterable[int], names: bytes, origin: Origin) -> None:
-        """Note that the row of *origin* has set *names* of *people*, who are one person."""
+        """Record that the row of *origin* has set *names* of *people*, who are one person."""
         for person in people:
             before = self._recorded.get((person, names))
             if before is None or before < origin:
                 self._recorded[person, names] = origin
 
     def set_since(self, people: Iterable[int], origin: Origin) -> SetSince:
-        """Return what rows newer than *origin* have set of *people*, who are one person."""
+        """Return which properties rows newer than *origin* have set of *people*, who are one person."""
         found: set[bytes] = set()
         for person in self._with_same_person(people):
             rows = self._rows(_SINCE, person, origin.run, origin.row)
@@ -168,12 +168,12 @@ class NewerProperties:
         )
 
     def newest_run(self) -> int | None:
-        """Return the highest number of a run of which something is noted; None if nothing is."""
+        """Return the highest number of a run with a record; None if there is none."""
         self._refresh()
         return max([*self._runs(), *([] if self._newest is None else [self._newest])], default=None)
 
     def forget_unwatched(self, *, before: int) -> None:
-        """Forget what runs *before* that number have noted of people who are not watched; raises StorageError."""
+        """Delete what runs *before* that number have recorded of people who are not watched; raises StorageError."""
         self._row(_FORGET, before)
         self._row(_FORGET_LINKS)
 
@@ -183,7 +183,7 @@ class NewerProperties:
         return bool(self._watching or self._together or self._linked or self._recorded)
 
     def write(self, sql: sqlite3.Connection) -> None:
-        """Write what awaits the commit that is under way."""
+        """Write what awaits a commit, within the transaction of *sql*."""
         watching = sorted(self._watching.items())
         sql.executemany(_WATCH, [(person, since, run) for person, (since, run) in watching])
         sql.executemany(_MARK_LINKED, [(person,) for person in sorted(self._linked)])
@@ -201,7 +201,7 @@ class NewerProperties:
         yield from (since for since, _ in self._watching.values())
 
     def clear(self) -> None:
-        """Let go of what was committed."""
+        """Drop what was awaiting the commit, which has succeeded."""
         self._watches = self._watches or bool(self._watching)
         self._newest = self.newest_run()
         self._has_together = self._has_together or bool(self._together)
@@ -211,7 +211,7 @@ class NewerProperties:
         self._recorded.clear()
 
     def _with_same_person(self, people: Iterable[int]) -> set[int]:
-        """Return *people* with all who are one person with them, through whatever chain of links."""
+        """Return *people* and all others of the same person, through any chain of links."""
         self._refresh()
         found, left = set(people), list(people)
         while left and (self._has_together or self._together):
@@ -224,7 +224,7 @@ class NewerProperties:
         return found
 
     def _refresh(self) -> None:
-        """Hear of what another process has committed since."""
+        """Read what another process has committed since the last call."""
         (version,) = self._row("PRAGMA data_version")
         if version != self._seen:
             self._seen = version
@@ -241,9 +241,9 @@ class NewerProperties:
 
 
 def migrate(sql: sqlite3.Connection) -> None:
-    """Take over what an earlier version noted: rows that are owed, and whether a later run has overtaken them.
+    """Migrate the records of an earlier version: people with a row to resend, and those whom a later run has sent.
 
-    What the later run has set was not noted, so that nobody knows.
+    Which properties the later run has set is unknown: it was not recorded.
     """
     if sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'owed'").fetchone() is None:
         return

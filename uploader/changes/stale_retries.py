@@ -1,4 +1,4 @@
-"""Keep a row from putting an older value over what a newer row has set, property by property."""
+"""Keep a row from overwriting a newer value with an older one, property by property."""
 
 import re
 from collections.abc import Container, Iterable, Iterator
@@ -30,14 +30,14 @@ DOUBTFUL: Final = Reason(
     "a later run has sent this person, and it is not known whether it set the consents of this row: compare them, "
     "then delete the row, or send it as it is with --accept",
 )
-"""Why a row is kept of which nobody knows whether its consents are the newest."""
+"""The reason for rejecting a row whose consents may not be the newest."""
 
 UNRECORDED: Final = Reason(
     "order_unknown",
     "later runs may have sent this person, and it is not known what they set: compare, then delete the row, or send it "
     "as it is with --accept",
 )
-"""Why a row is kept of which nobody knows whether anything of it is the newest."""
+"""The reason for rejecting a row of which no value is known to be the newest."""
 
 _RUN: Final = re.compile(r"r(-?[0-9]{1,19})-([0-9a-f]{8})")
 _EVER: Final = 2**62
@@ -45,31 +45,31 @@ _EVER: Final = 2**62
 
 
 class NumberedRun(Protocol):
-    """How a run began, as far as it tells which number it has, and which the run has that its rows are from."""
+    """A run with its own number, and the number of the run that its rows come from."""
 
     @property
     def order(self) -> int:
-        """Its own number."""
+        """The run's own number."""
 
     @property
     def from_order(self) -> int:
-        """The number of the run that its rows are from."""
+        """The number of the run that its rows come from."""
 
 
 class Origins:
-    """Tells where the rows of one source came from first."""
+    """The origins of the rows of one source: the run and row that they come from first."""
 
     def __init__(self, header: NumberedRun, state_id: str, last_number: int) -> None:
-        """Take how the run of the source has *header*.
+        """Use the run of *header*.
 
-        *state_id* is the ID of the folder that numbers runs, *last_number* the greatest that it has given.
+        *state_id* is the ID of the state folder that numbers runs, *last_number* the greatest number it has given.
         """
         self._run = header.from_order
         self._state_id = state_id
         self._last_number = last_number
 
     def of(self, record: Record) -> Origin:
-        """Return the origin of *record*; of an unknown run, or one of another state folder, it is older than all."""
+        """Return the origin of *record*; an unknown run, or one of another state folder, counts as older than all."""
         known = record.retry_of
         if known is None:
             return Origin(self._run, record.number)
@@ -83,16 +83,16 @@ class Origins:
 
     @property
     def label(self) -> str:
-        """What a retry file says of the run that the rows are from; "" where that is not known."""
+        """The text of `_run` in a retry file for the run that the rows come from; "" if that is not known."""
         return "" if self._run == UNKNOWN_RUN else f"r{self._run}-{self._state_id}"
 
 
 class StaleRetries:
-    """Take from each request of one source what newer accepted rows of the person have set.
+    """Remove from each request of one source the properties that newer accepted rows of the person have set.
 
-    Who has a row in a retry file is watched from then on: what later rows set of them is noted, as names of properties,
-    before the journal hears of these rows. While an older run is still to be continued, everybody is. A row waits for
-    somebody to decide where later runs did not note all of its person.
+    Anyone who has a row in a retry file is watched from then on: the names of the properties that later rows set are
+    recorded before the journal gets these rows. While an older run is still to be resumed, everybody is watched. A row
+    is rejected, for somebody to decide, if later runs did not record all that they set of its person.
     """
 
     def __init__(  # noqa: PLR0913 — what is known of the run, each asked for by name
@@ -107,12 +107,12 @@ class StaleRetries:
         accept: bool,
         since: int,
     ) -> None:
-        """Use what *changes* notes for the run that has *header*, whose rows are from *origins*.
+        """Use the records in *changes* for the run of *header*, whose rows come from *origins*.
 
-        *newest_run* is the greatest number of another run that may have sent to the service. *has_older* is whether its
-        rows may be older than some of the same run (those of a retry file), *records_all* whether an older run is still
-        to be continued, *accept* sends the rows of which not all is known. Runs after *since* note what they set of the
-        people to whom this run owes a row (see `watch_since`).
+        *newest_run* is the greatest number of another run that may have sent to the service. *has_older* is whether
+        rows may be older than others of the same run (those of a retry file). *records_all* is whether an older run is
+        still to be resumed. *accept* sends the rows of which not all is known. Runs after *since* record what they set
+        of the people who have rows to resend in this run (see `watch_since`).
         """
         self._changes = changes
         self._run = header.from_order
@@ -124,16 +124,16 @@ class StaleRetries:
         self._since = since
 
     def without_stale(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
-        """Yield *works*, each request as far as it is the newest word on its person; raises StorageError."""
+        """Yield *works*, each request with only its newest values; raises StorageError."""
         for work in works:
             if isinstance(work, Rejected):
                 self._link_values(work.person)
             yield self.newest(work) if isinstance(work, Request) else work
 
     def newest(self, request: Request) -> Request | NotNewest:
-        """Return *request* as far as it is the newest word on its person, or what becomes of it; raises StorageError.
+        """Return *request* with only its newest values, or its outcome if it is not sent; raises StorageError.
 
-        It is asked again before each attempt: other runs may have sent the person meanwhile.
+        It is called again before each attempt: other runs may have sent the person meanwhile.
         """
         changes, origin = self._changes, self._origins.of(request.row)
         if not self._accept and self._is_unrecorded(request, origin):
@@ -150,23 +150,23 @@ class StaleRetries:
             return Rejected(request.row, request.person, DOUBTFUL)
         if not since.is_known and not self._accept:
             return Superseded(request)
-        # What somebody has compared goes as it is.
+        # With --accept, a row of unknown origin is sent as it is: somebody has compared it.
         return without(request, set() if origin.run == UNKNOWN_RUN and self._accept else newer) or Superseded(request)
 
     def record_before_journal(self, outcome: Outcome | Unsettled, *, must_resend: bool) -> None:
-        """Note, before the journal hears of *outcome*, what older and newer rows must know; raises StorageError.
+        """Record what other rows need to know of *outcome*, before the journal gets it; raises StorageError.
 
-        *must_resend* is whether its own row will stand in a retry file.
+        *must_resend* is whether its row goes to a retry file.
         """
         match outcome:
             case Sent():
                 if must_resend:
                     self._changes.watch_durably(outcome.request.person, self._since)
                 if self._record(outcome.request):
-                    # It lasts through a power cut before the journal does, which is synced after it.
+                    # It survives a power cut before the journal does, which is synced after it.
                     self._changes.store().commit(power_safe=False)
             case Rejected():
-                # Of what the check rejects, which may be very many rows, note was taken when they came by.
+                # Rows that the check rejects, which may be very many, were recorded when they were read.
                 if must_resend and (outcome.attempts or outcome.reason.code == UNRECORDED.code) and outcome.person:
                     self._changes.watch_durably(outcome.person, self._since)
             case Unsettled() | Superseded() | Unchanged():
@@ -176,18 +176,18 @@ class StaleRetries:
                     self._changes.watch_durably(outcome.request.person, self._since)
 
     def must_record(self) -> bool:
-        """Whether somebody may ask for what rows have set; raises StorageError.
+        """Whether what rows have set may be needed later; raises StorageError.
 
-        Who is watched by another run from now on is owed a row that is newer than those of this run.
+        People whom another run begins to watch from now on do not count: their row is newer than those of this run.
         """
         return self._records_all or (self._changes.is_open and self._changes.store().newer.watches_somebody)
 
     def record_unchanged(self, request: Request) -> None:
-        """Note that the service has what *request* says: older rows must know. Raises StorageError."""
+        """Record that the service has the values of *request*, for older rows; raises StorageError."""
         self._record(request)
 
     def _record(self, request: Request) -> bool:
-        """Note what *request* has set, if somebody may ask, and return whether; raises StorageError."""
+        """Record what *request* has set if it may be needed later; return whether it may. Raises StorageError."""
         changes = self._changes
         if not self._link_values(request.person):
             return False
@@ -196,7 +196,7 @@ class StaleRetries:
         return True
 
     def _link_values(self, person: Person) -> bool:
-        """Note the values of *person* as those of one, if somebody may ask, and return whether; raises StorageError."""
+        """Link the values of *person* if they may be needed later; return whether they may. Raises StorageError."""
         changes = self._changes
         if not (self._records_all or changes.is_open):
             return False
@@ -204,13 +204,13 @@ class StaleRetries:
         is_watched = newer.is_watched(people)
         if len(people) > 1 and (self._records_all or is_watched):
             newer.link(people, people[0])
-            # Under whichever of these values a later row names the person.
+            # A later row may name the person by any of these values.
             unwatched = [one for one in people if is_watched and not newer.is_watched((one,))]
             newer.watch(unwatched, since=max(self._since, changes.recorded_since))
         return self._records_all or is_watched
 
     def _is_unrecorded(self, request: Request, origin: Origin) -> bool:
-        """Whether later runs may have sent the person of *request*, and not all of it was noted."""
+        """Whether later runs may have sent the person of *request* without a full record of it."""
         if origin.run >= self._newest_run:
             return False
         changes = self._changes
@@ -218,7 +218,7 @@ class StaleRetries:
             return changes.recorded_since > origin.run
         if not changes.is_open:
             return True
-        # Of a row of unknown origin, whatever was noted of its person is newer.
+        # For a row of unknown origin, any record of its person is newer.
         since = _EVER if origin.run == UNKNOWN_RUN else origin.run
         people = changes.digests.people(request.person)
         return not changes.store().newer.is_complete(
@@ -227,10 +227,10 @@ class StaleRetries:
 
     @staticmethod
     def _is_doubtful(names: Iterable[str], newer: Container[str], *, is_known: bool, run: int) -> bool:
-        """Whether nobody knows if the consents among *names* are the newest.
+        """Whether it is unknown if the consents among *names* are the newest.
 
-        An earlier version noted that the person was sent, and not what; and a row whose *run* is not known may be newer
-        than what has set the *newer* names.
+        An earlier version recorded that the person was sent, but not which properties. A row whose *run* is not known
+        may be newer than the row that has set the *newer* names.
         """
         return any(name in CONSENTS and (run == UNKNOWN_RUN if name in newer else not is_known) for name in names)
 
@@ -243,9 +243,9 @@ class StaleRetries:
 
 
 def watch_since(header: NumberedRun, *, is_retry: bool) -> int:
-    """Return the number of the run after which all runs note whom the run that has *header* owes a row.
+    """Return the run number after which runs record what they set of people with rows to resend in the run of *header*.
 
-    While it is interrupted, they note everybody. Whoever is in a retry file (*is_retry*) was to be noted from the run
-    on that wrote it, where that knew the person; else it is known from now on.
+    While that run is interrupted, later runs record everybody. People in a retry file (*is_retry*) are recorded since
+    the run that wrote it, if it knew them; else from this run on.
     """
     return header.order if is_retry else header.from_order

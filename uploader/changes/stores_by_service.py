@@ -1,4 +1,4 @@
-"""Find the memories of a state folder, one for each service."""
+"""Find the digest stores of a state folder, one for each service."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ _KEY: Final = "key"
 
 @dataclass(frozen=True, slots=True)
 class StoreSummary:
-    """One service's memory as it lies on disk: sizes in bytes, ages in seconds."""
+    """One service's digest store on disk: sizes in bytes, ages in seconds."""
 
     base_url: str
     service_id: str
@@ -29,37 +29,37 @@ class StoreSummary:
 
 
 class DigestStores:
-    """The memories in the folder *open* of a state folder, and the key of their digests."""
+    """The digest stores of a state folder, and the key of their digests."""
 
     def __init__(
         self, state: Path, *, wall: Callable[[], float], raise_if_stopped: Callable[[], None] = lambda: None
     ) -> None:
-        """Use the state folder *state*, where nothing is made yet; *wall* gives seconds since 1970.
+        """Use the state folder *state*, and create nothing yet; *wall* gives seconds since 1970.
 
-        *raise_if_stopped* is asked while another process keeps a memory locked.
+        *raise_if_stopped* is called while another process keeps a store locked.
         """
         self._raise_if_stopped = raise_if_stopped
         self._wall = wall
         self._folder = state / "memory"
 
     def key(self) -> bytes:
-        """Return the key of all digests here, made before the first memory is; raises StorageError."""
+        """Return the key of all digests here, created before the first store; raises StorageError."""
         self._make_folder()
         path = self._folder / _KEY
-        # Asked for in this order: whoever makes a memory has made the key.
+        # Stores are listed first: a process that creates a store has created the key before.
         if any(self._folder.glob(f"*{_SUFFIX}")) and not path.exists():
-            # With another key nobody would be known: retries that a later run has overtaken would be sent.
+            # With another key no person would be known, and stale retries would be sent.
             raise StorageError(f"{path} is gone. Run `uploader memory --forget`; the next run sends everything.")
         return private_key(path)
 
     def exists(self, service: str) -> bool:
-        """Whether there is a memory of *service* (a digest); raises StorageError."""
+        """Whether there is a store of *service* (a digest); raises StorageError."""
         self._refuse_foreign_folder()
         return self._path(service).exists()
 
     @contextmanager
     def announced(self, service: str) -> Iterator[None]:
-        """Let those who would begin to remember know that a run of *service* is at work; raises StorageError."""
+        """Hold a shared lock of the store of *service*, so that no run starts to record now; raises StorageError."""
         self._make_folder()
         try:
             lock = shared(self._path(service), self._pause)
@@ -73,10 +73,9 @@ class DigestStores:
     def open(
         self, service: str, facts: dict[str, str], *, record_from_now: bool = False, read_only: bool = False
     ) -> DigestStore:
-        """Return the memory of *service*, to be entered; *facts* are noted in a new one. Raises StorageError.
+        """Return the store of *service*, to be entered; *facts* are written to a new one. Raises StorageError.
 
-        With *record_from_now*, what is accepted is remembered from now on, unless a run is at work that would not know
-        of it.
+        With *record_from_now*, digests of accepted rows are stored from now on, unless another run has the store open.
         """
         if not read_only:
             self.key()
@@ -90,11 +89,11 @@ class DigestStores:
         )
 
     def summaries(self) -> Iterator[StoreSummary]:
-        """Yield what is known of each memory; raises StorageError."""
+        """Yield a summary of each store; raises StorageError."""
         self._refuse_foreign_folder()
         now = self._wall()
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
-            # Looking makes files of its own beside it for a while.
+            # Sizes are read first: SQLite creates files beside the store while it reads.
             beside = [path, *(part for part in path.parent.glob(f"{path.name}-*") if not part.name.endswith("-shm"))]
             found = [part.stat() for part in beside]
             with DigestStore(path, facts={}, read_only=True, pause=self._pause) as store:
@@ -109,7 +108,7 @@ class DigestStores:
             )
 
     def forget(self) -> int:
-        """Delete every memory here, and the key; return how many there were. Raises LockedError, StorageError."""
+        """Delete every store here, and the key; return how many there were. Raises LockedError, StorageError."""
         self._refuse_foreign_folder()
         paths = sorted(self._folder.glob(f"*{_SUFFIX}"))
         for path in paths:
@@ -131,6 +130,6 @@ class DigestStores:
         private_folder(self._folder)
 
     def _refuse_foreign_folder(self) -> None:
-        """Raise StorageError for a link, or for another user's folder, in the place of ours; make none."""
+        """Raise StorageError for a link or another user's folder in place of the folder; do not create it."""
         if os.path.lexists(self._folder):
             private_folder(self._folder)

@@ -1,4 +1,4 @@
-"""Pass over the rows that need no request, since the service has just what they say."""
+"""Skip unchanged rows: those that equal what the service accepted last for their person."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -20,13 +20,13 @@ from uploader.model import (
 )
 
 BATCH: Final = 256
-"""So many rows are looked up, and their people forgotten, at a time: one sync to disk for all of them."""
+"""How many rows are looked up at a time, and their digests deleted, with one sync to disk for all of them."""
 
 
 class UnchangedRows:
-    """Pass over the rows of one source that need no request, and keep the memory true while the others are sent.
+    """Skip the unchanged rows of one source, and keep the stored digests true while the others are sent.
 
-    A person with a row in the works is not passed over, and remembered only when the last of their rows is accepted.
+    A person with an unsettled row is not skipped. Their digest is stored only when the last of their rows is accepted.
     """
 
     def __init__(  # noqa: PLR0913 — what decides about a row, and who hears of it, each asked for by name
@@ -39,11 +39,11 @@ class UnchangedRows:
         on_unchanged: Callable[[Request], None] = lambda _: None,
         wants_unchanged: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Use *changes*; *skips_unchanged* is whether rows that the service has are passed over.
+        """Use *changes*; *skips_unchanged* is whether unchanged rows are skipped.
 
-        *must_resend* tells whether a person has a row in the retry file of this run, whose runs after *since* note what
-        they set. *on_unchanged* hears of the rows that are passed over, and its notes last before anybody else hears of
-        them; *wants_unchanged* is asked for each batch of them whether it is to hear of these.
+        *must_resend* returns whether a person has a row in the retry file of this run. Runs after *since* record what
+        they set of people whom the check rejects. *on_unchanged* gets each skipped row, and its records are committed
+        before the rows are yielded. *wants_unchanged* returns, once for each batch, whether *on_unchanged* is called.
         """
         self._wants_unchanged = wants_unchanged
         self._is_wanted = False
@@ -51,22 +51,22 @@ class UnchangedRows:
         self._on_unchanged = on_unchanged
         self._changes = changes
         self.is_recording = changes.is_recording
-        """Whether what is accepted is remembered, so that `record_outcome` has something to do."""
+        """Whether digests of accepted rows are stored, so that `record_outcome` has something to do."""
         self._skips_unchanged = skips_unchanged
         self._must_resend = must_resend
         self._pending: dict[int, int] = {}
 
     def skip_unchanged(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
-        """Yield *works*, those that need no request as what became of them; raises StorageError."""
+        """Yield *works*, unchanged rows as `Unchanged`; raises StorageError."""
         if not self._changes.is_recording:
-            # A request is made when it is taken: its time is that of sending.
+            # No batches: each request is made when it is taken, so that its time is that of sending.
             for work in works:
                 yield work if isinstance(work, Request) else self._skip_if_unchanged(work)
             return
         while batch := list(islice(works, BATCH)):
             self._is_wanted = self._wants_unchanged()
             found = [self._skip_if_unchanged(work) for work in batch]
-            # Whoever is in the batch is forgotten before any of it is sent.
+            # The digests of the batch are deleted before any of its rows is sent.
             self._changes.commit()
             yield from found
 
@@ -91,12 +91,12 @@ class UnchangedRows:
 
     def _may_skip(self, people: Iterable[int], work: Request) -> bool:
         if not self._skips_unchanged or person_key_of(work.person) is not None or self._must_resend(work.person):
-            # A row of a tied person may have changed what is remembered under other values than its own.
+            # A row of a joined person may have changed what is stored under other values than its own.
             return False
         return self._pending.keys().isdisjoint(people)
 
     def record_outcome(self, outcome: Outcome | Unsettled, *, unsure: bool) -> None:
-        """Note *outcome*, which the journal has; *unsure* is whether the fate of a request for its row is not known."""
+        """Record *outcome*, which the journal has; *unsure*: a request for its row may still be applied."""
         changes = self._changes
         if not self.is_recording or isinstance(outcome, Unchanged):
             return
@@ -107,8 +107,8 @@ class UnchangedRows:
             del self._pending[value]
         store, is_unsure = changes.store(), not changes.unsure_people.isdisjoint(people)
         if isinstance(outcome, Sent) and (is_unsure or person_key_of(person) is not None):
-            # The service may still apply what was sent before: it is the acceptance after this one that is remembered.
-            # A row of a tied person forgets its own values only, so that nothing is remembered of such a person.
+            # The service may still apply what was sent before, so this acceptance is not stored.
+            # A row of a joined person deletes only the digests of its own values, so none of that person is stored.
             store.clear(last, accepted=True)
         elif isinstance(outcome, Sent) and last:
             body = changes.digests.body(outcome.request)
@@ -120,7 +120,7 @@ class UnchangedRows:
             changes.unsure_people.update(people)
 
     def flush(self) -> None:
-        """Make what was noted last; raises StorageError."""
+        """Make what was recorded durable; raises StorageError."""
         self._changes.commit()
 
 

@@ -1,22 +1,22 @@
-"""Send the first rows one by one, and stop where the service rejects all of them: then the mapping is wrong."""
+"""Stop the run if the service rejects all of the first rows: then the mapping is wrong."""
 
 from typing import TypeAlias
 
 from uploader.model import Outcome, Rejected, Request, Unsettled, Work, WorkOutcome
 
 HeldBack: TypeAlias = tuple[Request | Rejected, Rejected]
-"""A row, as it was to be sent or as the check rejected it, and what became of it."""
+"""A row, as a request or as the check rejected it, and its outcome."""
 
 
 class Canary:
-    """Hold back what becomes of the first rows until one of them is not rejected by the service.
+    """Hold back the outcomes of the first rows until the service does not reject one of them.
 
-    When *rows* of them in a row are rejected, the mapping is to blame and not the rows: they stay unsettled, so that
-    they are sent again when it is mended.
+    If the first *rows* rows are all rejected, the mapping is at fault and not the rows. Then they stay unsettled, so
+    that they are sent again after the mapping is fixed.
     """
 
     def __init__(self, rows: int) -> None:
-        """Watch the first *rows* rows that are sent; 0: none."""
+        """Hold back the first *rows* rows that are sent; 0: none."""
         self._rows = rows
         self._held_back: list[HeldBack] = []
         self._rejections: list[Rejected] = []
@@ -24,16 +24,16 @@ class Canary:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the service rejected as many rows as were watched."""
+        """Whether the service rejected all of the first rows."""
         return not self.is_over and len(self._rejections) >= self._rows
 
     @property
     def last_rejection(self) -> Rejected:
-        """The service's latest rejection that is held back; raises IndexError where there is none."""
+        """The service's latest rejection that is held back; raises IndexError if there is none."""
         return self._rejections[-1]
 
     def filter_outcome(self, work: Work, outcome: Outcome | Unsettled) -> list[WorkOutcome]:
-        """Return what may be settled, in its order, now that *outcome* became of *work*."""
+        """Return what may be settled, in its order, now that *work* has its *outcome*."""
         if self.is_over or isinstance(outcome, Unsettled):
             return [(work, outcome)]
         if isinstance(work, Request | Rejected) and isinstance(outcome, Rejected) and self._holds_back(work):
@@ -41,15 +41,15 @@ class Canary:
             if isinstance(work, Request):
                 self._rejections.append(outcome)
             return []
-        # Whoever is unchanged was accepted before, with this mapping.
+        # An unchanged row was accepted before, with this mapping.
         self.is_over = not isinstance(work, Rejected)
         return [*self.release(), (work, outcome)]
 
     def _holds_back(self, work: Request | Rejected) -> bool:
-        # What the check rejected says nothing of the service, but must not overtake an earlier row of its person.
+        # A row that the check rejected proves nothing, but must not overtake an earlier row of its person.
         return isinstance(work, Request) or bool(self._held_back)
 
     def release(self) -> list[WorkOutcome]:
-        """Return what was held back, in its order, and hold it back no more."""
+        """Return what is held back, in its order, and clear it."""
         held_back, self._held_back = self._held_back, []
         return list(held_back)

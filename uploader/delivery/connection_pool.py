@@ -20,29 +20,29 @@ from uploader.delivery.dns import Resolver
 _LOG: Final = logging.getLogger("uploader.delivery")
 
 _LOOP_ITERATIONS: Final = 8
-"""Turns of the loop that a connection has, before a request goes, to read what lies in its socket; that takes two."""
+"""Iterations of the loop in which a connection reads its socket before a request leaves; two are needed."""
 
 _INTERIM: Final = frozenset({*range(100, 200)} - {101})
-"""The statuses of a message that only goes before the reply."""
+"""The statuses of a message that only precedes the reply."""
 
 
 class UnsentError(aiohttp.ClientConnectionError):
-    """The connection was of no use before the first byte of the request left; another one may be."""
+    """The connection was unusable before the first byte of the request left; another one may be usable."""
 
 
 class EarlyReplyError(aiohttp.ClientConnectionError):
-    """Something came before the last byte of the request had left; what had not left never does."""
+    """Data came before the last byte of the request had left; the rest of the request is not sent."""
 
 
 class ConnectionPool(aiohttp.TCPConnector):
-    """At most *connections* to the service, each of which takes no reply that nobody asked for.
+    """At most *connections* to the service, each of which accepts no unrequested reply.
 
-    Whoever sends one may send the next while a request is under way, whose reply it would be taken for: HTTP/1.1 has
-    nothing that tells them apart. From the first one on, no connection has a second request.
+    A server that sends one may send the next while a request is in flight, and HTTP/1.1 can't distinguish it from that
+    request's reply. So, after the first one, each connection has only one request.
     """
 
     def __init__(self, connections: int, trust: ssl.SSLContext | None = None) -> None:
-        """Make no connection yet; *trust* knows the certificate authorities, those of the system where it is None."""
+        """Open no connection yet; *trust* has the certificate authorities; None: those of the system."""
         super().__init__(limit=connections, ttl_dns_cache=60, resolver=Resolver(), ssl=True if trust is None else trust)
         kind: Callable[..., ResponseHandler] = ReplyProtocol
         self._factory = partial(kind, self._loop, self)
@@ -53,7 +53,7 @@ class ConnectionPool(aiohttp.TCPConnector):
         return self._force_close
 
     def let_each_have_one_request(self) -> None:
-        """Use no connection for a second request from now on, and tell people of it."""
+        """Use no connection for a second request from now on, and log a warning."""
         if self._force_close:
             return
         self._force_close = True
@@ -68,12 +68,12 @@ class ConnectionPool(aiohttp.TCPConnector):
 
 
 class CheckedRequest(aiohttp.ClientRequest):
-    """A request that looks at its connection once more before its first byte leaves."""
+    """A request that checks its connection once more before its first byte leaves."""
 
     async def write_bytes(
         self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
     ) -> None:
-        """Write the request, or nothing of it where the connection is of no use any more."""
+        """Write the request, or nothing of it if the connection is no longer usable."""
         protocol = conn.protocol
         if isinstance(protocol, ReplyProtocol) and not (protocol.begin_request() or await protocol.begin_when_read()):
             protocol.throw_away()
@@ -82,19 +82,19 @@ class CheckedRequest(aiohttp.ClientRequest):
 
 
 class ReplyProtocol(ResponseHandler):
-    """One connection, which waits for one reply at a time: from the last byte of a request to the last of its reply.
+    """One connection, which expects a reply only from the last byte of a request to the last byte of its reply.
 
-    What comes at any other time was not asked for, and ends the connection. aiohttp keeps it, takes it for the reply to
-    the next request that is given this connection, and doesn't send that request.
+    Data at any other time is unrequested, and ends the connection. aiohttp alone would keep it, take it for the reply
+    to the next request on this connection, and not send that request.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pool: ConnectionPool | None = None) -> None:
-        """Begin idle; *pool* hears of it when something comes that nobody asked for."""
+        """Start idle; *pool* is notified of an unrequested reply."""
         super().__init__(loop)
         self._pool = pool
         self.has_served = False
         """Whether a request had its reply over this connection."""
-        # A request has begun to leave; it has been written. Its reply ends both.
+        # Whether a request has started to leave, and whether it is written. Its reply ends both.
         self._is_begun = False
         self._is_written = False
         self._reply: aiohttp.StreamReader | None = None
@@ -102,20 +102,20 @@ class ReplyProtocol(ResponseHandler):
         self._below_tls: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep *transport*, and what tells of its socket."""
+        """Keep *transport*, and poll its socket."""
         super().connection_made(transport)
         self._unread.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self._below_tls = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
 
     def begin_request(self) -> bool:
-        """Return whether a request may leave from now on: nothing has come since the last reply, not even the end."""
+        """Return whether a request may leave now: nothing has come since the last reply, not even the end of data."""
         if not self.is_connected() or self._unread.poll(0) or self._has_had_its_request:
             return False
         self._is_begun = True
         return True
 
     async def begin_when_read(self) -> bool:
-        """Return the same, once what has come was read: what is of TLS alone, as session tickets, disturbs nobody."""
+        """Return the same after the socket is read: data of TLS itself, as session tickets, is no obstacle."""
         for _ in range(_LOOP_ITERATIONS):
             if not self.is_connected() or self._has_had_its_request:
                 break
@@ -129,12 +129,12 @@ class ReplyProtocol(ResponseHandler):
         return self.has_served and self._pool is not None and self._pool.is_for_one_request_each
 
     def start_timeout(self) -> None:
-        """Wait for the reply: aiohttp calls this when it has written the whole request."""
+        """Expect the reply: aiohttp calls this when it has written the whole request."""
         self._is_begun = self._is_written = True
         super().start_timeout()
 
     def data_received(self, data: bytes) -> None:
-        """Read what has come if it is waited for; aiohttp itself goes on reading with no *data*."""
+        """Read *data* if a reply is expected; aiohttp itself continues reading with empty *data*."""
         if data and not (self._is_written and self._all_has_left()):
             self.throw_away()
             if _may_be_a_reply(data):
@@ -145,26 +145,26 @@ class ReplyProtocol(ResponseHandler):
             self._end_reply()
 
     def feed_data(self, data: tuple[RawResponseMessage, aiohttp.StreamReader], size: int = 0) -> None:
-        """Take a message whose headers have come."""
+        """Accept a message whose headers have come."""
         message, body = data
         if message.code not in _INTERIM:
             if self._reply is not None:
-                # Another one right behind the reply.
+                # A second message right behind the reply.
                 self.force_close()
-                # What a balancer sends on a connection that was idle for too long is no reply to anything.
+                # A balancer sends 408 on a connection that was idle for too long: it is no reply.
                 if message.code != TIMEOUT_STATUS:
                     self._complain()
             self._reply = body
         super().feed_data(data, size)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Tell who waits; a request that had not begun to leave can go over another connection."""
+        """Fail the request that waits; one that has not started to leave can use another connection."""
         if not self._is_begun:
             self.set_exception(UnsentError())
         super().connection_lost(exc)
 
     def throw_away(self) -> None:
-        """End the connection at once; what it has not sent by now it never sends. A reply that is complete stands."""
+        """End the connection at once, and send nothing more. A reply that is complete stays valid."""
         _LOG.debug("a connection is not used any more: it ended, or something came that nobody asked for")
         self.set_exception(EarlyReplyError() if self._is_begun else UnsentError())
         if self.transport is not None:
@@ -186,14 +186,14 @@ class ReplyProtocol(ResponseHandler):
         self._reply = None
         try:
             more = self._parser is not None and self._parser.feed_eof() is not None
-        except Exception:  # noqa: BLE001 — whatever the parser thinks of half a message
+        except Exception:  # noqa: BLE001 — any error of the parser means half a message
             more = True
         if more:
-            # Another message has begun right behind the reply.
+            # A second message starts right behind the reply.
             self.force_close()
             self._complain()
 
 
 def _may_be_a_reply(data: bytes) -> bool:
-    """Whether *data* is more than the end of a line, or than the 408 with which a balancer ends an idle connection."""
+    """Whether *data* is neither a mere line end nor the 408 with which a balancer ends an idle connection."""
     return not (data.startswith(b"HTTP/1.") and data[8:12] == b" %d" % TIMEOUT_STATUS) and data.strip() != b""

@@ -1,4 +1,4 @@
-"""Look names up without being held up by a name service that does not answer."""
+"""Look names up without blocking the end of the process when the name service does not answer."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,10 @@ _NUMERIC_NAMES: Final = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 
 
 class Resolver(AbstractResolver):
-    """Asks the machine's own resolver, each time in a thread that nobody waits for at the end of loop and process.
+    """Asks the machine's own resolver, each time in a thread that the end of loop and process does not wait for.
 
-    The loop's own way (its executor, or uvloop's pool of threads) holds both of them up until the last answer has come.
-    The answers are kept by aiohttp, which asks once at a time for each name.
+    The loop's own way (its executor, or uvloop's pool of threads) delays both until the last answer has come. aiohttp
+    caches the answers, and sends one query at a time for each name.
     """
 
     async def resolve(
@@ -29,7 +29,7 @@ class Resolver(AbstractResolver):
 
         def answer(addresses: list[ResolveResult] | None, error: OSError | None) -> None:
             if found.done():
-                # Nobody waits for it any more.
+                # The wait for it was cancelled.
                 return
             if addresses is not None:
                 found.set_result(addresses)
@@ -53,7 +53,7 @@ class Resolver(AbstractResolver):
         return await found
 
     async def close(self) -> None:
-        """Do nothing: what is still asked ends by itself."""
+        """Do nothing: pending queries end by themselves."""
 
 
 def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
@@ -61,7 +61,7 @@ def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[Resol
     return [
         ResolveResult(
             hostname=host,
-            # With its zone, where an address has one.
+            # The text has the zone of an address, if it has one.
             host=socket.getnameinfo(address, _NUMERIC_NAMES)[0],
             port=port,
             family=kind,

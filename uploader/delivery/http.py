@@ -1,4 +1,4 @@
-"""Make one attempt: one POST, and what came back."""
+"""Make one attempt: send one POST, and return the reply."""
 
 import errno
 import json
@@ -35,24 +35,24 @@ _MOST: Final = 64 * 1024
 _AGENT: Final = "dfinery-uploader"
 _CONNECT_SECONDS: Final = 10.0
 _OTHER_CONNECTIONS: Final = 3
-"""How many more are tried for a request when a connection turns out to be of no use before the request leaves."""
+"""How many more are tried for a request if a connection is unusable before the request leaves."""
 
 _PROXY_CREDENTIALS: Final = 407
 _PASSING: Final = frozenset({TIMEOUT_STATUS, 425, 429})
 _NO_PROXY: Final = 501
 _SERVER_ERRORS: Final = 500
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
-"""What says that this machine has no socket, file, port or memory left for one more connection."""
+"""The errors by which this machine has no socket, file, port or memory left for one more connection."""
 
 
 class Http:
     """A pool of connections to the service; `post` never raises for what the network or the server does.
 
-    It follows no redirect (the token would go along), keeps no cookies, asks for no compression, and goes through no
-    proxy but the one it is given, which gets to see no token. It is an async context manager.
+    It follows no redirect (the token would go along), keeps no cookies and asks for no compression. It uses no proxy
+    but *proxy*, which does not see the token. It is an async context manager.
 
-    States: made, open (within its context), and abandoned, once a stop has lasted too long: then what is in flight is
-    ended, and no attempt is made any more.
+    States: created, open (within its context), and abandoned, once a stop has lasted too long: then requests in flight
+    are cancelled, and no attempt is made any more.
     """
 
     def __init__(  # noqa: PLR0913 — the address, the credentials, and the bounds of one attempt
@@ -68,10 +68,10 @@ class Http:
         proxy_authorization: str | None = None,
         trust: ssl.SSLContext | None = None,
     ) -> None:
-        """Take the address and the credentials; *timeout* bounds one attempt, in seconds.
+        """Use the address and the credentials; *timeout* bounds one attempt, in seconds.
 
-        *proxy* is a URL without credentials, for an encrypted address only; *proxy_authorization* is the header that
-        has them. *trust* knows the certificate authorities; None: those of the system.
+        *proxy* is a URL without credentials, for an encrypted address only; *proxy_authorization* is the header with
+        them. *trust* has the certificate authorities; None: those of the system.
         """
         self._url = (URL(base_url) / PATH.lstrip("/")).with_query(service_id=service_id)
         self._token = access_token
@@ -84,11 +84,11 @@ class Http:
         self._proxy_authorization = proxy_authorization
         self._trust = trust
         self._session: aiohttp.ClientSession | None = None
-        # What each request has of its own.
+        # Arguments of each request.
         self._own: dict[str, Any] = {}
 
     async def __aenter__(self) -> Self:
-        """Open the pool; no connection is made yet."""
+        """Open the pool, and no connection yet."""
         headers = {
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",
@@ -104,8 +104,8 @@ class Http:
             request_class=CheckedRequest,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            # Less than the whole, which is not aiohttp's: a server that can't be reached is told from one that does
-            # not answer.
+            # Less than the whole timeout, which `Timeouts` keeps: so a server that can't be reached is distinguished
+            # from one that does not answer.
             timeout=aiohttp.ClientTimeout(total=None, connect=min(_CONNECT_SECONDS, self._timeout / 2)),
             headers=headers,
         )
@@ -126,20 +126,20 @@ class Http:
         """Send *body* once; return the Answer of the service, or the Silence in its place.
 
         Raises:
-            Halted: it was abandoned after it may have left.
+            Stopped: it was abandoned after it may have left.
         """
         assert self._session is not None, "Http is entered before it is used"  # noqa: S101 — a bug otherwise
         payload = _Payload(body)
         try:
             with self._timeouts:
-                # Not as a context manager, which waits for what has ended already when the whole reply is there.
+                # Not as a context manager, which would wait though the whole reply is there.
                 try:
                     response = await self._send(self._session, payload)
                 except UnsentError:
                     response = await self._send_elsewhere(self._session, payload)
                 content = response.content
                 if content.is_eof() and content.total_bytes <= _MOST:
-                    # A short reply is there as soon as its headers are, and its connection most often free again.
+                    # A short reply is there with its headers, and its connection is most often free again.
                     text: bytes | None = content.read_nowait()
                     if not response.closed:
                         response.close()
@@ -152,7 +152,7 @@ class Http:
                 raise Stopped from None
             return _LATE
         except (aiohttp.ClientError, ssl.SSLError, OSError, TimeoutError) as error:
-            # Their own words may hold the request's headers, the token among them: they are never passed on.
+            # The texts of these errors may hold the request's headers, with the token: they are never passed on.
             through_proxy = self._is_on_its_way_to_proxy(payload)
             return _silence(error, may_have_left=payload.may_have_left, through_proxy=through_proxy)
         status, code, headers = response.status, _code(text), response.headers
@@ -166,23 +166,23 @@ class Http:
         return session.post(self._url, data=payload, allow_redirects=False, **self._own)
 
     async def _send_elsewhere(self, session: aiohttp.ClientSession, payload: "_Payload") -> aiohttp.ClientResponse:
-        """Send *payload*, nothing of which has left, over another connection; raise UnsentError when none takes it."""
+        """Send *payload*, none of which has left, over another connection; raise UnsentError if all are unusable."""
         for _ in range(_OTHER_CONNECTIONS - 1):
             with suppress(UnsentError):
                 return await self._send(session, payload)
         return await self._send(session, payload)
 
     def abandon(self) -> None:
-        """End what is in flight: the run is told to stop, and it has had its time to land."""
+        """Cancel the requests in flight: the run was stopped, and their time to end is over."""
         self._abandoned = True
         self._timeouts.end_all()
 
 
 class _Payload(aiohttp.BytesPayload):
-    """The body of one request; it knows whether it had a connection, and whether any of it may have left.
+    """The body of one request; it records whether it had a connection, and whether any of it may have left.
 
-    aiohttp writes it when a connection is made, through a proxy and with TLS where it has to be. Of what fails before
-    that, in whatever way, the service has no row.
+    aiohttp writes it only after the connection is made, with proxy and TLS. So if anything fails before that, the
+    service has not got the row.
     """
 
     has_connection = False
@@ -191,7 +191,7 @@ class _Payload(aiohttp.BytesPayload):
     """Whether it was written to a connection that had served another request."""
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """Write the body; a connection that is lost already takes nothing of it."""
+        """Write the body; on a lost connection none of it leaves."""
         self.has_connection = True
         if isinstance(writer, StreamWriter):
             protocol = writer.protocol
@@ -202,7 +202,7 @@ class _Payload(aiohttp.BytesPayload):
 
 
 async def _read_on(response: aiohttp.ClientResponse) -> bytes | None:
-    """Return the body when all of it has come, or None when it is longer than any answer of the API."""
+    """Return the whole body, or None if it is longer than any answer of the API."""
     content, text = response.content, b""
     try:
         while not content.at_eof():
@@ -210,7 +210,7 @@ async def _read_on(response: aiohttp.ClientResponse) -> bytes | None:
             if len(text) > _MOST:
                 return None
     finally:
-        # A connection with something left in it is not used again.
+        # A connection with unread data is not used again.
         if not response.closed:
             response.close()
     return text
@@ -222,25 +222,25 @@ def _ends_connection(headers: Mapping[str, str]) -> bool:
 
 @lru_cache(maxsize=16)
 def _code(text: bytes | None) -> str:
-    """Return the code in a reply of the API, text or number (`api.md`, Replies); "" where it is not the API's."""
+    """Return the code in a reply of the API, text or number (`docs/api.md`, Replies); "" if it is not the API's."""
     reply = _unambiguous(text) if text else {}
     code = reply.get("code")
     if isinstance(code, int) and not isinstance(code, bool):
         code = str(code)
-    # A code is a short number: anything else is some other server's word and could be anything.
+    # A code is a short number: anything else comes from another server, and could hold anything.
     if not (isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 6):  # noqa: PLR2004 — the documented codes have five digits
         return ""
-    # The code of a success beside the status of a failure says neither.
+    # A code of success with a status of failure is neither.
     return "" if code == SUCCESS and reply.get("status", True) is not True else code
 
 
 def _unambiguous(text: bytes) -> dict[str, object]:
-    """Return the JSON object that *text* is; an empty one when it is none, or says twice what a reply is judged by."""
+    """Return the JSON object in *text*; an empty one if there is none, or if "code" or "status" occurs twice."""
     try:
         reply = orjson.loads(text)
         if not isinstance(reply, dict):
             return {}
-        # orjson keeps the last of equal keys, this all of them.
+        # orjson keeps only the last of equal keys; this list has all.
         keys = [key for key, _ in json.loads(text, object_pairs_hook=tuple)]
     except (ValueError, RecursionError):
         return {}
@@ -271,11 +271,11 @@ _UNSENT: Final[tuple[tuple[type[Exception], Silence], ...]] = (
     (aiohttp.ClientConnectorError, Silence("no connection to the server", applied=False, refused=True)),
     (Exception, Silence("the connection ended before the request", applied=False)),
 )
-"""What ended an attempt of which nothing had left; the first type that fits says what is known."""
+"""The Silence for each error of an attempt of which nothing had left; the first type that matches counts."""
 
 _UNSENT_THROUGH_PROXY: Final[tuple[tuple[type[Exception], Silence], ...]] = (
     (UnsentError, replace(_UNSENT[0][1], by_proxy=True)),
-    # What is wrong with the server's own certificate is no word of the proxy's.
+    # An error of the server's own certificate does not come from the proxy.
     *_UNSENT[1:3],
     (aiohttp.ClientConnectorDNSError, _no_way_by_proxy("the proxy's name can't be resolved")),
     (aiohttp.ConnectionTimeoutError, _PROXY_NOT_IN_TIME),
@@ -284,7 +284,7 @@ _UNSENT_THROUGH_PROXY: Final[tuple[tuple[type[Exception], Silence], ...]] = (
     (aiohttp.ClientResponseError, _no_way_by_proxy("the proxy's reply was not HTTP")),
     (Exception, _no_way_by_proxy("the proxy ended the connection before the request")),
 )
-"""The same where no connection through the proxy was made; all that it said itself is no reply of the service."""
+"""The same if no connection through the proxy was made; the proxy's own replies are not the service's."""
 
 _SENT: Final[tuple[tuple[type[Exception], Silence], ...]] = (
     (EarlyReplyError, Silence("the server replied before the whole request was sent")),
@@ -294,7 +294,7 @@ _SENT: Final[tuple[tuple[type[Exception], Silence], ...]] = (
     (aiohttp.ClientResponseError, Silence("the reply was not HTTP")),
     (Exception, Silence("the connection broke")),
 )
-"""The same for one that may have left."""
+"""The same for an attempt that may have left."""
 
 
 def _silence(error: Exception, *, may_have_left: bool, through_proxy: bool) -> Silence:
@@ -307,7 +307,7 @@ def _silence(error: Exception, *, may_have_left: bool, through_proxy: bool) -> S
 
 
 def _refused_by_proxy(status: int) -> Silence:
-    """Return what it means that a proxy answers with *status* instead of making a connection (RFC 9110, CONNECT)."""
+    """Return the Silence for a proxy that answers with *status* instead of connecting (RFC 9110, CONNECT)."""
     if status == _PROXY_CREDENTIALS:
         why = "the proxy asks for a user and a password that it knows (HTTP 407)"
     elif status in _PASSING or (status >= _SERVER_ERRORS and status != _NO_PROXY):

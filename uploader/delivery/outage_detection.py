@@ -1,25 +1,25 @@
-"""Tell everybody's trouble from a row's: a service that is out from a row that it does not like."""
+"""Detect an outage: distinguish a service that is out from single rows that fail."""
 
 from typing import Final
 
 _IN_A_ROW: Final = 12
-"""So many replies in a row, of as many rows, are everybody's trouble. Where three in ten fail by chance, one run of
-twelve is met in two million requests; and it costs a second."""
+"""So many consecutive bad replies, to as many rows, are an outage. Where three in ten replies are bad by chance, twelve
+in sequence occur once in two million requests; that costs a second."""
 
 
 _SUSPECT: Final = 3
-"""After so many bad replies in a row only a few requests go at once, until it is known whose trouble it is."""
+"""After so many consecutive bad replies, few requests are in flight at once, until an outage is ruled out."""
 
 
 class OutageDetector:
     """Judge the service by its latest replies; times are monotonic seconds.
 
-    A reply is *bad* when it may be the service's fault: none at all, a proxy's page, an error inside the server. One
-    good reply ends all suspicion. What was charged to rows while the service was out is *excused*.
+    A reply is *bad* if it may be the service's fault: none at all, a proxy's page, an error inside the server. One good
+    reply ends all suspicion. Attempts that were charged to rows during the outage are *excused*.
     """
 
     def __init__(self, most_rows: int) -> None:
-        """Expect at most *most_rows* rows to be in flight at once: so many may be all that there is to ask."""
+        """Expect at most *most_rows* rows in flight at once: an outage needs bad replies to no more rows than that."""
         self._rows_needed = min(_IN_A_ROW, most_rows)
         self._bad = 0
         self._bad_since = 0.0
@@ -29,16 +29,16 @@ class OutageDetector:
 
     @property
     def is_outage(self) -> bool:
-        """Whether the service is out: everybody's trouble."""
+        """Whether the service is out."""
         return self._out_since is not None
 
     @property
     def is_suspected(self) -> bool:
-        """Whether the latest replies were all bad, though they are too few to tell."""
+        """Whether the latest replies were all bad, even if too few for an outage."""
         return self._bad >= _SUSPECT
 
     def add_bad_reply(self, row: int, at: float) -> None:
-        """Take note of a bad reply to *row*."""
+        """Record a bad reply to *row*."""
         if not self._bad:
             self._bad_since = at
         self._bad += 1
@@ -48,7 +48,7 @@ class OutageDetector:
                 self._out_since = self._bad_since
 
     def add_good_reply(self, at: float) -> None:
-        """Take note that the service was there."""
+        """Record a good reply, which ends an outage."""
         self._bad = 0
         self._rows.clear()
         if self._out_since is not None:
@@ -56,7 +56,7 @@ class OutageDetector:
             self._out_since = None
 
     def excuses(self, at: float) -> bool:
-        """Whether a bad reply that came then was the service's fault, and no row's."""
+        """Whether a bad reply that came *at* that time was the service's fault, not the row's."""
         if self._out_since is not None and at >= self._out_since:
             return True
         return any(begin <= at <= end for begin, end in self._outages)

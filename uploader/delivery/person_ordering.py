@@ -1,4 +1,4 @@
-"""Decide whose turn it is: rows of one person go one after another, in the order of the file."""
+"""Keep the rows of one person in the order of the file: each waits until the earlier ones are settled."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from uploader.model import Person, Work, merged_rows_of, person_of
 
 @dataclass(slots=True, eq=False)
 class QueuedWork:
-    """One row's place in the order: its *work*, its *person*, how many turns it waits for, and who waits for it."""
+    """One row in the queue: its *work*, its *person*, how many earlier rows it waits for, and which rows follow it."""
 
     work: Work
     person: Person
@@ -17,14 +17,14 @@ class QueuedWork:
 
 
 class PersonQueue:
-    """Let a row go when every earlier row that shares an identity value with it is settled.
+    """Release a row when every earlier row that shares an identity value with it is settled.
 
-    Rows that must wait are parked here and hold no worker, at most *room* of them, so that a file sorted by person
-    still keeps all workers busy.
+    Rows that must wait are parked here, at most *room* of them, and hold no worker. So a file sorted by person still
+    keeps all workers busy.
     """
 
     def __init__(self, room: int) -> None:
-        """Make an empty lot with place for *room* waiting rows."""
+        """Create an empty queue with room for *room* waiting rows."""
         self._room = room
         self._waiting = 0
         self._ready: deque[QueuedWork] = deque()
@@ -41,7 +41,7 @@ class PersonQueue:
         return self._waiting
 
     def admit(self, work: Work) -> QueuedWork | None:
-        """Return the turn of *work* if it may go now; otherwise park it and return None."""
+        """Return *work* as queued if it may be sent now; otherwise park it and return None."""
         person = person_of(work)
         queued = QueuedWork(work, person)
         last = self._last
@@ -58,7 +58,7 @@ class PersonQueue:
         return None
 
     def next_ready(self) -> QueuedWork | None:
-        """Return the turn of a parked row whose person is free again, or None."""
+        """Return a parked row whose person is free again, or None."""
         if not self._ready:
             return None
         queued = self._ready.popleft()
@@ -66,10 +66,10 @@ class PersonQueue:
         return queued
 
     def settle(self, queued: QueuedWork) -> bool:
-        """Take note that the row of *queued* is settled; return whether that freed a parked row."""
+        """Record that the row of *queued* is settled; return whether that freed a parked row."""
         last = self._last
         if not queued.followers:
-            # Nobody came after it, so that it is still the last of its person.
+            # No row follows it, so it is still the last of its person.
             for value in queued.person:
                 last.pop(value, None)
             return False

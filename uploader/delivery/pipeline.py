@@ -28,10 +28,10 @@ from uploader.model import (
 from uploader.stop import Stop, Stopped
 
 MOST_WAITING: Final = 1024
-"""How many rows may wait for an earlier row of their person; they bound the memory, with the workers."""
+"""How many rows may wait for an earlier row of their person; with the workers, this bounds the RAM in use."""
 
 _ROWS_BETWEEN_YIELDS: Final = 256
-"""After so many rows without a request in between, others (signals, the bar) get their turn."""
+"""After so many rows without a request, the loop runs other tasks (signals, the progress bar)."""
 
 Deliver: TypeAlias = Callable[[Request], Awaitable[Outcome | Unsettled]]
 
@@ -39,11 +39,11 @@ Deliver: TypeAlias = Callable[[Request], Awaitable[Outcome | Unsettled]]
 class Pipeline:
     """The straight line from work to outcome: workers that share one iterator, and no queue.
 
-    When the source, a delivery or the settling of an outcome raises, the halt is given: no new row begins, and the
-    requests in flight land and are settled.
+    When the source, a delivery or the settling of an outcome raises, the run stops: no new row starts, and the requests
+    in flight end and are settled.
 
-    States: the canary's rows, one by one; all workers; exhausted, where the source has ended and rows still wait for
-    their person; and stopping, where no new row begins.
+    States: canary (the first rows, one by one); all workers; exhausted (the source has ended, and rows still wait for
+    their person); and stopping (no new row starts).
     """
 
     def __init__(  # noqa: PLR0913 — the collaborators, each asked for by name
@@ -60,12 +60,11 @@ class Pipeline:
         room: int = MOST_WAITING,
         settled: int = 0,
     ) -> None:
-        """Lend the collaborators: where *works* come from, how one is delivered, and who hears of each outcome.
+        """Use *works* in their order; *deliver* sends one, and *settle* gets each outcome.
 
-        As long as *canary* is not over, rows go one by one; no longer when there is *outage_suspected* whether the
-        service is out, of which one row alone would not tell. *blocked_rows* holds back the rows that are blocked.
-        *must_resend* tells whether a person has a row in the retry file. So many rows are *settled* already; a run that
-        is stopped early ends before all of them have come by.
+        Rows are sent one by one until *canary* is over, or until *outage_suspected*: one row alone could not show an
+        outage. *blocked_rows* holds back blocked rows. *must_resend* returns whether a person has a row in the retry
+        file. *settled* is how many rows earlier sessions have settled; a run that stops early may not reach them all.
         """
         self._works = works
         self._deliver = deliver
@@ -83,13 +82,13 @@ class Pipeline:
         self._unsettled = 0
 
     def without_outcome(self, total: int) -> int:
-        """Return how many of *total* rows got no outcome: never taken, still waiting for their turn, or broken off."""
+        """Return how many of *total* rows have no outcome: never read, still waiting, or interrupted."""
         return total - self.taken + self._queue.waiting + self._unsettled
 
     async def run(self, workers: int) -> None:
-        """Carry rows, at most *workers* at a time, until they end.
+        """Process all rows, at most *workers* at a time.
 
-        When the halt is given, return no sooner than the requests in flight have landed, and raise its reason.
+        When the run is stopped, wait until the requests in flight have ended, then raise the reason of the stop.
 
         Raises:
             RefusedError: the service rejected all of the first rows.
@@ -107,35 +106,35 @@ class Pipeline:
             raise self._stop.reason
 
     async def _canary_or_suspected_outage(self, first: asyncio.Task[None]) -> None:
-        """Wait until the *first* worker has seen the canary through, or has to do with a service that may be out."""
+        """Wait until the *first* worker has finished the canary, or an outage is suspected."""
         outage_suspected = asyncio.create_task(self._outage_suspected.wait())
         await asyncio.wait({first, outage_suspected}, return_when=asyncio.FIRST_COMPLETED)
         outage_suspected.cancel()
 
     async def _work_first(self) -> None:
-        """Carry rows until the canary is over; in doubt, with the others from then on."""
+        """Process rows until the canary is over; if an outage is suspected, continue as one of all workers."""
         await self._work(as_canary=True)
         if self._outage_suspected.is_set():
             await self._work()
 
     def _end_canary(self) -> None:
-        """Settle what the canary still holds back: the rows are at an end, or the run is."""
+        """Settle what the canary still holds back: there are no more rows, or the run is stopped."""
         self._canary.is_over = True
         self._settle_released(self._canary.release())
 
     def _settle_released(self, released: Sequence[WorkOutcome]) -> None:
-        """Settle what was held back to the end; where the run is stopped, the rows are unsettled."""
+        """Settle the rows that were held back to the end; if the run is stopped, leave them unsettled."""
         for work, outcome in released:
             if not self._stop.is_requested:
                 self._settle_whole(work, outcome)
             elif isinstance(work, Request) and isinstance(outcome, Failed | Rejected):
                 self._settle_whole(work, Unsettled(work, outcome.attempts, outcome.unsure))
             else:
-                # The check will reject it once more, behind the rows before it.
+                # The resumed run's check rejects it again, in its order.
                 self._unsettled += rows_of(work)
 
     async def _work(self, *, as_canary: bool = False) -> None:
-        """Carry rows until they end; as the canary, no longer than until that is over."""
+        """Process rows until there are no more; *as_canary*, only until the canary is over."""
         since_yield = 0
         while not self._stop.is_requested and not (as_canary and self._canary.is_over):
             queued = self._next_queued()
@@ -148,11 +147,10 @@ class Pipeline:
                     since_yield = _ROWS_BETWEEN_YIELDS
             elif isinstance(work := queued.work, Request):
                 since_yield = 0
-                # Awaited here, and not a call further down: whatever is between a task and its reply is gone through
-                # once more for each row.
+                # Awaited here, and not in a helper: each call between a task and its reply costs time for every row.
                 try:
                     outcome = await self._deliver(work)
-                except BaseException as trouble:  # noqa: BLE001 — kept, and raised when what is in flight has landed
+                except BaseException as trouble:  # noqa: BLE001 — kept, and raised when the requests in flight have ended
                     self._fail(trouble)
                     outcome = Unsettled(work)
                 self._settle_queued(queued, outcome)
@@ -164,7 +162,7 @@ class Pipeline:
                 await asyncio.sleep(0)  # noqa: TID251 — it gives way and waits for nothing
 
     def _next_queued(self) -> QueuedWork | None:
-        """Return the next row whose person is free: a parked one first, else one of the next rows of the source."""
+        """Return the next row whose person is free: a parked one first, else one of the source."""
         queue = self._queue
         queued = queue.next_ready()
         seen = 0
@@ -172,7 +170,7 @@ class Pipeline:
             seen += 1
             try:
                 work = next(self._works, None)
-            except BaseException as trouble:  # noqa: BLE001 — kept, and raised when the requests in flight have landed
+            except BaseException as trouble:  # noqa: BLE001 — kept, and raised when those in flight have ended
                 self._fail(trouble)
                 work = None
             if isinstance(work, Request):
@@ -193,12 +191,12 @@ class Pipeline:
         else:
             for one in self._filter_outcome(queued.work, outcome):
                 settled = self._settle_whole(*one) and settled
-        # A row that is not settled is not overtaken: its later rows stay parked, and the run is ending.
+        # Later rows of an unsettled row's person stay parked: none may overtake it, and the run ends.
         if settled and not isinstance(outcome, Unsettled) and self._queue.settle(queued):
             self._wake()
 
     def _filter_outcome(self, work: Work, outcome: Outcome | Unsettled) -> Iterator[WorkOutcome]:
-        """Yield what may be settled, in its order, now that *outcome* became of *work*."""
+        """Yield what may be settled, in its order, now that *work* has its *outcome*."""
         canary = self._canary
         for one in self._blocked_rows.filter_outcome(work, outcome):
             if canary.is_over:
@@ -209,19 +207,19 @@ class Pipeline:
                     self._fail(_all_rejected(canary.last_rejection))
 
     def _settle_whole(self, work: Work, outcome: Outcome | Unsettled) -> bool:
-        """Let what became of a row, and of those that it took with it, be heard of; return whether that succeeded."""
+        """Settle a row and those merged into it; return whether that succeeded."""
         if not merged_rows_of(work):
             return self._settle_one(outcome)
         outcomes = outcomes_of_merged(work, outcome, must_resend=self._must_resend(person_of(work)))
         for done, one in enumerate(outcomes, start=1):
             if not self._settle_one(one):
-                # What settles later relies on what settles before.
+                # A later row must not be settled without the earlier ones.
                 self._unsettled += len(outcomes) - done
                 return False
         return True
 
     def _settle_one(self, outcome: Outcome | Unsettled) -> bool:
-        """Let *outcome* be heard of; return whether that succeeded."""
+        """Settle *outcome*; return whether that succeeded."""
         try:
             self._settle(outcome)
         except BaseException as trouble:  # noqa: BLE001 — as above

@@ -1,4 +1,4 @@
-"""Make a few works at once where they go fast."""
+"""Make works ahead, in batches, while they are taken quickly."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -8,21 +8,21 @@ T = TypeVar("T")
 
 _MOST: Final = 32
 _FAST: Final = 0.005
-"""Seconds in which as many works are gone as were made, so that twice as many are made next time."""
+"""If a batch is used up within so many seconds, the next batch is twice as large."""
 
 
 def prefetched(works: Iterator[T], clock: Callable[[], float]) -> Iterator[T]:
-    """Yield *works* as they come, some made ahead while they are taken quickly; *clock* gives seconds.
+    """Yield *works* in their order, some made ahead while they are taken quickly; *clock* gives seconds.
 
-    A row costs a tenth less that way: what makes works stays in the processor's caches. Where they are taken slowly,
-    each is made when it is taken, so that its time is that of its sending.
+    A row costs a tenth less that way: the code that makes works stays in the processor's caches. If works are taken
+    slowly, each is made when it is taken, so that its time is that of sending.
     """
     size, trouble = 1, None
     while trouble is None:
         batch = list[T]()
         try:
             batch.extend(islice(works, size))
-        except Exception as error:  # noqa: BLE001 — raised when what came before it is gone
+        except Exception as error:  # noqa: BLE001 — raised after the works before it are yielded
             trouble = error
         if not batch:
             break

@@ -1,4 +1,4 @@
-"""Bring one request to its outcome: attempt after attempt, each through the limiter."""
+"""Deliver one request: attempt it, through the limiter, until it has an outcome."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -45,26 +45,26 @@ from uploader.stop import Stop, Stopped
 _LOG: Final = logging.getLogger("uploader.delivery")
 
 _LONGEST_BACKOFF: Final = 60.0
-"""Seconds between two tries to reach a service that can't be reached; they begin at one and double."""
+"""The longest pause, in seconds, between attempts to reach an unreachable service; pauses start at 1 s and double."""
 
 _LEAST_PAUSE: Final = 0.05
-"""Seconds to hold when the window is all but over."""
+"""The shortest pause, in seconds, at the end of a window."""
 
 _NO_SOCKET_SECONDS: Final = 1.0
-"""So long, at most, a row waits for a socket or file to become free."""
+"""The longest time, in seconds, that a row waits for a free socket or file."""
 
 _THROTTLED: Final = "the service limits us (too many requests)"
 
 _ROUNDING: Final = 0.001
-"""Seconds by which a hold that lasts as long as the patience may miss its end."""
+"""The tolerance, in seconds, of a pause that ends exactly with the outage timeout."""
 
 _LOST_BEHIND_A_PROXY: Final = frozenset({200, 502, 504, 520, 524})
-"""The HTTP statuses with which something in front of the API, that has lost its answer, speaks in its place."""
+"""The HTTP statuses of a proxy before the API that has lost the API's answer."""
 
 
 @dataclass(slots=True)
 class _ChargedAttempts:
-    """What a row's attempts have met: the *times* that are charged to it, and whether one of them *crossed* already."""
+    """The *times* of the attempts that are charged to a row, and whether one reply *crossed* its request already."""
 
     times: list[float] = field(default_factory=list)
     crossed: bool = False
@@ -72,31 +72,31 @@ class _ChargedAttempts:
 
 @dataclass(frozen=True, slots=True)
 class WaitLimits:
-    """How long to hold: *per* is the configured window, *outage_timeout* ends the run; both in seconds."""
+    """How long to pause: *per* is the configured window, *outage_timeout* ends the run; both in seconds."""
 
     per: float
     outage_timeout: float
 
 
 class InFlightRows(Protocol):
-    """Where it is noted which rows are in flight, for whoever goes on when this process is killed."""
+    """Stores which rows are in flight, for the process that resumes the run after this one is killed."""
 
     def mark(self, row: int) -> None:
-        """Note that a request for *row* goes now; once noted, it stays so until it turns back or has an outcome."""
+        """Store that a request for *row* is sent now; the mark stays until `clear`, or until the row has an outcome."""
         ...
 
     def clear(self, row: int) -> None:
-        """Note that no request for *row* can be applied any more."""
+        """Store that no request for *row* can be applied any more."""
         ...
 
 
 class Delivery:
-    """Deliver requests for one run: the policy judges each reply, this waits, retries, holds or stops.
+    """Deliver requests for one run: the policy judges each reply; this class waits, retries, pauses or stops.
 
-    What holds everybody (the limit, an unreachable service) is no row's trouble: it is not charged as an attempt.
+    What pauses all requests (the rate limit, an unreachable service) is not charged to a row as an attempt.
 
-    States, by the latest replies: closed (all is well); in trouble since a time, where everybody pauses, each time for
-    longer; and stopped, once that has lasted for the outage timeout.
+    States, by the latest replies: closed (all is well); in trouble since a time (all requests pause, each time for
+    longer); and stopped, once that has lasted for the outage timeout.
     """
 
     def __init__(  # noqa: PLR0913 — the collaborators of an attempt, each asked for by name
@@ -117,13 +117,13 @@ class Delivery:
         blocked_rows: BlockedRows | None = None,
         newest: Callable[[Request], Request | NotNewest] = lambda request: request,
     ) -> None:
-        """Keep the collaborators; *jitter* gives 0 to 1.
+        """Use the collaborators; *jitter* gives 0 to 1.
 
-        *most_rows* is how many rows may be delivered at once. *record_pause* hears for how many seconds more a limit
-        reply holds everybody. *on_suspected_outage* is called when bad replies may be the service's trouble: the more
-        rows are in delivery, the sooner that is known. *blocked_rows* counts the rows that are blocked, for all sources
-        of the command. *newest* is asked before each attempt for what of the request is still the newest, or what
-        becomes of it.
+        *most_rows* is how many rows may be delivered at once. *record_pause* gets how many seconds more a throttled
+        reply pauses all requests. *on_suspected_outage* is called when bad replies may be the service's fault: the more
+        rows are in delivery, the sooner that is known. *blocked_rows* counts blocked rows for all sources of the
+        command. *newest* is called before each attempt: it returns the request with only its newest values, or the
+        row's outcome if it is not sent.
         """
         self._newest = newest
         self._post = post
@@ -141,27 +141,26 @@ class Delivery:
         self._outages = OutageDetector(most_rows)
         self._on_suspected_outage = on_suspected_outage
         self._blocked_rows = blocked_rows or BlockedRows()
-        # Whether the latest reply was a good one, and tells of no trouble that is still to be over. The delivery of an
-        # earlier source may have left some to the limiter.
+        # Whether the latest reply was good, and no trouble is left. It starts as False: the delivery of an earlier
+        # source may have left the limiter in trouble.
         self._is_circuit_closed = False
         self._trouble_since: float | None = None
         self._paused_at = float("-inf")
         self._backoff = 1.0
 
     async def deliver(self, request: Request) -> Outcome | Unsettled:
-        """Return what became of *request*; Unsettled when the run was told to stop before it had an outcome.
+        """Return the outcome of *request*; Unsettled if the run was stopped before it had one.
 
-        The halt is given here, with its reason: RefusedError when the service refuses every request of this run,
-        OutageError when nobody could send for longer than the outage timeout, StorageError when the quota can't take
-        note of a reply that is there.
+        It requests the stop of the run, with its reason: RefusedError if the service refuses every request of this run,
+        OutageError if no request was served for the outage timeout, StorageError if the quota can't record a reply.
 
         Raises:
-            StorageError: the quota, or which rows are in flight, can't be noted.
+            StorageError: the quota, or the rows in flight, can't be stored.
         """
         row = request.row.number
         charges = _ChargedAttempts()
         posted, unsure = 0, False
-        block: FirstBlock | None = None  # once it was blocked, it goes alone
+        block: FirstBlock | None = None  # once it was blocked, it is sent alone
         try:
             while True:
                 permit = (
@@ -182,7 +181,7 @@ class Delivery:
                     self._in_flight.mark(row)
                     reply = await self._post(request)
                 finally:
-                    # Whoever abandons it, or breaks off, has nothing in flight any more either.
+                    # Also if it was abandoned or cancelled: then it is no longer in flight.
                     self._release(permit, reply)
                 if accepts(reply):
                     self._blocked_rows.add_served(permit.at)
@@ -209,7 +208,7 @@ class Delivery:
             return Unsettled(request, posted, unsure)
 
     def _still_newest(self, request: Request, permit: Permit) -> Request | NotNewest:
-        """Return what of *request* is still the newest, or what becomes of it, and let go of *permit*."""
+        """Return *request* with only its newest values; or its outcome, and then release *permit*."""
         left: Request | NotNewest | None = None
         try:
             left = self._newest(request)
@@ -219,14 +218,14 @@ class Delivery:
         return left
 
     def _release(self, permit: Permit, reply: Reply | None) -> None:
-        """Let the limiter know; what its file fails to keep ends the run, and leaves the reply what it is."""
+        """Release *permit*; if the limiter can't store that, stop the run, but keep the *reply*."""
         try:
             self._limiter.release(permit, reply)
         except StorageError as error:
             self._stop.request(error)
 
     async def _wait_after(self, verdict: Verdict) -> None:
-        """Wait as long as *verdict* asks of its row; raise Halted when the run is told to stop before that."""
+        """Wait as long as *verdict* asks; raises Stopped if the run is stopped before that."""
         match verdict:
             case TryAgain(seconds):
                 await self._stop.wait(self._sleep(seconds))
@@ -236,7 +235,7 @@ class Delivery:
                 pass
 
     def _judge(self, reply: Reply, request: Request, permit: Permit, charges: _ChargedAttempts) -> Verdict:
-        """Judge *reply*: a row's trouble is charged to it, everybody's is not, nor that of a connection, once."""
+        """Judge *reply*, and charge the attempt to the row if it may be at fault; one crossed reply is not charged."""
         if charges.times:
             charges.times = [at for at in charges.times if not self._outages.excuses(at)]
         if proves(reply):
@@ -246,7 +245,7 @@ class Delivery:
         verdict = self._policy.judge(reply, attempt=len(charges.times) + 1, jitter=self._jitter(), proven=proven)
         _LOG.debug("row %d: %s", request.row.number, _described(reply))
         if isinstance(reply, Answer) and reply.crossed and not charges.crossed:
-            # A second one is the row's: it may take too long itself.
+            # A second one is charged: the row itself may take too long.
             charges.crossed = True
             return TryAgain(0.0)
         if isinstance(verdict, TryAgain | GiveUp) or (isinstance(verdict, Blocked) and verdict.outage):
@@ -261,7 +260,7 @@ class Delivery:
         return verdict
 
     def _act_on(self, verdict: Verdict, permit: Permit) -> None:
-        """Do what *verdict* on the attempt of *permit* asks of everybody: hold, stop, or go on as before."""
+        """Apply *verdict* on the attempt of *permit* to all requests: recover, pause or stop."""
         match verdict:
             case Accept() | Reject():
                 self._recover(permit.at)
@@ -269,7 +268,7 @@ class Delivery:
                 self._traffic.limited += 1
                 self._record_pause(self._pause(self._pause_until_reset(window), _THROTTLED, everybody=True))
             case Unreachable(why, advice):
-                # Who was in flight when the hold began meets the trouble that everybody waits for already.
+                # Requests that were in flight when the pause started meet the same trouble: they do not prolong it.
                 if not self._limiter.is_paused:
                     self._pause(self._next_backoff(), why, advice=advice)
             case NoSocket(why):
@@ -283,20 +282,20 @@ class Delivery:
                 assert_never(never)
 
     def _first_block(self, permit: Permit) -> FirstBlock:
-        """Take note that the attempt of *permit* was blocked, for the first time of its row."""
+        """Record that the attempt of *permit* was blocked, the first time for this row."""
         block = FirstBlock(permit.at, self._clock())
         self._blocked_rows.add_first_block(block)
         return block
 
     def _is_about_row(self, row: int, what: str, block: FirstBlock) -> bool:
-        """Whether it may be the trouble of *row* that *what* blocks it, also alone; stop the run if it is the run's.
+        """Whether *row*, which *what* blocks also alone, may itself be at fault; if the whole run is, stop the run.
 
-        *block* is when it was blocked first.
+        *block* is when the row was first blocked.
         """
         if self._blocked_rows.clears(block):
             return True
         self._blocked_rows.add_blocked(row, what, block)
-        # Until a good reply one goes at a time, so that few requests tell whose trouble it is.
+        # One request at a time until a good reply, so that few requests are needed to find the cause.
         self._limiter.is_half_open = True
         if self._blocked_rows.is_run_refused:
             self._stop.request(
@@ -310,28 +309,28 @@ class Delivery:
         return not self._blocked_rows.is_run_refused
 
     def _pause_until_reset(self, window: WindowState) -> float:
-        """Return how long to hold after a limit reply: as a proxy asks, else until the window is over."""
+        """Return how long to pause after a throttled reply: as a proxy asks, else until the window is over."""
         known = self._limiter.until_reset()
         if window.retry_after is not None or known is None:
             return pause_after_throttling(window, per=self._wait_limits.per, now=self._wall())
         return max(known, _LEAST_PAUSE)
 
     def _recover(self, began: float) -> None:
-        """Take note that the service was there for an attempt that *began* then."""
+        """Record that the service answered an attempt that *began* then."""
         if began > self._paused_at:
             self._is_circuit_closed = not self._blocked_rows.is_unresolved
             self._trouble_since = None
             self._backoff = 1.0
             self._outages.add_good_reply(self._clock())
             if not self._blocked_rows.is_unresolved:
-                # Else whatever answered need not be the service: one goes at a time until a reply proves that it is.
+                # Else it may not be the service that answered: one request at a time until a reply proves it.
                 self._limiter.close_circuit()
         elif self._trouble_since is not None:
-            # It was in flight when the last hold began, and says nothing of what came after.
+            # It was in flight when the last pause started, and proves nothing about the time since.
             self._trouble_since = max(self._trouble_since, began)
 
     def _next_backoff(self) -> float:
-        """Return how long to hold this time: twice as long as the last, but no longer than the patience lasts."""
+        """Return the next pause in seconds: twice the last one, but no longer than the outage timeout allows."""
         seconds = self._backoff
         self._backoff = min(_LONGEST_BACKOFF, seconds * 2)
         if self._trouble_since is None:
@@ -340,14 +339,14 @@ class Delivery:
         return min(seconds, left) if left > _ROUNDING else seconds
 
     def _pause(self, seconds: float, why: str, *, advice: str = "", everybody: bool = False) -> float:
-        """Hold everybody for *seconds*, and return how many more that is; stop the run if it lasts too long."""
+        """Pause all requests for *seconds* and return how many more that is, or stop the run if it lasts too long."""
         now = self._clock()
         if self._trouble_since is None:
             self._trouble_since = now
         if now + seconds - self._trouble_since > self._wait_limits.outage_timeout + _ROUNDING:
             then = "Run again to continue"
             if everybody:
-                # The next run knows of it, and makes no request before it is over.
+                # So the next run sends no request before the pause is over.
                 self._limiter.pause_all_runs(seconds)
                 then += f", from {local_time(seconds, now=self._wall())} on"
             longest = self._wait_limits.outage_timeout
@@ -371,14 +370,14 @@ def _given_up(verdict: Reject | GiveUp, request: Request, attempts: int, *, unsu
 
 
 def _described(reply: Reply) -> str:
-    """Return what *reply* says, in words that hold nothing of the server's own text."""
+    """Return a text for *reply* that holds nothing of the server's own text."""
     if isinstance(reply, Answer):
         return f"HTTP {reply.status}{f', code {reply.code}' if reply.code else ''}"
     return reply.why
 
 
 def _may_be_applied(reply: Reply) -> bool:
-    """Whether the request may have been stored although *reply* does not say so."""
+    """Whether the service may have stored the row although *reply* does not say so."""
     if isinstance(reply, Answer):
         return reply.code == SUCCESS or reply.crossed or (not reply.code and reply.status in _LOST_BEHIND_A_PROXY)
     return reply.applied

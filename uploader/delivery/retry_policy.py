@@ -1,4 +1,4 @@
-"""Judge one reply: what becomes of the row, and whether everybody must wait or stop (`api.md`, Replies)."""
+"""Judge one reply: the row's outcome or retry, and whether the run must pause or stop (`docs/api.md`, Replies)."""
 
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
@@ -14,17 +14,17 @@ class Accept:
 
 @frozen
 class Reject:
-    """The row is at fault: it would be refused again as it stands."""
+    """The row is at fault: as it is, it would be rejected again."""
 
     reason: Reason
 
 
 @frozen
 class Blocked:
-    """A reply that would refuse the whole run, though the service has served it before: then it is about this row.
+    """A reply that would refuse the whole run, but the service has served the run before: so it is about this row.
 
-    The row is tried once more alone, and rejected for *reason* when that is blocked too. *what* is the reply, *outage*
-    what it is called when it turns out to be an outage; "": it can't.
+    The row is tried once more, alone, and rejected for *reason* if that is blocked too. *what* describes the reply.
+    *outage* describes it as an outage, which it may turn out to be; "": it can't.
     """
 
     reason: Reason
@@ -34,19 +34,19 @@ class Blocked:
 
 @frozen
 class GiveUp:
-    """The attempts are used up; another day may be better."""
+    """The attempts are used up: the row has failed, and may be accepted another day."""
 
     reason: Reason
 
     @property
     def why(self) -> str:
-        """What the last attempt met."""
+        """What the last reply was."""
         return self.reason.phrase
 
 
 @frozen
 class TryAgain:
-    """Try this row again after *seconds*; *why* it was not accepted may be its own trouble or everybody's."""
+    """Retry this row after *seconds*; *why* it was not accepted may be its own fault or the service's."""
 
     seconds: float
     why: str = ""
@@ -54,14 +54,14 @@ class TryAgain:
 
 @frozen
 class Throttled:
-    """The limit was met: nobody sends until the window resets. The row is not charged an attempt."""
+    """The service throttles the run: all requests pause until the window resets. The row is not charged an attempt."""
 
     window: WindowState
 
 
 @frozen
 class Unreachable:
-    """No connection could be made: everybody's trouble, so nobody sends for a while, and no row is charged.
+    """No connection could be made: all requests pause, and no row is charged an attempt.
 
     *advice* is what may help if it lasts.
     """
@@ -72,14 +72,14 @@ class Unreachable:
 
 @frozen
 class NoSocket:
-    """This machine has no socket or file left for the request: fewer at once, then. No row is charged."""
+    """This machine has no socket or file left: fewer requests are sent at once. No row is charged an attempt."""
 
     why: str
 
 
 @frozen
 class StopRun:
-    """The service refuses every request of this run: *why* says so, with what to do."""
+    """The service refuses every request of this run; *why* names the cause and the next step."""
 
     why: str
 
@@ -115,7 +115,7 @@ _ROUTE_ADVICE: Final = (
     "api.ca_file too."
 )
 _ROW_CODES: Final = frozenset({"40000", "40001", "40402", "40403"})
-"""The documented codes with which the API judges a row; it has other ones for a wrong token or service ID."""
+"""The documented codes by which the API rejects a row; a wrong token or service ID has other codes."""
 
 _ROW_STATUSES: Final = frozenset({400, 413, 422})
 _OK: Final = 200
@@ -124,12 +124,12 @@ _CLIENT_ERRORS: Final = range(400, 500)
 
 
 def accepts(reply: Reply) -> bool:
-    """Whether *reply* says that the row is stored: only HTTP 200 with its own code does (`api.md`, Replies)."""
+    """Whether *reply* says that the row is stored: HTTP 200 with the code of success (`docs/api.md`, Replies)."""
     return isinstance(reply, Answer) and reply.status == _OK and reply.code == SUCCESS
 
 
 def proves(reply: Reply) -> bool:
-    """Whether *reply* proves token, service ID and URL: the API accepted the row, or judged it by a code of its own."""
+    """Whether *reply* proves token, service ID and URL: the API accepted the row, or rejected it by a code."""
     return accepts(reply) or (isinstance(reply, Answer) and reply.status == _OK and proves_by(reply.code))
 
 
@@ -140,9 +140,9 @@ def proves_by(code: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """The table of `api.md`, and how often and how patiently a row is tried.
+    """The replies of `docs/api.md`, and how often and after which pauses a row is retried.
 
-    *attempts* is how many a row has in all; before attempt n + 1 it waits a random part of
+    *attempts* is how many a row has in all. Before attempt n + 1 it waits a random part of
     min(*cap*, *base* x 2^(n-1)) seconds: exponential back-off with full jitter.
     """
 
@@ -167,7 +167,7 @@ class RetryPolicy:
             case Silence(local=True):
                 return NoSocket(reply.why)
             case Silence(refused=True):
-                # The way is a good one where it has led to the service before.
+                # No advice if the same route has reached the service before.
                 return Unreachable(reply.why, "" if proven else _advice_on_the_way(reply))
             case Silence():
                 return self._try_again(Reason("silence", reply.why), attempt, jitter)
@@ -189,7 +189,7 @@ class RetryPolicy:
         if code:
             return self._try_again(Reason(code, f"not accepted by the service: {_name(code)}"), attempt, jitter)
         verdict = self._try_again(Reason("not_api", "the reply was not the API's (HTTP 200)"), attempt, jitter)
-        # An outage shows a page, too: so it is tried as often as in an outage before the row counts as blocked.
+        # An outage may answer with a page too, so the row uses all its attempts before it counts as blocked.
         if proven and isinstance(verdict, GiveUp):
             return _blocked("not_api", "HTTP 200 and no reply of the API", outage=verdict.why)
         return verdict
@@ -209,7 +209,7 @@ class RetryPolicy:
 
 
 def _refusal_of_all(status: int) -> str:
-    """Return what is wrong with the run when *status* refuses all its requests; "" when it does not."""
+    """Return why *status* refuses all requests of the run; "" if it does not."""
     if status in _STOP_STATUSES:
         return _STOP_STATUSES[status]
     if status in _REDIRECTS:
@@ -220,7 +220,7 @@ def _refusal_of_all(status: int) -> str:
 
 
 def _untrusted(silence: Silence, *, proven: bool) -> Unreachable | StopRun:
-    """Judge a connection on which nothing may be sent."""
+    """Judge a connection that can't be trusted, so that nothing is sent."""
     if proven:
         return Unreachable(silence.why, _advice_on_the_way(silence))
     return StopRun(f"{silence.why}. {_PROXY_ADVICE if silence.by_proxy else _TRUST_ADVICE}")
@@ -236,5 +236,5 @@ def _blocked(code: str, what: str, *, outage: str = "") -> Blocked:
 
 
 def _name(code: str) -> str:
-    # Only codes of the documented table are repeated by name; the service's own words are not.
+    # Only documented codes have a name here; the service's own text is never repeated.
     return f"{_NAMES[code]} ({code})" if code in _NAMES else f"code {code}"

@@ -1,4 +1,4 @@
-"""Know which rows have to be sent again to make the server right."""
+"""Decide which rows must be sent again to make the server right."""
 
 from collections.abc import Iterable
 from typing import Final, assert_type
@@ -11,22 +11,22 @@ _BITS: Final = 1 << 28
 
 
 class RowsToResend:
-    """Judge outcomes in the order in which the rows of a person are settled.
+    """The people with a row in the retry file; outcomes come in the order in which a person's rows are settled.
 
-    When an older row is sent again, it overwrites what a later row of its person had set. So each accepted row that
-    comes after an unaccepted one of the same person is sent again as well, in its place.
+    When an older row is sent again, it overwrites what a later row of its person has set. So each accepted row behind
+    an unaccepted one of the same person is sent again as well, in its place.
     """
 
     def __init__(self) -> None:
-        """Begin with nobody who is owed a row."""
+        """Start with nobody who has a row in the retry file."""
         self._people = _Hashes()
 
     def add(self, person: Person) -> None:
-        """Take note that *person* has a row in the retry file already."""
+        """Record that *person* has a row in the retry file already."""
         self._people.add(person)
 
     def add_all(self, other: "RowsToResend") -> None:
-        """Take note that everybody whom *other* owes a row has one in the retry file already."""
+        """Record that everybody in *other* has a row in the retry file already."""
         self._people.add_all(other._people)  # noqa: SLF001 — one of its own kind
 
     def has(self, person: Person) -> bool:
@@ -53,9 +53,9 @@ class RowsToResend:
 
 
 class _Hashes:
-    """A set of values of which only hashes are kept: exact while small, then one bit each, so that memory is bounded.
+    """A set of values that keeps hashes only: whole ones while it is small, then one bit each, so that RAM is bounded.
 
-    Two values with one hash, or one bit, cost a needless request, never a missed one.
+    Two values with the same hash or bit cost a needless request, never a missed one.
     """
 
     def __init__(self) -> None:

@@ -1,41 +1,41 @@
-"""End what takes too long, with one timer for all of it."""
+"""End awaits that take too long, with one timer for all tasks."""
 
 import asyncio
 from types import TracebackType
 from typing import Final, TypeAlias
 
 _LOOP_ITERATIONS: Final = 8
-"""Turns of the loop before a timeout counts.
+"""Iterations of the loop before a timeout counts.
 
-A process that was stopped finds its timer due before it has read what came meanwhile. A reply then takes a turn to be
-read and one to be heard of; one that ends with its connection takes four.
+After a process was suspended, its timer is due before it has read what came meanwhile. A reply then takes one iteration
+to be read and one to reach its task; a reply that ends with its connection takes four.
 """
 
 _LATE_SECONDS: Final = 1.0
-"""A timer that comes so many seconds late says that the process was stopped, or the loop blocked, in the meantime.
+"""A timer that is so many seconds late shows that the process was suspended, or the loop blocked, meanwhile.
 
-Nobody's time was their own then: what a task was about to do, as to write a request, it does only now.
+No task could use its time then: what it was about to do, such as write a request, it does only now.
 """
 
 _Entries: TypeAlias = dict["asyncio.Task[object]", list[float]]
-"""When each task began, and how often it had been cancelled by then; who begins anew has another list."""
+"""When each task started its wait, and how often it had been cancelled by then; a new wait has a new list."""
 
 
 class ExpiredError(Exception):
-    """What was awaited took too long, and was cancelled."""
+    """An await took too long, and was cancelled."""
 
 
 class Timeouts:
     """The same timeout for many tasks: as `asyncio.timeout` for each, at a tenth of its cost.
 
-    What a task does within it, as a context manager, is ended when its time is over, with an ExpiredError. A task is
-    within it once at a time. All have the same time, so that who began first ends first and one timer, set for the
-    oldest, is enough. What lies in a socket when the time is over still comes in time: it is read first. Where the time
-    was over because the process was stopped, everybody's begins once more.
+    It is a context manager. What a task does within it is ended with an ExpiredError when its time is over. A task
+    enters it once at a time. All tasks have the same time, so the oldest ends first, and one timer is enough. Data
+    that is in a socket when the time is over still counts: it is read first. After the process was suspended, the time
+    of every task starts again.
     """
 
     def __init__(self, seconds: float) -> None:
-        """Give each *seconds*, a finite time."""
+        """Give each task *seconds*, a finite time."""
         self._seconds = seconds
         self._began: _Entries = {}
         self._ended: set[asyncio.Task[object]] = set()
@@ -44,8 +44,8 @@ class Timeouts:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __enter__(self) -> None:
-        """Let the time of the current task begin."""
-        # To ask which loop is running is a call of the system.
+        """Start the time of the current task."""
+        # Kept, since `get_running_loop` costs a system call.
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
@@ -59,25 +59,25 @@ class Timeouts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let it end; raises ExpiredError in place of the cancellation that came of it."""
+        """End the time of the current task; raises ExpiredError in place of its own cancellation."""
         if kind is GeneratorExit:
-            # Closed from outside: whichever task is the current one, it is not the one that began.
+            # Closed from outside: the current task is not the one that entered.
             return
         task = asyncio.current_task(self._loop)
         assert task is not None  # noqa: S101 — as above
         _, cancelled = self._began.pop(task)
         if self._ended and task in self._ended:
             self._ended.remove(task)
-            # Who was cancelled by somebody else as well stays cancelled, and who came to an end all the same has it.
+            # A task that was cancelled by others too stays cancelled; one that has finished keeps its result.
             if task.uncancel() <= cancelled and isinstance(error, asyncio.CancelledError):
                 raise ExpiredError from None
 
     def end_all(self) -> None:
-        """End all that are awaited now, and have not ended when what has come for them is read."""
+        """End all current waits, except those that end when the data in their sockets is read."""
         self._end_after(_LOOP_ITERATIONS, dict(self._began))
 
     def _end_oldest(self) -> None:
-        """End those whose time is over, and set the timer for the oldest of the others."""
+        """End the waits whose time is over, and set the timer for the oldest of the others."""
         loop = asyncio.get_running_loop()
         self._timer = None
         now, due = loop.time(), _Entries()
@@ -96,14 +96,14 @@ class Timeouts:
         self._timer = loop.call_at(due, self._end_oldest)
 
     def _end_after(self, iterations: int, entries: _Entries) -> None:
-        """End what is left of *entries* after so many *iterations* of the loop."""
+        """End the waits of *entries* that are left after so many *iterations* of the loop."""
         if iterations:
-            # A timer, since within a turn timers come after what was read.
+            # A timer, since within an iteration timers run after data is read.
             loop = asyncio.get_running_loop()
             loop.call_at(loop.time(), self._end_after, iterations - 1, entries)
             return
         for task, entry in entries.items():
-            # Who came in time, and began anew, has a new entry.
+            # A task that finished in time and started a new wait has a new entry.
             if self._began.get(task) is entry:
                 self._end(task)
 

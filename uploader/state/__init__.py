@@ -1,4 +1,4 @@
-"""Keep what became of every row: the resume point, and the source of every total."""
+"""Keep the state of every run on disk: what became of each row, from which a run resumes and every total comes."""
 
 from uploader.state.baseline import BaselineStore
 from uploader.state.in_flight import InFlightFile
@@ -21,4 +21,4 @@ __all__ = [
     "read_run",
     "replay",
 ]
-"""`RunStore` finds and makes journals, `Journal` writes one, `replay` reads one."""
+"""`RunStore` finds and creates journals, `Journal` writes one, `replay` reads one."""

@@ -1,4 +1,4 @@
-"""Remember the totals of the last finished run of each source, for the next one to be compared with."""
+"""Store the totals of the last finished run of each source: the baseline of the drift check."""
 
 import json
 import os
@@ -14,21 +14,21 @@ from uploader.private_files import open_private, private_folder, sync_folder, tr
 
 _FORMAT: Final = 1
 _LONGEST_SECONDS: Final = 400 * 86_400.0
-"""A source that comes every month, or once a year, is compared; names that never come again do not pile up."""
+"""How long a baseline is kept: long enough for a source that comes once a year. Older ones are deleted."""
 
 _NUMBERS: Final = ("rows", "damaged", "sendable")
 _COUNTS: Final = ("columns", "consents")
 
 
 class BaselineStore:
-    """The totals of a state folder, in one small file for each key that runs are known by."""
+    """The baselines of a state folder, in one small file for each key of a run."""
 
     def __init__(self, state: Path) -> None:
-        """Use the state folder *state*; nothing is made before there is something to keep."""
+        """Use the state folder *state*; nothing is created before the first baseline is stored."""
         self._folder = state / "totals"
 
     def last(self, key: str) -> Baseline | None:
-        """Return what the last finished run known by *key* had; None where none is remembered.
+        """Return the baseline of the last finished run of *key*; None if none is stored.
 
         Raises:
             StorageError: it can't be read.
@@ -48,12 +48,12 @@ class BaselineStore:
             ) from None
 
     def keep(self, key: str, baseline: Baseline) -> None:
-        """Remember *baseline* as the last of the runs known by *key*, whole or not at all; raises StorageError."""
+        """Store *baseline* as that of the last run of *key*, whole or not at all; raises StorageError."""
         private_folder(self._folder)
         path = self._path(key)
         write_private(path, [baseline_text(baseline)])
         sync_folder(self._folder)
-        # What can't be thrown away now goes another time.
+        # What can't be deleted now is deleted by a later run.
         with suppress(OSError):
             self._throw_away_older(path.stat().st_mtime - _LONGEST_SECONDS)
 
@@ -67,14 +67,14 @@ class BaselineStore:
 
 
 def baseline_text(baseline: Baseline) -> bytes:
-    """Return *baseline* as the file has it."""
+    """Return the content of the file of *baseline*."""
     facts = {"format": _FORMAT, "finished": baseline.finished, "mapping": baseline.mapping, **asdict(baseline.totals)}
-    # A name of a column may hold half of a surrogate pair (JSONL); JSON's own escapes take any.
+    # A column's name may hold half of a surrogate pair (JSONL); JSON's escapes can express it.
     return (json.dumps(facts, indent=1) + "\n").encode("ascii")
 
 
 def parse_baseline(facts: Mapping[str, object]) -> Baseline:
-    """Return what *facts* say; raises ValueError, LookupError or TypeError if they are no totals of this format."""
+    """Return the baseline in *facts*; raises ValueError, LookupError or TypeError if they are not of this format."""
     finished, mapping = facts["finished"], facts["mapping"]
     if facts["format"] != _FORMAT or not isinstance(finished, str) or not isinstance(mapping, str):
         raise ValueError

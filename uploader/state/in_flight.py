@@ -1,4 +1,4 @@
-"""Know which rows were in flight when a process died."""
+"""Store which rows are in flight, so that it is known after a crash."""
 
 import errno
 import os
@@ -12,9 +12,9 @@ _NUMBER: Final = Struct("<Q")
 
 
 class InFlightFile:
-    """A small file with one place for each row in flight: a row's number is put there before its first request.
+    """A small file with one slot for each row in flight; a row's number is written there before its first request.
 
-    A place is used again for the next row; that a row has landed is told by the journal. It is a context manager.
+    A slot is used again for a later row. The journal says which rows have an outcome. It is a context manager.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,7 +25,7 @@ class InFlightFile:
         self._slots: dict[int, int] = {}
 
     def __enter__(self) -> Self:
-        """Lend the flight."""
+        """Return the open file."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -33,7 +33,7 @@ class InFlightFile:
         os.close(self._handle)
 
     def rows(self) -> set[int]:
-        """Return the rows that were in flight at some time in an earlier life of the run; raises StorageError."""
+        """Return the rows that earlier sessions of the run have marked; raises StorageError."""
         try:
             data = os.pread(self._handle, os.fstat(self._handle).st_size, 0)
         except OSError as error:
@@ -42,31 +42,31 @@ class InFlightFile:
         return {number for (number,) in _NUMBER.iter_unpack(whole) if number}
 
     def clear_all(self) -> None:
-        """Forget the rows of earlier lives, which the journal has by now; raises StorageError."""
+        """Delete the rows of earlier sessions, which the journal has by now; raises StorageError."""
         try:
             os.ftruncate(self._handle, 0)
         except OSError as error:
             raise trouble(self._path, error) from None
 
     def __contains__(self, row: int) -> bool:
-        """Whether *row* has a place."""
+        """Whether *row* has a slot."""
         return row in self._slots
 
     def mark(self, row: int) -> None:
-        """Put *row* in a free place, unless it has one; raises StorageError."""
+        """Write *row* to a free slot, unless it has one; raises StorageError."""
         slots = self._slots
         if row not in slots:
             slots[row] = slot = self._free.pop() if self._free else len(slots)
             self._put(slot, row)
 
     def release(self, row: int) -> None:
-        """Let the place of *row*, whose outcome the journal has, be used again, if it has one."""
+        """Free the slot of *row*, if it has one: the journal has its outcome."""
         slot = self._slots.pop(row, None)
         if slot is not None:
             self._free.append(slot)
 
     def clear(self, row: int) -> None:
-        """Empty the place of *row*, which is not in flight and has no outcome yet; raises StorageError."""
+        """Empty the slot of *row*, which is not in flight and has no outcome yet; raises StorageError."""
         slot = self._slots.get(row)
         if slot is not None:
             self._put(slot, 0)

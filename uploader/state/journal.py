@@ -1,4 +1,4 @@
-"""Append what became of every row, before anything else hears of it."""
+"""Append what became of every row to the journal, before any output or count gets it."""
 
 import os
 from pathlib import Path
@@ -15,12 +15,12 @@ from uploader.state.replay import RunState
 class Journal:
     """One run's journal, open for appending; each line is one unbuffered write.
 
-    After the first write or sync that fails nothing more is written: what follows a torn line would be lost anyway,
-    and a failed sync can't be made good by another one. It is a context manager.
+    Nothing more is written after the first write or sync that fails: what follows a torn line is lost anyway, and a
+    second sync does not repair a failed one. It is a context manager.
     """
 
     def __init__(self, path: Path, run_state: RunState) -> None:
-        """Go on behind what *run_state* says of the file at *path*; whatever lies there unfinished is cut off.
+        """Append to the file at *path* behind what *run_state* has read; an unfinished line there is cut off.
 
         Raises:
             StorageError: the file can't be opened or cut.
@@ -39,7 +39,7 @@ class Journal:
             raise trouble(path, error) from None
 
     def __enter__(self) -> Self:
-        """Make the file's name last; raises StorageError."""
+        """Sync the folder, so that the file's name survives a power cut; raises StorageError."""
         sync_folder(self.path.parent)
         return self
 
@@ -50,7 +50,7 @@ class Journal:
     def record(self, outcome: Outcome | Unsettled, *, again: bool = False) -> None:
         """Append one row's *outcome*; raises StorageError unless the whole line was written.
 
-        Rows in a row that are unchanged make one line, which is written with whatever comes next, or by `flush`.
+        Consecutive unchanged rows share one line, which is written before the next other line, or by `flush`.
         """
         if isinstance(outcome, Unchanged):
             self._record_unchanged(outcome.request.row.number)
@@ -58,7 +58,7 @@ class Journal:
             self.append(spell_outcome(outcome, again=again))
 
     def flush(self) -> None:
-        """Append what waits to be a line; raises StorageError."""
+        """Append the line of the latest unchanged rows, if one is pending; raises StorageError."""
         if self._unchanged is not None:
             waiting, self._unchanged = self._unchanged, None
             self.append(spell_unchanged(*waiting))
@@ -71,7 +71,7 @@ class Journal:
             self._unchanged = number, number
 
     def record_pause(self, seconds: float) -> None:
-        """Append that a limit reply holds everybody for *seconds* more; raises StorageError."""
+        """Append that a throttled reply pauses all requests for *seconds* more; raises StorageError."""
         self.append(spell_pause(seconds))
 
     def record_facts(self, word: Word, facts: dict[str, object]) -> None:
@@ -81,7 +81,7 @@ class Journal:
     def append(self, payload: bytes) -> None:
         """Append a line with *payload*; raises StorageError."""
         if self._unchanged is not None:
-            # In their order: a later row of a person must not be known before an earlier one.
+            # The order matters: a later row of a person must not be in the journal before an earlier one.
             self.flush()
         if self._broken is not None:
             raise self._broken
@@ -99,13 +99,13 @@ class Journal:
 
     @property
     def is_dirty(self) -> bool:
-        """Whether something was noted since the last sync."""
+        """Whether something was recorded since the last sync."""
         return self._is_dirty or self._unchanged is not None
 
     def sync(self) -> None:
-        """Make what was written last through a power cut; may be called from another thread. Raises StorageError.
+        """Make what was written survive a power cut; may be called from another thread. Raises StorageError.
 
-        What waits to be a line is not written by it: `flush` comes before.
+        It does not write a pending line of unchanged rows: call `flush` first.
         """
         if self._broken is not None:
             raise self._broken

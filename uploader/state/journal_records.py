@@ -1,4 +1,4 @@
-"""Spell what the journal keeps: one short line for each fact, nothing personal in it."""
+"""Encode the records of the journal: one short line for each fact, without personal data."""
 
 import json
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ from uploader.model import (
 )
 
 FORMAT: Final = 2
-"""The version of these lines; a run that was begun in another one is not continued."""
+"""The version of these lines; a run that was started in another version is not resumed."""
 
-Word: TypeAlias = Literal["begun", "life", "retry_file", "stopped", "finished", "abandoned", "totals"]
-"""What a line with facts is about."""
+Word: TypeAlias = Literal["started", "life", "retry_file", "stopped", "finished", "abandoned", "totals"]
+"""What a line with facts is about. The words are part of the file format."""
 
 _SHORT: Final[Mapping[Word, bytes]] = {
-    "begun": b"+",
+    "started": b"+",
     "life": b"l",
     "retry_file": b"o",
     "stopped": b"p",
@@ -44,28 +44,28 @@ LETTERS: Final[Mapping[OutcomeKind | RetryKind, int]] = {
     "unchanged": ord("n"),
     "superseded": ord("v"),
 }
-"""What the line of a row begins with, by its outcome; `again`: it was accepted, and stands in the retry file."""
+"""The first letter of a row's line, by its outcome; `again`: it was accepted, and is in the retry file too."""
 
 SENT: Final = LETTERS["sent"]
 AGAIN: Final = LETTERS["again"]
 UNSETTLED: Final = ord("u")
 PAUSED: Final = ord("h")
 MERGED: Final = b"^"
-"""Behind the attempts of a row: they were made for another row, which took this one with it."""
+"""Follows the attempts of a row that was merged into another one: they were made for that one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunHeader:
-    """How a run began: what is read, how it is mapped and where it goes; times as ISO 8601.
+    """What a run sends: its source, its mapping and its destination; times as ISO 8601.
 
-    *number* orders the runs of a state folder (0: an earlier version began it), *state* is the ID of that folder.
-    *from_number* is the number of the run that rows without an origin of their own are from, 0 being this one. *key* is
-    what the run is known by, *content* and *mapping* are digests, *rows* is the total of the check, of which *damaged*
-    records can't be split into fields. *origin* is the run that the rows are from: that of a retry file, else this one.
-    *full* is whether no row is passed over. *command* is the command over several SOURCEs that began it, *next_key*
-    what the next one of them is known by.
+    *number* orders the runs of a state folder (0: an earlier version started it). *state* is the ID of that folder.
+    *key* identifies the source and service of the run. *content* and *mapping* are digests. *rows* is the total of the
+    check, of which *damaged* records can't be split into fields. *origin* is the run that the rows come from: that of
+    a retry file, else this one. *from_number* is the number of the run that rows without an origin of their own come
+    from (0: this one). *full* is whether unchanged rows are sent too. *command* is the command that started the run,
+    *next_key* the key of its next SOURCE.
 
-    It has no states: it is written once, when the run begins.
+    It has no states: it is written once, when the run starts.
     """
 
     run_id: str
@@ -91,30 +91,30 @@ class RunHeader:
 
     @property
     def order(self) -> int:
-        """The number of the run; a run that an earlier version began, which numbered none, has a negative one.
+        """The number of the run; negative if an earlier version started it, which numbered no runs.
 
-        So it is older than every numbered run, and among its like the one with the later ID is the newer one.
+        So it is older than every numbered run. Among unnumbered runs, the one with the later ID is newer.
         """
         return self.number or number_of_old(self.run_id)
 
     @property
     def command_id(self) -> str:
-        """The command that began the run; of an earlier version, whose runs name none, the second is known."""
+        """The command that started the run; for an earlier version, which recorded none, the time of the start."""
         return self.command or self.started
 
     @property
     def from_order(self) -> int:
-        """The number of the run that its rows are from, those that have no origin of their own."""
+        """The number of the run that rows without an origin of their own come from."""
         return self.from_number or self.number or number_of_old(self.from_run)
 
     @property
     def from_run(self) -> str:
-        """The run that the rows are from, as far as that is known; else this one, which has met them."""
+        """The ID of the run that the rows come from; this one if no other is known."""
         return self.origin or self.run_id
 
     def spell(self) -> bytes:
         """Return the line's payload."""
-        return spell_facts("begun", asdict(self))
+        return spell_facts("started", asdict(self))
 
 
 def spell_facts(word: Word, facts: Mapping[str, object]) -> bytes:
@@ -129,7 +129,7 @@ def has_ended(line: bytes) -> bool:
 
 
 def spell_pause(seconds: float) -> bytes:
-    """Return the payload that says that a limit reply held everybody for *seconds* more."""
+    """Return the payload that says that a throttled reply paused all requests for *seconds* more."""
     return b"h %.3f" % seconds
 
 
@@ -139,7 +139,7 @@ def spell_unchanged(first: int, last: int) -> bytes:
 
 
 def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
-    """Return the payload of one row's outcome; *again* is whether an accepted row must be sent again all the same."""
+    """Return the payload of one row's outcome; *again* is whether an accepted row must be sent again."""
     if isinstance(outcome, Sent):
         mark, number = AGAIN if again else SENT, outcome.request.row.number
         return b"%c %d %d%b%b" % (mark, number, outcome.attempts, _merged_mark(outcome), _unsure_mark(outcome))

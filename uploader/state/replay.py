@@ -1,4 +1,4 @@
-"""Fold a journal into what it says: totals, the resume point, the counts."""
+"""Read a journal into the state of its run: settled rows, totals and counts."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ from uploader.state.line_checksums import link, links
 from uploader.state.settled_rows import SettledRows
 
 Fate: TypeAlias = RetryKind | Literal["accepted", "accepted or unchanged", "superseded", "not attempted"]
-"""What became of a row, as far as a journal tells; `again` was accepted, and stands in the retry file."""
+"""What became of a row, as far as its journal says; `again`: it was accepted, and is in the retry file too."""
 
 _TO_RESEND: Final[dict[int, RetryKind]] = {LETTERS[kind]: kind for kind in ("failed", "rejected", "again")}
 _UNCHANGED: Final = LETTERS["unchanged"]
@@ -41,14 +41,14 @@ class RowToResend:
 class RunState:
     """Everything that one journal says.
 
-    *settled* are the rows with an outcome, *to_resend* those that the retry file must hold. *replaced_by* has the row
-    that has the last word on each superseded row (0: one of a later run). *unsure* are the rows that may have been sent
-    twice (and *more_unsure* how many were dropped from a compacted journal). *outcomes* and *traffic* count rows and
-    requests. *commands* are those that began the run, and went on with it, *last_number* is the number that the last of
-    them has drawn. *size* and *checksum* are where the next line goes on: what lies behind was never written whole.
+    *settled* are the rows with an outcome, *to_resend* those that the retry file must hold. *replaced_by* gives for
+    each superseded row the newer row (0: one of a later run). *unsure* are the rows that may have been sent twice;
+    *more_unsure* is how many such rows a compacted journal has dropped. *outcomes* and *traffic* count rows and
+    requests. *commands* are those that started or resumed the run, *last_number* is the number that the last of them
+    got. *size* and *checksum* say where the next line is appended: anything behind was never written whole.
 
-    States of the run: interrupted, and to be resumed; finished, where a compacted journal has counts in the place of
-    accepted rows; and abandoned, where another run was begun in its place.
+    States of the run: interrupted (it can be resumed), finished (a compacted journal has counts in place of accepted
+    rows), and abandoned (another run was started in its place).
     """
 
     header: RunHeader | None = None
@@ -80,11 +80,11 @@ class RunState:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether the run can be continued."""
+        """Whether the run can be resumed."""
         return self.header is not None and not self.is_finished and not self.is_abandoned
 
     def add_attempts(self, number: int, counted: bytes) -> int:
-        """Take the attempts of row *number* as a line has *counted* them, and return how many they are."""
+        """Add the attempts of row *number* from the field *counted* of its line; return how many they are."""
         if counted.endswith(b"!"):
             self.unsure.add(number)
             counted = counted[:-1]
@@ -106,14 +106,14 @@ class RunState:
             return resend.kind
         if number in self.replaced_by:
             return "superseded"
-        # The journal of a finished run does not tell accepted rows apart any more: they are all that it does not name.
+        # The compacted journal of a finished run names no accepted rows: all rows that it does not name are accepted.
         if not self.is_finished and number not in self.settled:
             return "not attempted"
         return "accepted or unchanged" if self.outcomes.unchanged else "accepted"
 
 
 def replay(lines: Iterable[bytes]) -> RunState:
-    """Return what *lines* (with their line ends) say, up to the first that was not written whole."""
+    """Return the state of the run from *lines* (with line ends), up to the first that was not written whole."""
     run_state = RunState()
     replay_row, settle = _RowReplay(run_state).replay, run_state.settled.add
     outcomes, traffic = run_state.outcomes, run_state.traffic
@@ -121,7 +121,7 @@ def replay(lines: Iterable[bytes]) -> RunState:
         kind = payload[0] if payload else 0
         try:
             if kind == SENT and payload.endswith(_AT_ONCE):
-                # Nearly every line: accepted at the first attempt, and no doubt about it.
+                # The fast path of nearly every line: accepted at the first attempt, and not marked as unsure.
                 outcomes.sent += settle(int(payload[2:-2]))
                 traffic.requests += 1
             elif kind in _ROW_KINDS:
@@ -136,7 +136,7 @@ def replay(lines: Iterable[bytes]) -> RunState:
             elif kind in WORDS:
                 _replay_facts(run_state, WORDS[kind], json.loads(payload[2:]))
         except (ValueError, LookupError, TypeError, AttributeError):
-            # Only another version of the program can have written it, and its runs are not continued.
+            # Only another version of the program can have written it, and its runs are not resumed.
             break
         run_state.size += len(payload) + 10
         run_state.checksum = checksum
@@ -189,14 +189,14 @@ class _RowReplay:
 _DROPPED_KINDS: Final = frozenset({b"s", b"u", b"h", b"n"})
 _DROPPED_OUTCOMES: Final = ("sent", "unchanged")
 _DROPPED_TRAFFIC: Final = ("requests", "retries", "limited")
-"""What a compacted journal holds as totals, in the place of the lines that were dropped."""
+"""What a compacted journal holds as totals, in place of the dropped lines."""
 
 
 def compacted(lines: Iterable[bytes], whole: RunState) -> Iterator[bytes]:
-    """Yield the lines of a finished journal that are still of use: the rows not accepted, and the totals of the rest.
+    """Yield the lines of a compacted journal: those of the rows not accepted, and the totals of the rest.
 
-    *whole* is what all *lines* fold to. What is yielded folds to the same totals; only the accepted rows are no longer
-    told apart.
+    *whole* is the state that `replay` returns for all *lines*. The yielded lines give the same totals. Only the
+    accepted rows are no longer listed one by one.
     """
     kept = [payload for payload, _ in links(lines) if payload[:1] not in _DROPPED_KINDS]
     kept_state = replay(_chained(kept))
@@ -219,7 +219,7 @@ def _chained(payloads: Iterable[bytes]) -> Iterator[bytes]:
 
 def _replay_facts(run_state: RunState, word: str, facts: dict[str, Any]) -> None:
     match word:
-        case "begun":
+        case "started":
             known = {one.name for one in fields(RunHeader)}
             run_state.header = RunHeader(**{name: value for name, value in facts.items() if name in known})
             run_state.commands.add(run_state.header.command_id)

@@ -1,4 +1,4 @@
-"""Let one run at a time send a file; a lock frees itself when its process dies."""
+"""Let only one run at a time send a file; the kernel frees a lock when its process ends."""
 
 import fcntl
 import os
@@ -16,12 +16,12 @@ _MOMENT_SECONDS: Final = 0.01
 
 
 class RunLock:
-    """The lock file at *path*, held while the context lasts; it says who holds it and since when."""
+    """The lock file at *path*, locked within the context; it says which process holds it and since when."""
 
     def __init__(self, path: Path, *, since: str, what: str = "this file", is_temporary: bool = False) -> None:
-        """Take the path, *since*, the time to tell others, and *what* is locked, for people.
+        """Use the file at *path*; *since* and *what* are the start and the name of what is locked, for messages.
 
-        *is_temporary* is whether the file is deleted when the lock is let go.
+        *is_temporary* is whether the file is deleted when the lock is released.
         """
         self._what = what
         self._is_temporary = is_temporary
@@ -60,29 +60,29 @@ class RunLock:
                         f"Another run sends {self._what} to this service: {holder}. Nothing was done. "
                         "Wait for its end, then run again."
                     ) from None
-                # Who only looks whether the lock is held, holds it for a moment.
+                # A process that only checks the lock holds it for a moment.
                 time.sleep(_MOMENT_SECONDS)
                 continue
             if _is_at(self._path, handle):
                 return handle
-            # It was cleared away before it was locked.
+            # The file was deleted before it was locked.
             os.close(handle)
         raise LockedError(f"{self._path} can't be locked. Nothing was done. Run again.")
 
     def delete_if_unused(self) -> None:
-        """Delete the file if nobody holds the lock; whoever opened it before sees that and takes the new one."""
+        """Delete the file if nobody holds the lock; a process that has opened it notices, and opens the new one."""
         with suppress(OSError, StorageError):
             handle = open_private(self._path, os.O_RDWR)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # A new one may be there already, and somebody may hold that.
+                # A new file may be there already, and another process may hold its lock.
                 if _is_at(self._path, handle):
                     self._path.unlink()
             finally:
                 os.close(handle)
 
     def holder(self) -> str | None:
-        """Return who holds the lock now, in words; None if nobody does. Raises StorageError."""
+        """Return a text that names the holder of the lock; None if nobody holds it. Raises StorageError."""
         handle = open_private(self._path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -93,9 +93,9 @@ class RunLock:
         return None
 
     def __exit__(self, *_: object) -> None:
-        """Let the lock go; the file stays until the last run of its key is thrown away, if it is one of a key."""
+        """Release the lock; unless it is temporary, the file stays until the last run of its key is deleted."""
         if self._is_temporary:
-            # Whoever opened it before sees that it is gone, and takes the new one.
+            # A process that has opened it notices that it is gone, and opens the new one.
             with suppress(OSError):
                 self._path.unlink()
         os.close(self._handle)

@@ -1,4 +1,4 @@
-"""Number the runs of a state folder, so that the later one is known without a clock."""
+"""Number the runs of a state folder, so that their order does not depend on a clock."""
 
 import fcntl
 import json
@@ -15,7 +15,7 @@ from uploader.errors import LockedError
 from uploader.private_files import open_private, private_folder, sync_folder, trouble, write_private
 
 _PATIENCE_SECONDS: Final = 30.0
-"""So long another process may take to note a number: it syncs the file meanwhile."""
+"""How long another process may hold the lock while it stores and syncs a number."""
 
 _MOMENT_SECONDS: Final = 0.01
 _MOST_BYTES: Final = 1024
@@ -31,14 +31,14 @@ class LastNumber:
 
 
 class RunNumbers:
-    """The run numbers in the folder *numbers* of a state folder: each is given once, and the later run has the greater.
+    """The run numbers in the folder *numbers* of a state folder: each is used once, and a later run has a greater one.
 
-    A small file has the greatest one. It is replaced as a whole and synced before a number is used, under a lock that
-    the kernel frees with its process.
+    A small file holds the greatest number. It is replaced as a whole and synced before a number is used, under a lock
+    that the kernel frees when its process ends.
     """
 
     def __init__(self, state: Path, *, recover: Callable[[], LastNumber | None]) -> None:
-        """Use the state folder *state*; *recover* tells what its runs know, where the file is lost or damaged."""
+        """Use the state folder *state*; *recover* reads the number from its runs if the file is lost or damaged."""
         self._folder = state / "numbers"
         self._path = self._folder / "last"
         self._recover = recover
@@ -49,10 +49,10 @@ class RunNumbers:
         return 0 if last_number is None else last_number.last
 
     def take(self, count: int, *, above: int = 0) -> range:
-        """Return the next *count* numbers, in their order, which are greater than *above*; nobody else gets them.
+        """Return the next *count* numbers, all greater than *above*; no other run gets them.
 
         Raises:
-            StorageError: they can't be noted, so that they may not be used.
+            StorageError: they can't be stored, so they must not be used.
             LockedError: another process keeps the file locked.
         """
         with self._locked():
@@ -62,7 +62,7 @@ class RunNumbers:
         return range(first, first + count)
 
     def state_id(self) -> str:
-        """Return the ID of the state folder, made if need be; raises StorageError, LockedError."""
+        """Return the ID of the state folder, created if it has none; raises StorageError, LockedError."""
         last_number = self._read()
         if last_number is None:
             with self._locked():
@@ -74,7 +74,7 @@ class RunNumbers:
         return self._read() or self._recover() or LastNumber(os.urandom(4).hex(), 0)
 
     def _read(self) -> LastNumber | None:
-        """Return what the file says; None where it is lost or damaged."""
+        """Return the content of the file; None if it is lost or damaged."""
         if not os.path.lexists(self._path):
             return None
         handle = open_private(self._path, os.O_RDONLY)
@@ -118,12 +118,12 @@ class RunNumbers:
 
 
 def last_number_text(last_number: LastNumber) -> bytes:
-    """Return *last_number* as the file has it."""
+    """Return the content of the file for *last_number*."""
     return json.dumps({"state": last_number.state, "last": last_number.last}).encode() + b"\n"
 
 
 def parse_last_number(content: bytes) -> LastNumber | None:
-    """Return what *content* of the file says; None if it is damaged."""
+    """Return the number in the file's *content*; None if it is damaged."""
     try:
         facts = json.loads(content)
         last_number = LastNumber(facts["state"], facts["last"])

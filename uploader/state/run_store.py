@@ -1,4 +1,4 @@
-"""Find, make, compact and throw away the journals of a state folder."""
+"""Find, create, compact and delete the journals of a state folder."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -29,22 +29,22 @@ _LOCK: Final = ".lock"
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """One run's journal as it stands: where it is, and what it says."""
+    """One run on disk: the path of its journal, and the state that it gives."""
 
     path: Path
     state: RunState
 
     @property
     def in_flight_path(self) -> Path:
-        """Where the rows in flight are."""
+        """The path of the file of rows in flight."""
         return self.path.with_suffix(_IN_FLIGHT)
 
 
 class RunStore:
-    """The journals of a state folder, each in a file named for its run and for what the run is known by."""
+    """The journals of a state folder, each in a file named for its run's ID and key."""
 
     def __init__(self, state: Path) -> None:
-        """Use the folder *state*, made if need be; raises StorageError, or ConfigError where it is another's."""
+        """Use the folder *state*, created if missing; raises StorageError, or ConfigError if it is no state folder."""
         self.state = state_folder(state)
         self._runs = private_folder(state / "runs")
         self._locks = private_folder(state / "locks")
@@ -59,29 +59,29 @@ class RunStore:
 
     @property
     def last_number(self) -> int:
-        """The greatest number that a run of this folder was given; raises StorageError, LockedError."""
+        """The greatest number that a run of this folder has; raises StorageError, LockedError."""
         return self._numbers.last()
 
     def next_numbers(self, count: int, *, above: int = 0) -> range:
-        """Return the numbers of *count* runs that are about to begin, greater than all before, and than *above*.
+        """Return numbers for *count* runs that start now, greater than all before and than *above*.
 
         Raises:
-            StorageError: they can't be noted.
+            StorageError: they can't be stored.
             LockedError: another process keeps the numbers locked.
         """
         return self._numbers.take(count, above=above)
 
     def _last_number(self) -> LastNumber | None:
-        """Return what the runs know of the state folder: its ID, and the greatest number of them."""
+        """Return the ID of the state folder and the greatest run number, read from the journals."""
         newest = next((header for header, _ in self._headers() if header.number and header.state), None)
         return None if newest is None else LastNumber(newest.state, newest.number)
 
     def headers(self) -> Iterator[RunHeader]:
-        """Yield how each run began, the newest first."""
+        """Yield the header of each run, the newest first."""
         return (header for header, _ in self._headers())
 
     def _headers(self, key: str = "") -> list[tuple[RunHeader, Path]]:
-        """Return how each run began, or each known by *key*, and where its journal is, the newest first.
+        """Return the header and the journal's path of each run, or of each run of *key*, the newest first.
 
         Only the first line of a journal is read.
         """
@@ -90,9 +90,9 @@ class RunStore:
         return sorted(found, key=lambda run: run[0].order, reverse=True)
 
     def lock(self, key: str, *, since: str, what: str = "this file", is_temporary: bool = False) -> RunLock:
-        """Return the lock of the runs known by *key*, to be entered; *what* they send, for people.
+        """Return the lock of the runs of *key*, to be entered; *what* names what they send, for messages.
 
-        Nothing is left of one that *is_temporary* when it is let go.
+        The file of one that *is_temporary* is deleted on release.
         """
         return RunLock(self._locks / f"{key}{_LOCK}", since=since, what=what, is_temporary=is_temporary)
 
@@ -105,7 +105,7 @@ class RunStore:
         alone: float,
         rest: float,
     ) -> SharedQuota:
-        """Return the quota of *service* (a digest), to be entered; see `Quota`."""
+        """Return the quota of *service* (a digest), to be entered; see `SharedQuota`."""
         folder = private_folder(self._quotas) / service
         return SharedQuota(folder, clock=clock, window=window, alone=alone, rest=rest)
 
@@ -117,7 +117,7 @@ class RunStore:
                 yield stored_run
 
     def unfinished(self) -> Iterator[RunHeader]:
-        """Yield how each run began that was neither finished nor abandoned, running ones too; raises StorageError."""
+        """Yield the header of each run neither finished nor abandoned, running ones too; raises StorageError."""
         for path in self._runs.glob(f"*{_JOURNAL}"):
             with _unless_gone(path), _reading(path), _opened(path) as journal:
                 header = replay(islice(journal, 1)).header
@@ -125,7 +125,7 @@ class RunStore:
                     yield header
 
     def maker_of(self, retry_file: Path) -> StoredRun | None:
-        """Return the run that made *retry_file*; None if that is not known."""
+        """Return the run that wrote *retry_file*; None if that is not known."""
         place = retry_file.resolve()
         for stored_run in self.runs():
             made = stored_run.state.retry_file
@@ -134,7 +134,7 @@ class RunStore:
         return None
 
     def runs_of_same_command(self, stored_run: StoredRun) -> Iterator[StoredRun]:
-        """Yield the other runs that a command of *stored_run* began or went on with, and those begun since."""
+        """Yield the other runs that a command of *stored_run* started or resumed, and those started since."""
         mine, header = stored_run.state, stored_run.state.header
         for other in self.runs():
             theirs = other.state.header
@@ -144,12 +144,12 @@ class RunStore:
                 yield other
 
     def interrupted(self, key: str) -> StoredRun | None:
-        """Return the run known by *key* that was interrupted last, if it can be continued: a later one has ended it."""
+        """Return the last run of *key* if it was interrupted and can be resumed; else None."""
         last = self.latest(key)
         return last if last is not None and last.state.is_interrupted else None
 
     def latest(self, key: str) -> StoredRun | None:
-        """Return the run known by *key* that began last, those with a limit left out; None if there is none."""
+        """Return the run of *key* that started last, without those with a limit; None if there is none."""
         latest: StoredRun | None = None
         for header, path in self._headers(key):
             if header.limit is not None:
@@ -163,7 +163,7 @@ class RunStore:
         return latest
 
     def create(self, header: RunHeader) -> StoredRun:
-        """Make the journal of a new run; raises StorageError."""
+        """Create the journal of a new run; raises StorageError."""
         stored_run = StoredRun(self._runs / f"{header.run_id}-{header.key}{_JOURNAL}", RunState())
         with Journal(stored_run.path, stored_run.state) as journal:
             journal.append(header.spell())
@@ -171,25 +171,25 @@ class RunStore:
         return read_run(stored_run.path)
 
     def compact(self, stored_run: StoredRun, ending: bytes | None = None) -> None:
-        """Keep of a finished run's journal what is still of use, and with it, or not at all, its *ending* (a payload).
+        """Drop the accepted rows from a finished run's journal, and append its *ending* (a payload) in the same write.
 
         Raises:
-            StorageError: it can't be written; then the journal stays as it was.
+            StorageError: it can't be written; then the journal stays as it was, without the *ending*.
         """
-        # It was most often read behind its last line, a moment ago.
+        # Most often the journal was read to its end a moment ago.
         is_known = _size_of(stored_run.path) == stored_run.state.size
         whole = stored_run.state if is_known else read_run(stored_run.path).state
         last = [] if ending is None else [link(ending, whole.checksum)[0]]
         with _opened(stored_run.path) as old:
             write_private(stored_run.path, compacted(chain(old, last), whole))
-        # A power cut that undoes the renaming leaves a run to be continued, with nothing left to send.
+        # A power cut that undoes the renaming leaves a run to be resumed, with nothing left to send.
         with suppress(StorageError):
             sync_folder(self._runs)
         with suppress(OSError):
             stored_run.in_flight_path.unlink()
 
     def is_at_work(self, header: RunHeader) -> bool:
-        """Whether a process, which may be this one, sends the file of the run that has *header* right now."""
+        """Whether a process, maybe this one, sends the file of the run of *header* right now."""
         return self.lock(header.key, since="").holder() is not None
 
     def is_busy(self, stored_run: StoredRun) -> bool:
@@ -210,19 +210,19 @@ class RunStore:
         return None if header is None else self.lock(header.key, since="").holder()
 
     def delete_older(self, days: int, *, now: datetime, may_go: Callable[[StoredRun], bool] = lambda _: False) -> int:
-        """Delete the runs begun over *days* before *now* (interrupted ones only if they *may_go*); return how many.
+        """Delete the runs started over *days* before *now* (interrupted ones only if they *may_go*); return how many.
 
-        A run stays as long as one with a lower number does, since the clock may have been wrong when it began. Without
-        it, an older run would be the last one of its SOURCE, or a SOURCE of the same command would seem never sent. A
-        run that began later than *now* keeps only the later runs of its own SOURCE and of the SOURCE after it: it is
-        deleted late, or never. Locks that killed runs have left, and no journal needs, go too.
+        A run stays as long as one with a lower number does, since the clock may have been wrong when it started.
+        Without it, an older run would be the last of its SOURCE, or a SOURCE of the same command would seem never sent.
+        A run that started later than *now* keeps only the later runs of its own SOURCE and of the SOURCE after it: it
+        is deleted late, or never. Locks of killed runs are deleted too, if no journal needs them.
         """
         self._delete_unused_locks()
-        # A run's ID begins with the time at which it began, by the clock of then: only old journals need be read.
+        # A run's ID starts with the time of its start, so only old journals are read.
         try:
             first = f"{(now - timedelta(days=days)).isoformat()[:10].replace('-', '')}T{now:%H%M%S}Z"
         except OverflowError:
-            # So long ago nobody counted years.
+            # The date would lie before the year 1: no run is that old.
             return 0
         old = [path for path in self._runs.glob(f"*{_JOURNAL}") if path.name < first]
         if not old:
@@ -247,7 +247,7 @@ class RunStore:
         return min((header.order for header, path in self._headers() if first <= path.name <= until), default=None)
 
     def _delete_unused_locks(self) -> None:
-        # In this order: whoever begins a journal holds its lock before.
+        # Locks are listed first: a process that creates a journal holds its lock before.
         locks = [path.stem for path in self._locks.glob(f"*{_LOCK}")]
         needed = {path.stem.rpartition("-")[2] for path in self._runs.glob(f"*{_JOURNAL}")}
         for key in locks:
@@ -255,7 +255,7 @@ class RunStore:
                 self.lock(key, since="").delete_if_unused()
 
     def abandon(self, stored_run: StoredRun) -> None:
-        """Note that the interrupted run of *stored_run* is not continued any more; raises StorageError."""
+        """Record that the interrupted run of *stored_run* is not resumed any more; raises StorageError."""
         with Journal(stored_run.path, stored_run.state) as journal:
             journal.record_facts("abandoned", {})
             journal.sync()
@@ -297,7 +297,7 @@ def _order(stored_run: StoredRun) -> int:
 
 
 def read_run(path: Path) -> StoredRun:
-    """Return what the journal at *path* says; raises StorageError if it can't be read."""
+    """Return the run of the journal at *path*; raises StorageError if it can't be read."""
     try:
         with _opened(path) as lines:
             return StoredRun(path, replay(lines))
@@ -315,7 +315,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _unless_gone(path: Path) -> Iterator[None]:
-    """Make nothing of it if *path* is gone: another process may have thrown away a run that has ended."""
+    """Ignore a StorageError if *path* is gone: another process may have deleted a run that has ended."""
     try:
         yield
     except StorageError:
@@ -324,7 +324,7 @@ def _unless_gone(path: Path) -> Iterator[None]:
 
 
 def _first_line(path: Path) -> RunHeader | None:
-    """Return how the run of the journal at *path* began; None if not one line is whole, or if it is gone meanwhile.
+    """Return the header in the journal at *path*; None if no line is whole, or if the file is gone meanwhile.
 
     Raises:
         StorageError: it can't be read.
@@ -336,7 +336,7 @@ def _first_line(path: Path) -> RunHeader | None:
 
 
 _LONGEST_ENDING: Final = 4096
-"""So many bytes from its end on, a journal says whether its run has ended."""
+"""How many bytes at the end of a journal hold its last line, which says whether the run has ended."""
 
 
 def _has_ended(journal: BinaryIO) -> bool:
@@ -347,9 +347,10 @@ def _has_ended(journal: BinaryIO) -> bool:
 
 
 def _may_be_later(header: RunHeader, ended: RunHeader | None) -> bool:
-    """Whether the run of *header* may have begun after that of *ended*, which comes before it in the order.
+    """Whether the run of *header* may have started after that of *ended*, which comes before it in the order.
 
-    Of runs that an earlier version began in one second nothing tells the later; only the last can be interrupted.
+    An earlier version did not record the order of runs that it started within one second. Only the last of them can be
+    interrupted.
     """
     if ended is None or header.number or ended.number:
         return False

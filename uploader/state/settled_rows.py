@@ -1,11 +1,11 @@
-"""Remember which rows are settled, though they finish out of order."""
+"""Store which rows are settled, in one bit each: rows finish out of order."""
 
 
 class SettledRows:
     """A set of row numbers (from 1), one bit each."""
 
     def __init__(self) -> None:
-        """Begin with no row settled."""
+        """Start with no row settled."""
         self._bits = bytearray()
         self._count = 0
 
@@ -19,11 +19,11 @@ class SettledRows:
         return place < len(self._bits) and bool(self._bits[place] & (1 << (number & 7)))
 
     def add(self, number: int) -> bool:
-        """Mark row *number* as settled; return whether it was not before."""
+        """Mark row *number* as settled; return False if it was settled before."""
         place, bit = number >> 3, 1 << (number & 7)
         bits = self._bits
         if place >= len(bits):
-            # Grown in steps, so that rows in order cost no copy each.
+            # It grows by an eighth, so that rows in order do not cost a copy each.
             bits.extend(bytes(place - len(bits) + 1 + (len(bits) >> 3)))
         if bits[place] & bit:
             return False

@@ -1,4 +1,4 @@
-"""Tell the state folder from somebody's folder, and keep it private."""
+"""Refuse a state folder that holds anything else, and keep it private."""
 
 import stat
 from pathlib import Path
@@ -13,18 +13,18 @@ _NOBODYS: Final = frozenset({"lost+found"})
 
 
 def state_folder(path: Path) -> Path:
-    """Return the state folder *path*, made if need be, with mode 0700.
+    """Return the state folder *path*, created if missing, with mode 0700.
 
     Raises:
-        ConfigError: it is no folder; or it holds something, and not what a state folder holds; or everybody uses it.
-        StorageError: it can't be made, or it is a link, or somebody else's.
+        ConfigError: it is no folder, or it holds other things than a state folder does, or it is shared by all users.
+        StorageError: it can't be created, or it is a link, or another user's.
     """
     refuse_foreign(path)
     return private_folder(path)
 
 
 def refuse_foreign(path: Path) -> None:
-    """Raise what `state_folder` raises of what is at *path*, and change nothing there."""
+    """Raise what `state_folder` would raise for *path*, and change nothing there."""
     try:
         found = path.lstat()
         names = {inner.name for inner in path.iterdir()} - _NOBODYS if stat.S_ISDIR(found.st_mode) else set()
@@ -47,11 +47,11 @@ def refuse_foreign(path: Path) -> None:
 
 
 def _is_ours(names: set[str], mode: int) -> bool:
-    """Whether a folder of this *mode* with these *names* in it is a state folder, or is free to become one."""
+    """Whether a folder of this *mode* that holds *names* is a state folder, or may become one."""
     if names >= _MADE_TOGETHER:
         return True
     if names:
-        # A crash may have come between the making of the two.
+        # A crash may have come between the creation of the two.
         return names <= _OURS and mode == FOLDER_MODE
-    # What everybody may write to but not delete from is everybody's also while it is empty.
+    # A folder with the sticky bit, as /tmp, is shared by all users, also while it is empty.
     return not mode & stat.S_ISVTX
