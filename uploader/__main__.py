@@ -1,4 +1,4 @@
-"""Start the command `uploader`."""
+"""Run the command `uploader`."""
 
 from uploader.cli import main
 

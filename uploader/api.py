@@ -1,12 +1,12 @@
-"""Name what the API's documentation fixes: its path, identity fields, consents, types and codes."""
+"""Define the constants of the API: its path, identity fields, consents, types and codes."""
 
 from typing import Final, Literal, TypeAlias
 
 PATH = "/api/v1/user-profile"
-"""The call of `api.md` that creates and updates the properties of one user."""
+"""The path of the call that creates or updates the properties of one user (`api.md`)."""
 
 IDENTITY_FIELDS = ("external_id", "phone_no", "email", "kakao_user_id", "line_user_id")
-"""The identity fields of `api.md`; every one a String."""
+"""The identity fields of `api.md`; each is a String."""
 
 CONSENTS = (
     "df_push_optin",
@@ -15,19 +15,19 @@ CONSENTS = (
     "df_kakao_ads_optin",
     "df_push_night_ads_optin",
 )
-"""The consents of `api.md`: Boolean, and never lost in silence."""
+"""The consents of `api.md`: Booleans that must never be lost silently."""
 
 PropertyType: TypeAlias = Literal[
     "string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>"
 ]
-"""A type of `api.md`."""
+"""A property type of `api.md`."""
 
 SUCCESS: Final = "20000"
 """The code of a request that was accepted (`api.md`, Replies)."""
 
 LIMIT_STATUS = 429
 LIMIT_CODE = "40401"
-"""How the service says that the limit is exceeded (`api.md`, Replies)."""
+"""The status and the code of a throttled request (`api.md`, Replies)."""
 
 TIMEOUT_STATUS = 408
-"""HTTP's Request Timeout (RFC 9110, 15.5.9): what a server says that has waited too long for a request."""
+"""Request Timeout: the server waited too long for a request (RFC 9110, 15.5.9)."""

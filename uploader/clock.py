@@ -1,4 +1,4 @@
-"""Tell a part of the program the time, and let time pass for it: one record for all parts."""
+"""Provide the time and the wait to all parts of the program, in one record."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The time since 1970, the time that never steps back, and the wait; all in seconds."""
+    """The time since 1970 (*wall*), a time that never goes back, and the wait; all in seconds."""
 
     wall: Callable[[], float]
     monotonic: Callable[[], float]
@@ -16,5 +16,5 @@ class Clock:
 
 
 def real_clock() -> Clock:
-    """Return the clock of this machine; whoever runs something hands it over, and tests hand over another."""
-    return Clock(time.time, time.monotonic, asyncio.sleep)  # noqa: TID251 — this is where they are taken from
+    """Return the clock of this machine; tests use another one."""
+    return Clock(time.time, time.monotonic, asyncio.sleep)  # noqa: TID251 — the only place that uses them

@@ -17,14 +17,14 @@ from uploader.model import (
 )
 
 PLACES = 3
-"""How many rows are named as examples of one problem."""
+"""How many rows are kept as examples of one problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the rows of one source: the numbers of the summary, by its names and in its order.
+    """What became of the rows of one source, with the names and the order of the summary.
 
-    *read* are all rows, *not_attempted* those without an outcome. The others are the kinds of outcomes.
+    *read* counts all rows, *not_attempted* those without an outcome. The others count the kinds of outcomes.
     """
 
     read: int = 0
@@ -36,7 +36,7 @@ class Counts:
     not_attempted: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
-        """Return the counts of both together."""
+        """Return the sum of both counts."""
         return Counts(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
     @property
@@ -51,11 +51,11 @@ class Counts:
 
     @property
     def balances(self) -> bool:
-        """Whether every row that was read is accounted for."""
+        """Whether the counts add up: every row read has an outcome or was not attempted."""
         return self.read == self.settled + self.not_attempted
 
     def not_sent(self) -> dict[OutcomeKind, int]:
-        """Return how many rows no request was made for, by their kind; only of kinds that there are."""
+        """Return the number of rows without a request, by kind, without kinds that have none."""
         found: dict[OutcomeKind, int] = {Unchanged.kind: self.unchanged, Superseded.kind: self.superseded}
         return {kind: count for kind, count in found.items() if count}
 
@@ -69,10 +69,10 @@ class Problem:
 
 
 class Problems:
-    """What is wrong with rows, each reason with its count and first places."""
+    """The reasons why rows were not accepted, each with its count and first places."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start with none."""
         self._found: dict[Reason, Problem] = {}
 
     def __bool__(self) -> bool:
@@ -85,7 +85,7 @@ class Problems:
         self.add(outcome.reason, record.number, record.line)
 
     def add(self, reason: Reason, number: int, line: int = 0) -> None:
-        """Count row *number*, which begins on *line* (0: unknown), under *reason*."""
+        """Count row *number*, which starts on *line* (0: unknown), under *reason*."""
         problem = self._found.setdefault(reason, Problem())
         problem.count += 1
         if len(problem.places) < PLACES:
@@ -98,7 +98,7 @@ class Problems:
 
 @dataclass(slots=True)
 class OutcomeCounts:
-    """How many rows have each kind of outcome so far, while they are still being counted."""
+    """How many rows have each kind of outcome so far."""
 
     sent: int = 0
     unchanged: int = 0
@@ -107,16 +107,16 @@ class OutcomeCounts:
     failed: int = 0
 
     def counts(self, *, read: int, not_attempted: int | None = None) -> Counts:
-        """Return the counts of a source of which so many rows were *read*; None: all others were not attempted."""
+        """Return the counts of a source with *read* rows; if *not_attempted* is None, it is all other rows."""
         found = Counts(read, *astuple(self))
         return replace(found, not_attempted=read - found.settled if not_attempted is None else not_attempted)
 
 
 @dataclass(slots=True)
 class RunningCounts:
-    """The running counts of one source's rows; `add` takes each outcome once.
+    """The running counts of the rows of one source; `add` takes each outcome once.
 
-    *unsure* are the rows that may have been sent twice.
+    *unsure* holds the rows that may have been sent twice.
     """
 
     outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
@@ -149,7 +149,7 @@ class RunningCounts:
 
 @dataclass(slots=True)
 class Traffic:
-    """The running counts of one run's requests: all, those that were not a row's first, and the limit's replies."""
+    """The running counts of the requests of a run: all, *retries* of a row, and *limited* (throttled) ones."""
 
     requests: int = 0
     retries: int = 0

@@ -1,19 +1,19 @@
-"""Name what ends a run, each with the exit status that the contract gives it."""
+"""Define the errors that end a run, each with its exit status in the contract."""
 
 import os
 
 
 class UploaderError(Exception):
-    """A run's trouble: one line for the user, told by `cli` alone, and an exit status.
+    """An error that ends a run: one line for the user, which only `cli` prints, and an exit status.
 
-    The message names the thing, what was found and the next step; it holds no token and no personal data.
+    The message names the thing, what was found and the next step; it has no token and no personal data.
     """
 
     exit_status: int = 1
 
 
 class ConfigError(UploaderError):
-    """A flag, a key of the configuration or a variable of the environment is wrong."""
+    """An option, a key of the configuration or an environment variable is wrong."""
 
     exit_status = 2
 
@@ -31,7 +31,7 @@ class RefusedError(UploaderError):
 
 
 class OutageError(UploaderError):
-    """The service was unreachable, or limited us, for longer than `retry.outage_timeout`."""
+    """The service was unreachable, or throttled the run, for longer than `retry.outage_timeout`."""
 
     exit_status = 6
 
@@ -61,21 +61,21 @@ class TimeUpError(UploaderError):
 
 
 class SignalledError(UploaderError):
-    """The run was told to stop by a signal; its exit status is 128 and the signal's number."""
+    """A signal stopped the run; the exit status is 128 plus the number of the signal."""
 
     def __init__(self, message: str, number: int) -> None:
-        """Keep the signal's *number*."""
+        """Keep the *number* of the signal."""
         super().__init__(message)
         self.number = number
         self.exit_status = 128 + number
 
 
 def refused_by_machine(error: OSError | MemoryError) -> StorageError:
-    """Return the run's trouble for an *error* of this machine that no part of the run has put into its own words."""
+    """Return the error of the run for an *error* of this machine that no other part has handled."""
     if isinstance(error, MemoryError):
         return StorageError("This machine has no memory left for it. Free some, or allow it more, then run again.")
     try:
-        os.getcwd()  # noqa: PTH109 — only whether there is one
+        os.getcwd()  # noqa: PTH109 — this only tests whether it exists
     except OSError:
         return StorageError("The working directory is gone. Change to another one, then run again.")
     where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "

@@ -1,4 +1,4 @@
-"""Say what flows through a run: plain records that nobody changes, one for each stage of a row's way."""
+"""Define what flows through a run: frozen records, one for each stage of a row."""
 
 import re
 import sys
@@ -19,38 +19,38 @@ RAW_COLUMN = "_raw"
 """The sixth column of a retry file: the text of a record that could not be split into fields."""
 
 RUN_COLUMN = "_run"
-"""The last column of a retry file: with `_row` it says where a row came from first, through all generations."""
+"""The last column of a retry file: with `_row`, the first origin of a row, also after several retry files."""
 
 OWN_COLUMNS = frozenset((*RETRY_COLUMNS, RAW_COLUMN, RUN_COLUMN))
-"""All that a retry file adds: names that no mapping reads."""
+"""All columns that a retry file adds; no mapping reads them."""
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
-"""A value as JSON can say it."""
+"""A JSON value."""
 
 Person: TypeAlias = tuple[str, ...]
 """The identity values of one row, each as `field=value`: rows that share one of them are one person.
 
-Where rows are one person's though they need not share a value, a tie is the last of them (`coalesce.same_person`).
+Rows can also be one person without a shared value. Then the last item is their person key (`coalesce.same_person`).
 """
 
 PERSON_KEY_MARK = "~"
-"""What a tie begins with, and no identity value does: it is the same for all rows of a person, within one command."""
+"""The first character of a person key, and of no identity value. Within a command, a person's rows share one key."""
 
 
 LEAST_NORMAL = sys.float_info.min
-"""A double that is smaller holds fewer digits than others do."""
+"""A double closer to 0 holds fewer digits than others."""
 
 WHOLE_DOUBLES = 2.0**53
-"""A double that is smaller, and not too small, has the whole part of every number that becomes it."""
+"""A double closer to 0 than this keeps the whole part of a number exactly."""
 
 
 class WrittenFloat(float):
-    """A number of a JSON text beyond these two bounds, with the *digits* that it was written in."""
+    """A JSON number outside these two bounds, with the *digits* as they were written."""
 
     __slots__ = ("digits",)
 
     def __new__(cls, digits: str) -> Self:
-        """Return the number that *digits* say."""
+        """Return the number written as *digits*."""
         number = super().__new__(cls, digits)
         number.digits = digits
         return number
@@ -58,29 +58,29 @@ class WrittenFloat(float):
     digits: str
 
     def __str__(self) -> str:
-        """Return it as it was written."""
+        """Return the number as it was written."""
         return self.digits
 
-    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]  # float's own hands on a float
-        """Return what makes the number again."""
+    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]  # that of float returns a float
+        """Return the arguments that make the number again."""
         return (self.digits,)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(kind: type[T]) -> type[T]:
-    """Make *kind* a record that is equal to another one by its values, and never changed.
+    """Make *kind* a record that is compared by its values and never changed.
 
-    It is the type checker that forbids a change. At run time nothing does: to make a frozen dataclass takes four times
-    as long, and every row makes about ten records.
+    Only the type checker forbids a change. A dataclass that is frozen at run time takes four times as long to create,
+    and each row needs about ten records.
     """
     return dataclass(slots=True, unsafe_hash=True)(kind)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Origin:
-    """Where a row came from first: the number of a *run*, and the *row* of that run's source.
+    """Where a row came from first: the number of a *run*, and the *row* in the source of that run.
 
-    Origins are totally ordered: the later one is the newer row. Runs are numbered by the state folder, not by a clock.
+    Origins are totally ordered: the greater one is the newer row. The state folder numbers the runs, not a clock.
     """
 
     run: int
@@ -92,7 +92,7 @@ _BEFORE_ALL = 2**61
 
 
 def number_of_old(run_id: str) -> int:
-    """Return a negative number for the run *run_id* of a version that numbered none: they are ordered as their IDs."""
+    """Return a negative number for a run of a version without run numbers, in the order of the IDs."""
     found = _OLD_ID.match(run_id)
     if found is None:
         return -_BEFORE_ALL
@@ -104,12 +104,12 @@ def number_of_old(run_id: str) -> int:
 
 
 UNKNOWN_RUN = -(2**62)
-"""Stands for the number of a run of which nothing is known: older than every other."""
+"""The number of a run of which nothing is known; it is older than every other."""
 
 
 @frozen
 class RetryOf:
-    """What a row of a retry file says of its origin: the texts of `_run` ("" where that is missing) and `_row`."""
+    """The origin in a row of a retry file: the text of `_run` ("" if missing), and the number in `_row`."""
 
     run: str
     row: int
@@ -117,12 +117,12 @@ class RetryOf:
 
 @frozen
 class Row:
-    """One record of the source, split into its fields, nothing altered.
+    """One record of the source, split into unchanged fields.
 
-    *number* counts records from 1, the header and blank lines not counted. *fields* holds each value as the format
-    has it: text in CSV, JSON values in JSONL, Python's own types in Parquet. *line* is the physical line on which
-    the record begins (0 where the format has none). *text* is the record as written, where the format is JSONL.
-    *retry_of* is what a row of a retry file says of its origin.
+    *number* counts records from 1, without the header and blank lines. *fields* holds each value in the type of the
+    format: text in CSV, JSON values in JSONL, Python's types in Parquet. *line* is the physical line on which the
+    record starts (0 if the format has no lines). *text* is the record as written, in JSONL only. *retry_of* is the
+    origin of a row of a retry file.
     """
 
     number: int
@@ -136,7 +136,7 @@ class Row:
 class Reason:
     """Why a row was not accepted: a stable *code* for programs, a *phrase* for people.
 
-    The phrase is made of fixed words and column names only: no value of the row, no text of the server.
+    The phrase has only fixed words and column names: no value of the row, no text of the server.
     """
 
     code: str
@@ -145,7 +145,7 @@ class Reason:
 
 @frozen
 class Damaged:
-    """One record of the source that can't be split into fields: its *text* as it stands, and why."""
+    """One record of the source that can't be split into fields: its unchanged *text*, and why."""
 
     number: int
     reason: Reason
@@ -159,9 +159,9 @@ Record: TypeAlias = Row | Damaged
 
 @frozen
 class Request:
-    """What is sent for one row: the person that orders it, and the body, the same bytes on every attempt.
+    """What is sent for one row: the body, the same bytes on every attempt, and the person, by whom rows are ordered.
 
-    *merged* are earlier rows of the person whose values it takes with it, oldest first (`coalesce`).
+    *merged* are earlier rows of the person whose values the body includes, oldest first (`coalesce`).
     """
 
     row: Row
@@ -172,11 +172,11 @@ class Request:
 
 @frozen
 class WindowState:
-    """What one reply says of the request window, as numbers; None for what it does not say (`api.md`, Request limits).
+    """The numbers in one reply about the request window; None for each that is missing (`api.md`, Request limits).
 
     *period* is the window's length in seconds, *remaining* how many requests are left in it. *reset* and *date* are
     the server's own clock, in seconds since 1970: when the window resets, and when the reply was made.
-    *retry_after* is what a proxy asks for, in seconds from the reply on.
+    *retry_after* is the wait that a proxy asks for, in seconds from the reply.
     """
 
     period: float | None = None
@@ -188,10 +188,10 @@ class WindowState:
 
 @frozen
 class Answer:
-    """The service spoke: the HTTP *status*, and the *code* of the body ("" where the body is not the API's).
+    """A reply of the service: the HTTP *status*, and the *code* of the body ("" if the body is not the API's).
 
-    *crossed* is whether it may be about the connection alone: an HTTP 408 that ends one which has served a request
-    before, as a balancer does with what was idle for too long, while the next request is on its way.
+    *crossed* is whether the reply may be about the connection only. A load balancer ends an idle connection with an
+    HTTP 408; the next request may be on its way at that moment.
     """
 
     status: int
@@ -201,18 +201,17 @@ class Answer:
 
     @property
     def is_limit(self) -> bool:
-        """Whether it says that the limit is exceeded (`api.md`, Replies: 40401, or HTTP 429)."""
+        """Whether the request was throttled (`api.md`, Replies: 40401, or HTTP 429)."""
         return self.status == LIMIT_STATUS or self.code == LIMIT_CODE
 
 
 @frozen
 class Silence:
-    """The service did not speak: a fixed phrase that says *why*, and what is known of the request's fate.
+    """No reply of the service: a fixed phrase that says *why*, and what is known of the request.
 
-    *applied* is whether the request may have been stored all the same. *refused* is whether no connection could be
-    made, which is nobody's row's trouble; *local* whether this machine has no socket or file left for it; *fatal*
-    whether no request of this run can fare better (a certificate that can't be trusted), *by_proxy* whether it was a
-    proxy that said so, or that could not be passed.
+    *applied* is whether the service may have stored the request. *refused* is whether no connection could be made, so
+    that the row is not the cause. *local* is whether this machine has no socket or file left. *fatal* is whether every
+    request of the run will fail the same way (an untrusted certificate). *by_proxy* is whether a proxy is the cause.
     """
 
     why: str
@@ -226,19 +225,19 @@ class Silence:
 Reply: TypeAlias = Answer | Silence
 
 OutcomeKind: TypeAlias = Literal["sent", "unchanged", "superseded", "rejected", "failed"]
-"""What became of a row, in the words of the summary: each outcome below has its own as its *kind*."""
+"""What became of a row, in the words of the summary; each outcome below has one as its *kind*."""
 
 RetryKind: TypeAlias = Literal["failed", "rejected", "again"]
-"""Why a row stands in the retry file, as `_kind` says; `again`: it was accepted, but has to follow an earlier row."""
+"""Why a row is in the retry file (`_kind`); `again`: it was accepted, but has to follow an earlier row."""
 
 
 @frozen
 class Sent:
     """The row was accepted: HTTP 200 and code 20000.
 
-    Of every outcome, *attempts* counts the requests that were made for the row, and *unsure* is whether the fate of one
-    of them is unknown, so that the row may have been applied more than once. *merged_into* is the later row whose
-    request spoke for this one, and whose *attempts* these are; 0: its own did.
+    In every outcome, *attempts* counts the requests for the row. *unsure* is whether the result of one of them is
+    unknown, so that the row may have been applied more than once. *merged_into* is the later row whose request included
+    this one, and whose *attempts* these are; 0 if the row had its own request.
     """
 
     kind: ClassVar[Literal["sent"]] = "sent"
@@ -250,7 +249,7 @@ class Sent:
 
 @frozen
 class Failed:
-    """The row was not accepted, and is worth another try another day.
+    """The row was not accepted, but a later run may succeed.
 
     *merged_into* is as in `Sent`.
     """
@@ -265,7 +264,7 @@ class Failed:
 
 @frozen
 class Rejected:
-    """The row would be refused again as it stands: by the check (*attempts* 0) or by the service.
+    """The row is refused unless it is fixed: by the check (*attempts* 0) or by the service.
 
     *merged_into* is as in `Sent`.
     """
@@ -281,7 +280,7 @@ class Rejected:
 
 @frozen
 class Unchanged:
-    """The service has just this of the person already: it accepted the same last, so nothing is sent."""
+    """The row equals what the service last accepted of the person, so it is not sent."""
 
     kind: ClassVar[Literal["unchanged"]] = "unchanged"
     request: Request
@@ -289,10 +288,10 @@ class Unchanged:
 
 @frozen
 class Superseded:
-    """Another row has the last word on the person, so that this one is not sent.
+    """A newer row of the person replaces this one, so that it is not sent.
 
-    *by* is the later row of the same source that took this row's values with it; 0: a row of a later run. *attempts*
-    and *unsure* are those of its own request, before that was known.
+    *by* is the later row of the same source that includes its values; 0: a row of a later run. *attempts* and *unsure*
+    are those of its own requests, made before it was replaced.
     """
 
     kind: ClassVar[Literal["superseded"]] = "superseded"
@@ -303,39 +302,39 @@ class Superseded:
 
 
 NotSent: TypeAlias = Unchanged | Superseded
-"""A row that no request is made for, or no more."""
+"""A row for which no request is made, or no further one."""
 
 NotNewest: TypeAlias = Superseded | Rejected
-"""What becomes of a request that is not the newest word on its person, or of which nobody knows whether it is."""
+"""The outcome of a request that is not, or may not be, the newest one of its person."""
 
 Outcome: TypeAlias = Sent | Failed | Rejected | NotSent
 
 
 Work: TypeAlias = Request | Rejected | NotSent
-"""What is to be done about one row: a request is delivered, the others are what becomes of it already."""
+"""The next step for one row: a request to deliver, or an outcome that is already known."""
 
 
 @frozen
 class Settled:
-    """A row that needs nothing any more: an earlier life of the run has its outcome."""
+    """A row with an outcome from an earlier session of the run: nothing is left to do."""
 
     number: int
 
 
 @frozen
 class AwaitsMerge:
-    """A row that is kept until the last row of its person comes, and takes it along."""
+    """A row that waits to be merged into the last row of its person."""
 
     number: int
 
 
 NoWork: TypeAlias = Settled | AwaitsMerge
-"""What asks for nothing when its row comes by."""
+"""A row for which there is nothing to do now."""
 
 
 @frozen
 class Unsettled:
-    """The run stopped before the row had an outcome: it is sent again when the run continues."""
+    """The run stopped before the row had an outcome; it is sent when the run resumes."""
 
     request: Request
     attempts: int = 0
@@ -350,15 +349,15 @@ _MANY_DIGITS = re.compile(r"[0-9](?:[ ().-]{0,2}[0-9]){6}")
 
 
 def looks_like_data(name: str) -> bool:
-    """Whether a column or a key that is called *name* may be called by somebody's data.
+    """Whether *name*, of a column or a key, may be a person's data.
 
-    It has the sign of an e-mail address, as many digits as a phone number or a birthday, or the length of a sentence.
+    It has an @, as many digits as a phone number or a birthday, or the length of a sentence.
     """
     return "@" in name or len(name) > _LONGEST_NAME or _MANY_DIGITS.search(name) is not None
 
 
 def column_in_words(column: str | None, named: Container[object]) -> str:
-    """Return what messages call *column*; only what the configuration has *named* may look like data."""
+    """Return the words for *column* in messages, which hide a name that looks like data unless it is *named*."""
     if column is not None and column not in named and looks_like_data(column):
         return "a column whose name looks like data"
     return f"column '{column}'"
@@ -370,17 +369,17 @@ def person_of(work: Work) -> Person:
 
 
 def person_key_of(person: Person) -> str | None:
-    """Return the tie of *person*; None where their identity values alone say who they are."""
+    """Return the person key of *person*; None if there are only identity values."""
     return person[-1] if person and person[-1].startswith(PERSON_KEY_MARK) else None
 
 
 def values_of(person: Person) -> Person:
-    """Return the identity values of *person* alone, without the tie."""
+    """Return the identity values of *person*, without the person key."""
     return person if person_key_of(person) is None else person[:-1]
 
 
 def merged_rows_of(work: Work) -> tuple[Request, ...]:
-    """Return the earlier rows that *work* takes with it."""
+    """Return the earlier rows that are merged into *work*."""
     match work:
         case Request():
             return work.merged
@@ -401,7 +400,7 @@ def record_of(outcome: Outcome | Unsettled) -> Record:
 
 @dataclass(frozen=True, slots=True)
 class Unpacking:
-    """How much a compressed file may unpack to: *size* bytes, or where that is None, *times* its own size."""
+    """How large a compressed file may become: *size* bytes, or, if that is None, *times* its own size."""
 
     times: int | None = 200
     size: int | None = None

@@ -1,4 +1,4 @@
-"""Open and write private files safely: made by this user, for this user, never somebody else's in their place."""
+"""Open and write private files safely: owned by this user, readable only by this user."""
 
 import errno
 import os
@@ -23,10 +23,10 @@ _WRITING: Final = os.O_WRONLY | os.O_RDWR
 
 
 def private_folder(path: Path) -> Path:
-    """Return the folder *path*, made if need be, with mode 0700.
+    """Return the folder *path* with mode 0700; create it if it does not exist.
 
     Raises:
-        StorageError: it can't be made, or it is a link, or somebody else's.
+        StorageError: it can't be created, or is a link or another user's.
     """
     try:
         path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -41,21 +41,21 @@ def private_folder(path: Path) -> Path:
 
 
 def foreign_folder(path: Path) -> StorageError:
-    """Return the one line that says that *path* is not this user's own folder, and what to do."""
+    """Return the error that *path* is not this user's own folder, with the next step."""
     return StorageError(f"{path} is a link or another user's folder. Remove it, or set state_dir to another place.")
 
 
 def open_private(path: Path, flags: int) -> int:
     """Return a file descriptor for *path*, opened with *flags*, mode 0600, not inherited.
 
-    Whatever is not a file of this user's is neither waited for nor changed: a link, a pipe, a device, or what has
-    another name, if it is to be written (a hard link).
+    Only a regular file of this user is opened. For writing, it must have no other name (hard link). Anything else is
+    left unchanged, without a wait for the other end of a pipe.
 
     Raises:
-        StorageError: it can't be opened, or it is no such file.
+        StorageError: it can't be opened, or is not such a file.
     """
     try:
-        # Emptied only when it is known whose it is, and never waited for: a pipe's opening waits for its other end.
+        # Truncated only once its owner is known. O_NONBLOCK: opening a pipe would wait for its other end.
         safe = (flags & ~os.O_TRUNC) | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         handle = os.open(path, safe, FILE_MODE)
     except OSError as error:
@@ -79,15 +79,15 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def write_private(path: Path, parts: Iterable[bytes], *, is_first: bool = False) -> None:
-    """Make *path* a private file that holds *parts*, synced: whole or not at all, whatever happens meanwhile.
+    """Write *parts* to the private file *path* and sync it: all of it or nothing, also after a crash.
 
-    It takes the place of a file that is there; one that *is_first* does not, so that of two processes that make it at
-    once the first counts. The name lasts through a power cut after `sync_folder`.
+    It replaces an existing file, unless *is_first*: then the first of two processes that create it wins. The name
+    survives a power cut only after `sync_folder`.
 
     Raises:
-        StorageError: it can't be written; then what was at *path* is still there.
+        StorageError: it can't be written; an existing file at *path* is unchanged.
     """
-    # Who writes over a file has a lock, and finds what a crash has left beside it; the others have names of their own.
+    # A process that replaces a file holds a lock, and reuses what a crash left; the others need a name of their own.
     beside = path.with_name(f".{path.name}.{os.getpid()}") if is_first else path.with_suffix(".new")
     handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
@@ -108,15 +108,15 @@ def write_private(path: Path, parts: Iterable[bytes], *, is_first: bool = False)
 
 
 def open_at_once(path: Path) -> BinaryIO:
-    """Return the file at *path*, anybody's, to be read; raises OSError. What is there is for the caller to judge.
+    """Return whatever is at *path*, open for reading, without a wait for the other end of a pipe; raises OSError.
 
-    The opening of a named pipe would wait for its other end.
+    The caller checks what kind of file it is, and whose.
     """
     return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
 
 
 def refusal(path: Path) -> StorageError | None:
-    """Return why what is at *path* is not to be written to, if there is anything, and it is not this user's file."""
+    """Return the error if *path* exists and must not be written to, else None."""
     try:
         wrong = _wrong(path.lstat(), writing=True)
     except OSError:
@@ -125,7 +125,7 @@ def refusal(path: Path) -> StorageError | None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in the folder *path* last through a power cut; raises StorageError."""
+    """Sync the folder *path*, so that the names in it survive a power cut; raises StorageError."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -137,14 +137,14 @@ def sync_folder(path: Path) -> None:
 
 
 def trouble(path: Path, error: OSError) -> StorageError:
-    """Return the one line that says what is wrong with *path*, and what to do."""
+    """Return the error that says what is wrong with *path*, with the next step."""
     if error.errno == errno.ELOOP:
         return _refused(path, _KINDS[0][1])
     return StorageError(f"{path}: {error.strerror}. Make room or give way there, then run again to continue.")
 
 
 def _wrong(found: os.stat_result, *, writing: bool) -> str | None:
-    """Return what is wrong with the file *found*, in words; None if nothing is."""
+    """Return a phrase for what is wrong with the file *found*; None if nothing is."""
     if not stat.S_ISREG(found.st_mode):
         return next((words for is_kind, words in _KINDS if is_kind(found.st_mode)), "a device, not a file")
     if found.st_uid != os.geteuid():

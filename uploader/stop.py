@@ -1,4 +1,4 @@
-"""End every wait of a run at once, when the run is told to stop."""
+"""End every wait of a run at once when the run is to stop."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,22 +7,22 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 GRACE_SECONDS: Final = 8.0
-"""How long a request in flight may take to land once the order is given (contract: within 10 s in all)."""
+"""How long requests in flight may take after a stop is requested (contract: the run ends within 10 s)."""
 
 
-class Stopped(Exception):  # noqa: N818 — it is an order that was obeyed, not an error
-    """The run was told to stop while this was waiting."""
+class Stopped(Exception):  # noqa: N818 — a requested stop is not an error
+    """A stop was requested during this wait."""
 
 
 class Stop:
-    """A stop order: once given, it stands, and whoever waits through it is woken with `Stopped`.
+    """A stop of the run: once requested, it stays, and every `wait` raises `Stopped`.
 
-    Requests in flight have some seconds left to land. *reason* is what gave the order first, and what the run ends
-    with; None before.
+    Requests in flight get some seconds to finish. *reason* is the first reason for the stop, which the run ends with;
+    None before it is requested.
     """
 
     def __init__(self, grace: float = GRACE_SECONDS) -> None:
-        """Begin without an order; requests in flight get *grace* seconds when it is given."""
+        """Start without a request to stop; after one, requests in flight get *grace* seconds."""
         self.reason: BaseException | None = None
         self._grace = grace
         self._waits: set[asyncio.Timeout] = set()
@@ -30,17 +30,17 @@ class Stop:
 
     @property
     def is_requested(self) -> bool:
-        """Whether the order was given."""
+        """Whether a stop was requested."""
         return self.reason is not None
 
     def when_grace_is_over(self, abandon: Callable[[], None]) -> None:
-        """Call *abandon* when the order was given and the requests in flight have had their time to land."""
+        """Call *abandon* when a stop was requested and the requests in flight have had their time."""
         self._abandon = abandon
 
     def request(self, reason: BaseException) -> None:
-        """Give the order, because of *reason*."""
+        """Stop the run because of *reason*."""
         if self.is_requested:
-            # Everybody was woken by the first order; who is still waking must not be disturbed.
+            # The first request ended every wait; a second one must not disturb the tasks that now finish.
             return
         self.reason = reason
         loop = asyncio.get_running_loop()
@@ -50,12 +50,12 @@ class Stop:
             loop.call_later(self._grace, self._abandon)
 
     def request_from_thread(self) -> Callable[[BaseException], object]:
-        """Return what gives the order from another thread; it raises RuntimeError once the running loop is closed."""
+        """Return a function that stops the run from another thread; it raises RuntimeError once the loop is closed."""
         loop = asyncio.get_running_loop()
         return lambda reason: loop.call_soon_threadsafe(self.request, reason)
 
     async def wait(self, waiting: Awaitable[T]) -> T:
-        """Return the result of *waiting*; raise Halted as soon as the order is given."""
+        """Return the result of *waiting*; raise `Stopped` as soon as a stop is requested."""
         end = asyncio.timeout(0 if self.is_requested else None)
         try:
             async with end:

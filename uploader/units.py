@@ -13,19 +13,19 @@ _BYTES: Final = {
 }
 
 DURATION: Final = rf"{_NUMBER}(?:{'|'.join(_SECONDS)})"
-"""How a duration is written, as a pattern for what holds one."""
+"""A regular expression for a duration, to be part of a larger one."""
 
 _DURATION: Final = re.compile(rf"({_NUMBER})({'|'.join(_SECONDS)})", re.ASCII)
 _SIZE: Final = re.compile(rf"({_NUMBER})({'|'.join(_BYTES)})", re.ASCII)
 
 
 def seconds_of(text: str) -> float | None:
-    """Return the seconds that *text* says; None where it says no duration."""
+    """Return the seconds in *text*; None if it is not a duration."""
     found = _DURATION.fullmatch(text)
     return None if found is None else float(found[1]) * _SECONDS[found[2]]
 
 
 def bytes_of(text: str) -> int | None:
-    """Return the bytes that *text* says, as kB of a thousand or KiB of 1024; None where it says no size."""
+    """Return the bytes in *text*, where KB is 1000 and KiB is 1024; None if it is not a size."""
     found = _SIZE.fullmatch(text)
     return None if found is None else int(float(found[1]) * _BYTES[found[2]])

@@ -1,1 +1,1 @@
-"""Do what each command asks: one module for each use case."""
+"""Run the commands: one module for each."""

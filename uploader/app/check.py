@@ -1,4 +1,4 @@
-"""Check every source: read and map it whole, and send nothing."""
+"""Check every source: read and map all of it, send nothing."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -31,12 +31,13 @@ def check(
     on_checked: Callable[[Job, Pace], None],
     reports: list[CheckReport] | None = None,
 ) -> int:
-    """Read and map every source of *options*, send nothing, and return the exit status; *on_checked* hears of each.
+    """Read and map every source of *options*, send nothing, and return the exit status.
 
-    *reports* gets what is found of each source, and holds what is known also when this raises.
+    *on_checked* is called after each source. *reports* gets one report for each source, which holds what is known also
+    when this raises.
 
     Raises:
-        UploaderError: a source is wrong as a whole, or the flags or the configuration are.
+        UploaderError: a source, an option or the configuration is wrong.
     """
     environment, on_checked = with_safe_callbacks(environment), safe_callback(on_checked)
     refuse_double_use(options)
@@ -78,7 +79,7 @@ def check(
 
 
 def _changes(settings: Settings, stack: ExitStack, environment: Environment) -> ChangeDetection | None:
-    """Return what is remembered of people, only to be looked at; None where nothing is, or nothing asks for it."""
+    """Return change detection, read-only; None if it is off or has no data on this service."""
     service = service_of(settings.api.base_url, settings.api.service_id)
     stores = open_stores(settings.state_dir, wall=environment.clock.wall)
     if not settings.changed_only or not stores.exists(service):

@@ -1,4 +1,4 @@
-"""Say what the check found of one source as plain data, for programs."""
+"""Report what the check found in one source as plain data, for programs."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,9 +13,9 @@ from uploader.source import Source
 
 @dataclass(slots=True)
 class CheckReport:
-    """What the check found of one source, as far as it came; *source* is None until it is opened.
+    """What the check has found in one source so far; *source* is None until it is opened.
 
-    *comparison* is None where nothing is there to compare it with.
+    *comparison* is None if there is no baseline to compare with.
     """
 
     result: SourceResult
@@ -25,7 +25,7 @@ class CheckReport:
     comparison: DriftComparison | None = None
 
     def facts(self) -> Mapping[str, object]:
-        """Return what was found, without a value of any row; `error` is there where the check was ended by one."""
+        """Return the report without values of rows; it has the key `error` if an error ended the check."""
         summary, source, rate = self.summary, self.source, self.pace.rate
         encoding = None if source is None or source.format == "parquet" else source.encoding
         facts = {

@@ -1,4 +1,4 @@
-"""Explain one row of a source: its fields, the request that is made of them, and what the last run got back."""
+"""Explain one row of a source: its fields, its request, and the result of its last run."""
 
 import json
 import math
@@ -28,10 +28,10 @@ from uploader.state.replay import Fate
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """What the last run that had the row got back for it; *ended* is how the run did, as `uploader runs` has it.
+    """What became of the row in the last run that had it; *ended* is how that run ended, as in `uploader runs`.
 
-    None is what can't be told: of accepted rows the journal keeps no *attempts*, and when the run is finished only how
-    many were *maybe_sent_twice*; a run with `--limit` does not know the whole file.
+    None means unknown. Of accepted rows, the journal keeps no *attempts*, and after the run only the number of those
+    *maybe_sent_twice*. A run with `--limit` does not know whether the *file_changed*.
     """
 
     run_id: str
@@ -48,7 +48,7 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All that is known of one row; *service_known* is whether the configuration has a service id at hand."""
+    """All that is known about one row; *service_known* is whether the configuration has a service id."""
 
     source: str
     is_retry: bool
@@ -65,11 +65,11 @@ class Explanation:
 
     @property
     def body(self) -> Mapping[str, object] | None:
-        """What is sent; None for a row that the mapping rejects."""
+        """The body of the request; None for a row that the mapping rejects."""
         return None if isinstance(self.work, Rejected) else json.loads(self.work.body)
 
     def facts(self) -> Mapping[str, object]:
-        """Return the explanation for JSON; it holds the row's values."""
+        """Return the explanation for JSON, with the values of the row."""
         record, work = self.record, self.work
         return {
             "source": self.source,
@@ -90,8 +90,8 @@ def explain(options: Options, number: int, environment: Environment) -> Explanat
     """Explain the row *number* of the one source of *options*; nothing is sent, and no state is written.
 
     Raises:
-        ConfigError: there is no such row, or the flags or the configuration are wrong.
-        InputError: the source can't be read so far, or lacks a mapped column.
+        ConfigError: there is no such row, or an option or the configuration is wrong.
+        InputError: the source can't be read up to the row, or lacks a mapped column.
     """
     settings = settings_of(options, environment, credentials=False)
     with opened(options.sources[0], settings, environment) as source:
@@ -110,7 +110,7 @@ def explain(options: Options, number: int, environment: Environment) -> Explanat
 
 
 def curl(settings: Settings, body: bytes) -> str:
-    """Return the command that sends *body* as a run would; the shell that it is pasted into puts the token in."""
+    """Return the curl command that sends *body* as a run does; the user's shell fills in the token."""
     url = URL(settings.api.base_url) / PATH.lstrip("/")
     if _is_service_known(settings):
         address = shlex.quote(str(url.with_query(service_id=settings.api.service_id)))
@@ -124,7 +124,7 @@ def curl(settings: Settings, body: bytes) -> str:
 
 
 def _curl_route(settings: Settings) -> str:
-    """Return curl's options for what the configuration says of the way; those of the environment it knows itself."""
+    """Return curl's options for the proxy and the CA file; curl itself reads a proxy of the environment."""
     api = settings.api
     proxy = proxy_to(api.base_url, api.proxy, {})
     options = [] if proxy is None else ["--proxy", shlex.quote(proxy.url)]
@@ -136,9 +136,9 @@ def _curl_route(settings: Settings) -> str:
 
 
 def visible(text: str) -> str:
-    """Return *text*, which is JSON, with all that a terminal would hide or obey spelled as JSON spells it.
+    """Return *text*, which is JSON, with its unprintable characters as JSON escapes.
 
-    It still says the same: outside its texts JSON has nothing of the kind but line ends, which stay.
+    The meaning stays the same: outside strings, JSON has no such characters but line ends, which are kept.
     """
     if text.isprintable():
         return text
@@ -146,7 +146,7 @@ def visible(text: str) -> str:
 
 
 def plain(value: object) -> object:
-    """Return *value* as JSON can say it; what it has no type for as text."""
+    """Return *value* as a JSON value; one without a JSON type becomes text."""
     match value:
         case None | str() | bool() | int():
             return value
@@ -171,8 +171,8 @@ def _record(source: Source, number: int) -> Record:
 
 
 def _last_run(settings: Settings, job: Job, number: int) -> LastRun | None:
-    """Return what the newest run of the source got back for the row *number*, of those that had such a row."""
-    # A shelf would make the folder.
+    """Return the result of row *number* in the newest run of the source that had this row."""
+    # A `RunStore` would create the folder.
     if not _is_service_known(settings) or not settings.state_dir.is_dir():
         return None
     key = key_of(settings, job.source)
@@ -195,10 +195,10 @@ def _last_run(settings: Settings, job: Job, number: int) -> LastRun | None:
 
 
 def _newest(run_store: RunStore, key: str, number: int) -> StoredRun | None:
-    """Return the newest run known by *key* that had a row *number*."""
+    """Return the newest run with *key* that had a row *number*."""
 
     def when(stored_run: StoredRun) -> tuple[int, int]:
-        # Runs of an earlier version may have begun in one second, and then only their files tell the later.
+        # Runs of an earlier version may have started in the same second; then the files' times decide.
         order = UNKNOWN_RUN if stored_run.state.header is None else stored_run.state.header.order
         return order, stored_run.path.stat().st_mtime_ns
 

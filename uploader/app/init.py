@@ -1,4 +1,4 @@
-"""Write a configuration to start from, guessed from a whole file."""
+"""Write a first configuration, guessed from a whole file."""
 
 import os
 import secrets
@@ -20,18 +20,18 @@ _BY_HAND: Final = "see docs/configuration.md for how to write a configuration by
 
 @dataclass(frozen=True, slots=True)
 class InitResult:
-    """What was guessed of a source, and how it turned out to be written."""
+    """The mapping guessed for a source, and the format in which the source is written."""
 
     guess: MappingGuess
     written: SourceText
 
 
 def init_config(source: str, config: Path, environment: Environment) -> InitResult:
-    """Read the whole *source*, guess what its columns are, and write that to *config*, which must not be there yet.
+    """Read the whole *source*, guess its mapping, and write it to *config*, which must not exist.
 
     Raises:
         ConfigError: *config* exists, or its folder does not.
-        InputError: the source can't be read, or has nothing that could be sent.
+        InputError: the source can't be read, or has nothing to send.
         StorageError: *config* can't be written.
     """
     _refuse_existing(config)
@@ -50,7 +50,7 @@ def init_config(source: str, config: Path, environment: Environment) -> InitResu
 def _profiled(source: Source) -> FileProfile:
     columns = source.columns or ()
     if any(map(looks_personal, columns)) or (source.format == "csv" and any(map(looks_like_data, columns))):
-        # The names would be somebody's data, and they are not repeated.
+        # The names may be a person's data, so the message does not show them.
         raise InputError(
             f"{source.name}: its first line looks like a row, not like a header: a cell of it is an e-mail address or "
             "a phone number, or looks like other data. Put a line with the names of the columns above it."
@@ -90,7 +90,7 @@ def _refuse_existing(config: Path) -> None:
 
 
 def _write(config: Path, text: bytes) -> None:
-    """Write *text* to *config* whole or not at all, and never over another file."""
+    """Write *text* to *config* completely or not at all, and never over another file."""
     beside = config.with_name(f".{secrets.token_hex(8)}.new")
     try:
         try:
@@ -112,11 +112,11 @@ def _write(config: Path, text: bytes) -> None:
 
 def _place(beside: Path, config: Path) -> None:
     try:
-        # Unlike a renamed file, a link never takes the place of another file.
+        # Unlike a rename, a link never replaces another file.
         os.link(beside, config)
     except FileExistsError:
         raise
     except OSError:
-        # A file system without links.
+        # The file system has no links.
         with os.fdopen(os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE), "wb") as file:
             file.write(beside.read_bytes())

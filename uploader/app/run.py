@@ -1,4 +1,4 @@
-"""Check every source, then send what the check found sendable."""
+"""Check every source, then send the rows that can be sent."""
 
 import asyncio
 from contextlib import AsyncExitStack, ExitStack
@@ -33,7 +33,7 @@ from uploader.stop import Stop
 
 @dataclass(slots=True)
 class RunResult:
-    """What a run has to tell: the account of each source, and what the sandbox saw of a rehearsal."""
+    """The results of all sources of a run, and the sandbox's report of a dry run."""
 
     results: list[SourceResult]
     sandbox: Report | None = None
@@ -41,10 +41,10 @@ class RunResult:
 
 
 def run(options: Options, environment: Environment, result: RunResult) -> None:
-    """Check every source, then send them in their order; *result* holds what is known, also when this raises.
+    """Check every source, then send them in order; *result* holds what is known, also when this raises.
 
     Raises:
-        UploaderError: the run's trouble; its exit status is the run's.
+        UploaderError: the error that ended the run; its exit status is that of the run.
     """
     environment = with_safe_callbacks(environment)
     refuse_double_use(options)
@@ -63,7 +63,7 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
         with SummarizedResults(
             result.results, summary=options.summary, clock=environment.clock.monotonic
         ) as source_results:
-            # Rows that name a person by one field only are joined by nothing but that.
+            # With only one identity field, no row can show that two values are the same person.
             same_person = (
                 stack.enter_context(SamePerson(run_store.state)) if len(settings.rules().identity) > 1 else None
             )
@@ -99,7 +99,7 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
 
 
 def _open_changes(settings: Settings, run_store: RunStore, environment: Environment) -> ChangeDetection:
-    """Return what is known of the people of the service of *settings*, to be entered."""
+    """Return change detection for the service of *settings*, a context manager."""
     return open_change_detection(
         open_stores(run_store.state, wall=environment.clock.wall, raise_if_stopped=environment.raise_if_stopped),
         service_of(settings.api.base_url, settings.api.service_id),
@@ -111,7 +111,7 @@ def _open_changes(settings: Settings, run_store: RunStore, environment: Environm
 
 
 def _to_send(source_plan: SourcePlan) -> int:
-    """Return how many rows of *source_plan* are still to be sent, at most."""
+    """Return the maximum number of rows of *source_plan* that are still to be sent."""
     summary = source_plan.job.summary
     unchanged = 0 if summary.changed is None or source_plan.header.full else summary.known - summary.changed
     return min(summary.sendable - unchanged, source_plan.result.counts.not_attempted)

@@ -1,4 +1,4 @@
-"""Tell what the state folder knows of earlier runs."""
+"""List the earlier runs in the state folder."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ from uploader.state import RunState, RunStore, StoredRun
 class Unaccepted:
     """A row that was not accepted, or has to be sent again, and why.
 
-    Of a row that another one has the last word on, *by* is that row; None: it was a row of a later run.
+    *by* is the newer row of the person that replaced it, if there is one; None if that is a row of a later run.
     """
 
     row: int
@@ -30,9 +30,9 @@ class Unaccepted:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """One run as its journal has it; *ended* says how: `finished`, `running`, `interrupted`, `abandoned`.
+    """One run according to its journal; *ended* is `finished`, `running`, `interrupted` or `abandoned`.
 
-    It has no states of its own: it is what the journal said when it was read.
+    It has no states: it is what the journal held when it was read.
     """
 
     run_id: str
@@ -48,7 +48,7 @@ class PastRun:
     rows: tuple[Unaccepted, ...]
 
     def facts(self, *, rows: bool) -> Mapping[str, object]:
-        """Return the run for JSON, its unaccepted *rows* too if wanted."""
+        """Return the run for JSON, with its unaccepted rows if *rows* is true."""
         facts = asdict(self)
         counts = facts.pop("counts")
         listed = [_without_by(row) for row in facts.pop("rows")]
@@ -68,7 +68,7 @@ class RunHistory:
             yield self._past(stored_run)
 
     def run(self, run_id: str) -> PastRun:
-        """Return the one run whose ID begins with *run_id*; raises ConfigError unless there is just one."""
+        """Return the run whose ID begins with *run_id*; raise ConfigError unless there is exactly one."""
         found = [run for run in self.runs() if run.run_id.startswith(run_id)]
         if len(found) == 1:
             return found[0]
@@ -76,9 +76,9 @@ class RunHistory:
         raise ConfigError(f"{what} with an ID that begins with '{run_id}'. `uploader runs` lists them.")
 
     def purge(self, days: int) -> int:
-        """Delete the runs begun more than *days* ago, interrupted ones too; return how many.
+        """Delete the runs started more than *days* ago, interrupted ones too; return how many.
 
-        Those that a run may be going on with, since somebody sends their file, stay.
+        A run stays while a process is sending its file.
         """
         return self._run_store.delete_older(
             days, now=datetime.now(UTC), may_go=lambda stored_run: not self._run_store.is_busy(stored_run)
@@ -87,7 +87,7 @@ class RunHistory:
     def _past(self, stored_run: StoredRun) -> PastRun:
         run_state = stored_run.state
         header = run_state.header
-        assert header is not None  # noqa: S101 — the shelf yields no other
+        assert header is not None  # noqa: S101 — the run store yields no others
         return PastRun(
             run_id=header.run_id,
             source=header.source,
@@ -127,5 +127,5 @@ def _why_replaced(by: int) -> str:
 
 
 def _without_by(row: Mapping[str, object]) -> Mapping[str, object]:
-    """Return *row* without what those of the retry file do not have."""
+    """Return *row* without *by* if it is in the retry file, where *by* has no meaning."""
     return {name: value for name, value in row.items() if name != "by" or row["kind"] not in get_args(RetryKind)}
