@@ -1,4 +1,4 @@
-"""Do the window's arithmetic, by a clock that is told: how fast to go, when to wait, how many may be in flight."""
+"""Decide how fast to send, when to wait, and how many requests may be in flight; callers pass in the time."""
 
 from uploader.rate.concurrency import ConcurrencyLimit, Permit
 from uploader.rate.estimated_limit import EstimatedLimit

@@ -1,4 +1,4 @@
-"""Know how many requests need be in flight at once: what the latency and the rate ask for, under a ceiling."""
+"""Bound the requests in flight by what the latency and the rate need, under a ceiling."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -6,18 +6,18 @@ from typing import Final
 
 _LEAST: Final = 4
 _MARGIN: Final = 2.0
-"""In flight may be so many times what the mean latency asks for: latencies differ."""
+"""The bound is this many times what the mean latency needs, because latencies differ."""
 
 _MEMORY: Final = 0.1
-"""How much one reply says of the latency."""
+"""The weight of one reply in the mean latency."""
 
 _RECOVERED: Final = 50
-"""After so many replies without trouble one more may be in flight."""
+"""After this many replies without local trouble the ceiling grows by one."""
 
 
 @dataclass(slots=True, eq=False)
 class Permit:
-    """One request that goes: *at* is when, in monotonic seconds."""
+    """The permit of one request, granted *at* a time in monotonic seconds."""
 
     at: float
 
@@ -25,7 +25,7 @@ class Permit:
 class ConcurrencyLimit:
     """Count the requests in flight and bound them; times are monotonic seconds.
 
-    The bound follows the latency both ways, so that a stall can't pile up more requests than the rate asks for. Local
+    The bound follows the latency up and down, so that a stall can't pile up more requests than the rate needs. Local
     trouble (no sockets or files left) halves the ceiling, which then grows again one by one.
     """
 
@@ -46,29 +46,29 @@ class ConcurrencyLimit:
         return self._ceiling
 
     def has_room(self, now: float, *, rate: float, most: int) -> bool:
-        """Whether one more may go, when *rate* a second are let go, and *most* in flight are this process's part."""
+        """Whether one more may be sent, at *rate* requests a second and at most *most* in flight in this process."""
         return self.count < self.bound(now, rate=rate, most=most)
 
     def bound(self, now: float, *, rate: float, most: int) -> int:
-        """Return how many may be in flight, when *rate* and *most* are as for `has_room`."""
+        """Return how many may be in flight; *rate* and *most* are as for `has_room`."""
         return min(self._ceiling, most, self.wanted(now, rate))
 
     def wanted(self, now: float, rate: float) -> int:
-        """Return how many in flight *rate* a second asks for, by the latency so far."""
+        """Return how many requests in flight *rate* (a second) needs at the latency so far."""
         oldest = next(iter(self._in_flight), None)
-        # Who has been waiting longer than the mean tells of a latency that is growing.
+        # A request that has waited longer than the mean shows that the latency grows.
         latency = self._latency if oldest is None else max(self._latency, now - oldest.at)
         return max(_LEAST, int(_MARGIN * latency * rate) + 2)
 
     def grant(self, now: float) -> Permit:
-        """Count a request that goes *now*, and return its departure, by which it lands."""
+        """Count a request that is sent *now*, and return its permit, for `release`."""
         permit = Permit(now)
         self._in_flight[permit] = None
         self.count += 1
         return permit
 
     def release(self, permit: Permit, now: float) -> None:
-        """Count the request of *permit* as landed *now*."""
+        """Take back *permit*: its request is over *now*, and no longer in flight."""
         del self._in_flight[permit]
         self.count -= 1
         latency = now - permit.at
@@ -83,9 +83,9 @@ class ConcurrencyLimit:
             self._since_trouble = 0
 
     def reduce(self, *, granted_at: float, now: float) -> bool:
-        """Halve the ceiling, since this machine had no socket or file left for a request that *granted_at* then.
+        """Halve the ceiling: this machine had no socket or file left for a request with a permit of *granted_at*.
 
-        Return False where the ceiling is at one already. What departed before the last halving says nothing new.
+        Return False where the ceiling is one already. A permit from before the last halving changes nothing.
         """
         if granted_at >= self._reduced_at:
             if self._ceiling == 1:

@@ -1,4 +1,4 @@
-"""Find the limit of a service that tells nothing of its window, by what it took before it refused."""
+"""Estimate the limit of a service whose replies do not state it, from what it accepts before it throttles."""
 
 import math
 from collections import deque
@@ -6,54 +6,54 @@ from dataclasses import dataclass
 from typing import Final
 
 _SAMPLES: Final = 100
-"""A window is counted in so many parts."""
+"""A window is counted in this many parts."""
 
 _LEAST_RESERVE: Final = 0.05
-"""A limit that was refused again is believed to be lower by this part at least."""
+"""When the service throttles again, the estimate falls by at least this part."""
 
 _LEAST_FALL: Final = 0.01
 _LOWEST: Final = 0.4
-"""A window that was entered in its middle takes at least this part of what the fastest one takes."""
+"""An estimate is at least this part of what the last window accepted; a lower one makes no sense."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Throttled:
-    """The service refused *at* a time, when the last window had taken so many requests."""
+    """The service throttled us *at* a time, after the last window had *accepted* so many requests."""
 
     at: float
     accepted: int
 
 
 class EstimatedLimit:
-    """Learn the limit from the second refusal on; times are monotonic seconds.
+    """Learn the limit from the second throttled reply on; times are monotonic seconds.
 
-    A first refusal may be anybody's doing. At the second, the limit is taken to be what the last window took. That is
-    too much where the service's window began in the middle of ours. Then the service refuses again, and two refusals
-    at different rates tell the limit: a window of limit L is full L / rate seconds after it began.
+    Other clients may have caused the first one. At the second, the estimate is what the last window accepted. That is
+    too much where the service's window began in the middle of ours. Then the service throttles again, and two throttled
+    replies at different rates give the limit: a window of limit L is full L / rate seconds after it began.
     """
 
     def __init__(self, *, requests: int, per: float, share: float) -> None:
-        """Begin with the configured limit of *requests* in *per* seconds, and the *share* of it that is ours."""
+        """Start with the configured limit of *requests* in *per* seconds, and our *share* of it."""
         self._per = per
         self._reserve = max(1 - share, _LEAST_RESERVE)
         self.requests = requests
-        """What the service takes in a window, as far as is known."""
+        """How many requests the service accepts in a window, as far as is known."""
         self._counts: deque[tuple[float, int]] = deque()
         self._last: _Throttled | None = None
         self._is_lowered = False
         self._ignored_until = -math.inf
 
     def add_accepted(self, now: float, counted: int) -> None:
-        """Take note that the service took a request, and *counted* in all (never falling)."""
+        """Record that the service accepted a request; *counted* is how many it has accepted in all."""
         if not self._counts or now - self._counts[-1][0] >= self._per / _SAMPLES:
             self._counts.append((now, counted))
             while len(self._counts) > 1 and self._counts[1][0] <= now - self._per:
                 self._counts.popleft()
 
     def add_throttled(self, now: float, counted: int, *, sent: float) -> bool:
-        """Take note that a request that was *sent* then was refused; return whether the limit is believed lower now."""
+        """Record that a request *sent* at that time was throttled; return whether the estimate is lower now."""
         if sent <= self._ignored_until:
-            # It was in flight when the service refused the one before.
+            # It was in flight when the service throttled the one before.
             return False
         self._ignored_until = now
         before = self._counts[0][1] if self._counts else counted

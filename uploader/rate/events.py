@@ -1,16 +1,16 @@
-"""Name what people are told of the pace while a run goes on."""
+"""Define what is reported of the pace during a run."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 PauseReason: TypeAlias = Literal["limit", "another run", "window", "pace"]
-"""The service limits us; another run met the limit; the window is used up; the configured pace allows no more."""
+"""The service throttles us; another run was throttled; the window is used up; the configured pace allows no more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """Nobody sends for *seconds* from now on, and *why*."""
+    """No request is sent for *seconds* from now on; *why* is the reason."""
 
     seconds: float
     why: PauseReason
@@ -18,12 +18,12 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
-    """A stopped process keeps the file by which the runs share the quota."""
+    """A suspended process keeps the lock of the file by which the runs share the quota."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """The service refuses what the configuration allows: it takes about *requests* in each window."""
+    """The service accepts fewer requests than the configuration allows: about *requests* in each window."""
 
     requests: int
 
@@ -32,7 +32,7 @@ Notice: TypeAlias = Paused | Stalled | Lowered
 
 
 def local_time(seconds: float, *, now: float) -> str:
-    """Return the local time in *seconds* from *now* (since 1970): `02:14:07`, with the date on another day."""
+    """Return the local time *seconds* after *now* (since 1970): `02:14:07`, with the date if on another day."""
     today = datetime.fromtimestamp(now, UTC).astimezone()
     then = datetime.fromtimestamp(now + seconds, UTC).astimezone()
     return f"{then:%H:%M:%S}" if then.date() == today.date() else f"{then:%Y-%m-%d %H:%M:%S}"

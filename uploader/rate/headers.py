@@ -27,8 +27,8 @@ _MILLISECONDS_FROM: Final = 100_000_000_000
 def read_window(headers: Mapping[str, str], *, now: Callable[[], float]) -> WindowState:
     """Return the window's state as *headers* (names in any case) give it, in either spelling of `api.md`.
 
-    What is missing or makes no sense is None. *now* gives the time (seconds since 1970) that places a `Retry-After`
-    date where the reply has no date of its own.
+    What is missing or makes no sense is None. A `Retry-After` date counts from the reply's own date, or from *now*
+    (seconds since 1970) where it has none.
     """
     get = headers.get
     state, wanted = _state(*map(get, _NAMES)), get("Retry-After")
@@ -39,7 +39,7 @@ def read_window(headers: Mapping[str, str], *, now: Callable[[], float]) -> Wind
 
 @lru_cache(maxsize=16)
 def _state(*texts: str | None) -> WindowState:
-    """Return what *texts*, the headers of `_NAMES`, say; what makes no sense in one spelling may do so in the other."""
+    """Return what *texts*, the headers of `_NAMES`, say: of two spellings the first that makes sense counts."""
     period, remaining, reset, second_period, second_remaining, second_reset, date = texts
     return WindowState(
         _first(_period(period), _period(second_period)),

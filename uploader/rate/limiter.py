@@ -1,4 +1,4 @@
-"""Let requests go at the pace, one as a probe when in doubt, and nobody at all while everybody is held."""
+"""Give each request its permit: at the pace, to one probe alone while half-open, and to none while paused."""
 
 import asyncio
 import contextlib
@@ -25,17 +25,17 @@ T = TypeVar("T")
 _LOG: Final = logging.getLogger("uploader.rate")
 
 _MOST_WHEN_WARY: Final = 4
-"""So many may be in flight while the service may be out."""
+"""While the service may be out, this many requests may be in flight."""
 
 _RECHECK_SECONDS: Final = 0.05
-"""Seconds after which those who wait for others to land look again: how many may be in flight changes with time."""
+"""Seconds after which a request that waits for replies looks again: the bound on those in flight changes with time."""
 
 
 _LONG_PAUSE_SECONDS: Final = 30.0
-"""A pause of so many seconds is told to people."""
+"""A pause of at least this many seconds is reported."""
 
 _HANDFUL_SECONDS: Final = 0.01
-"""So long what is left of a handful may be used: how many may be in flight, and how fast, changes with time."""
+"""Seconds for which a handful may be used: the rate and the bound on those in flight change with time."""
 
 
 class Grant(Protocol):
@@ -62,39 +62,43 @@ class Quota(Protocol):
 
     @property
     def granted(self) -> int:
-        """How many requests of all runs went so far."""
+        """How many requests of all runs were granted so far."""
         ...
 
     @property
     def is_stalled(self) -> bool:
-        """Whether a stopped process keeps the file by which the runs share it."""
+        """Whether a suspended process keeps the lock of the file by which the runs share it."""
         ...
 
     def take(self, *, rate: float, burst: int, most: int) -> Grant:
-        """Take the next place of a bucket of this *rate* (a second) and *burst*; up to *most* that may go at once."""
+        """Take the next place of a bucket of *rate* (a second) and *burst*, or up to *most* that are free now."""
         ...
 
     def pause(self, until: float) -> None:
-        """Let no run go before *until*."""
+        """Let no run send before *until*."""
         ...
 
     def mark_answered(self) -> None:
-        """Take note that a request has its reply."""
+        """Record that a request has its reply."""
         ...
 
 
 class Limiter:
-    """The one gate that every attempt passes, one after another; whoever passed tells it the reply (`release`).
+    """Gives each attempt its permit, one after another, and takes it back with the reply (`release`).
 
-    In this order: nobody passes while a hold lasts; one alone passes as a probe after it, or when in doubt; no more
-    than the latency asks for are in flight; aiolimiter's bucket keeps this process, and *quota* all processes, to the
-    pace; and the window, where the service tells its state, has the last word.
+    Each attempt has to pass, in this order:
 
-    States: closed (all pass); wary (a few at once, since the service may be out); paused until a time; and half-open,
-    where one request alone passes as a probe until `close_circuit`.
+    1. the pause: nothing is sent while it lasts;
+    2. the circuit breaker: while it is half-open, one request alone is sent, as a probe;
+    3. the bound on requests in flight, which follows the latency;
+    4. the service's window, where replies state it;
+    5. the pace: aiolimiter's bucket keeps this process to it, and *quota* keeps all processes to it.
+
+    States: closed (all may send); wary (only a few in flight, since the service may be out); paused until a time; and
+    half-open, where one request alone is sent as a probe until `close_circuit`.
     """
 
-    def __init__(  # noqa: PLR0913 — what decides about a request's going, each asked for by name
+    def __init__(  # noqa: PLR0913 — what decides when a request is sent, each asked for by name
         self,
         pace: Pace,
         *,
@@ -107,11 +111,11 @@ class Limiter:
         estimated_limit: EstimatedLimit | None = None,
         longest_pause: float = math.inf,
     ) -> None:
-        """Size the bucket by *pace*; *on_others* hears once of others' requests.
+        """Size the bucket by *pace*; *on_others* is called once, when other clients are seen.
 
-        *on_notice* hears what people are told of the pace; what goes wrong with that is nobody's trouble.
-        *estimated_limit* learns the real limit where the replies tell nothing of the window. *longest_pause* is how
-        long the hold of another run, or of one before, may last: one that is longer ends this run.
+        *on_notice* gets what is reported of the pace; an error in it changes nothing. *estimated_limit* learns the real
+        limit where the replies do not state the window. *longest_pause* is how long the pause of another run, or of an
+        earlier one, may last: a longer one ends this run.
         """
         self._pace = pace
         self._window = window
@@ -129,7 +133,7 @@ class Limiter:
         self._is_pace_announced = False
         self._is_stall_announced = False
         self._is_lower_limit_announced = False
-        # The window's state may ask for a little more than the pace; it is the quota that keeps to the letter.
+        # The window's state may allow a little more than the pace; the quota keeps exactly to the pace.
         self._bucket = AsyncLimiter(pace.burst, pace.refill / 1.25)
         self._queue = asyncio.Lock()
         self._concurrency = ConcurrencyLimit(pace.concurrency)
@@ -137,19 +141,19 @@ class Limiter:
         self._paused_until = float("-inf")
         self._paused_seconds = 0.0
         self.is_half_open = False
-        """Whether it is not known if the service is there, or lets us: one alone may go until it is trusted again."""
+        """Whether the service may be out or throttle us, so that one request alone may be sent, as a probe."""
         self._probe: Permit | None = None
         self._is_wary = False
-        # What is left of a handful, until when, and how many may be in flight with it.
+        # What is left of a handful, until when it may be used, and how many may be in flight with it.
         self._granted_ahead = 0
         self._granted_ahead_until = float("-inf")
         self._most_with_granted = 0
         self._unused = 0
 
     def acquire_now(self) -> Permit | None:
-        """Return the right to make one request where that needs no wait: a place of the last handful is left, and free.
+        """Return a permit where that needs no wait: a place of the last handful is left and may be used.
 
-        None says nothing but that `acquire` must be asked, and waited for.
+        None says only that the caller must await `acquire`.
         """
         if not self._granted_ahead or self._queue.locked() or self._stop.reason is not None:
             return None
@@ -162,9 +166,9 @@ class Limiter:
         return self._grant(now)
 
     async def acquire(self) -> Permit:
-        """Return when one more request may go; raise Halted when the run is told to stop before that.
+        """Return a permit once one more request may be sent; raise Stopped if the run has to stop before that.
 
-        A hold of another run that lasts too long gives the halt, with an OutageError.
+        If the pause of another run is too long, the run stops with an OutageError.
 
         Raises:
             StorageError: the quota's file fails.
@@ -181,7 +185,7 @@ class Limiter:
             self._queue.release()
 
     async def acquire_alone(self) -> Permit:
-        """Return when one more request may go, and no other is in flight: nobody goes until this one has landed.
+        """Return a permit once no other request is in flight; the next is granted when this one has its reply.
 
         Raises what `acquire` raises.
         """
@@ -208,7 +212,7 @@ class Limiter:
                 self._announce_pause(Paused(seconds, "window"))
                 await self._wait(seconds)
             elif self._granted_ahead and now < self._granted_ahead_until:
-                # Whoever was here before has left it.
+                # An earlier request took a handful and left this place.
                 self._granted_ahead -= 1
                 return self._grant(now)
             elif await self._take_permits():
@@ -225,15 +229,15 @@ class Limiter:
         return self._probe is not None or not self._concurrency.has_room(now, rate=self._rate(now), most=self._most())
 
     def _most(self) -> int:
-        """Return how many requests of this process may be in flight at most."""
+        """Return how many requests this process may have in flight."""
         return min(self._part(), _MOST_WHEN_WARY) if self._is_wary else self._part()
 
     def _part(self) -> int:
-        """Return how many requests of this process may be in flight: its part of what all together may have."""
+        """Return this process's part of the requests that all runs together may have in flight."""
         return max(1, self._pace.concurrency // self._quota.runs)
 
     def _uncounted(self) -> int:
-        """Return how many requests the service may not have counted yet when it told what is left."""
+        """Return how many requests the service may not have counted yet when it stated what is left."""
         others = self._pace.concurrency - self._part() if self._quota.runs > 1 else 0
         return self._concurrency.count + others
 
@@ -244,9 +248,9 @@ class Limiter:
         return self._window.rate(now, in_flight=self._concurrency.count, otherwise=self._pace.rate)
 
     async def _take_permits(self) -> bool:
-        """Wait for this request's place; return whether it may go, or has to look again.
+        """Wait for this request's place; return False if a pause has started, so that the caller must look again.
 
-        Where it need not wait, and the rate is high, those that come right behind it may have theirs at once.
+        At a high rate it takes a handful of places if they are free now, so that the next requests need not ask.
         """
         await self._through_bucket(1)
         while True:
@@ -262,7 +266,7 @@ class Limiter:
                 await self._wait(grant.wait)
             if grant.taken > 1:
                 await self._through_bucket(grant.taken - 1)
-            # A hold may have begun meanwhile.
+            # A pause may have started meanwhile.
             if self._paused_until > self._clock():
                 return False
             if grant.taken:
@@ -278,11 +282,11 @@ class Limiter:
             await self._stop.wait(self._bucket.acquire(requests))
 
     def _handful(self) -> int:
-        """Return how many places to take at once: one when in doubt, and one where the pace is a usual one."""
+        """Return how many places to take at once: one while wary or half-open, and one at a usual pace."""
         return 1 if self.is_half_open or self._is_wary else self._pace.handful
 
     def _join_pause(self, seconds: float) -> None:
-        """Hold with another run, or on behalf of one before, that has met the limit."""
+        """Join the pause of another run, or of an earlier one, that was throttled."""
         if seconds > self._longest_pause:
             until = local_time(seconds, now=self._wall())
             self._stop.request(
@@ -298,10 +302,10 @@ class Limiter:
         self.pause(seconds)
 
     def release(self, permit: Permit, reply: Reply | None) -> None:
-        """Take note that the request of *permit* has landed with *reply*; None: it was abandoned.
+        """Take back *permit*: its request got *reply*, or was abandoned (None).
 
         Raises:
-            StorageError: the quota's file fails; by then all else has been noted.
+            StorageError: the quota's file fails; by then all else is recorded.
         """
         now = self._clock()
         self._concurrency.release(permit, now)
@@ -320,7 +324,7 @@ class Limiter:
                 accepted=not reply.is_limit,
             )
         self._replied.set()
-        # Words come late, and the quota's file last: whatever becomes of them, the reply is counted.
+        # Callbacks come late, and the quota's file last: if they fail, the reply is counted already.
         tell, others = self._on_others, self._window.others if self._on_others is not None else None
         if others is not None and tell is not None:
             self._on_others = None
@@ -329,9 +333,10 @@ class Limiter:
             self._quota.mark_answered()
 
     def pause(self, seconds: float, *, everybody: bool = False) -> float:
-        """Let nobody go for *seconds* from now on, of several holds the longest; return how many more that is.
+        """Send nothing for *seconds* from now on; return how many seconds that adds to the present pause.
 
-        After it one goes alone, as a probe. *everybody* is whether the other runs of this machine hold as well.
+        Of several pauses the longest counts. After it one request alone is sent, as a probe. *everybody* is whether the
+        other runs of this machine pause as well.
 
         Raises:
             StorageError: the quota's file fails.
@@ -349,40 +354,40 @@ class Limiter:
         return more
 
     def pause_all_runs(self, seconds: float) -> None:
-        """Let no run of this machine go for *seconds*, though this one ends; raises StorageError."""
+        """Let no run of this machine send for *seconds*, though this one ends; raises StorageError."""
         self._quota.pause(self._clock() + seconds)
 
     def become_wary(self) -> None:
-        """Let only a few go at once until `close_circuit`: the service may be out."""
+        """Let only a few requests be in flight until `close_circuit`: the service may be out."""
         self._is_wary = True
         self._granted_ahead = 0
 
     def close_circuit(self) -> None:
-        """Let all go again: the service was there."""
+        """Let all requests be sent again: the service has answered."""
         self._is_wary = False
         self.is_half_open = False
         self._probe = None
 
     def reduce_concurrency(self, permit: Permit) -> bool:
-        """Halve how many may be in flight: this machine had no room for the request of *permit*.
+        """Halve how many may be in flight: this machine had no socket or file for the request of *permit*.
 
-        Return False where one at a time is too many already.
+        Return False where even one at a time is too many.
         """
         self._granted_ahead = 0
         return self._concurrency.reduce(granted_at=permit.at, now=self._clock())
 
     def until_reset(self) -> float | None:
-        """Return in how many seconds the service's window is over for certain; None where that is not known."""
+        """Return in how many seconds the service's window is certainly over; None where that is not known."""
         return self._window.until_reset(self._clock())
 
     @property
     def is_paused(self) -> bool:
-        """Whether everybody is being held."""
+        """Whether sending is paused."""
         return self._paused_until > self._clock()
 
     @property
     def paused_seconds(self) -> float:
-        """How long everybody was held until now, in seconds."""
+        """How long sending was paused so far, in seconds."""
         return self._paused_seconds - max(0.0, self._paused_until - self._clock())
 
     @property
@@ -393,7 +398,7 @@ class Limiter:
     def _learn_limit(
         self, estimated_limit: EstimatedLimit, now: float, counted: int, permit: Permit, *, refused: bool
     ) -> None:
-        """Learn from a reply that tells nothing of the window, and go more slowly where the limit is lower."""
+        """Learn from a reply that does not state the window, and slow down where the limit is lower."""
         if not refused:
             estimated_limit.add_accepted(now, counted - self._throttled)
             return
@@ -408,7 +413,7 @@ class Limiter:
                 _notify(self._on_notice, Lowered(estimated_limit.requests))
 
     def _announce_pause(self, pause: Paused) -> None:
-        """Tell people of a long pause, once, unless it lasts longer than they know."""
+        """Report a long pause once, and again only if it lasts longer than reported."""
         until = self._clock() + pause.seconds
         if pause.seconds >= _LONG_PAUSE_SECONDS and until > self._announced_until + 1:
             self._announced_until = until
@@ -436,8 +441,8 @@ class Limiter:
 
 
 def _notify(callback: Callable[[T], None], notice: T) -> None:
-    """Let *callback* hear a *notice*; what can't be said is dropped."""
+    """Call *callback* with *notice*; an error in it is dropped."""
     try:
         callback(notice)
-    except Exception:  # noqa: BLE001 — whatever goes wrong with a word, no request is lost for it
+    except Exception:  # noqa: BLE001 — no request may be lost for a message
         _LOG.debug("what people were to hear could not be said")

@@ -1,4 +1,4 @@
-"""Know how many connections this process may open: each takes one of its files."""
+"""Keep a run within the files that this process may open: each connection takes one."""
 
 import resource
 import threading
@@ -11,13 +11,13 @@ from uploader.rate.request_rate import Pace
 
 _OPEN_FILES: Final = Path("/proc/self/fd")
 _SPARE: Final = 16
-"""So many files are kept for what a run opens by and by: retry file, journal, summary, the quota's neighbours."""
+"""Files kept for what a run opens later: retry file, journal, summary, the other runs' files beside the quota's."""
 _LEAST: Final = 16
-"""So many files a run opens at least when it begins to send: those of the event loop, of its state, a connection."""
+"""Files that a run opens at least when it starts to send: those of the event loop, of its state, a connection."""
 _SANDBOX: Final = 4
-"""So many more files a run opens that has the sandbox in this process as well."""
+"""Further files that a run opens if the sandbox is in this process as well."""
 _THREADS: Final = 5
-"""So many threads a run needs: one that syncs, and four of libuv, which ends the process where it lacks one."""
+"""Threads that a run needs: one that syncs, and four of libuv, which ends the process where it lacks one."""
 
 
 def refuse_too_few_files(*, sandbox: bool) -> None:
@@ -64,7 +64,7 @@ def fit_to_open_files(pace: Pace) -> Pace:
 
 
 def _raised(wanted: int) -> int | None:
-    """Return how many files this process may open, after raising that to *wanted* as far as it may be; None: any."""
+    """Return how many files this process may open, after raising that towards *wanted*; None: there is no limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return None
@@ -78,5 +78,5 @@ def _opened() -> int:
     try:
         return sum(1 for _ in _OPEN_FILES.iterdir())
     except OSError:
-        # Where it can't be told, it is what a run has open at its begin.
+        # Where they can't be counted, assume what a run has open at its start.
         return _SPARE

@@ -1,29 +1,29 @@
-"""See that others use the same quota, and how much of it."""
+"""Detect other clients of the same quota, and estimate how much they use."""
 
 import math
 from dataclasses import dataclass
 from typing import Final
 
 _SMOOTHING: Final = 3.0
-"""Over so many samples the use of others is averaged, so that a rise shows at once …"""
+"""The use of others is averaged over this many samples, so that a rise shows at once …"""
 
 _LULLS: Final = 4
-"""… and over this part of the window as well: a lull of theirs leaves nothing to take."""
+"""… and over this fraction of the window as well, so that a lull of theirs frees nothing."""
 
 _NOTICED: Final = 0.03
-"""Others are believed when they use more than this part of the limit in a window."""
+"""Others count once they use more than this part of the limit in a window."""
 
 
 @dataclass(frozen=True, slots=True)
 class OtherClients:
-    """What others use of the same quota, in requests a minute."""
+    """How much other clients use of the same quota, in requests a minute."""
 
     per_minute: float
 
 
 @dataclass(frozen=True, slots=True)
 class WindowUse:
-    """What was gone of the window *at* a time: *used* by all, *counted* for us, and maybe those *in_flight* as well."""
+    """How much of the window was gone *at* a time: *used* by all, *counted* as ours, *in_flight* maybe ours as well."""
 
     at: float
     used: int
@@ -31,19 +31,19 @@ class WindowUse:
     in_flight: int
 
     def others_since(self, before: "WindowUse") -> int:
-        """Return how many others used since *before*; those in flight make it uncertain."""
+        """Return how many requests others made since *before*; those in flight make it uncertain."""
         return (self.used - before.used) - (self.counted - before.counted)
 
     def others_for_certain_since(self, before: "WindowUse") -> int:
-        """Return how many others used since *before* at least."""
+        """Return how many requests others made since *before* at least."""
         return self.others_since(before) - self.in_flight - before.in_flight
 
 
 class OthersUse:
-    """Estimate how much others use: what is gone, less what we sent."""
+    """Estimates how much others use: what is gone, less what we sent."""
 
     def __init__(self, limit: int) -> None:
-        """Expect no others yet; who uses less of *limit* in a window than chance may explain is not believed in."""
+        """Expect no others yet; what is too small a part of *limit* may be chance, and does not count."""
         self.learn_limit(limit)
         self._first: WindowUse | None = None
         self._last: WindowUse | None = None
@@ -54,7 +54,7 @@ class OthersUse:
         """When the last sample was taken."""
 
     def learn_limit(self, limit: int) -> None:
-        """Take *limit* for the service's own."""
+        """Take *limit* as the service's limit."""
         self._noticed = _NOTICED * limit
 
     @property
@@ -63,16 +63,16 @@ class OthersUse:
         return max(self._quick, self._slow, 0.0)
 
     def believed(self, period: float) -> float:
-        """Return the rate of others a second, 0 where it may be chance."""
+        """Return how many requests a second others make; 0 where that may be chance."""
         return self.rate if self.rate * period > self._noticed else 0.0
 
     def begin(self) -> None:
-        """Begin a new window: what was used before says nothing of it."""
+        """Start a new window: what was used before says nothing about it."""
         self._first = self._last = None
         self.seen_at = -math.inf
 
     def add_sample(self, used: WindowUse, *, sample: float, period: float) -> None:
-        """Take a sample of what is *used*, once in so many seconds."""
+        """Add a sample of what is *used*, at most once in *sample* seconds; *period* is the window's length."""
         if self._first is None or self._last is None:
             self._first = self._last = used
             self.seen_at = used.at

@@ -5,22 +5,22 @@ from typing import Final
 
 _LEAST_BURST: Final = 2
 _BURSTS: Final = 40
-"""A burst is at most this part of the budget: what may go at once can't go evenly."""
+"""A burst is at most the budget divided by this: what is sent at once is not spread evenly."""
 
 _LESS_THAN_ONE: Final = 0.99
-"""So many requests in a window, and every window holds one at most."""
+"""With so many requests in a window, every window holds one at most."""
 
 _HANDFUL_SECONDS: Final = 0.001
-"""So much of the rate may be granted at once, to save work at thousands of requests a second."""
+"""Seconds of the rate that may be granted at once, to save work at thousands of requests a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast a run goes: a bucket that holds *burst* and refills at *rate* a second, and how many are in flight.
+    """How fast a run sends: a bucket that holds *burst* and refills at *rate* a second, and how many are in flight.
 
-    A *handful* is how many may be granted together and used a little later, one by one. *rest* is how many seconds have
-    to pass from a reply to the next request: where the limit is one, what is in flight uses up the window in which it
-    arrives, and nobody knows when that is before its reply is there.
+    *handful* is how many may be granted together and used a little later, one by one. *rest* is how many seconds must
+    pass from a reply to the next request. It matters where the limit is one: a request uses up the window in which it
+    arrives, and only its reply shows that it has arrived.
     """
 
     burst: int
@@ -35,7 +35,7 @@ class Pace:
         return self.burst / self.rate
 
     def scaled(self, part: float) -> "Pace":
-        """Return the pace for a limit that is so much lower: *part* of the one it was sized for."""
+        """Return the pace for a limit that is only this *part* of the one it was sized for."""
         burst = max(1, int(self.burst * part))
         concurrency = max(1, int(self.concurrency * part))
         return replace(
@@ -48,13 +48,13 @@ class Pace:
         )
 
     def grants_in(self, window: float) -> float:
-        """Return the most requests that are let go in any *window* (seconds), however it is aligned."""
+        """Return the most requests that are granted in any *window* (seconds), however it is aligned."""
         return self.burst + self.rate * window
 
     def arrivals_in(self, window: float) -> float:
-        """Return the most requests that can arrive in any *window*: those in flight at its begin arrive in it too.
+        """Return the most requests that can arrive in any *window*: those in flight at its start arrive in it too.
 
-        What is left of a handful is as good as in flight.
+        The rest of a handful counts as in flight.
         """
         return self.grants_in(window) + self.concurrency + self.handful - 1
 
@@ -67,8 +67,8 @@ def is_one_at_a_time(requests: int) -> bool:
 def pace(*, requests: int, per: float, share: float, burst: int, concurrency: int) -> Pace:
     """Size the bucket so that burst + rate x window never exceeds share x limit, in any window of *per* seconds.
 
-    What is granted is not what arrives: requests in flight can bunch up. So those in flight, and those that are left of
-    a handful, are together kept to a tenth of the limit, and burst + rate x window + in flight never exceeds the limit.
+    What is granted is not what arrives: requests in flight can bunch up. So those in flight and the rest of a handful
+    are together at most a tenth of the limit, and burst + rate x window + in flight never exceeds the limit.
     """
     tenth = _tenth(requests)
     handful = max(1, min(concurrency, int(requests / per * _HANDFUL_SECONDS), _bucket_size(burst, share * requests)))
@@ -85,5 +85,5 @@ def _tenth(requests: int) -> int:
 
 
 def _bucket_size(burst: int, budget: float) -> int:
-    """Return how many of *budget* the bucket may hold: no more than *burst*, and a small part."""
+    """Return how many of *budget* the bucket may hold: at most *burst*, and only a small part of it."""
     return max(1, min(burst, int(budget // 2), max(_LEAST_BURST, int(budget // _BURSTS))))

@@ -1,4 +1,4 @@
-"""Learn from the replies what the service's request window really is, and what of it is left."""
+"""Learn from the replies what the service's request window is, and what is left of it."""
 
 import math
 from typing import Final
@@ -7,48 +7,48 @@ from uploader.model import WindowState
 from uploader.rate.other_clients import OtherClients, OthersUse, WindowUse
 
 _PROOFS: Final = 8
-"""So many replies of one window must fit together before its state is believed."""
+"""This many replies of one window must agree before its state is trusted."""
 
 _SLACK: Final = 20
-"""Of so many replies one may repeat what another one said: gateways count approximately."""
+"""One in this many replies may repeat what another one said: gateways count approximately."""
 
 _WHOLE_SECOND: Final = 1.0
 _MILLISECOND: Final = 0.001
 _OFTEN: Final = 30
 _SAMPLES: Final = 4
-"""A window has so many samples at least, however short it is."""
+"""A window has at least this many samples, however short it is."""
 
 _LEAST_SAMPLE: Final = 0.5
 _LONGEST_SAMPLE: Final = 1.0
 _RECHECK_SECONDS: Final = 0.02
 _PROBE_SAMPLES: Final = 2.0
-"""While others leave no room, one request goes in so many samples, to see whether they have stopped."""
+"""While others leave no room, one request is sent in this many samples, to see whether they have stopped."""
 
 _CAUTION: Final = 1.1
-"""Others are expected to use so many times what they used of late."""
+"""Others are expected to use this many times what they used of late."""
 
 _CATCH_UP: Final = 1.15
-"""In a window that has more room than the even pace would use, it may be so many times as fast."""
+"""In a window with more room than the even pace uses, the rate may be this many times as high."""
 
 
 class ServerWindow:
-    """The service's request window by our own monotonic clock, as far as its replies tell (`api.md`, Request limits).
+    """The service's request window by our own monotonic clock, as far as its replies state it.
 
-    What a reply says is believed only after several replies of one window fit together: `remaining` falls at least as
-    fast as we send, and `reset` stays until the window is over. As long as nothing is believed, `wait` never holds.
-    Everything is relative to the reply's own `Date`, so that no clock need be right.
+    The source is `api.md`, Request limits. A window is trusted only after several of its replies agree: `remaining`
+    falls at least as fast as we send, and `reset` stays until the window is over. Until then, `wait` is always 0. All
+    times are relative to the reply's own `Date`, so that no clock need be right.
 
     States: untrusted, where replies are counted until enough of them agree; trusted; rolled over, where the window has
-    ended and no reply tells of the next one yet; and sliding, where it is never trusted again.
+    ended and no reply of the next one has come yet; and sliding, where it is never trusted again.
     """
 
     def __init__(self, *, requests: int, per: float, share: float) -> None:
-        """Begin with the configured limit of *requests* in *per* seconds, and the *share* of it that is ours."""
+        """Start with the configured limit of *requests* in *per* seconds, and our *share* of it."""
         self._limit = requests
         self._share = share
         self._even = requests * share / per
         self._real_limit = requests
-        # How much of the limit this window has shown, and the one before; whether this one was seen from its begin.
+        # How much of the limit this window has shown, and the one before; whether this one was seen from its start.
         self._shown = self._shown_before = 0
         self._is_whole = self._is_fresh = False
         self._configured = self._period = per
@@ -60,7 +60,7 @@ class ServerWindow:
         self._ends = math.inf
         self._rolled_at: float | None = None
         self.is_trusted = False
-        """Whether the replies tell the window's state, as far as can be seen."""
+        """Whether the replies state the window, as far as can be seen."""
         self._slides = False
         self._proven = False
         self._state_at = -math.inf
@@ -77,7 +77,7 @@ class ServerWindow:
 
     @property
     def others(self) -> OtherClients | None:
-        """What others use of the quota; None where nobody else is seen."""
+        """What others use of the quota; None where no others are seen."""
         return OtherClients(self._others.rate * 60) if self._others.is_seen else None
 
     def add_reply(  # noqa: PLR0913 — what a reply says, and all that is known of its request
@@ -90,19 +90,19 @@ class ServerWindow:
         in_flight: int = 0,
         accepted: bool = True,
     ) -> None:
-        """Learn from the reply to a request that was *sent* then and whose reply was *received* then.
+        """Learn from a reply: its request was *sent*, and the reply *received*, at these times.
 
         *counted* is how many requests of this machine have arrived for certain, and never falls; those *in_flight* may
         have arrived as well.
         """
-        # As long as no reply tells what is left, each may have taken one of it.
+        # Until a reply states what is left, each may have used one of it.
         self._without_state += 1
         if state.remaining is None or state.reset is None or self._slides:
             return
         self._clock_offset.add_date(state.date, sent=sent, received=received)
         stated = state.period, state.reset, state.date
         if stated != self._last_state:
-            # What so many replies of one second say alike is weighed once.
+            # Many replies of one second say the same: that is judged once.
             self._last_state = stated
             self._is_plausible = self._learn_period(
                 state.period, None if state.date is None else state.reset - state.date
@@ -125,14 +125,14 @@ class ServerWindow:
             self._agreeing += 1
             self._judge()
         if self._left and received - self._others.seen_at >= self._sample:
-            # Where nothing is left it can't be seen how much more was asked for.
+            # Where nothing is left, what others still ask for can't be seen.
             gone = WindowUse(received, self._limit - self._left, counted, in_flight)
             self._others.add_sample(gone, sample=self._sample, period=self._period)
 
     def wait(self, now: float, *, in_flight: int) -> float:
-        """Return how many seconds nobody may go; 0 where the window has room for one more.
+        """Return for how many seconds to send nothing; 0 where the window has room for one more.
 
-        *in_flight* are the requests that may not have been counted by the service when it told what is left.
+        *in_flight* are the requests that the service may not have counted yet when it stated what is left.
         """
         if not self.is_trusted:
             return 0.0
@@ -149,9 +149,9 @@ class ServerWindow:
         return max(min(self._ends, looks_at) - now, _RECHECK_SECONDS)
 
     def rate(self, now: float, *, in_flight: int, otherwise: float) -> float:
-        """Return how many requests a second may go: evenly what is ours of the window, or *otherwise* if in doubt.
+        """Return how many requests a second to send: our part of the window, evenly; *otherwise* where it is unknown.
 
-        Where a window is known to have room left that the even pace would not use, it may be a little more.
+        Where a window has room left that the even pace would not use, it may be a little more.
         """
         if not self.is_trusted or self._rolled_at is not None:
             return otherwise
@@ -162,14 +162,14 @@ class ServerWindow:
         return min(max(room / left, self._even), self._even * _CATCH_UP)
 
     def until_reset(self, now: float) -> float | None:
-        """Return in how many seconds the window is over for certain; None where that is not known."""
+        """Return in how many seconds the window is certainly over; None where that is not known."""
         return None if math.isinf(self._ends) or self._slides or now >= self._ends else self._ends - now
 
     def _room(self, in_flight: int) -> float:
         return self._left - self._without_state - in_flight - (1 - self._share) * self._real_limit
 
     def _expected(self, now: float) -> float:
-        """Return what must be left to others and to looking after them until the window is over."""
+        """Return how many requests to leave to others, and to the probes that watch them, until the window is over."""
         rate = self._others.believed(self._period)
         if not rate:
             return 0.0
@@ -178,7 +178,7 @@ class ServerWindow:
     def _learn_period(self, period: float | None, left: float | None) -> bool:
         """Learn the window's length; return whether the seconds that are *left* of the window make sense.
 
-        A length that is shorter than what is left of it is a lie; the configured one serves, then.
+        A stated length that is shorter than what is left is wrong; then the configured one is used.
         """
         stated = self._configured if period is None else period
         if left is not None and left > stated + _WHOLE_SECOND:
@@ -188,9 +188,9 @@ class ServerWindow:
         return left is None or -_WHOLE_SECOND <= left <= stated + _WHOLE_SECOND
 
     def _learn_limit(self, in_flight: int) -> None:
-        """Learn the limit from the most that this window, or the one before, has shown to be left.
+        """Learn the limit from the most that this window, or the one before, has stated as left.
 
-        Those in flight may be missing in it: within that doubt the configured limit is believed.
+        Requests in flight may be missing from it: within that margin the configured limit is kept.
         """
         self._shown = max(self._shown, self._most + 1)
         shown = max(self._shown, self._shown_before)
@@ -199,29 +199,29 @@ class ServerWindow:
             self._real_limit = found
             self._others.learn_limit(found)
         if self._proven:
-            # A first window may be one that slides: what it shows to be left is what an earlier run has left of it.
+            # The first window may be sliding: then it states only what an earlier run has left.
             self._even = min(found, self._limit) * self._share / self._configured
 
     def _is_of_this_window(self, remaining: int, reset: float, *, sent: float, received: float) -> bool:
-        """Whether a reply speaks of the present window, which it may begin."""
+        """Whether a reply is about the present window, which it may start."""
         before = self._reset
         if before is None or reset > before:
             if before is not None and reset - before <= self._period - _WHOLE_SECOND:
-                # A reset that moves on while its window lasts is no reset: the limit slides, or the header lies.
+                # A reset that moves while its window lasts is no reset: the window slides, or the header is wrong.
                 self._slides, self.is_trusted = True, False
                 return False
             self._begin(remaining, reset, received)
         elif reset < before:
             return False
         elif self._rolled_at is not None and sent > self._rolled_at:
-            # The window that was thought to be over goes on: whoever said so was early.
+            # The window that we took to be over still lasts.
             self._rolled_at = None
             self._left = remaining
             self._ends = received + self._sample
         return self._rolled_at is None
 
     def _begin(self, remaining: int, reset: float, received: float) -> None:
-        """Begin a new window: it ends a period after its first reply came, at the latest, and by its own reset."""
+        """Start a new window: it ends by its own reset, and at the latest a period after its first reply."""
         if self._reset is not None:
             self._proven = True
         whole = reset == int(reset)
@@ -232,13 +232,13 @@ class ServerWindow:
         self._rolled_at = None
         self._left = self._most = remaining
         self._shown, self._shown_before = 0, self._shown
-        # Of a window that was entered late nobody knows what others have used.
+        # In a window that we entered late, what others have used is not known.
         self._is_whole = self._proven or self._is_fresh
         self._agreeing = 0
         self._others.begin()
 
     def _judge(self) -> None:
-        """Believe the state when it falls with every request, and no more when it does not."""
+        """Trust the state while it falls with every request, and no more when it does not."""
         fallen = self._most - self._left
         if fallen + 1 + self._agreeing // _SLACK < self._agreeing:
             self.is_trusted = False
@@ -246,7 +246,7 @@ class ServerWindow:
             self.is_trusted = True
 
     def _roll(self, now: float) -> None:
-        """Take the window to be over, without a reply of the next one yet; two of them end the trust."""
+        """Take the window to be over before a reply of the next one; the second time in a row ends the trust."""
         if self._rolled_at is not None:
             self.is_trusted = False
         self._rolled_at = now
@@ -257,12 +257,12 @@ class ServerWindow:
 
 
 def _sample_of(period: float) -> float:
-    """Return how many seconds lie between two looks at what others use of a window of this *period*."""
+    """Return how many seconds lie between two samples of what others use, in a window of this *period*."""
     return min(max(period / _OFTEN, _LEAST_SAMPLE), _LONGEST_SAMPLE, period / _SAMPLES)
 
 
 class _ClockOffset:
-    """Bound how far the service's clock is ahead of ours, from the dates of its replies, which show whole seconds."""
+    """Bounds how far the service's clock is ahead of ours, by the dates of its replies, which are whole seconds."""
 
     def __init__(self) -> None:
         self._least = -math.inf
@@ -279,5 +279,5 @@ class _ClockOffset:
             self._least, self._most = least, most
 
     def earliest(self, moment: float) -> float | None:
-        """Return a time of our clock by which the service's shows *moment* for certain; None if nothing is known."""
+        """Return when, by our clock, the service's clock certainly shows *moment*; None if nothing is known."""
         return None if math.isinf(self._least) else moment - self._least

@@ -1,4 +1,4 @@
-"""Keep where all runs of this machine stand in the quota of one service, so that together they are one sender."""
+"""Share one service's quota among all runs of this machine, so that together they are one client."""
 
 import errno
 import fcntl
@@ -23,21 +23,21 @@ _SUM: Final = Struct("<I")
 _SIZE: Final = _STATE.size + _SUM.size
 _EXTRAS: Final = Struct("<dd8sd")
 _EXTRAS_SIZE: Final = _EXTRAS.size + _SUM.size
-"""What stands behind the state: an older version neither reads nor writes it."""
+"""The size of what follows the state in the file: an older version neither reads nor writes it."""
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _RECOUNT_SECONDS: Final = 1.0
-"""So often it is looked whether other runs were killed."""
+"""Seconds between two looks whether other runs were killed."""
 
 _STALL_SECONDS: Final = 1.0
-"""A process that has had the file for so long was stopped with it."""
+"""A process that has kept the lock for this long is taken to be suspended."""
 
 
 @frozen
 class QuotaState:
-    """What the file says: when the bucket is *due* to be empty, until when nobody may go, how many went.
+    """What the file holds: when the bucket is *due* to be empty, how long runs pause, how many requests were granted.
 
-    Times are seconds of this machine's monotonic clock. *joined* counts how often a run came or went.
+    Times are seconds of this machine's monotonic clock. *joined* counts how often a run joined or left.
     """
 
     due: float
@@ -48,10 +48,10 @@ class QuotaState:
 
 @frozen
 class QuotaExtras:
-    """What the file says besides: the hold by the clock on the wall, and who alone may have a request in flight.
+    """What the file holds besides: the pause by the wall clock, and the one run that may have a request in flight.
 
-    The hold was *paused_at* and lasts until *paused_until*, both since 1970: so it is known when the machine was
-    started anew. *owner* has a request in flight, or will have, until *busy_until* (monotonic) at most.
+    The pause started *paused_at* and lasts until *paused_until*, both since 1970, so that it outlasts a restart of the
+    machine. *owner* has a request in flight, or will have, until *busy_until* (monotonic) at most.
     """
 
     paused_at: float = 0.0
@@ -70,7 +70,7 @@ class QuotaGrant:
 
 _MILLISECOND: Final = 0.001
 _PATIENCE: Final = 5
-"""So many milliseconds to wait for a process that has the file: it lets go within some microseconds, unless stopped."""
+"""Milliseconds to wait for the lock: a process holds it for some microseconds, unless it is suspended."""
 
 _TRIES: Final = 100
 _BUSY: Final = QuotaGrant(_MILLISECOND, 0)
@@ -79,13 +79,13 @@ _ASK_SOON: Final = QuotaGrant(0.05, 0)
 
 
 class SharedQuota:
-    """The quota of one service as all runs of this machine share it: a few bytes in a file, under a lock.
+    """The quota of one service, shared by all runs of this machine: a few bytes in a file, under a lock.
 
-    The kernel frees the lock of a process that dies, and no step leaves the file half written, so a killed run stops
-    nobody. Another run's place is free again as soon as its process is gone. It is a context manager.
+    The kernel frees the lock of a process that dies, and no step leaves the file half written. So a killed run blocks
+    no other, and its part is free again as soon as its process is gone. It is a context manager.
 
-    States: sharing, with the file; busy, where another process has its lock just now; and stalled, where that one was
-    stopped with it, so that this run goes on with its own part.
+    States: sharing; busy, where another process has the lock just now; and stalled, where that process is suspended,
+    and this run uses only its own part.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class SharedQuota:
         alone: float = 0.0,
         rest: float = 0.0,
     ) -> None:
-        """Use *folder*, made if need be; *clock* is the machine's, *window* the service's, in seconds.
+        """Use *folder*, made if need be; *clock* is the machine's, and *window* the service's in seconds.
 
-        By the clock on the wall a hold outlasts the machine's next start. With *alone* only one request of all
-        runs is in flight at a time, for so many seconds at most; *rest* is how long after its reply the next may go.
+        The wall clock makes a pause outlast a restart of the machine. If *alone* is not 0, all runs together have one
+        request in flight, for that many seconds at most; the next is sent *rest* seconds after its reply.
         """
         self._folder = folder
         self._path = folder / "standing"
@@ -125,7 +125,7 @@ class SharedQuota:
         self._own_due = 0.0
         self._unwritten = 0
         self.is_stalled = False
-        """Whether a stopped process has had the file for long, so that this run goes on with its own part."""
+        """Whether a suspended process keeps the lock, so that this run uses only its own part."""
 
     def __enter__(self) -> Self:
         """Join the runs that share the quota; raises StorageError."""
@@ -148,11 +148,11 @@ class SharedQuota:
 
     def _register(self) -> None:
         for _ in range(_TRIES):
-            # Two containers of one machine may have processes of the same number.
+            # Two containers of one machine may have processes of the same ID.
             self._token = token_hex(4)
             self._run_path = self._folder / f"run-{os.getpid()}-{self._token}"
             self._run_handle = open_private(self._run_path, os.O_RDWR | os.O_CREAT)
-            # Another run may have taken the new file for a dead one's, just now, and deleted it.
+            # Another run may just now have taken the new file for a dead run's, and deleted it.
             with suppress(BlockingIOError):
                 fcntl.flock(self._run_handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.fstat(self._run_handle).st_nlink:
@@ -162,7 +162,7 @@ class SharedQuota:
         raise trouble(self._path, OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
 
     def __exit__(self, *_: object) -> None:
-        """Leave; what was used stays known."""
+        """Leave the runs that share the quota; what was used stays in the file."""
         with suppress(OSError):
             self._run_path.unlink()
         with suppress(OSError):
@@ -175,14 +175,14 @@ class SharedQuota:
 
     @property
     def runs(self) -> int:
-        """How many runs share the quota, this one included, when it was last looked."""
+        """How many runs share the quota, this one included, by the last count."""
         return self._runs
 
     @property
     def granted(self) -> int:
-        """How many requests of all runs went so far; it never falls."""
+        """How many requests of all runs were granted so far; it never falls."""
         if self._runs > 1:
-            # What is wrong with the file is told when it is next needed.
+            # An error of the file is reported when the file is next needed.
             with suppress(OSError):
                 known = self._read()
                 self._granted = max(self._granted, known.granted + self._unwritten if known is not None else 0)
@@ -191,8 +191,8 @@ class SharedQuota:
     def take(self, *, rate: float, burst: int, most: int = 1) -> QuotaGrant:
         """Take the next place of a bucket that lets *burst* go at once, and *rate* a second after that.
 
-        Where several may go at once, and no other run has a part in them, take up to *most* of them. While a hold
-        lasts, or another run has the file just now, no place is taken: ask again after its wait.
+        If no other run shares the quota, take up to *most* places that are free now. During a pause, or while another
+        run has the lock, take no place: ask again after the grant's wait.
 
         Raises:
             StorageError: the file can't be read or written.
@@ -215,12 +215,12 @@ class SharedQuota:
         credit = (burst - 1) / rate
         known = self._read()
         if known is None or known.due - now > credit + 2 * (self._window + self._rest):
-            # Nobody knows what was used a moment ago: no burst, then.
+            # What was used a moment ago is not known: no burst, then.
             known = self._unknown(now + credit)
         if self._busy_since is not None:
             self._busy_since = None
             if self.is_stalled:
-                # What went meanwhile stands nowhere but in each run's own part: no burst here either.
+                # What the runs sent meanwhile is not in the file: no burst here either.
                 self.is_stalled = False
                 known = replace(known, due=max(known.due, now + credit))
         if known.joined != self._joined or now - self._counted_at >= _RECOUNT_SECONDS:
@@ -247,10 +247,10 @@ class SharedQuota:
         return QuotaGrant(wait, permits)
 
     def _take_own_part(self, rate: float, burst: int) -> QuotaGrant:
-        """Take a place though another process has the file: once it is stopped with it, of this run's part alone.
+        """Take a place though another process has the lock: once that one is suspended, from this run's own part.
 
-        The parts of all runs that are there, the stopped one included, are safe together. Where the quota is too small
-        to be divided, nobody goes.
+        The parts of all runs, the suspended one included, are safe together. Where the quota is too small to be
+        divided, nothing is sent.
         """
         now = self._clock()
         if self._busy_since is None:
@@ -279,28 +279,28 @@ class SharedQuota:
         return QuotaGrant(wait, permits)
 
     def _part(self, budget: float) -> float:
-        """Return this run's part of the *budget* of a window, beside the one that goes at its begin."""
+        """Return this run's part of the *budget* of a window, besides the one request that is sent at its start."""
         if self._alone:
-            # Each run has one in flight then, where all together were to have one.
+            # Each run may have one in flight then, though all together should have one.
             return (budget + 1) / self._runs - 2
         return budget / self._runs - 1
 
     def pause(self, until: float) -> None:
-        """Let no run go before *until*; raises StorageError."""
+        """Let no run send before *until*; raises StorageError."""
         self._wants_paused_until = max(self._wants_paused_until, until)
         self._write_wishes()
 
     def mark_answered(self) -> None:
-        """Take note that the request in flight has its reply; raises StorageError."""
+        """Record that the request in flight has its reply; raises StorageError."""
         if self._alone:
             self._wants_rest_until = self._clock() + self._rest
             self._write_wishes()
 
     def _write_wishes(self) -> None:
-        """Write down what this run wants, where nobody else has the file."""
+        """Write the pause and the rest that this run wants, unless another process has the lock."""
         try:
             if not self._seize(0 if self.is_stalled else _PATIENCE):
-                # Whoever has the file was stopped with it: our next request tells the others.
+                # The process that has the lock seems to be suspended: our next request writes them.
                 return
             try:
                 self._write(self._with_own_wishes(self._known()))
@@ -314,18 +314,18 @@ class SharedQuota:
         return self._read() or self._unknown(self._clock())
 
     def _unknown(self, due: float) -> QuotaState:
-        """Return what is known where the file says nothing of this boot: a hold, by the clock on the wall."""
+        """Return the state where the file holds none of this boot: only a pause, by the wall clock."""
         return QuotaState(due, self._paused_before_boot(), granted=self._granted - self._unwritten)
 
     def _paused_before_boot(self) -> float:
-        """Return until when (monotonic) a hold lasts that was noted before the machine was started anew."""
+        """Return until when (monotonic) a pause lasts that was recorded before the machine was restarted."""
         extras, wall = self._extras(), self._wall()
-        # A clock that was set back makes no hold longer than it was.
+        # A clock that was set back makes no pause longer.
         left = extras.paused_until - max(wall, extras.paused_at)
         return self._clock() + left if left > 0 else 0.0
 
     def _with_own_wishes(self, known: QuotaState) -> QuotaState:
-        """Return what is *known* with the hold and the rest that this run wants."""
+        """Return what is *known*, with the pause and the rest that this run wants."""
         known = replace(known, due=max(known.due, self._wants_rest_until)) if self._rest else known
         if known.paused_until >= self._wants_paused_until:
             return known
@@ -336,14 +336,14 @@ class SharedQuota:
         return replace(known, paused_until=self._wants_paused_until)
 
     def _free_from(self, now: float) -> float | None:
-        """Return from when on one may go, by what is in flight; None while another run has a request in flight."""
+        """Return from when on a request may be sent, by what is in flight; None while another run has one in flight."""
         extras = self._extras()
         owner = extras.owner.decode(errors="replace")
         if extras.busy_until <= now or owner == self._token:
             return now
         if any(_is_locked(path) for path in self._folder.glob("run-*") if path.name.endswith(owner)):
             return None
-        # It was killed, and what it had in flight may have arrived just now.
+        # That run was killed, and its request may have arrived just now.
         return now + self._rest
 
     def _free_permit(self) -> None:
@@ -351,7 +351,7 @@ class SharedQuota:
             self._write_extras(replace(extras, owner=b"", busy_until=0.0))
 
     def _seize(self, milliseconds: int) -> bool:
-        """Take the lock of the file; return False when another process has it all the while."""
+        """Take the lock of the file; return False if another process keeps it for all *milliseconds*."""
         for left in range(milliseconds, -1, -1):
             try:
                 fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -363,7 +363,7 @@ class SharedQuota:
         return False
 
     def _read(self) -> QuotaState | None:
-        """Return what the file says; None if it is new, torn, of another boot, or makes no sense."""
+        """Return the state in the file; None if it is new, torn, of another boot, or makes no sense."""
         data = os.pread(self._handle, _SIZE, 0)
         if len(data) != _SIZE or _SUM.unpack_from(data, _STATE.size)[0] != crc32(data[: _STATE.size]):
             return None
@@ -377,7 +377,7 @@ class SharedQuota:
         os.pwrite(self._handle, data + _SUM.pack(crc32(data)), 0)
 
     def _extras(self) -> QuotaExtras:
-        """Return what stands behind the state; nothing if it is missing or torn, and no permit of another boot."""
+        """Return what follows the state; nothing if it is missing or torn, and no request in flight of another boot."""
         data = os.pread(self._handle, _EXTRAS_SIZE, _SIZE)
         if len(data) != _EXTRAS_SIZE or _SUM.unpack_from(data, _EXTRAS.size)[0] != crc32(data[: _EXTRAS.size]):
             return QuotaExtras()
@@ -399,9 +399,9 @@ class SharedQuota:
         self._announced = True
 
     def _count_runs(self, now: float, joined: int) -> None:
-        """Count the runs that are alive, and clear away what the others have left."""
+        """Count the runs that are alive, and delete the files of those that are not."""
         self._counted_at, self._joined = now, joined
-        # Where this process has no file left to look with, what was seen last holds.
+        # Where this process may open no more files, the last count stays.
         with suppress(OSError):
             runs = sum(path == self._run_path or _is_locked(path) for path in self._folder.glob("run-*"))
             self._runs = max(1, runs)
@@ -414,11 +414,11 @@ class SharedQuota:
 
 
 def _is_locked(path: Path) -> bool:
-    """Whether the process of the member file *path* lives; the file of a dead one is deleted."""
+    """Whether the process of the member file *path* is alive; the file of a dead one is deleted."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        # Who can't look does not know: it may live.
+        # Without a free file we can't look: it may be alive.
         return error.errno in {errno.EMFILE, errno.ENFILE}
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -433,7 +433,7 @@ def _is_locked(path: Path) -> bool:
 
 
 def _boot_id() -> bytes:
-    """Return what tells this boot of the machine from all others: its monotonic clock began with it."""
+    """Return what distinguishes this boot of the machine from all others: its monotonic clock started with it."""
     try:
         return bytes.fromhex(_BOOT_ID.read_text("ascii").strip().replace("-", ""))[:16].ljust(16)
     except (OSError, ValueError):

@@ -1,23 +1,23 @@
-"""Say how long everybody must hold when the limit was met."""
+"""Decide how long all runs pause after a throttled reply."""
 
 from typing import Final
 
 from uploader.model import WindowState
 
 _LEAST_PAUSE: Final = 1.0
-"""Seconds to hold when the reset that a server names is just past: its clock shows whole seconds only."""
+"""Seconds to pause when the reset that a server names is just past: its clock shows whole seconds only."""
 
 
 _LONGEST_PAUSE: Final = 31 * 86_400.0
-"""Seconds to hold at most: what asks for more than a month is no number of seconds."""
+"""Seconds to pause at most: a value of more than a month is no number of seconds."""
 
 
 def pause_after_throttling(window: WindowState, *, per: float, now: float) -> float:
-    """Return how many seconds everybody must hold after a limit reply (`api.md`, Request limits).
+    """Return how many seconds all runs must pause after a throttled reply (`api.md`, Request limits).
 
-    A `Retry-After` is obeyed. Otherwise it is the time from the reply's own date to the reset it names, so that a
-    wrong local clock does no harm; *now* (seconds since 1970) serves where the reply has no date. A reset that makes
-    no sense gives one whole window: the one the reply names, or *per* seconds.
+    A `Retry-After` is obeyed. Otherwise the pause lasts from the reply's own date to the reset it names, so that a
+    wrong local clock does no harm; *now* (seconds since 1970) is used where the reply has no date. If the reset makes
+    no sense, the pause is one whole window: the one the reply names, or *per* seconds.
     """
     return min(_pause_after_throttling(window, per=per, now=now), _LONGEST_PAUSE)
 

@@ -1,4 +1,4 @@
-"""Open what all sources of a run share on their way to the service."""
+"""Open what all sources of a run share to reach the service."""
 
 import random
 from collections.abc import AsyncIterator, Callable
@@ -26,12 +26,12 @@ from uploader.state import RunStore
 from uploader.stop import Stop
 
 _REPLY_SECONDS: Final = 5.0
-"""Seconds that a request may take to land, besides its timeout."""
+"""Seconds that a request may stay in flight beyond its timeout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What all sources of a run share: clock, stop order, pace, the gate, the pool of connections, blocked rows."""
+    """What all sources of a run share: clock, stop, pace, limiter, the pool of connections, blocked rows."""
 
     settings: Settings
     clock: Clock
@@ -44,7 +44,7 @@ class Connection:
     def delivery(
         self, session: Session, stale_retries: StaleRetries, *, on_suspected_outage: Callable[[], None]
     ) -> Delivery:
-        """Return a delivery whose every attempt, hold and count is known to *session*; *on_suspected_outage* see there.
+        """Return a delivery whose attempts, pauses and counts *session* records; *on_suspected_outage* see there.
 
         Before each attempt, *stale_retries* says what of the row is still the newest.
         """
@@ -71,10 +71,10 @@ class Connection:
 async def connect(  # noqa: PLR0913 — where to, which way, and what the run has already
     settings: Settings, *, base_url: str, route: Route, run_store: RunStore, stop: Stop, environment: Environment
 ) -> AsyncIterator[Connection]:
-    """Open the pool to *base_url* by *route*, and join the runs that share the quota, which *run_store* keeps.
+    """Open the pool of connections to *base_url* by *route*, and join the runs that share the quota in *run_store*.
 
     Raises:
-        StorageError: the quota can't be kept.
+        StorageError: the quota's file fails.
     """
     pace = fit_to_open_files(pace_of(settings))
     async with AsyncExitStack() as stack:
@@ -103,7 +103,7 @@ async def connect(  # noqa: PLR0913 — where to, which way, and what the run ha
 
 
 def _limiter(settings: Settings, pace: Pace, stop: Stop, quota: SharedQuota, environment: Environment) -> Limiter:
-    """Return the gate of all requests: it shares the service's *quota* with all other runs of this machine."""
+    """Return the limiter of all requests: it shares the service's *quota* with all other runs of this machine."""
     rate = settings.rate
 
     def tell(others: OtherClients) -> None:

@@ -1,4 +1,4 @@
-"""Hold each source against the last finished run of it, before anything is sent."""
+"""Compare each source with its last finished run, before anything is sent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,9 +15,9 @@ _ADVICE = "Nothing was sent. If it is meant so, type `uploader run SOURCE... --a
 
 @dataclass(frozen=True, slots=True)
 class DriftComparison:
-    """How the source called *name* differs from that of the run that *finished* then: in nothing, if *found* is empty.
+    """How the source *name* differs from its last run, which *finished* then; *found* is empty if it does not differ.
 
-    A retry file, the first rows of a file and what has no run before it are compared with nothing.
+    A retry file, the first rows of a file, and a source without an earlier run are not compared.
     """
 
     name: str
@@ -25,20 +25,20 @@ class DriftComparison:
     found: Sequence[Difference]
 
     def __str__(self) -> str:
-        """Return it in one sentence for people."""
+        """Return the differences in one sentence."""
         return sentence(self.name, self.finished, list(self.found))
 
     def facts(self) -> Mapping[str, object]:
-        """Return it as plain data."""
+        """Return the comparison as plain data."""
         return {"last_finished": self.finished, "differences": [asdict(difference) for difference in self.found]}
 
 
 def compare_with_baseline(
     name: str, key: str, summary: CheckSummary, settings: Settings, baselines: BaselineStore
 ) -> DriftComparison | None:
-    """Return how the source called *name*, whose runs are known by *key*, differs from the last one in *baselines*.
+    """Return how the source *name*, whose runs have the *key*, differs from its last one in *baselines*.
 
-    None where it is not guarded, or nothing is known of an earlier run. Raises StorageError.
+    None where it is not guarded, or has no baseline. Raises StorageError.
     """
     guard, column_profile = settings.guarded, summary.column_profile
     baseline = None if guard is None or column_profile is None else baselines.last(key)
@@ -46,7 +46,7 @@ def compare_with_baseline(
         return None
     bounds = DriftBounds(rows=guard.rows, empty=guard.empty, changed=guard.changed, consents=guard.consents)
     people = None
-    # Another mapping makes other bodies of the same people: what is remembered of them is void.
+    # Another mapping makes other bodies of the same people: what is stored of them can't be compared.
     if summary.changed is not None and baseline.mapping == reading_of(settings):
         people = PeopleChanged(summary.known, summary.changed)
     return DriftComparison(
@@ -55,15 +55,15 @@ def compare_with_baseline(
 
 
 def refuse_drift(comparisons: Sequence[DriftComparison | None]) -> None:
-    """Raise InputError, which tells all that differs, when some of *comparisons* found anything."""
+    """Raise InputError, which names all differences, when some of *comparisons* found any."""
     drifted = [str(comparison) for comparison in comparisons if comparison is not None and comparison.found]
     if drifted:
         raise InputError(f"{' '.join(drifted)} {_ADVICE}")
 
 
 def baseline_totals(summary: CheckSummary) -> FileTotals | None:
-    """Return what the next run of a source is compared with; None where it is not guarded, or there is not one row.
+    """Return what the next run of a source is compared with; None where it is not guarded, or has no rows.
 
-    A file without rows says nothing of its columns: that it was accepted makes it no measure for the next.
+    A file without rows says nothing of its columns: even if it was accepted, it is no baseline for the next run.
     """
     return None if summary.column_profile is None or not summary.read else summary.column_profile.for_baseline()

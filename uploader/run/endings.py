@@ -1,4 +1,4 @@
-"""Mark the end of each run in its journal, after the summary is written; throw away what is old."""
+"""Mark the end of each run in its journal, after the summary is written, and delete old runs."""
 
 import contextlib
 from datetime import UTC, datetime
@@ -13,20 +13,20 @@ from uploader.state.journal_records import spell_facts
 
 
 class RunEndings:
-    """Marks the end of each run in its journal, after the summary is written; throws away what is old."""
+    """Marks the end of each run in its journal, after the summary is written, and deletes old runs."""
 
     def __init__(self, run_store: RunStore, *, journal_days: int) -> None:
-        """Use *run_store*; finished runs older than *journal_days* go."""
+        """Use *run_store*; finished runs older than *journal_days* are deleted."""
         self._run_store = run_store
         self._journal_days = journal_days
         self._ended: list[tuple[SourceResult, StoredRun, FileTotals | None]] = []
 
     def add(self, result: SourceResult, stored_run: StoredRun, totals: FileTotals | None = None) -> None:
-        """Mark *stored_run* with the status of *result* when all is told; *totals* are kept if it is finished."""
+        """Mark *stored_run* with the status of *result* at the end; *totals* become its baseline if it is finished."""
         self._ended.append((result, stored_run, totals))
 
     def __enter__(self) -> Self:
-        """Lend the list."""
+        """Return the endings, to add runs to."""
         return self
 
     def __exit__(
@@ -36,20 +36,20 @@ class RunEndings:
         with contextlib.suppress(StorageError) if error is not None else contextlib.nullcontext():
             for result, stored_run, totals in self._ended:
                 self._mark(result, stored_run, totals)
-        # What can't be thrown away now goes another time.
+        # What can't be deleted now is deleted another time.
         with contextlib.suppress(StorageError):
             self._run_store.delete_older(self._journal_days, now=datetime.now(UTC))
 
     def _mark(self, result: SourceResult, stored_run: StoredRun, totals: FileTotals | None) -> None:
         if result.exit_status == StorageError.exit_status:
-            # A disk that failed is not tried again; the run is interrupted, as its journal says without a mark.
+            # A disk that failed is not tried again: without a mark in its journal the run counts as interrupted.
             return
         facts: dict[str, object] = {"status": result.exit_status, "at": now(), "seconds": round(result.seconds, 3)}
         if result.exit_status in {FINISHED, SOME_LEFT}:
             if totals is not None and stored_run.state.header is not None:
                 began = stored_run.state.header
                 self._run_store.baselines.keep(began.key, Baseline(str(facts["at"]), began.mapping, totals))
-            # Nothing that can fail comes after this mark: whoever is told to run again must find a run to continue.
+            # Nothing that can fail comes after this mark: a message that says to run again needs a run to resume.
             self._run_store.compact(stored_run, spell_facts("finished", facts))
             return
         with Journal(stored_run.path, stored_run.state) as journal:
@@ -58,5 +58,5 @@ class RunEndings:
 
 
 def now() -> str:
-    """Return the time, as a journal says it."""
+    """Return the time, as a journal spells it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

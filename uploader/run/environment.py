@@ -1,4 +1,4 @@
-"""Hold what is outside of a run: the environment, the input, and the user who may be watching."""
+"""Hold what is outside of a run: environment variables, the clock, the input, and the user's terminal."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What is outside: the environment, the clock, the input, and the user who may be watching.
+    """What is outside of a run: environment variables, the clock, the input, and the user's terminal.
 
-    *stdin* is None where it is closed. *say* prints one line for people. *terminal* is where a bar may be drawn (None:
-    nobody watches). *lines* is whether a plain line a minute is wanted in its place, *quiet* whether nothing is to be
-    said but what went wrong. *on_problem* hears of each row that the check rejects, with the source's name.
-    *on_checked* hears what the check of a run found of each source, with its name, before anything is sent. *on_route*
-    hears how the service is reached. *on_stop* is handed the stop order of a run when it begins to send.
-    *raise_if_stopped* raises what the run was told to stop with, also while the loop is kept from hearing of it.
+    *stdin* is None where it is closed. *say* prints one line for the user. *terminal* is where a bar may be drawn; None
+    where there is no terminal. *lines* is whether to print a plain line a minute instead, *quiet* whether to print only
+    what went wrong. *on_problem* gets each row that the check rejects, with the source's name. *on_checked* gets what
+    the check of a run found in each source, with its name, before anything is sent. *on_route* gets how the service is
+    reached. *on_stop* gets the `Stop` of a run when it starts to send. *raise_if_stopped* raises what the run was asked
+    to stop with, also while the event loop is too busy to handle it.
 
     It has no states.
     """

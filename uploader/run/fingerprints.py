@@ -1,4 +1,4 @@
-"""Say what sources, services and mappings are known by: short digests."""
+"""Identify sources, services and mappings by short digests."""
 
 import hashlib
 from pathlib import Path
@@ -9,19 +9,19 @@ from uploader.source import Source
 
 
 def key_of(settings: Settings, source: Source) -> str:
-    """Return what a run of *source* is known by (contract): base_url, service_id, and the real path or the content."""
+    """Return the key of a run of *source*: a digest of base_url, service_id, and the real path or the content."""
     if source.path is not None:
         return key_of_path(settings, source.path)
     return _digest(one_spelling(settings.api.base_url), settings.api.service_id, source.digest())
 
 
 def key_of_path(settings: Settings, path: Path) -> str:
-    """Return what a run of the file at *path* is known by."""
+    """Return the key of a run of the file at *path*."""
     return _digest(one_spelling(settings.api.base_url), settings.api.service_id, str(path.resolve()))
 
 
 def inode_of(settings: Settings, path: Path) -> str:
-    """Return what the file at *path* is known by under any of its names: hard links, and mounts in other places.
+    """Return the key of the file at *path*, the same under all its names: hard links, and mounts in other places.
 
     Raises:
         OSError: it is not there any more.
@@ -31,22 +31,22 @@ def inode_of(settings: Settings, path: Path) -> str:
 
 
 def service_of(base_url: str, service_id: str) -> str:
-    """Return what a service is known by, however its URL is spelled."""
+    """Return the key of a service, however its URL is spelled."""
     return _digest(one_spelling(base_url), service_id)
 
 
 def mapping_of(settings: Settings) -> str:
-    """Return what the mapping is known by: what it makes of the same values is the same."""
+    """Return the key of the mapping: with the same key it makes the same of the same values."""
     return _digest(repr(settings.rules()))
 
 
 def reading_of(settings: Settings) -> str:
-    """Return what the way is known by in which a source is read and mapped: it makes the same of the same file."""
+    """Return the key of how a source is read and mapped: with the same key the same file gives the same requests."""
     wanted = settings.source
     merges = ["coalesce"] if settings.coalesce else []
     return _digest(repr(settings.rules()), wanted.format, wanted.encoding, wanted.delimiter, *merges)
 
 
 def _digest(*parts: str) -> str:
-    """Return a short digest of *parts*, in which names of files may hold bytes that are no text."""
+    """Return a short digest of *parts*, in which file names may hold bytes that are no text."""
     return hashlib.blake2b("\0".join(parts).encode(errors="surrogateescape"), digest_size=12).hexdigest()

@@ -1,4 +1,4 @@
-"""Know which SOURCEs of a command were finished before it was broken off."""
+"""Find the SOURCEs of a command that were finished before it was interrupted."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -9,9 +9,9 @@ from uploader.state import RunHeader, RunState
 
 @dataclass(frozen=True, slots=True)
 class CommandSource:
-    """One SOURCE of a command: how it would begin *new*, and what the *last* run of it says (None: there is none).
+    """One SOURCE of a command: how it would start *new*, and the state of its *last* run (None: there is none).
 
-    *is_started_over* is whether the flags ask for all of it to be sent, whatever that run did.
+    *is_started_over* is whether the flags ask to send all of it, whatever that run did.
     """
 
     new: RunHeader
@@ -25,31 +25,31 @@ class CommandSource:
 
     @property
     def is_finished(self) -> bool:
-        """Whether its last run came to its end."""
+        """Whether its last run is finished."""
         return self.last is not None and self.last.is_finished
 
     @property
     def still_stands(self) -> bool:
-        """Whether what its last run did stands: it holds and means the same as then, and is not asked for anew."""
+        """Whether what its last run did stands: content, mapping and format are the same; no flag starts it over."""
         header = None if self.last is None else self.last.header
         return header is not None and _meaning(header) == _meaning(self.new) and not self.is_started_over
 
     @property
     def is_of_earlier_run(self) -> bool:
-        """Whether its rows are those of an earlier run, which go over nothing that a later one has set."""
+        """Whether its rows are those of an earlier run, which overwrite nothing that a later one has set."""
         return self.new.from_number != 0
 
     def is_of(self, commands: AbstractSet[str]) -> bool:
-        """Whether its last run was begun, or gone on with, by one of *commands*, and not abandoned."""
+        """Whether its last run was started or resumed by one of *commands*, and not abandoned."""
         last = self.last
         return last is not None and not last.is_abandoned and not last.commands.isdisjoint(commands)
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenOffCommand:
-    """What a command does of one that was broken off, by the places of its SOURCEs.
+    """What a command takes over from an interrupted one, by the places of its SOURCEs.
 
-    *finished* are passed over. *not_resumable* can't be continued, since one before them is not what it was.
+    *finished* are skipped. *not_resumable* can't be resumed, since a SOURCE before them has changed.
     """
 
     finished: frozenset[int] = frozenset()
@@ -57,10 +57,10 @@ class BrokenOffCommand:
 
 
 def broken_off_command(sources: Sequence[CommandSource]) -> BrokenOffCommand:
-    """Return what a command over *sources* does of the one that was broken off.
+    """Return what a command over *sources* takes over from the interrupted one.
 
-    A SOURCE is passed over if one after it is the one at which its command was broken off. Sent again, it would go over
-    what that one has set already; so where one of them must be sent again, all of them are.
+    A SOURCE is skipped if its command was interrupted at a later one. Sent again, it would overwrite what that one has
+    set already. So where one of the earlier SOURCEs must be sent again, all of them are.
     """
     finished: set[int] = set()
     not_resumable: set[int] = set()
@@ -79,7 +79,7 @@ def broken_off_command(sources: Sequence[CommandSource]) -> BrokenOffCommand:
 
 
 def _broken_off_at(place: int, sources: Sequence[CommandSource]) -> AbstractSet[str]:
-    """Return the commands that were broken off at the member at *place*: while it was sent, or before it was begun."""
+    """Return the commands that were interrupted at the SOURCE at *place*: while it was sent, or before it started."""
     source = sources[place]
     if source.last is not None and source.last.is_interrupted:
         return source.last.commands
@@ -92,13 +92,13 @@ def _broken_off_at(place: int, sources: Sequence[CommandSource]) -> AbstractSet[
 
 
 def _was_to_follow(source: CommandSource, before: RunState) -> bool:
-    """Whether *source* was the next SOURCE after that of *before*, and was not begun since."""
+    """Whether *source* was the next SOURCE after that of *before*, and was not started since."""
     if before.header is None or before.header.next_key != source.new.key:
         return False
     last = source.last
     if last is None or last.header is None:
         return True
-    # A run that went on beside one that began anew has the lower number of the two.
+    # A run that was resumed beside one that was started over has the lower number of the two.
     return last.header.order < before.header.order and last.commands.isdisjoint(before.commands)
 
 

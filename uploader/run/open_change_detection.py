@@ -1,4 +1,4 @@
-"""Open what is known of the people of a service, as the settings of a run want it."""
+"""Open the change detection of a service, as the settings of a run want it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +13,11 @@ from uploader.model import UNKNOWN_RUN
 def open_stores(
     state: Path, *, wall: Callable[[], float], raise_if_stopped: Callable[[], None] = lambda: None
 ) -> DigestStores:
-    """Return the memories in the state folder *state*; *raise_if_stopped* ends the waiting for who keeps one locked."""
+    """Return the digest stores in the state folder *state*; *raise_if_stopped* ends the wait for a locked one."""
     return DigestStores(state, wall=wall, raise_if_stopped=raise_if_stopped)
 
 
-def open_change_detection(  # noqa: PLR0913 — what the memory is found and made by, each asked for by name
+def open_change_detection(  # noqa: PLR0913 — what finds and makes the store, each asked for by name
     stores: DigestStores,
     service: str,
     settings: Settings,
@@ -27,7 +27,7 @@ def open_change_detection(  # noqa: PLR0913 — what the memory is found and mad
     newest_ended_run: Callable[[], int] = lambda: UNKNOWN_RUN,
     read_only: bool = False,
 ) -> ChangeDetection:
-    """Return the memory of *service* (a digest) in *stores*, as *settings* want it; see `ChangeDetection`."""
+    """Return the change detection of *service* (a digest) in *stores*, as *settings* want it; see `ChangeDetection`."""
     return ChangeDetection(
         stores,
         service,

@@ -10,10 +10,10 @@ from uploader.run.time_limit import Deadline
 class Options:
     """The flags of `run` and `check`; paths are relative to the working directory.
 
-    *added_retry_files* are those of the sources that nobody named: retry files of earlier runs (`retry_last_failures`),
-    and *files_of_earlier_runs* are these and those that somebody named.
+    *added_retry_files* are the sources that the user did not name: retry files of earlier runs (`retry_last_failures`).
+    *files_of_earlier_runs* are these, and those of earlier runs that the user named.
 
-    It has no states: it is what was typed.
+    It has no states.
     """
 
     sources: tuple[str, ...]

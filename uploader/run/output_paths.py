@@ -1,4 +1,4 @@
-"""Settle where the files of a run go."""
+"""Decide where a run writes its files."""
 
 import os
 import re
@@ -16,16 +16,16 @@ _DEVICES: Final = Path("/dev")
 _DESCRIPTORS: Final = Path("/proc")
 
 _ROOM: Final = len(".1234")
-"""So many bytes of a name are kept for the number of the next file of this name."""
+"""Bytes of a name that are kept for the number of the next file of this name."""
 _NUMBER: Final = re.compile(r"\.[0-9]+$", re.ASCII)
 
 
 def retry_path(
     source: Source, settings: Settings, *, named: Path | None, folder: Path | None = None, beside: bool = False
 ) -> Path:
-    """Return where the retry file of *source* is wanted: as *named*, else in *folder*, else by `output.retry_file`.
+    """Return the path for the retry file of *source*: as *named*, else in *folder*, else by `output.retry_file`.
 
-    That of a retry file may go *beside* it: its name only gets another number, night after night.
+    The retry file of a retry file may go *beside* it: only the number in its name changes, run after run.
 
     Raises:
         ConfigError: it is the source itself, or a folder.
@@ -62,21 +62,21 @@ def retry_path(
 
 
 def _beside(path: Path) -> Path:
-    """Return the path of which the free one with a number is the next after *path*."""
+    """Return *path* without its number, so that the next file of this name gets the next free number."""
     return path.with_name(_NUMBER.sub("", path.stem) + path.suffix)
 
 
 def _is_no_file(path: Path) -> bool:
-    """Whether *path* is neither a file nor free for one; `/dev/stdout` is none, whatever stands behind it."""
+    """Whether *path* is neither a file nor free for one; `/dev/stdout` is none, whatever is behind it."""
     folder = path.parent.resolve()
     is_special = folder == _DEVICES or folder.is_relative_to(_DESCRIPTORS)
-    # A name that is too long is told when the file is made.
+    # A name that is too long is reported when the file is made.
     return is_special or (os.path.exists(path) and not os.path.isfile(path))  # noqa: PTH110, PTH113 — see above
 
 
 def refuse_taken(path: Path, options: Options) -> None:
     """Raise ConfigError when the retry file *path* is another SOURCE of the run, or where its summary goes."""
-    # One that a run has left is there, so that a retry file of this name gets another number.
+    # A file of an earlier run exists already, so that a new retry file of this name gets another number.
     named = [name for name in options.sources if name != "-" and name not in options.files_of_earlier_runs]
     if path.resolve() in {Path(name).resolve() for name in named}:
         raise ConfigError(f"The retry file {path} is another SOURCE. Name another output.retry_file.")
@@ -85,10 +85,10 @@ def refuse_taken(path: Path, options: Options) -> None:
 
 
 def retry_format(source: Source, *, damaged: bool) -> RetryFormat:
-    """Return the form of the retry file of *source*; *damaged* is whether some record can't be split into fields."""
+    """Return the format of the retry file of *source*; *damaged* is whether some record can't be split into fields."""
     if source.format == "csv" and source.path is not None:
         return RetryFormat("csv", source.columns or (), source.delimiter, source.encoding, damaged)
-    # The encoding of the source also where the format is another, since it may stand in the configuration.
+    # The encoding of the source, even where the format differs, since the configuration may name it.
     return RetryFormat("jsonl", encoding=source.encoding)
 
 
@@ -96,7 +96,7 @@ def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
     except OSError:
-        # What is the matter is said when it is tried.
+        # The error is reported when the file is made.
         return False
 
 

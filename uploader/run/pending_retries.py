@@ -13,11 +13,12 @@ from uploader.state import RunStore, StoredRun
 
 
 def with_pending_retries(options: Options, settings: Settings, run_store: RunStore) -> Options:
-    """Return *options* with each source behind the retry files that are still to be sent before it, oldest first.
+    """Return *options* with each source after the retry files that are to be sent before it, oldest first.
 
-    Those are the one of its last finished run, those of runs that were broken off and never continued since the one
-    before that, and what such files have left in their turn, as far as another try can help: rows that were rejected
-    once more wait for somebody to mend them. One that is named as well is sent once, before its source.
+    These are the retry file of its last finished run; those of interrupted runs since the finished run before that one,
+    if they were never resumed; and those that such files have left in turn. Of the last, only those count that hold
+    rows that a retry can help: rows that were rejected again wait for the user to fix them. A retry file that the user
+    has named as well is sent once, before its source.
     """
     stored_runs = list(run_store.runs())
     ended = [stored_run for stored_run in stored_runs if stored_run.state.is_finished or stored_run.state.is_abandoned]
@@ -28,13 +29,13 @@ def with_pending_retries(options: Options, settings: Settings, run_store: RunSto
     def add(name: str) -> None:
         for path in [] if descriptor(name) is not None else _left_by(name, ended, settings):
             if path.resolve() in being_made:
-                # A run that is to be continued has its own file there, since the other one was moved away.
+                # A run that can be resumed writes its own file there; the other one was moved away.
                 continue
             found = names.setdefault(path.resolve(), str(path))
             if found not in options.sources:
                 sources.setdefault(found)
             elif found not in sources and found != name:
-                # It is named as well: it goes where it would have been taken in.
+                # It is named as well: it is sent where it would have been added.
                 add(found)
         sources.setdefault(name)
 
@@ -50,7 +51,7 @@ def with_pending_retries(options: Options, settings: Settings, run_store: RunSto
 
 
 def _retry_files(stored_runs: Iterable[StoredRun]) -> set[Path]:
-    """Return where the runs of *stored_runs* have their retry files."""
+    """Return the paths of the retry files of *stored_runs*."""
     return {Path(path).resolve() for stored_run in stored_runs if (path := stored_run.state.retry_file) is not None}
 
 
@@ -82,24 +83,24 @@ def _latest(runs: Sequence[StoredRun]) -> list[StoredRun]:
 
 
 def _has_rows(path: Path) -> bool:
-    """Whether there is anything in the file at *path*: one that was emptied was dealt with by hand."""
+    """Whether there is anything in the file at *path*: one that is empty was handled by the user."""
     return path.exists() and path.stat().st_size > 0
 
 
 def _sent(stored_run: StoredRun, finished: Sequence[StoredRun], settings: Settings) -> list[StoredRun]:
-    """Return the last finished run of the retry file of *stored_run* that began after it, as a list of one or none."""
+    """Return, as a list of one or none, the last finished run of the retry file of *stored_run* that started later."""
     path = stored_run.state.retry_file
     if path is None:
         return []
     runs = _runs_of(key_of_path(settings, Path(path)), finished)
-    # A run that was continued since has made its retry file anew.
+    # A run that was resumed since has written its retry file again.
     return [
         run for run in runs[:1] if _order(run) > max(_order(stored_run), stored_run.state.last_number or UNKNOWN_RUN)
     ]
 
 
 def _runs_of(key: str, finished: Sequence[StoredRun]) -> list[StoredRun]:
-    """Return those of *finished* that sent all of what is known by *key*."""
+    """Return those of *finished* that sent the whole source with the *key*."""
     return [
         stored_run
         for stored_run in finished

@@ -34,14 +34,14 @@ from uploader.state import RowToResend, RunHeader, RunState, RunStore, StoredRun
 
 @dataclass(frozen=True, slots=True)
 class SourcePlan:
-    """One source that is about to be sent: its job, its account, its retry file, and the run that it continues.
+    """One source that is about to be sent: its job, its result, its retry file, and the run that it resumes.
 
-    *before* is how many rows the sources before it have, *rebuilt* are its rows that its retry file has already.
+    *before* is how many rows the sources before it have. *rebuilt* are its rows that its retry file has already.
     *groups* are its rows that become one request; None where each row becomes one. *last* is its last run, interrupted
-    or not, and *left_to_resend* are those whom that owes a row. A source is *is_already_finished* over if the command
-    that was broken off has finished it. *command* is the one that sends it. *whole_file_run* is the interrupted run of
-    the same file where only its first rows are sent. *number* is the one that is drawn for this command, also where it
-    goes on with a run of another.
+    or not, and *left_to_resend* are the people with rows that it left to be retried. *is_already_finished* is whether
+    an interrupted command has finished it. *command* is the one that sends it. *whole_file_run* is the interrupted run
+    of the same file where only its first rows are sent. *number* is drawn for this command, also where it resumes a run
+    of another.
 
     States: it starts a new run; it resumes the interrupted one (`resumes`); or it is already finished, and not sent
     again.
@@ -69,13 +69,13 @@ class SourcePlan:
 
     @property
     def resumes(self) -> bool:
-        """Whether it goes on with an interrupted run."""
+        """Whether it resumes an interrupted run."""
         header = None if self.old is None else self.old.state.header
         return header is not None and header.run_id == self.result.run_id
 
     @property
     def has_sent_rows(self) -> bool:
-        """Whether it goes on with a run that has sent or settled rows already."""
+        """Whether it resumes a run that has sent or settled rows already."""
         old = self.old
         if old is None or not self.resumes:
             return False
@@ -84,30 +84,30 @@ class SourcePlan:
 
     @property
     def run_header(self) -> RunHeader:
-        """How the run began that it goes on with, or begins."""
+        """The header of the run that it resumes or starts, or that has finished it."""
         before = None if self.resumed_or_finished is None else self.resumed_or_finished.state.header
         return before or self.header
 
     @property
     def resumed_or_finished(self) -> StoredRun | None:
-        """The run that it goes on with, or was finished by."""
+        """The run that it resumes, or that has finished it; None where it starts a new one."""
         return self.last if self.is_already_finished or self.resumes else None
 
     def command_source(self, options: Options) -> CommandSource:
-        """Return what it is of a command with *options*."""
+        """Return it as one SOURCE of a command with *options*."""
         last = None if self.last is None else self.last.state
-        # Whoever asks for every row means those too that the interrupted run has passed over.
+        # Flags that ask for every row ask also for those that the interrupted run has skipped.
         is_left_out = last is not None and (last.is_finished or last.outcomes.unchanged > 0)
         return CommandSource(self.header, last, is_started_over=options.fresh or (options.full and is_left_out))
 
     def numbered(self, number: int, state: str, command: str, next_key: str) -> "SourcePlan":
-        """Return what begins as the run *number* of the state folder *state*; see `RunHeader` for the others."""
+        """Return it as the new run *number* of the state folder *state*; see `RunHeader` for the others."""
         self.result.number = number
         header = replace(self.header, number=number, state=state, command=command, next_key=next_key)
         return replace(self, header=header, command=command)
 
     def open_run(self, run_store: RunStore) -> StoredRun:
-        """Return the journal that the source goes on with: that of its interrupted run, or a new one."""
+        """Return the run whose journal it writes: the interrupted one that it resumes, or a new one."""
         old = self.old
         if old is not None and self.resumes:
             return old
@@ -118,10 +118,10 @@ class SourcePlan:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What is settled for all sources of a run before any is sent.
+    """What is decided for all sources of a run before any is sent.
 
-    *rows_to_resend* is one for all of them: a row of a later source must follow an unaccepted one of an earlier source
-    too. So are the *same_person*; None where a row has one identity value at most, which all rows of its person share.
+    All share *rows_to_resend*: a row must also follow one of an earlier source that was not accepted. All share
+    *same_person* too; None where a row has at most one identity value, which all rows of its person share.
     """
 
     options: Options
@@ -135,7 +135,7 @@ class RunPlan:
     same_person: SamePerson | None
 
     def check(self, result: SourceResult) -> SourcePlan:
-        """Open and survey the source of *result*; what is found is in its counts even if it can't be sent."""
+        """Open the source of *result* and read it whole; its counts are set even if it can't be sent."""
         options, settings, summary, same_person = self.options, self.settings, CheckSummary(), self.same_person
         rows_before = 0 if same_person is None else same_person.rows
         try:
@@ -156,7 +156,7 @@ class RunPlan:
                 if record.number in to_resend:
                     retry.rebuild(record, remark_of(to_resend[record.number]))
                     self.rows_to_resend.add(work.person)
-                    # The crash may have come before the memory heard of it.
+                    # The run may have crashed before change detection recorded the row.
                     self.changes.watch(work.person, since)
 
             left = _left_by_finished(last) if len(options.sources) > 1 else {}
@@ -193,12 +193,12 @@ class RunPlan:
     def _collecting_left(
         self, left: Container[int], left_to_resend: RowsToResend, since: int
     ) -> Callable[[Record, Request | Rejected], None]:
-        """Return what puts the people whose rows are *left* into *left_to_resend*."""
+        """Return an observer that adds the people whose rows are *left* to *left_to_resend*."""
 
         def collect_left(record: Record, work: Request | Rejected) -> None:
             if record.number in left:
                 left_to_resend.add(work.person)
-                # The command that was broken off may not have come to its end, where it notes who is one person.
+                # The interrupted command may not have reached its end, where it records who is one person.
                 self.changes.take_over_unlinked(work.person, since)
 
         return collect_left
@@ -218,10 +218,10 @@ class RunPlan:
                 self.rows_to_resend.add((person_key,))
 
     def link_joined_people(self, source_plans: Sequence[SourcePlan]) -> None:
-        """Note who is one person, where a row may name another value than older or newer rows did.
+        """Record who is one person, where a row may name another value than older or newer rows did.
 
-        Rows of people of whom an older row may come are noted under whatever value they name. What goes on with a run
-        that is older than another must know under which values that may have sent a person. Raises StorageError,
+        Where an older row of a person may still come, rows are recorded under any value that they name. A resumed run
+        that is older than another must know under which values the other may have sent a person. Raises StorageError,
         ChangedError.
         """
         changes, same_person = self.changes, self.same_person
@@ -239,7 +239,7 @@ class RunPlan:
         changes.commit()
 
     def link_people_to_resend(self, source_plans: Sequence[SourcePlan]) -> None:
-        """Note who is one person with those to whom the command owes a row, now that all is sent.
+        """Record, once all is sent, who is one person with those whose rows are still to be retried.
 
         A later run may send such a person under another value. Raises StorageError, ChangedError.
         """
@@ -266,7 +266,7 @@ class RunPlan:
         return self.stack.enter_context(PersonGroups(SamePerson(self.run_store.state)))
 
     def _lock(self, source: Source, key: str, result: SourceResult) -> None:
-        """Lock *source*, known by *key*, and its file under whatever name another run may have it.
+        """Lock *source* by its *key*, and its file under any name by which another run may use it.
 
         Raises:
             LockedError, StorageError: it can't be locked.
@@ -278,19 +278,19 @@ class RunPlan:
         try:
             key = inode_of(self.settings, source.path)
         except OSError:
-            # Reading it tells what is wrong.
+            # Reading the file reports what is wrong.
             return
         self.stack.enter_context(self.run_store.lock(key, since=result.started, what=result.source, is_temporary=True))
 
     def _may_resume(self, old: StoredRun, source: Source) -> bool:
-        """Whether the run of *old* read *source* as it is now: in another file its rows are other people's."""
+        """Whether the run of *old* read *source* as it is now: in a changed file its rows are other people's."""
         header = old.state.header
         return header is not None and (header.content, header.mapping) == (source.digest(), reading_of(self.settings))
 
     def decide_resume(self, source_plans: Sequence[SourcePlan]) -> list[SourcePlan]:
-        """Return *source_plans* as they will go: on with their old runs, passed over, or anew, each of which is told.
+        """Return *source_plans* as they are to be sent: resumed, skipped, or started over; each decision is reported.
 
-        What was taken in for a source that is passed over is left to the next run, which knows of it as well.
+        Retry files that were added for a source that is skipped are left to the next run, which finds them as well.
         """
         broken_off = broken_off_command([one.command_source(self.options) for one in source_plans])
         decided: list[SourcePlan] = []
@@ -304,11 +304,11 @@ class RunPlan:
         return decided
 
     def _finished_before(self, source_plan: SourcePlan) -> SourcePlan:
-        """Return *source_plan* as finished; its account is that of the run that did it."""
+        """Return *source_plan* as finished, with the result of the run that finished it."""
         result, last = source_plan.result, source_plan.last
         assert last is not None  # noqa: S101 — it was finished
         restore_result(result, last.state)
-        # Rows of later sources must follow those that it left.
+        # Rows of later sources must follow those that it left to be retried.
         self.rows_to_resend.add_all(source_plan.left_to_resend)
         if not self.environment.quiet:
             self.environment.say(
@@ -318,16 +318,16 @@ class RunPlan:
         return replace(source_plan, is_already_finished=True)
 
     def _resume_or_start_over(self, source_plan: SourcePlan, *, not_resumable: bool) -> SourcePlan:
-        """Return *source_plan* as it will go: on with its old run, or anew, in which case that is told.
+        """Return *source_plan* as it is to be sent: resumed, or started over, which is reported.
 
-        *not_resumable* is whether it can't go on because of a source before it.
+        *not_resumable* is whether it can't be resumed because of a source before it.
         """
         old, result, say = source_plan.old, source_plan.result, self.environment.say
         if source_plan.whole_file_run is not None:
             record_sent(source_plan.job, source_plan.whole_file_run.state, self.changes)
         if old is None or old.state.header is None:
             return source_plan
-        # A source before it that is asked for anew makes it so as well.
+        # If a source before it is started over, so is this one.
         fresh = source_plan.command_source(self.options).is_started_over or (self.options.full and not_resumable)
         changed = refuse_or_start_over(
             old.state,
@@ -351,12 +351,12 @@ class RunPlan:
         return replace(source_plan, retry=retry)
 
     def assign_numbers(self, source_plans: Sequence[SourcePlan]) -> list[SourcePlan]:
-        """Return *source_plans*, those that begin with a run number of their own, greater than all before.
+        """Return *source_plans*; those that start a new run have numbers of their own, greater than all before.
 
-        All are of one command: of the one that was broken off, if this one goes on with it.
+        All are of one command: of the interrupted one, if this one resumes it.
 
         Raises:
-            StorageError, LockedError: there is no number to be had.
+            StorageError, LockedError: no number can be drawn.
         """
         known = self.changes.store().newer.newest_run() if self.changes.is_open else None
         numbers, state = self.run_store.next_numbers(len(source_plans), above=known or 0), self.run_store.state_id
@@ -375,13 +375,13 @@ class RunPlan:
         return found
 
     def origins(self, header: RunHeader) -> Origins:
-        """Return what tells the origins of the rows of the run that has *header*; raises StorageError, LockedError."""
+        """Return the origins of the rows of the run that has *header*; raises StorageError, LockedError."""
         return Origins(header, self.run_store.state_id, self.run_store.last_number)
 
     def refuse_drift(self, source_plans: Sequence[SourcePlan]) -> None:
-        """Raise InputError if a source differs too much from the one before it; with `--accept`, only tell it.
+        """Raise InputError if a source differs too much from its last run; with `--accept`, only report it.
 
-        A run that goes on with rows sent already was accepted when it began.
+        A resumed run that has sent rows already was accepted when it started.
         """
         options, guarded = (
             self.options,
@@ -401,15 +401,15 @@ class RunPlan:
                     self.environment.say(f"{comparison} It is sent all the same (--accept).")
 
     def is_proven(self, source_plan: SourcePlan, run_state: RunState) -> bool:
-        """Whether the run of *source_plan* so far, its *run_state*, or one that belongs to it proves the service.
+        """Whether *run_state*, the run of *source_plan* so far, or a run that belongs to it proves the service.
 
-        Such are the other sources of its command, and that which made its retry file: a row that a firewall blocks was
-        told from a wrong token by them.
+        Such runs are those of the other sources of its command, and the one that made its retry file. Their proof
+        distinguishes a row that a firewall blocks from a wrong token.
         """
         source = source_plan.job.source
         if has_proof(run_state):
             return True
-        # What this command itself has sent before proves it anyhow.
+        # What this command itself has sent before is proof anyhow.
         if (
             source_plan.old is not None
             and source_plan.resumes
@@ -435,12 +435,12 @@ class RunPlan:
         known = list(self.run_store.headers())
         others = (other for other in known if other.run_id != header.run_id)
         same = (other.from_order for other in others if service_of(other.base_url, other.service_id) == service)
-        # Of the runs that were thrown away, the older ones before, nobody knows what they sent.
+        # What the deleted runs sent is not known; they are older than all that are left.
         gone = min((other.order for other in known), default=header.order) - 1
         return max(gone, *same, UNKNOWN_RUN)
 
     def prune(self, source_plans: Sequence[SourcePlan]) -> None:
-        """Forget what was noted for runs that are not to be continued any more; raises StorageError."""
+        """Delete what was recorded for runs that can no longer be resumed; raises StorageError."""
         if not self.changes.is_open:
             return
         services = {service_of(one.base_url, one.service_id) for one in self.run_store.unfinished()}
@@ -449,7 +449,7 @@ class RunPlan:
             self.changes.store().newer.forget_unwatched(before=header.order)
 
     def _proves(self, stored_run: StoredRun) -> bool:
-        """Whether the run of *stored_run* went to the same service, however that is spelled, and was served."""
+        """Whether *stored_run* sent to the same service, however its URL is spelled, and proves it."""
         header, api = stored_run.state.header, self.settings.api
         if header is None:
             return False
@@ -457,10 +457,10 @@ class RunPlan:
         return same and has_proof(stored_run.state)
 
     def _origin(self, source: Source, result: SourceResult, whole_file_run: StoredRun | None) -> tuple[str, int]:
-        """Return the run that rows of *source* are from that do not say it themselves, and its number (0: this one).
+        """Return the ID and number (0: this run) of the run that those rows of *source* are from that name none.
 
-        Those of a retry file are from the run that made it, those of its first rows alone from the interrupted run of
-        the same file, *whole_file_run*.
+        Rows of a retry file are from the run that made it. If only the first rows of a file are sent, they are from
+        *whole_file_run*, its interrupted run.
         """
         if not source.is_retry:
             header = None if whole_file_run is None else whole_file_run.state.header
@@ -471,7 +471,7 @@ class RunPlan:
         return maker.state.header.from_run, maker.state.header.from_order
 
     def _whole_file_run(self, source: Source, key: str) -> StoredRun | None:
-        """Return the interrupted run of *source* as it is now, where only its first rows are to be sent."""
+        """Return the interrupted run of all of *source*, unchanged since, where only its first rows are to be sent."""
         whole_file_run = None if self.options.limit is None or source.is_retry else self.run_store.interrupted(key)
         return whole_file_run if whole_file_run is not None and self._may_resume(whole_file_run, source) else None
 
@@ -491,18 +491,18 @@ class RunPlan:
 
 
 def _watched_since(last: StoredRun | None, source: Source) -> int:
-    """Return the number of the run after which all runs note whom the *last* run of *source* owes a row."""
+    """Return the number of the run after which all runs record those whose rows the *last* run left to be retried."""
     header = None if last is None else last.state.header
     return UNKNOWN_RUN if header is None else watch_since(header, is_retry=source.is_retry)
 
 
 def _left_by_finished(last: StoredRun | None) -> Mapping[int, RowToResend]:
-    """Return the rows that the retry file of the run *last* holds, if it is finished."""
+    """Return the rows in the retry file of the run *last*; none if it is not finished."""
     return last.state.to_resend if last is not None and last.state.is_finished else {}
 
 
 def newest_ended_run(run_store: RunStore, settings: Settings) -> int:
-    """Return the number of the latest run that has sent to the service, or has been thrown away, and is not at work.
+    """Return the number of the latest run that has sent to the service, or was deleted, and is not at work.
 
     Raises:
         StorageError: a journal can't be read.
@@ -520,5 +520,5 @@ def newest_ended_run(run_store: RunStore, settings: Settings) -> int:
 
 
 def refresh_key(source: Source, key: str) -> str:
-    """Return what the memory knows *source* by, whose runs are known by *key*: standard input is always the same."""
+    """Return the key of *source* in change detection: the *key* of its runs, or `-` for standard input."""
     return key if source.path is not None else "-"

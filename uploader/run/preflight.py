@@ -1,4 +1,4 @@
-"""Make a source ready: read and map it whole, before anything of it is sent."""
+"""Read and map a source whole, before anything of it is sent."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One source that is ready to be sent: its plan, what the survey found, and the file's fingerprint.
+    """One source that is ready to be sent: its plan, what the check found, and the file's fingerprint.
 
     *fingerprint* is None where only the first *limit* rows were read. *trace* is what was read: nothing else is sent.
     """
@@ -36,14 +36,14 @@ class Job:
     trace: ReadTrace | None
 
     def records(self) -> tuple[Reading, Iterator[Record]]:
-        """Return a new reading of the source, and the records of it that the job is about: those that were checked.
+        """Return a new reading of the source, and its records that were checked.
 
         Raises ChangedError before the first record of a block that is not what the check has read.
         """
         reading = self.source.read(follows=self.trace)
         if self.limit is not None:
             return reading, islice(reading, min(self.limit, self.summary.read))
-        # Counted as well, though the trail has it that there are no more.
+        # The count is checked as well, though the trace allows no further records.
         return reading, chain(islice(reading, self.summary.read), self._none_of(reading))
 
     def _none_of(self, records: Iterator[Record]) -> Iterator[Record]:
@@ -52,7 +52,7 @@ class Job:
         yield from ()
 
     def is_swapped(self) -> bool:
-        """Return whether the file is not any more the one that was checked, as far as its size, time and inode tell."""
+        """Return whether the file is no longer the one that was checked, by its size, time and inode."""
         path, checked = self.source.path, self.fingerprint
         if path is None or checked is None:
             return False
@@ -73,7 +73,7 @@ def settings_of(options: Options, environment: Environment, *, credentials: bool
 
 
 def pace_of(settings: Settings) -> Pace:
-    """Return how fast *settings* let a run go."""
+    """Return how fast *settings* let a run send."""
     rate = settings.rate
     return pace(requests=rate.requests, per=rate.per, share=rate.share, burst=rate.burst, concurrency=rate.concurrency)
 
@@ -130,7 +130,7 @@ def prepare(
 
 
 def refuse_if_too_bad(job: Job, settings: Settings) -> None:
-    """Raise InputError when more rows are rejected than `limits.max_rejected` lets pass; retry files always pass."""
+    """Raise InputError when more rows are rejected than `limits.max_rejected` allows; retry files always pass."""
     summary, share = job.summary, settings.limits.max_rejected
     if job.source.is_retry or not summary.exceeds(share):
         return
@@ -144,7 +144,7 @@ def refuse_if_too_bad(job: Job, settings: Settings) -> None:
 
 
 def _is_comparable(source: Source, limit: int | None) -> bool:
-    """Whether the next run is of the same source, whole: one of a retry file or of standard input is not."""
+    """Whether the next run may be compared with this one: a retry file, standard input or a part of a file may not."""
     return limit is None and not source.is_retry and source.path is not None
 
 

@@ -1,4 +1,4 @@
-"""Settle how the service is reached: through which proxy, and whose certificates are trusted."""
+"""Decide how the service is reached: through which proxy, and with whose certificates."""
 
 import ssl
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from uploader.config.service_url import is_loopback
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way to the service; None is no proxy, and what the system trusts (or `SSL_CERT_FILE`).
+    """The route to the service; None means no proxy, and the certificates of the system (or of `SSL_CERT_FILE`).
 
-    *is_local* is whether the service is on this machine, which no proxy leads to.
+    *is_local* is whether the service is on this machine, which is reached without a proxy.
     """
 
     proxy: Proxy | None = None
@@ -24,7 +24,7 @@ class Route:
 
 
 def route_of(settings: Settings, environ: Mapping[str, str]) -> Route:
-    """Return the way that *settings*, or else *environ*, name; raises ConfigError for one that can't be gone."""
+    """Return the route that *settings*, or else *environ*, name; raises ConfigError for one that can't be used."""
     api = settings.api
     trust = None if api.ca_file is None else trusting(api.ca_file)
     is_local = is_loopback(urlsplit(api.base_url).hostname or "")

@@ -1,4 +1,4 @@
-"""Put what the pace makes a run do into words for people."""
+"""Put notices of the pace into words."""
 
 from typing import assert_never
 

@@ -1,4 +1,4 @@
-"""Keep the account of each source: what became of its rows, and how the run ended."""
+"""Keep the result of each source: what became of its rows, and how the run ended."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -22,16 +22,14 @@ _SIGINT: Final = 130
 
 @dataclass(slots=True)
 class SourceResult:
-    """The account of one source, as far as it is known; times in seconds.
+    """The result of one source, as far as it is known; times in seconds.
 
     *number* is that of its run, 0 before it has one. *blank_lines* and *repairs* are those that the check found.
     *error* is what ended the run at this source.
 
-    States: open while *exit_status* is None, then closed, with an *error* only if it ended the run. Until the source
-    is checked nothing is counted; then all its rows are not attempted, and what became of them stands here at the end.
-
     States: open, as long as *exit_status* is None; finished (0 or 3); and ended early, by *error* or by that of another
-    source.
+    source. Nothing is counted until the source is checked. Then all its rows are not attempted, and at the end the
+    counts say what became of them.
     """
 
     run_id: str
@@ -52,10 +50,10 @@ class SourceResult:
     number: int = 0
 
     def finish(self) -> None:
-        """Close the account of a source whose rows all have an outcome.
+        """Close the result of a source whose rows all have an outcome.
 
         Raises:
-            UploaderError: its counts do not balance, which is a bug.
+            UploaderError: its counts do not add up, which is a bug.
         """
         counts = self.counts
         if not counts.balances:
@@ -65,7 +63,7 @@ class SourceResult:
         self.exit_status = SOME_LEFT if counts.not_accepted else FINISHED
 
     def summary(self) -> Mapping[str, object]:
-        """Return the summary of the contract."""
+        """Return what the summary file says of the source."""
         traffic = self.traffic
         per_second = traffic.requests / self.sending_seconds if self.sending_seconds else 0.0
         return {
@@ -86,9 +84,9 @@ class SourceResult:
 
 
 def new_source_results(options: Options) -> list[SourceResult]:
-    """Return an empty account for each source of *options*, all begun now.
+    """Return an empty result for each source of *options*, all started now.
 
-    Their runs' IDs sort as the sources stand; which run is the later one is told by its number.
+    The run IDs sort in the order of the sources; a run's number says which run is later.
     """
     now = datetime.now(UTC)
     began = now.isoformat(timespec="seconds")
@@ -99,9 +97,9 @@ def new_source_results(options: Options) -> list[SourceResult]:
 
 
 class SummarizedResults:
-    """The accounts of a run's sources; leaving it writes the summary, however the run ended (but for 1 and 2).
+    """The results of a run's sources; leaving it writes the summary, however the run ended (except with 1 and 2).
 
-    Without its summary no source has come to its end: the next run continues it, sends nothing, and writes the summary.
+    Without its summary no source is finished: the next run resumes it, sends nothing, and writes the summary.
     """
 
     def __init__(self, results: Sequence[SourceResult], *, summary: Path | None, clock: Callable[[], float]) -> None:
@@ -112,7 +110,7 @@ class SummarizedResults:
         self._began = clock()
 
     def __enter__(self) -> Self:
-        """Try that the summary can be written; raises StorageError if it can't."""
+        """Check that the summary can be written; raises StorageError if it can't."""
         if self._summary is not None:
             try_summary(self._summary)
         return self
@@ -130,7 +128,7 @@ class SummarizedResults:
         try:
             write_summary(self._summary, [result.summary() for result in self._source_results])
         except StorageError as trouble:
-            # What ended the run is told before a summary that can't be written.
+            # What ended the run is reported first, and not a summary that can't be written.
             if error is None:
                 for result in self._source_results:
                     result.exit_status = _status(trouble)
@@ -138,7 +136,7 @@ class SummarizedResults:
 
     @property
     def exit_status(self) -> int:
-        """The status of a run that came to its end: 3 when some row was not accepted, else 0."""
+        """The status of a finished run: 3 when some row was not accepted, else 0."""
         return max((result.exit_status or FINISHED for result in self._source_results), default=FINISHED)
 
 

@@ -1,4 +1,4 @@
-"""Decide whether a run begins or goes on, and take from its journal what is known already."""
+"""Decide whether a run is resumed or started over, and restore what its journal holds."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +18,10 @@ from uploader.state import RowToResend, RunHeader, RunState
 RESEND_PHRASE: Final = "accepted, but an earlier row of the same person was not: send it after that"
 
 
-def header_of(  # noqa: PLR0913 — all that a run is known by
+def header_of(  # noqa: PLR0913 — all that identifies a run
     settings: Settings, job: Job, result: SourceResult, key: str, *, origin: str, full: bool, from_number: int = 0
 ) -> RunHeader:
-    """Return how the run of *job*, known by *key*, begins, but for its number; see `RunHeader`."""
+    """Return the header of the run of *job* with the *key*, except for its number; see `RunHeader`."""
     return RunHeader(
         run_id=result.run_id,
         key=key,
@@ -44,7 +44,7 @@ def header_of(  # noqa: PLR0913 — all that a run is known by
 def refuse_or_start_over(
     old: RunState, new: RunHeader, *, when_changed: str, fresh: bool, not_resumable: bool = False
 ) -> str | None:
-    """Return None if *new* continues the run of *old*; otherwise what to tell of the rows that were never sent.
+    """Return None if *new* resumes the run of *old*; otherwise the message about the rows that were never sent.
 
     *not_resumable* is whether a SOURCE before it, which the same command finished, has changed since.
 
@@ -80,14 +80,14 @@ def refuse_or_start_over(
 
 
 def has_proof(run_state: RunState) -> bool:
-    """Whether a reply in a run, in all its lives, proves token, service ID and URL."""
+    """Whether a reply in a run, this time or before it was resumed, proves token, service ID and URL."""
     return run_state.outcomes.sent > 0 or any(
         row.attempts and proves_by(row.reason.code) for row in run_state.to_resend.values()
     )
 
 
 def remark_of(row: RowToResend) -> RetryRemark:
-    """Return what the retry file says of a row that an earlier life of the run *row*."""
+    """Return what the retry file says of *row*, which a run recorded before it was resumed."""
     return RetryRemark(row.kind, row.reason.code, row.reason.phrase or RESEND_PHRASE, row.attempts)
 
 
@@ -109,7 +109,7 @@ def restore_result(result: SourceResult, run_state: RunState) -> None:
 
 
 def counts_of(run_state: RunState) -> tuple[RunningCounts, Traffic]:
-    """Return the totals of *run_state*, as running ones: to go on with, or to tell of a finished run."""
+    """Return the totals of *run_state* as running ones: to resume the run, or to report a finished one."""
     running_counts = RunningCounts(replace(run_state.outcomes), set(run_state.unsure))
     for number, row in run_state.to_resend.items():
         if row.kind != "again":
@@ -118,5 +118,5 @@ def counts_of(run_state: RunState) -> tuple[RunningCounts, Traffic]:
 
 
 def path_of(text: str | None) -> Path | None:
-    """Return the path that a journal says; None where it says none."""
+    """Return the path that a journal names; None where it names none."""
     return None if text is None else Path(text)

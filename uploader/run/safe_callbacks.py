@@ -1,4 +1,4 @@
-"""Keep words apart from work: none that fails changes a run, and none is spoken in the middle of a step."""
+"""Keep messages apart from work: none that fails changes a run, and none is printed in the middle of a step."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ P = ParamSpec("P")
 
 
 def with_safe_callbacks(environment: Environment) -> Environment:
-    """Return *environment* with callbacks for people that never fail: what can't be said is dropped."""
+    """Return *environment* with callbacks that never fail: a message that can't be printed is dropped."""
     return replace(
         environment,
         say=safe_callback(environment.say),
@@ -23,22 +23,22 @@ def with_safe_callbacks(environment: Environment) -> Environment:
 
 
 def safe_callback(tell: Callable[P, None]) -> Callable[P, None]:
-    """Return *tell* as it is, but that it never fails."""
+    """Return *tell* so that it never fails, except with an UploaderError."""
 
     def try_to_tell(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             tell(*args, **kwargs)
         except UploaderError:
-            # A signal came while it was spoken, and ends the run.
+            # A signal came while the message was printed; it ends the run.
             raise
-        except Exception:  # noqa: BLE001, S110 — whatever keeps words from being said is no trouble of the run
+        except Exception:  # noqa: BLE001, S110 — a message that can't be printed ends no run
             pass
 
     return try_to_tell
 
 
 def between_steps(environment: Environment) -> Environment:
-    """Return *environment* whose words are spoken by the running loop, after the step that has them has ended."""
+    """Return *environment* whose messages the running loop prints after the step that they come from."""
     loop = asyncio.get_running_loop()
 
     def say(line: str) -> None:

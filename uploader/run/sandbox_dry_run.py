@@ -1,4 +1,4 @@
-"""Rehearse: put the sandbox in the place of the service, and throwaway places in the place of real ones."""
+"""Make a dry run: the sandbox takes the place of the service, and temporary folders that of real ones."""
 
 import contextlib
 import shutil
@@ -14,7 +14,7 @@ from uploader.sandbox import Sandbox, SandboxRules
 def sandbox_for(settings: Settings, *, typed: bool) -> Sandbox:
     """Return a sandbox that enforces the limit of *settings*, and knows the properties that their mapping sends.
 
-    *typed* is whether the sources bring types of their own, so that the short form says nothing of the type.
+    *typed* is whether the sources have types of their own, so that a rule's short form sets no type.
     """
     rules = settings.rules()
     return Sandbox(
@@ -30,7 +30,7 @@ def sandbox_for(settings: Settings, *, typed: bool) -> Sandbox:
 
 @contextlib.contextmanager
 def throwaway_folder() -> Iterator[Path]:
-    """Lend a new folder, readable by this user only, for what a rehearsal leaves; only a retry file in it stays."""
+    """Yield a new folder, readable by this user only, for a dry run; only a retry file in it is kept."""
     folder = Path(tempfile.mkdtemp(prefix="uploader-rehearsal-"))
     try:
         yield folder
@@ -41,7 +41,7 @@ def throwaway_folder() -> Iterator[Path]:
 
 
 def state_in(folder: Path) -> Path:
-    """Return the state folder of a rehearsal in *folder*."""
+    """Return the state folder of a dry run in *folder*."""
     return folder / "state"
 
 

@@ -1,4 +1,4 @@
-"""Keep a run's journal while it lasts, and all that hears of an outcome after it."""
+"""Record each outcome of a run in its journal, and after that in the retry file, the counts and change detection."""
 
 import os
 from collections.abc import Collection
@@ -21,15 +21,15 @@ from uploader.state import InFlightFile, Journal, StoredRun, read_run
 
 
 class Session:
-    """One life of a run: its journal, open, and all that hears of an outcome after it.
+    """One session of a run, from its start or resumption on: the open journal, and all that gets an outcome after it.
 
-    *in_flight* notes which rows are in flight, until `settle` hears of their outcomes. The journal comes first: an
-    outcome that could not be appended did not happen, and its row is sent again.
+    *in_flight* records which rows are in flight, until `settle` gets their outcomes. The journal comes first: an
+    outcome that could not be appended does not count, and its row is sent again.
 
     States: made, open (within its context), and closed. While it is open, something may await a sync (`is_dirty`).
     """
 
-    def __init__(  # noqa: PLR0913 — all that hears of an outcome, each asked for by name
+    def __init__(  # noqa: PLR0913 — all that gets an outcome, each asked for by name
         self,
         stored_run: StoredRun,
         retry: RetryFile,
@@ -40,10 +40,10 @@ class Session:
         command: str = "",
         number: int = 0,
     ) -> None:
-        """Go on with *stored_run*; *retry* and *rows_to_resend* know of its earlier lives already.
+        """Start or resume *stored_run*; *retry* and *rows_to_resend* have what its earlier sessions left.
 
-        *stale_retries* hears of each outcome before the journal, *unchanged_rows* after it. *command* is the one whose
-        life it is, *number* the one that it has drawn to be known as later than what was sent before.
+        *stale_retries* gets each outcome before the journal, *unchanged_rows* after it. *command* is the one that opens
+        this session. *number* is drawn for it, so that it counts as later than what was sent before.
         """
         self._number = number
         self._stale_retries = stale_retries
@@ -59,7 +59,7 @@ class Session:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        """Open the journal, and note that this life begins; raises StorageError."""
+        """Open the journal, and record that this session starts; raises StorageError."""
         with ExitStack() as stack:
             stack.enter_context(self._journal)
             stack.enter_context(self.in_flight)
@@ -84,7 +84,7 @@ class Session:
         self._stack.close()
 
     def settle(self, outcome: Outcome | Unsettled) -> None:
-        """Let the journal, the retry file, the memory and the totals hear of *outcome*; raises StorageError."""
+        """Record *outcome* in the journal, the retry file, the totals and change detection; raises StorageError."""
         record, unchanged_rows = record_of(outcome), self._unchanged_rows
         if isinstance(outcome, Unsettled):
             if outcome.attempts:
@@ -103,11 +103,11 @@ class Session:
             unchanged_rows.record_outcome(outcome, unsure=record.number in self.running_counts.unsure)
 
     def record_pause(self, seconds: float) -> None:
-        """Note that a limit reply holds everybody for *seconds* more; raises StorageError."""
+        """Record that a throttled reply pauses all requests for *seconds* more; raises StorageError."""
         self._journal.record_pause(seconds)
 
     def record_retry_path(self, path: Path) -> None:
-        """Note where the retry file goes, before it is made; raises StorageError."""
+        """Record where the retry file goes, before it is made; raises StorageError."""
         self._journal.record_facts("retry_file", {"path": str(path.absolute())})
 
     @property
@@ -116,21 +116,21 @@ class Session:
         return self._journal.is_dirty or self._retry.is_dirty
 
     def flush(self) -> None:
-        """Write what waits to be written; before each `sync`. Raises StorageError."""
+        """Write what is still buffered; call it before each `sync`. Raises StorageError."""
         self._journal.flush()
         if self._unchanged_rows is not None:
             self._unchanged_rows.flush()
 
     def sync(self) -> None:
-        """Make all that is settled last through a power cut; raises StorageError."""
+        """Make all that is settled survive a power cut; raises StorageError."""
         self._journal.sync()
         self._retry.sync()
 
     def final_state(self, *, must_agree: bool) -> StoredRun:
-        """Return the journal as it stands; where they *must_agree*, its totals are the running ones.
+        """Return the journal as it is now; where they *must_agree*, its totals are the running ones.
 
         Raises:
-            UploaderError: they are not, which is a bug.
+            UploaderError: they differ, which is a bug.
         """
         self.flush()
         stored_run = read_run(self.stored_run.path)

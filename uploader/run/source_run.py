@@ -1,4 +1,4 @@
-"""Send one source: its rows through all the stages, beside the journal's sync and the bar."""
+"""Send one source: its rows pass through all stages, while the journal is synced and the bar is shown."""
 
 import asyncio
 import contextlib
@@ -40,7 +40,7 @@ _SYNC_SECONDS: Final = 0.5
 
 
 async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPlan, endings: RunEndings) -> None:
-    """Send what is left of *source_plan* over *connection*, and keep its account; raises what ends the run early."""
+    """Send what is left of *source_plan* over *connection*, and fill in its result; raises what ends the run early."""
     job, result, same_person = source_plan.job, source_plan.result, run_plan.same_person
     clock = run_plan.environment.clock
     began = clock.monotonic()
@@ -87,7 +87,7 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
                 await pipeline.run(connection.pace.concurrency)
             session.flush()
             session.sync()
-            # What was read last is compared as it was opened, and may have been changed or replaced since.
+            # Each block was compared when it was read; the file may have been changed or replaced since.
             if job.is_swapped() or (job.fingerprint is not None and reading.fingerprint != job.fingerprint):
                 raise _changed(job)
         finally:
@@ -121,7 +121,7 @@ def _session_of(
 
 
 def _stale_retries_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHeader) -> StaleRetries:
-    """Return what keeps the rows of *source_plan* from undoing newer ones, in the run that has *header*."""
+    """Return what keeps the rows of *source_plan* from overwriting newer ones, in the run that has *header*."""
     is_retry = source_plan.job.source.is_retry
     return StaleRetries(
         run_plan.changes,
@@ -138,7 +138,7 @@ def _stale_retries_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHea
 def _unchanged_rows_of(
     source_plan: SourcePlan, run_plan: RunPlan, header: RunHeader, stale_retries: StaleRetries
 ) -> UnchangedRows:
-    """Return what passes over the rows of *source_plan* that need no request, in the run that has *header*."""
+    """Return what skips the rows of *source_plan* that need no request, in the run that has *header*."""
     return UnchangedRows(
         run_plan.changes,
         skips_unchanged=run_plan.settings.changed_only
@@ -154,7 +154,7 @@ def _unchanged_rows_of(
 def _merging(
     groups: PersonGroups, waiting: SpilledRows, source_plan: SourcePlan, run_plan: RunPlan, stored_run: StoredRun
 ) -> MergeStage:
-    """Return what makes one request of the rows of each of *groups*, as the run of *stored_run* has begun to."""
+    """Return the stage that makes one request of each of *groups*, as the run of *stored_run* has done so far."""
     same_person = run_plan.same_person
     return MergeStage(
         groups,
@@ -171,20 +171,20 @@ def _seconds(started: str) -> float:
 
 
 def _canary_rows(job: Job, session: Session, settings: Settings) -> int:
-    """Return how many of the first rows tell a wrong mapping: none where the service accepted some already."""
+    """Return how many first rows test the mapping: none where the service has accepted some already."""
     return 0 if job.source.is_retry or session.running_counts.outcomes.sent else settings.limits.canary
 
 
 def _close_result(
     source_plan: SourcePlan, session: Session, pipeline: Pipeline, endings: RunEndings, *, reason: BaseException | None
 ) -> None:
-    """Take the account of *source_plan* from the totals; *reason* is what ended the run early."""
+    """Fill in the result of *source_plan* from the totals; *reason* is what ended the run early."""
     result, running_counts = source_plan.result, session.running_counts
     read = max(source_plan.job.summary.read, pipeline.taken)
     result.counts = running_counts.outcomes.counts(read=read, not_attempted=pipeline.without_outcome(read))
     result.problems, result.retry_file = running_counts.problems, source_plan.retry.path
     result.maybe_sent_twice = len(running_counts.unsure)
-    # What a disk did not take, or a bug left in between, can't agree.
+    # After a disk error, or a bug in the middle of a step, the totals can't agree.
     in_order = reason is None or (isinstance(reason, UploaderError) and not isinstance(reason, StorageError))
     with contextlib.nullcontext() if in_order else contextlib.suppress(StorageError):
         stored_run = session.final_state(must_agree=in_order)
@@ -194,7 +194,7 @@ def _close_result(
 
 @contextlib.asynccontextmanager
 async def background_tasks(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Let *tasks* go on while the context lasts."""
+    """Run *tasks* while the context lasts."""
     running = [asyncio.create_task(task) for task in tasks]
     try:
         yield
@@ -205,10 +205,10 @@ async def background_tasks(*tasks: Coroutine[None, None, None]) -> AsyncIterator
 
 
 async def _sync(session: Session, connection: Connection) -> None:
-    """Make what is settled last, within a second; a sync that fails ends the run, and is not tried again."""
+    """Sync what is settled within a second; a sync that fails ends the run, and is not tried again."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         try:
-            # From now on it has its thread, whatever becomes of the machine.
+            # This starts the thread now, so that it is there when the machine has no more.
             await asyncio.get_running_loop().run_in_executor(thread, session.is_dirty.__bool__)
         except RuntimeError:
             connection.stop.request(
@@ -233,13 +233,13 @@ async def _sync_by(thread: ThreadPoolExecutor, session: Session, connection: Con
                 connection.stop.request(error)
                 return
             except asyncio.CancelledError:
-                # The thread goes on: nobody may close the files under it.
+                # The thread still runs: the files must not be closed before it ends.
                 await asyncio.wait([syncing])
                 raise
 
 
 def _works(job: Job, records: Iterator[Record], settled: SettledRows) -> Iterator[Work | NoWork]:
-    """Yield what is to be sent, each request made when it is taken; what is *settled* needs nothing."""
+    """Yield what is to be sent, each row mapped when it is taken; a row that is *settled* needs nothing."""
     map_row, now = job.plan.map_row, Now(time.time_ns)
     some_settled = len(settled) > 0
     try:
@@ -251,7 +251,7 @@ def _works(job: Job, records: Iterator[Record], settled: SettledRows) -> Iterato
     except ChangedError:
         raise _changed(job) from None
     except InputError as error:
-        # The check has read it to its end, so it is not the file that was checked.
+        # The check has read the file to its end, so it has changed since.
         raise ChangedError(f"{job.source.name} changed while it was being sent: {error}") from None
 
 

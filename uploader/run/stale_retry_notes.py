@@ -1,4 +1,4 @@
-"""Note, from a source, what later runs must know of people of whom an older row may still be sent."""
+"""Record, from a source, what later runs must know of people of whom an older row may still be sent."""
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import islice
@@ -15,16 +15,16 @@ from uploader.state import RunState
 
 
 def record_sent(job: Job, run_state: RunState, changes: ChangeDetection) -> None:
-    """Note what the interrupted run of *run_state* has sent already of the people whose rows *job* begins with.
+    """Record what the interrupted run of *run_state* has sent of the people in the first rows, which *job* sends again.
 
-    They are sent once more, and must not overwrite what later rows of the same file have set. Raises StorageError.
+    Those rows must not overwrite what later rows of the same file have set. Raises StorageError.
     """
     header = run_state.header
     assert header is not None  # noqa: S101 — there is no run without it
     with job.source.read() as records:
         people = {value for record in islice(records, job.summary.read) for value in job.plan.person(record)}
     known = 0
-    # Who is joined to them by a row is the same person, whichever row comes first.
+    # Values that a row joins to these are the same person's, in any order of the rows.
     while job.plan.has_several_identities and known != (known := len(people)):
         with job.source.read() as records:
             for person in map(job.plan.person, records):
@@ -39,7 +39,7 @@ def record_sent(job: Job, run_state: RunState, changes: ChangeDetection) -> None
 
 
 def _sent_before(records: Iterable[Record], people: Container[str], job: Job, run_state: RunState) -> Iterator[Request]:
-    """Yield what the run of *run_state* has sent of *records* that are about *people*, identity values."""
+    """Yield the requests that the run of *run_state* has sent for *records* of *people* (identity values)."""
     settled, left = run_state.settled, len(run_state.settled)
     for record in records:
         if left <= 0:
@@ -58,10 +58,10 @@ def _sent_before(records: Iterable[Record], people: Container[str], job: Job, ru
 
 
 def joined_people(jobs: Sequence[Job], changes: ChangeDetection, matches: Callable[[int], bool]) -> dict[int, int]:
-    """Return the people (numbers, see `Digests`) who are one person with one that *matches*, with one that all share.
+    """Return, for all who are one person with one that *matches*, the number that they share (see `Digests`).
 
-    Rows of *jobs* that share a value are one person, through whatever chain. Each is read until a row that joins two
-    people was behind all the others. Raises InputError, StorageError.
+    Rows of *jobs* that share a value are one person, through any chain. The sources are read again until no row joins
+    further people. Raises InputError, StorageError.
     """
     key_of: dict[int, int] = {}
 

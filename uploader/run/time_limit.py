@@ -1,4 +1,4 @@
-"""End a run in time: at an hour of the clock, or after a while."""
+"""End a run in time: at a time of day, or after a while."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,14 +11,14 @@ from uploader.rate import Pace
 from uploader.stop import Stop
 
 _LOOK_SECONDS: Final = 30.0
-"""So often the clock on the wall is looked at anew: it may have been set."""
+"""Seconds between two looks at the wall clock: it may have been set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """When a run has to stop: *at* that local time, or *within* so many seconds of *began* (monotonic).
 
-    *flag* is how the user said it.
+    *flag* is the option as the user typed it.
     """
 
     flag: str
@@ -34,7 +34,7 @@ class Deadline:
         return self.began + self.within - self.clock.monotonic()
 
     def error(self) -> TimeUpError:
-        """Return what the run ends with."""
+        """Return the error that the run ends with."""
         return TimeUpError(f"Stopped: the time limit ({self.flag}) was reached. Run again to continue.")
 
     def refuse_if_over(self) -> None:
@@ -51,7 +51,7 @@ class Deadline:
         return f"{words}: about {int(left * pace.rate):,} fit. Run again later to go on with the rest."
 
     async def keep(self, stop: Stop) -> None:
-        """Give *stop* when the time is up."""
+        """Request *stop* when the time is up."""
         while (left := self.left()) > 0:
             await self.clock.sleep(min(left, _LOOK_SECONDS))
         stop.request(self.error())
@@ -60,7 +60,7 @@ class Deadline:
 def next_time(now: datetime, *, hour: int, minute: int, second: int = 0) -> datetime:
     """Return when the local clock shows that time next after *now*.
 
-    A time that is left out when clocks are put forward comes as much later; one that comes twice is two times.
+    A time that is skipped when clocks are put forward comes later by as much; one that comes twice counts twice.
     """
     today = now.replace(tzinfo=None, hour=hour, minute=minute, second=second, microsecond=0)
     moments = (
