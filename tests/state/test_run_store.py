@@ -173,22 +173,30 @@ def test_a_run_that_began_when_the_clock_was_behind_stays_as_long_as_the_one_bef
 
 
 @pytest.mark.parametrize("days_of_the_first", [-1, -400])
-def test_a_run_stays_with_an_earlier_one_of_its_source_or_of_the_source_before_it(
-    shelf: RunStore, days_of_the_first: int
+@pytest.mark.parametrize(
+    ("runs", "kept"),
+    [
+        # The first one started when the clock was ahead, the others when it was behind.
+        (["1 a b", "2 b"], [1, 2]),
+        (["2 a b", "1 b"], [1, 2]),
+        (["1 a b", "2 b", "3 b"], [1, 3]),
+        (["1 a b", "3 a"], [1, 3]),
+        (["1 a b", "2 c"], [1]),
+        (["3 a b", "2 a"], [3]),
+    ],
+)
+def test_a_run_stays_with_an_earlier_one_of_its_source_and_the_last_with_one_of_the_source_before_it(
+    shelf: RunStore, runs: list[str], kept: list[int], days_of_the_first: int
 ) -> None:
-    # The clock was ahead when the first of them began, and behind when the others did.
-    for number, key, next_key, days in (
-        (1, "a", "b", days_of_the_first),
-        (2, "b", "", 40),
-        (3, "a", "b", 40),
-        (4, "c", "", 40),
-    ):
-        moment = NOW - timedelta(days=days)
-        run_id = f"{moment:%Y%m%dT%H%M%SZ}-{number}"
-        shelf.create(replace(BEGUN, run_id=run_id, key=key, next_key=next_key, number=number))
+    for place, words in enumerate(runs):
+        number, key, *next_key = words.split()
+        moment = NOW - timedelta(days=40 if place else days_of_the_first)
+        header = replace(BEGUN, run_id=f"{moment:%Y%m%dT%H%M%SZ}-{number}", key=key, number=int(number))
+        shelf.create(replace(header, next_key="".join(next_key)))
 
-    assert shelf.delete_older(30, now=NOW, may_go=lambda _: True) == 1
-    assert sorted(header.number for header in shelf.headers()) == [1, 2, 3]
+    shelf.delete_older(30, now=NOW, may_go=lambda _: True)
+
+    assert sorted(header.number for header in shelf.headers()) == kept
 
 
 def test_locks_that_nobody_holds_and_no_journal_needs_are_thrown_away(shelf: RunStore, state: Path) -> None:

@@ -212,10 +212,11 @@ class RunStore:
     def delete_older(self, days: int, *, now: datetime, may_go: Callable[[StoredRun], bool] = lambda _: False) -> int:
         """Delete the runs started over *days* before *now* (interrupted ones only if they *may_go*); return how many.
 
-        A run stays as long as one with a lower number does, since the clock may have been wrong when it started.
-        Without it, an older run would be the last of its SOURCE, or a SOURCE of the same command would seem never sent.
-        A run that started later than *now* keeps only the later runs of its own SOURCE and of the SOURCE after it: it
-        is deleted late, or never. Locks of killed runs are deleted too, if no journal needs them.
+        A run stays as long as one with a lower number does, since the clock may have been wrong when it started:
+        without it, an older run would be the last of its SOURCE. The last run of a SOURCE also stays as long as a run
+        of the SOURCE before it in a command does: without it, that command would seem interrupted between the two. A
+        run that started later than *now* keeps only these two kinds of runs. Locks of killed runs are deleted too, if
+        no journal needs them.
         """
         self._delete_unused_locks()
         # A run's ID starts with the time of its start, so only old journals are read.
@@ -227,7 +228,10 @@ class RunStore:
         old = [path for path in self._runs.glob(f"*{_JOURNAL}") if path.name < first]
         if not old:
             return 0
-        stays = _Staying(header for header, path in self._headers() if path.name >= first)
+        headers = self._headers()
+        stays = _StayingRuns(
+            (header for header, _ in headers), (header for header, path in headers if path.name >= first)
+        )
         lowest_left = self._lowest_since(first, until=f"{now:%Y%m%dT%H%M%SZ~}")
         count = 0
         for stored_run in sorted(map(read_run, old), key=_order):
@@ -272,23 +276,34 @@ class RunStore:
             self.lock(header.key, since="").delete_if_unused()
 
 
-class _Staying:
-    """The runs that are not deleted, as the lowest number of those that need what is known by a key."""
+class _StayingRuns:
+    """The runs that are not deleted, and whether they need one that could be.
 
-    def __init__(self, headers: Iterable[RunHeader]) -> None:
+    It has no states: runs are only added.
+    """
+
+    def __init__(self, newest_first: Iterable[RunHeader], staying: Iterable[RunHeader]) -> None:
+        """Start with those of *staying*; *newest_first* are all runs."""
         self._lowest: dict[str, int] = {}
-        for header in headers:
+        self._followed: set[str] = set()
+        self._last: dict[str, str] = {}
+        for header in newest_first:
+            if header.limit is None:
+                self._last.setdefault(header.key, header.run_id)
+        for header in staying:
             self.add(header)
 
     def add(self, header: RunHeader | None) -> None:
-        """Count the run of *header*: it needs the later runs of its own SOURCE, and of the next one of its command."""
+        """Add the run of *header*."""
         if header is not None:
-            for key in (header.key, header.next_key):
-                self._lowest[key] = min(header.order, self._lowest.get(key, header.order))
+            self._lowest[header.key] = min(header.order, self._lowest.get(header.key, header.order))
+            self._followed.add(header.next_key)
 
     def need(self, header: RunHeader) -> bool:
-        """Return whether a run with a lower number than that of *header* needs it."""
-        return header.order > self._lowest.get(header.key, header.order)
+        """Return whether one of them needs the run of *header*."""
+        if header.order > self._lowest.get(header.key, header.order):
+            return True
+        return header.key in self._followed and self._last.get(header.key) == header.run_id
 
 
 def _order(stored_run: StoredRun) -> int:
