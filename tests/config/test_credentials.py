@@ -195,7 +195,7 @@ def test_a_variable_that_is_missing_is_named_with_what_to_do(
 def test_a_rehearsal_needs_no_credentials(loaded: Load, text: str) -> None:
     settings = loaded(text, environ={}, credentials=False)
 
-    assert (settings.api.service_id, settings.api.access_token.get_secret_value()) == ("rehearsal", "rehearsal")
+    assert (settings.api.service_id, settings.api.access_token.get_secret_value()) == ("dry-run", "dry-run")
 
 
 def test_a_rehearsal_never_opens_the_token_file(loaded: Load, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_rehearsal_never_opens_the_token_file(loaded: Load, tmp_path: Path) ->
 
     settings = loaded(FROM_FILE, environ={}, credentials=False)
 
-    assert (settings.api.service_id, settings.api.access_token.get_secret_value()) == ("svc", "rehearsal")
+    assert (settings.api.service_id, settings.api.access_token.get_secret_value()) == ("svc", "dry-run")
 
 
 def test_a_rehearsal_goes_by_the_credentials_that_are_there(loaded: Load) -> None:

@@ -14,7 +14,7 @@ MAPPED = {
 def test_the_example_needs_no_variable_for_a_rehearsal() -> None:
     settings = load(EXAMPLE, environ={}, credentials=False)
 
-    assert settings.api.access_token.get_secret_value() == "rehearsal"
+    assert settings.api.access_token.get_secret_value() == "dry-run"
 
 
 def test_the_example_takes_both_credentials_from_the_environment() -> None:

@@ -14,7 +14,7 @@ from uploader.config.secret_masking import SECRETS, shown
 from uploader.config.yaml_document import KeyPath, Tree
 from uploader.private_files import open_at_once
 
-PLACEHOLDER = "rehearsal"
+PLACEHOLDER = "dry-run"
 """What a rehearsal or a check goes by when no service id or token is at hand."""
 
 _SERVICE_ID: KeyPath = ("api", "service_id")

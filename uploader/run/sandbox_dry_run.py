@@ -31,7 +31,7 @@ def sandbox_for(settings: Settings, *, typed: bool) -> Sandbox:
 @contextlib.contextmanager
 def throwaway_folder() -> Iterator[Path]:
     """Lend a new folder, readable by this user only, for what a rehearsal leaves; only a retry file in it stays."""
-    folder = Path(tempfile.mkdtemp(prefix="uploader-rehearsal-"))
+    folder = Path(tempfile.mkdtemp(prefix="uploader-dry-run-"))
     try:
         yield folder
     finally:
