@@ -103,7 +103,7 @@ def _resumed(folder: Path, server: RunningSandbox) -> Start:
         shutil.copytree(folder / ".uploader", kept)
     shutil.rmtree(folder / ".uploader")
     shutil.copytree(kept, folder / ".uploader")
-    return _start(folder, server, expected="continuing run")
+    return _start(folder, server, expected="resuming run")
 
 
 def _start(folder: Path, server: RunningSandbox, *, expected: str) -> Start:

@@ -172,7 +172,7 @@ def test_a_memory_folder_that_everybody_can_open_is_made_private_again(tmp_path:
 def test_a_folder_in_the_place_of_the_key_is_told_when_all_is_forgotten(tmp_path: Path) -> None:
     (tmp_path / "memory" / "key").mkdir(parents=True)
 
-    with pytest.raises(StorageError, match=r"key: Is a directory\. Make room or give way there"):
+    with pytest.raises(StorageError, match=r"key: Is a directory\. Make room or allow access there"):
         DigestStores(tmp_path, wall=lambda: 0.0).forget()
 
 

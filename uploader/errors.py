@@ -80,4 +80,6 @@ def refused_by_machine(error: OSError | MemoryError) -> StorageError:
         return StorageError("The working directory is gone. Change to another one, then run again.")
     where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     why = error.strerror or type(error).__name__
-    return StorageError(f"{where}this machine refused something: {why}. Make room or give way there, then run again.")
+    return StorageError(
+        f"{where}this machine refused something: {why}. Make room or allow access there, then run again."
+    )

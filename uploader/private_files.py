@@ -140,7 +140,7 @@ def trouble(path: Path, error: OSError) -> StorageError:
     """Return the error that says what is wrong with *path*, with the next step."""
     if error.errno == errno.ELOOP:
         return _refused(path, _KINDS[0][1])
-    return StorageError(f"{path}: {error.strerror}. Make room or give way there, then run again to continue.")
+    return StorageError(f"{path}: {error.strerror}. Make room or allow access there, then run again to resume.")
 
 
 def _wrong(found: os.stat_result, *, writing: bool) -> str | None:

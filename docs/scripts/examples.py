@@ -33,7 +33,7 @@ _BLOCK: Final = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _VARYING: Final = (
-    (re.compile(r"/\S*uploader-rehearsal-\w+"), "/tmp/uploader-rehearsal-…"),
+    (re.compile(r"/\S*uploader-dry-run-\w+"), "/tmp/uploader-dry-run-…"),
     (re.compile(r"\d{8}T\d{6}Z-[0-9a-f]+"), "RUN"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(Z|[+-]\d\d:\d\d)?"), "TIME"),
     (re.compile(r"\(\d{4}-\d\d-\d\d\)"), "(DATE)"),

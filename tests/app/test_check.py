@@ -145,7 +145,7 @@ def test_the_refusal_names_the_numbers_the_reason_and_what_to_do(folder: Path, w
 
     assert str(error) == (
         "people.csv: 23 of 24 rows can't be sent, more than limits.max_rejected (10%); most often: column 'age': "
-        "not a whole number (22 rows, first row 2). Nothing was sent. Mend the file or the mapping, or raise "
+        "not a whole number (22 rows, first row 2). Nothing was sent. Fix the file or the mapping, or raise "
         "limits.max_rejected."
     )
 

@@ -75,9 +75,9 @@ def test_a_superseded_row_points_to_the_row_that_took_it_along(state: Path) -> N
     (run,) = RunHistory(state).runs()
 
     assert run.rows == (
-        Unaccepted(1, "superseded", "", "row 5 of the same person took it along", 0, 5),
+        Unaccepted(1, "superseded", "", "merged into row 5 of the same person", 0, 5),
         Unaccepted(3, "failed", "50000", "why", 5),
-        Unaccepted(4, "superseded", "", "a later run has the last word on the person", 0),
+        Unaccepted(4, "superseded", "", "a later run sent newer data of the person", 0),
     )
     listed = run.facts(rows=True)["rows"]
     assert isinstance(listed, list)

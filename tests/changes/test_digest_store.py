@@ -333,7 +333,7 @@ def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
 def test_a_damaged_file_is_refused_with_what_to_do(path: Path) -> None:
     path.write_bytes(b"no database at all " * 100)
 
-    with pytest.raises(StorageError, match=r"is damaged. Run `uploader memory --forget`"), opened(path):
+    with pytest.raises(StorageError, match=r"is damaged. Run `uploader changes --forget`"), opened(path):
         pass
 
 
@@ -453,7 +453,7 @@ def test_a_process_that_keeps_the_file_locked_is_not_waited_for_for_ever(path: P
             memory.body([BOB])
 
     assert str(found.value) == (
-        f"{path} is kept locked by another process. End that one, or wait for its end, then run again to continue."
+        f"{path} is kept locked by another process. End that one, or wait for its end, then run again to resume."
     )
     assert len(pauses) == waited > 100
 

@@ -34,7 +34,7 @@ def test_a_key_that_is_cut_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_bytes(KEY[:5])
 
-    with pytest.raises(StorageError, match=r"is no key any more\. Run `uploader memory --forget`"):
+    with pytest.raises(StorageError, match=r"is not a valid key\. Run `uploader changes --forget`"):
         private_key(path)
 
 

@@ -89,7 +89,7 @@ def test_without_its_key_a_memory_is_of_no_use_until_it_is_forgotten(tmp_path: P
     key = tmp_path / "memory" / "key"
     key.unlink()
 
-    with pytest.raises(StorageError, match=r"key is gone. Run `uploader memory --forget`"):
+    with pytest.raises(StorageError, match=r"key is gone. Run `uploader changes --forget`"):
         library.key()
     made = key.exists()
     library.forget()

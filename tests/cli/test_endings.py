@@ -147,7 +147,7 @@ def test_a_run_with_a_rejected_row_is_3_and_tells_where_it_is(typed: Type, peopl
 def test_a_rehearsal_says_that_it_was_one(typed: Type, people: Path) -> None:
     ended = typed("run", people.name, "--sandbox", "--limit", "1", "-v")
 
-    assert ended.err[-1] == "This was a rehearsal: nothing left this machine."
+    assert ended.err[-1] == "This was a dry run: nothing left this machine."
     assert "  profiles   1" in ended.err
 
 
@@ -182,15 +182,18 @@ def test_a_bug_is_1_and_shows_nothing_of_what_was_in_hand(
     [
         (
             OSError(24, "Too many open files"),
-            "this machine refused something: Too many open files. Make room or give way there, then run again.",
+            "this machine refused something: Too many open files. Make room or allow access there, then run again.",
         ),
         (
             PermissionError(13, "Permission denied", "/x\n"),
-            "/x\\n: this machine refused something: Permission denied. Make room or give way there, then run again.",
+            (
+                "/x\\n: this machine refused something: Permission denied. Make room or allow access there, "
+                "then run again."
+            ),
         ),
         (
             BrokenPipeError(32, "Broken pipe"),
-            "this machine refused something: Broken pipe. Make room or give way there, then run again.",
+            "this machine refused something: Broken pipe. Make room or allow access there, then run again.",
         ),
         (MemoryError(), "This machine has no memory left for it. Free some, or allow it more, then run again."),
     ],

@@ -49,7 +49,7 @@ def test_a_row_is_shown_from_its_fields_to_its_request(typed: Type, folder: Path
             "-H 'Content-Type: application/json' -H \"access_token: $DFINERY_ACCESS_TOKEN\" "
             '-d \'{"identity":{"external_id":"2"},"user_properties":{"df_name":"O\'"\'"\'이"},"request_datetime": …'
         ),
-        "No run that had this row is known.",
+        "No stored run had this row.",
     ]
 
 
@@ -67,7 +67,7 @@ def test_a_rejected_row_is_shown_with_its_reason_and_no_request(typed: Type, fol
             '  "name": "Kim"',
             '  "age": "old"',
             "It can't be sent: column 'age': not a whole number.",
-            "No run that had this row is known.",
+            "No stored run had this row.",
         ],
     )
 
@@ -84,7 +84,7 @@ def test_a_damaged_record_is_shown_as_its_text(typed: Type, folder: Path) -> Non
             "Its text, which can't be split into fields:",
             '  "2,\\"a\\nb\\",3,4"',
             "It can't be sent: the record has 4 fields where the header has 3.",
-            "No run that had this row is known.",
+            "No stored run had this row.",
         ],
     )
 
@@ -167,7 +167,7 @@ def test_without_a_service_id_it_says_what_it_needs_to_tell_of_runs(typed: Type,
     ended = typed("explain", "people.csv", "--row", "1")
 
     assert ended.status == 0
-    assert ended.err[-1] == ("What a run got back can't be told without the service's id: set DFINERY_SERVICE_ID.")
+    assert ended.err[-1] == ("Past runs can't be looked up without the service ID: set DFINERY_SERVICE_ID.")
 
 
 def test_what_a_run_got_back_is_told_of_each_of_its_rows(typed: Type, folder: Path) -> None:
@@ -187,9 +187,9 @@ def test_what_a_run_got_back_is_told_of_each_of_its_rows(typed: Type, folder: Pa
         f"{begun}: accepted.",
         f"{begun}: rejected by the check: column 'age': not a whole number.",
         f"{begun}: rejected after 1 attempt: refused by the service: VALIDATION_FAILURE (40001).",
-        f"{begun}: accepted, but to be sent again after an earlier row of the same person, which was not.",
+        f"{begun}: accepted, but to be sent again after an earlier row of the same person that was not.",
         f"{begun}: failed after 2 attempts: the connection ended before the reply.",
-        "  It may have been sent twice: an answer was lost.",
+        "  It may have been sent twice: a reply was lost.",
     ]
 
 
@@ -206,7 +206,7 @@ def test_what_changed_since_the_run_is_told(typed: Type, folder: Path) -> None:
     assert run.status == 0
     assert limited[0].endswith(" (finished): accepted.")
     assert limited[1:] == [
-        "  It was a run with --limit, so that nobody can tell whether the file has changed since.",
+        "  It was a run with --limit: whether the file has changed since is unknown.",
     ]
     assert changed == [
         "  The file has changed since: it may have been another row.",

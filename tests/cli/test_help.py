@@ -25,13 +25,13 @@ def test_the_first_help_names_every_command_with_what_it_does(typed: Type) -> No
     assert (ended.status, ended.err) == (0, [])
     assert ended.out[ended.out.index("Commands:") :] == [
         "Commands:",
+        "  changes  Show what change detection stores for each service.",
         "  check    Read and map everything, send nothing.",
         "  explain  Show one row, from its fields to its request.",
         "  init     Write a configuration to start from.",
-        "  memory   What changed_only remembers of each service.",
         "  run      Check, then send.",
-        "  runs     The runs of the past, newest first.",
-        "  sandbox  The API on this machine, to rehearse against.",
+        "  runs     List past runs, newest first.",
+        "  sandbox  Run a mock server of the API, for dry runs.",
     ]
 
 

@@ -201,7 +201,7 @@ def test_a_link_that_leads_nowhere_is_not_followed(typed: Type, empty_folder: Pa
         ("kind,city\na,b\na,b\n", 4, "people.csv: no column says whose row it is:"),
         ("user_id,email\n1,p@example.com\n", 4, "people.csv: there is no column to store, besides who"),
         ("p@example.com,Seoul\nq@example.com,Busan\n", 4, "people.csv: its first line looks like a row, not like a"),
-        ("user_id,city\n1", 4, "people.csv: the last record (record 1, line 2) breaks off"),
+        ("user_id,city\n1", 4, "people.csv: the last record (record 1, line 2) is incomplete"),
         ("", 4, "people.csv is empty."),
     ],
 )

@@ -91,7 +91,7 @@ def test_a_check_lists_the_problems_the_most_frequent_first(folder: Path) -> Non
         "  column 'age': not a whole number (5 rows): row 3 (line 4), row 4 (line 5), row 5 (line 6), …",
         "  no identity: nothing in 'id': row 2 (line 3)",
         "  the record has 1 field where the header has 3: row 8 (line 9)",
-        "  1 identity value stands in more than one row.",
+        "  1 duplicate identity value: it is in more than one row.",
         "  At 3 requests a minute, sending takes about 40 s.",
     ]
 
@@ -116,10 +116,10 @@ def test_a_check_tells_what_was_repaired_what_repeats_and_what_may_be_damaged(fo
 
     assert lines[:-1] == [
         "people.csv: 5 rows, all can be sent.",
-        "  3 identity values stand in more than one row.",
+        "  3 duplicate identity values: each is in more than one row.",
         "  2 values were trimmed (trim: true).",
-        "  1 value was freed of separators (thousands).",
-        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        "  1 value was cleaned of separators (thousands).",
+        "  A spreadsheet may have damaged these; they are sent as they are:",
         (
             "    column 'phone': a phone number in scientific notation, cut short (4 rows): row 2 (line 3), "
             "row 3 (line 4), row 4 (line 5), …"
@@ -132,7 +132,7 @@ def test_a_check_tells_what_was_repaired_what_repeats_and_what_may_be_damaged(fo
 def test_the_number_of_repeats_is_called_an_estimate_where_it_is_one() -> None:
     survey = CheckSummary(read=3, duplicates=1204, duplicates_are_exact=False)
 
-    assert list(duplicate_lines(survey)) == ["  About 1,204 identity values stand in more than one row."]
+    assert list(duplicate_lines(survey)) == ["  About 1,204 duplicate identity values: each is in more than one row."]
 
 
 PHONE = Reason("phone_zero", "column 'phone': a Korean mobile number without its leading zero")
@@ -149,7 +149,7 @@ def test_a_run_tells_the_first_problems_and_warnings_before_it_sends() -> None:
         "  reason 0: row 0",
         "  reason 1: row 1",
         "  … and 1 other problem",
-        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        "  A spreadsheet may have damaged these; they are sent as they are:",
         "    column 'phone': a Korean mobile number without its leading zero: row 7 (line 8)",
     ]
 
@@ -157,7 +157,7 @@ def test_a_run_tells_the_first_problems_and_warnings_before_it_sends() -> None:
 def test_a_run_of_good_rows_tells_its_warnings_alone_and_without_any_nothing() -> None:
     assert list(first_lines("people.csv", CheckSummary(read=3000, warnings=problems((PHONE, 7, 8))))) == [
         "people.csv: 3,000 rows, all can be sent.",
-        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        "  A spreadsheet may have damaged these; they are sent as they are:",
         "    column 'phone': a Korean mobile number without its leading zero: row 7 (line 8)",
     ]
     assert list(first_lines("people.csv", CheckSummary(read=3000))) == []
@@ -195,7 +195,7 @@ def test_a_run_of_one_row_counts_one_as_one() -> None:
         "  accepted               1",
         "  rejected               0",
         "  failed                 0",
-        "  1 row may have been sent twice: an answer was lost.",
+        "  1 row may have been sent twice: a reply was lost.",
     ]
 
 
@@ -215,8 +215,8 @@ def test_a_run_tells_everything_that_happened() -> None:
         "  rejected               1",
         "  failed                 9",
         "  not attempted         90",
-        "  The limit was met: sending paused for 41 s.",
-        "  2 rows may have been sent twice: an answer was lost.",
+        "  Throttled: sending paused for 41 s.",
+        "  2 rows may have been sent twice: a reply was lost.",
         "  1,204 values were trimmed (trim: true).",
         "Not accepted:",
         (
@@ -225,7 +225,7 @@ def test_a_run_tells_everything_that_happened() -> None:
         ),
         "  column 'age': not a whole number: row 480 (line 481)",
         "The rows not accepted so far are in people.retry.csv, each with its reason.",
-        "Fix them when the run has come to its end, not before: it writes the file anew when it is continued.",
+        "Fix them when the run has finished, not before: resuming it rewrites the file.",
     ]
 
 
@@ -260,7 +260,7 @@ def test_a_rehearsal_does_not_lead_to_the_real_service() -> None:
         "  requests   1 received, 1 applied, 0 over the limit",
         "  profiles   1",
         "  reply      1 x 20000",
-        "This was a rehearsal: nothing left this machine.",
+        "This was a dry run: nothing left this machine.",
     ]
 
 

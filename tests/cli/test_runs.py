@@ -75,13 +75,25 @@ def test_one_run_is_shown_with_the_rows_not_accepted_and_their_reasons(typed: Ty
     assert run.out == [
         "20260101T000000Z-abc123  people.csv  finished with 3",
         "  1,500 rows: 1,498 accepted, 1 rejected, 1 failed, 0 not attempted",
-        "  begun 2026-01-01T00:00:00+00:00, 1 life, 1,503 requests",
+        "  started 2026-01-01T00:00:00+00:00, 1,503 requests",
         "  2 rows may have been sent twice",
         "  retry file: /people.retry.csv",
         "  row 1,498: failed: the service had a fault",
         "  row 1,499: rejected: the value of '나이' is not a number",
         "  row 1,500: again",
     ]
+
+
+@pytest.mark.parametrize(("sessions", "said"), [(1, ""), (2, "resumed 1 time, "), (3, "resumed 2 times, ")])
+def test_one_run_says_how_often_it_was_resumed(typed: Type, shelf: RunStore, sessions: int, said: str) -> None:
+    volume = shelf.create(BEGUN)
+    with Journal(volume.path, volume.state) as journal:
+        for _ in range(sessions):
+            journal.record_facts("life", {"pid": 1, "at": "t", "in_flight": []})
+
+    shown = typed("runs", "20260101").out
+
+    assert shown[2] == f"  started 2026-01-01T00:00:00+00:00, {said}0 requests"
 
 
 def test_json_is_for_programs(typed: Type, shelf: RunStore) -> None:

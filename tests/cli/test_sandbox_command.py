@@ -80,7 +80,7 @@ def test_words_become_rules(words: list[str], values: dict[str, object]) -> None
         (["--limit", "x/10s"], "'--limit': 'x/10s' is not a limit; write 10000/1m or 1000/10s."),
         (["--limit", "-1/10s"], "'--limit': '-1/10s' is not a limit; write 10000/1m or 1000/10s."),
         (["--limit", "1000/10"], "'--limit': '10' is not a duration; write 20ms, 2s or 1m."),
-        (["--limit", "5/0s"], "'--limit': '5/0s' has a window that is over at once; write 10000/1m or 1000/10s."),
+        (["--limit", "5/0s"], "'--limit': '5/0s' has a window of no length; write 10000/1m or 1000/10s."),
         (["--latency", "9"], "'--latency': '9' is not a duration; write 20ms, 2s or 1m."),
         (["--latency", f"{'9' * 400}h"], f"'--latency': '{'9' * 400}h' is not a duration; write 20ms, 2s or 1m."),
         (["--anchor", "soon"], "'--anchor': 'soon' is neither 'first' nor seconds."),

@@ -311,7 +311,7 @@ def test_every_section_knows_its_keys() -> None:
         (
             "api.access_token=linnet",
             (
-                "api.access_token would show the token to whoever lists processes; "
+                "api.access_token would show the token to anyone who lists processes; "
                 "use api.access_token_file, or a variable: --set 'api.access_token=${NAME}'"
             ),
         ),

@@ -84,7 +84,7 @@ def test_a_list_is_no_proxy(complaint: Callable[..., str], least: str) -> None:
 )
 def test_no_flag_takes_a_proxys_password(complaint: Callable[..., str], least: str, value: str) -> None:
     assert complaint(least, [f"api.proxy={value}"]) == (
-        "--set api.proxy would show a password to whoever lists processes; use a variable: --set 'api.proxy=${NAME}'"
+        "--set api.proxy would show a password to anyone who lists processes; use a variable: --set 'api.proxy=${NAME}'"
     )
 
 

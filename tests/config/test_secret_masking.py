@@ -30,7 +30,7 @@ MADE: Final = (
 SECTIONS: Final = ("api", "source", "rate", "retry", "limits", "guard", "output", "mapping")
 PROPERTY_KEYS: Final = keys_of(("mapping", "properties", "df_name"))
 SUGGESTION: Final = "use api.access_token_file, or a variable: --set 'api.access_token=${NAME}'"
-SHOWN: Final = f"--set api.access_token would show the token to whoever lists processes; {SUGGESTION}"
+SHOWN: Final = f"--set api.access_token would show the token to anyone who lists processes; {SUGGESTION}"
 
 
 def _places() -> Iterator[tuple[str, ...]]:

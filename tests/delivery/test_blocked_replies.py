@@ -301,7 +301,7 @@ def test_a_connection_that_stays_untrusted_ends_a_run_that_was_served_as_an_outa
         assert str(play.halt.reason) == (
             "Stopped: the server's certificate can't be trusted, for longer than retry.outage_timeout (100 s). "
             "If it is reached through a proxy, set api.proxy; if the proxy has a certificate authority of its own, set "
-            "api.ca_file too. Run again to continue."
+            "api.ca_file too. Run again to resume."
         )
 
     leap(story())

@@ -15,7 +15,7 @@ WRONG = Reason("40001", "refused by the service: VALIDATION_FAILURE (40001)")
 BUSY = Reason("503", "not accepted by the service: HTTP 503")
 DEAD = (
     "Stopped: the service rejected every one of the first rows, the last of them for this: "
-    "refused by the service: VALIDATION_FAILURE (40001). Mend the mapping or the file, then run again; none of these "
+    "refused by the service: VALIDATION_FAILURE (40001). Fix the mapping or the file, then run again; none of these "
     "rows is lost. If they are meant to be rejected, set limits.canary: 0."
 )
 STOP = SignalledError("stop", 15)

@@ -136,7 +136,7 @@ def test_an_outage_that_outlasts_the_patience_ends_the_run_and_settles_no_row(le
         assert isinstance(play.halt.reason, OutageError)
         assert str(play.halt.reason) == (
             "Stopped: not accepted by the service: HTTP 503, for longer than retry.outage_timeout (100 s). "
-            "Run again to continue."
+            "Run again to resume."
         )
         assert weather.asked[-1] == pytest.approx(100.0, abs=1.0)
 

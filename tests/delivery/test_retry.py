@@ -244,8 +244,8 @@ def test_a_recovery_begins_the_holds_anew(leap: Leap) -> None:
     ("reply", "why", "advice", "times", "then"),
     [
         (REFUSED, "no connection to the server", ROUTE, [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 100.0], None),
-        (limited(40), "the service limits us (too many requests)", "", [0.0, 40.0, 80.0], 40),
-        (limited(101), "the service limits us (too many requests)", "", [0.0], 101),
+        (limited(40), "the service throttles this run (too many requests)", "", [0.0, 40.0, 80.0], 40),
+        (limited(101), "the service throttles this run (too many requests)", "", [0.0], 101),
     ],
     ids=["unreachable", "limited", "limited for too long"],
 )
@@ -260,7 +260,7 @@ def test_an_outage_that_lasts_ends_the_run(  # noqa: PLR0913, PLR0917 — the re
         assert play.times == times
         assert isinstance(play.halt.reason, OutageError)
         assert str(play.halt.reason) == (
-            f"Stopped: {why}, for longer than retry.outage_timeout (100 s). {advice}Run again to continue"
+            f"Stopped: {why}, for longer than retry.outage_timeout (100 s). {advice}Run again to resume"
             f"{'' if then is None else f', from {local_time(then, now=0.0)} on'}."
         )
 

@@ -72,11 +72,14 @@ REFUSED = [
     ("parquet.csv", "parquet.csv holds Parquet, not CSV. Set source.format: parquet or rename it."),
     (
         "cut.parquet",
-        "cut.parquet can't be read as Parquet: it is cut off, damaged, or holds what polars can't read. Write it anew.",
+        (
+            "cut.parquet can't be read as Parquet: it is cut off, damaged, or holds what polars can't read. "
+            "Write it again."
+        ),
     ),
     (
         "packed.csv",
-        "packed.csv is cut off or damaged (gzip): it ends after 8 bytes, in the middle of what it holds. Get it anew.",
+        "packed.csv is cut off or damaged (gzip): it ends after 8 bytes, in the middle of what it holds. Get it again.",
     ),
     ("book.csv", "book.csv is an Excel workbook or a ZIP archive; save it as CSV, or unpack it first."),
     (
@@ -90,7 +93,7 @@ REFUSED = [
     ("no name.jsonl", f"no name.jsonl has no column 'name' (it has: id, other). {COLUMN}"),
     ("nowhere.csv", "nowhere.csv: no such file. Check the path."),
     (".", ". is a directory. Name a file in it."),
-    ("people.csv/inner.csv", "people.csv/inner.csv can't be read: Not a directory. Mend that, then run again."),
+    ("people.csv/inner.csv", "people.csv/inner.csv can't be read: Not a directory. Fix that, then run again."),
 ]
 
 MISUSED = [
@@ -365,7 +368,7 @@ def test_a_file_with_more_bad_rows_than_are_allowed_is_not_sent(  # noqa: PLR091
         == (
             f"people.csv: {bad} of {bad + good} rows can't be sent, more than limits.max_rejected ({shown}); "
             f"most often: no identity: nothing in 'id' ({bad} rows, first row 1). Nothing was sent. "
-            "Mend the file or the mapping, or raise limits.max_rejected."
+            "Fix the file or the mapping, or raise limits.max_rejected."
         )
     )
     assert desk.books() == {"not_attempted": bad + good}

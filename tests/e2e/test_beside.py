@@ -113,7 +113,7 @@ def test_one_that_is_killed_disturbs_no_other_and_is_continued(
     assert [run.err for run in runs] == [""] * PROCESSES
     assert max(pauses) < 0.5
     assert continued.status == 0
-    assert "continuing run" in continued.err
+    assert "resuming run" in continued.err
     assert server.sandbox.report().over_limit == 0
     assert names(server) == names_of(range(1, PROCESSES * rows + 1))
 

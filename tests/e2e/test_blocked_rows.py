@@ -19,7 +19,7 @@ REASON = "answered with HTTP {}, also when sent alone, though the service answer
 STOPPED = (
     "Stopped: 5 rows in a row were answered with {}, the first of them row {}, although the service answered rows of "
     "this run before. Correct api.access_token if it is no longer valid; else ask who runs the service, or a firewall "
-    "or proxy before it, what is wrong with these rows. None of them counts as rejected. Then run again to continue."
+    "or proxy before it, what is wrong with these rows. None of them counts as rejected. Then run again to resume."
 )
 
 

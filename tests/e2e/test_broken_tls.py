@@ -138,7 +138,7 @@ def test_tls_that_stays_broken_ends_the_run_as_an_outage(desk: Desk, authority: 
         (
             "Stopped: no TLS connection can be made with this server, for longer than retry.outage_timeout (3 s). "
             "If it is reached through a proxy, set api.proxy; if the proxy has a certificate authority of its own, set "
-            "api.ca_file too. Run again to continue."
+            "api.ca_file too. Run again to resume."
         ),
     )
     assert desk.books() == {"sent": len(balancer.stored), "not_attempted": ROWS - len(balancer.stored)}

@@ -12,7 +12,7 @@ from uploader.sandbox import RunningSandbox
 RUN = ("run", "people.csv", "--summary", "summary.json")
 DEAD = (
     "Stopped: the service rejected every one of the first rows, the last of them for this: "
-    "refused by the service: VALIDATION_FAILURE (40001). Mend the mapping or the file, then run again; none of these "
+    "refused by the service: VALIDATION_FAILURE (40001). Fix the mapping or the file, then run again; none of these "
     "rows is lost. If they are meant to be rejected, set limits.canary: 0."
 )
 

@@ -120,7 +120,7 @@ def test_full_sends_also_what_an_interrupted_run_has_passed_over(desk: Desk) -> 
 
         assert (stopped, full.status, desk.books()) == ({"unchanged": 2, "not_attempted": 1}, 0, {"sent": 3})
         assert [request.identity["external_id"] for request in server.sandbox.requests()][-3:] == ["1", "2", "3"]
-    assert "beginning anew as asked; 1 of 3 rows" in full.err
+    assert "starting over as asked; 1 of 3 rows" in full.err
 
 
 def test_full_every_sends_everything_when_it_is_due(desk: Desk) -> None:

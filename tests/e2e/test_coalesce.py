@@ -112,7 +112,7 @@ def test_rows_of_one_person_become_one_request_in_which_later_values_win(
     ]
     shown = desk.type("runs", desk.summary()["run_id"]).out
     assert "  4 rows: 2 accepted, 2 superseded, 0 rejected, 0 failed, 0 not attempted\n" in shown
-    assert "  row 1: superseded: row 4 of the same person took it along\n" in shown
+    assert "  row 1: superseded: merged into row 4 of the same person\n" in shown
 
 
 def test_without_it_every_row_is_a_request(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:

@@ -63,7 +63,7 @@ def test_a_finished_source_is_passed_over_when_its_broken_off_command_is_typed_a
     assert [one["run_id"] for one in two.summary()] == run_ids
     assert told(again, "a.csv") == [
         (
-            f"a.csv: finished before its command was broken off (run {run_ids[0]}): not sent again. "
+            f"a.csv: finished before its command was stopped (run {run_ids[0]}): not sent again. "
             "To send everything, use --fresh."
         )
     ]

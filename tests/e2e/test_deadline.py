@@ -36,9 +36,9 @@ def test_a_run_stops_when_its_time_is_over_and_the_same_command_goes_on(
     lines = first.err.splitlines()
     assert first.status == 10
     assert told(lines[0]) == (
-        "100 rows need about 3 s, and --for 1500ms leaves 1 s: about N fit. Run again later to go on with the rest."
+        "100 rows need about 3 s, and --for 1500ms leaves 1 s: about N fit. Run again later to send the rest."
     )
-    assert lines[-1] == "Stopped: the time limit (--for 1500ms) was reached. Run again to continue."
+    assert lines[-1] == "Stopped: the time limit (--for 1500ms) was reached. Run again to resume."
     assert 1.4 <= seconds < 4
     assert 20 <= sent < 100
     assert books == {"sent": sent, "not_attempted": 100 - sent}
@@ -55,7 +55,7 @@ def test_the_summary_of_a_run_whose_time_is_over_says_so(desk: Desk, sandbox: Ca
 
     assert (run.status, run.err.splitlines()) == (
         10,
-        ["Stopped: the time limit (--for 500ms) was reached. Run again to continue."],
+        ["Stopped: the time limit (--for 500ms) was reached. Run again to resume."],
     )
     assert desk.summary()["exit_status"] == 10
 
@@ -83,7 +83,7 @@ def test_a_run_stops_at_an_hour_of_the_clock(desk: Desk, sandbox: Callable[..., 
 
     assert (run.status, run.last_line) == (
         10,
-        f"Stopped: the time limit (--until {until}) was reached. Run again to continue.",
+        f"Stopped: the time limit (--until {until}) was reached. Run again to resume.",
     )
     assert desk.books().keys() == {"sent", "not_attempted"}
 
@@ -99,7 +99,7 @@ def test_a_time_that_is_over_during_the_check_costs_no_request(
 
     assert (run.status, run.last_line) == (
         10,
-        "Stopped: the time limit (--for 1ms) was reached. Run again to continue.",
+        "Stopped: the time limit (--for 1ms) was reached. Run again to resume.",
     )
     assert server.sandbox.requests() == []
     assert (desk.books(), desk.summary()["exit_status"]) == ({"not_attempted": 2000}, 10)
@@ -128,7 +128,7 @@ def test_a_wait_for_the_service_ends_in_time_too(desk: Desk) -> None:
 
     assert (run.status, run.last_line) == (
         10,
-        "Stopped: the time limit (--for 1s) was reached. Run again to continue.",
+        "Stopped: the time limit (--for 1s) was reached. Run again to resume.",
     )
 
 
@@ -156,7 +156,7 @@ def test_what_is_left_of_an_interrupted_run_is_what_has_to_fit(
         (("--until", "25:00"), "'25:00' is not a time; write 05:00, or 2024-03-06T05:00."),
         (("--until", "5"), "'5' is not a time; write 05:00, or 2024-03-06T05:00."),
         (("--until", "2099-01-01"), "'2099-01-01' is not a time; write 05:00, or 2024-03-06T05:00."),
-        (("--until", "2024-03-06T05:00"), "'2024-03-06T05:00' is over; write a time to come."),
+        (("--until", "2024-03-06T05:00"), "'2024-03-06T05:00' is in the past; write a time to come."),
     ],
 )
 def test_a_time_limit_that_makes_no_sense_is_a_mistake_of_the_user(

@@ -21,8 +21,8 @@ PROMISED: Final = 10.0
 MARGIN: Final = 5.0
 """What a busy machine may take to start and to end a thread and a process."""
 
-STOPPED: Final = "Stopped by SIGTERM. Run again to continue."
-CUT_SHORT: Final = "Stopped by SIGTERM, before everything was in order. Run again to continue."
+STOPPED: Final = "Stopped by SIGTERM. Run again to resume."
+CUT_SHORT: Final = "Stopped by SIGTERM, before everything was saved. Run again to resume."
 SMALL: Final = 4096
 """The smallest pipe there is."""
 
@@ -210,7 +210,7 @@ def test_a_signal_ends_a_command_whose_source_has_no_writer(desk: Desk, words: l
     assert (run.status, run.out, run.err.splitlines()) == (-signal.SIGTERM, "", [STOPPED])
 
 
-@pytest.mark.parametrize("words", [["runs"], ["memory"]], ids=lambda words: words[0])
+@pytest.mark.parametrize("words", [["runs"], ["changes"]], ids=lambda words: words[0])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_a_command_whose_configuration_has_no_writer(
     desk: Desk, words: list[str], number: signal.Signals

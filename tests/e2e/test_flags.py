@@ -217,7 +217,7 @@ def test_run_tells_what_is_wrong_before_it_sends_if_it_is_asked_to_say_more(
     first = [
         "people.csv: 1 of 3 rows can't be sent.",
         "  no identity: nothing in 'id': row 2 (line 3)",
-        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        "  A spreadsheet may have damaged these; they are sent as they are:",
         "    column 'name': an error of a spreadsheet, such as #N/A or ####: row 3 (line 4)",
     ]
     assert watched.err.splitlines()[:4] == first
@@ -326,7 +326,7 @@ def test_a_rehearsal_needs_no_credentials_and_touches_nothing(
     ]
     assert "The sandbox's report:" in told
     assert "  requests   2 received, 2 applied, 0 over the limit" in told
-    assert told[-1] == "This was a rehearsal: nothing left this machine."
+    assert told[-1] == "This was a dry run: nothing left this machine."
 
 
 def test_a_rehearsal_enforces_the_limit_of_the_configuration(desk: Desk, throwaway: Path) -> None:

@@ -82,7 +82,7 @@ def test_what_stands_in_the_place_of_state_is_told_and_left_alone(
             continue
         path.rename(kept)
         make(path, victim)
-        for command in (("run", "people.csv"), ("check", "people.csv"), ("runs",), ("memory",)):
+        for command in (("run", "people.csv"), ("check", "people.csv"), ("runs",), ("changes",)):
             ended = desk.type(*command)
             _assert_told(ended, path, victim)
         if path.is_dir() and not path.is_symlink():

@@ -391,7 +391,7 @@ def test_totals_that_cannot_be_read_hold_the_run_back(content: str, desk: Desk, 
 
     trouble = (
         f"{path} is damaged, or of another version of this program: the file can't be compared with the one before "
-        "it. Delete it, and the next run that finishes is remembered instead."
+        "it. Delete it, and the next finished run is stored instead."
     )
     assert (first.status, first.err.splitlines()) == (7, [trouble])
     assert (second.status, len(sent_ids(server)), len(remembered(desk))) == (0, 20, 1)

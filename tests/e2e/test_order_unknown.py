@@ -222,7 +222,7 @@ def test_what_was_forgotten_of_later_runs_is_not_taken_for_nothing(
     server = service(STOP)
     run("monday.jsonl", {"id": "stop", "name": "s"}, {"id": "1", **named("old", ads=True)})
     run("tuesday.jsonl", {"id": "1", **named("new", ads=False)})
-    desk.type("memory", "--forget")
+    desk.type("changes", "--forget")
 
     assert run("monday.jsonl").status == 3
     assert reasons(desk, "monday.retry.jsonl") == ["order_unknown", "order_unknown"]

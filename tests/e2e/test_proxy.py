@@ -24,13 +24,13 @@ ADVICE: Final = (
 )
 ROUTE: Final = (
     "for longer than retry.outage_timeout (0.3 s). If it is reached through a proxy, set api.proxy; if the proxy has a "
-    "certificate authority of its own, set api.ca_file too. Run again to continue."
+    "certificate authority of its own, set api.ca_file too. Run again to resume."
 )
 
 
 AWAY: Final = (
     "for longer than retry.outage_timeout (0.3 s). Correct api.proxy, or HTTPS_PROXY where that is not set "
-    "(http://user:password@host:3128), or ask who runs it. Run again to continue."
+    "(http://user:password@host:3128), or ask who runs it. Run again to resume."
 )
 
 
@@ -101,7 +101,7 @@ def test_a_run_goes_through_the_proxy_of_the_configuration_and_trusts_its_author
     assert names(company.server) == names_of(range(1, ROWS + 1))
     assert f"The service is reached through the proxy {proxy.url} (api.proxy)." in ended.err.splitlines()
     assert (
-        f"Trusted are the certificate authorities in {company.desk.folder / 'company.pem'} (api.ca_file)."
+        f"The certificate authorities in {company.desk.folder / 'company.pem'} (api.ca_file) are trusted."
         in ended.err.splitlines()
     )
     assert proxy.refused == 0
@@ -287,7 +287,7 @@ def test_the_check_says_how_the_service_is_reached_where_asked(company: Company)
 
     assert asked.err.splitlines()[:2] == [
         "The service is reached through the proxy http://proxy.example:3128 (api.proxy).",
-        f"Trusted are the certificate authorities in {company.desk.folder / 'company.pem'} (api.ca_file).",
+        f"The certificate authorities in {company.desk.folder / 'company.pem'} (api.ca_file) are trusted.",
     ]
     assert "proxy" not in unasked.err + quiet.err
     assert_silent(company.desk, asked)

@@ -152,13 +152,13 @@ def test_a_reply_that_is_no_success_costs_its_row_and_no_other(
 
 def _told(case: Lost) -> list[str]:
     rejected = int(case.kind == "rejected")
-    then = "Mend the rejected ones, then type:" if rejected else "To send them, type:"
+    then = "Fix the rejected ones, then type:" if rejected else "To send them, type:"
     return [
         f"people.csv: 6 rows, {ROWS - 1 + case.attempts} requests in 0 s",
         "  accepted               5",
         f"  rejected       {rejected:>9}",
         f"  failed         {1 - rejected:>9}",
-        *(["  1 row may have been sent twice: an answer was lost."] if case.unsure else []),
+        *(["  1 row may have been sent twice: a reply was lost."] if case.unsure else []),
         "Not accepted:",
         f"  {case.reason}: row 3 (line 4)",
         f"The rows to send again are in people.retry.csv, each with its reason. {then}",
@@ -309,8 +309,8 @@ def test_a_limit_that_never_ends_gives_up_after_the_outage_timeout(
 
     assert (ended.status, server.sandbox.profiles(), desk.books()) == (6, [], {"not_attempted": ROWS})
     assert re.fullmatch(
-        r"Stopped: the service limits us \(too many requests\), for longer than retry\.outage_timeout \(0\.5 s\)\. "
-        r"Run again to continue, from [0-9: -]*[0-9]{2}:[0-9]{2}:[0-9]{2} on\.",
+        r"Stopped: the service throttles this run \(too many requests\), for longer than "
+        r"retry\.outage_timeout \(0\.5 s\)\. Run again to resume, from [0-9: -]*[0-9]{2}:[0-9]{2}:[0-9]{2} on\.",
         ended.last_line,
     )
 
@@ -330,9 +330,9 @@ def test_a_limit_that_outlasts_a_run_gets_no_request_of_the_next(
     assert (ended.status, server.sandbox.report().requests) == (6, requests)
     assert requests >= 1
     assert re.fullmatch(
-        r"Stopped: another run has met the service's limit, and nobody may send for [0-9]+ s "
+        r"Stopped: another run was throttled, and no request may be sent for [0-9]+ s "
         r"\(until [0-9: -]*[0-9]{2}:[0-9]{2}:[0-9]{2}\), longer than retry\.outage_timeout \(0\.5 s\)\. "
-        r"Run again after that to continue\.",
+        r"Run again after that to resume\.",
         ended.last_line,
     )
     assert desk.books() == {"not_attempted": ROWS}
@@ -349,7 +349,7 @@ def test_a_service_that_is_away_gives_up_after_the_outage_timeout(desk: Desk) ->
         (
             "Stopped: no connection to the server, for longer than retry.outage_timeout (0.5 s). If it is reached "
             "through a proxy, set api.proxy; if the proxy has a certificate authority of its own, set api.ca_file too. "
-            "Run again to continue."
+            "Run again to resume."
         ),
     )
     assert desk.books() == {"not_attempted": ROWS}

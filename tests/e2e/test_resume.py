@@ -29,7 +29,7 @@ def stop_at(number: int) -> str:
 
 
 def continuing(desk: Desk, settled: int, rows: int, name: str = "people.csv") -> str:
-    return f"{name}: continuing run {desk.summary()['run_id']}: {settled:,} of {rows:,} rows settled."
+    return f"{name}: resuming run {desk.summary()['run_id']}: {settled:,} of {rows:,} rows settled."
 
 
 def ids(*numbers: int) -> list[str]:
@@ -130,7 +130,7 @@ def test_the_working_directory_and_the_spelling_of_the_path_do_not_matter(
     more = ("--config", str(desk.folder / "config.yaml"), "--set", "rate.concurrency=1", "--summary", "summary.json")
     lives = [other.type("run", word, *more) for word in ("../desk/people.csv", str(people), "../link.csv")]
 
-    assert [(run.status, "continuing run" in run.err) for run in lives] == [(5, True), (5, True), (0, True)]
+    assert [(run.status, "resuming run" in run.err) for run in lives] == [(5, True), (5, True), (0, True)]
     assert other.books() == {"sent": 5}
     assert sent_ids(server) == ids(1, 2, 2, 3, 3, 4, 4, 5)
 
@@ -161,7 +161,7 @@ def test_a_finished_run_is_never_continued(desk: Desk, sandbox: Callable[..., Ru
     second = desk.type(*RUN)
 
     assert (first.status, second.status) == (3, 3)
-    assert "continuing" not in second.err
+    assert "resuming" not in second.err
     assert desk.summary()["run_id"] != first_id
     assert sent_ids(server) == ids(1, 2, 3, 1, 2, 3)
     assert desk.summary()["retry_file"] == "people.retry.2.csv"
@@ -204,7 +204,7 @@ def test_fresh_begins_anew_and_says_what_was_never_sent(desk: Desk, sandbox: Cal
     run = desk.type(*RUN, "--fresh")
 
     assert run.err.splitlines()[0] == (
-        f"people.csv: beginning anew as asked; 2 of 4 rows of the interrupted run {old} were never sent."
+        f"people.csv: starting over as asked; 2 of 4 rows of the interrupted run {old} were never sent."
     )
     assert sent_ids(server) == ids(1, 2, 3, 1, 2, 3, 4)
     assert (run.status, desk.books()) == (3, {"sent": 3, "rejected": 1})
@@ -250,7 +250,7 @@ def test_what_changed_since_is_begun_anew(
         0,
         (
             f"people.csv: {what} changed since the interrupted run: 2 of 4 rows of the interrupted run {old} "
-            "were never sent. Beginning anew.\n"
+            "were never sent. Starting over.\n"
         ),
     )
     everybody = ids(*range(1, 6 if content else 5))
@@ -280,7 +280,7 @@ def test_what_changed_since_is_refused_if_that_is_wanted(
         9,
         (
             f"people.csv: {what} changed since the interrupted run: 2 of 4 rows of the interrupted run {old} "
-            "were never sent. Bring back what it was to continue, or use --fresh to begin anew."
+            "were never sent. Undo the change to resume, or use --fresh to start over."
         ),
     )
     assert (desk.summary()["exit_status"], len(server.sandbox.requests())) == (9, 3)
@@ -314,7 +314,7 @@ def test_a_run_of_a_few_rows_neither_continues_nor_is_continued(
     for words in (("--limit", "2"), ("--limit", "2"), (), ("--limit", "3"), (), ("--limit", "4")):
         run = desk.type(*RUN, *words)
         statuses.append(run.status)
-        said.append("continuing" in run.err)
+        said.append("resuming" in run.err)
 
     # Two few rows are stopped, two are not; between them the whole file is stopped, then continued.
     assert (statuses, said) == ([5, 0, 5, 5, 0, 0], [False, False, False, False, True, False])
@@ -340,7 +340,7 @@ def test_a_stop_in_the_first_of_several_is_continued_there(desk: Desk, sandbox: 
     second = desk.type(*words)
 
     assert second.status == 0
-    assert second.err == f"a.csv: continuing run {desk.summary()[0]['run_id']}: 1 of 2 rows settled.\n"
+    assert second.err == f"a.csv: resuming run {desk.summary()[0]['run_id']}: 1 of 2 rows settled.\n"
     assert sent_ids(server) == ids(1, 2, 2, 3, 4, 5, 6)
     assert [books_of(account) for account in desk.summary()] == [{"sent": 2}] * 3
 
@@ -359,10 +359,10 @@ def test_a_stop_in_the_second_of_several_is_continued_there_and_the_finished_fir
     assert second.status == 0
     assert second.err.splitlines() == [
         (
-            f"a.csv: finished before its command was broken off (run {first_ids[0]}): not sent again. "
+            f"a.csv: finished before its command was stopped (run {first_ids[0]}): not sent again. "
             "To send everything, use --fresh."
         ),
-        f"b.csv: continuing run {first_ids[1]}: 1 of 2 rows settled.",
+        f"b.csv: resuming run {first_ids[1]}: 1 of 2 rows settled.",
     ]
     assert sent_ids(server) == ids(1, 2, 3, 4, 4, 5, 6)
     assert [account["run_id"] == old for account, old in zip(desk.summary(), first_ids, strict=True)] == [
@@ -578,7 +578,7 @@ def test_a_rehearsal_leaves_an_interrupted_run_as_it_is(desk: Desk, sandbox: Cal
 
     rehearsal = desk.type("run", "people.csv", "--sandbox", "-v")
 
-    assert (rehearsal.status, "continuing" in rehearsal.err, state(desk) == before) == (0, False, True)
+    assert (rehearsal.status, "resuming" in rehearsal.err, state(desk) == before) == (0, False, True)
     assert desk.type(*RUN).err == f"{continuing(desk, 2, 4)}\n"
 
 
@@ -661,7 +661,7 @@ def test_a_full_disk_stops_the_run_and_then_it_is_continued(desk: Desk, sandbox:
     settled = desk.books()["sent"]
     assert first.status == 7
     assert "Traceback" not in first.err
-    assert "run again to continue" in first.last_line
+    assert "run again to resume" in first.last_line
     assert settled < sent <= settled + 4 < 500
     second = desk.type(*words)
 
@@ -684,7 +684,7 @@ def test_a_state_folder_that_can_not_be_made_stops_the_run_before_any_request(
     assert (run.status, run.last_line) == (
         7,
         (
-            f"{desk.folder / 'people.csv/state'}: Not a directory. Make room or give way there, then run again to "
+            f"{desk.folder / 'people.csv/state'}: Not a directory. Make room or allow access there, then run again to "
             "continue."
         ),
     )
@@ -750,7 +750,7 @@ def test_what_was_in_flight_when_the_process_was_killed_is_sent_again_and_counte
 
     arrived = sent_ids(server)
     again = len(arrived) - len(set(arrived))
-    assert "continuing run" in second.err
+    assert "resuming run" in second.err
     assert (second.status, desk.books(), names(server)) == (0, {"sent": 40}, names_of(range(1, 41)))
     assert 0 <= again <= desk.summary()["maybe_sent_twice"] <= 4
     # What was about to go when the process was killed counts, though it may not have left.

@@ -300,7 +300,7 @@ def test_a_retry_file_that_can_not_be_written_stops_the_run_before_any_request(
 
     assert (ended.status, ended.last_line) == (
         7,
-        "people.csv/out.csv: can't be written (Not a directory). Free the way, or name another --retry-file.",
+        "people.csv/out.csv: can't be written (Not a directory). Allow writing there, or name another --retry-file.",
     )
     assert server.sandbox.requests() == []
     assert desk.books() == {}

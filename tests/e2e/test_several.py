@@ -75,7 +75,7 @@ def test_a_row_that_fails_in_one_source_leaves_the_others_as_they_are(
             (
                 "second.csv: 21 of 21 rows can't be sent, more than limits.max_rejected (10%); most often: no "
                 "identity: nothing in 'id' (21 rows, first row 1). Nothing was sent. "
-                "Mend the file or the mapping, or raise limits.max_rejected."
+                "Fix the file or the mapping, or raise limits.max_rejected."
             ),
         ),
     ],

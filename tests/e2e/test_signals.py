@@ -36,7 +36,7 @@ def test_a_signal_lets_requests_in_flight_land_and_ends_the_run(
         run = ended(process)
 
     assert (run.status, run.out) == (-number, "")
-    assert run.last_line == f"Stopped by {number.name}. Run again to continue."
+    assert run.last_line == f"Stopped by {number.name}. Run again to resume."
     report, books = server.sandbox.report(), desk.books()
     assert books == {"sent": report.applied, "rejected": 1, "not_attempted": 499 - report.applied}
     assert report.requests == report.applied + 1 < 100
@@ -65,7 +65,7 @@ def test_a_signal_that_comes_twice_within_a_moment_is_one_signal(
     # Of two signals that are both pending, POSIX leaves open which is delivered first: whichever it was is the one.
     first = signal.Signals(-run.status)
     assert first in {signal.SIGTERM, second}
-    assert run.last_line == f"Stopped by {first.name}. Run again to continue."
+    assert run.last_line == f"Stopped by {first.name}. Run again to resume."
     assert desk.summary()["exit_status"] == 128 + first
     applied = server.sandbox.report().applied
     assert desk.books() == {"sent": applied, "not_attempted": 500 - applied}
@@ -134,7 +134,7 @@ def test_a_signal_during_the_check_ends_the_command_before_anything_is_sent(
         run = ended(process)
 
     assert (run.status, run.out) == (-signal.SIGINT, "")
-    assert run.last_line == "Stopped by SIGINT. Run again to continue."
+    assert run.last_line == "Stopped by SIGINT. Run again to resume."
     assert "Traceback" not in run.err
     assert server.sandbox.requests() == []
     assert set(tmp_path.iterdir()) == {desk.folder}

@@ -72,7 +72,7 @@ def test_without_the_key_no_retry_is_sent_that_may_be_overtaken(desk: Desk) -> N
 
         ending = desk.type("run", "people.retry.csv")
 
-        assert (ending.status, "memory --forget" in ending.err, names(server)) == (7, True, {"1": "new"})
+        assert (ending.status, "changes --forget" in ending.err, names(server)) == (7, True, {"1": "new"})
 
 
 def test_what_a_retry_leaves_is_as_old_as_its_first_run(desk: Desk) -> None:

@@ -283,12 +283,12 @@ def test_a_command_in_a_message_gets_what_was_given_and_only_what_it_takes() -> 
         ("a b.csv", "c.csv"), Path("x.yaml"), ("rate.share=0.5",), changed_only=True, others=("--full",)
     )
     message = (
-        "1 `uploader init SOURCE`, 2 `uploader memory --forget`, 3 `uploader run SOURCE... --accept`, 4 `uploads x`"
+        "1 `uploader init SOURCE`, 2 `uploader changes --forget`, 3 `uploader run SOURCE... --accept`, 4 `uploads x`"
     )
 
     assert completed(message, given) == (
         "1 `uploader init 'a b.csv' --config x.yaml`, "
-        "2 `uploader memory --config x.yaml --set rate.share=0.5 --forget`, "
+        "2 `uploader changes --config x.yaml --set rate.share=0.5 --forget`, "
         "3 `uploader run 'a b.csv' c.csv --config x.yaml --set rate.share=0.5 --changed-only --full --accept`, "
         "4 `uploads x`"
     )

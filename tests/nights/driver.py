@@ -365,6 +365,9 @@ class _Player:
         summary.unlink(missing_ok=True)
         self._going_on = [unit for unit in self._units if unit.sources == sources and len(sources) > 1]
         status = self._type(words, trouble)
+        if limit and status not in _FINISHED:
+            # A run with a limit is not resumed: what its requests in flight have set is not known.
+            self._gave_up = True
         heard = list(self._service.heard)
         if status not in _FINISHED | _TO_CONTINUE:
             raise Violation(f"`uploader {shlex.join(words)}` ended with {status}: {self._said.read_text()}")

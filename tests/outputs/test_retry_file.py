@@ -373,7 +373,8 @@ def test_a_place_that_cannot_be_written_is_found_by_the_trial(tmp_path: Path) ->
         pass
 
     assert (
-        str(caught.value) == f"{path}: can't be written (Not a directory). Free the way, or name another --retry-file."
+        str(caught.value)
+        == f"{path}: can't be written (Not a directory). Allow writing there, or name another --retry-file."
     )
     assert [found.name for found in tmp_path.iterdir()] == ["file"]
 
@@ -389,7 +390,7 @@ def test_a_folder_that_is_gone_since_the_trial_is_told(tmp_path: Path) -> None:
 
     assert str(caught.value) == (
         f"{folder / 'people.retry.csv'}: can't be written (No such file or directory). "
-        "Free the way, or name another --retry-file."
+        "Allow writing there, or name another --retry-file."
     )
 
 
@@ -431,7 +432,7 @@ def test_a_disk_that_is_full_leaves_whole_rows_only(
     path = tmp_path / "people.retry.csv"
     whole = {
         "part": f"{path}: could take only a part of a row. Free some space there, then run again.",
-        "full": f"{path}: can't be written on (File too large). Free some space there, then run again.",
+        "full": f"{path}: can't be extended (File too large). Free some space there, then run again.",
     }
 
     ended = subprocess.run(

@@ -113,16 +113,16 @@ def test_a_named_file_wins_over_the_template(folder: Path, settings: Load) -> No
 
 def test_a_rehearsal_touches_no_named_file_but_takes_its_name(folder: Path, settings: Load) -> None:
     with source(written(folder, "people.csv")) as opened:
-        found = retry_path(opened, settings(), named=Path("mine.csv"), folder=folder / "rehearsal")
+        found = retry_path(opened, settings(), named=Path("mine.csv"), folder=folder / "dry-run")
 
-    assert found == folder / "rehearsal" / "mine.csv"
+    assert found == folder / "dry-run" / "mine.csv"
 
 
 def test_a_rehearsal_has_a_place_of_its_own(folder: Path, settings: Load) -> None:
     with source(written(folder, "people.csv")) as opened:
-        found = retry_path(opened, settings("output.retry_file=all.csv"), named=None, folder=folder / "rehearsal")
+        found = retry_path(opened, settings("output.retry_file=all.csv"), named=None, folder=folder / "dry-run")
 
-    assert found == folder / "rehearsal" / "people.retry.csv"
+    assert found == folder / "dry-run" / "people.retry.csv"
 
 
 @pytest.mark.parametrize("named", ["people.csv", "./people.csv", "link.csv", "export/../people.csv"])

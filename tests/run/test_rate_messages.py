@@ -15,12 +15,15 @@ DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2} "
 @pytest.mark.parametrize(
     ("notice", "words"),
     [
-        (Paused(43.0, "limit"), rf"The service limits us: sending pauses for 43 s, until ({DAY})?{TIME}\."),
+        (Paused(43.0, "limit"), rf"The service throttles this run: sending pauses for 43 s, until ({DAY})?{TIME}\."),
         (
             Paused(90_000.0, "another run"),
-            rf"Another run has met the service's limit: sending pauses for 25 h 0 min, until {DAY}{TIME}\.",
+            rf"Another run was throttled: sending pauses for 25 h 0 min, until {DAY}{TIME}\.",
         ),
-        (Paused(240.0, "window"), r"Our part of the service's window is used up: sending pauses for 4 min, until .*\."),
+        (
+            Paused(240.0, "window"),
+            r"This run's part of the service's window is used up: sending pauses for 4 min, until .*\.",
+        ),
         (Paused(240.0, "pace"), r"The limit in rate\.requests allows no more: sending pauses for 4 min, until .*\."),
         (
             Stalled(),
@@ -30,7 +33,7 @@ DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2} "
             Lowered(500),
             (
                 r"The service took about 500 requests in 60 s before it refused more, and rate\.requests says 1,000: "
-                r"this run goes on more slowly\. Correct rate\.requests\."
+                r"this run sends more slowly\. Correct rate\.requests\."
             ),
         ),
     ],

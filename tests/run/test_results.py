@@ -116,7 +116,7 @@ def test_books_that_do_not_balance_are_a_bug(counts: Counts) -> None:
 
     assert (caught.value.exit_status, account.exit_status) == (1, None)
     assert str(caught.value) == (
-        f"people.csv: the books do not balance: {{'read': {counts.read}, 'sent': {counts.sent}, 'unchanged': 0, "
+        f"people.csv: the counts do not add up: {{'read': {counts.read}, 'sent': {counts.sent}, 'unchanged': 0, "
         f"'superseded': 0, 'rejected': 0, 'failed': {counts.failed}, 'not_attempted': 0}}. "
         "This is a bug; keep the file."
     )

@@ -57,10 +57,10 @@ def test_what_changed_is_named_and_decides_by_when_changed(new: RunHeader, what:
     with pytest.raises(ChangedError) as refused:
         refuse_or_start_over(OLD, new, when_changed="refuse", fresh=False)
 
-    assert told == f"./people.csv: {what} changed since the interrupted run: {LEFT}. Beginning anew."
+    assert told == f"./people.csv: {what} changed since the interrupted run: {LEFT}. Starting over."
     assert str(refused.value) == (
-        f"./people.csv: {what} changed since the interrupted run: {LEFT}. Bring back what it was to continue, or use "
-        "--fresh to begin anew."
+        f"./people.csv: {what} changed since the interrupted run: {LEFT}. Undo the change to resume, or use "
+        "--fresh to start over."
     )
     assert refused.value.exit_status == 9
 
@@ -69,7 +69,7 @@ def test_what_changed_is_named_and_decides_by_when_changed(new: RunHeader, what:
 def test_fresh_begins_anew_whatever_changed(content: str) -> None:
     told = refuse_or_start_over(OLD, replace(NEW, content=content), when_changed="refuse", fresh=True)
 
-    assert told == f"./people.csv: beginning anew as asked; {LEFT}."
+    assert told == f"./people.csv: starting over as asked; {LEFT}."
 
 
 # What a run is known by

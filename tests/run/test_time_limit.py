@@ -80,7 +80,7 @@ def test_a_time_of_the_clock_comes_within_a_day(moment: datetime, hour: int, min
             6000,
             (
                 "6,000 rows need about 10 min, and --for 2m leaves 2 min: about 1,200 fit. "
-                "Run again later to go on with the rest."
+                "Run again later to send the rest."
             ),
         ),
     ],

@@ -21,7 +21,7 @@ def test_a_report_reads_as_lines() -> None:
         "reply      200 x HTTP 429",
         "window     2024-06-26T10:29:00.000Z: 1,205 received, 1,000 applied, 200 over the limit",
         "NOT STORED 3 x age: not registered",
-        "astray     1 to another path or with another method",
+        "wrong path 1 to another path or with another method",
     ]
 
 

@@ -116,7 +116,7 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(tmp_path: Path, packing: Pac
     for size in range(10, len(content)):
         assert refusal(written(path, content[:size])) == (
             f"people is cut off or damaged ({packing}): it ends after {size} bytes, in the middle of what it holds. "
-            "Get it anew."
+            "Get it again."
         )
 
 
@@ -135,7 +135,7 @@ def test_what_follows_a_compressed_file_is_not_passed_over(tmp_path: Path, packi
     path = written(tmp_path / "people.csv", PACKERS[packing](CSV) + garbage)
 
     assert refusal(path) == (
-        f"people.csv is cut off or damaged ({packing}): what follows its part 1 can't be unpacked. Get it anew."
+        f"people.csv is cut off or damaged ({packing}): what follows its part 1 can't be unpacked. Get it again."
     )
 
 
@@ -155,7 +155,7 @@ def test_a_wrong_checksum_is_told(tmp_path: Path, packing: Packing) -> None:
     path = written(tmp_path / "people.csv", bytes(content))
 
     assert refusal(path) == (
-        f"people.csv is cut off or damaged ({packing}): what it holds can't be unpacked. Get it anew."
+        f"people.csv is cut off or damaged ({packing}): what it holds can't be unpacked. Get it again."
     )
 
 
@@ -200,7 +200,7 @@ def test_what_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
 
     assert messages == [
         f"a.{name} needs more than 128 MiB of memory to be unpacked ({packing}). "
-        "Pack it anew without --long or an own dictionary size, or unpack it first."
+        "Pack it again without --long or an own dictionary size, or unpack it first."
         for name, packing in (("zst", "zstd"), ("xz", "xz"))
     ]
 

@@ -167,7 +167,7 @@ def test_a_record_of_many_empty_fields_has_its_size_too(tmp_path: Path) -> None:
     [
         (
             b"id,name,a,b\n1,x,,\n2,y",
-            "people.csv: the last record (record 2, line 3) breaks off: it has 2 of 4 fields and no line end.",
+            "people.csv: the last record (record 2, line 3) is incomplete: it has 2 of 4 fields and no line end.",
         ),
         (
             b'id,name\n\n"1',
@@ -178,15 +178,15 @@ def test_a_record_of_many_empty_fields_has_its_size_too(tmp_path: Path) -> None:
         ),
         (
             b'id,name,a\r\n1,"x\r\ny"',
-            "people.csv: the last record (record 1, line 2) breaks off: it has 2 of 3 fields and no line end.",
+            "people.csv: the last record (record 1, line 2) is incomplete: it has 2 of 3 fields and no line end.",
         ),
     ],
 )
 def test_a_last_record_that_breaks_off_means_that_the_file_does(tmp_path: Path, content: bytes, message: str) -> None:
     found = refusal(tmp_path, content)
 
-    advice = " The file looks cut off; get it whole, or end the line if it is meant so."
-    assert found == (f"{message}{advice}" if "breaks off" in message else message)
+    advice = " The file looks cut off; get the whole file, or end the line if it is meant so."
+    assert found == (f"{message}{advice}" if "is incomplete" in message else message)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])

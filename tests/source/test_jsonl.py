@@ -141,8 +141,8 @@ WHOLE = '{"a": {"b": [1, -2.5e+10, 3.25E-1], "c": "x\\"y\\\\ \\ud83d\\ude00"}, "
 @pytest.mark.parametrize("size", range(1, len(WHOLE)))
 def test_a_last_line_that_breaks_off_anywhere_means_that_the_file_does(tmp_path: Path, size: int) -> None:
     assert refusal(tmp_path, b'{"a": 1}\n\n' + WHOLE[:size].encode()) == (
-        "people.jsonl: the last record (record 2, line 3) breaks off: its JSON has no end, and neither has its line. "
-        "The file looks cut off; get it whole, or end the line if it is meant so."
+        "people.jsonl: the last record (record 2, line 3) is incomplete: its JSON has no end, and neither has its "
+        "line. The file looks cut off; get the whole file, or end the line if it is meant so."
     )
 
 

@@ -154,7 +154,7 @@ def test_trouble_with_the_disk_is_told_as_trouble_with_the_source(
 
     assert [str(refused.value) for refused in (forbidden, broken)] == [
         f"{path}: permission denied. Give this user the right to read it.",
-        f"{path} can't be read: Input/output error. Mend that, then run again.",
+        f"{path} can't be read: Input/output error. Fix that, then run again.",
     ]
 
 

@@ -178,7 +178,7 @@ def test_a_pass_can_be_left_before_its_end(tmp_path: Path) -> None:
     assert (first, list(reading)) == (Row(1, {"id": 0}), [])
 
 
-MESSAGE = "can't be read as Parquet: it is cut off, damaged, or holds what polars can't read. Write it anew."
+MESSAGE = "can't be read as Parquet: it is cut off, damaged, or holds what polars can't read. Write it again."
 
 
 def test_a_file_that_is_cut_off_is_refused_without_a_word_of_polars(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_facts_of_another_kind_are_refused(facts: dict[str, object], tmp_path: P
     path = tmp_path / "totals" / f"{KEY}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
 
-    with pytest.raises(StorageError, match="Delete it, and the next run that finishes is remembered instead"):
+    with pytest.raises(StorageError, match="Delete it, and the next finished run is stored instead"):
         past.last(KEY)
 
 

@@ -11,7 +11,7 @@ from tests.make import BEGUN, begin, failed, rejected, sent, settled, unsettled
 from uploader.errors import StorageError
 from uploader.state import Journal, StoredRun, read_run
 
-FULL = "the disk is full. Make room there, then run again to continue."
+FULL = "the disk is full. Make room there, then run again to resume."
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_write_that_fails_stops_the_run(volume: StoredRun, monkeypatch: pytest
 
     assert stopped.value.exit_status == 7
     assert str(stopped.value) == (
-        f"{volume.path}: {os.strerror(number)}. Make room or give way there, then run again to continue."
+        f"{volume.path}: {os.strerror(number)}. Make room or allow access there, then run again to resume."
     )
 
 

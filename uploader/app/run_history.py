@@ -123,7 +123,7 @@ def _unaccepted(run_state: RunState) -> tuple[Unaccepted, ...]:
 
 
 def _why_replaced(by: int) -> str:
-    return f"row {by:,} of the same person took it along" if by else "a later run has the last word on the person"
+    return f"merged into row {by:,} of the same person" if by else "a later run sent newer data of the person"
 
 
 def _without_by(row: Mapping[str, object]) -> Mapping[str, object]:

@@ -328,16 +328,18 @@ class DigestStore:
                 return ask()
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & _PRIMARY not in _LOCKED:
-                    raise StorageError(f"{self._path}: {error}. Make room or give way there, then run again.") from None
+                    raise StorageError(
+                        f"{self._path}: {error}. Make room or allow access there, then run again."
+                    ) from None
             except sqlite3.DatabaseError:
                 raise StorageError(
-                    f"{self._path} is damaged. Run `uploader memory --forget`; the next run then sends everything."
+                    f"{self._path} is damaged. Run `uploader changes --forget`; the next run then sends everything."
                 ) from None
             except BlockingIOError:
                 pass
             except OSError as error:
                 raise StorageError(
-                    f"{self._path}: {error.strerror}. Make room or give way there, then run again."
+                    f"{self._path}: {error.strerror}. Make room or allow access there, then run again."
                 ) from None
             if left:
                 self._pause()
@@ -353,7 +355,7 @@ def _known(body: bytes | None) -> bytes | None:
 def kept_locked(path: Path) -> StorageError:
     """Return the error for a store that another process keeps locked."""
     return StorageError(
-        f"{path} is kept locked by another process. End that one, or wait for its end, then run again to continue."
+        f"{path} is kept locked by another process. End that one, or wait for its end, then run again to resume."
     )
 
 
@@ -407,4 +409,4 @@ def delete(path: Path) -> None:
         finally:
             os.close(lock)
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}. Give way there, then try again.") from None
+        raise StorageError(f"{path}: {error.strerror}. Allow access there, then try again.") from None

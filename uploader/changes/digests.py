@@ -27,9 +27,11 @@ def private_key(path: Path) -> bytes:
             write_private(path, [secrets.token_bytes(_KEY_BYTES)], is_first=True)
             key = _read(path)
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}. Give way there, then run again to continue.") from None
+        raise StorageError(f"{path}: {error.strerror}. Allow access there, then run again to resume.") from None
     if key is None or len(key) != _KEY_BYTES:
-        raise StorageError(f"{path} is no key any more. Run `uploader memory --forget`; the next run sends everything.")
+        raise StorageError(
+            f"{path} is not a valid key. Run `uploader changes --forget`; the next run sends everything."
+        )
     return key
 
 

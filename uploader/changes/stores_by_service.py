@@ -49,7 +49,7 @@ class DigestStores:
         # Stores are listed first: a process that creates a store has created the key before.
         if any(self._folder.glob(f"*{_SUFFIX}")) and not path.exists():
             # With another key no person would be known, and stale retries would be sent.
-            raise StorageError(f"{path} is gone. Run `uploader memory --forget`; the next run sends everything.")
+            raise StorageError(f"{path} is gone. Run `uploader changes --forget`; the next run sends everything.")
         return private_key(path)
 
     def exists(self, service: str) -> bool:
@@ -64,7 +64,7 @@ class DigestStores:
         try:
             lock = shared(self._path(service), self._pause)
         except OSError as error:
-            raise StorageError(f"{self._folder}: {error.strerror}. Give way there, then run again.") from None
+            raise StorageError(f"{self._folder}: {error.strerror}. Allow access there, then run again.") from None
         try:
             yield
         finally:

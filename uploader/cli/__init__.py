@@ -1,4 +1,4 @@
-"""Turn words into a run, and a run's end into an exit status; the only room that prints."""
+"""Turn a command line into a run, and its end into an exit status; only this package prints."""
 
 from uploader.cli.entry_point import main
 

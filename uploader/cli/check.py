@@ -23,16 +23,16 @@ from uploader.run.preflight import Job
 from uploader.run.proxy_and_certificates import Route
 
 _NO_JSON_AFTER: Final = frozenset({None, 1, 2})
-"""The exit statuses of which nothing is told as JSON."""
+"""The exit statuses after which no JSON is printed."""
 
 
 @click.command("check")
 @common
-@click.option("--json", "as_json", is_flag=True, help="Print what is found as JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
 def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> int:  # noqa: ANN401 — click's own words
     """Read and map every SOURCE, and send nothing: totals, problems with row and column, and how long sending takes.
 
-    With -v every row that can't be sent is named. The exit status is 3 if there are some, 4 if they are so many that
+    With -v, name every row that can't be sent. The exit status is 3 if there are some, 4 if there are so many that
     `run` would send nothing.
     """
     shows_details = verbose > 0 and not quiet
@@ -60,7 +60,7 @@ def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> 
         try:
             _show(reports if as_json else [])
         except StorageError as trouble:
-            # What ended the check is its end all the same.
+            # The error that ended the check decides the exit status; this one is only printed.
             say(str(trouble))
         raise
     _show(reports if as_json else [])
@@ -68,7 +68,7 @@ def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> 
 
 
 def _show(reports: Sequence[CheckReport]) -> None:
-    """Print what is found of one source, or of several as a list, as JSON; raises StorageError."""
+    """Print the report of one source, or a list of several, as JSON; raises StorageError."""
     if reports and not any(report.result.exit_status in _NO_JSON_AFTER for report in reports):
         facts = [report.facts() for report in reports]
         show(json.dumps(facts[0] if len(facts) == 1 else facts, ensure_ascii=False, indent=2))

@@ -1,4 +1,4 @@
-"""Put what was found in a source into words for people."""
+"""Word what the check found in a source, for people."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -15,7 +15,7 @@ _SHOWN: Final = 12
 """How many different problems a summary lists."""
 
 _FIRST: Final = 3
-"""How many different problems, and warnings, a run tells of before it sends."""
+"""How many different problems, and warnings, a run prints before it sends."""
 
 
 def check_lines(job: Job, pace: Pace) -> Iterator[str]:
@@ -42,13 +42,13 @@ def check_lines(job: Job, pace: Pace) -> Iterator[str]:
 
 
 def route_lines(route: Route) -> Iterator[str]:
-    """Yield how the service is reached, without the user and password of a proxy; to this machine is but one way."""
+    """Yield how the service is reached, without the user and password of a proxy; nothing for this machine itself."""
     if route.proxy is not None:
         yield f"The service is reached through the proxy {route.proxy.url} ({route.proxy.named})."
     elif not route.is_local:
         yield "The service is reached without a proxy."
     if route.ca_file is not None:
-        yield f"Trusted are the certificate authorities in {route.ca_file} (api.ca_file)."
+        yield f"The certificate authorities in {route.ca_file} (api.ca_file) are trusted."
 
 
 def first_lines(name: str, summary: CheckSummary) -> Iterator[str]:
@@ -64,7 +64,7 @@ def first_lines(name: str, summary: CheckSummary) -> Iterator[str]:
 def problem_lines(problems: Problems, shown: int | None = _SHOWN) -> Iterator[str]:
     """Yield each problem with how many rows have it and the first of them, the most frequent first.
 
-    So many as *shown* are told, all if it is None.
+    At most *shown* problems are listed; None lists all.
     """
     found = problems.most_frequent()
     shown = len(found) if shown is None else shown
@@ -75,15 +75,15 @@ def problem_lines(problems: Problems, shown: int | None = _SHOWN) -> Iterator[st
 
 
 def duplicate_lines(summary: CheckSummary) -> Iterator[str]:
-    """Yield how many identity values repeat, if any do; "about" where that is an estimate."""
+    """Yield how many identity values are duplicates, if any; "About" marks an estimate."""
     if summary.duplicates:
         about = "" if summary.duplicates_are_exact else "About "
-        stand = "stands" if summary.duplicates == 1 else "stand"
-        yield f"  {about}{count(summary.duplicates, 'identity value')} {stand} in more than one row."
+        each = "it" if summary.duplicates == 1 else "each"
+        yield f"  {about}{count(summary.duplicates, 'duplicate identity value')}: {each} is in more than one row."
 
 
 def place(number: int, line: int) -> str:
-    """Return how people find a row: its number, and its line where the file has lines."""
+    """Return the row's number, and its line where the file has lines."""
     return f"row {number:,} (line {line:,})" if line else f"row {number:,}"
 
 
@@ -91,7 +91,7 @@ def repair_lines(repairs: Repairs) -> Iterator[str]:
     """Yield how many values were repaired, if any were."""
     for number, done in (
         (repairs.trimmed, "trimmed (trim: true)"),
-        (repairs.thousands, "freed of separators (thousands)"),
+        (repairs.thousands, "cleaned of separators (thousands)"),
     ):
         if number:
             yield f"  {count(number, 'value')} {'was' if number == 1 else 'were'} {done}."
@@ -99,7 +99,7 @@ def repair_lines(repairs: Repairs) -> Iterator[str]:
 
 def _warning_lines(warnings: Problems, *, shown: int | None) -> Iterator[str]:
     if warnings:
-        yield "  What a spreadsheet may have damaged, and is sent as it stands:"
+        yield "  A spreadsheet may have damaged these; they are sent as they are:"
         yield from (f"  {line}" for line in problem_lines(warnings, shown))
 
 
@@ -111,10 +111,10 @@ def _rows(problem: Problem) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Return *number* with its *noun*, of which there may be one."""
+    """Return *number* and its *noun*, in the singular for 1."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def display_name(source: str) -> str:
-    """Return what people call *source*."""
+    """Return the name of *source* for people."""
     return "standard input" if source == "-" else source

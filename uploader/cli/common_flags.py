@@ -1,4 +1,4 @@
-"""Give commands the flags that they have in common."""
+"""Define the flags that several commands share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +12,11 @@ Flag: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Adds a flag to a command."""
 
 _ROWS: Final = click.IntRange(1, 10**15)
-"""So many rows as a file may have."""
+"""More rows than any file has."""
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what `run` and `check` have in common."""
+    """Add the arguments and flags that `run` and `check` share."""
     parts = (
         click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
         config_flag(),
@@ -28,8 +28,8 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="FILE",
             help="Write the summary to FILE, as JSON.",
         ),
-        click.option("-q", "--quiet", is_flag=True, help="Say nothing but what went wrong."),
-        click.option("-v", "--verbose", count=True, help="Say more; twice, to see every retry."),
+        click.option("-q", "--quiet", is_flag=True, help="Print only what went wrong."),
+        click.option("-v", "--verbose", count=True, help="Print more; given twice, also every retry."),
     )
     for part in reversed(parts):
         command = part(command)
@@ -37,7 +37,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def config_flag(what: str = "Read the configuration from FILE.") -> Flag:
-    """Return `--config`, of which the help says *what*."""
+    """Return `--config` with the help text *what*."""
     return click.option(
         "--config",
         type=click.Path(path_type=Path),
@@ -55,5 +55,5 @@ def set_flag() -> Flag:
         "overrides",
         multiple=True,
         metavar="KEY.PATH=VALUE",
-        help="Set one key over the configuration's; may repeat.",
+        help="Override one key of the configuration; may be repeated.",
     )

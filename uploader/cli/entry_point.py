@@ -21,21 +21,24 @@ from uploader.errors import SignalledError, StorageError, UploaderError, refused
 _BUG = 1
 _LAST_WORD_SECONDS: Final = 1.0
 _NO_THREAD = "can't start new thread"
-"""What Python says of a thread that the machine refuses."""
+"""Python's message when the machine refuses a thread."""
 
 _COMMANDS: Final = {
+    "changes": ("changes", "Show what change detection stores for each service."),
     "check": ("check_command", "Read and map everything, send nothing."),
     "explain": ("explain_command", "Show one row, from its fields to its request."),
     "init": ("init", "Write a configuration to start from."),
-    "memory": ("memory", "What changed_only remembers of each service."),
     "run": ("run_command", "Check, then send."),
-    "runs": ("runs", "The runs of the past, newest first."),
-    "sandbox": ("sandbox", "The API on this machine, to rehearse against."),
+    "runs": ("runs", "List past runs, newest first."),
+    "sandbox": ("sandbox", "Run a mock server of the API, for dry runs."),
 }
-"""Each command's name in the module of its name, and what it does.
+"""Each command's function in the module of its name, and what it does.
 
-It is loaded when it is asked for, so that what one needs costs the others no time.
+A module is loaded only when its command is used: the start of the others stays fast.
 """
+
+_ALIASES: Final = {"memory": "changes"}
+"""Former names of commands, which still work. No help names them."""
 
 
 @handle_signals()
@@ -61,7 +64,7 @@ def main() -> NoReturn:
     except UploaderError as error:
         say(str(error))
         status = error.exit_status
-    except Exception as error:  # noqa: BLE001 — no traceback reaches a user: it may hold what they must not see
+    except Exception as error:  # noqa: BLE001 — no traceback reaches a user: it may hold values of rows
         say(_bug(error))
         status = _BUG
     drain_output()
@@ -69,7 +72,7 @@ def main() -> NoReturn:
 
 
 class _Commands(click.Group):
-    """The commands, each loaded when it is asked for."""
+    """The commands, each loaded when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -77,7 +80,7 @@ class _Commands(click.Group):
         return sorted(_COMMANDS)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; what the machine refuses it is an UploaderError, before click sees it."""
+        """Run the command; turn what the machine refuses into an UploaderError before click sees it."""
         try:
             return super().invoke(ctx)
         except (OSError, MemoryError) as error:
@@ -101,9 +104,9 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that *args* begin with; an error names those that are like it, loaded or not."""
+        """Return the command that *args* begin with; an error suggests similar ones, loaded or not."""
         try:
-            return super().resolve_command(ctx, args)
+            return super().resolve_command(ctx, [_ALIASES.get(args[0], args[0]), *args[1:]])
         except NoSuchCommand as error:
             raise NoSuchCommand(error.command_name, possibilities=_COMMANDS, ctx=ctx) from None
 
@@ -121,7 +124,7 @@ def cli() -> None:
 
 
 def _with_whole_commands(callback: Callable[..., object]) -> Callable[..., object]:
-    """Return *callback*; a command that an error of it names is complete by the words that it was called with."""
+    """Return *callback*; commands that its errors name get the flags that it was called with."""
 
     @wraps(callback)
     def call(**words: object) -> object:
@@ -142,7 +145,7 @@ def every_command() -> dict[str, click.Command]:
 
 
 def _bug(error: Exception) -> str:
-    """Return where a bug showed itself, and nothing of what was being handled: that could be anybody's data."""
+    """Return where the bug occurred, without the error's own text: that may hold values of rows."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
     return f"A bug in uploader {__version__}: {type(error).__name__} at {where}. Please report it with this line."

@@ -1,4 +1,4 @@
-"""Read the command line of `uploader explain`, and put into words what is known of one row."""
+"""Read the command line of `uploader explain`, and word what is known of one row."""
 
 import json
 import os
@@ -18,19 +18,24 @@ from uploader.run.environment import Environment
 from uploader.run.options import Options
 
 _SHOWN: Final = 2_000
-"""How many characters of one value people are shown; `--json` has all."""
+"""How many characters of one value are printed; `--json` has all."""
 
 
 @click.command("explain")
 @click.argument("source", metavar="SOURCE")
 @click.option(
-    "--row", "number", type=click.IntRange(min=1), required=True, metavar="N", help="The row, counted as `check` does."
+    "--row",
+    "number",
+    type=click.IntRange(min=1),
+    required=True,
+    metavar="N",
+    help="The row's number, as `check` counts.",
 )
 @config_flag()
 @set_flag()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output instead.")
 def explain_command(*, source: str, number: int, config: Path, overrides: tuple[str, ...], as_json: bool) -> int:
-    """Show one row of SOURCE: its fields, what the mapping makes of them, the request, what the last run got back.
+    """Show one row of SOURCE: its fields, the body that the mapping makes of them, the request, and its last outcome.
 
     The request is a curl command that takes the token from the environment. Nothing is sent.
     """
@@ -70,17 +75,17 @@ def _lines(explanation: Explanation) -> Iterator[str]:
 def _run_lines(explanation: Explanation) -> Iterator[str]:
     run = explanation.last_run
     if run is None and not explanation.service_known:
-        yield "What a run got back can't be told without the service's id: set DFINERY_SERVICE_ID."
+        yield "Past runs can't be looked up without the service ID: set DFINERY_SERVICE_ID."
     elif run is None:
-        yield "No run that had this row is known."
+        yield "No stored run had this row."
     else:
         yield f"Run {run.run_id} of {run.started} ({run.ended}): {_fate(run)}."
         if run.maybe_sent_twice:
-            yield "  It may have been sent twice: an answer was lost."
+            yield "  It may have been sent twice: a reply was lost."
         if run.file_changed:
             yield "  The file has changed since: it may have been another row."
         if run.file_changed is None:
-            yield "  It was a run with --limit, so that nobody can tell whether the file has changed since."
+            yield "  It was a run with --limit: whether the file has changed since is unknown."
         if run.mapping_changed:
             yield "  The mapping has changed since: what was sent may differ."
 
@@ -90,9 +95,9 @@ def _fate(run: LastRun) -> str:
         case "accepted" | "accepted or unchanged" | "not attempted":
             return run.fate
         case "superseded":
-            return "superseded: another row of the same person took its place"
+            return "superseded: another row of the same person replaced it"
         case "again":
-            return "accepted, but to be sent again after an earlier row of the same person, which was not"
+            return "accepted, but to be sent again after an earlier row of the same person that was not"
         case "failed" | "rejected":
             tries = f"after {run.attempts} {'attempt' if run.attempts == 1 else 'attempts'}"
             return f"{run.fate} {tries if run.attempts else 'by the check'}: {run.reason}"
@@ -101,6 +106,6 @@ def _fate(run: LastRun) -> str:
 
 
 def _value(value: object) -> str:
-    """Return *value* as JSON, so that it can be told from others that look alike; of a long one its beginning."""
+    """Return *value* as JSON, so that it differs from values that look alike; only the beginning of a long one."""
     text = json.dumps(plain(value), ensure_ascii=False)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"

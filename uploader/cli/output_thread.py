@@ -1,4 +1,4 @@
-"""Say lines from a thread of its own, so that who speaks never waits for who listens."""
+"""Print lines from a thread of its own, so that a slow reader never delays the run."""
 
 import contextlib
 import io
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _ROOM: Final = 1 << 20
-"""So many bytes may wait for who reads slowly."""
+"""The most bytes that wait for a slow reader."""
 
 _FOR_DETAILS: Final = _ROOM // 2
 _FOR_FRAMES: Final = select.PIPE_BUF
 _AT_ONCE: Final = select.PIPE_BUF
-"""So many bytes at most are written at a time: other writers of the same pipe don't come between them."""
+"""The most bytes of one write: within them, no other writer of the same pipe can interfere."""
 
 
 class OutputThread:
-    """Lines go to a descriptor in their order, written by a thread, from `start` to `stop`.
+    """A thread that writes lines to a descriptor in order, from `start` to `stop`.
 
-    What waits is bounded. A line for which there is no room is dropped and counted, and the next one that has room is
-    preceded by their number. What can't be written (nobody is there, the disk is full) is dropped as well.
+    The waiting lines are bounded. A line that has no room is dropped and counted; the count is printed before the next
+    line that has room. A line that can't be written (the reader has left, the disk is full) is dropped as well.
     """
 
     def __init__(self) -> None:
-        """Begin silent."""
+        """Print nothing until `start`."""
         self.is_on = False
         self._stream: TextIO
         self._thread: threading.Thread
@@ -41,7 +41,7 @@ class OutputThread:
         self._written = 0
 
     def start(self, stream: TextIO | None) -> None:
-        """Say to *stream* what is said from now on; where that is no open file, stay silent."""
+        """Print to *stream* from now on; if it is not an open file, print nothing."""
         if self.is_on or stream is None:
             return
         try:
@@ -56,7 +56,7 @@ class OutputThread:
             self.is_on = False
 
     def stop(self, patience: float) -> None:
-        """Wait until all is written, but no longer than *patience* seconds without any progress."""
+        """Wait until all is written, but at most *patience* seconds without progress."""
         if not self.is_on:
             return
         with self._moved:
@@ -70,11 +70,11 @@ class OutputThread:
                     written, until = self._written, time.monotonic() + patience
             is_all_said = self._size <= 0
         if is_all_said:
-            # It may be started anew.
+            # `start` may be called again.
             self._thread.join(patience)
 
     def say(self, line: str, *, detail: bool = False) -> None:
-        """Say *line*; a *detail* leaves room for what is not."""
+        """Print *line*; a *detail* leaves room for other lines."""
         data = self._encoded(line + "\n")
         with self._moved:
             if self._size + len(data) > (_FOR_DETAILS if detail else _ROOM):
@@ -84,13 +84,13 @@ class OutputThread:
             self._add(data)
 
     def draw(self, frame: bytes) -> None:
-        """Show *frame*, which a later one replaces; where something waits to be read, nobody would see it."""
+        """Show *frame*, which a later one replaces; drop it while other output waits: nobody would see it."""
         with self._moved:
             if self._size + len(frame) <= _FOR_FRAMES:
                 self._add(frame)
 
     def drawing(self) -> TextIO:
-        """Return a stream on which `draw` shows what is written."""
+        """Return a stream that passes what is written to `draw`."""
         stream = self._stream
         raw = _Drawing(self, self._descriptor)
         return io.TextIOWrapper(raw, stream.encoding, stream.errors, newline="", write_through=True)
@@ -119,7 +119,7 @@ class OutputThread:
                 block = self._waiting.popleft()
                 while self._waiting and len(block) + len(self._waiting[0]) <= _AT_ONCE:
                     block += self._waiting.popleft()
-            # Not through the stream, whose lock nobody could take any more when the interpreter ends meanwhile.
+            # Not through the stream: if the interpreter ended meanwhile, its lock would stay taken.
             with contextlib.suppress(OSError):
                 _write_all(self._descriptor, block)
             with self._moved:
@@ -129,7 +129,7 @@ class OutputThread:
 
 
 class _Drawing(io.BufferedIOBase):
-    """The bytes of a stream on which a speaker draws."""
+    """The binary stream under the one of `drawing`."""
 
     name = "<bar>"
 
@@ -141,7 +141,7 @@ class _Drawing(io.BufferedIOBase):
         return True
 
     def fileno(self) -> int:
-        # Whoever draws asks how wide the terminal is.
+        # tqdm asks for the width of the terminal.
         return self._descriptor
 
     def write(self, data: "ReadableBuffer", /) -> int:
@@ -151,7 +151,7 @@ class _Drawing(io.BufferedIOBase):
 
 
 def say_if_written(stream: TextIO | None, line: str) -> None:
-    """Write a short *line* to *stream*, if that takes no waiting."""
+    """Write a short *line* to *stream*, if that needs no wait."""
     if stream is None:
         return
     with contextlib.suppress(OSError, ValueError):
@@ -162,16 +162,16 @@ def say_if_written(stream: TextIO | None, line: str) -> None:
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    """Write all of *data*, however long that takes; raises OSError."""
+    """Write all of *data*, without a time limit; raises OSError."""
     while data:
         try:
             data = data[os.write(descriptor, data) :]
         except BlockingIOError:
-            # Somebody who has the same file open made it so that it does not wait by itself.
+            # Another process has set the shared open file to non-blocking.
             poll = select.poll()
             poll.register(descriptor, select.POLLOUT)
             poll.poll()
 
 
 OUTPUT: Final = OutputThread()
-"""The one of this process."""
+"""The thread of this process."""

@@ -1,4 +1,4 @@
-"""Spell commands so that they can be typed as they are printed, in the same folder, and mean the same there."""
+"""Print commands so that they can be typed as they are, in the same folder, with the same meaning."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Self
 
 USUAL: Final = Path("config.yaml")
-"""The configuration that is read where no other is named."""
+"""The default configuration file."""
 
 WITHHELD: Final = "…"
 """Stands for the value of a `--set` that may hold a secret."""
@@ -20,18 +20,18 @@ _COMMAND: Final = re.compile(r"`uploader (?P<name>[a-z]+)(?P<words>(?: [^`]*)?)`
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """What a command was given that the next one needs as well, to mean the same service, state and mapping."""
+    """The flags that the next command needs as well, to use the same service, state and mapping."""
 
     sources: Sequence[str] = ()
     config: Path = USUAL
     overrides: Sequence[str] = ()
     changed_only: bool = False
     others: Sequence[str] = ()
-    """What else is given to the same command again: its flags, and their values as words of their own."""
+    """Further flags that only the same command gets again, each flag and value as a word of its own."""
 
     @classmethod
     def by(cls, words: Mapping[str, object]) -> Self:
-        """Return what click made of the *words* of a command, each by its parameter's name."""
+        """Return the flags among *words*, which click parsed, by the names of their parameters."""
         sources, config = words.get("sources"), words.get("config")
         one, overrides = words.get("source"), words.get("overrides")
         return cls(
@@ -39,13 +39,13 @@ class CommandLine:
             config=config if isinstance(config, Path) else USUAL,
             overrides=overrides if isinstance(overrides, tuple) else (),
             changed_only=words.get("changed_only") is True,
-            # A run is given them again; what another command has of the same name is not a run's.
+            # Only `run` has --accept. A flag of the same name of another command means something else.
             others=tuple(_others(words)) if "accept" in words else (),
         )
 
 
 def command(name: str, sources: Sequence[str], given: CommandLine, *flags: str) -> str:
-    """Return the command *name* for *sources* with its *flags*, complete by what was *given*."""
+    """Return the command *name* for *sources* with its *flags* and those in *given*."""
     words = [*map(named, sources)]
     if given.config != USUAL:
         words += ["--config", named(str(given.config))]
@@ -57,7 +57,7 @@ def command(name: str, sources: Sequence[str], given: CommandLine, *flags: str) 
 
 
 def completed(message: str, given: CommandLine) -> str:
-    """Return *message* with each command in it (`uploader …`, in backquotes) complete by what was *given*.
+    """Return *message*; each command in it (`uploader …`, in backquotes) gets the flags in *given*.
 
     `SOURCE` stands in it for the one source that was given, `SOURCE...` for all of them.
     """
@@ -77,7 +77,7 @@ def completed(message: str, given: CommandLine) -> str:
 def quoted(word: str) -> str:
     """Return *word* as a shell reads it.
 
-    What can't be printed, here or at all, is spelled out as bash, ksh and zsh read it (and the shells of POSIX 2024).
+    What can't be printed is escaped as bash, ksh and zsh read it (and the shells of POSIX 2024).
     """
     if word.isprintable() and _is_sayable(word):
         return shlex.quote(word)
@@ -96,7 +96,7 @@ def _spelled(one: str) -> str:
 
 
 def _is_sayable(text: str) -> bool:
-    """Whether *text* is printed as the bytes that a file of this name has."""
+    """Whether *text* is printed as the bytes of a file's name."""
     # The type stubs don't know that it can be None.
     stream: object = sys.stderr
     try:
@@ -106,8 +106,8 @@ def _is_sayable(text: str) -> bool:
 
 
 def _safe(override: str, config: Path) -> str:
-    """Return *override* (`key.path=value`) without its value, if that may hold a secret."""
-    from uploader.config.set_overrides import printable  # noqa: PLC0415 — most commands have no --set, and it starts slowly
+    """Return *override* (`key.path=value`), without its value if that may hold a secret."""
+    from uploader.config.set_overrides import printable  # noqa: PLC0415 — slow to load, and most commands have no --set
 
     return printable(override, config.parent, os.environ, withheld=WITHHELD)
 

@@ -26,14 +26,14 @@ from uploader.run.time_limit import Deadline
 
 @click.command("run")
 @common
-@click.option("--sandbox", is_flag=True, help="Rehearse: start the sandbox for this run, and send there.")
+@click.option("--sandbox", is_flag=True, help="Dry run: start the sandbox for this run, and send there.")
 @click.option(
     "--retry-file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Keep the rows to send again in FILE (never over an existing one).",
+    help="Write the rows to send again to FILE (never over an existing one).",
 )
-@click.option("--fresh", is_flag=True, help="Begin anew, whatever an interrupted run left.")
+@click.option("--fresh", is_flag=True, help="Start over instead of resuming an interrupted run.")
 @click.option("--accept", is_flag=True, help="Send also what differs too much from the last finished run (`guard`).")
 @click.option(
     "--changed-only",
@@ -45,9 +45,9 @@ from uploader.run.time_limit import Deadline
     "--until",
     callback=until,
     metavar="TIME",
-    help="Stop at that local time, 05:00 or 2024-03-06T05:00; run again to go on.",
+    help="Stop at this local time, 05:00 or 2024-03-06T05:00; run again to resume.",
 )
-@click.option("--for", "within", callback=within, metavar="DURATION", help="Stop after so long, 90m or 3h.")
+@click.option("--for", "within", callback=within, metavar="DURATION", help="Stop after this time, 90m or 3h.")
 def run_command(  # noqa: PLR0913 — one for each flag that is more than a word of the options
     *,
     quiet: bool,
@@ -60,8 +60,8 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
 ) -> int:
     """Check every SOURCE (CSV, JSONL or Parquet; `-` is standard input), then send one request for each row.
 
-    Nothing is sent before everything is checked. Rows that are not accepted go to a retry file, each with its reason;
-    it is itself a SOURCE.
+    Nothing is sent before everything is checked. Rows that are not accepted go to a retry file, each with its reason.
+    The retry file is itself a SOURCE.
     """
     if until is not None and within is not None:
         raise click.UsageError("--until and --for can't go together. Give one of them.")
@@ -97,7 +97,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
 
 
 def _tell(result: RunResult, lines: Iterator[str], *, complete: bool, quiet: bool, watched: bool) -> None:
-    # Without a terminal, a run in which every row was accepted is silent: cron sends mail of what is said.
+    # Without a terminal, a run in which every row was accepted prints nothing: cron would mail it.
     is_empty = any(not source_result.counts.read for source_result in result.results)
     if quiet:
         lines = quiet_lines(result)
@@ -126,9 +126,9 @@ def _log(verbose: int) -> None:
 
 
 class _OutputHandler(logging.Handler):
-    """A log that is said like all else: what can't be said is dropped."""
+    """Prints the log as all other output: a line that can't be printed is dropped."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say *record* in a line."""
+        """Print *record* as one line."""
         with suppress(KeyError, TypeError, ValueError):
             say_detail(self.format(record))

@@ -1,4 +1,4 @@
-"""Put what became of a run into words for people."""
+"""Word the outcome of a run, for people."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ from uploader.run.results import SourceResult
 
 
 def run_lines(result: RunResult, given: CommandLine, *, dry_run: bool, complete: bool) -> Iterator[str]:
-    """Yield the summary of a run that was *given* so; *complete* is whether every source came to its end."""
+    """Yield the summary of a run with the flags in *given*; *complete* is whether every source was finished."""
     has_started = complete or any(_has_started(source_result) for source_result in result.results)
     for source_result in result.results if has_started else ():
         yield from _source_lines(source_result)
@@ -23,7 +23,7 @@ def run_lines(result: RunResult, given: CommandLine, *, dry_run: bool, complete:
         yield "The sandbox's report:"
         yield from (f"  {line}" for line in result.sandbox.lines())
     if dry_run and complete:
-        yield "This was a rehearsal: nothing left this machine."
+        yield "This was a dry run: nothing left this machine."
 
 
 def quiet_lines(result: RunResult) -> Iterator[str]:
@@ -53,9 +53,9 @@ def _source_lines(source_result: SourceResult) -> Iterator[str]:
     if counts.not_attempted:
         yield f"  not attempted  {counts.not_attempted:>9,}"
     if source_result.traffic.limited:
-        yield f"  The limit was met: sending paused for {spell_seconds(source_result.limited_seconds)}."
+        yield f"  Throttled: sending paused for {spell_seconds(source_result.limited_seconds)}."
     if source_result.maybe_sent_twice:
-        yield f"  {count(source_result.maybe_sent_twice, 'row')} may have been sent twice: an answer was lost."
+        yield f"  {count(source_result.maybe_sent_twice, 'row')} may have been sent twice: a reply was lost."
     yield from repair_lines(source_result.repairs)
     if counts.not_accepted:
         yield "Not accepted:"
@@ -66,20 +66,20 @@ def _retry_lines(source_results: Sequence[SourceResult], given: CommandLine) -> 
     if not source_results:
         return
     fix = any(source_result.counts.rejected for source_result in source_results)
-    then = "Mend the rejected ones, then type:" if fix else "To send them, type:"
+    then = "Fix the rejected ones, then type:" if fix else "To send them, type:"
     yield f"The rows to send again are in {_names(source_results)}, each with its reason. {then}"
-    # All in one command, in their order: a row of a later file may have to follow one of an earlier file.
+    # One command, in this order: a row of a later file may have to follow one of an earlier file.
     typed = command("run", [str(source_result.retry_file) for source_result in source_results], given)
     yield f"  {typed}"
     if WITHHELD in typed:
-        yield f"(In the place of {WITHHELD} goes what you gave with that --set: it may hold a secret.)"
+        yield f"(Replace {WITHHELD} by what you gave with that --set: it may hold a secret.)"
 
 
 def _unfinished_lines(source_results: Sequence[SourceResult]) -> Iterator[str]:
-    # The run that continues this one makes the retry file anew: what was fixed in it would be lost.
+    # Resuming rewrites the retry file: a fix in it would be lost.
     if source_results:
         yield f"The rows not accepted so far are in {_names(source_results)}, each with its reason."
-        yield "Fix them when the run has come to its end, not before: it writes the file anew when it is continued."
+        yield "Fix them when the run has finished, not before: resuming it rewrites the file."
 
 
 def _dry_run_lines(source_results: Sequence[SourceResult]) -> Iterator[str]:
@@ -93,5 +93,5 @@ def _names(source_results: Sequence[SourceResult]) -> str:
 
 
 def _has_started(source_result: SourceResult) -> bool:
-    """Whether anything became of the rows of *source_result*."""
+    """Whether any row of *source_result* was attempted or has an outcome."""
     return source_result.traffic.requests > 0 or source_result.counts.not_attempted < source_result.counts.read

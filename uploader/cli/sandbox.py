@@ -41,7 +41,7 @@ def _limit(context: click.Context, parameter: click.Parameter, text: str) -> tup
         raise click.BadParameter(f"'{text}' is not a limit; write 10000/1m or 1000/10s.")
     seconds = _seconds(context, parameter, per)
     if seconds == 0:
-        raise click.BadParameter(f"'{text}' has a window that is over at once; write 10000/1m or 1000/10s.")
+        raise click.BadParameter(f"'{text}' has a window of no length; write 10000/1m or 1000/10s.")
     return int(requests), seconds
 
 
@@ -54,14 +54,14 @@ def _anchor(_: click.Context, __: click.Parameter, text: str) -> float | None:
 
 def _skew(_: click.Context, __: click.Parameter, text: str) -> float:
     seconds = _number(text)
-    # A server's clock shows a year of four digits.
+    # The Date header has a year of four digits.
     if abs(seconds) > _CENTURY:
         raise click.BadParameter(f"'{text}' is not a number of seconds, a century at most.")
     return seconds
 
 
 def _number(text: str) -> float:
-    """Return the number that *text* says; infinity where it says none."""
+    """Return *text* as a number; infinity if it is none."""
     try:
         number = float(text)
     except ValueError:
@@ -94,7 +94,7 @@ def _registered(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -
     default="10000/1m",
     show_default=True,
     metavar="N/DURATION",
-    help="Requests in each window; one more locks out until it resets.",
+    help="Requests in each window; one more locks the client out until the window resets.",
 )
 @click.option(
     "--anchor",
@@ -117,7 +117,7 @@ def _registered(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -
     default="0ms",
     show_default=True,
     metavar="DURATION",
-    help="Wait up to so long before each reply.",
+    help="Wait up to this long before each reply.",
 )
 @click.option(
     "--fault",
@@ -125,7 +125,7 @@ def _registered(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -
     callback=_faults,
     multiple=True,
     metavar="FAULT",
-    help="What goes wrong, see below; may repeat.",
+    help="A fault, see below; may be repeated.",
 )
 @click.option("--token", metavar="TOKEN", help="The only access token that is accepted.  [default: any]")
 @click.option("--service-id", metavar="ID", help="The only service ID that is accepted.  [default: any]")
@@ -135,7 +135,7 @@ def _registered(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -
     callback=_registered,
     multiple=True,
     metavar="NAME[:TYPE]",
-    help="A registered property; may repeat.  [default: all are]",
+    help="A registered property; may be repeated.  [default: all are]",
 )
 @click.option(
     "--spelling",
@@ -165,14 +165,14 @@ def _registered(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -
     "--store",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Remember in this SQLite file.  [default: in memory]",
+    help="Store requests and profiles in this SQLite file.  [default: in memory]",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="The dice of latency and faults.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The random seed of latency and faults.")
 def sandbox(*, port: int, latency: float, limit: tuple[int, float], store: Path | None, **words: Any) -> int:  # noqa: ANN401 — click's own words
     """Serve the API of Dfinery on loopback until interrupted, then report what arrived.
 
-    It judges as the documentation says: it counts windows, checks tokens, types and names, stores profiles, and
-    remembers every request.
+    It follows the documentation of the API: it counts windows, checks tokens, types and names, and stores profiles
+    and every request.
     """
     with Sandbox(SandboxRules(limit=limit[0], per=limit[1], latency=(0.0, latency), **words), store) as service:
         asyncio.run(_serve(service, port))
@@ -191,6 +191,6 @@ async def _serve(service: Sandbox, port: int) -> None:
     except ssl.SSLError:
         raise ConfigError("The --certificate of the sandbox holds no key with its certificate, both as PEM.") from None
     except OSError as error:
-        # asyncio's own words hold the address, and its number the reason.
+        # asyncio's own message holds the address; its number gives the reason.
         why = os.strerror(error.errno) if error.errno else error.strerror
         raise ConfigError(f"The sandbox can't serve port {port}: {why}. Name another --port.") from None

@@ -1,4 +1,4 @@
-"""Let a signal end a command in order and in time, and a second one at once."""
+"""Let a first signal end a command in order and in time, and a second one end it at once."""
 
 import contextlib
 import os
@@ -14,31 +14,30 @@ from uploader.cli.output_thread import say_if_written
 from uploader.errors import SignalledError
 
 if TYPE_CHECKING:
-    # It brings asyncio along, which the other commands do without.
+    # It imports asyncio, which the other commands do not need.
     from uploader.stop import Stop
 
 _SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 _WAKE_SIGNAL: Final = signal.SIGURG
-"""What one thread interrupts another one with; whoever sends it from outside is not heeded, as without us."""
+"""The signal with which one thread interrupts another; sent from outside it has no effect, as by default."""
 
 _ORDERLY_SECONDS: Final = 9.5
-"""How long the ending in order may take (contract: within 10 s)."""
+"""Seconds that ending in order may take (contract: within 10 s)."""
 
 _MOMENT_SECONDS: Final = 0.5
-"""A signal that comes so soon after the first is the same one: `timeout` and service managers send theirs twice."""
+"""Seconds after the first signal in which another counts as the same: `timeout` and service managers send two."""
 
 _AGAIN_SECONDS: Final = 0.25
-"""So long after a knock comes the next one: one that comes right before a wait may not interrupt it."""
+"""Seconds between two wake signals: one that comes right before a wait may not interrupt it."""
 
 
 class _SignalThread:
-    """Hears the stop signals in a thread of its own, whatever the main thread is doing or waiting for.
+    """Waits for the stop signals in a thread of its own, whatever the main thread does or waits for.
 
-    All threads block the signals, whose action is the default one, and this thread waits for them. When the first has
-    come, it passes that on to the main thread and, a moment later, lets the next one through, which then ends the
-    process at once, by the kernel's hand. If the process is still there when the time for an ending in order is over,
-    it ends it itself.
+    All threads block the signals, which keep their default action. After the first signal, this thread notifies the
+    main thread. A moment later it unblocks the signals, so that the kernel ends the process at the next one. If the
+    process has not ended in order by then, this thread ends it after `_ORDERLY_SECONDS`.
     """
 
     def __init__(self) -> None:
@@ -66,7 +65,7 @@ class _SignalThread:
         try:
             with contextlib.suppress(RuntimeError):
                 thread.start()
-            # Where there is no thread left, a signal ends the process at once.
+            # Without the thread, a signal ends the process at once.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {_WAKE_SIGNAL} if thread.ident else {*numbers, _WAKE_SIGNAL})
             yield
         finally:
@@ -75,28 +74,26 @@ class _SignalThread:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pthread_kill(thread.ident, _WAKE_SIGNAL)
                 thread.join()
-            # In this order: what came in between ends the process.
+            # In this order, so that a signal that came in between ends the process.
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
     def _listen(self) -> None:
         while (number := signal.sigwait({*self._numbers, _WAKE_SIGNAL})) == _WAKE_SIGNAL:
-            # Others may send it as well.
+            # Another process may send it as well.
             if self._over.is_set():
                 return
-        error = self.error = SignalledError(f"Stopped by {_name(number)}. Run again to continue.", number)
+        error = self.error = SignalledError(f"Stopped by {_name(number)}. Run again to resume.", number)
         if self._pass_on is not None:
             self._pass_on(error)
             if self._ends_in_order():
                 return
-            say_if_written(
-                sys.stderr, f"Stopped by {_name(number)}, before everything was in order. Run again to continue."
-            )
+            say_if_written(sys.stderr, f"Stopped by {_name(number)}, before everything was saved. Run again to resume.")
         self._end_at_once(number)
 
     def _ends_in_order(self) -> bool:
-        """Wait for the end as long as it may take, and knock until the main thread has heard."""
+        """Wait until the process ends in order, and wake the main thread until it takes notice; whether it ended."""
         begin = time.monotonic()
         lets_through = False
         while (elapsed := time.monotonic() - begin) < _ORDERLY_SECONDS:
@@ -118,7 +115,7 @@ class _SignalThread:
 
     @property
     def _is_raised_here(self) -> bool:
-        """Whether the main thread is to raise the error, wherever it is."""
+        """Whether the main thread must raise the error, at whatever point it is."""
         return self._may_raise and not self._is_handed_over and not self._is_delivered
 
     @staticmethod
@@ -130,7 +127,7 @@ class _SignalThread:
             self.raise_it()
 
     def raise_it(self) -> None:
-        """Raise the SignalledError of the signal that came, if one came."""
+        """Raise the SignalledError of the received signal, if any."""
         if self.error is not None:
             self._is_delivered = True
             raise self.error
@@ -148,7 +145,7 @@ class _SignalThread:
             self.raise_it()
 
     def order(self, give: Callable[[SignalledError], object]) -> None:
-        """Hand the error to *give* from now on, from another thread; if it raises RuntimeError, do as before."""
+        """Pass the error to *give* from now on, in another thread; if it raises RuntimeError, do as before."""
         is_raised = self._may_raise
 
         def pass_on(error: SignalledError) -> None:
@@ -167,41 +164,41 @@ class _SignalThread:
 
 
 _WATCH: Final = _SignalThread()
-"""The one of this process."""
+"""The thread of this process."""
 
 
 @contextlib.contextmanager
 def handle_signals() -> Iterator[None]:
-    """Listen for the stop signals: the first ends the process at once, or within 10 s where something is to be ended.
+    """Handle the stop signals: the first ends the process at once, or within 10 s where a command must end in order.
 
-    A second one, half a second later or more, always ends it at once.
+    A second one, at least half a second later, ends it at once.
     """
     with _WATCH.listening():
         yield
 
 
 def raise_on_signals() -> contextlib.AbstractContextManager[None]:
-    """Turn the stop signals into `SignalledError` in the main thread, also in the middle of a wait."""
+    """Raise the stop signals as `SignalledError` in the main thread, also during a wait."""
     return _WATCH.raising()
 
 
 def signals_stop(stop: "Stop") -> None:
-    """Make the stop signals give *stop* in the running loop; once that is closed, they are raised again."""
+    """Make the stop signals request *stop* in the running loop; once that is closed, they are raised again."""
     _WATCH.order(stop.request_from_thread())
 
 
 def call_on_signal(call: Callable[[], object]) -> None:
-    """Make the stop signals *call*, from another thread."""
+    """Make the stop signals call *call*, in another thread."""
     _WATCH.order(lambda _: call())
 
 
 def raise_if_signalled() -> None:
-    """Raise the SignalledError of the signal that came, for whoever keeps the loop from hearing of it."""
+    """Raise the SignalledError of the received signal, if any, in code that blocks the loop."""
     _WATCH.raise_it()
 
 
 def end_by(number: int) -> NoReturn:
-    """End this process by the signal *number*, so that whoever started it sees why it ended."""
+    """End this process by the signal *number*, so that its parent sees why it ended."""
     signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
     os.kill(os.getpid(), number)
@@ -213,5 +210,5 @@ def _name(number: int) -> str:
 
 
 def _handled_signals() -> list[signal.Signals]:
-    """Return the stop signals but those that whoever started us wants ignored (`nohup`, a background job)."""
+    """Return the stop signals without those that the parent has ignored (`nohup`, a background job)."""
     return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

@@ -1,4 +1,4 @@
-"""Speak and listen on the standard streams, any of which may be closed, full or left by its reader."""
+"""Use the standard streams, any of which may be closed, full or left by its reader."""
 
 import codecs
 import errno
@@ -15,31 +15,31 @@ from uploader.cli.output_thread import OUTPUT
 from uploader.errors import StorageError
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""The kinds of characters that a terminal obeys or hides."""
+"""The Unicode categories of characters that control a terminal or that it hides."""
 
 _SPELLED: Final = "uploader.spelled"
-"""The error handler of both output streams: what their encoding does not have is spelled as JSON spells it."""
+"""The error handler of both output streams: characters that their encoding lacks become JSON escapes."""
 
 
 def reserve_closed_streams() -> None:
-    """Take the numbers of standard streams that are closed, lest a file that is opened gets one, and what is said.
+    """Reserve the numbers of closed standard streams, so that no opened file gets one and, with it, the output.
 
-    Each is held so that it still can't be used: nothing is read from standard input, nothing written to the others.
-    Python has looked before, so that to `sys` it is closed.
+    A reserved stream still can't be used: nothing is read from standard input, nothing is written to the others.
+    `sys` has it as closed, because Python looked earlier.
     """
     for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free is taken.
+            # open() takes the lowest free number.
             os.open(os.devnull, flags)
 
 
 def take_streams() -> None:
-    """Put streams that can't end a run in the place of standard output and standard error.
+    """Replace standard output and standard error by streams that can't end a run.
 
-    All that is written there goes through them: the words of a run, its log and its bar, click's messages, and what
-    the interpreter flushes when it ends.
+    All output goes through them: messages, log, progress bar, click's messages, and what the interpreter flushes when
+    it ends.
     """
     codecs.register_error(_SPELLED, _spelled_for)
     for stream in (sys.stdout, sys.stderr):
@@ -52,10 +52,10 @@ def take_streams() -> None:
 
 
 def say(line: str) -> None:
-    """Print one line for people; what can't be said is dropped. It never raises.
+    """Print one line for people, or drop it if it can't be printed; never raises.
 
-    What a terminal would obey or hide is spelled as JSON spells it: names of columns and of files come from outside,
-    and a file may hold anything.
+    Control and hidden characters become JSON escapes: names of columns and files come from outside, and a file may
+    hold anything.
     """
     text = spelled_out(line)
     if OUTPUT.is_on:
@@ -65,7 +65,7 @@ def say(line: str) -> None:
 
 
 def say_detail(line: str) -> None:
-    """Print one line for people, of which there may be very many."""
+    """Print one of possibly very many lines for people."""
     if OUTPUT.is_on:
         OUTPUT.say(spelled_out(line), detail=True)
     else:
@@ -73,24 +73,24 @@ def say_detail(line: str) -> None:
 
 
 def use_output_thread() -> None:
-    """Let nobody who says something wait from now on for who reads it; `drain_output` ends that."""
+    """Print from a thread of its own from now on, so that no line waits for its reader; `drain_output` ends that."""
     OUTPUT.start(sys.stderr)
 
 
 def drain_output(patience: float = 3.0) -> None:
-    """See to it that what was said is written, but wait no longer than *patience* seconds for who does not read."""
+    """Write all output that waits, but wait at most *patience* seconds for a reader that does not read."""
     OUTPUT.stop(patience)
 
 
 def terminal() -> TextIO | None:
-    """Return where people watch a bar; None where nobody does."""
+    """Return the terminal for a progress bar; None without one."""
     if not is_terminal():
         return None
     return OUTPUT.drawing() if OUTPUT.is_on else sys.stderr
 
 
 def show(text: str) -> None:
-    """Print *text*, which is data, on standard output; a reader that left does not miss it.
+    """Print *text*, which is data, on standard output; drop it if the reader has left.
 
     Raises:
         StorageError: it can't be written.
@@ -108,20 +108,20 @@ def standard_input() -> BinaryIO | None:
 
 
 def is_terminal() -> bool:
-    """Whether what is said goes to a terminal."""
+    """Whether standard error is a terminal."""
     stderr: object = sys.stderr
     return stderr is not None and bool(sys.stderr.isatty())
 
 
 def spelled_out(line: str) -> str:
-    """Return *line* with all that a terminal would obey or hide spelled as JSON spells it."""
+    """Return *line* with control and hidden characters as JSON escapes."""
     if line.isprintable():
         return line
     return "".join(json.dumps(one)[1:-1] if unicodedata.category(one) in _UNSEEN else one for one in line)
 
 
 class _Stream:
-    """Stands before a text stream, and has all that it has but the way around: what lies under it."""
+    """Wraps a text stream and has all its attributes but `buffer`, which would bypass it."""
 
     def __init__(self, stream: TextIO | None) -> None:
         """Write on *stream*; None: it is closed."""
@@ -133,19 +133,19 @@ class _Stream:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return self._stream.fileno()
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 — whatever the stream has
-        """Return what the stream has by this name."""
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 — an attribute of the stream
+        """Return the stream's attribute *name*."""
         if name == "buffer":
             raise AttributeError(name)
         return getattr(self._stream, name)
 
 
 class _PeopleStream(_Stream):
-    """A stream for people: what it can't take is dropped, whatever is the matter with it."""
+    """A stream for people: what can't be written is dropped, whatever the reason."""
 
     def write(self, text: str) -> int:
         """Write *text* at once, or drop it."""
-        # It may be full, left by its reader, closed, or of an encoding that lacks even the spelling.
+        # It may be full, left by its reader, closed, or of an encoding that lacks even the escapes.
         with suppress(OSError, ValueError):
             if self._stream is not None:
                 self._stream.write(text)
@@ -153,7 +153,7 @@ class _PeopleStream(_Stream):
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: all is written at once."""
+        """Do nothing: `write` has flushed."""
 
     def isatty(self) -> bool:
         """Whether it is a terminal."""
@@ -163,7 +163,7 @@ class _PeopleStream(_Stream):
 
 
 class _DataStream(_Stream):
-    """A stream for data: what it can't take is the command's trouble, but for a reader that has left."""
+    """A stream for data: what can't be written is an error of the command, unless the reader has left."""
 
     _left = False
     _error: StorageError | None = None
@@ -174,13 +174,13 @@ class _DataStream(_Stream):
             raise _trouble("it is closed")
         if self._error is not None:
             raise self._error
-        # click tries with nothing what kind of stream it is.
+        # click writes an empty text to find out what kind of stream it is.
         if text != "":
             self._do(lambda stream: stream.write(text))
         return len(text)
 
     def flush(self) -> None:
-        """Write what waits; raises StorageError once, since the interpreter flushes it when it ends."""
+        """Flush the stream; raises StorageError only once, since the interpreter flushes it again when it ends."""
         if self._error is None:
             self._do(lambda stream: stream.flush())
 

@@ -1,4 +1,4 @@
-"""Read from the command line when a run has to stop."""
+"""Read the flags that limit how long a run may take."""
 
 import re
 import time
@@ -15,7 +15,7 @@ _DATE_LENGTH: Final = len("2024-03-06")
 
 
 def until(_: click.Context, __: click.Parameter, text: str | None) -> Deadline | None:
-    """Read `--until`: an hour of the clock, the next time that it comes, or a date and time."""
+    """Read `--until`: a time of day, of which the next one is meant, or a date and time."""
     if text is None:
         return None
     now = datetime.now().astimezone()
@@ -25,7 +25,7 @@ def until(_: click.Context, __: click.Parameter, text: str | None) -> Deadline |
     else:
         at = _moment(text)
         if at <= now:
-            raise click.BadParameter(f"'{text}' is over; write a time to come.")
+            raise click.BadParameter(f"'{text}' is in the past; write a time in the future.")
     return Deadline(f"--until {text}", time.monotonic(), at=at)
 
 

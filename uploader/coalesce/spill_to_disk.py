@@ -81,5 +81,5 @@ class SpilledRows:
     def _trouble(self, why: str) -> StorageError:
         return StorageError(
             f"{self._folder}: the rows that `coalesce` merges can't be kept there ({why}). "
-            "Make room there, then run again to continue."
+            "Make room there, then run again to resume."
         )

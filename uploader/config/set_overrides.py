@@ -92,7 +92,7 @@ def _refuse_secrets(key_path: KeyPath, value: Tree) -> None:
         name = named(secret)
         file = "use api.access_token_file, or " if secret == ("api", "access_token") else "use "
         raise ConfigError(
-            f"--set {name} would show {'the token' if file != 'use ' else 'a password'} to whoever lists processes; "
+            f"--set {name} would show {'the token' if file != 'use ' else 'a password'} to anyone who lists processes; "
             f"{file}a variable: --set '{name}=${{NAME}}'"
         )
 

@@ -245,6 +245,6 @@ class Pipeline:
 def _all_rejected(last: Rejected) -> RefusedError:
     return RefusedError(
         f"Stopped: the service rejected every one of the first rows, the last of them for this: {last.reason.phrase}. "
-        "Mend the mapping or the file, then run again; none of these rows is lost. If they are meant to be rejected, "
+        "Fix the mapping or the file, then run again; none of these rows is lost. If they are meant to be rejected, "
         "set limits.canary: 0."
     )

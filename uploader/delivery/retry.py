@@ -53,7 +53,7 @@ _LEAST_PAUSE: Final = 0.05
 _NO_SOCKET_SECONDS: Final = 1.0
 """The longest time, in seconds, that a row waits for a free socket or file."""
 
-_THROTTLED: Final = "the service limits us (too many requests)"
+_THROTTLED: Final = "the service throttles this run (too many requests)"
 
 _ROUNDING: Final = 0.001
 """The tolerance, in seconds, of a pause that ends exactly with the outage timeout."""
@@ -303,7 +303,7 @@ class Delivery:
                     f"Stopped: {self._blocked_rows.description}, although the service answered rows of this run "
                     "before. Correct api.access_token if it is no longer valid; else ask who runs the service, or a "
                     "firewall or proxy before it, what is wrong with these rows. "
-                    f"{self._blocked_rows.outcome_description} Then run again to continue."
+                    f"{self._blocked_rows.outcome_description} Then run again to resume."
                 )
             )
         return not self._blocked_rows.is_run_refused
@@ -344,7 +344,7 @@ class Delivery:
         if self._trouble_since is None:
             self._trouble_since = now
         if now + seconds - self._trouble_since > self._wait_limits.outage_timeout + _ROUNDING:
-            then = "Run again to continue"
+            then = "Run again to resume"
             if everybody:
                 # So the next run sends no request before the pause is over.
                 self._limiter.pause_all_runs(seconds)
@@ -358,7 +358,7 @@ class Delivery:
             )
             return 0.0
         if not self._limiter.is_paused:
-            _LOG.info("everybody waits %.1f s: %s", seconds, why)
+            _LOG.info("all requests wait %.1f s: %s", seconds, why)
         self._paused_at = now
         return self._limiter.pause(seconds, everybody=everybody)
 

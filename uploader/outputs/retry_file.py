@@ -195,7 +195,7 @@ class RetryFile:
         try:
             written = self._file.write(data)
         except OSError as error:
-            raise self._cut_back(f"can't be written on ({error.strerror})") from None
+            raise self._cut_back(f"can't be extended ({error.strerror})") from None
         if written != len(data):
             raise self._cut_back("could take only a part of a row")
         self._size += written
@@ -230,7 +230,7 @@ class RetryFile:
 
     def _no_file(self, error: OSError) -> StorageError:
         return StorageError(
-            f"{self._wanted}: can't be written ({error.strerror}). Free the way, or name another --retry-file."
+            f"{self._wanted}: can't be written ({error.strerror}). Allow writing there, or name another --retry-file."
         )
 
     def _leave_no_empty_folder(self) -> None:

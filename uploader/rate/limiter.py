@@ -291,13 +291,13 @@ class Limiter:
             until = local_time(seconds, now=self._wall())
             self._stop.request(
                 OutageError(
-                    "Stopped: another run has met the service's limit, and nobody may send for "
+                    "Stopped: another run was throttled, and no request may be sent for "
                     f"{seconds:,.0f} s (until {until}), longer than retry.outage_timeout ({self._longest_pause:g} s). "
-                    "Run again after that to continue."
+                    "Run again after that to resume."
                 )
             )
             raise Stopped
-        _LOG.info("everybody waits %.1f s: another run has met the limit", seconds)
+        _LOG.info("all requests wait %.1f s: another run was throttled", seconds)
         self._announce_pause(Paused(seconds, "another run"))
         self.pause(seconds)
 
@@ -427,7 +427,7 @@ class Limiter:
     def _announce_stall(self) -> None:
         if self._quota.is_stalled and not self._is_stall_announced:
             self._is_stall_announced = True
-            _LOG.info("another process was stopped while it had the quota's file: this run goes on with its own part")
+            _LOG.info("another process is suspended and holds the quota's lock: this run continues with its own part")
             _notify(self._on_notice, Stalled())
 
     async def _wait(self, seconds: float) -> None:
@@ -445,4 +445,4 @@ def _notify(callback: Callable[[T], None], notice: T) -> None:
     try:
         callback(notice)
     except Exception:  # noqa: BLE001 — no request may be lost for a message
-        _LOG.debug("what people were to hear could not be said")
+        _LOG.debug("a message could not be printed")

@@ -312,7 +312,7 @@ class RunPlan:
         self.rows_to_resend.add_all(source_plan.left_to_resend)
         if not self.environment.quiet:
             self.environment.say(
-                f"{result.source}: finished before its command was broken off (run {result.run_id}): not sent again. "
+                f"{result.source}: finished before its command was stopped (run {result.run_id}): not sent again. "
                 "To send everything, use --fresh."
             )
         return replace(source_plan, is_already_finished=True)
@@ -342,7 +342,7 @@ class RunPlan:
             counts = result.counts = old.state.counts
             settled = counts.read - counts.not_attempted
             if not self.environment.quiet:
-                say(f"{result.source}: continuing run {result.run_id}: {settled:,} of {counts.read:,} rows settled.")
+                say(f"{result.source}: resuming run {result.run_id}: {settled:,} of {counts.read:,} rows settled.")
             return source_plan
         say(changed)
         source_plan.retry.discard()

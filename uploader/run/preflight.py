@@ -139,7 +139,7 @@ def refuse_if_too_bad(job: Job, settings: Settings) -> None:
         f"{job.source.name}: {summary.rejected:,} of {summary.read:,} rows can't be sent, more than "
         f"limits.max_rejected ({share:.0%}); most often: {reason.phrase} "
         f"({problem.count:,} rows, first row {problem.places[0][0]}). "
-        "Nothing was sent. Mend the file or the mapping, or raise limits.max_rejected."
+        "Nothing was sent. Fix the file or the mapping, or raise limits.max_rejected."
     )
 
 

@@ -15,13 +15,13 @@ def message_of(notice: Notice, *, configured: int, per: float, now: float) -> st
             return f"{_cause_of(why)}: sending pauses for {spell_seconds(seconds)}, until {until}."
         case Stalled():
             return (
-                "Another run of this machine is suspended and keeps the quota's lock: this run goes on with its own "
+                "Another run of this machine is suspended and holds the quota's lock: this run continues with its own "
                 "part of the limit. Continue the other process (kill -CONT), or end it."
             )
         case Lowered(requests):
             return (
                 f"The service took about {requests:,} requests in {spell_seconds(per)} before it refused more, and "
-                f"rate.requests says {configured:,}: this run goes on more slowly. Correct rate.requests."
+                f"rate.requests says {configured:,}: this run sends more slowly. Correct rate.requests."
             )
         case _ as never:
             assert_never(never)
@@ -30,11 +30,11 @@ def message_of(notice: Notice, *, configured: int, per: float, now: float) -> st
 def _cause_of(why: PauseReason) -> str:
     match why:
         case "limit":
-            return "The service limits us"
+            return "The service throttles this run"
         case "another run":
-            return "Another run has met the service's limit"
+            return "Another run was throttled"
         case "window":
-            return "Our part of the service's window is used up"
+            return "This run's part of the service's window is used up"
         case "pace":
             return "The limit in rate.requests allows no more"
         case _ as never:

@@ -58,7 +58,7 @@ class SourceResult:
         counts = self.counts
         if not counts.balances:
             raise UploaderError(
-                f"{self.source}: the books do not balance: {asdict(counts)}. This is a bug; keep the file."
+                f"{self.source}: the counts do not add up: {asdict(counts)}. This is a bug; keep the file."
             )
         self.exit_status = SOME_LEFT if counts.not_accepted else FINISHED
 

@@ -58,7 +58,7 @@ def refuse_or_start_over(
         f"{old.counts.not_attempted:,} of {before.rows:,} rows of the interrupted run {before.run_id} were never sent"
     )
     if fresh:
-        return f"{new.source}: beginning anew as asked; {left}."
+        return f"{new.source}: starting over as asked; {left}."
     changed = [
         what
         for what, then, now in (
@@ -73,10 +73,10 @@ def refuse_or_start_over(
         return None
     if when_changed == "refuse":
         raise ChangedError(
-            f"{new.source}: {' and '.join(changed)} changed since the interrupted run: {left}. Bring back what it was "
-            "to continue, or use --fresh to begin anew."
+            f"{new.source}: {' and '.join(changed)} changed since the interrupted run: {left}. Undo the change "
+            "to resume, or use --fresh to start over."
         )
-    return f"{new.source}: {' and '.join(changed)} changed since the interrupted run: {left}. Beginning anew."
+    return f"{new.source}: {' and '.join(changed)} changed since the interrupted run: {left}. Starting over."
 
 
 def has_proof(run_state: RunState) -> bool:

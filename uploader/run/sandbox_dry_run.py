@@ -31,7 +31,7 @@ def sandbox_for(settings: Settings, *, typed: bool) -> Sandbox:
 @contextlib.contextmanager
 def throwaway_folder() -> Iterator[Path]:
     """Yield a new folder, readable by this user only, for a dry run; only a retry file in it is kept."""
-    folder = Path(tempfile.mkdtemp(prefix="uploader-rehearsal-"))
+    folder = Path(tempfile.mkdtemp(prefix="uploader-dry-run-"))
     try:
         yield folder
     finally:

@@ -212,7 +212,7 @@ async def _sync(session: Session, connection: Connection) -> None:
             await asyncio.get_running_loop().run_in_executor(thread, session.is_dirty.__bool__)
         except RuntimeError:
             connection.stop.request(
-                StorageError("This machine has no thread left to sync the journal. Run again to continue.")
+                StorageError("This machine has no thread left to sync the journal. Run again to resume.")
             )
             return
         await _sync_by(thread, session, connection)

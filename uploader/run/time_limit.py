@@ -35,7 +35,7 @@ class Deadline:
 
     def error(self) -> TimeUpError:
         """Return the error that the run ends with."""
-        return TimeUpError(f"Stopped: the time limit ({self.flag}) was reached. Run again to continue.")
+        return TimeUpError(f"Stopped: the time limit ({self.flag}) was reached. Run again to resume.")
 
     def refuse_if_over(self) -> None:
         """Raise TimeUpError when no time is left."""
@@ -48,7 +48,7 @@ class Deadline:
         words = f"{rows:,} rows need about {spell_seconds(needed)}, and {self.flag} leaves {spell_seconds(left)}"
         if needed <= left:
             return f"{words}: all fit."
-        return f"{words}: about {int(left * pace.rate):,} fit. Run again later to go on with the rest."
+        return f"{words}: about {int(left * pace.rate):,} fit. Run again later to send the rest."
 
     async def keep(self, stop: Stop) -> None:
         """Request *stop* when the time is up."""

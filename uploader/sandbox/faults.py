@@ -51,7 +51,7 @@ FAULT_KINDS = MappingProxyType(
         "html": FaultKind("html", "HTTP 200 with a page of a proxy, the request not applied", in_front=True),
         "redirect": FaultKind(
             "redirect[=[STATUS:]URL]",
-            "a redirect, 302 to http://127.0.0.1:1/ unless told",
+            "a redirect, 302 to http://127.0.0.1:1/ unless another address is given",
             r"(?:=(?:(?P<status>30[12378]):)?(?P<url>\S+))?",
             in_front=True,
         ),

@@ -45,7 +45,7 @@ class Report:
                 for window in self.windows
             ),
             *(f"NOT STORED {self.not_stored[what]:,} x {what}" for what in sorted(self.not_stored)),
-            *([f"astray     {self.strays:,} to another path or with another method"] if self.strays else []),
+            *([f"wrong path {self.strays:,} to another path or with another method"] if self.strays else []),
         ]
 
 

@@ -184,7 +184,7 @@ def unreadable(label: str, error: OSError) -> InputError:
         return InputError(f"{label}: permission denied. Give this user the right to read it.")
     if isinstance(error, IsADirectoryError):
         return InputError(f"{label} is a directory. Name a file in it.")
-    return InputError(f"{label} can't be read: {error.strerror}. Mend that, then run again.")
+    return InputError(f"{label} can't be read: {error.strerror}. Fix that, then run again.")
 
 
 def _open(location: SourceLocation) -> BinaryIO:

@@ -85,7 +85,7 @@ def unpacked(packed: Iterable[bytes], archive: Archive) -> Iterator[bytes]:
     if part is not None:
         raise InputError(
             f"{archive.label} is cut off or damaged ({archive.packing}): "
-            f"it ends after {archive.size:,} bytes, in the middle of what it holds. Get it anew."
+            f"it ends after {archive.size:,} bytes, in the middle of what it holds. Get it again."
         )
 
 
@@ -182,9 +182,9 @@ def _damaged(archive: Archive, finished: int, error: Exception) -> InputError:
     if "memory" in said:
         return InputError(
             f"{archive.label} needs more than 128 MiB of memory to be unpacked ({archive.packing}). "
-            "Pack it anew without --long or an own dictionary size, or unpack it first."
+            "Pack it again without --long or an own dictionary size, or unpack it first."
         )
     where = f"what follows its part {finished}" if finished else "what it holds"
     return InputError(
-        f"{archive.label} is cut off or damaged ({archive.packing}): {where} can't be unpacked. Get it anew."
+        f"{archive.label} is cut off or damaged ({archive.packing}): {where} can't be unpacked. Get it again."
     )

@@ -128,9 +128,9 @@ class _CsvParser:
     def _misfit(self, number: int, found: int, expected: int) -> Reason:
         if found < expected and self._lines.is_unended(self._reader.line_num):
             raise InputError(
-                f"{self._label}: the last record (record {number}, line {self._lines.start + 1}) breaks off: it has "
-                f"{found} of {expected} fields and no line end. The file looks cut off; get it whole, or end the line "
-                "if it is meant so."
+                f"{self._label}: the last record (record {number}, line {self._lines.start + 1}) is incomplete: it has "
+                f"{found} of {expected} fields and no line end. The file looks cut off; get the whole file, or end "
+                "the line if it is meant so."
             )
         return _count_differs(found, expected)
 

@@ -75,8 +75,8 @@ def jsonl_records(stream: ByteStream, encoding: str, *, is_retry: bool) -> Recor
 
 def _cut_off(label: str, number: int, line: int) -> InputError:
     return InputError(
-        f"{label}: the last record (record {number}, line {line}) breaks off: its JSON has no end, and neither has its "
-        "line. The file looks cut off; get it whole, or end the line if it is meant so."
+        f"{label}: the last record (record {number}, line {line}) is incomplete: its JSON has no end, and neither has "
+        "its line. The file looks cut off; get the whole file, or end the line if it is meant so."
     )
 
 

@@ -82,7 +82,7 @@ class ParquetFile:
             # The messages of polars may quote cells.
             raise InputError(
                 f"{self._label} can't be read as Parquet: it is cut off, damaged, or holds what polars can't read. "
-                "Write it anew."
+                "Write it again."
             ) from None
 
 

@@ -44,7 +44,7 @@ class BaselineStore:
         except (ValueError, LookupError, TypeError, AttributeError):
             raise StorageError(
                 f"{path} is damaged, or of another version of this program: the file can't be compared with the one "
-                "before it. Delete it, and the next run that finishes is remembered instead."
+                "before it. Delete it, and the next finished run is stored instead."
             ) from None
 
     def keep(self, key: str, baseline: Baseline) -> None:

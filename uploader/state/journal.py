@@ -92,7 +92,7 @@ class Journal:
             self._broken = trouble(self.path, error)
             raise self._broken from None
         if written != len(line):
-            self._broken = StorageError(f"{self.path}: the disk is full. Make room there, then run again to continue.")
+            self._broken = StorageError(f"{self.path}: the disk is full. Make room there, then run again to resume.")
             raise self._broken
         self._checksum = checksum
         self._is_dirty = True

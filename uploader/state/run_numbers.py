@@ -108,7 +108,7 @@ class RunNumbers:
                 if time.monotonic() > give_up_at:
                     raise LockedError(
                         f"{self._folder} is locked by another run, which may be stopped. Nothing was sent. "
-                        "Let it go on or end it, then run again."
+                        "Continue it (kill -CONT) or end it, then run again."
                     ) from None
                 time.sleep(_MOMENT_SECONDS)
             except OSError as error:
