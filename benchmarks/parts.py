@@ -78,15 +78,15 @@ class Bench:
         """Return each part's name, what belongs to it, and a loop over all rows that tells its seconds of CPU."""
         return [
             ("read", "`source`: bytes, hash, text, cells, `Row`", self._read),
-            ("map", "`mapping`: `Request` with its body, and the moment of `now`", self._map),
-            ("turns", "`delivery.person_ordering`: who may go; admit and settle", self._turns),
-            ("pipeline", "`delivery.pipeline`, `state.settled_rows`, without turns: a worker's loop", self._pipeline),
+            ("map", "`mapping`: `Request` with its body, and the time of `now`", self._map),
+            ("order", "`delivery.person_ordering`: admit and settle", self._turns),
+            ("pipeline", "`delivery.pipeline`, `state.settled_rows`, without the order: a worker's loop", self._pipeline),
             ("delivery", "`delivery.retry`, `delivery.retry_policy`, `stop`: one attempt, judged", self._delivery),
-            ("gate", "`rate`: hold, window, bucket, quota", self._gate),
+            ("limiter", "`rate`: pause, window, bucket, quota", self._gate),
             ("HTTP", "`delivery.http`: one POST over a socket, its reply understood", partial(self._http, server)),
             ("journal", "`state.journal`: one checksummed line, one write; no sync", self._journal),
-            ("flight", "`state.in_flight`: take off and land", self._flight),
-            ("followup", "`delivery.rows_to_resend`: must it be sent again?", self._followup),
+            ("in flight", "`state.in_flight`: mark and clear", self._flight),
+            ("resend", "`delivery.rows_to_resend`: must it be sent again?", self._followup),
             ("counts", "`counts`: the totals", self._counts),
         ]  # fmt: skip
 

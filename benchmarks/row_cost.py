@@ -77,7 +77,7 @@ def chapter(parts: Sequence[Part], together: float, run: Sequence[Lap], posts: S
     rows = [(part.name, part.what, part.microseconds) for part in parts]
     rows += [
         ("sum of the parts", "", known),
-        ("all but HTTP, together", "row after row as in a run, each POST only gives way once", together),
+        ("all but HTTP, together", "row after row as in a run, each POST only yields once", together),
         ("whole run", "`uploader run` less its start and the check", whole),
         ("beyond the parts", "what they cost each other (caches), syncs, the end of a run", whole - known),
         ("bare loop", "the POSTs alone, bodies made in memory", bare_loop),
@@ -87,7 +87,7 @@ def chapter(parts: Sequence[Part], together: float, run: Sequence[Lap], posts: S
         "Where a row's time goes",
         "Each part alone, in a loop over the same rows, called as a run calls it; CPU of the process (user and "
         "system), medians. HTTP is real: 64 tasks that post to nginx. *Share* is that of the whole run. "
-        "`make profile` measures it anew.",
+        "`make profile` measures it again.",
         (
             Table(
                 "CPU for each row",
