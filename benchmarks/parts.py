@@ -80,7 +80,7 @@ class Bench:
             ("read", "`source`: bytes, hash, text, cells, `Row`", self._read),
             ("map", "`mapping`: `Request` with its body, and the time of `now`", self._map),
             ("order", "`delivery.person_ordering`: admit and settle", self._turns),
-            ("pipeline", "`delivery.pipeline`, `state.settled_rows`, without the order: a worker's loop", self._pipeline),
+            ("pipeline", "`delivery.pipeline`, `state.settled_rows`: a worker's loop, no order", self._pipeline),
             ("delivery", "`delivery.retry`, `delivery.retry_policy`, `stop`: one attempt, judged", self._delivery),
             ("limiter", "`rate`: pause, window, bucket, quota", self._gate),
             ("HTTP", "`delivery.http`: one POST over a socket, its reply understood", partial(self._http, server)),

@@ -14,7 +14,7 @@ def _truth(folder: Path, rows: int) -> Truth:
         return yard.truth(yard.live(yard.command()))
 
 
-def _broken_off(yard: Yard, kills: int, rows: int, *, seed: int) -> list[Life]:
+def _interrupted(yard: Yard, kills: int, rows: int, *, seed: int) -> list[Life]:
     """Kill *kills* lives of a run at random moments and let the last one end; return all lives."""
     lives = []
     for moment in moments(yard, kills, rows, seed):
@@ -29,7 +29,7 @@ def test_a_run_that_is_killed_twice_ends_as_one_that_is_not(tmp_path: Path) -> N
     truth = _truth(tmp_path / "whole", 300)
 
     with opened(tmp_path / "broken", 300) as yard:
-        lives = _broken_off(yard, 2, 300, seed=1)
+        lives = _interrupted(yard, 2, 300, seed=1)
 
         assert yard.judge(truth, lives[-1], crashes=2) == []
     assert [life.status for life in lives] == [KILLED, KILLED, truth.status]
@@ -40,7 +40,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_path: 
     truth = _truth(tmp_path / "whole", ROWS)
 
     with opened(tmp_path / "broken", ROWS) as yard:
-        lives = _broken_off(yard, KILLS, ROWS, seed=7)
+        lives = _interrupted(yard, KILLS, ROWS, seed=7)
         kills = sum(life.status == KILLED for life in lives)
 
         assert yard.judge(truth, lives[-1], crashes=kills) == []

@@ -13,7 +13,7 @@ from tests.fakes import LoneQuota, RowsInFlight, UntoldWindow
 from uploader.clock import Clock, real_clock
 from uploader.counts import Traffic
 from uploader.delivery import Delivery, Http, WaitLimits
-from uploader.delivery.blocked_rows import BlockedRows
+from uploader.delivery.firewall_blocks import BlockedRows
 from uploader.delivery.pipeline import Pipeline
 from uploader.delivery.retry_policy import RetryPolicy
 from uploader.model import (

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.delivery.harness import Line, number_of
 from tests.make import REASON, rejected, request, requests
-from uploader.delivery.blocked_rows import BlockedRows
 from uploader.delivery.canary import Canary
+from uploader.delivery.firewall_blocks import BlockedRows
 from uploader.delivery.pipeline import Pipeline
 from uploader.errors import RefusedError, StorageError
 from uploader.model import (
@@ -251,7 +251,7 @@ async def test_a_disk_that_stays_full_loses_no_row_from_the_books() -> None:
     assert (line.settled, line.pipeline.without_outcome(21)) == ([], 21)
 
 
-async def test_the_later_rows_of_a_person_do_not_overtake_one_that_was_broken_off() -> None:
+async def test_the_later_rows_of_a_person_do_not_overtake_one_that_was_interrupted() -> None:
     line = Line([request(1, "id=a"), request(2, "id=a"), *requests(0), request(3, "id=b")])
 
     async def deliver(request: Request) -> Outcome | Unsettled:

@@ -148,7 +148,7 @@ async def test_a_proxy_that_nobody_runs_is_told_from_a_server_that_nobody_runs(c
         )
 
 
-async def test_a_service_behind_a_proxy_whose_handshake_is_broken_off_has_not_got_the_request(
+async def test_a_service_behind_a_proxy_whose_handshake_is_interrupted_has_not_got_the_request(
     company: Authority,
 ) -> None:
     async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

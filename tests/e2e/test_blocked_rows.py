@@ -7,7 +7,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.command import SERVICE, Desk, names, names_of, rules, sent_ids
-from uploader.delivery.blocked_rows import BlockedRows
+from uploader.delivery.firewall_blocks import BlockedRows
 from uploader.delivery.retry_policy import RetryPolicy, Verdict
 from uploader.model import Outcome, Reply, Unsettled, Work, WorkOutcome
 from uploader.sandbox import RunningSandbox

@@ -422,7 +422,7 @@ def test_a_row_whose_members_failed_before_the_run_broke_off_follows_them_in_the
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_run_that_is_broken_off_again_and_again_stores_what_one_request_for_each_row_stores(
+def test_a_run_that_is_interrupted_again_and_again_stores_what_one_request_for_each_row_stores(
     desk: Desk, sandbox: Callable[..., RunningSandbox], number: signal.Signals
 ) -> None:
     records = many(7, 400)

@@ -46,7 +46,7 @@ STOP: Final = "code=40201 for external_id=4 times 1"
 """The service refuses a run, once, when person 4 comes: only b.csv has it."""
 
 
-def test_a_finished_source_is_passed_over_when_its_broken_off_command_is_typed_again(
+def test_a_finished_source_is_passed_over_when_its_interrupted_command_is_typed_again(
     two: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules(STOP))
@@ -83,7 +83,7 @@ def test_after_it_came_to_its_end_the_same_command_sends_everything(
     assert len(sent_ids(server)) - before == 9
 
 
-def test_a_command_that_is_broken_off_many_times_passes_over_all_that_it_finished(
+def test_a_command_that_is_interrupted_many_times_passes_over_all_that_it_finished(
     two: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules(STOP, "code=40201 for external_id=8 times 1", "code=40201 for external_id=9 times 1"))
@@ -244,7 +244,7 @@ def test_the_run_before_is_passed_over_where_standard_input_says_the_same(
     assert books(two) == [("-", {"sent": 3}, 0), ("b.csv", {"sent": 6}, 0)]
 
 
-def test_last_nights_failures_are_not_taken_in_twice_by_a_command_that_was_broken_off(
+def test_last_nights_failures_are_not_taken_in_twice_by_a_command_that_was_interrupted(
     two: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     server = sandbox(rules("http=503 for df_name=late times 4", STOP))

@@ -229,7 +229,7 @@ def test_what_was_forgotten_of_later_runs_is_not_taken_for_nothing(
     assert stored(server, external_id="1") == NEW
 
 
-def test_a_run_that_sent_nothing_leaves_a_broken_off_one_as_it_is(
+def test_a_run_that_sent_nothing_leaves_a_interrupted_one_as_it_is(
     service: Callable[..., RunningSandbox], run: Callable[..., Ended]
 ) -> None:
     server = service("code=40101 times 2")

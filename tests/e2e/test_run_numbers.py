@@ -12,7 +12,7 @@ import pytest
 
 from tests.command import Desk, books_of, names, rules, sent_ids
 from uploader import clock
-from uploader.run import endings, results
+from uploader.run import mark_finished, results
 from uploader.sandbox import running
 
 DAY: Final = 86_400.0

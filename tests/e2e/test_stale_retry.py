@@ -210,13 +210,13 @@ def test_a_retry_file_that_was_emptied_is_nobodys_trouble(desk: Desk) -> None:
         assert per_source(desk) == [("people.csv", {"sent": 1})]
 
 
-def test_what_failed_in_a_run_that_was_broken_off_and_never_continued_is_taken_in(desk: Desk) -> None:
+def test_what_failed_in_a_run_that_was_interrupted_and_never_continued_is_taken_in(desk: Desk) -> None:
     with running(rules("http=503 for external_id=1 times 2", "http=401 for external_id=2 times 1")) as server:
         desk.configure(server.url, more=LAST)
-        broken_off = send(desk, {"1": "a", "2": "b", "3": "c"})
+        interrupted = send(desk, {"1": "a", "2": "b", "3": "c"})
         anew = send(desk, {"4": "d"})
         send(desk, {"5": "e"})
 
-        assert (broken_off.status, anew.status) == (5, 0)
+        assert (interrupted.status, anew.status) == (5, 0)
         assert per_source(desk) == [("people.retry.csv", {"sent": 1}), ("people.csv", {"sent": 1})]
         assert names(server) == {"1": "a", "3": "c", "4": "d", "5": "e"}

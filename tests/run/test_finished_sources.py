@@ -6,10 +6,10 @@ from typing import Final, Literal
 import pytest
 
 from tests.make import BEGUN
-from uploader.run.finished_sources import BrokenOffCommand, CommandSource, broken_off_command
+from uploader.run.finished_sources import CommandSource, InterruptedCommand, interrupted_command
 from uploader.state import RunState
 
-NOTHING: Final = BrokenOffCommand()
+NOTHING: Final = InterruptedCommand()
 
 
 def member(  # noqa: PLR0913 — what a story tells of a source
@@ -40,19 +40,19 @@ C: Final = member("c", "never begun")
     [
         ([], NOTHING),
         ([A], NOTHING),
-        ([A, B], BrokenOffCommand(frozenset({0}))),
-        ([A, B, C], BrokenOffCommand(frozenset({0}))),
+        ([A, B], InterruptedCommand(frozenset({0}))),
+        ([A, B, C], InterruptedCommand(frozenset({0}))),
         ([B, A], NOTHING),
         ([A, member("b", number=2)], NOTHING),
         ([A, member("b", "abandoned", number=2)], NOTHING),
         # In the same command, at other times.
-        ([A, member("b", "interrupted", "2", "1", number=2)], BrokenOffCommand(frozenset({0}))),
+        ([A, member("b", "interrupted", "2", "1", number=2)], InterruptedCommand(frozenset({0}))),
         ([A, member("b", "interrupted", "2", number=2)], NOTHING),
         # Never begun, or not since.
-        ([A, member("b", "never begun")], BrokenOffCommand(frozenset({0}))),
+        ([A, member("b", "never begun")], InterruptedCommand(frozenset({0}))),
         (
             [member("a", "finished", "3", number=3, next_key="b"), member("b", number=2)],
-            BrokenOffCommand(frozenset({0})),
+            InterruptedCommand(frozenset({0})),
         ),
         # Begun anew, beside one that went on.
         (
@@ -62,22 +62,22 @@ C: Final = member("c", "never begun")
         ([A, C], NOTHING),
         (
             [member("a", number=1, next_key="b"), member("b", number=2, next_key="c"), C],
-            BrokenOffCommand(frozenset({0, 1})),
+            InterruptedCommand(frozenset({0, 1})),
         ),
         # What was a part of it and can't stand.
-        ([member("a", next_key="b", changed=True), B], BrokenOffCommand(not_resumable=frozenset({1}))),
-        ([member("a", next_key="b", renewed=True), B], BrokenOffCommand(not_resumable=frozenset({1}))),
-        ([member("a", "interrupted", changed=True), B], BrokenOffCommand(not_resumable=frozenset({1}))),
+        ([member("a", next_key="b", changed=True), B], InterruptedCommand(not_resumable=frozenset({1}))),
+        ([member("a", next_key="b", renewed=True), B], InterruptedCommand(not_resumable=frozenset({1}))),
+        ([member("a", "interrupted", changed=True), B], InterruptedCommand(not_resumable=frozenset({1}))),
         ([member("a", "interrupted"), B], NOTHING),
-        ([A, member("x", changed=True), B], BrokenOffCommand(not_resumable=frozenset({2}))),
+        ([A, member("x", changed=True), B], InterruptedCommand(not_resumable=frozenset({2}))),
         ([A, member("b", "interrupted", number=2, changed=True)], NOTHING),
         ([A, member("b", "interrupted", number=2, renewed=True)], NOTHING),
         # A retry file goes over nothing.
-        ([member("r", changed=True, late=True), A, B], BrokenOffCommand(frozenset({1}))),
-        ([member("r", late=True), A, B], BrokenOffCommand(frozenset({0, 1}))),
+        ([member("r", changed=True, late=True), A, B], InterruptedCommand(frozenset({1}))),
+        ([member("r", late=True), A, B], InterruptedCommand(frozenset({0, 1}))),
     ],
 )
 def test_what_is_finished_of_a_command_stands_if_all_of_it_can(
-    members: list[CommandSource], expected: BrokenOffCommand
+    members: list[CommandSource], expected: InterruptedCommand
 ) -> None:
-    assert broken_off_command(members) == expected
+    assert interrupted_command(members) == expected

@@ -18,9 +18,9 @@ from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import ChangedError, StorageError, UploaderError
 from uploader.model import Failed, Reason, Rejected, Request, Sent, Unsettled
 from uploader.outputs.retry_file import RetryFile, RetryFormat, RetryRemark
-from uploader.run.endings import RunEndings
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import key_of
+from uploader.run.mark_finished import RunEndings
 from uploader.run.preflight import opened, prepare
 from uploader.run.results import SourceResult
 from uploader.run.resume import header_of, refuse_or_start_over, remark_of

@@ -23,7 +23,7 @@ from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import StorageError
 from uploader.model import Failed, Outcome, Rejected, Request, Sent, Unsettled
 from uploader.outputs.retry_file import RetryFile, RetryFormat
-from uploader.run.endings import RunEndings
+from uploader.run.mark_finished import RunEndings
 from uploader.run.results import SourceResult
 from uploader.run.resume import refuse_or_start_over, remark_of
 from uploader.run.session import Session

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from uploader.coalesce.merged_row_outcomes import outcomes_of_merged
-from uploader.delivery.blocked_rows import BlockedRows
 from uploader.delivery.canary import Canary
+from uploader.delivery.firewall_blocks import BlockedRows
 from uploader.delivery.person_ordering import PersonQueue, QueuedWork, rows_of
 from uploader.errors import RefusedError
 from uploader.model import (

@@ -8,7 +8,7 @@ from typing import Final, Protocol, assert_never
 from uploader.api import SUCCESS
 from uploader.clock import Clock
 from uploader.counts import Traffic
-from uploader.delivery.blocked_rows import BlockedRows, FirstBlock
+from uploader.delivery.firewall_blocks import BlockedRows, FirstBlock
 from uploader.delivery.outage_detection import OutageDetector
 from uploader.delivery.retry_policy import (
     Accept,

@@ -13,8 +13,8 @@ from typing import BinaryIO, Final, Self
 
 from uploader.errors import StorageError
 from uploader.model import Record
-from uploader.outputs.file_names import MOST_BYTES, fitting
 from uploader.outputs.retry_format import RetryFormat, RetryRemark, header, spell
+from uploader.outputs.shorten_file_names import MOST_BYTES, fitting
 from uploader.private_files import open_private
 
 __all__ = ["RetryFile", "RetryFormat", "RetryRemark"]

@@ -4,7 +4,7 @@ from uploader.rate.concurrency import ConcurrencyLimit, Permit
 from uploader.rate.estimated_limit import EstimatedLimit
 from uploader.rate.events import Lowered, Notice, Paused, Stalled, local_time
 from uploader.rate.other_clients import OtherClients
-from uploader.rate.request_rate import Pace, is_one_at_a_time, pace
+from uploader.rate.rate_within_limit import Pace, is_one_at_a_time, pace
 from uploader.rate.server_window import ServerWindow
 from uploader.rate.token_bucket import reserve
 from uploader.rate.wait_when_throttled import pause_after_throttling

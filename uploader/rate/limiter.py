@@ -16,7 +16,7 @@ from uploader.rate.concurrency import ConcurrencyLimit, Permit
 from uploader.rate.estimated_limit import EstimatedLimit
 from uploader.rate.events import Lowered, Notice, Paused, Stalled, local_time
 from uploader.rate.other_clients import OtherClients
-from uploader.rate.request_rate import Pace
+from uploader.rate.rate_within_limit import Pace
 from uploader.rate.server_window import ServerWindow
 from uploader.stop import Stop, Stopped
 

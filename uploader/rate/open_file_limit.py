@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from uploader.errors import StorageError
-from uploader.rate.request_rate import Pace
+from uploader.rate.rate_within_limit import Pace
 
 _OPEN_FILES: Final = Path("/proc/self/fd")
 _SPARE: Final = 16

@@ -10,7 +10,7 @@ from uploader.changes.stale_retries import StaleRetries
 from uploader.clock import Clock
 from uploader.config import Settings
 from uploader.delivery import Delivery, Http, WaitLimits
-from uploader.delivery.blocked_rows import BlockedRows
+from uploader.delivery.firewall_blocks import BlockedRows
 from uploader.delivery.retry_policy import RetryPolicy
 from uploader.rate import EstimatedLimit, Notice, OtherClients, Pace, ServerWindow, is_one_at_a_time
 from uploader.rate.limiter import Limiter

@@ -46,7 +46,7 @@ class CommandSource:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokenOffCommand:
+class InterruptedCommand:
     """What a command takes over from an interrupted one, by the places of its SOURCEs.
 
     *finished* are skipped. *not_resumable* can't be resumed, since a SOURCE before them has changed.
@@ -56,7 +56,7 @@ class BrokenOffCommand:
     not_resumable: frozenset[int] = frozenset()
 
 
-def broken_off_command(sources: Sequence[CommandSource]) -> BrokenOffCommand:
+def interrupted_command(sources: Sequence[CommandSource]) -> InterruptedCommand:
     """Return what a command over *sources* takes over from the interrupted one.
 
     A SOURCE is skipped if its command was interrupted at a later one. Sent again, it would overwrite what that one has
@@ -68,17 +68,17 @@ def broken_off_command(sources: Sequence[CommandSource]) -> BrokenOffCommand:
     for place, source in enumerate(sources):
         if source.is_interrupted and not source.still_stands:
             continue
-        commands = _broken_off_at(place, sources)
+        commands = _interrupted_at(place, sources)
         others = [before for before in range(place) if sources[before].is_of(commands)]
         if all(sources[other].still_stands or sources[other].is_of_earlier_run for other in others):
             finished.update(other for other in others if sources[other].is_finished and sources[other].still_stands)
         else:
             not_resumable.add(place)
             undone.update(others)
-    return BrokenOffCommand(frozenset(finished - undone), frozenset(not_resumable))
+    return InterruptedCommand(frozenset(finished - undone), frozenset(not_resumable))
 
 
-def _broken_off_at(place: int, sources: Sequence[CommandSource]) -> AbstractSet[str]:
+def _interrupted_at(place: int, sources: Sequence[CommandSource]) -> AbstractSet[str]:
     """Return the commands that were interrupted at the SOURCE at *place*: while it was sent, or before it started."""
     source = sources[place]
     if source.last is not None and source.last.is_interrupted:

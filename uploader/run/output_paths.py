@@ -7,8 +7,8 @@ from typing import Final
 
 from uploader.config import Settings
 from uploader.errors import ConfigError
-from uploader.outputs.file_names import MOST_BYTES, fitting
 from uploader.outputs.retry_file import RetryFormat
+from uploader.outputs.shorten_file_names import MOST_BYTES, fitting
 from uploader.run.options import Options
 from uploader.source import Source, descriptor, unpacked_name
 

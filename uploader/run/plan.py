@@ -8,10 +8,10 @@ from pathlib import Path
 from uploader.changes.change_detection import ChangeDetection
 from uploader.changes.stale_retries import Origins, watch_since
 from uploader.check.source_summary import CheckSummary
+from uploader.coalesce.assign_person_keys import collecting_people
 from uploader.coalesce.merge_rows import collecting_groups
 from uploader.coalesce.person_groups import PersonGroups
 from uploader.coalesce.same_person import SamePerson
-from uploader.coalesce.same_person_stage import collecting_people
 from uploader.config import Settings
 from uploader.counts import Counts
 from uploader.delivery.rows_to_resend import RowsToResend
@@ -21,7 +21,7 @@ from uploader.outputs.retry_file import RetryFile
 from uploader.run.drift_check import compare_with_baseline, refuse_drift
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import inode_of, key_of, reading_of, service_of
-from uploader.run.finished_sources import CommandSource, broken_off_command
+from uploader.run.finished_sources import CommandSource, interrupted_command
 from uploader.run.options import Options
 from uploader.run.output_paths import refuse_taken, retry_format, retry_path
 from uploader.run.preflight import Job, opened, prepare
@@ -292,11 +292,13 @@ class RunPlan:
 
         Retry files that were added for a source that is skipped are left to the next run, which finds them as well.
         """
-        broken_off = broken_off_command([one.command_source(self.options) for one in source_plans])
+        interrupted = interrupted_command([one.command_source(self.options) for one in source_plans])
         decided: list[SourcePlan] = []
         for place, source_plan in enumerate(source_plans):
-            if place not in broken_off.finished:
-                decided.append(self._resume_or_start_over(source_plan, not_resumable=place in broken_off.not_resumable))
+            if place not in interrupted.finished:
+                decided.append(
+                    self._resume_or_start_over(source_plan, not_resumable=place in interrupted.not_resumable)
+                )
                 continue
             while decided and decided[-1].result.source in self.options.added_retry_files:
                 decided.pop()

@@ -15,7 +15,7 @@ from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import UploaderError
 from uploader.model import Failed, Outcome, Rejected, Sent, Unsettled, record_of
 from uploader.outputs.retry_file import RetryFile, RetryRemark
-from uploader.run.endings import now
+from uploader.run.mark_finished import now
 from uploader.run.resume import RESEND_PHRASE, counts_of, path_of
 from uploader.state import InFlightFile, Journal, StoredRun, read_run
 

@@ -10,9 +10,9 @@ from typing import Final
 
 from uploader.changes.stale_retries import StaleRetries, watch_since
 from uploader.changes.unchanged_rows import UnchangedRows
+from uploader.coalesce.assign_person_keys import with_person_keys
 from uploader.coalesce.merge_rows import MergeStage
 from uploader.coalesce.person_groups import PersonGroups
-from uploader.coalesce.same_person_stage import with_person_keys
 from uploader.coalesce.spill_to_disk import SpilledRows
 from uploader.config import Settings
 from uploader.delivery.canary import Canary
@@ -24,8 +24,8 @@ from uploader.model import UNKNOWN_RUN, NoWork, Record, Settled, Work
 from uploader.outputs.progress import Bar, Progress, plain_line
 from uploader.run.connection import Connection
 from uploader.run.drift_check import baseline_totals
-from uploader.run.endings import RunEndings
 from uploader.run.environment import Environment
+from uploader.run.mark_finished import RunEndings
 from uploader.run.plan import RunPlan, SourcePlan, refresh_key
 from uploader.run.preflight import Job
 from uploader.run.session import Session

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.delivery.harness import number_of
 from tests.make import rejected, request
-from uploader.delivery.blocked_rows import LONGEST, BlockedRows, FirstBlock
+from uploader.delivery.firewall_blocks import LONGEST, BlockedRows, FirstBlock
 from uploader.model import Failed, Outcome, Reason, Rejected, Request, Sent, Unsettled, Work
 
 BLOCKED = Reason("403", "answered with HTTP 403")

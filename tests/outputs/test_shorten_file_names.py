@@ -5,7 +5,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.outputs.file_names import MOST_BYTES, fitting
+from uploader.outputs.shorten_file_names import MOST_BYTES, fitting
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=300)
 
