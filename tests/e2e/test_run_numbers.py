@@ -29,7 +29,7 @@ def clock_ahead(desk: Desk, *, days: float) -> Iterator[None]:
             return super().now(tz) + timedelta(days=days)
 
     with desk.monkeypatch.context() as patch:
-        for module in (results, endings):
+        for module in (results, mark_finished):
             patch.setattr(module, "datetime", Shifted)
         wall = SimpleNamespace(time=lambda: time.time() + days * DAY, monotonic=time.monotonic)
         patch.setattr(clock, "time", wall)
