@@ -156,7 +156,7 @@ def test_what_is_left_of_an_interrupted_run_is_what_has_to_fit(
         (("--until", "25:00"), "'25:00' is not a time; write 05:00, or 2024-03-06T05:00."),
         (("--until", "5"), "'5' is not a time; write 05:00, or 2024-03-06T05:00."),
         (("--until", "2099-01-01"), "'2099-01-01' is not a time; write 05:00, or 2024-03-06T05:00."),
-        (("--until", "2024-03-06T05:00"), "'2024-03-06T05:00' is in the past; write a time to come."),
+        (("--until", "2024-03-06T05:00"), "'2024-03-06T05:00' is in the past; write a time in the future."),
     ],
 )
 def test_a_time_limit_that_makes_no_sense_is_a_mistake_of_the_user(

@@ -685,7 +685,7 @@ def test_a_state_folder_that_can_not_be_made_stops_the_run_before_any_request(
         7,
         (
             f"{desk.folder / 'people.csv/state'}: Not a directory. Make room or allow access there, then run again to "
-            "continue."
+            "resume."
         ),
     )
     assert server.sandbox.requests() == []
