@@ -294,6 +294,23 @@ def test_a_retry_file_that_is_named_too_is_sent_once_and_before_its_source(desk:
         assert names(server) == {"1": "new", "2": "old"}
 
 
+def test_a_retry_file_of_which_the_run_was_purged_is_sent_before_its_source(desk: Desk) -> None:
+    with running(rules("http=503 for df_name=old times 2")) as server:
+        desk.configure(server.url, more=LAST)
+        desk.write("a.csv", "id,name\n1,old\n")
+        desk.type("run", "a.csv", *RUN)
+        for file in (desk.folder / ".uploader/runs").iterdir():
+            file.unlink()
+        desk.write("a.csv", "id,name\n2,new\nperhaps\n")
+
+        ended = desk.type("run", "a.retry.csv", "a.csv", *RUN)
+
+        assert ended.status == 3
+        assert [(name, status) for name, _, status in books(desk)] == [("a.retry.csv", 0), ("a.csv", 3)]
+        assert {"a.retry.csv", "a.retry.2.csv"} <= set(desk.files())
+        assert names(server) == {"1": "old", "2": "new"}
+
+
 def test_a_retry_file_that_is_named_alone_is_sent_once(desk: Desk) -> None:
     with running(rules("http=503 for df_name=old times 6")) as server:
         desk.configure(server.url, more=LAST)

@@ -196,7 +196,11 @@ def test_a_memory_without_its_key_is_forgotten_where_it_is(
     forgotten = shell.type_printed(lost.stderr)
 
     assert services
-    assert (lost.returncode, forgotten.returncode, forgotten.stderr) == (7, 0, "1 memory forgotten.\n")
+    assert (lost.returncode, forgotten.returncode, forgotten.stderr) == (
+        7,
+        0,
+        "The digests of 1 service are deleted.\n",
+    )
     assert (shell.desk.folder / ".uploader/memory/key").exists()
 
 

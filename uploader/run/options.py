@@ -11,7 +11,6 @@ class Options:
     """The flags of `run` and `check`; paths are relative to the working directory.
 
     *added_retry_files* are the sources that the user did not name: retry files of earlier runs (`retry_last_failures`).
-    *files_of_earlier_runs* are these, and those of earlier runs that the user named.
 
     It has no states.
     """
@@ -28,4 +27,3 @@ class Options:
     accept: bool = False
     deadline: Deadline | None = None
     added_retry_files: tuple[str, ...] = ()
-    files_of_earlier_runs: tuple[str, ...] = ()

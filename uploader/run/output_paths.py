@@ -74,11 +74,13 @@ def _is_no_file(path: Path) -> bool:
     return is_special or (os.path.exists(path) and not os.path.isfile(path))  # noqa: PTH110, PTH113 — see above
 
 
-def refuse_taken(path: Path, options: Options) -> None:
-    """Raise ConfigError when the retry file *path* is another SOURCE of the run, or where its summary goes."""
-    # A file of an earlier run exists already, so that a new retry file of this name gets another number.
-    named = [name for name in options.sources if name != "-" and name not in options.files_of_earlier_runs]
-    if path.resolve() in {Path(name).resolve() for name in named}:
+def refuse_taken(path: Path, options: Options, *, may_exist: bool) -> None:
+    """Raise ConfigError when the retry file *path* is another SOURCE of the run, or where its summary goes.
+
+    Where it *may_exist* already, it may be a SOURCE: the new retry file of this name gets another number.
+    """
+    sources = () if may_exist else (Path(name).resolve() for name in options.sources if name != "-")
+    if path.resolve() in sources:
         raise ConfigError(f"The retry file {path} is another SOURCE. Name another output.retry_file.")
     if options.summary is not None and path.resolve() == options.summary.resolve():
         raise ConfigError(f"The retry file and the summary are both {path}. Name another --summary or --retry-file.")

@@ -41,12 +41,10 @@ def with_pending_retries(options: Options, settings: Settings, run_store: RunSto
 
     for name in options.sources:
         add(name)
-    made = _retry_files(ended) - being_made
     return replace(
         options,
         sources=tuple(sources),
         added_retry_files=tuple(name for name in sources if name not in options.sources),
-        files_of_earlier_runs=tuple(name for name in sources if Path(name).resolve() in made),
     )
 
 

@@ -484,7 +484,8 @@ class RunPlan:
             is_added = source.name in self.options.added_retry_files
             named = None if is_added else self.options.retry_file
             path = retry_path(source, self.settings, named=named, folder=self.folder, beside=is_added)
-        refuse_taken(path, self.options)
+        # A run that is resumed writes into its own file.
+        refuse_taken(path, self.options, may_exist=old is None and self.settings.retry_last_failures)
         header = None if old is None else old.state.header
         retry = RetryFile(path, retry_format(source, damaged=header is not None and header.damaged > 0))
         if header is not None:
