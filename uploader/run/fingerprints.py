@@ -37,14 +37,19 @@ def service_of(base_url: str, service_id: str) -> str:
 
 def mapping_of(settings: Settings) -> str:
     """Return what the mapping is known by: what it makes of the same values is the same."""
-    return _digest(repr(settings.rules()))
+    return _digest(*_mapping_parts(settings))
 
 
 def reading_of(settings: Settings) -> str:
     """Return what the way is known by in which a source is read and mapped: it makes the same of the same file."""
     wanted = settings.source
     merges = ["coalesce"] if settings.coalesce else []
-    return _digest(repr(settings.rules()), wanted.format, wanted.encoding, wanted.delimiter, *merges)
+    return _digest(*_mapping_parts(settings), wanted.format, wanted.encoding, wanted.delimiter, *merges)
+
+
+def _mapping_parts(settings: Settings) -> tuple[str, ...]:
+    rules = settings.rules()
+    return (repr(rules), rules.key_fingerprint) if rules.key_fingerprint else (repr(rules),)
 
 
 def _digest(*parts: str) -> str:
