@@ -10,6 +10,7 @@ from typing import BinaryIO, Final, Literal, Protocol, TypeAlias
 import trustme
 
 from uploader.config import Settings
+from uploader.mapping.rules import IdentityRule
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent, Unpacking, Unsettled, Work
 from uploader.run.options import Options
 from uploader.source import Source, open_source
@@ -217,3 +218,14 @@ def authority(folder: Path, *names: str) -> Authority:
     ca.cert_pem.write_to_path(made.file)
     ca.issue_cert(*names).private_key_and_cert_chain_pem.write_to_path(made.certificate)
     return made
+
+
+def identity_rules(columns: Mapping[str, str]) -> tuple[IdentityRule, ...]:
+    """Return the rules of identity fields whose values are sent as they stand: field → column."""
+    return tuple(IdentityRule(name, column) for name, column in columns.items())
+
+
+def repairs(**counts: int) -> dict[str, object]:
+    """Return the key `repairs` of a summary: the *counts* of the steps, zero for the others, and nothing omitted."""
+    names = ("trimmed", "strip", "case", "values", "phone", "thousands", "decimal", "hash")
+    return {**dict.fromkeys(names, 0), **counts, "omitted": []}

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 import pytest
 
 from tests.command import SERVICE, TOKEN, Desk, rules
-from tests.make import opened
+from tests.make import identity_rules, opened
 from uploader.errors import UploaderError
 from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, PropertyRule
@@ -42,7 +42,7 @@ mapping:
     memo: {column: memo, type: string}
 """
 RULES: Final = MappingRules(
-    identity={"external_id": "id"},
+    identity=identity_rules({"external_id": "id"}),
     properties=(
         PropertyRule("df_name", "name", kind="string"),
         PropertyRule("age", "age", kind="long"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.make import options, people
+from tests.make import options, people, repairs
 from uploader.app.check import check
 from uploader.app.check_report import CheckReport
 from uploader.config import Settings
@@ -234,12 +234,12 @@ def test_what_a_check_finds_is_known_as_plain_data(folder: Path, world: Environm
             "rejected": 1,
             "changed": None,
             "blank_lines": 1,
-            "repairs": {"trimmed": 1, "thousands": 1},
+            "repairs": repairs(trimmed=1, thousands=1),
             "repeated_identities": 1,
             "problems": [
                 {
                     "code": "not_long",
-                    "reason": "column 'age': not a whole number",
+                    "reason": "column 'age': not a whole number (thousands: ',')",
                     "rows": 1,
                     "first": [{"row": 2, "line": 4}],
                 }

@@ -124,6 +124,7 @@ def test_a_damaged_record_is_explained_with_its_text_and_its_place(five: Path, w
         "retry_file": False,
         "fields": None,
         "text": "3,Park",
+        "cleaning": [],
         "body": None,
         "rejected": {"code": "fields", "reason": "the record has 2 fields where the header has 3"},
         "warnings": [],

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.make import identity_rules
 from uploader.api import CONSENTS
 from uploader.check.column_profile import ColumnProfile
 from uploader.check.drift import FileTotals
@@ -16,7 +17,7 @@ from uploader.model import Damaged, Reason, Record, Row
 NOW = "2026-06-01T00:00:00.000Z"
 NONE = dict.fromkeys(CONSENTS, 0)
 RULES = MappingRules(
-    {"external_id": "id"},
+    identity_rules({"external_id": "id"}),
     (PropertyRule("df_name", "name"), PropertyRule("df_push_optin", "wants"), PropertyRule("city", "address.city")),
     null_values=("", "-"),
 )
@@ -37,7 +38,9 @@ def of_objects(objects: Iterable[Mapping[str, object]], rules: MappingRules = RU
 
 
 def test_cells_are_empty_by_null_values_and_by_null() -> None:
-    rules = MappingRules({"external_id": "id"}, (PropertyRule("df_name", "name"),), null_values=("", "-"))
+    rules = MappingRules(
+        identity_rules({"external_id": "id"}), (PropertyRule("df_name", "name"),), null_values=("", "-")
+    )
     rows: list[dict[str, object]] = [
         {"id": "1", "name": "-", "more": ""},
         {"id": "2", "name": " ", "more": None},
@@ -81,7 +84,7 @@ def test_values_that_are_neither_text_nor_null_are_not_empty() -> None:
 
 def test_a_damaged_record_has_no_cells() -> None:
     damaged = Damaged(1, Reason("fields", "the record has 1 field where the header has 2"))
-    rules = MappingRules({"external_id": "id"}, (PropertyRule("df_name", "name"),))
+    rules = MappingRules(identity_rules({"external_id": "id"}), (PropertyRule("df_name", "name"),))
 
     census = counted([damaged, Row(2, {"id": "1", "name": ""})], ["id", "name"], rules)
 
@@ -120,7 +123,7 @@ def test_a_key_that_one_object_of_a_few_has_is_not_remembered() -> None:
 
 
 def test_a_column_of_a_header_is_remembered_though_it_is_always_empty() -> None:
-    rules = MappingRules({"external_id": "id"}, (PropertyRule("df_name", "name"),))
+    rules = MappingRules(identity_rules({"external_id": "id"}), (PropertyRule("df_name", "name"),))
 
     census = counted([Row(1, {"id": "1", "name": "Kim", "more": ""})], ["id", "name", "more"], rules)
 
@@ -146,7 +149,7 @@ def test_the_counts_are_those_of_the_whole_list(objects: list[dict[str, object]]
 
 @given(st.lists(st.fixed_dictionaries({name: st.sampled_from(["y", "n", "", "?"]) for name in CONSENTS})))
 def test_consents_are_counted_as_a_reader_of_the_bodies_counts_them(rows: list[dict[str, str]]) -> None:
-    rules = MappingRules({"external_id": "id"}, tuple(PropertyRule(name, name) for name in CONSENTS))
+    rules = MappingRules(identity_rules({"external_id": "id"}), tuple(PropertyRule(name, name) for name in CONSENTS))
     records = [Row(number, {"id": "1", **fields}) for number, fields in enumerate(rows, 1)]
     plan = compile_plan(rules, source="s", config="c", columns=None)
 
@@ -158,7 +161,7 @@ def test_consents_are_counted_as_a_reader_of_the_bodies_counts_them(rows: list[d
 
 
 def test_names_that_look_like_data_are_not_kept_but_where_the_mapping_names_them() -> None:
-    rules = MappingRules({"external_id": "id"}, (PropertyRule("p", "01012345678"),))
+    rules = MappingRules(identity_rules({"external_id": "id"}), (PropertyRule("p", "01012345678"),))
     fields = {"id": "1", "01012345678": "x", "ann@example.com": "y", "city": "z"}
 
     objects = of_objects([fields] * 3, rules)

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.make import identity_rules
 from uploader.check.source_summary import CheckSummary
 from uploader.counts import Problem
 from uploader.mapping import Plan, Repairs, compile_plan
-from uploader.mapping.rules import MappingRules, PropertyRule
+from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule
 from uploader.model import Damaged, Reason, Rejected, Request, Row
 
 EMPTY = Reason("no_property", "no property: every mapped column is empty")
@@ -90,8 +91,11 @@ ROWS = (
 
 def planned() -> Plan:
     rules = MappingRules(
-        {"phone_no": "phone"},
-        (PropertyRule("name", "name", trim=True), PropertyRule("points", "points", kind="long", thousands=",")),
+        identity_rules({"phone_no": "phone"}),
+        (
+            PropertyRule("name", "name", cleaning=CleaningRules(trim=True)),
+            PropertyRule("points", "points", kind="long", cleaning=CleaningRules(thousands=",")),
+        ),
     )
     return compile_plan(rules, source="people", config="config.yaml", columns=None)
 
@@ -103,7 +107,7 @@ def test_what_passes_is_counted_warned_of_and_known_whole_at_the_end() -> None:
 
     assert [record for record, _ in passed] == list(ROWS)
     assert (survey.read, survey.rejected, survey.damaged) == (5, 2, 1)
-    assert survey.repairs == Repairs(trimmed=2, thousands=1)
+    assert survey.repairs == Repairs({"trim": 2, "thousands": 1})
     assert (survey.duplicates, survey.duplicates_are_exact) == (1, True)
     assert survey.warnings.most_frequent() == [(POWER, Problem(2, [(1, 2), (2, 3)]))]
 
@@ -114,7 +118,7 @@ def test_what_is_repaired_after_the_survey_is_not_counted_there() -> None:
 
     plan.map_row(ROWS[0], NOW)
 
-    assert (survey.repairs, plan.repairs) == (Repairs(trimmed=1), Repairs(trimmed=2))
+    assert (survey.repairs, plan.repairs) == (Repairs({"trim": 1}), Repairs({"trim": 2}))
 
 
 def surveyed(read: int, rejected: int) -> CheckSummary:

@@ -133,6 +133,7 @@ def test_for_programs_all_is_json_and_nothing_else_is_said(typed: Type, folder: 
         "retry_file": False,
         "fields": {"id": "1", "name": "Kim", "age": "30"},
         "text": None,
+        "cleaning": [],
         "rejected": None,
         "warnings": [],
         "last_run": None,

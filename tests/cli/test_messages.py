@@ -204,7 +204,7 @@ def test_a_run_tells_everything_that_happened() -> None:
         account(counts=Counts(3000, sent=2900, rejected=1, failed=9, not_attempted=90), requests=3100, limited=2),
         limited_seconds=41.0,
         maybe_sent_twice=2,
-        repairs=Repairs(trimmed=1204),
+        repairs=Repairs({"trim": 1204}),
         problems=problems((AGE, 480, 481), *((SERVICE, number, number + 1) for number in range(1001, 1010))),
         retry_file=Path("people.retry.csv"),
     )

@@ -222,7 +222,11 @@ def test_a_rehearsal_still_needs_the_other_variables(complaint: Callable[..., st
 
 @pytest.mark.parametrize("place", SECRETS, ids=".".join)
 def test_where_nothing_is_sent_no_variable_of_a_secret_need_be_set(loaded: Load, place: tuple[str, str]) -> None:
-    text = f"api: {{service_id: svc, {place[1]}: '${{COMPANY_SECRET}}'}}\n{MAPPING}"
+    line = f"{place[1]}: '${{COMPANY_SECRET}}'"
+    if place[0] == "mapping":
+        text = "api: {service_id: svc}\n" + MAPPING.replace("mapping:", f"mapping:\n  {line}", 1)
+    else:
+        text = f"api: {{service_id: svc, {line}}}\n{MAPPING}"
 
     settings = loaded(text, environ={}, credentials=False)
 

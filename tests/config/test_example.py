@@ -28,7 +28,7 @@ def test_the_example_takes_both_credentials_from_the_environment() -> None:
 def test_the_example_maps_the_columns_of_the_sample() -> None:
     rules = load(EXAMPLE, environ={}, credentials=False).rules()
 
-    assert {*rules.identity.values(), *(rule.column for rule in rules.properties)} == {*MAPPED, None}
+    assert {*rules.identity_columns.values(), *(rule.column for rule in rules.properties)} == {*MAPPED, None}
 
 
 def test_every_key_of_the_contract_is_in_the_example() -> None:

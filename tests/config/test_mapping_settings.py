@@ -2,10 +2,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.make import Load
+from tests.make import Load, identity_rules
 from uploader.api import CONSENTS
 from uploader.config.mapping_settings import KINDS
-from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
+from uploader.mapping.rules import CleaningRules, MappingRules, MomentRule, PropertyRule
 
 API = "api: {service_id: svc, access_token: canary}\n"
 
@@ -34,20 +34,23 @@ def with_property(key: str, text: str) -> str:
             PropertyRule("p", column="a", kind="boolean", true=("예", "yes"), false=("no",)),
         ),
         ("{column: a, when_empty: null}", PropertyRule("p", column="a", when_empty="null")),
-        ("{column: a, trim: true}", PropertyRule("p", column="a", trim=True)),
+        ("{column: a, trim: true}", PropertyRule("p", column="a", cleaning=CleaningRules(trim=True))),
         ("{column: a, trim: false}", PropertyRule("p", column="a")),
-        ("{column: a.b, type: date, trim: true}", PropertyRule("p", column="a.b", kind="date", trim=True)),
+        (
+            "{column: a.b, type: date, trim: true}",
+            PropertyRule("p", column="a.b", kind="date", cleaning=CleaningRules(trim=True)),
+        ),
         (
             "{column: a, type: long, thousands: ','}",
-            PropertyRule("p", column="a", kind="long", thousands=","),
+            PropertyRule("p", column="a", kind="long", cleaning=CleaningRules(thousands=",")),
         ),
         (
             '{column: a, type: long, thousands: "."}',
-            PropertyRule("p", column="a", kind="long", thousands="."),
+            PropertyRule("p", column="a", kind="long", cleaning=CleaningRules(thousands=".")),
         ),
         (
             '{column: a, type: double, thousands: "\\u00a0"}',
-            PropertyRule("p", column="a", kind="double", thousands="\u00a0"),
+            PropertyRule("p", column="a", kind="double", cleaning=CleaningRules(thousands="\u00a0")),
         ),
         ("{value: 017}", PropertyRule("p", value="017", kind="string")),
         ('{value: ""}', PropertyRule("p", value="", kind="string")),
@@ -93,7 +96,7 @@ mapping:
     )
 
     assert settings.rules() == MappingRules(
-        identity={"external_id": "id", "email": "mail"},
+        identity=identity_rules({"external_id": "id", "email": "mail"}),
         properties=(
             PropertyRule("b", column="b", when_empty="null"),
             PropertyRule("a", column="a", when_empty="omit"),
@@ -108,7 +111,7 @@ mapping:
 def test_other_columns_may_be_all_that_is_sent(loaded: Load) -> None:
     settings = loaded(f"{API}mapping: {{identity: {{email: mail}}, other_columns: send}}\n")
 
-    assert settings.rules() == MappingRules({"email": "mail"}, other_columns="send")
+    assert settings.rules() == MappingRules(identity_rules({"email": "mail"}), other_columns="send")
 
 
 EITHER = "give the one that it is made from"

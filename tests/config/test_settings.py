@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.make import Load
+from tests.make import Load, identity_rules
 from uploader.config import Settings
 from uploader.config.error_messages import UnfitValueError
 from uploader.config.value_parsers import duration, share, unpacking
@@ -95,7 +95,7 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
             "ca_file": None,
         },
         "source": {"format": "auto", "encoding": "auto", "delimiter": ",", "null_values": ("",)},
-        "mapping": {"when_empty": "omit", "other_columns": "ignore", "request_datetime": None},
+        "mapping": {"hash_key": None, "when_empty": "omit", "other_columns": "ignore", "request_datetime": None},
         "rate": {"requests": 10000, "per": 60.0, "share": 0.95, "burst": 16, "concurrency": 32},
         "retry": {"attempts": 5, "base": 0.5, "cap": 30.0, "outage_timeout": 1800.0},
         "limits": {"max_rejected": 0.1, "max_unpacked": {"times": 200, "size": None}, "canary": 20},
@@ -181,7 +181,7 @@ def test_settings_that_come_from_no_file_start_at_the_working_directory(
 def test_an_override_is_read_as_text_as_it_stands(loaded: Load, least: str, text: str) -> None:
     settings = loaded(least, f"mapping.identity.email={text}")
 
-    assert settings.mapping.identity.email == text.strip('"')
+    assert settings.mapping.identity.columns() == {"external_id": "user_id", "email": text.strip('"')}
 
 
 def test_an_override_can_say_more_of_a_property_in_short_form(loaded: Load, least: str) -> None:
@@ -190,7 +190,7 @@ def test_an_override_can_say_more_of_a_property_in_short_form(loaded: Load, leas
     )
 
     assert settings.rules() == MappingRules(
-        {"external_id": "user_id"},
+        identity_rules({"external_id": "user_id"}),
         (
             PropertyRule("df_name", column="name", when_empty="null"),
             PropertyRule("age", column="a", kind="long"),
@@ -206,7 +206,7 @@ def test_yaml_scalars_stay_text(loaded: Load, least: str) -> None:
         ("1e3", "on"),
         ("~", "0x1F"),
     ]
-    assert settings.rules().identity == {"external_id": "0123"}
+    assert settings.rules().identity == identity_rules({"external_id": "0123"})
 
 
 def test_an_anchor_may_be_used_again(loaded: Load, least: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import Desk, books_of, names, names_of, plain, rules, sent_ids
+from tests.make import repairs
 from uploader.sandbox import RunningSandbox
 
 KEYS = [
@@ -238,7 +239,7 @@ def test_repairs_are_told_at_the_end_and_counted_in_the_summary_once(
 
     assert names(server) == {"1": "Kim", "2": "Lee", "3": "Cho"}
     assert "  2 values were trimmed (trim: true)." in ended.err.splitlines()
-    assert (desk.summary()["repairs"], desk.summary()["blank_lines"]) == ({"trimmed": 2, "thousands": 0}, 1)
+    assert (desk.summary()["repairs"], desk.summary()["blank_lines"]) == (repairs(trimmed=2), 1)
 
 
 def test_check_names_each_row_when_asked_to(desk: Desk) -> None:

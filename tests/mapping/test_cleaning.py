@@ -7,19 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.make import identity_rules
 from uploader.api import PropertyType
 from uploader.mapping import Plan, Repairs, compile_plan
-from uploader.mapping.rules import MappingRules, PropertyRule
+from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule
 from uploader.model import Json, Reason, Rejected, Row
 
 NOW = "2024-06-24T06:42:25.394Z"
-NOT_LONG = Reason("not_long", "column 'cell': not a whole number")
-NOT_DOUBLE = Reason("not_double", "column 'cell': not a number")
+NOT_LONG = Reason("not_long", "column 'cell' → p: not a whole number (thousands: ',')")
+NOT_DOUBLE = Reason("not_double", "column 'cell' → p: not a number (thousands: ',')")
 NAME = PropertyRule("name", "name")
 
 
 def plan_of(*rules: PropertyRule, null_values: tuple[str, ...] = ("",)) -> Plan:
-    mapping = MappingRules({"external_id": "id"}, rules, null_values=null_values)
+    mapping = MappingRules(identity_rules({"external_id": "id"}), rules, null_values=null_values)
     return compile_plan(mapping, source="people", config="c", columns=None)
 
 
@@ -34,9 +35,9 @@ def carried(plan: Plan, fields: Mapping[str, object]) -> "Json | Reason":
 
 def grouped(kind: PropertyType, separator: str, value: object) -> tuple["Json | Reason", int]:
     """Return what is sent for *value*, and how many values were freed of separators."""
-    plan = plan_of(PropertyRule("p", "cell", kind=kind, thousands=separator))
+    plan = plan_of(PropertyRule("p", "cell", kind=kind, cleaning=CleaningRules(thousands=separator)))
     found = carried(plan, {"cell": value})
-    return (found["p"] if isinstance(found, dict) else found), plan.repairs.thousands
+    return (found["p"] if isinstance(found, dict) else found), plan.repairs.steps.get("thousands", 0)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_a_grouped_double_has_its_separators_before_the_point_and_no_exponent(va
 
 def test_what_is_freed_of_its_separators_must_still_fit() -> None:
     assert grouped("long", ",", "9,223,372,036,854,775,808") == (
-        Reason("long_range", "column 'cell': a whole number beyond 64 bits"),
+        Reason("long_range", "column 'cell' → p: a whole number beyond 64 bits"),
         0,
     )
 
@@ -142,10 +143,10 @@ def test_whatever_is_read_with_separators_is_what_python_writes_with_them(text: 
 
 def trimmed(kind: PropertyType | None, value: object, **more: object) -> tuple["Json | Reason", int]:
     """Return what is sent for *value*, `...` if it is left out, and how many values were trimmed."""
-    rule = PropertyRule("p", "cell", kind=kind, trim=True, **more)  # type: ignore[arg-type]  # fields of a rule
+    rule = PropertyRule("p", "cell", kind=kind, cleaning=CleaningRules(trim=True), **more)  # type: ignore[arg-type]  # fields of a rule
     plan = plan_of(rule, PropertyRule("kept", value="k"))
     found = carried(plan, {"cell": value})
-    return (found.get("p", "left out") if isinstance(found, dict) else found), plan.repairs.trimmed
+    return (found.get("p", "left out") if isinstance(found, dict) else found), plan.repairs.steps.get("trim", 0)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def trimmed(kind: PropertyType | None, value: object, **more: object) -> tuple["
         ("array<string>", "  ", "left out"),
         ("array<string>", ["a ", 7], ["a", "7"]),
         ("array<long>", "1 | 2", [1, 2]),
-        ("long", " 4 2", NOT_LONG),
+        ("long", " 4 2", Reason("not_long", "column 'cell' → p: not a whole number")),
     ],
 )
 def test_a_text_is_trimmed_before_it_is_read_and_is_empty_if_nothing_is_left(
@@ -193,33 +194,33 @@ def test_what_needs_no_trimming_is_no_repair(kind: PropertyType | None, value: o
 
 
 def test_a_trimmed_text_that_is_a_null_value_is_empty() -> None:
-    plan = plan_of(PropertyRule("p", "cell", trim=True), NAME, null_values=("", "NULL"))
+    plan = plan_of(PropertyRule("p", "cell", cleaning=CleaningRules(trim=True)), NAME, null_values=("", "NULL"))
 
     assert carried(plan, {"cell": " NULL ", "name": "Ann"}) == {"name": "Ann"}
-    assert plan.repairs == Repairs(trimmed=1)
+    assert plan.repairs == Repairs({"trim": 1})
 
 
 @pytest.mark.parametrize(("cell", "found"), [(" Y ", {"df_push_optin": True}), (" ", {})])
 def test_a_consent_may_be_trimmed_and_stays_a_consent(cell: str, found: Mapping[str, Json]) -> None:
-    plan = plan_of(PropertyRule("df_push_optin", "cell", trim=True, when_empty="null"), NAME)
+    plan = plan_of(PropertyRule("df_push_optin", "cell", cleaning=CleaningRules(trim=True), when_empty="null"), NAME)
 
     assert carried(plan, {"cell": cell, "name": "Ann"}) == {**found, "name": "Ann"}
     assert carried(plan, {"cell": " ? ", "name": "Ann"}) == Reason(
-        "not_boolean", "column 'cell': neither true nor false"
+        "not_boolean", "column 'cell' → df_push_optin: neither true nor false"
     )
 
 
 def test_a_value_is_trimmed_first_and_freed_of_separators_then() -> None:
-    plan = plan_of(PropertyRule("p", "in.cell", kind="long", trim=True, thousands=","))
+    plan = plan_of(PropertyRule("p", "in.cell", kind="long", cleaning=CleaningRules(trim=True, thousands=",")))
 
     assert carried(plan, {"in": {"cell": " 1,000 "}}) == {"p": 1000}
-    assert plan.repairs == Repairs(trimmed=1, thousands=1)
+    assert plan.repairs == Repairs({"trim": 1, "thousands": 1})
 
 
 def test_the_row_itself_stays_as_it_was() -> None:
     row = Row(1, {"id": "ann", "cell": " a | b "})
 
-    done = plan_of(PropertyRule("p", "cell", kind="array<string>", trim=True)).map_row(row, NOW)
+    done = plan_of(PropertyRule("p", "cell", kind="array<string>", cleaning=CleaningRules(trim=True))).map_row(row, NOW)
 
     assert not isinstance(done, Rejected)
     assert done.row is row
@@ -227,16 +228,16 @@ def test_the_row_itself_stays_as_it_was() -> None:
 
 
 def test_a_column_is_trimmed_for_the_one_property_that_asks() -> None:
-    plan = plan_of(PropertyRule("a", "cell", trim=True), PropertyRule("b", "cell"))
+    plan = plan_of(PropertyRule("a", "cell", cleaning=CleaningRules(trim=True)), PropertyRule("b", "cell"))
 
     assert carried(plan, {"cell": " x "}) == {"a": "x", "b": " x "}
-    assert plan.repairs == Repairs(trimmed=1)
+    assert plan.repairs == Repairs({"trim": 1})
 
 
 def test_repairs_of_a_row_that_is_rejected_do_not_count() -> None:
     plan = plan_of(
-        PropertyRule("a", "a", trim=True),
-        PropertyRule("n", "n", kind="long", thousands=","),
+        PropertyRule("a", "a", cleaning=CleaningRules(trim=True)),
+        PropertyRule("n", "n", kind="long", cleaning=CleaningRules(thousands=",")),
         PropertyRule("age", "age", kind="long"),
     )
     carried(plan, {"a": " x", "n": "1,000", "age": "3"})
@@ -244,7 +245,7 @@ def test_repairs_of_a_row_that_is_rejected_do_not_count() -> None:
     carried(plan, {"a": " x", "n": "1,000", "age": "old"})
     carried(plan, {"a": " " + "x" * 9000})
 
-    assert plan.repairs == Repairs(trimmed=1, thousands=1)
+    assert plan.repairs == Repairs({"trim": 1, "thousands": 1})
 
 
 @given(st.text(), st.sampled_from([None, "string"]))

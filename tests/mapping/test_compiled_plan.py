@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.make import identity_rules
 from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
 from uploader.errors import ConfigError
 from uploader.mapping import Plan, compile_plan
@@ -30,7 +31,9 @@ def mapped(
     identity: Mapping[str, str] | None = None,
     null_is_empty: bool = False,
 ) -> Plan:
-    rules = MappingRules(identity or {"external_id": "id"}, properties, null_values=null_values, when_empty=when_empty)
+    rules = MappingRules(
+        identity_rules(identity or {"external_id": "id"}), properties, null_values=null_values, when_empty=when_empty
+    )
     return plan_of(rules, null_is_empty=null_is_empty)
 
 
@@ -44,7 +47,9 @@ def properties(plan: Plan, fields: Mapping[str, object]) -> "Json | Reason":
 
 
 def test_a_row_becomes_one_request_of_its_person() -> None:
-    rules = MappingRules({"external_id": "id", "email": "mail"}, (NAME, PropertyRule("age", "years", kind="long")))
+    rules = MappingRules(
+        identity_rules({"external_id": "id", "email": "mail"}), (NAME, PropertyRule("age", "years", kind="long"))
+    )
     row = Row(7, {"id": "007", "mail": "ann@example.com", "name": "Ann", "years": "31", "other": "x"}, line=8)
 
     done = plan_of(rules).map_row(row, NOW)
@@ -88,7 +93,7 @@ def test_an_identity_that_is_neither_text_nor_a_whole_number_rejects_its_row(val
     row = Row(1, {"id": value, "name": "Ann"})
 
     assert mapped(NAME).map_row(row, NOW) == Rejected(
-        row, (), Reason("not_identity", "column 'id': neither text nor a whole number")
+        row, (), Reason("not_identity", "column 'id' → external_id: neither text nor a whole number")
     )
 
 
@@ -99,7 +104,7 @@ def test_a_row_rejected_for_one_identity_still_belongs_to_the_person_of_the_othe
     assert plan.map_row(row, NOW) == Rejected(
         row,
         ("phone_no=82101", "email=a@example.com"),
-        Reason("not_identity", "column 'id': neither text nor a whole number"),
+        Reason("not_identity", "column 'id' → external_id: neither text nor a whole number"),
     )
 
 
@@ -223,7 +228,7 @@ def test_a_consent_is_a_boolean_or_omitted_if_empty_or_rejects_its_row(  # noqa:
 ) -> None:
     rule = PropertyRule(CONSENT, CONSENT, kind=kind, when_empty=when_empty)
     rules = MappingRules(
-        {"external_id": "id"},
+        identity_rules({"external_id": "id"}),
         (NAME,) if others else (NAME, rule),
         when_empty=when_empty,
         other_columns="send" if others else "ignore",
@@ -314,7 +319,7 @@ def test_a_constant_that_is_not_of_its_type_is_told_before_the_first_row(rule: P
     assert str(trouble.value) == message
 
 
-OTHERS = MappingRules({"external_id": "id"}, (PropertyRule("df_name", "name"),), other_columns="send")
+OTHERS = MappingRules(identity_rules({"external_id": "id"}), (PropertyRule("df_name", "name"),), other_columns="send")
 OWN_COLUMNS: dict[str, object] = {
     "_row": 1,
     "_kind": "failed",
@@ -343,7 +348,7 @@ def test_other_columns_of_jsonl_are_those_that_each_row_brings() -> None:
 
 
 def test_other_columns_are_emptied_as_the_mapping_says() -> None:
-    rules = MappingRules({"external_id": "id"}, when_empty="null", other_columns="send")
+    rules = MappingRules(identity_rules({"external_id": "id"}), when_empty="null", other_columns="send")
 
     assert properties(plan_of(rules), {"city": "", "age": 31}) == {"city": None, "age": 31}
 
@@ -480,7 +485,7 @@ def test_a_body_is_json_with_its_keys_in_the_declared_order_and_the_same_bytes_e
     constants = {rule.key for rule in declared if rule.column is None}
     fields = {key: value for key, value in fields.items() if key not in constants}
     rules = MappingRules(
-        {"email": "mail", "external_id": "id"},
+        identity_rules({"email": "mail", "external_id": "id"}),
         declared,
         other_columns="send" if others == "send" else "ignore",
     )

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.make import identity_rules
 from uploader.api import PropertyType
 from uploader.mapping import Now, compile_plan
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
@@ -19,11 +20,11 @@ from uploader.model import Reason, Request, Row
 NOW = "2024-06-24T06:42:25.394Z"
 NEW_YORK = "America/New_York"
 ZONES = sorted(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
-NOT_DATETIME = Reason("not_datetime", "column 'cell': not a date and time")
-NO_ZONE = Reason("no_zone", "column 'cell': a time with neither an offset nor a `timezone` in its mapping")
-SKIPPED = Reason("no_such_time", "column 'cell': a local time that the clock change skips")
-TWICE = Reason("time_twice", "column 'cell': a local time that the clock change gives twice; it needs an offset")
-OUT_OF_RANGE = Reason("not_datetime", "column 'cell': a time outside the years 1 to 9999")
+NOT_DATETIME = Reason("not_datetime", "column 'cell' → p: not a date and time")
+NO_ZONE = Reason("no_zone", "column 'cell' → p: a time with neither an offset nor a `timezone` in its mapping")
+SKIPPED = Reason("no_such_time", "column 'cell' → p: a local time that the clock change skips")
+TWICE = Reason("time_twice", "column 'cell' → p: a local time that the clock change gives twice; it needs an offset")
+OUT_OF_RANGE = Reason("not_datetime", "column 'cell' → p: a time outside the years 1 to 9999")
 
 
 def read(
@@ -31,7 +32,10 @@ def read(
 ) -> str | Reason:
     rule = PropertyRule("p", "cell", kind=kind, format=pattern, timezone=timezone)
     plan = compile_plan(
-        MappingRules({"external_id": "id"}, (rule,)), source="people.csv", config="config.yaml", columns=None
+        MappingRules(identity_rules({"external_id": "id"}), (rule,)),
+        source="people.csv",
+        config="config.yaml",
+        columns=None,
     )
     done = plan.map_row(Row(1, {"id": "ann", "cell": value}), NOW)
     if not isinstance(done, Request):
@@ -251,7 +255,7 @@ def test_a_pattern_reads_a_date(text: str, pattern: str, expected: str) -> None:
 )
 def test_digits_that_could_be_two_dates_are_none(text: str, pattern: str) -> None:
     assert by_strptime(text, pattern).tzinfo == UTC
-    assert read(text, kind="date", pattern=pattern) == Reason("not_date", "column 'cell': not a date")
+    assert read(text, kind="date", pattern=pattern) == Reason("not_date", "column 'cell' → p: not a date")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +273,7 @@ def test_digits_that_could_be_two_dates_are_none(text: str, pattern: str) -> Non
 def test_what_does_not_follow_its_pattern_is_no_date(text: str, pattern: str) -> None:
     found = read(text or " ", kind="date", pattern=pattern)
 
-    assert found == Reason("not_date", "column 'cell': not a date")
+    assert found == Reason("not_date", "column 'cell' → p: not a date")
 
 
 @pytest.mark.parametrize(
@@ -290,14 +294,17 @@ def test_an_offset_that_the_pattern_reads_wins_over_the_zone(text: str, expected
         (
             MomentRule("at"),
             "2023-08-15 12:30",
-            Reason("no_zone", "column 'at': a time with neither an offset nor a `timezone` in its mapping"),
+            Reason(
+                "no_zone",
+                "column 'at' → request_datetime: a time with neither an offset nor a `timezone` in its mapping",
+            ),
         ),
-        (MomentRule("at"), "", Reason("not_datetime", "column 'at': not a date and time")),
-        (MomentRule("at"), None, Reason("not_datetime", "column 'at': not a date and time")),
+        (MomentRule("at"), "", Reason("not_datetime", "column 'at' → request_datetime: not a date and time")),
+        (MomentRule("at"), None, Reason("not_datetime", "column 'at' → request_datetime: not a date and time")),
     ],
 )
 def test_the_time_of_the_request_may_stand_in_a_column(rule: MomentRule, value: object, expected: str | Reason) -> None:
-    rules = MappingRules({"external_id": "id"}, (PropertyRule("name", "name"),), request_datetime=rule)
+    rules = MappingRules(identity_rules({"external_id": "id"}), (PropertyRule("name", "name"),), request_datetime=rule)
     plan = compile_plan(rules, source="people.csv", config="config.yaml", columns=None)
 
     done = plan.map_row(Row(1, {"id": "ann", "name": "Ann", "at": value}), NOW)
@@ -308,7 +315,7 @@ def test_the_time_of_the_request_may_stand_in_a_column(rule: MomentRule, value: 
 
 def test_the_time_of_the_request_is_now_unless_a_column_says_it() -> None:
     plan = compile_plan(
-        MappingRules({"external_id": "id"}, (PropertyRule("name", "name"),)),
+        MappingRules(identity_rules({"external_id": "id"}), (PropertyRule("name", "name"),)),
         source="people.csv",
         config="config.yaml",
         columns=["id", "name", "at"],
@@ -342,7 +349,7 @@ def test_the_short_way_of_a_plain_time_reads_as_the_long_way(digits: str, betwee
 
 @pytest.mark.parametrize("text", ["2024-W01-1", "2024W011", "20240101", "2024-001", "2024-1-1", "\uff12024-01-01"])
 def test_no_other_form_of_an_iso_date_is_read(text: str) -> None:
-    assert read(text, kind="date") == Reason("not_date", "column 'cell': not a date")
+    assert read(text, kind="date") == Reason("not_date", "column 'cell' → p: not a date")
     assert read(f"{text} 09:30:00", timezone="UTC") == NOT_DATETIME
 
 

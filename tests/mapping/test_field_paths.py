@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.make import identity_rules
 from uploader.api import CONSENTS
 from uploader.errors import ConfigError, InputError
 from uploader.mapping import compile_plan, resolves
@@ -23,7 +24,7 @@ def properties(
     fields: Mapping[str, object], *rules: PropertyRule, others: bool = False, null_is_empty: bool = False
 ) -> "Json | Reason":
     """Return the properties sent for a row of ann's with *fields*, or the reason of its rejection."""
-    mapping = MappingRules({"external_id": "id"}, rules, other_columns="send" if others else "ignore")
+    mapping = MappingRules(identity_rules({"external_id": "id"}), rules, other_columns="send" if others else "ignore")
     plan = compile_plan(mapping, source="people.jsonl", config="c", columns=None, null_is_empty=null_is_empty)
     done = plan.map_row(Row(1, {"id": "ann", **fields}), NOW)
     if isinstance(done, Rejected):
@@ -46,12 +47,12 @@ def properties(
         ({"address": {}}, OMITTED),
         ({"address": None}, OMITTED),
         ({}, OMITTED),
-        ({"address": "Seoul"}, Reason("no_object", "column 'address.city': 'address' is no object")),
-        ({"address": ""}, Reason("no_object", "column 'address.city': 'address' is no object")),
-        ({"address": [{"city": "Seoul"}]}, Reason("no_object", "column 'address.city': 'address' is no object")),
+        ({"address": "Seoul"}, Reason("no_object", "column 'address.city' → city: 'address' is no object")),
+        ({"address": ""}, Reason("no_object", "column 'address.city' → city: 'address' is no object")),
+        ({"address": [{"city": "Seoul"}]}, Reason("no_object", "column 'address.city' → city: 'address' is no object")),
         (
             {"address": {"city": {"name": "Seoul"}}},
-            Reason("no_such_type", "column 'address.city': a value of a kind that the API has no type for"),
+            Reason("no_such_type", "column 'address.city' → city: a value of a kind that the API has no type for"),
         ),
     ],
 )
@@ -75,7 +76,9 @@ def test_a_long_path_names_the_step_that_is_no_object() -> None:
     rule = PropertyRule("zip", "a.b.c.d")
 
     assert properties({"a": {"b": {"c": {"d": "1"}}}}, rule) == {"zip": "1"}
-    assert properties({"a": {"b": {"c": 1}}}, rule) == Reason("no_object", "column 'a.b.c.d': 'a.b.c' is no object")
+    assert properties({"a": {"b": {"c": 1}}}, rule) == Reason(
+        "no_object", "column 'a.b.c.d' → zip: 'a.b.c' is no object"
+    )
 
 
 @pytest.mark.parametrize("name", ["a.", ".a", ".", "a..b"])
@@ -97,9 +100,9 @@ def test_a_name_with_dots_at_odd_places_is_a_path_of_empty_keys(name: str) -> No
         ({"push": ""}, None),
         ({}, None),
         (None, None),
-        ({"push": None}, Reason("null_consent", "column 'agreed.push': a consent that is null")),
-        ({"push": "maybe"}, Reason("not_boolean", "column 'agreed.push': neither true nor false")),
-        ("y", Reason("no_object", "column 'agreed.push': 'agreed' is no object")),
+        ({"push": None}, Reason("null_consent", "a consent that is null")),
+        ({"push": "maybe"}, Reason("not_boolean", "neither true nor false")),
+        ("y", Reason("no_object", "'agreed' is no object")),
     ],
 )
 def test_a_consent_behind_a_path_is_as_safe_as_any(
@@ -110,7 +113,7 @@ def test_a_consent_behind_a_path_is_as_safe_as_any(
     )
 
     if isinstance(found, Reason):
-        assert sent == found
+        assert sent == Reason(found.code, f"column 'agreed.push' → {consent}: {found.phrase}")
     else:
         assert sent == ({"n": "Ann"} if found is None else {consent: found, "n": "Ann"})
 
@@ -125,12 +128,15 @@ def test_a_consent_behind_a_path_is_as_safe_as_any(
         ({"who": {"id": None}, "mail": "a@example.com"}, {"email": "a@example.com"}),
         ({"who": {}, "mail": "a@example.com"}, {"email": "a@example.com"}),
         ({"mail": "a@example.com"}, {"email": "a@example.com"}),
-        ({"who": "x", "mail": "a@example.com"}, Reason("no_object", "column 'who.id': 'who' is no object")),
+        (
+            {"who": "x", "mail": "a@example.com"},
+            Reason("no_object", "column 'who.id' → external_id: 'who' is no object"),
+        ),
         ({"who": {}}, Reason("no_identity", "no identity: nothing in 'who.id', 'mail'")),
     ],
 )
 def test_an_identity_may_stand_behind_a_path(fields: Mapping[str, object], identity: "Json | Reason") -> None:
-    rules = MappingRules({"external_id": "who.id", "email": "mail"}, (PropertyRule("n", value="1"),))
+    rules = MappingRules(identity_rules({"external_id": "who.id", "email": "mail"}), (PropertyRule("n", value="1"),))
     plan = compile_plan(rules, source="people.jsonl", config="c", columns=None)
 
     done = plan.map_row(Row(1, fields), NOW)
@@ -139,7 +145,7 @@ def test_an_identity_may_stand_behind_a_path(fields: Mapping[str, object], ident
 
 
 def test_a_row_whose_path_is_no_object_still_belongs_to_the_person_of_its_other_identity() -> None:
-    rules = MappingRules({"external_id": "who.id", "email": "mail"}, (PropertyRule("n", value="1"),))
+    rules = MappingRules(identity_rules({"external_id": "who.id", "email": "mail"}), (PropertyRule("n", value="1"),))
     plan = compile_plan(rules, source="people.jsonl", config="c", columns=None)
 
     assert plan.map_row(Row(1, {"who": 1, "mail": "a@example.com"}), NOW).person == ("email=a@example.com",)
@@ -149,12 +155,14 @@ def test_a_row_whose_path_is_no_object_still_belongs_to_the_person_of_its_other_
     ("meta", "found"),
     [
         ({"at": "2024-03-05T00:00:00Z"}, "2024-03-05T00:00:00.000Z"),
-        ({}, Reason("not_datetime", "column 'meta.at': not a date and time")),
-        (5, Reason("no_object", "column 'meta.at': 'meta' is no object")),
+        ({}, Reason("not_datetime", "column 'meta.at' → request_datetime: not a date and time")),
+        (5, Reason("no_object", "column 'meta.at' → request_datetime: 'meta' is no object")),
     ],
 )
 def test_the_time_of_the_request_may_stand_behind_a_path(meta: object, found: str | Reason) -> None:
-    rules = MappingRules({"external_id": "id"}, (PropertyRule("n", value="1"),), request_datetime=MomentRule("meta.at"))
+    rules = MappingRules(
+        identity_rules({"external_id": "id"}), (PropertyRule("n", value="1"),), request_datetime=MomentRule("meta.at")
+    )
     plan = compile_plan(rules, source="people.jsonl", config="c", columns=None)
 
     done = plan.map_row(Row(1, {"id": "ann", "meta": meta}), NOW)
@@ -178,7 +186,7 @@ def test_what_only_has_the_name_of_such_an_object_is_a_column_like_any_other() -
 
 
 def test_a_csv_has_no_objects_so_a_dot_is_part_of_the_name() -> None:
-    rules = MappingRules({"external_id": "user.id"}, (CITY,), other_columns="send")
+    rules = MappingRules(identity_rules({"external_id": "user.id"}), (CITY,), other_columns="send")
     columns = ["user.id", "address.city", "address"]
     plan = compile_plan(rules, source="people.csv", config="c", columns=columns)
 
@@ -194,7 +202,7 @@ KINDS = {"id": "string", "address": "other", "address.city": "string", "address.
 
 
 def test_the_fields_of_a_struct_of_parquet_are_reached() -> None:
-    rules = MappingRules({"external_id": "id"}, (CITY,), other_columns="send")
+    rules = MappingRules(identity_rules({"external_id": "id"}), (CITY,), other_columns="send")
     plan = compile_plan(
         rules, source="p.parquet", config="c", columns=["id", "address"], kinds=KINDS, null_is_empty=True
     )
@@ -206,7 +214,7 @@ def test_the_fields_of_a_struct_of_parquet_are_reached() -> None:
 
 
 def test_a_field_that_no_struct_has_is_told_beside_those_that_there_are() -> None:
-    rules = MappingRules({"external_id": "id"}, (PropertyRule("city", "address.town"),))
+    rules = MappingRules(identity_rules({"external_id": "id"}), (PropertyRule("city", "address.town"),))
 
     with pytest.raises(InputError) as trouble:
         compile_plan(rules, source="p.parquet", config="c", columns=["id", "address"], kinds=KINDS)
@@ -218,7 +226,7 @@ def test_a_field_that_no_struct_has_is_told_beside_those_that_there_are() -> Non
 
 
 def test_a_field_whose_own_name_has_a_dot_is_out_of_reach_and_told_so() -> None:
-    rules = MappingRules({"external_id": "id"}, (PropertyRule("city", "address.home.city"),))
+    rules = MappingRules(identity_rules({"external_id": "id"}), (PropertyRule("city", "address.home.city"),))
     kinds = {"id": "string", "address": "other", "address.home.city": "string"}
 
     with pytest.raises(InputError, match=r"^p.parquet has no column 'address.home.city' \(it has: id, address\)"):
@@ -226,7 +234,7 @@ def test_a_field_whose_own_name_has_a_dot_is_out_of_reach_and_told_so() -> None:
 
 
 def test_a_time_without_a_zone_within_a_struct_needs_one_in_the_mapping() -> None:
-    rules = MappingRules({"external_id": "id"}, (PropertyRule("at", "address.at"),))
+    rules = MappingRules(identity_rules({"external_id": "id"}), (PropertyRule("at", "address.at"),))
 
     with pytest.raises(ConfigError, match=r"^mapping.properties.at: column 'address.at' holds times without a zone\."):
         compile_plan(rules, source="p.parquet", config="c", columns=["id", "address"], kinds=KINDS)

@@ -7,12 +7,14 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.make import identity_rules
 from uploader.mapping import Plan, compile_plan
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Damaged, Json, Reason, Request, Row
 
 RULES = MappingRules(
-    {"external_id": "id", "email": "mail"}, (PropertyRule("a", "a"), PropertyRule("b", "b"), PropertyRule("c", "c"))
+    identity_rules({"external_id": "id", "email": "mail"}),
+    (PropertyRule("a", "a"), PropertyRule("b", "b"), PropertyRule("c", "c")),
 )
 LIMIT = 8192
 

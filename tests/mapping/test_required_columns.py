@@ -2,13 +2,14 @@
 
 import pytest
 
+from tests.make import identity_rules
 from uploader.api import PropertyType
 from uploader.errors import ConfigError, InputError
 from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
 
 RULES = MappingRules(
-    {"external_id": "user_id", "email": "mail"},
+    identity_rules({"external_id": "user_id", "email": "mail"}),
     (PropertyRule("df_name", "name"), PropertyRule("alias", "name"), PropertyRule("channel", value="nightly")),
     request_datetime=MomentRule("updated_at"),
 )
@@ -110,7 +111,7 @@ def test_a_missing_column_is_told_with_what_to_change_and_no_data_of_a_person(co
 
 
 def test_a_constant_needs_no_column() -> None:
-    rules = MappingRules({"external_id": "id"}, (PropertyRule("channel", value="nightly"),))
+    rules = MappingRules(identity_rules({"external_id": "id"}), (PropertyRule("channel", value="nightly"),))
 
     plan = compile_plan(rules, source="people.csv", config="config.yaml", columns=["id"])
 
@@ -119,7 +120,7 @@ def test_a_constant_needs_no_column() -> None:
 
 def compiled(rule: PropertyRule, column_kind: str, moment: MomentRule | None = None) -> None:
     compile_plan(
-        MappingRules({"external_id": "id"}, (rule,), request_datetime=moment),
+        MappingRules(identity_rules({"external_id": "id"}), (rule,), request_datetime=moment),
         source="people.parquet",
         config="config.yaml",
         columns=["id", "at", "updated"],
@@ -177,7 +178,7 @@ def test_a_mapping_that_suits_its_parquet_columns_is_taken(rule: PropertyRule, c
 
 
 def test_a_column_of_times_without_a_zone_is_refused_among_the_other_columns_too() -> None:
-    rules = MappingRules({"external_id": "id"}, other_columns="send")
+    rules = MappingRules(identity_rules({"external_id": "id"}), other_columns="send")
 
     with pytest.raises(ConfigError) as trouble:
         compile_plan(rules, source="p", config="c", columns=("id", "at"), kinds={"at": "naive datetime"})

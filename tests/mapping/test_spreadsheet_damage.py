@@ -4,16 +4,17 @@ from collections.abc import Mapping
 
 import pytest
 
+from tests.make import identity_rules
 from uploader.mapping import compile_plan
-from uploader.mapping.rules import MappingRules, PropertyRule
+from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule
 from uploader.model import Reason, Request, Row
 
 NOW = "2024-06-24T06:42:25.394Z"
 RULES = MappingRules(
-    {"external_id": "id", "phone_no": "phone", "email": "mail"},
+    identity_rules({"external_id": "id", "phone_no": "phone", "email": "mail"}),
     (
         PropertyRule("df_name", "name"),
-        PropertyRule("memo", "memo", kind="string", trim=True),
+        PropertyRule("memo", "memo", kind="string", cleaning=CleaningRules(trim=True)),
         PropertyRule("score", "score", kind="double"),
         PropertyRule("tags", "tags", kind="array<string>"),
     ),
@@ -95,7 +96,9 @@ def test_a_column_that_is_not_sent_is_not_looked_at() -> None:
 
 
 def test_other_columns_are_looked_at_where_they_are_sent() -> None:
-    rules = MappingRules({"external_id": "id"}, (PropertyRule("city", "address.city"),), other_columns="send")
+    rules = MappingRules(
+        identity_rules({"external_id": "id"}), (PropertyRule("city", "address.city"),), other_columns="send"
+    )
 
     found = suspected({"other": "#N/A", "_reason": "#N/A", "address": {"city": "#REF!"}}, rules)
 
@@ -111,19 +114,19 @@ def test_several_things_may_be_suspect_in_one_row() -> None:
 
 
 def test_a_column_that_is_phone_and_id_is_told_once() -> None:
-    rules = MappingRules({"external_id": "phone", "phone_no": "phone"}, (PropertyRule("n", "name"),))
+    rules = MappingRules(identity_rules({"external_id": "phone", "phone_no": "phone"}), (PropertyRule("n", "name"),))
 
     assert suspected({"phone": "8.2E+11"}, rules) == [PHONE_POWER]
 
 
 def test_a_mapping_without_a_phone_number_knows_no_lost_zero() -> None:
-    rules = MappingRules({"external_id": "id"}, (PropertyRule("phone", "phone"),))
+    rules = MappingRules(identity_rules({"external_id": "id"}), (PropertyRule("phone", "phone"),))
 
     assert suspected({"id": "1012345678", "phone": "1012345678"}, rules) == []
 
 
 def test_a_phone_number_is_looked_at_behind_a_path_too() -> None:
-    rules = MappingRules({"phone_no": "who.phone"}, (PropertyRule("n", "name"),))
+    rules = MappingRules(identity_rules({"phone_no": "who.phone"}), (PropertyRule("n", "name"),))
 
     assert suspected({"who": {"phone": "1012345678"}}, rules) == [
         Reason("phone_zero", "column 'who.phone': a Korean mobile number without its leading zero")
@@ -137,4 +140,4 @@ def test_a_suspicion_holds_nothing_of_the_value_and_counts_no_repair() -> None:
 
     plan.suspect(work)
 
-    assert plan.repairs.trimmed == 1
+    assert plan.repairs.steps.get("trim", 0) == 1

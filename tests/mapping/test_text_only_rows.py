@@ -4,9 +4,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.make import identity_rules
 from uploader.api import CONSENTS
 from uploader.mapping import compile_plan
-from uploader.mapping.rules import Emptiness, MappingRules, MomentRule, PropertyRule
+from uploader.mapping.rules import CleaningRules, Emptiness, MappingRules, MomentRule, PropertyRule
 from uploader.model import Request, Row
 
 NOW = "2024-06-24T06:42:25.394Z"
@@ -36,7 +37,7 @@ def rules(
         *more,
     )
     return MappingRules(
-        {"external_id": "id", "email": "mail", "phone_no": "phone"},
+        identity_rules({"external_id": "id", "email": "mail", "phone_no": "phone"}),
         properties,
         null_values=null_values,
         request_datetime=None if moment is None else MomentRule(moment, None, "Asia/Seoul"),
@@ -76,8 +77,8 @@ def test_a_row_of_texts_becomes_what_it_becomes_the_long_way(
     ("more", "found"),
     [
         (PropertyRule("channel", None, value="import"), b'"channel":"import"'),
-        (PropertyRule("note", "name", trim=True), b'"note":"A"'),
-        (PropertyRule("sum", "phone", kind="long", thousands=","), b'"sum":1000'),
+        (PropertyRule("note", "name", cleaning=CleaningRules(trim=True)), b'"note":"A"'),
+        (PropertyRule("sum", "phone", kind="long", cleaning=CleaningRules(thousands=",")), b'"sum":1000'),
     ],
 )
 def test_a_plan_that_does_more_than_read_columns_takes_the_long_way(more: PropertyRule, found: bytes) -> None:

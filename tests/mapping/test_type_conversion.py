@@ -10,34 +10,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.make import identity_rules
 from uploader.api import PropertyType
 from uploader.mapping import compile_plan
-from uploader.mapping.rules import MappingRules, PropertyRule
+from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule
 from uploader.model import Json, Reason, Request, Row, WrittenFloat
 
-NOT_STRING = Reason("not_string", "column 'cell': not text")
-NOT_LONG = Reason("not_long", "column 'cell': not a whole number")
-LONG_RANGE = Reason("long_range", "column 'cell': a whole number beyond 64 bits")
-NOT_DOUBLE = Reason("not_double", "column 'cell': not a number")
-NOT_FINITE = Reason("not_finite", "column 'cell': not a finite number")
-NOT_EXACT = Reason("not_exact", "column 'cell': a whole number that a Double can't hold exactly")
-PART_LOST = Reason("not_exact", "column 'cell': a number whose whole part a Double can't hold exactly")
-DIGITS_LOST = Reason("too_small", "column 'cell': a number so small that a Double loses digits of it")
-TOO_SMALL = Reason("too_small", "column 'cell': a number so small that it would become 0")
-NOT_BOOLEAN = Reason("not_boolean", "column 'cell': neither true nor false")
-NOT_DATE = Reason("not_date", "column 'cell': not a date")
-NOT_DATETIME = Reason("not_datetime", "column 'cell': not a date and time")
-NO_ZONE = Reason("no_zone", "column 'cell': a time with neither an offset nor a `timezone` in its mapping")
-NOT_ARRAY = Reason("not_array", "column 'cell': not an array")
-MIXED = Reason("mixed_array", "column 'cell': an array of mixed types")
-NO_TYPE = Reason("no_such_type", "column 'cell': a value of a kind that the API has no type for")
-NAIVE = Reason("no_zone", "column 'cell': a time without an offset; its mapping needs `type: datetime` and `timezone`")
+NOT_STRING = Reason("not_string", "column 'cell' → p: not text")
+NOT_LONG = Reason("not_long", "column 'cell' → p: not a whole number")
+LONG_RANGE = Reason("long_range", "column 'cell' → p: a whole number beyond 64 bits")
+NOT_DOUBLE = Reason("not_double", "column 'cell' → p: not a number")
+NOT_FINITE = Reason("not_finite", "column 'cell' → p: not a finite number")
+NOT_EXACT = Reason("not_exact", "column 'cell' → p: a whole number that a Double can't hold exactly")
+PART_LOST = Reason("not_exact", "column 'cell' → p: a number whose whole part a Double can't hold exactly")
+DIGITS_LOST = Reason("too_small", "column 'cell' → p: a number so small that a Double loses digits of it")
+TOO_SMALL = Reason("too_small", "column 'cell' → p: a number so small that it would become 0")
+NOT_BOOLEAN = Reason("not_boolean", "column 'cell' → p: neither true nor false")
+NOT_DATE = Reason("not_date", "column 'cell' → p: not a date")
+NOT_DATETIME = Reason("not_datetime", "column 'cell' → p: not a date and time")
+NO_ZONE = Reason("no_zone", "column 'cell' → p: a time with neither an offset nor a `timezone` in its mapping")
+NOT_ARRAY = Reason("not_array", "column 'cell' → p: not an array")
+MIXED = Reason("mixed_array", "column 'cell' → p: an array of mixed types")
+NO_TYPE = Reason("no_such_type", "column 'cell' → p: a value of a kind that the API has no type for")
+NAIVE = Reason(
+    "no_zone", "column 'cell' → p: a time without an offset; its mapping needs `type: datetime` and `timezone`"
+)
 
 
 def sent(rule: PropertyRule, value: object) -> str | Reason:
     """Return the JSON that is sent for *value*, exactly as it stands in the body, or why its row is rejected."""
     plan = compile_plan(
-        MappingRules({"external_id": "id"}, (rule,)), source="people.jsonl", config="config.yaml", columns=None
+        MappingRules(identity_rules({"external_id": "id"}), (rule,)),
+        source="people.jsonl",
+        config="config.yaml",
+        columns=None,
     )
     done = plan.map_row(Row(1, {"id": "ann", "cell": value}), "2024-06-24T06:42:25.394Z")
     if not isinstance(done, Request):
@@ -335,7 +341,7 @@ def test_a_double_rounds_decimal_places_and_loses_nothing_else(digits: str, expe
 def test_a_double_with_separators_of_thousands_loses_nothing_of_its_whole_part(
     text: str, expected: str | Reason
 ) -> None:
-    assert sent(declared("double", thousands=","), text) == expected
+    assert sent(PropertyRule("p", "cell", kind="double", cleaning=CleaningRules(thousands=",")), text) == expected
 
 
 _DIGITS = st.text("0123456789", max_size=25)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.make import repairs
 from uploader.counts import Counts, Traffic
 from uploader.errors import (
     ChangedError,
@@ -55,7 +56,7 @@ def test_the_summary_has_the_keys_of_the_contract_in_their_order() -> None:
         retry_file=Path("people.retry.csv"),
         exit_status=3,
         blank_lines=2,
-        repairs=Repairs(trimmed=4, thousands=3),
+        repairs=Repairs({"trim": 4, "thousands": 3}),
     )
 
     assert list(account.summary().items()) == [
@@ -71,7 +72,7 @@ def test_the_summary_has_the_keys_of_the_contract_in_their_order() -> None:
         ("failed", 1),
         ("not_attempted", 1),
         ("blank_lines", 2),
-        ("repairs", {"trimmed": 4, "thousands": 3}),
+        ("repairs", repairs(trimmed=4, thousands=3)),
         ("requests", 12),
         ("retries", 5),
         ("limited", 2),

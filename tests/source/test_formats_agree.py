@@ -15,14 +15,14 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.make import opened
+from tests.make import identity_rules, opened
 from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
 from uploader.model import Rejected
 
 NOW: Final = "2026-06-01T00:00:00.000Z"
 RULES: Final = MappingRules(
-    identity={"external_id": "id", "email": "mail"},
+    identity=identity_rules({"external_id": "id", "email": "mail"}),
     properties=(
         PropertyRule("df_name", "이름", kind="string"),
         PropertyRule("age", "age", kind="long"),

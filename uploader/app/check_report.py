@@ -1,7 +1,7 @@
 """Report what the check found in one source as plain data, for programs."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from uploader.check.source_summary import CheckSummary
 from uploader.counts import Problems
@@ -38,7 +38,7 @@ class CheckReport:
             "rejected": summary.rejected,
             "changed": None if summary.changed is None else summary.to_send,
             "blank_lines": self.result.blank_lines,
-            "repairs": asdict(summary.repairs),
+            "repairs": summary.repairs.facts(),
             "repeated_identities": summary.duplicates,
             "problems": _listed(summary.problems),
             "warnings": _listed(summary.warnings),

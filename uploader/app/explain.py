@@ -15,7 +15,7 @@ from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, proxy_to
 from uploader.config.credentials import PLACEHOLDER
 from uploader.errors import ConfigError
-from uploader.mapping import Now
+from uploader.mapping import CleanedValue, Now
 from uploader.model import UNKNOWN_RUN, Damaged, Reason, Record, Rejected, Request, Row
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import key_of, reading_of
@@ -48,7 +48,11 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All that is known about one row; *service_known* is whether the configuration has a service id."""
+    """All that is known about one row.
+
+    *service_known* is whether the configuration has a service id, *hash_key_known* whether it has the key of
+    its hashes. *cleaned* is what the cleaning made of the row's values.
+    """
 
     source: str
     is_retry: bool
@@ -57,6 +61,8 @@ class Explanation:
     warnings: tuple[Reason, ...]
     service_known: bool
     last_run: LastRun | None
+    cleaned: tuple[CleanedValue, ...] = ()
+    hash_key_known: bool = True
 
     @property
     def record(self) -> Record:
@@ -78,6 +84,7 @@ class Explanation:
             "retry_file": self.is_retry,
             "fields": plain(record.fields) if isinstance(record, Row) else None,
             "text": record.text if isinstance(record, Damaged) else None,
+            "cleaning": [_cleaning_facts(value) for value in self.cleaned],
             "body": self.body,
             "rejected": _spelled(work.reason) if isinstance(work, Rejected) else None,
             "warnings": [_spelled(reason) for reason in self.warnings],
@@ -96,7 +103,8 @@ def explain(options: Options, number: int, environment: Environment) -> Explanat
     settings = settings_of(options, environment, credentials=False)
     with opened(options.sources[0], settings, environment) as source:
         job = prepare(source, settings, limit=0, summary=CheckSummary())
-        work = job.plan.map_row(_record(source, number), Now(time.time_ns)())
+        record = _record(source, number)
+        work = job.plan.map_row(record, Now(time.time_ns)())
         sent = work if isinstance(work, Request) else None
         return Explanation(
             source=source.name,
@@ -106,6 +114,8 @@ def explain(options: Options, number: int, environment: Environment) -> Explanat
             warnings=() if sent is None else tuple(job.plan.suspect(sent)),
             service_known=_is_service_known(settings),
             last_run=_last_run(settings, job, number),
+            cleaned=tuple(job.plan.trace(record)),
+            hash_key_known=settings.rules().hash_key != PLACEHOLDER.encode(),
         )
 
 
@@ -217,6 +227,18 @@ def _maybe_sent_twice(run_state: RunState, number: int) -> bool | None:
 
 def _is_service_known(settings: Settings) -> bool:
     return settings.api.service_id != PLACEHOLDER
+
+
+def _cleaning_facts(value: CleanedValue) -> Mapping[str, object]:
+    return {
+        "key": value.key,
+        "column": value.column,
+        "steps": [
+            {"step": change.step, "before": plain(change.before), "after": plain(change.after)}
+            for change in value.steps
+        ],
+        "omitted": _spelled(value.reason) if value.reason is not None and value.omitted else None,
+    }
 
 
 def _spelled(reason: Reason) -> Mapping[str, str]:

@@ -1,7 +1,7 @@
 """Count what a source holds before the first request is sent."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from uploader.check.column_profile import ColumnProfile
@@ -64,7 +64,7 @@ class CheckSummary:
                 for reason in plan.suspect(work):
                     self.warnings.add(reason, record.number, record.line)
             yield record, work
-        self.repairs = replace(plan.repairs)
+        self.repairs = plan.repairs.copy()
         self.duplicates, self.duplicates_are_exact = duplicates.count, duplicates.are_exact
 
     def add_row(self, record: Record, work: Request | Rejected) -> None:

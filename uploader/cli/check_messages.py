@@ -1,11 +1,12 @@
 """Word what the check found in a source, for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from uploader.check.source_summary import CheckSummary
 from uploader.counts import Problem, Problems
 from uploader.mapping import Repairs
+from uploader.mapping.cleaning import StepName
 from uploader.outputs.duration_text import spell_seconds
 from uploader.rate import Pace
 from uploader.run.preflight import Job
@@ -13,6 +14,18 @@ from uploader.run.proxy_and_certificates import Route
 
 _SHOWN: Final = 12
 """How many different problems a summary lists."""
+
+_DONE: Final[Mapping[StepName, str]] = {
+    "trim": "trimmed (trim: true)",
+    "strip": "freed of units (strip)",
+    "case": "put into one case (case)",
+    "values": "replaced by what is sent for them (values)",
+    "phone": "written as the API writes phone numbers (phone)",
+    "thousands": "freed of separators (thousands)",
+    "decimal": "given a decimal point (decimal)",
+    "hash": "hashed (hash)",
+}
+"""What each cleaning step does to a value."""
 
 _FIRST: Final = 3
 """How many different problems, and warnings, a run prints before it sends."""
@@ -89,12 +102,11 @@ def place(number: int, line: int) -> str:
 
 def repair_lines(repairs: Repairs) -> Iterator[str]:
     """Yield how many values were repaired, if any were."""
-    for number, done in (
-        (repairs.trimmed, "trimmed (trim: true)"),
-        (repairs.thousands, "cleaned of separators (thousands)"),
-    ):
-        if number:
+    for step, done in _DONE.items():
+        if number := repairs.steps.get(step, 0):
             yield f"  {count(number, 'value')} {'was' if number == 1 else 'were'} {done}."
+    for omitted, number in repairs.omitted.items():
+        yield f"  {count(number, 'value')} {'was' if number == 1 else 'were'} omitted: {omitted.reason.phrase}."
 
 
 def _warning_lines(warnings: Problems, *, shown: int | None) -> Iterator[str]:

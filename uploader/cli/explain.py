@@ -60,6 +60,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     else:
         yield "Its fields:"
         yield from (f"  {_value(column)}: {_value(value)}" for column, value in record.fields.items())
+    yield from _cleaning_lines(explanation)
     if isinstance(explanation.work, Rejected):
         yield f"It can't be sent: {explanation.work.reason.phrase}."
     else:
@@ -70,6 +71,22 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield "Its request, to be pasted into a shell that has the token:"
         yield explanation.curl or ""
     yield from _run_lines(explanation)
+
+
+def _cleaning_lines(explanation: Explanation) -> Iterator[str]:
+    """Yield each value that is cleaned, with what each step makes of it, or why it is omitted."""
+    if explanation.cleaned:
+        yield "What its values are cleaned to:"
+    for value in explanation.cleaned:
+        where = f"column '{value.column}'" if value.column == value.key else f"column '{value.column}' → {value.key}"
+        if value.steps:
+            steps = "".join(f" → {change.step} → {_value(change.after)}" for change in value.steps)
+            yield f"  {where}: {_value(value.steps[0].before)}{steps}"
+        if value.reason is not None and value.omitted:
+            yield f"  omitted: {value.reason.phrase}"
+    hashed = any(change.step == "hash" for value in explanation.cleaned for change in value.steps)
+    if hashed and not explanation.hash_key_known:
+        yield "  The hash is made with a placeholder, since the variable of mapping.hash_key is not set."
 
 
 def _run_lines(explanation: Explanation) -> Iterator[str]:

@@ -21,6 +21,8 @@ _SERVICE_ID: KeyPath = ("api", "service_id")
 _TOKEN: KeyPath = ("api", "access_token")
 _TOKEN_FILE: KeyPath = ("api", "access_token_file")
 
+_HASH_KEY: KeyPath = ("mapping", "hash_key")
+
 _BOTH = ConfigProblem(_TOKEN_FILE, " is given beside api.access_token; delete one of the two")
 _NO_SERVICE_ID = ConfigProblem(
     _SERVICE_ID, " is missing; write service_id: ${DFINERY_SERVICE_ID} below api", comes_last=True
@@ -53,6 +55,10 @@ def _placeheld(configuration: Filled, api: Mapping[str, Tree], both: tuple[Confi
     unset = {problem.key_path for problem in configuration.problems} & {_SERVICE_ID, _TOKEN_FILE, *SECRETS}
     kept = {key: value for key, value in api.items() if ("api", key) not in unset}
     problems = tuple(problem for problem in configuration.problems if problem.key_path not in unset)
+    mapping = configuration.tree.get("mapping")
+    if _HASH_KEY in unset and isinstance(mapping, dict):
+        keyed = {**mapping, "hash_key": PLACEHOLDER}
+        configuration = replace(configuration, tree={**configuration.tree, "mapping": keyed})
     return _with(configuration, {"service_id": PLACEHOLDER, "access_token": PLACEHOLDER, **kept}, (*problems, *both))
 
 

@@ -1,15 +1,27 @@
 """Read the mapping section into `mapping.rules.MappingRules`."""
 
+import re
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
 from uploader.config.datetime_formats import pattern, zone
 from uploader.config.error_messages import MisfitError, UnfitValueError
 from uploader.config.settings_section import Section
-from uploader.config.value_parsers import flag, one_of, text, words
-from uploader.mapping.rules import FALSE_WORDS, TRUE_WORDS, Emptiness, MappingRules, MomentRule, PropertyRule
+from uploader.config.value_parsers import flag, one_of, text, word, words
+from uploader.mapping.rules import (
+    FALSE_WORDS,
+    TRUE_WORDS,
+    CleaningRules,
+    Emptiness,
+    IdentityRule,
+    MappingRules,
+    MomentRule,
+    OnError,
+    Otherwise,
+    PropertyRule,
+)
 from uploader.model import OWN_COLUMNS, Json
 
 SEPARATORS = ",.'’_ \u00a0\u2009\u202f"  # noqa: RUF001 — Swiss numbers use this apostrophe
@@ -17,6 +29,10 @@ SEPARATORS = ",.'’_ \u00a0\u2009\u202f"  # noqa: RUF001 — Swiss numbers use 
 
 KINDS = ("string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>")
 """The types that a property can be declared as, those of `api.PropertyType`."""
+
+
+_STEPS = ("trim", "strip", "case", "values", "phone", "thousands", "decimal", "hash")
+_PART_OF_NUMBER = re.compile(r"[0-9+.,-]")
 
 
 def _column(value: object) -> str:
@@ -46,6 +62,32 @@ def _separator_of_thousands(value: object) -> str:
     raise UnfitValueError('is not one character that parts thousands; write ",", ".", "\'", or a space in quotes')
 
 
+def _decimal_mark(value: object) -> str | None:
+    if value in (",", "."):
+        return None if value == "." else ","
+    raise UnfitValueError('is not a decimal mark; write ","')
+
+
+def _value_map(value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict) or not value:
+        raise UnfitValueError("is not a map of values; write for example {남: Male, 여: Female}")
+    if any(not isinstance(sent, str) for sent in value.values()):
+        raise UnfitValueError("is not a map of texts; write one text for each word, as {남: Male, 여: Female}")
+    return tuple((str(word_), sent) for word_, sent in value.items())
+
+
+def _identity_field(value: object) -> object:
+    if isinstance(value, dict):
+        return value
+    return {"column": _column(value)}
+
+
+def _hash_key(value: object) -> str:
+    if isinstance(value, str) and value.strip():
+        return value
+    raise UnfitValueError("is empty, or no text; write ${DFINERY_HASH_KEY}")
+
+
 def _property(value: object) -> object:
     if isinstance(value, (str, dict)):
         return {"column": value} if isinstance(value, str) else value
@@ -64,17 +106,69 @@ Column: TypeAlias = Annotated[str, BeforeValidator(_column)]
 Pattern: TypeAlias = Annotated[str, BeforeValidator(pattern)]
 Zone: TypeAlias = Annotated[str, BeforeValidator(zone)]
 Words: TypeAlias = Annotated[tuple[Annotated[str, BeforeValidator(text)], ...], BeforeValidator(words)]
+NullValues: TypeAlias = Annotated[tuple[Annotated[str, BeforeValidator(word)], ...], BeforeValidator(words)]
 WhenEmpty: TypeAlias = Annotated[Emptiness, BeforeValidator(one_of("omit", "null"))]
+
+
+class ColumnSettings(Section):
+    """The column of one identity field or property, and the steps that clean its values, in their order.
+
+    It has no states: it is frozen.
+    """
+
+    column: Column | None = None
+    null_values: NullValues = ()
+    trim: Annotated[bool, BeforeValidator(flag)] = False
+    strip: Words = ()
+    case: Annotated[Literal["lower", "upper"] | None, BeforeValidator(one_of("lower", "upper"))] = None
+    values: Annotated[tuple[tuple[str, str], ...] | None, BeforeValidator(_value_map)] = None
+    otherwise: Annotated[Otherwise, BeforeValidator(one_of("reject", "keep", "omit"))] = "reject"
+    phone: Annotated[Literal["KR"] | None, BeforeValidator(one_of("KR"))] = None
+    thousands: Annotated[str, BeforeValidator(_separator_of_thousands)] | None = None
+    hash: Annotated[Literal["hmac-sha256"] | None, BeforeValidator(one_of("hmac-sha256"))] = None
+
+    @model_validator(mode="after")
+    def _says_otherwise_to_values(self) -> Self:
+        if "otherwise" in self.model_fields_set and self.values is None:
+            raise MisfitError(" needs values; write them, or delete otherwise", "otherwise")
+        return self
+
+    def cleaning(self, decimal: str | None = None) -> CleaningRules:
+        """Return the steps as plain data."""
+        return CleaningRules(
+            trim=self.trim,
+            strip=self.strip,
+            case=self.case,
+            values=self.values,
+            otherwise=self.otherwise,
+            phone=self.phone,
+            thousands=self.thousands,
+            decimal=decimal,
+            hash=self.hash,
+        )
+
+
+class IdentityFieldSettings(ColumnSettings):
+    """Where one identity field comes from."""
+
+    @model_validator(mode="after")
+    def _has_a_column(self) -> Self:
+        if self.column is None:
+            raise MisfitError(" has no column; write {column: NAME}")
+        return self
+
+
+IdentityField: TypeAlias = Annotated[IdentityFieldSettings | None, BeforeValidator(_identity_field)]
 
 
 class IdentitySettings(Section):
     """The column of each identity field of `api.IDENTITY_FIELDS`; at least one has a column."""
 
-    external_id: Column | None = None
-    phone_no: Column | None = None
-    email: Column | None = None
-    kakao_user_id: Column | None = None
-    line_user_id: Column | None = None
+    external_id: IdentityField = None
+    phone_no: IdentityField = None
+    email: IdentityField = None
+    kakao_user_id: IdentityField = None
+    line_user_id: IdentityField = None
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
@@ -84,16 +178,24 @@ class IdentitySettings(Section):
 
     def columns(self) -> dict[str, str]:
         """Return identity field → column, for the fields that have one."""
-        return {name: column for name in IDENTITY_FIELDS if (column := getattr(self, name)) is not None}
+        return {rule.field: rule.column for rule in self.rules()}
+
+    def rules(self) -> tuple[IdentityRule, ...]:
+        """Return the fields that have a column as plain data."""
+        fields = ((name, getattr(self, name)) for name in IDENTITY_FIELDS)
+        return tuple(
+            IdentityRule(name, found.column, found.cleaning(), found.null_values)
+            for name, found in fields
+            if found is not None
+        )
 
 
-class PropertySettings(Section):
+class PropertySettings(ColumnSettings):
     """How one property is made: from a column, or from a constant.
 
     It has no states: it is frozen.
     """
 
-    column: Column | None = None
     value: Annotated[str | tuple[str, ...], BeforeValidator(_constant)] | None = None
     type: Annotated[PropertyType, BeforeValidator(_kind)] | None = None
     format: Pattern | None = None
@@ -102,8 +204,8 @@ class PropertySettings(Section):
     true: Words | None = None
     false: Words | None = None
     when_empty: WhenEmpty | None = None
-    trim: Annotated[bool, BeforeValidator(flag)] = False
-    thousands: Annotated[str, BeforeValidator(_separator_of_thousands)] | None = None
+    decimal: Annotated[str | None, BeforeValidator(_decimal_mark)] = None
+    on_error: Annotated[OnError, BeforeValidator(one_of("reject", "omit"))] = "reject"
 
     @model_validator(mode="after")
     def _says_where_from(self) -> Self:
@@ -125,6 +227,7 @@ class MappingSettings(Section):
     """How columns become identities, properties and the time of the request."""
 
     identity: IdentitySettings
+    hash_key: Annotated[SecretStr | None, BeforeValidator(_hash_key)] = None
     properties: dict[str, Annotated[PropertySettings, BeforeValidator(_property)]] = Field(default_factory=dict)
     when_empty: WhenEmpty = "omit"
     other_columns: Annotated[Literal["ignore", "send"], BeforeValidator(one_of("ignore", "send"))] = "ignore"
@@ -144,14 +247,26 @@ class MappingSettings(Section):
     def rules(self, null_values: tuple[str, ...]) -> MappingRules:
         """Return the mapping as plain data; a property without `when_empty` gets that of the mapping."""
         moment = self.request_datetime
+        self._refuse_hash_without_key()
         return MappingRules(
-            identity=self.identity.columns(),
+            identity=self.identity.rules(),
             properties=tuple(_rule(key, settings, self.when_empty) for key, settings in self.properties.items()),
             null_values=null_values,
             when_empty=self.when_empty,
             other_columns=self.other_columns,
             request_datetime=None if moment is None else MomentRule(moment.column, moment.format, moment.timezone),
+            hash_key=b"" if self.hash_key is None else self.hash_key.get_secret_value().encode(),
         )
+
+    def _refuse_hash_without_key(self) -> None:
+        hashed = [
+            *(("identity", rule.field) for rule in self.identity.rules() if rule.cleaning.hash is not None),
+            *(("properties", key) for key, settings in self.properties.items() if settings.hash is not None),
+        ]
+        if hashed and self.hash_key is None:
+            raise MisfitError(
+                " needs mapping.hash_key; write hash_key: ${DFINERY_HASH_KEY} below mapping", *hashed[0], "hash"
+            )
 
 
 def _rule(key: str, settings: PropertySettings, when_empty: Emptiness) -> PropertyRule:
@@ -175,8 +290,9 @@ def _rule(key: str, settings: PropertySettings, when_empty: Emptiness) -> Proper
         true=true,
         false=false,
         when_empty="omit" if consent else settings.when_empty or when_empty,
-        trim=settings.trim,
-        thousands=settings.thousands,
+        cleaning=settings.cleaning(settings.decimal),
+        null_values=settings.null_values,
+        on_error=settings.on_error,
     )
 
 
@@ -188,21 +304,46 @@ def _refuse_unsafe(key: str, settings: PropertySettings) -> None:
         raise MisfitError(
             ": a consent is never cleared; write omit, or delete when_empty", "properties", key, "when_empty"
         )
+    if settings.otherwise != "reject":
+        raise MisfitError(
+            ": a consent that is not among values rejects its row; write reject, or delete otherwise",
+            "properties",
+            key,
+            "otherwise",
+        )
+    if settings.on_error != "reject":
+        raise MisfitError(
+            ": a consent that can't be read rejects its row; write reject, or delete on_error",
+            "properties",
+            key,
+            "on_error",
+        )
+    if settings.null_values:
+        raise MisfitError(
+            ": a consent has no words for nothing of its own; delete null_values", "properties", key, "null_values"
+        )
 
 
 def _refuse_misplaced(key: str, settings: PropertySettings, kind: PropertyType | None) -> None:
     """Refuse a key that has no meaning for a property of this *kind*."""
     arrays = tuple(name for name in KINDS if name.startswith("array"))
-    homes = {
+    texts = ("string", *arrays[:1])
+    homes: dict[str, tuple[PropertyType | str, ...]] = {
         "format": ("date", "datetime"),
         "timezone": ("datetime",),
         "separator": arrays,
         "true": ("boolean",),
         "false": ("boolean",),
         "thousands": ("long", "double"),
+        "decimal": ("double",),
+        "phone": ("string",),
+        "hash": ("string",),
+        "case": texts if settings.values is None else KINDS,
     }
     for name, kinds in homes.items():
-        if name in settings.model_fields_set and kind not in kinds:
+        # The short form is a text where steps of texts are asked for.
+        found = kind or ("string" if settings.value is None else None)
+        if name in settings.model_fields_set and found not in kinds:
             raise MisfitError(f" needs type: {' or '.join(kinds)}; write it, or delete {name}", "properties", key, name)
     if isinstance(settings.value, tuple) and kind not in arrays:
         raise MisfitError(f": a list needs type: {' or '.join(arrays)}; write it", "properties", key, "value")
@@ -210,7 +351,7 @@ def _refuse_misplaced(key: str, settings: PropertySettings, kind: PropertyType |
 
 def _refuse_misplaced_repairs(key: str, settings: PropertySettings) -> None:
     """Refuse to repair a constant, or a value that the repair would damage."""
-    for name in ("trim", "thousands"):
+    for name in (*_STEPS, "null_values", "on_error"):
         if settings.column is None and name in settings.model_fields_set:
             raise MisfitError(
                 f" repairs a column, and this is a constant; write value as it is meant, and delete {name}",
@@ -218,12 +359,33 @@ def _refuse_misplaced_repairs(key: str, settings: PropertySettings) -> None:
                 key,
                 name,
             )
-    if settings.thousands == "." and settings.type == "double":
+    if settings.type in {"long", "double"}:
+        _refuse_marks_of_numbers(key, settings)
+
+
+def _refuse_marks_of_numbers(key: str, settings: PropertySettings) -> None:
+    """Refuse a step that would take a part of a number for something else."""
+    if settings.thousands == "." and settings.type == "double" and settings.decimal is None:
         raise MisfitError(
             ": '.' is the decimal point of a double; write another character, or type: long",
             "properties",
             key,
             "thousands",
+        )
+    if settings.decimal is not None and settings.decimal == settings.thousands:
+        raise MisfitError(
+            f": '{settings.decimal}' is the separator of thousands, too; write another character in one of them",
+            "properties",
+            key,
+            "decimal",
+        )
+    part = next((unit for unit in settings.strip if _PART_OF_NUMBER.search(unit) is not None), None)
+    if part is not None:
+        raise MisfitError(
+            ": one text has a digit, a sign or a point, which may be a part of a number; delete it",
+            "properties",
+            key,
+            "strip",
         )
 
 

@@ -15,7 +15,11 @@ def _of_url(url: str) -> str:
     return "" if found is None else found["password"] or found["user"]
 
 
-SECRETS: Final[Mapping[KeyPath, Callable[[str], str]]] = {("api", "access_token"): str, ("api", "proxy"): _of_url}
+SECRETS: Final[Mapping[KeyPath, Callable[[str], str]]] = {
+    ("api", "access_token"): str,
+    ("api", "proxy"): _of_url,
+    ("mapping", "hash_key"): str,
+}
 """The keys that hold a secret; each function returns the secret part of the text there, "" if there is none."""
 
 _VARIABLE: Final = "DFINERY_ACCESS_TOKEN"

@@ -8,7 +8,13 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationInfo, model_validator
 
 from uploader.config.error_messages import PROPERTIES, MisfitError, UnfitValueError
-from uploader.config.mapping_settings import IdentitySettings, MappingSettings, MomentSettings, PropertySettings
+from uploader.config.mapping_settings import (
+    IdentityFieldSettings,
+    IdentitySettings,
+    MappingSettings,
+    MomentSettings,
+    PropertySettings,
+)
 from uploader.config.proxy import proxy_url
 from uploader.config.relative_paths import resolved, template
 from uploader.config.service_url import base_url
@@ -181,12 +187,14 @@ class Settings(Section):
             self._warnings = context["warnings"]
 
 
+_IDENTITY: KeyPath = ("mapping", "identity")
+
 _SECTIONS: Mapping[KeyPath, type[Section]] = {
     (): Settings,
     ("api",): ApiSettings,
     ("source",): SourceSettings,
     ("mapping",): MappingSettings,
-    ("mapping", "identity"): IdentitySettings,
+    _IDENTITY: IdentitySettings,
     ("mapping", "request_datetime"): MomentSettings,
     ("rate",): RateSettings,
     ("retry",): RetrySettings,
@@ -200,6 +208,8 @@ def keys_of(key_path: KeyPath) -> tuple[str, ...]:
     """Return the keys that the section at *key_path* may have; none if there is no such section."""
     if key_path[:-1] == PROPERTIES:
         return tuple(PropertySettings.model_fields)
+    if key_path[:-1] == _IDENTITY and key_path[-1] in IdentitySettings.model_fields:
+        return tuple(IdentityFieldSettings.model_fields)
     section = _SECTIONS.get(key_path)
     return () if section is None else tuple(section.model_fields)
 

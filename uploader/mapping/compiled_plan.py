@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import orjson
 
 from uploader.api import CONSENTS
 from uploader.errors import ConfigError
-from uploader.mapping.cleaning import Repairs, trimming, ungrouping
+from uploader.mapping.cleaning import Change, Cleaner, OmittedValue, Repairs, StepChange, cleaner_of
 from uploader.mapping.datetimes import datetime_reader
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching, root_of
 from uploader.mapping.required_columns import check_columns, check_kinds, needed_columns, within_structs
-from uploader.mapping.rules import MappingRules, PropertyRule
+from uploader.mapping.rules import NO_CLEANING, CleaningRules, IdentityRule, MappingRules, PropertyRule
 from uploader.mapping.spreadsheet_damage import Spreadsheet
 from uploader.mapping.text_only_rows import Texts
 from uploader.mapping.type_conversion import Reader, kind_of, reader
@@ -23,12 +24,17 @@ PROPERTIES_LIMIT: Final = 8192
 """How many bytes all properties of one user may take together (`api.md`, user_properties: 8 KB)."""
 
 
+_NOT_IDENTITY: Final = Unreadable(Reason("not_identity", "neither text nor a whole number"))
+_ALL_OMITTED: Final = Reason("no_property", "no property: every mapped column is empty or omitted")
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     """One property of the plan: where its value is, how it is read, and what an empty one becomes.
 
-    *column* is None for a constant: *read* returns it whatever it is given. *take* is None where the value is that of
-    *column*, unchanged.
+    *column* is None for a constant: *read* returns it whatever *take* finds. *take* is None where the value is that of
+    *column*. *cleaner* is None where the value is read as it stands, and a value that can't be read rejects its row;
+    with one, *omits* is whether such a value is left out instead.
     """
 
     key: str
@@ -37,6 +43,32 @@ class _Step:
     read: Reader
     sends_null: bool
     is_consent: bool
+    cleaner: Cleaner | None = None
+    omits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _IdentityStep:
+    """One identity field of the plan; *take* and *cleaner* are as in `_Step`."""
+
+    field: str
+    column: str
+    take: Take | None
+    cleaner: Cleaner | None
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedValue:
+    """What the cleaning made of the value of one *key*, step by step; *reason* is why it can't be read, or is omitted.
+
+    *omitted* is whether the row is sent without it.
+    """
+
+    key: str
+    column: str
+    steps: tuple[StepChange, ...]
+    reason: Reason | None = None
+    omitted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +76,16 @@ class Plan:
     """The compiled mapping: `map_row` returns the request of a record, or its rejection.
 
     *columns* names the columns that the mapping reads, each with the key that reads it. *repairs* counts the values
-    repaired so far. *suspect* returns what a spreadsheet may have damaged in a row that can be sent.
+    cleaned so far. *suspect* returns what a spreadsheet may have damaged in a row that can be sent.
 
-    It has no states: only the counts of *repairs* change.
+    It has no states: only the counts of *repairs* change, and the list of the changes to the row at hand.
     """
 
     columns: Mapping[str, str]
     repairs: Repairs
     suspect: Callable[[Request], Sequence[Reason]]
     _texts: Texts | None
-    _identity: tuple[tuple[str, str, Take | None], ...]
+    _identity: tuple[_IdentityStep, ...]
     _steps: tuple[_Step, ...]
     _empty: frozenset[str]
     _null_is_empty: bool
@@ -61,6 +93,7 @@ class Plan:
     _others: Callable[[str], _Step] | None
     _ignored: frozenset[str]
     _roots: frozenset[str]
+    _changes: list[Change]
 
     def map_row(self, record: Record, now: str) -> Request | Rejected:
         """Return the request of *record*, made at *now* (ISO 8601, UTC), or its rejection with column and reason."""
@@ -70,18 +103,36 @@ class Plan:
             identity, person = texts.identify(record.fields)
             body = self._body(record, identity, texts.properties(record.fields), now) if person else self._no_identity()
             return Request(record, person, body) if isinstance(body, bytes) else Rejected(record, person, body)
+        changes = self._changes
+        changes.clear()
         identity, trouble = self._identify(record)
         person = _person(identity)
         if trouble is None:
-            repairs = self.repairs
-            trimmed, thousands = repairs.trimmed, repairs.thousands
             built = self._body(record, identity, self._properties(record), now)
             if isinstance(built, bytes):
+                # Of a row that is not sent, nothing is counted.
+                if changes:
+                    self.repairs.count_changes(changes)
                 return Request(record, person, built)
-            # Nothing of this row is sent, so nothing was repaired.
-            repairs.trimmed, repairs.thousands = trimmed, thousands
             trouble = built
         return Rejected(record, person, trouble)
+
+    def trace(self, record: Record) -> list[CleanedValue]:
+        """Return what the cleaning makes of each value of *record*, of those that it changes, omits, or can't read."""
+        if isinstance(record, Damaged):
+            return []
+        fields = record.fields
+        identity = (
+            _traced(step.field, step.column, partial(self._identity_value, step, fields))
+            for step in self._identity
+            if step.cleaner is not None
+        )
+        properties = (
+            _traced(step.key, step.column, partial(self._cleaned, step, fields))
+            for step in self._steps
+            if step.cleaner is not None and step.column is not None
+        )
+        return [found for found in (*identity, *properties) if found.steps or found.reason is not None]
 
     def person(self, record: Record) -> Person:
         """Return only the person of *record*, the same as that of `map_row`."""
@@ -109,7 +160,7 @@ class Plan:
             properties |= body["user_properties"]
             now = body["request_datetime"]
         # The order is that of a single row, so that the same values make the same body.
-        identity = {name: identity[name] for name, _, _ in self._identity if name in identity}
+        identity = {step.field: identity[step.field] for step in self._identity if step.field in identity}
         properties = {step.key: properties[step.key] for step in self._steps if step.key in properties} | properties
         built = _encoded(identity, properties, now)
         last = requests[-1]
@@ -123,25 +174,45 @@ class Plan:
         """Return the identity fields of *row* that can be read, and the first reason why it can't be sent."""
         identity: dict[str, str] = {}
         trouble: Reason | None = None
-        for name, column, take in self._identity:
+        empty, changes = self._empty, self._changes
+        for step in self._identity:
             try:
-                value = row.fields.get(column) if take is None else take(row.fields)
+                if step.cleaner is not None:
+                    value = self._identity_value(step, row.fields, changes)
+                else:
+                    value = row.fields.get(step.column) if step.take is None else step.take(row.fields)
             except Unreadable as unreadable:
-                trouble = trouble or unreadable.in_column(column, self.columns)
+                trouble = trouble or unreadable.in_column(step.column, step.field, self.columns)
                 continue
             if type(value) is str:
-                if value not in self._empty:
-                    identity[name] = value
+                if value not in empty:
+                    identity[step.field] = value
             elif type(value) is int:
-                identity[name] = str(value)
+                identity[step.field] = str(value)
             elif value is not None and value is not MISSING and trouble is None:
-                trouble = Reason("not_identity", f"column '{column}': neither text nor a whole number")
+                trouble = _NOT_IDENTITY.in_column(step.column, step.field, self.columns)
         if trouble is None and not identity:
             trouble = self._no_identity()
         return identity, trouble
 
+    def _identity_value(self, step: _IdentityStep, fields: Mapping[str, object], changes: list[Change]) -> object:
+        """Return the cleaned value of *step*, or `MISSING`; add what was done to it to *changes*."""
+        value = fields.get(step.column) if step.take is None else step.take(fields)
+        if step.cleaner is None or value is None or value is MISSING:
+            return value
+        before = len(changes)
+        try:
+            return step.cleaner.clean(value, changes)
+        except Unreadable as unreadable:
+            if not unreadable.omits:
+                raise
+            del changes[before:]
+            reason = unreadable.in_column(step.column, step.field, self.columns)
+            changes.append(OmittedValue(step.column, step.field, reason))
+            return MISSING
+
     def _no_identity(self) -> Reason:
-        names = ", ".join(f"'{column}'" for _, column, _ in self._identity)
+        names = ", ".join(f"'{step.column}'" for step in self._identity)
         return Reason("no_identity", f"no identity: nothing in {names}")
 
     def _body(
@@ -154,35 +225,59 @@ class Plan:
             try:
                 now = str(read(row.fields.get(column) if take is None else take(row.fields)))
             except Unreadable as unreadable:
-                return unreadable.in_column(column, self.columns)
+                return unreadable.in_column(column, "request_datetime", self.columns)
+        if not properties and any(isinstance(change, OmittedValue) for change in self._changes):
+            return _ALL_OMITTED
         return _encoded(identity, properties, now)
 
     def _properties(self, row: Row) -> dict[str, Json] | Reason:
         properties: dict[str, Json] = {}
-        fields, empty = row.fields, self._empty
+        fields, empty, changes = row.fields, self._empty, self._changes
         column: str | None = None
+        key = ""
         try:
             for step in self._steps if self._others is None else self._steps_of(row):
-                column = step.column
-                if column is None:
-                    properties[step.key] = step.read(None)
+                column, key = step.column, step.key
+                if step.cleaner is not None:
+                    found = self._cleaned(step, fields, changes)
+                    if found is not MISSING:
+                        properties[key] = found  # type: ignore[assignment]  # what `read` returned, or None
                     continue
                 take = step.take
-                value = fields.get(column, MISSING) if take is None else take(fields)
+                value = fields.get(column or "", MISSING) if take is None else take(fields)
                 if type(value) is str and value in empty:
                     value = MISSING
                 elif value is None:
                     value = MISSING if self._null_is_empty else None
                 if value is MISSING:
                     if step.sends_null:
-                        properties[step.key] = None
+                        properties[key] = None
                 elif value is not None or step.is_consent:
-                    properties[step.key] = step.read(value)
+                    properties[key] = step.read(value)
                 else:
-                    properties[step.key] = None
+                    properties[key] = None
         except Unreadable as unreadable:
-            return unreadable.in_column(column, self.columns)
+            return unreadable.in_column(column, key, self.columns)
         return properties
+
+    def _cleaned(self, step: _Step, fields: Mapping[str, object], changes: list[Change]) -> object:
+        """Return the value of *step* cleaned and read, or `MISSING`; add what was done to it to *changes*."""
+        column, before = step.column or "", len(changes)
+        try:
+            value = fields.get(column, MISSING) if step.take is None else step.take(fields)
+            if value is None and self._null_is_empty:
+                value = MISSING
+            if value is not None and value is not MISSING and step.cleaner is not None:
+                value = step.cleaner.clean(value, changes)
+            if value is MISSING:
+                return None if step.sends_null else MISSING
+            return None if value is None and not step.is_consent else step.read(value)
+        except Unreadable as unreadable:
+            if step.is_consent or not (step.omits or unreadable.omits):
+                raise
+            del changes[before:]
+            changes.append(OmittedValue(column, step.key, unreadable.in_column(column, step.key, self.columns)))
+            return MISSING
 
     def _steps_of(self, row: Row) -> list[_Step]:
         """Return the steps of the mapping and of the other columns of *row* (`other_columns: send`)."""
@@ -227,16 +322,20 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
             properties.extend(others.rule(column) for column in columns if column not in ignored | roots)
             others = None
     check_kinds(properties, rules.request_datetime, kinds or {})
-    identity = tuple((name, column, paths.get(column)) for name, column in rules.identity.items())
-    steps = tuple(_step(rule, paths.get(rule.column or ""), repairs) for rule in properties)
+    identity = tuple(_identity_step(rule, paths.get(rule.column), rules) for rule in rules.identity)
+    steps = tuple(_step(rule, paths.get(rule.column or ""), rules) for rule in properties)
     empty = frozenset(rules.null_values)
     return Plan(
         columns=needed,
         repairs=repairs,
         suspect=Spreadsheet(
-            rules.identity, properties, paths, unsent=None if others is None else ignored | roots, named=needed
+            _damageable(rules.identity),
+            properties,
+            paths,
+            unsent=None if others is None else ignored | roots,
+            named=needed,
         ),
-        _texts=_texts(identity, properties, steps, empty, needed) if only_texts and others is None else None,
+        _texts=_texts(identity, steps, empty, needed) if only_texts and others is None else None,
         _identity=identity,
         _steps=steps,
         _empty=empty,
@@ -245,25 +344,30 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
         _others=others,
         _ignored=ignored,
         _roots=roots,
+        _changes=[],
     )
 
 
+def _damageable(identity: Sequence[IdentityRule]) -> Mapping[str, str]:
+    """Return field → column of what a spreadsheet may damage for good; a phone number that is read can't be damaged."""
+    return {rule.field: rule.column for rule in identity if rule.cleaning.phone is None}
+
+
 def _texts(
-    identity: Sequence[tuple[str, str, Take | None]],
-    properties: Sequence[PropertyRule],
+    identity: Sequence[_IdentityStep],
     steps: Sequence[_Step],
     empty: frozenset[str],
     named: Mapping[str, str],
 ) -> Texts | None:
     """Return the plan for rows of nothing but texts; None if some value is more than the text of one column."""
-    if any(take is not None for _, _, take in identity) or any(rule.thousands is not None for rule in properties):
+    if any(step.take is not None or step.cleaner is not None for step in identity):
         return None
     simple = tuple(
         (step.key, step.column, step.read, step.sends_null)
         for step in steps
-        if step.column is not None and step.take is None
+        if step.column is not None and step.take is None and step.cleaner is None
     )
-    before = tuple((name, column, f"{name}=") for name, column, _ in identity)
+    before = tuple((step.field, step.column, f"{step.field}=") for step in identity)
     return Texts(before, simple, empty, named) if len(simple) == len(steps) else None
 
 
@@ -271,7 +375,7 @@ class _Others:
     """Make the steps of columns that the mapping does not name, each under its own name."""
 
     def __init__(self, rules: MappingRules, taken: set[str], source: str) -> None:
-        self._when_empty = rules.when_empty
+        self._rules = rules
         self._taken = taken
         self._source = source
         self._known: dict[str, _Step] = {}
@@ -279,7 +383,7 @@ class _Others:
     def __call__(self, column: str) -> _Step:
         step = self._known.get(column)
         if step is None:
-            step = self._known[column] = _step(self.rule(column), None, Repairs())
+            step = self._known[column] = _step(self.rule(column), None, self._rules)
         return step
 
     def rule(self, column: str) -> PropertyRule:
@@ -288,24 +392,98 @@ class _Others:
                 f"mapping.properties.{column}: {self._source} has a column of this name too, and `other_columns: send` "
                 f"would send both. Map column '{column}' to a key of its own, or set mapping.other_columns: ignore."
             )
-        return PropertyRule(column, column, when_empty=self._when_empty)
+        return PropertyRule(column, column, when_empty=self._rules.when_empty)
 
 
-def _step(rule: PropertyRule, take: Take | None, repairs: Repairs) -> _Step:
+def _step(rule: PropertyRule, take: Take | None, rules: MappingRules) -> _Step:
     """Return the step of *rule*; *take* reads its value, or is None where that is the value of a column."""
     consent = rule.key in CONSENTS
     if rule.column is None:
         constant = _constant(rule)
-        return _Step(rule.key, None, None, lambda _: constant, sends_null=False, is_consent=consent)
-    if rule.trim:
-        take = trimming(take or _taking(rule.column), rule, repairs)
-    read = reader(rule) if rule.thousands is None else ungrouping(reader(rule), rule, repairs)
+        return _Step(rule.key, None, _constantly, lambda _: constant, sends_null=False, is_consent=consent)
+    read, kind = reader(rule), kind_of(rule)
     sends_null = rule.when_empty == "null" and not consent
-    return _Step(rule.key, rule.column, take, read, sends_null=sends_null, is_consent=consent)
+    cleaner = None
+    if rule.cleaning != NO_CLEANING or rule.null_values or rule.on_error == "omit":
+        _check_values(rule, read)
+        cleaner = cleaner_of(
+            rule.cleaning,
+            empty=frozenset((*rules.null_values, *rule.null_values)),
+            hash_key=rules.hash_key,
+            separator=rule.separator if kind is not None and kind.startswith("array<") else None,
+            signed=kind in {"long", "double"},
+        )
+        read = _expecting(read, rule.cleaning)
+    return _Step(
+        rule.key,
+        rule.column,
+        take,
+        read,
+        sends_null=sends_null,
+        is_consent=consent,
+        cleaner=cleaner,
+        omits=rule.on_error == "omit",
+    )
 
 
-def _taking(column: str) -> Take:
-    return lambda fields: fields.get(column, MISSING)
+def _constantly(_: Mapping[str, object]) -> bool:
+    return True
+
+
+def _identity_step(rule: IdentityRule, take: Take | None, rules: MappingRules) -> _IdentityStep:
+    """Return the step of *rule*; *take* is as in `_step`."""
+    cleaner = None
+    if rule.cleaning != NO_CLEANING or rule.null_values:
+        empty = frozenset((*rules.null_values, *rule.null_values))
+        cleaner = cleaner_of(rule.cleaning, empty=empty, hash_key=rules.hash_key)
+    return _IdentityStep(rule.field, rule.column, take, cleaner)
+
+
+def _expecting(read: Reader, cleaning: CleaningRules) -> Reader:
+    """Return *read* with reasons that say how the mapping expects a number to be written."""
+    marks = (("thousands", cleaning.thousands), ("decimal", cleaning.decimal))
+    expected = ", ".join(f"{name}: {mark!r}" for name, mark in marks if mark is not None)
+    if not expected:
+        return read
+
+    def read_expecting(value: object) -> Json:
+        try:
+            return read(value)
+        except Unreadable as unreadable:
+            reason = unreadable.reason
+            if not isinstance(value, str) or reason.code not in {"not_long", "not_double"}:
+                raise
+            raise Unreadable(Reason(reason.code, f"{reason.phrase} ({expected})")) from None
+
+    return read_expecting
+
+
+def _check_values(rule: PropertyRule, read: Reader) -> None:
+    """Raise ConfigError for a value that `values` would send, and that is not of the type of *rule*."""
+    kind = kind_of(rule)
+    if rule.cleaning.thousands is not None or rule.cleaning.decimal is not None:
+        return
+    for word, value in rule.cleaning.values or ():
+        try:
+            read([value] if kind is not None and kind.startswith("array<") else value)
+        except Unreadable as unreadable:
+            raise ConfigError(
+                f"mapping.properties.{rule.key}.values: what '{word}' becomes is {unreadable.reason.phrase}. "
+                f"Write one that is of type {kind}."
+            ) from None
+
+
+def _traced(key: str, column: str, clean: Callable[[list[Change]], object]) -> CleanedValue:
+    """Return what *clean* did to the value of *key*."""
+    changes: list[Change] = []
+    try:
+        clean(changes)
+    except Unreadable as unreadable:
+        steps = tuple(change for change in changes if isinstance(change, StepChange))
+        return CleanedValue(key, column, steps, unreadable.reason)
+    omitted = next((change.reason for change in changes if isinstance(change, OmittedValue)), None)
+    steps = tuple(change for change in changes if isinstance(change, StepChange))
+    return CleanedValue(key, column, steps, omitted, omitted=omitted is not None)
 
 
 def _constant(rule: PropertyRule) -> Json:

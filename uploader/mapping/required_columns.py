@@ -16,7 +16,7 @@ _FAMILIAR: Final = 3
 def needed_columns(rules: MappingRules) -> dict[str, str]:
     """Return the columns that *rules* read, each with the first key that reads it."""
     needed: dict[str, str] = {}
-    for name, column in rules.identity.items():
+    for name, column in rules.identity_columns.items():
         needed.setdefault(column, f"mapping.identity.{name}")
     for rule in rules.properties:
         if rule.column is not None:

@@ -1,5 +1,6 @@
 """Hold the mapping as plain data, before it is compiled."""
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -8,9 +9,37 @@ from uploader.api import PropertyType
 from uploader.model import Json
 
 Emptiness: TypeAlias = Literal["omit", "null"]
+Otherwise: TypeAlias = Literal["reject", "keep", "omit"]
+OnError: TypeAlias = Literal["reject", "omit"]
 
 TRUE_WORDS = ("true", "1", "yes", "y", "t")
 FALSE_WORDS = ("false", "0", "no", "n", "f")
+
+
+@dataclass(frozen=True, slots=True)
+class CleaningRules:
+    """What is done to a value before it is read as its type; the steps are applied in the order of the fields.
+
+    *strip* are texts to remove at both ends. *values* maps words to the values that are sent for them; *otherwise* says
+    what becomes of a value that is not among them. *phone* is the country whose numbers are read. *thousands* is the
+    separator to remove between groups of three digits, *decimal* the mark that becomes the decimal point.
+
+    It has no states.
+    """
+
+    trim: bool = False
+    strip: tuple[str, ...] = ()
+    case: Literal["lower", "upper"] | None = None
+    values: tuple[tuple[str, Json], ...] | None = None
+    otherwise: Otherwise = "reject"
+    phone: Literal["KR"] | None = None
+    thousands: str | None = None
+    decimal: str | None = None
+    hash: Literal["hmac-sha256"] | None = None
+
+
+NO_CLEANING = CleaningRules()
+"""Sends every value as it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +48,8 @@ class PropertyRule:
 
     *kind* None is the short form: text in CSV, the value's own type in JSONL and Parquet. *format* is a strptime
     pattern for dates and datetimes (None: ISO 8601). *true* and *false* are compared in any case. *column* may be a
-    path, `address.city`. *trim* removes the white space around a text. *thousands* is the separator to remove between
-    groups of three digits.
+    path, `address.city`. *null_values* are texts that mean no value, beside those of all columns. *on_error* says what
+    becomes of a value that can't be read.
 
     It has no states.
     """
@@ -35,8 +64,19 @@ class PropertyRule:
     true: tuple[str, ...] = TRUE_WORDS
     false: tuple[str, ...] = FALSE_WORDS
     when_empty: Emptiness = "omit"
-    trim: bool = False
-    thousands: str | None = None
+    cleaning: CleaningRules = NO_CLEANING
+    null_values: tuple[str, ...] = ()
+    on_error: OnError = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRule:
+    """The *column* of one identity *field*; *null_values* are texts that mean no value, beside those of all columns."""
+
+    field: str
+    column: str
+    cleaning: CleaningRules = NO_CLEANING
+    null_values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +90,29 @@ class MomentRule:
 
 @dataclass(frozen=True, slots=True)
 class MappingRules:
-    """The whole mapping: identity field → column, the properties in the order they are sent, and the rest."""
+    """The whole mapping: the identity fields, the properties in the order they are sent, and the rest.
 
-    identity: Mapping[str, str]
+    *hash_key* is a secret: neither `repr` nor a digest shows it, and `key_fingerprint` stands for it.
+    """
+
+    identity: tuple[IdentityRule, ...]
     properties: tuple[PropertyRule, ...] = ()
     null_values: tuple[str, ...] = ("",)
     when_empty: Emptiness = "omit"
     other_columns: Literal["ignore", "send"] = "ignore"
     request_datetime: MomentRule | None = field(default=None)
+    hash_key: bytes = field(default=b"", repr=False)
+
+    @property
+    def identity_columns(self) -> Mapping[str, str]:
+        """Identity field → column."""
+        return {rule.field: rule.column for rule in self.identity}
+
+    @property
+    def key_fingerprint(self) -> str:
+        """A text that differs where *hash_key* does, and from which it can't be computed; "" without one."""
+        return (
+            hmac.digest(self.hash_key, b"uploader: fingerprint of mapping.hash_key", "sha256").hex()
+            if self.hash_key
+            else ""
+        )

@@ -37,7 +37,7 @@ class Texts:
     def properties(self, fields: Mapping[str, Any]) -> dict[str, Json] | Reason:
         """Return the properties of a row with these *fields*, or the reason why a value can't be read."""
         properties: dict[str, Json] = {}
-        empty, column = self.empty, ""
+        empty, key, column = self.empty, "", ""
         try:
             for key, column, read, sends_null in self.steps:
                 text = fields[column]
@@ -46,5 +46,5 @@ class Texts:
                 elif sends_null:
                     properties[key] = None
         except Unreadable as unreadable:
-            return unreadable.in_column(column, self.named)
+            return unreadable.in_column(column, key, self.named)
         return properties

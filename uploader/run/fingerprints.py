@@ -37,14 +37,19 @@ def service_of(base_url: str, service_id: str) -> str:
 
 def mapping_of(settings: Settings) -> str:
     """Return the key of the mapping: with the same key it makes the same of the same values."""
-    return _digest(repr(settings.rules()))
+    return _digest(*_mapping_parts(settings))
 
 
 def reading_of(settings: Settings) -> str:
     """Return the key of how a source is read and mapped: with the same key the same file gives the same requests."""
     wanted = settings.source
     merges = ["coalesce"] if settings.coalesce else []
-    return _digest(repr(settings.rules()), wanted.format, wanted.encoding, wanted.delimiter, *merges)
+    return _digest(*_mapping_parts(settings), wanted.format, wanted.encoding, wanted.delimiter, *merges)
+
+
+def _mapping_parts(settings: Settings) -> tuple[str, ...]:
+    rules = settings.rules()
+    return (repr(rules), rules.key_fingerprint) if rules.key_fingerprint else (repr(rules),)
 
 
 def _digest(*parts: str) -> str:

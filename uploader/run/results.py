@@ -73,7 +73,7 @@ class SourceResult:
             "seconds": round(self.seconds, 3),
             **asdict(self.counts),
             "blank_lines": self.blank_lines,
-            "repairs": asdict(self.repairs),
+            "repairs": self.repairs.facts(),
             **asdict(traffic),
             "limited_seconds": round(self.limited_seconds, 3),
             "maybe_sent_twice": self.maybe_sent_twice,
