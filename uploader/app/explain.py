@@ -95,7 +95,7 @@ def explain(options: Options, number: int, environment: Environment) -> Explanat
     """
     settings = settings_of(options, environment, credentials=False)
     with opened(options.sources[0], settings, environment) as source:
-        job = prepare(source, settings, limit=0, summary=CheckSummary())
+        job = prepare(source, settings, limit=0, summary=CheckSummary(), today=environment.today())
         work = job.plan.map_row(_record(source, number), Now(time.time_ns)())
         sent = work if isinstance(work, Request) else None
         return Explanation(

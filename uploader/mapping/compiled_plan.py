@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Final
 
 import orjson
 
 from uploader.api import CONSENTS
 from uploader.errors import ConfigError
+from uploader.mapping.birth_dates import BirthDates
 from uploader.mapping.cleaning import Repairs, trimming, ungrouping
 from uploader.mapping.datetimes import datetime_reader
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching, root_of
@@ -204,10 +206,12 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     kinds: Mapping[str, str] | None = None,
     null_is_empty: bool = False,
     only_texts: bool = False,
+    today: date | None = None,
 ) -> Plan:
     """Compile *rules* for a source with *columns* (None where each record brings its own keys).
 
-    *only_texts* is whether every record has a text in each of *columns*.
+    *only_texts* is whether every record has a text in each of *columns*. Birth dates are compared with *today* (None:
+    they are not).
 
     Raises:
         InputError: a column that the mapping needs is not in the source.
@@ -230,12 +234,14 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     identity = tuple((name, column, paths.get(column)) for name, column in rules.identity.items())
     steps = tuple(_step(rule, paths.get(rule.column or ""), repairs) for rule in properties)
     empty = frozenset(rules.null_values)
+    spreadsheet = Spreadsheet(
+        rules.identity, properties, paths, unsent=None if others is None else ignored | roots, named=needed
+    )
+    births = None if today is None else BirthDates(properties, today=today, named=needed)
     return Plan(
         columns=needed,
         repairs=repairs,
-        suspect=Spreadsheet(
-            rules.identity, properties, paths, unsent=None if others is None else ignored | roots, named=needed
-        ),
+        suspect=spreadsheet if births is None else lambda request: [*spreadsheet(request), *births(request)],
         _texts=_texts(identity, properties, steps, empty, needed) if only_texts and others is None else None,
         _identity=identity,
         _steps=steps,
@@ -320,7 +326,10 @@ def _constant(rule: PropertyRule) -> Json:
 
 def _moment(rules: MappingRules, paths: Mapping[str, Take]) -> tuple[str, Take | None, Callable[[object], Json]] | None:
     rule = rules.request_datetime
-    return None if rule is None else (rule.column, paths.get(rule.column), datetime_reader(rule.format, rule.timezone))
+    if rule is None:
+        return None
+    read = datetime_reader(rule.formats, rule.timezone, pivot=rule.pivot)
+    return rule.column, paths.get(rule.column), read
 
 
 def _person(identity: Mapping[str, str]) -> Person:

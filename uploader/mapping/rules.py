@@ -17,10 +17,11 @@ FALSE_WORDS = ("false", "0", "no", "n", "f")
 class PropertyRule:
     """How one property is made: from a *column*, or from the constant *value* where *column* is None.
 
-    *kind* None is the short form: text in CSV, the value's own type in JSONL and Parquet. *format* is a strptime
-    pattern for dates and datetimes (None: ISO 8601). *true* and *false* are compared in any case. *column* may be a
-    path, `address.city`. *trim* removes the white space around a text. *thousands* is the separator to remove between
-    groups of three digits.
+    *kind* None is the short form: text in CSV, the value's own type in JSONL and Parquet. *formats* are strptime
+    patterns, `unix`, `unix_ms` or `excel`, for dates and datetimes, and the first that reads a value counts (none:
+    ISO 8601). *pivot* is the last year that `%y` takes for 20xx. *true* and *false* are compared in any case. *column*
+    may be a path, `address.city`. *trim* removes the white space around a text. *thousands* is the separator to remove
+    between groups of three digits.
 
     It has no states.
     """
@@ -29,7 +30,8 @@ class PropertyRule:
     column: str | None = None
     value: Json = None
     kind: PropertyType | None = None
-    format: str | None = None
+    formats: tuple[str, ...] = ()
+    pivot: int | None = None
     timezone: str | None = None
     separator: str = "|"
     true: tuple[str, ...] = TRUE_WORDS
@@ -41,11 +43,12 @@ class PropertyRule:
 
 @dataclass(frozen=True, slots=True)
 class MomentRule:
-    """The column that `request_datetime` is read from."""
+    """The column that `request_datetime` is read from; *formats* and *pivot* are those of `PropertyRule`."""
 
     column: str
-    format: str | None = None
+    formats: tuple[str, ...] = ()
     timezone: str | None = None
+    pivot: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
