@@ -286,6 +286,14 @@ def test_every_value_becomes_what_is_documented(kind: str, value: str, sent: str
     assert found == sent
 
 
+def test_every_value_becomes_what_is_documented_of_formats() -> None:
+    formats = ("unix_ms", "unix", "excel", "%Y-%m-%d %p %I:%M:%S.%f")
+    rule = PropertyRule("it", "it", kind="datetime", formats=formats, timezone="Asia/Seoul")
+    shown = [(value, sent) for value, sent in values_of("Formats") if value not in formats]
+
+    assert [carried_by(rule, {"it": json.loads(value)}) for value, _ in shown] == [sent for _, sent in shown]
+
+
 PARQUET: Mapping[str, tuple[object, ...]] = {
     "String, Categorical, Enum": ("1",),
     "integers": (1,),

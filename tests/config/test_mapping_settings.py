@@ -20,10 +20,10 @@ def with_property(key: str, text: str) -> str:
         ("age", PropertyRule("p", column="age")),
         ("{column: age}", PropertyRule("p", column="age")),
         ("{column: age, type: Long}", PropertyRule("p", column="age", kind="long")),
-        ("{column: a, type: date, format: '%Y%m%d'}", PropertyRule("p", column="a", kind="date", format="%Y%m%d")),
+        ("{column: a, type: date, format: '%Y%m%d'}", PropertyRule("p", column="a", kind="date", formats=("%Y%m%d",))),
         (
             "{column: a, type: datetime, format: '%d/%m/%y %I:%M %p', timezone: Asia/Seoul}",
-            PropertyRule("p", column="a", kind="datetime", format="%d/%m/%y %I:%M %p", timezone="Asia/Seoul"),
+            PropertyRule("p", column="a", kind="datetime", formats=("%d/%m/%y %I:%M %p",), timezone="Asia/Seoul"),
         ),
         (
             "{column: a, type: 'ARRAY< long >', separator: ' ; '}",
@@ -104,7 +104,7 @@ mapping:
         null_values=("NULL",),
         when_empty="null",
         other_columns="send",
-        request_datetime=MomentRule("at", "%Y-%m-%d %H:%M", "Europe/Berlin"),
+        request_datetime=MomentRule("at", ("%Y-%m-%d %H:%M",), "Europe/Berlin"),
     )
 
 
@@ -202,7 +202,7 @@ RESERVED = "is a column that retry files add, which can't be mapped; name a colu
             "{column: a, type: datetime, timezone: []}",
             ".timezone: a list is not a time zone; write for example Asia/Seoul",
         ),
-        ("{column: a, type: date, format: []}", f".format: a list is not a pattern; {EXAMPLE}"),
+        ("{column: a, type: date, format: []}", f".format: a list names no format; {EXAMPLE}"),
         *(
             (
                 f"{{column: a, type: date, format: '{pattern}'}}",

@@ -279,8 +279,8 @@ BAD_CELLS = [
     ("age", "9223372036854775808", "column 'age': a whole number beyond 64 bits"),
     ("score", "1,5", "column 'score': not a number"),
     ("score", "nan", "column 'score': not a number"),
-    ("born", "20230230", "column 'born': not a date"),
-    ("joined", "2024-02-30 00:00:00", "column 'joined': not a date and time"),
+    ("born", "20230230", "column 'born': not a date (%Y%m%d)"),
+    ("joined", "2024-02-30 00:00:00", "column 'joined': not a date and time (ISO 8601)"),
     ("wants", "maybe", "column 'wants': neither true nor false"),
 ]
 

@@ -259,7 +259,7 @@ def test_every_consent_is_a_boolean_without_a_word_of_its_type(consent: str, cel
         (PropertyRule("p", value="007", kind="long"), "7"),
         (PropertyRule("p", value="1", kind="double"), "1.0"),
         (PropertyRule("p", value="yes", kind="boolean"), "true"),
-        (PropertyRule("p", value="15.08.2023", kind="date", format="%d.%m.%Y"), '"2023-08-15"'),
+        (PropertyRule("p", value="15.08.2023", kind="date", formats=("%d.%m.%Y",)), '"2023-08-15"'),
         (
             PropertyRule("p", value="2023-08-15 12:30", kind="datetime", timezone="Asia/Seoul"),
             '"2023-08-15T03:30:00.000Z"',
@@ -293,7 +293,7 @@ def test_a_consent_may_be_a_constant() -> None:
         ),
         (
             PropertyRule("day", value="2023-02-30", kind="date"),
-            "mapping.properties.day.value: not a date. Write one that is of type date.",
+            "mapping.properties.day.value: not a date (%Y-%m-%d). Write one that is of type date.",
         ),
         (
             PropertyRule("marks", value=["1", "x"], kind="array<long>"),

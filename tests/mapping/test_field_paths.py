@@ -155,7 +155,7 @@ def test_a_row_whose_path_is_no_object_still_belongs_to_the_person_of_its_other_
     ("meta", "found"),
     [
         ({"at": "2024-03-05T00:00:00Z"}, "2024-03-05T00:00:00.000Z"),
-        ({}, Reason("not_datetime", "column 'meta.at' → request_datetime: not a date and time")),
+        ({}, Reason("not_datetime", "column 'meta.at' → request_datetime: not a date and time (ISO 8601)")),
         (5, Reason("no_object", "column 'meta.at' → request_datetime: 'meta' is no object")),
     ],
 )

@@ -143,7 +143,7 @@ def test_a_parquet_column_of_times_without_a_zone_needs_one_in_the_mapping() -> 
 @pytest.mark.parametrize("kind", ["date", "datetime"])
 def test_a_pattern_for_a_parquet_column_of_dates_is_refused(column_kind: str, kind: PropertyType) -> None:
     with pytest.raises(ConfigError) as trouble:
-        compiled(PropertyRule("joined", "at", kind=kind, format="%Y%m%d"), column_kind)
+        compiled(PropertyRule("joined", "at", kind=kind, formats=("%Y%m%d",)), column_kind)
 
     assert str(trouble.value) == (
         "mapping.properties.joined.format: column 'at' holds dates, not text. Remove `format`."
@@ -155,7 +155,7 @@ def test_a_pattern_for_the_time_of_the_request_is_refused_alike(column_kind: str
     rule = PropertyRule("joined", "at", kind="datetime", timezone="Asia/Seoul")
 
     with pytest.raises(ConfigError) as trouble:
-        compiled(rule, column_kind, MomentRule("updated", "%Y%m%d", "Asia/Seoul"))
+        compiled(rule, column_kind, MomentRule("updated", ("%Y%m%d",), "Asia/Seoul"))
 
     assert str(trouble.value) == (
         "mapping.request_datetime.format: column 'updated' holds dates, not text. Remove `format`."
@@ -168,8 +168,8 @@ def test_a_pattern_for_the_time_of_the_request_is_refused_alike(column_kind: str
         (PropertyRule("joined", "at"), "datetime"),
         (PropertyRule("joined", "at"), "date"),
         (PropertyRule("joined", "at", kind="datetime", timezone="Asia/Seoul"), "naive datetime"),
-        (PropertyRule("joined", "at", kind="datetime", format="%Y%m%d"), "string"),
-        (PropertyRule("joined", "at", kind="date", format="%Y%m%d"), "string"),
+        (PropertyRule("joined", "at", kind="datetime", formats=("%Y%m%d",)), "string"),
+        (PropertyRule("joined", "at", kind="date", formats=("%Y%m%d",)), "string"),
         (PropertyRule("joined", value="x"), "naive datetime"),
     ],
 )

@@ -30,7 +30,7 @@ def rules(
         PropertyRule("age", "age", kind="long", when_empty="null"),
         PropertyRule("score", "score", kind="double"),
         PropertyRule("vip", "vip", kind="boolean", when_empty=when_empty),
-        PropertyRule("df_birth", "birth", kind="date", format="%Y%m%d"),
+        PropertyRule("df_birth", "birth", kind="date", formats=("%Y%m%d",)),
         PropertyRule("joined_at", "joined", kind="datetime", timezone="America/New_York"),
         PropertyRule("tags", "tags", kind="array<string>", separator="|"),
         PropertyRule(CONSENT, "push"),
@@ -40,7 +40,7 @@ def rules(
         identity_rules({"external_id": "id", "email": "mail", "phone_no": "phone"}),
         properties,
         null_values=null_values,
-        request_datetime=None if moment is None else MomentRule(moment, None, "Asia/Seoul"),
+        request_datetime=None if moment is None else MomentRule(moment, timezone="Asia/Seoul"),
     )
 
 

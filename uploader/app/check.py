@@ -62,7 +62,14 @@ def check(
                     *_problems(source, environment),
                     *([] if changes is None else [changes.counting_changes(summary)]),
                 ]
-                job = prepare(source, settings, limit=options.limit, summary=summary, observers=observers)
+                job = prepare(
+                    source,
+                    settings,
+                    limit=options.limit,
+                    summary=summary,
+                    today=environment.today(),
+                    observers=observers,
+                )
                 source_result.blank_lines, source_result.repairs = source.blank_lines, summary.repairs
             finally:
                 source_result.counts = Counts(summary.read, rejected=summary.rejected, not_attempted=summary.sendable)

@@ -102,7 +102,7 @@ def explain(options: Options, number: int, environment: Environment) -> Explanat
     """
     settings = settings_of(options, environment, credentials=False)
     with opened(options.sources[0], settings, environment) as source:
-        job = prepare(source, settings, limit=0, summary=CheckSummary())
+        job = prepare(source, settings, limit=0, summary=CheckSummary(), today=environment.today())
         record = _record(source, number)
         work = job.plan.map_row(record, Now(time.time_ns)())
         sent = work if isinstance(work, Request) else None

@@ -6,10 +6,11 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
-from uploader.config.datetime_formats import pattern, zone
+from uploader.config.datetime_formats import formats, has_short_year, is_utc, pattern, unread_zone, zone
 from uploader.config.error_messages import MisfitError, UnfitValueError
 from uploader.config.settings_section import Section
-from uploader.config.value_parsers import flag, one_of, text, word, words
+from uploader.config.value_parsers import flag, one_of, text, whole, word, words
+from uploader.mapping.birth_dates import is_birth_date
 from uploader.mapping.rules import (
     FALSE_WORDS,
     TRUE_WORDS,
@@ -26,6 +27,9 @@ from uploader.model import OWN_COLUMNS, Json
 
 SEPARATORS = ",.'’_ \u00a0\u2009\u202f"  # noqa: RUF001 — Swiss numbers use this apostrophe
 """The characters that may separate groups of three digits."""
+
+_EPOCHS = frozenset({"unix", "unix_ms"})
+"""The formats that read a moment, whose date depends on the zone."""
 
 KINDS = ("string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>")
 """The types that a property can be declared as, those of `api.PropertyType`."""
@@ -103,7 +107,8 @@ def _moment(value: object) -> object:
 
 
 Column: TypeAlias = Annotated[str, BeforeValidator(_column)]
-Pattern: TypeAlias = Annotated[str, BeforeValidator(pattern)]
+Formats: TypeAlias = Annotated[tuple[Annotated[str, BeforeValidator(pattern)], ...], BeforeValidator(formats)]
+Pivot: TypeAlias = Annotated[int, BeforeValidator(whole(0, 99, 30))]
 Zone: TypeAlias = Annotated[str, BeforeValidator(zone)]
 Words: TypeAlias = Annotated[tuple[Annotated[str, BeforeValidator(text)], ...], BeforeValidator(words)]
 NullValues: TypeAlias = Annotated[tuple[Annotated[str, BeforeValidator(word)], ...], BeforeValidator(words)]
@@ -198,7 +203,8 @@ class PropertySettings(ColumnSettings):
 
     value: Annotated[str | tuple[str, ...], BeforeValidator(_constant)] | None = None
     type: Annotated[PropertyType, BeforeValidator(_kind)] | None = None
-    format: Pattern | None = None
+    format: Formats = ()
+    pivot: Pivot | None = None
     timezone: Zone | None = None
     separator: Annotated[str, BeforeValidator(text)] | None = None
     true: Words | None = None
@@ -219,8 +225,14 @@ class MomentSettings(Section):
     """The column that `request_datetime` is read from."""
 
     column: Column
-    format: Pattern | None = None
+    format: Formats = ()
+    pivot: Pivot | None = None
     timezone: Zone | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _refuse_misread_times(self)
+        return self
 
 
 class MappingSettings(Section):
@@ -254,7 +266,9 @@ class MappingSettings(Section):
             null_values=null_values,
             when_empty=self.when_empty,
             other_columns=self.other_columns,
-            request_datetime=None if moment is None else MomentRule(moment.column, moment.format, moment.timezone),
+            request_datetime=None
+            if moment is None
+            else MomentRule(moment.column, moment.format, moment.timezone, moment.pivot),
             hash_key=b"" if self.hash_key is None else self.hash_key.get_secret_value().encode(),
         )
 
@@ -278,13 +292,15 @@ def _rule(key: str, settings: PropertySettings, when_empty: Emptiness) -> Proper
     kind = settings.type or ("boolean" if consent else None if settings.value is None else "string")
     _refuse_misplaced(key, settings, kind)
     _refuse_misplaced_repairs(key, settings)
+    _refuse_misread_dates(key, settings, kind)
     true, false = _boolean_words(key, settings)
     return PropertyRule(
         key=key,
         column=settings.column,
         value=list[Json](settings.value) if isinstance(settings.value, tuple) else settings.value,
         kind=kind,
-        format=settings.format,
+        formats=settings.format,
+        pivot=settings.pivot,
         timezone=settings.timezone,
         separator=settings.separator or "|",
         true=true,
@@ -330,7 +346,8 @@ def _refuse_misplaced(key: str, settings: PropertySettings, kind: PropertyType |
     texts = ("string", *arrays[:1])
     homes: dict[str, tuple[PropertyType | str, ...]] = {
         "format": ("date", "datetime"),
-        "timezone": ("datetime",),
+        "pivot": ("date", "datetime"),
+        "timezone": ("date", "datetime") if _EPOCHS.intersection(settings.format) else ("datetime",),
         "separator": arrays,
         "true": ("boolean",),
         "false": ("boolean",),
@@ -347,6 +364,30 @@ def _refuse_misplaced(key: str, settings: PropertySettings, kind: PropertyType |
             raise MisfitError(f" needs type: {' or '.join(kinds)}; write it, or delete {name}", "properties", key, name)
     if isinstance(settings.value, tuple) and kind not in arrays:
         raise MisfitError(f": a list needs type: {' or '.join(arrays)}; write it", "properties", key, "value")
+
+
+def _refuse_misread_dates(key: str, settings: PropertySettings, kind: PropertyType | None) -> None:
+    """Refuse formats that would read another date or time than is meant."""
+    if is_birth_date(key) and has_short_year(settings.format) and settings.pivot is None:
+        raise MisfitError(
+            ": %y would make 2050 of 50, and a birth date lies in the past; "
+            "add pivot, the last year that is 20xx, for example pivot: 25",
+            "properties",
+            key,
+            "format",
+        )
+    _refuse_misread_times(settings, "properties", key, reads_times=kind == "datetime")
+
+
+def _refuse_misread_times(settings: "PropertySettings | MomentSettings", *below: str, reads_times: bool = True) -> None:
+    """Refuse a pivot without `%y`, and a format that passes over the zone in its text; the keys stand *below*."""
+    if settings.pivot is not None and not has_short_year(settings.format):
+        raise MisfitError(" needs a format with %y; write it, or delete pivot", *below, "pivot")
+    form = unread_zone(settings.format) if reads_times else None
+    if form is not None and not is_utc(settings.timezone):
+        raise MisfitError(
+            f": '{form}' passes over the zone in its text; write %z for Z or UTC, or timezone: UTC", *below, "format"
+        )
 
 
 def _refuse_misplaced_repairs(key: str, settings: PropertySettings) -> None:

@@ -29,7 +29,8 @@ class CandidateType:
 
     def maker(self) -> Callable[[object], bool]:
         """Return a function that tests whether this type reads a value without changing its meaning."""
-        read = reader(PropertyRule("it", "it", kind=self.kind, format=self.format, timezone=self.timezone))
+        formats = () if self.format is None else (self.format,)
+        read = reader(PropertyRule("it", "it", kind=self.kind, formats=formats, timezone=self.timezone))
         may_be = _LIMITS.get(self.kind)
 
         def reads(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from typing import Final
 
@@ -9,6 +10,7 @@ import orjson
 
 from uploader.api import CONSENTS
 from uploader.errors import ConfigError
+from uploader.mapping.birth_dates import BirthDates
 from uploader.mapping.cleaning import Change, Cleaner, OmittedValue, Repairs, StepChange, cleaner_of
 from uploader.mapping.datetimes import datetime_reader
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching, root_of
@@ -299,10 +301,12 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     kinds: Mapping[str, str] | None = None,
     null_is_empty: bool = False,
     only_texts: bool = False,
+    today: date | None = None,
 ) -> Plan:
     """Compile *rules* for a source with *columns* (None where each record brings its own keys).
 
-    *only_texts* is whether every record has a text in each of *columns*.
+    *only_texts* is whether every record has a text in each of *columns*. Birth dates are compared with *today* (None:
+    they are not).
 
     Raises:
         InputError: a column that the mapping needs is not in the source.
@@ -325,16 +329,14 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     identity = tuple(_identity_step(rule, paths.get(rule.column), rules) for rule in rules.identity)
     steps = tuple(_step(rule, paths.get(rule.column or ""), rules) for rule in properties)
     empty = frozenset(rules.null_values)
+    spreadsheet = Spreadsheet(
+        _damageable(rules.identity), properties, paths, unsent=None if others is None else ignored | roots, named=needed
+    )
+    births = None if today is None else BirthDates(properties, today=today, named=needed)
     return Plan(
         columns=needed,
         repairs=repairs,
-        suspect=Spreadsheet(
-            _damageable(rules.identity),
-            properties,
-            paths,
-            unsent=None if others is None else ignored | roots,
-            named=needed,
-        ),
+        suspect=spreadsheet if births is None else lambda request: [*spreadsheet(request), *births(request)],
         _texts=_texts(identity, steps, empty, needed) if only_texts and others is None else None,
         _identity=identity,
         _steps=steps,
@@ -498,7 +500,10 @@ def _constant(rule: PropertyRule) -> Json:
 
 def _moment(rules: MappingRules, paths: Mapping[str, Take]) -> tuple[str, Take | None, Callable[[object], Json]] | None:
     rule = rules.request_datetime
-    return None if rule is None else (rule.column, paths.get(rule.column), datetime_reader(rule.format, rule.timezone))
+    if rule is None:
+        return None
+    read = datetime_reader(rule.formats, rule.timezone, pivot=rule.pivot)
+    return rule.column, paths.get(rule.column), read
 
 
 def _person(identity: Mapping[str, str]) -> Person:

@@ -1,73 +1,84 @@
-"""Read dates and datetimes strictly by their declared format."""
+"""Read dates and datetimes strictly by their declared formats."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta, tzinfo
+from collections.abc import Callable, Sequence
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from uploader.mapping.datetime_patterns import UTC_OR_OFFSET, Parser, offset_of, pattern_parser
+from uploader.mapping.numeric_times import NUMERIC_FORMATS, numeric_parser
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import Reason
 
 _ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_PLAIN_DATE: Final = re.compile(r"\d{8}", re.ASCII)
 _PLAIN_DATETIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ](?:[01]\d|2[0-3]):\d{2}:\d{2}", re.ASCII)
 _ISO_DATETIME: Final = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?(Z|z|[+-]\d{2}(?::?\d{2})?)?",
-    re.ASCII,
+    rf"(\d{{4}})-(\d{{2}})-(\d{{2}})[T ](\d{{2}}):(\d{{2}})(?::(\d{{2}})(?:[.,](\d+))?)?(?: ?({UTC_OR_OFFSET}))?",
+    re.ASCII | re.IGNORECASE,
 )
-_NOT_DATE: Final = Reason("not_date", "not a date")
-_NOT_DATETIME: Final = Reason("not_datetime", "not a date and time")
 _NO_ZONE: Final = Reason("no_zone", "a time with neither an offset nor a `timezone` in its mapping")
+_DAY_WITHOUT_ZONE: Final = Reason("no_zone", "a moment whose date depends on the zone; its mapping needs `timezone`")
 _NOT_A_TIME: Final = Reason("no_such_time", "a local time that the clock change skips")
 _TWICE: Final = Reason("time_twice", "a local time that the clock change gives twice; it needs an offset")
 _OUT_OF_RANGE: Final = Reason("not_datetime", "a time outside the years 1 to 9999")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_OFFSET: Final = timedelta()
-_SECONDS: Final = 6
 _DAYS: Final = 366
-
-_FIELDS: Final = {"Y": "year", "m": "month", "d": "day", "H": "hour", "M": "minute", "S": "second", "f": "microsecond"}
-_WIDTHS: Final = {"y": 2, "m": 2, "d": 2, "H": 2, "I": 2, "M": 2, "S": 2, "j": 3}
-_WORDS: Final = frozenset({"%a", "%A", "%b", "%B", "%p", "%Z", "%%"})
+_EPOCHS: Final = frozenset({"unix", "unix_ms"})
 
 
-def date_reader(pattern: str | None) -> Callable[[object], str]:
-    """Return a function that reads a value as a Date, `yyyy-MM-dd`: text by the strptime *pattern*, else by ISO 8601.
+def date_reader(
+    formats: Sequence[str], *, pivot: int | None = None, timezone: str | None = None
+) -> Callable[[object], str]:
+    """Return a function that reads a value as a Date, `yyyy-MM-dd`, by the first of *formats* that reads it.
 
-    The function raises `Unreadable`.
+    No formats at all mean ISO 8601. *pivot* is the last year of `%y` in 20xx. *timezone* is where the day of `unix`
+    and `unix_ms` is looked up; without it only a midnight in UTC has a certain day. The function raises `Unreadable`.
     """
-    parse = _iso_date if pattern is None else _date_by(pattern)
+    parsers = [_day_parser(form, formats, pivot, timezone) for form in formats] or [_iso_date]
+    trouble = Reason("not_date", f"not a date ({', '.join(formats) or '%Y-%m-%d'})")
 
     def read(value: object) -> str:
-        if isinstance(value, str):
-            return parse(value).isoformat()
+        text = _with_digits(value) if formats else value
+        for parse in parsers:
+            moment = parse(text)
+            if moment is not None:
+                return moment.date().isoformat()
         if isinstance(value, date) and not isinstance(value, datetime):
             return value.isoformat()
-        raise Unreadable(_NOT_DATE)
+        raise Unreadable(trouble)
 
     return read
 
 
-def datetime_reader(pattern: str | None, timezone: str | None) -> Callable[[object], str]:
+def datetime_reader(
+    formats: Sequence[str], timezone: str | None, *, pivot: int | None = None
+) -> Callable[[object], str]:
     """Return a function that reads a value as a Datetime in UTC, cut to the millisecond (`api.md`).
 
-    Text is read by the strptime *pattern*, else by ISO 8601. An offset in the text wins over *timezone*. The function
-    raises `Unreadable`, also for a local time that does not exist or exists twice.
+    A text or number is read by the first of *formats* that reads it, without any by ISO 8601. *pivot* is the last year
+    of `%y` in 20xx. An offset in the text wins over *timezone*. The function raises `Unreadable`, also for a local time
+    that does not exist or exists twice.
     """
-    parse = _iso_datetime if pattern is None else _parser(pattern, _NOT_DATETIME)
+    parsers = [_parser(form, formats, pivot, whole_days=False) for form in formats] or [_iso_datetime]
+    trouble = Reason("not_datetime", f"not a date and time ({', '.join(formats) or 'ISO 8601'})")
     clock = None if timezone is None else _Clock(ZoneInfo(timezone))
     offset = _no_offset if clock is None else clock.offset
 
     def read(value: object) -> str:
-        moment = parse(value) if isinstance(value, str) else value
-        if not isinstance(moment, datetime):
-            raise Unreadable(_NOT_DATETIME)
+        moment = value if isinstance(value, datetime) else None
+        text = _with_digits(value) if formats else value
+        for parse in parsers if moment is None else ():
+            moment = parse(text)
+            if moment is not None:
+                break
+        if moment is None:
+            raise Unreadable(trouble)
         return _spelled(moment, offset(moment)) if moment.tzinfo is None else spell_utc(moment)
 
-    if clock is None or pattern is not None:
+    if clock is None or formats:
         return read
     offset_in = clock.by_year.get
 
@@ -75,8 +86,8 @@ def datetime_reader(pattern: str | None, timezone: str | None) -> Callable[[obje
         # The common case: whole seconds, in a year that is known to have one offset.
         if isinstance(value, str) and _PLAIN_DATETIME.fullmatch(value) is not None:
             moment = _plain_datetime(value)
-            always = offset_in(moment.year)
-            if always is not None:
+            always = None if moment is None else offset_in(moment.year)
+            if moment is not None and always is not None:
                 return (moment - always).isoformat() + ".000Z"
         return read(value)
 
@@ -154,145 +165,65 @@ class _Clock:
         return offsets.pop() if len(offsets) == 1 else None
 
 
-def _iso_date(text: str) -> date:
-    return _date_as(_ISO_DATE, text)
+def _iso_date(value: object) -> datetime | None:
+    # `fromisoformat` alone would accept other forms as well.
+    if not isinstance(value, str) or _ISO_DATE.fullmatch(value) is None:
+        return None
+    return _plain_datetime(value)
 
 
-def _plain_date(text: str) -> date:
-    return _date_as(_PLAIN_DATE, text)
-
-
-def _date_as(form: re.Pattern[str], text: str) -> date:
-    """Return the date in *text*, which must have this *form*; `fromisoformat` alone would accept others as well."""
-    if form.fullmatch(text) is None:
-        raise Unreadable(_NOT_DATE)
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Unreadable(_NOT_DATE) from None
-
-
-def _plain_datetime(text: str) -> datetime:
+def _plain_datetime(text: str) -> datetime | None:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise Unreadable(_NOT_DATETIME) from None
+        return None
 
 
-def _iso_datetime(text: str) -> datetime:
-    if _PLAIN_DATETIME.fullmatch(text) is not None:
-        return _plain_datetime(text)
-    match = _ISO_DATETIME.fullmatch(text)
+def _iso_datetime(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    if _PLAIN_DATETIME.fullmatch(value) is not None:
+        return _plain_datetime(value)
+    match = _ISO_DATETIME.fullmatch(value)
     if match is None:
-        raise Unreadable(_NOT_DATETIME)
+        return None
     year, month, day, hour, minute, second, fraction, offset = match.groups()
     micro = int(fraction[:6].ljust(6, "0")) if fraction else 0
     try:
-        zone = None if offset is None else _offset(offset)
+        zone = None if offset is None else offset_of(offset)
         return datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), micro, zone)
     except ValueError:
-        raise Unreadable(_NOT_DATETIME) from None
+        return None
 
 
-def _offset(text: str) -> tzinfo | None:
-    return UTC if text in "Zz" else datetime.strptime(text.ljust(5, "0"), "%z").tzinfo
+def _with_digits(value: object) -> object:
+    """Return a whole number as the text of its digits, so that a format reads it as it reads a CSV cell."""
+    return str(value) if type(value) is int else value
 
 
-def _date_by(pattern: str) -> Callable[[str], date]:
-    if pattern == "%Y%m%d":
-        return _plain_date
-    parse = _parser(pattern, _NOT_DATE)
-    return lambda text: parse(text).date()
+def _parser(form: str, formats: Sequence[str], pivot: int | None, *, whole_days: bool) -> Parser:
+    for numeric in NUMERIC_FORMATS:
+        if form == numeric:
+            return numeric_parser(numeric, formats, whole_days=whole_days)
+    return pattern_parser(form, pivot)
 
 
-def _parser(pattern: str, trouble: Reason) -> Callable[[str], datetime]:
-    expression = _expression(pattern)
-    names = list(expression.groupindex)
-    if len(names) < expression.groups:
-        return lambda text: _strptime(text, pattern, expression, trouble)
+def _day_parser(form: str, formats: Sequence[str], pivot: int | None, timezone: str | None) -> Parser:
+    """Return the parser of *form* for dates: a moment of `unix` or `unix_ms` becomes its local time in *timezone*."""
+    parse = _parser(form, formats, pivot, whole_days=True)
+    if form not in _EPOCHS:
+        return parse
+    zone = UTC if timezone is None else ZoneInfo(timezone)
 
-    defaults = {"year": 1900, "month": 1, "day": 1}
-    in_order = names == list(_FIELDS.values())[: len(names)] and len(names) >= len(defaults)
-
-    def parse(text: str) -> datetime:
-        match = expression.fullmatch(text)
-        if match is None:
-            raise Unreadable(trouble)
-        found = match.groups()
-        if len(found) > _SECONDS and in_order:
-            found = (*found[:_SECONDS], found[_SECONDS].ljust(6, "0"))
+    def parse_day(value: object) -> datetime | None:
+        moment = parse(value)
+        if moment is None:
+            return None
+        if timezone is None and (moment.hour, moment.minute, moment.second, moment.microsecond) != (0, 0, 0, 0):
+            raise Unreadable(_DAY_WITHOUT_ZONE)
         try:
-            if in_order:
-                return datetime(*map(int, found))  # type: ignore[arg-type]  # noqa: DTZ001 — the caller adds the zone
-            return datetime(**{**defaults, **_numbers(names, found)})  # type: ignore[arg-type]  # noqa: DTZ001 — as above
-        except ValueError:
-            raise Unreadable(trouble) from None
+            return moment.astimezone(zone)
+        except OverflowError:
+            return None
 
-    return parse
-
-
-def _numbers(names: list[str], found: tuple[str, ...]) -> dict[str, int]:
-    named = dict(zip(names, found, strict=True))
-    if "microsecond" in named:
-        named["microsecond"] = named["microsecond"].ljust(6, "0")
-    return {name: int(text) for name, text in named.items()}
-
-
-def _strptime(text: str, pattern: str, expression: re.Pattern[str], trouble: Reason) -> datetime:
-    if expression.fullmatch(text) is None:
-        raise Unreadable(trouble)
-    try:
-        return datetime.strptime(text, pattern)  # noqa: DTZ007 — the zone of the mapping is added by the caller
-    except ValueError:
-        raise Unreadable(trouble) from None
-
-
-def _expression(pattern: str) -> re.Pattern[str]:
-    """Return a regular expression for the texts that *pattern* reads, with a group for each directive.
-
-    A group has a name if it is a plain number; the others are left to strptime. Where numbers touch, it is stricter
-    than strptime: `2023111` by `%Y%m%d` could be two dates, so it is rejected.
-    """
-    pieces = re.findall(r"%.|[^%]+|%", pattern, re.DOTALL)
-    parts: list[str] = []
-    named: set[str] = set()
-    for place, piece in enumerate(pieces):
-        if piece == "%%":
-            parts.append("%")
-        elif not piece.startswith("%"):
-            parts.append(r"\s+".join(map(re.escape, re.split(r"\s+", piece, flags=re.ASCII))))
-        else:
-            name = _FIELDS.get(piece[1:], "")
-            digits = _digits(piece[1:], _touching(pieces, place))
-            # strptime refuses a directive that is given twice.
-            parts.append(f"(?P<{name}>{digits})" if name and name not in named else f"({digits})")
-            named.add(name)
-    return re.compile("".join(parts), re.ASCII | re.IGNORECASE | re.DOTALL)
-
-
-def _digits(letter: str, touching: "_Touching") -> str:
-    if letter == "Y":
-        return r"\d{4}"
-    if letter == "f":
-        return r"\d{6}" if touching.after else r"\d{1,6}"
-    if letter not in _WIDTHS:
-        return ".+"
-    width = _WIDTHS[letter]
-    return rf"\d{{{width}}}" if touching.before or touching.after else rf"\d{{1,{width}}}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Touching:
-    """Whether another digit may come directly before and directly after the number of a directive."""
-
-    before: bool
-    after: bool
-
-
-def _touching(pieces: list[str], place: int) -> _Touching:
-    before = pieces[place - 1] if place else "-"
-    after = pieces[place + 1] if place + 1 < len(pieces) else "-"
-    return _Touching(
-        before=before not in _WORDS if before.startswith("%") else before[-1].isdigit(),
-        after=after not in {*_WORDS, "%z"} if after.startswith("%") else after[0].isdigit(),
-    )
+    return parse_day

@@ -80,9 +80,9 @@ def check_kinds(properties: Sequence[PropertyRule], moment: MomentRule | None, k
                 f"mapping.properties.{rule.key}: column '{rule.column}' holds times without a zone. "
                 f"Write {{column: {rule.column}, type: datetime, timezone: Asia/Seoul}}."
             )
-    patterns = [(f"properties.{rule.key}", rule.column or "", rule.format) for rule in properties]
+    formats = [(f"properties.{rule.key}", rule.column or "", rule.formats) for rule in properties]
     if moment is not None:
-        patterns.append(("request_datetime", moment.column, moment.format))
-    for key, column, pattern in patterns:
-        if pattern is not None and kinds.get(column) in {"date", "datetime", "naive datetime"}:
+        formats.append(("request_datetime", moment.column, moment.formats))
+    for key, column, given in formats:
+        if given and kinds.get(column) in {"date", "datetime", "naive datetime"}:
             raise ConfigError(f"mapping.{key}.format: column '{column}' holds dates, not text. Remove `format`.")

@@ -46,10 +46,11 @@ NO_CLEANING = CleaningRules()
 class PropertyRule:
     """How one property is made: from a *column*, or from the constant *value* where *column* is None.
 
-    *kind* None is the short form: text in CSV, the value's own type in JSONL and Parquet. *format* is a strptime
-    pattern for dates and datetimes (None: ISO 8601). *true* and *false* are compared in any case. *column* may be a
-    path, `address.city`. *null_values* are texts that mean no value, beside those of all columns. *on_error* says what
-    becomes of a value that can't be read.
+    *kind* None is the short form: text in CSV, the value's own type in JSONL and Parquet. *formats* are strptime
+    patterns, `unix`, `unix_ms` or `excel`, for dates and datetimes, and the first that reads a value counts (none:
+    ISO 8601). *pivot* is the last year that `%y` takes for 20xx. *true* and *false* are compared in any case. *column*
+    may be a path, `address.city`. *null_values* are texts that mean no value, beside those of all columns. *on_error*
+    says what becomes of a value that can't be read.
 
     It has no states.
     """
@@ -58,7 +59,8 @@ class PropertyRule:
     column: str | None = None
     value: Json = None
     kind: PropertyType | None = None
-    format: str | None = None
+    formats: tuple[str, ...] = ()
+    pivot: int | None = None
     timezone: str | None = None
     separator: str = "|"
     true: tuple[str, ...] = TRUE_WORDS
@@ -81,11 +83,12 @@ class IdentityRule:
 
 @dataclass(frozen=True, slots=True)
 class MomentRule:
-    """The column that `request_datetime` is read from."""
+    """The column that `request_datetime` is read from; *formats* and *pivot* are those of `PropertyRule`."""
 
     column: str
-    format: str | None = None
+    formats: tuple[str, ...] = ()
     timezone: str | None = None
+    pivot: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

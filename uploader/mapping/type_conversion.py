@@ -86,9 +86,9 @@ def _scalar(kind: PropertyType, rule: PropertyRule) -> Reader:
         case "boolean":
             return _boolean(rule.true, rule.false)
         case "date":
-            return date_reader(rule.format)
+            return date_reader(rule.formats, pivot=rule.pivot, timezone=rule.timezone)
         case _:
-            return datetime_reader(rule.format, rule.timezone)
+            return datetime_reader(rule.formats, rule.timezone, pivot=rule.pivot)
 
 
 def _string(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from uploader.check.source_summary import CheckSummary
@@ -40,3 +41,7 @@ class Environment:
     on_stop: Callable[[Stop], None] | None = None
     raise_if_stopped: Callable[[], None] = lambda: None
     clock: Clock = field(default_factory=real_clock)
+
+    def today(self) -> date:
+        """Return the date of the clock in the zone of this machine."""
+        return datetime.fromtimestamp(self.clock.wall(), UTC).astimezone().date()

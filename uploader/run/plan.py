@@ -167,7 +167,7 @@ class RunPlan:
             observers += [rebuild] if to_resend else []
             observers += [self._collecting_left(left, left_to_resend, since)] if left else []
             observers += [self.changes.counting_changes(summary)] if asks else []
-            job = prepare(source, settings, limit=options.limit, summary=summary, observers=observers)
+            job = self._prepare(source, summary, observers)
             result.blank_lines, result.repairs = source.blank_lines, summary.repairs
             if groups is not None:
                 groups.seal()
@@ -189,6 +189,13 @@ class RunPlan:
             left_to_resend=left_to_resend,
             whole_file_run=whole_file_run,
         )
+
+    def _prepare(
+        self, source: Source, summary: CheckSummary, observers: Sequence[Callable[[Record, Request | Rejected], None]]
+    ) -> Job:
+        today = self.environment.today()
+        limit = self.options.limit
+        return prepare(source, self.settings, limit=limit, summary=summary, today=today, observers=observers)
 
     def _collecting_left(
         self, left: Container[int], left_to_resend: RowsToResend, since: int

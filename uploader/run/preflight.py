@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import chain, islice
 from typing import Final
 
@@ -91,15 +92,18 @@ def opened(name: str, settings: Settings, environment: Environment) -> Source:
     )
 
 
-def prepare(
+def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which rules, up to where, and who is to hear
     source: Source,
     settings: Settings,
     *,
     limit: int | None,
     summary: CheckSummary,
+    today: date | None = None,
     observers: Sequence[Callable[[Record, Request | Rejected], None]] = (),
 ) -> Job:
     """Compile the plan for *source* and read it whole into *summary*; *observers* get each record and its work.
+
+    Birth dates are compared with *today* (None: they are not).
 
     Raises:
         InputError: the source is unreadable, lacks a mapped column, or is otherwise wrong as a whole.
@@ -113,6 +117,7 @@ def prepare(
         kinds=source.kinds,
         null_is_empty=source.format == "parquet",
         only_texts=source.format == "csv",
+        today=today,
     )
     if source.columns is None:
         summary.unseen.update(plan.columns)

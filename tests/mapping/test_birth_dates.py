@@ -1,0 +1,83 @@
+"""Which birth dates are warned of: those that no customer can have."""
+
+from datetime import date
+
+import orjson
+import pytest
+
+from uploader.mapping.birth_dates import BirthDates, is_birth_date
+from uploader.mapping.rules import PropertyRule
+from uploader.model import Reason, Request, Row
+
+TODAY = date(2026, 11, 29)
+FUTURE, OLD = "birth_in_future", "birth_before_1900"
+
+
+def warned(properties: dict[str, object], *rules: PropertyRule) -> list[Reason]:
+    body = orjson.dumps({"identity": {"external_id": "1"}, "user_properties": properties})
+    dates = BirthDates(rules, today=TODAY, named={str(rule.column) for rule in rules})
+    return list(dates(Request(Row(1, {}), ("external_id=1",), body)))
+
+
+@pytest.mark.parametrize(
+    ("value", "codes"),
+    [
+        ("2026-11-29", []),
+        ("2026-11-30", [FUTURE]),
+        ("2050-03-03", [FUTURE]),
+        ("9999-12-31", [FUTURE]),
+        ("1900-01-01", []),
+        ("1899-12-31", [OLD]),
+        ("0001-01-01", [OLD]),
+        (None, []),
+    ],
+)
+def test_a_birth_date_after_today_or_before_1900_is_warned_of(value: object, codes: list[str]) -> None:
+    found = warned({"df_birth": value}, PropertyRule("df_birth", "birth", kind="date"))
+
+    assert [reason.code for reason in found] == codes
+
+
+def test_the_warning_names_the_column_and_the_property() -> None:
+    rules = (
+        PropertyRule("df_birth", "생년월일", kind="date"),
+        PropertyRule("child_birthday", "child_birthday", kind="date"),
+        PropertyRule("dob", value="2050-01-01", kind="date"),
+    )
+
+    found = warned({"df_birth": "2050-03-03", "child_birthday": "1800-01-01", "dob": "2050-01-01"}, *rules)
+
+    assert found == [
+        Reason(FUTURE, "column '생년월일' → df_birth: a birth date after today"),
+        Reason(OLD, "column 'child_birthday': a birth date before 1900"),
+        Reason(FUTURE, "'dob': a birth date after today"),
+    ]
+
+
+def test_other_properties_and_texts_that_look_alike_are_not() -> None:
+    rules = (
+        PropertyRule("valid_until", "until", kind="date"),
+        PropertyRule("birth_city", "city"),
+        PropertyRule("df_birth", "birth", kind="date"),
+    )
+    text = '"df_birth":"2050-01-01"'
+
+    assert warned({"birth_city": text, "valid_until": "2050-01-01", "df_birth": "1990-01-01"}, *rules) == []
+    assert warned({"birth_city": text}, *rules) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "is_birth"),
+    [
+        ("df_birth", True),
+        ("birthDate", True),
+        ("BIRTH_DT", True),
+        ("생년월일", True),
+        ("dob", True),
+        ("user_dob", True),
+        ("adobe_since", False),
+        ("joined", False),
+    ],
+)
+def test_a_birth_date_is_known_by_the_name_of_its_property(key: str, is_birth: bool) -> None:  # noqa: FBT001 — the expectation of a case
+    assert is_birth_date(key) == is_birth
