@@ -1,1 +1,1 @@
-"""Find rows that are one person's, and make one request of them."""
+"""Find the rows of the same person, and merge them into one request."""

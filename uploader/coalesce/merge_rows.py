@@ -1,4 +1,4 @@
-"""Make one request of the rows of one person, when the last of them comes."""
+"""Merge the rows of one person into one request, when the last of them is read."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -21,11 +21,11 @@ from uploader.model import (
 )
 
 MOST_ROWS: Final = 1000
-"""So many rows become one request, at most: they are in memory together when it is made."""
+"""The most rows merged into one request: all of them are in memory when it is made."""
 
 
 def collecting_groups(groups: PersonGroups) -> Callable[[Record, Request | Rejected], None]:
-    """Return what takes each row of the check into *groups*."""
+    """Return a function that adds each row of the check to *groups*."""
 
     def collect(record: Record, work: Request | Rejected) -> None:
         groups.add_row(record.number, work.person, is_fit=isinstance(work, Request))
@@ -34,13 +34,13 @@ def collecting_groups(groups: PersonGroups) -> Callable[[Record, Request | Rejec
 
 
 class MergeStage:
-    """A stage of the line from the works of single rows to those that are sent.
+    """The stage that turns the rows of a group into one request.
 
-    The rows of a group wait, but for the last: that one takes them along. Where they can't be one request, or an older
-    row of their person is owed, they go one by one instead.
+    The rows of a group wait until the last one is read, then they are merged into it. Where they can't be one request,
+    or an earlier row of their person is in the retry file, they are sent one by one.
     """
 
-    def __init__(  # noqa: PLR0913 — what decides about a group, each asked for by name
+    def __init__(  # noqa: PLR0913 — a stage asks for each thing that it needs
         self,
         groups: PersonGroups,
         spilled: SpilledRows,
@@ -53,9 +53,10 @@ class MergeStage:
     ) -> None:
         """Use *groups*; the rows that wait are kept in *spilled*.
 
-        *merged* makes one request of several, if it can; *must_resend* tells whether a person has a row in the retry
-        file; *merged_into* says, of a row that an earlier life of the run has settled, which row has the last word on
-        those that it took along (0: a row of a later run). *rows_with_key* tells how many rows have a tie.
+        *merged* makes one request of several, or None where it can't. *must_resend* returns whether a person has a row
+        in the retry file. *merged_into* takes a row that was settled before the run was resumed, and returns the row
+        that superseded those merged into it (0: a row of a later run). *rows_with_key* returns how many rows have a
+        person key.
         """
         self._groups = groups
         self._spilled = spilled
@@ -67,7 +68,7 @@ class MergeStage:
         self._rows: dict[int, int] = {}
 
     def merge(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
-        """Yield *works*, those of a group together; raises StorageError."""
+        """Yield *works*, the rows of a group merged or one after the other; raises StorageError."""
         for work in works:
             number = _number_of(work)
             group = self._groups.group_of(number)
@@ -75,7 +76,7 @@ class MergeStage:
                 yield work
             else:
                 yield from self._of_group(group, number, work)
-        # Only a file that has changed meanwhile leaves some here: the end of the run will tell.
+        # Rows are left only where the file changed meanwhile: the end of the run reports that.
         for group in self._spilled.groups():
             yield from self._spilled.take(group)
 
@@ -89,13 +90,13 @@ class MergeStage:
                 yield AwaitsMerge(number)
             return
         if isinstance(work, Settled) and completes:
-            # It was settled with them, and the run broke off before they were: nobody overtakes a row of its person.
+            # Settled before the run was interrupted, unlike the rows merged into it: those are superseded.
             by = self._merged_into(number)
             yield from (Superseded(request, by) for request in self._spilled.take(group))
         yield work
 
     def _completes_group(self, group: int, number: int) -> bool:
-        """Count row *number*, and return whether it takes along those of its group that wait."""
+        """Count row *number*, and return whether the waiting rows of its group are merged into it."""
         rows = self._rows.pop(group, 0) + 1
         if number >= self._groups.last_of(group) or rows >= self._most_rows:
             return True
@@ -112,9 +113,9 @@ class MergeStage:
         yield from requests
 
     def _with_person_key(self, whole: Request, requests: Sequence[Request]) -> Request:
-        """Return *whole*, made of *requests*, with their tie; without it where it takes all rows that have it.
+        """Return *whole*, made of *requests*, with their person key, if other rows have that key too.
 
-        For then it names every value of the person, and nothing else is said of them.
+        Else it names every identity value of the person, and needs no key.
         """
         person_key = person_key_of(requests[-1].person)
         person = values_of(whole.person)
@@ -124,7 +125,7 @@ class MergeStage:
 
 
 def _are_in_order(requests: Sequence[Request]) -> bool:
-    """Whether the last of *requests* is the newest: the rows of a retry file may be of several runs, in any order."""
+    """Whether the last of *requests* is the newest: a retry file may hold rows of several runs, in any order."""
     known = [request.row.retry_of for request in requests]
     origins = [(origin.run, origin.row) for origin in known if origin is not None]
     return len({run for run, _ in origins}) <= 1 and origins == sorted(origins)
@@ -133,7 +134,7 @@ def _are_in_order(requests: Sequence[Request]) -> bool:
 def _are_one(requests: Sequence[Request]) -> bool:
     """Whether *requests* are about one person, and name one value of each field.
 
-    What made a group of them were hashes; here are the values themselves.
+    Groups are found by hashes of the values; this compares the values themselves.
     """
     first, *apart = [values_of(request.person) for request in requests]
     known = set(first)

@@ -1,4 +1,4 @@
-"""Say what becomes of all the rows that one request speaks for."""
+"""Derive the outcomes of all rows that were merged into one request."""
 
 from dataclasses import replace
 from typing import assert_never
@@ -7,13 +7,13 @@ from uploader.model import Failed, Outcome, Rejected, Sent, Superseded, Unchange
 
 
 def outcomes_of_merged(work: Work, outcome: Outcome | Unsettled, *, must_resend: bool) -> list[Outcome | Unsettled]:
-    """Return the *outcome* of *work* together with those of its members, in the order in which they settle.
+    """Return the *outcome* of *work* and those of the rows merged into it, in the order in which they settle.
 
-    *must_resend* is whether its person has a row in the retry file by now.
+    *must_resend* is whether the person has a row in the retry file by now.
 
-    A row that another one took with it is superseded once that one is settled: should the run break off in between, the
-    journal says what became of the taker, and the rest follows from it. Rows that go into the retry file, since they
-    were not accepted or follow one that was not, do so in their own order, so that the taker comes last.
+    Superseded rows are settled after the row that they were merged into. If the run is interrupted in between, their
+    outcomes follow from that row's, which is in the journal. Rows for the retry file, which were not accepted or follow
+    one that was not, keep the order of the source, so that the row they were merged into is the last.
     """
     merged = merged_rows_of(work)
     before: list[Outcome | Unsettled] = []
@@ -21,7 +21,7 @@ def outcomes_of_merged(work: Work, outcome: Outcome | Unsettled, *, must_resend:
     match outcome:
         case Sent() if must_resend:
             merged_into, result = outcome.request.row.number, (outcome.attempts, outcome.unsure)
-            # Each was accepted as a part of the whole, and has to follow whatever that follows.
+            # Each was accepted as a part of the merged request, and follows the same earlier rows.
             person = outcome.request.person
             before = [Sent(replace(row, person=person), *result, merged_into) for row in merged]
         case Sent() | Unchanged():

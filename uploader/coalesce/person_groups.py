@@ -1,4 +1,4 @@
-"""Find the rows of a source that become one request, and the last row of each such group."""
+"""Find the groups of rows of a source that can become one request, and the last row of each group."""
 
 from array import array
 from types import TracebackType
@@ -8,21 +8,21 @@ from uploader.coalesce.same_person import RunNumbers, SamePerson
 from uploader.model import Person
 
 _DISSOLVED: Final = -1
-"""Stands for the last row of rows that can't become one request."""
+"""In place of the last row: these rows can't become one request."""
 
 _MOST_COUNTED: Final = 255
 
 
 class PersonGroups:
-    """The rows of a source that are one person's (`SamePerson`), where they can become one request.
+    """The rows of a source that belong to the same person (`SamePerson`) and can become one request.
 
-    Every row is noted once, in order. Rows that can't become one request belong to no group: those of a person of whom
-    a row is rejected, and those that differ in a field of their identity (a request names one value of each, so that
-    the other would be lost). It is a context manager, since its ties are.
+    Every row is added once, in order. Rows that can't become one request belong to no group. These are the rows of a
+    person who has a rejected row, or two values of one identity field (a request names one, the other would be lost).
+    It is a context manager, since `SamePerson` is one.
     """
 
     def __init__(self, same_person: SamePerson) -> None:
-        """Begin with no row; *same_person* are those of this source alone, and have none either."""
+        """Start with no row; *same_person* is for this source alone, and is empty too."""
         self._same_person = same_person
         self._fields: dict[str, int] = {}
         self._named = bytearray(1)
@@ -30,20 +30,20 @@ class PersonGroups:
         self._lasts: RunNumbers = array("i")
 
     def __enter__(self) -> Self:
-        """Lend the groups."""
+        """Return the groups."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of what the ties have on the disk."""
+        """Delete what *same_person* has on disk."""
         self._same_person.forget_values()
 
     def add_row(self, number: int, person: Person, *, is_fit: bool) -> None:
-        """Take row *number*, about *person*; *is_fit* is whether it can be sent. Raises StorageError."""
+        """Add row *number*, about *person*; *is_fit* is whether it can be sent. Raises StorageError."""
         same_person, named = self._same_person, self._named
         while same_person.rows < number - 1:
-            # A row that nobody noted is about nobody.
+            # A row that was not added names no person.
             same_person.add_row(())
         same_person.add_row(person)
         named.extend(bytes(number + 1 - len(named)))
@@ -53,7 +53,7 @@ class PersonGroups:
             self._unfit.append(number)
 
     def seal(self) -> None:
-        """Find the groups, once all rows are noted, and let go of what is needed for that only; raises StorageError."""
+        """Find the groups, once all rows are added, and free what only that needs; raises StorageError."""
         same_person = self._same_person
         same_person.unite()
         if not same_person.is_empty:
@@ -63,7 +63,7 @@ class PersonGroups:
         self._named.clear()
 
     def group_of(self, number: int) -> int | None:
-        """Return the group of row *number*; None where that row goes alone."""
+        """Return the group of row *number*; None where that row is sent alone."""
         root = self._same_person.root(number)
         return root if root and self._lasts[root] != _DISSOLVED else None
 
@@ -79,7 +79,7 @@ class PersonGroups:
         return bit
 
     def _last_rows(self) -> RunNumbers:
-        """Return the last row of each person, at the row that stands for them; it learns the fields of all of them."""
+        """Return the last row of each person, at the index of its root row; merges the fields that their rows name."""
         lasts, named, root_of = self._same_person.numbers(), self._named, self._same_person.root
         for number in range(1, len(named)):
             root = root_of(number)
@@ -89,11 +89,11 @@ class PersonGroups:
         return lasts
 
     def _dissolve_unfit(self) -> None:
-        """Take the groups apart that have a row which can't be sent, or two values of one field."""
+        """Dissolve the groups that have a row which can't be sent, or two values of one field."""
         lasts, root_of = self._lasts, self._same_person.root
         for number in self._unfit:
             lasts[root_of(number)] = _DISSOLVED
-        # Who has more values than fields has two of one of them.
+        # A person with more values than fields has two values of one field.
         counts = bytearray(len(self._named))
         for row, _ in self._same_person.values():
             root = root_of(row)

@@ -1,4 +1,4 @@
-"""Find the rows that are one person's, through whatever chain of shared identity values."""
+"""Find the rows of the same person, through any chain of shared identity values."""
 
 import os
 import tempfile
@@ -14,42 +14,42 @@ from uploader.errors import StorageError
 from uploader.model import PERSON_KEY_MARK, Person
 
 RunNumbers: TypeAlias = "array[int] | memoryview[int]"
-"""A list of numbers of 32 bits, in memory or in a file."""
+"""A list of 32-bit numbers, in memory or in a file."""
 
 _PARTS: Final = 256
-"""Values are looked at in so many parts, by their hashes: of 20 million values, a part has 80,000, for 10 MB."""
+"""The values are compared in this many parts, by their hashes: of 20 million values, a part has 80,000 (10 MB)."""
 
 _MOST_HASHES: Final = 8 << 20
 _MOST_NUMBERS: Final = 32 << 20
-"""What is noted, and the numbers of the rows, go to the disk beyond so many bytes: 40 MB together."""
+"""Hashes and row numbers go to disk beyond this many bytes each: 40 MB together."""
 
 _BATCH: Final = 1 << 10
-"""So many rows are looked at together: that takes a third less time than one by one, as all of it is in the caches."""
+"""How many rows are hashed together: a third faster than one by one, since all of it is in the CPU's caches."""
 
 _ITEM: Final = 8
 _NUMBER: Final = 4
 
 
 class SamePerson:
-    """Which rows are one person's, wherever the row stands that joins them.
+    """Which rows belong to the same person, wherever the row is that connects them.
 
-    Every row is noted once; the numbers of the rows count them, from 1. `unite` then unites the rows that share a
-    value. Of a value a hash of 64 bits is kept until then, afterwards nothing: people are told by the numbers of their
-    rows. Two values with one hash, one chance in 90,000 with 20 million values, would make two people one.
+    Every row is added once; rows are numbered from 1. `unite` then joins the rows that share a value. Of each value
+    only a hash of 64 bits is kept, and only until `forget_values`: after that, people are row numbers. Two values with
+    the same hash would make two people one; with 20 million values, the chance of that is 1 in 90,000.
 
-    A file without a name in *folder* takes what is too much for the memory. It is a context manager.
+    What exceeds the limits on memory goes to a file without a name in *folder*. It is a context manager.
 
-    States: taking rows (`add_row`); united (`unite`: who is one person is known, and the hashes of the values are still
-    there); and without values (`forget_values`), which only tells whose row a row is.
+    States: taking rows (`add_row`); united (`unite`: the people are known, the hashes of the values are still there);
+    and without values (`forget_values`: only the person of each row is known).
     """
 
     def __init__(
         self, folder: Path, *, most_hashes: int = _MOST_HASHES, most_numbers: int = _MOST_NUMBERS, batch: int = _BATCH
     ) -> None:
-        """Begin with no row.
+        """Start with no row.
 
-        About *most_hashes* bytes of what is noted stay in memory, and *most_numbers* bytes of what is known of the
-        rows. *batch* rows are looked at together.
+        At most about *most_hashes* bytes of hashes and *most_numbers* bytes of row numbers stay in memory. *batch* rows
+        are hashed together.
         """
         self._folder = folder
         self._most_hashes = most_hashes
@@ -67,28 +67,28 @@ class SamePerson:
         self._parents: RunNumbers = array("i")
 
     def __enter__(self) -> Self:
-        """Lend the ties."""
+        """Return the object itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of the file."""
+        """Close the file, which deletes it."""
         self.forget_values()
 
     @property
     def rows(self) -> int:
-        """How many rows were noted, and so the number of the last one."""
+        """How many rows were added, which is the number of the last one."""
         return self._hashed_rows + len(self._pending)
 
     def add_row(self, person: Person) -> None:
-        """Take the next row, which is about *person*; raises StorageError."""
+        """Add the next row, which is about *person*; raises StorageError."""
         self._pending.append(person)
         if len(self._pending) >= self._batch:
             self._hash_pending()
 
     def unite(self) -> None:
-        """Unite the rows that share a value; raises StorageError."""
+        """Join the rows that share a value; raises StorageError."""
         self._hash_pending()
         for part in range(_PARTS):
             hashes, rows = self._hashes_of(part)
@@ -104,13 +104,13 @@ class SamePerson:
                     self._unite(before, row)
 
     def numbers(self) -> RunNumbers:
-        """Return a nought for each row, and one for the number 0; raises StorageError."""
+        """Return a list of zeros with an index for each row number, and for 0; raises StorageError."""
         size = _NUMBER * (self.rows + 1)
         if size <= self._most_numbers:
             return array("i", bytes(size))
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:
-                # Room is taken at once: a disk that turns out to be full later would end the process.
+                # Space is reserved at once: a disk that is full at a later write would kill the process.
                 os.posix_fallocate(file.fileno(), 0, size)
                 return memoryview(mmap(file.fileno(), size)).cast("i")
         except OSError as error:
@@ -128,7 +128,7 @@ class SamePerson:
                 yield row_of[hashed], count
 
     def forget_values(self) -> None:
-        """Let go of what only `unite` and `values` need."""
+        """Free what only `unite` and `values` need."""
         for part in self._parts:
             del part[:]
         self._places = [[] for _ in range(_PARTS)]
@@ -137,9 +137,9 @@ class SamePerson:
             self._file = None
 
     def keep_indirect(self) -> None:
-        """Keep only people with two rows that need not share a value, and let go of the values; raises StorageError.
+        """Keep only the people whose rows do not all share one value, and free the values; raises StorageError.
 
-        Where one value stands in all rows of a person, it alone holds them together.
+        A value that all rows of a person have connects them without a person key.
         """
         for row, count in self.values(repeating=True):
             root = self.root(row)
@@ -151,16 +151,16 @@ class SamePerson:
 
     @property
     def has_repeats(self) -> bool:
-        """Whether some value may stand in more than one row."""
+        """Whether some value may be in more than one row."""
         return bool(self._repeating)
 
     @property
     def is_empty(self) -> bool:
-        """Whether no row has another one of its person."""
+        """Whether no two rows belong to the same person."""
         return not len(self._parents)
 
     def root(self, row: int) -> int:
-        """Return a row that stands for all rows of the person of *row*; it is 0 where that row is alone."""
+        """Return the row that represents all rows of the person of *row*; 0 where that row is alone."""
         parents = self._parents
         if not len(parents):
             return 0
@@ -172,7 +172,7 @@ class SamePerson:
         return row if parent else 0
 
     def person_key(self, row: int) -> str | None:
-        """Return what rows of the person of *row* have in common beside their values; None where *row* is alone."""
+        """Return the key that all rows of the person of *row* share; None where *row* is alone."""
         root = self.root(row)
         return f"{PERSON_KEY_MARK}{root}" if root else None
 
@@ -193,7 +193,7 @@ class SamePerson:
         self._spill_if_large()
 
     def _unite(self, one: int, other: int) -> None:
-        """Make one person of those of two rows."""
+        """Join the people of two rows."""
         parents = self._parents
         one, other = self.root(one) or one, self.root(other) or other
         if one == other:
@@ -205,7 +205,7 @@ class SamePerson:
         parents[other] = one
 
     def _hashes_of(self, part: int) -> tuple[Sequence[int], Sequence[int]]:
-        """Return the hashes of a part, and the row of each."""
+        """Return the hashes of *part*, and the row of each."""
         found = array("q")
         for place, size in self._places[part]:
             found.frombytes(self._read(place, size))
@@ -213,12 +213,12 @@ class SamePerson:
         return found[::2], found[1::2]
 
     def _spill_if_large(self) -> None:
-        """Move to the disk what was noted, if it is too much for the memory."""
+        """Move the hashes to disk, if they exceed *most_hashes*."""
         if _ITEM * sum(map(len, self._parts)) <= self._most_hashes:
             return
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 — closed when it is not needed
+                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 — forget_values closes it
             for places, part in zip(self._places, self._parts, strict=True):
                 size = _ITEM * len(part)
                 if os.pwrite(self._file.fileno(), part, self._size) != size:
@@ -230,7 +230,7 @@ class SamePerson:
             raise self._trouble(str(error.strerror)) from None
 
     def _read(self, place: int, size: int) -> bytes:
-        assert self._file is not None  # noqa: S101 — something is noted in it
+        assert self._file is not None  # noqa: S101 — hashes were spilled to it
         try:
             return os.pread(self._file.fileno(), size, place)
         except OSError as error:

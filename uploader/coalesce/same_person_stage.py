@@ -1,4 +1,4 @@
-"""Give the rows of one person what they have in common, where that need not be an identity value."""
+"""Give all rows of a person the same person key, where they need not share an identity value."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,7 +8,7 @@ from uploader.model import NoWork, Record, Rejected, Request, Work
 
 
 def collecting_people(same_person: SamePerson) -> Callable[[Record, Request | Rejected], None]:
-    """Return what takes each row of one more source into *same_person*, in the check."""
+    """Return a function that adds each row of the next source to *same_person*, in the check."""
     add_row = same_person.add_row
 
     def collect(_: Record, work: Request | Rejected) -> None:
@@ -18,7 +18,7 @@ def collecting_people(same_person: SamePerson) -> Callable[[Record, Request | Re
 
 
 def with_person_keys(works: Iterator[Work | NoWork], same_person: SamePerson, before: int) -> Iterator[Work | NoWork]:
-    """Yield *works*, which are of single rows, with their ties; *before* is how many rows the earlier sources have."""
+    """Yield *works*, which are of single rows, with person keys; *before* counts the rows of the earlier sources."""
     for work in works:
         if isinstance(work, Request | Rejected):
             number = work.row.number if isinstance(work, Request) else work.record.number

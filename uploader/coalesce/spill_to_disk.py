@@ -1,4 +1,4 @@
-"""Keep rows on disk until the last row of their person comes."""
+"""Keep rows on disk until the last row of their person is read."""
 
 import os
 import pickle
@@ -12,33 +12,33 @@ from uploader.errors import StorageError
 from uploader.model import Request
 
 _HEAD: Final = Struct("<qQ")
-"""What stands before each row: the place of its group's row before it (-1: there is none), and its length in bytes."""
+"""The head of each row: the offset of the previous row of its group (-1: none), and the length in bytes."""
 
 _NONE: Final = -1
 
 
 class SpilledRows:
-    """The requests of rows that wait, each for the last row of its group.
+    """The requests of rows that wait for the last row of their group.
 
-    Of a group only the place of one is in memory. They lie in a file without a name, of mode 0600, which is gone when
-    the process ends, however that ends. It is a context manager.
+    They are in a file without a name, of mode 0600, which the system deletes when the process ends, even by a crash.
+    Of each group only the offset of the latest row is in memory. It is a context manager.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Keep the file in *folder*; nothing is made yet."""
+        """Use *folder*; the file is made with the first row."""
         self._folder = folder
         self._file: BinaryIO | None = None
         self._size = 0
         self._latest: dict[int, int] = {}
 
     def __enter__(self) -> Self:
-        """Lend the room."""
+        """Return the object itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of the file, and of all that is in it."""
+        """Close the file, which deletes it."""
         if self._file is not None:
             self._file.close()
 
@@ -49,7 +49,7 @@ class SpilledRows:
         try:
             if self._file is None:
                 # Unbuffered: a row is written once and read once.
-                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 — the room closes it
+                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 — closed on exit
             written = os.pwrite(self._file.fileno(), block, self._size)
         except OSError as error:
             raise self._trouble(str(error.strerror)) from None
@@ -59,11 +59,11 @@ class SpilledRows:
         self._size += len(block)
 
     def take(self, group: int) -> list[Request]:
-        """Return what is kept of *group*, in the order in which it came, and let go of it; raises StorageError."""
+        """Remove and return the requests of *group*, in the order in which they were kept; raises StorageError."""
         taken: list[Request] = []
         place = self._latest.pop(group, _NONE)
         while place != _NONE:
-            assert self._file is not None  # noqa: S101 — something is kept in it
+            assert self._file is not None  # noqa: S101 — the group has a row in it
             try:
                 before, length = _HEAD.unpack(os.pread(self._file.fileno(), _HEAD.size, place))
                 data = os.pread(self._file.fileno(), length, place + _HEAD.size)
@@ -75,7 +75,7 @@ class SpilledRows:
         return taken
 
     def groups(self) -> list[int]:
-        """Return the groups of which something is kept."""
+        """Return the groups that have rows here."""
         return list(self._latest)
 
     def _trouble(self, why: str) -> StorageError:

@@ -1,1 +1,1 @@
-"""Show and keep what became of the rows."""
+"""Write what became of the rows: the progress, the retry file, the summary."""

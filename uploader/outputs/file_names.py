@@ -1,17 +1,17 @@
-"""Keep the names that we make of files within what a file system takes."""
+"""Shorten file names to the length that a file system accepts."""
 
 import hashlib
 import os
 from typing import Final
 
 MOST_BYTES: Final = 255
-"""How long a name may be on the usual file systems."""
+"""The length limit of a name on the usual file systems."""
 
 _DIGITS: Final = 8
 
 
 def fitting(name: str, most: int) -> str:
-    """Return *name* if it has no more than *most* bytes; else its beginning, with some digits of its digest."""
+    """Return *name* if it has at most *most* bytes; else its beginning, with some digits of its digest."""
     whole = os.fsencode(name)
     if len(whole) <= most:
         return name

@@ -1,4 +1,4 @@
-"""Show how far a run is: a bar on a terminal, a plain line a minute elsewhere."""
+"""Show the progress of a run: a bar on a terminal, elsewhere one plain line a minute."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _SHARE_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one source is: its rows, requests, and how long everybody was held, in seconds."""
+    """The progress of one source: its rows, its requests, and for how many seconds all sending was paused."""
 
     counts: Counts
     requests: int
@@ -23,10 +23,10 @@ class Progress:
 
 
 class Bar:
-    """A tqdm bar: rows, rate, share of the limit used, rejected, failed, time held, time left."""
+    """A tqdm bar: rows, rate, share of the limit used, rejected, failed, time paused, time left."""
 
     def __init__(self, name: str, *, total: int, limit: float, stream: TextIO, clock: Callable[[], float]) -> None:
-        """Draw the bar of *total* rows on *stream*; *limit* is the service's, in requests a second."""
+        """Draw the bar of *total* rows on *stream*; *limit* is the service's limit in requests per second."""
         self._bar = tqdm(total=total, desc=name, unit=" rows", file=stream, bar_format=_FORM, leave=False)
         self._limit = limit
         self._clock = clock
@@ -34,7 +34,7 @@ class Bar:
         self._requests = 0
 
     def show(self, progress: Progress) -> None:
-        """Draw the bar anew."""
+        """Update the bar."""
         now, counts = self._clock(), progress.counts
         if now - self._since >= _SHARE_SECONDS:
             share = (progress.requests - self._requests) / (now - self._since) / self._limit
@@ -47,18 +47,18 @@ class Bar:
         self._bar.refresh()
 
     def __enter__(self) -> Self:
-        """Lend the bar."""
+        """Return the bar."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take the bar away."""
+        """Remove the bar from the terminal."""
         self._bar.close()
 
 
 def plain_line(name: str, progress: Progress, *, rows_per_second: float) -> str:
-    """Return the line that stands for the bar where there is no terminal."""
+    """Return the line that is printed instead of the bar where there is no terminal."""
     counts, settled = progress.counts, progress.counts.settled
-    # Cut, not rounded: with a row left it is not yet 100%.
+    # Rounded down: with a row left it is not yet 100%.
     percent = 100 * settled // counts.read if counts.read else 100
     left = spell_seconds((counts.read - settled) / rows_per_second)
     return (

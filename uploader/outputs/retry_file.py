@@ -1,4 +1,4 @@
-"""Keep the rows that must be sent (again), as a file that is itself a source."""
+"""Write the rows that must be sent again to a file that is itself a source."""
 
 import codecs
 import glob
@@ -22,22 +22,22 @@ __all__ = ["RetryFile", "RetryFormat", "RetryRemark"]
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _MODE: Final = 0o600
 _ROOM: Final = len("..12345678.new") + 8
-"""So many bytes of a name are kept for what goes around it."""
+"""How many bytes of a name are reserved for the prefix and suffixes of the files beside it."""
 
 
 class RetryFile:
-    """A file made with its first row, never over another: `people.retry.csv`, else `people.retry.2.csv` and so on.
+    """The retry file of a source, made with its first row: `people.retry.csv`, else `people.retry.2.csv` and so on.
 
-    Every row is written through at once, whole or not at all. Mode 0600, since it holds what the source holds. When a
-    run is continued, the file is made anew from the rows that the journal says it must hold (`rebuild`), and put in the
-    place of what an earlier life left (`put_in_place`): so each row is in it once, and whole.
+    It never overwrites another file. Every row is written at once, whole or not at all. The mode is 0600, since it
+    holds data of the source. When a run is resumed, the file is rebuilt from the rows that the journal lists
+    (`rebuild`), and replaces the one from before (`put_in_place`): so each row is in it once, and whole.
 
-    States: without a file, until the first row; rebuilding, in a file beside the one of an earlier session; and
-    appending, to the file at *path*.
+    States: without a file, until the first row; rebuilding, in a new file beside the one from before; and appending, to
+    the file at *path*.
     """
 
     def __init__(self, wanted: Path, retry_format: RetryFormat) -> None:
-        """Take the path that is wanted and the form; nothing is made yet."""
+        """Use the path *wanted*, or the next free one; nothing is made yet."""
         self._wanted = wanted
         self._format = retry_format
         self._file: BinaryIO | None = None
@@ -51,10 +51,10 @@ class RetryFile:
         self._is_new = True
 
     def __enter__(self) -> Self:
-        """Try that a file can be made here; of the trial nothing is left behind.
+        """Test that the file can be made here; the test leaves nothing behind.
 
         Raises:
-            StorageError: it can't.
+            StorageError: it can't be made.
         """
         trial = self._wanted.with_name(f".{_hidden(self._wanted)}.{os.getpid()}.try")
         try:
@@ -70,7 +70,7 @@ class RetryFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the file, if there is one; a rebuilt one that was not put in its place goes."""
+        """Close the file, if there is one; a rebuilt one that was not put in place is deleted."""
         self.discard()
         if self._file is not None:
             self._file.close()
@@ -78,19 +78,19 @@ class RetryFile:
         self._leave_no_empty_folder()
 
     def set_has_raw(self, *, damaged: bool) -> None:
-        """Take note, before the first row, whether some record can't be split into fields."""
+        """Set, before the first row, whether some record can't be split into fields."""
         self._format = replace(self._format, raw=damaged)
 
     def set_run(self, run: str) -> None:
-        """Take note of the *run* of the rows that bring no origin of their own, as the column `_run` has it."""
+        """Set the *run* that the column `_run` names for rows without an origin of their own."""
         self._format = replace(self._format, run=run)
 
     def call_before_created(self, on_path: Callable[[Path], None]) -> None:
-        """Let *on_path* hear of the path before the file is made."""
+        """Have *on_path* called with the path before the file is made."""
         self._on_path = on_path
 
     def write(self, record: Record, remark: RetryRemark) -> None:
-        """Append *record* as it was, with its *remark*.
+        """Append *record* as it was read, with its *remark*.
 
         Raises:
             StorageError: the disk did not take the whole row; then the file ends with the row before it.
@@ -100,14 +100,14 @@ class RetryFile:
         self._append(spell(record, remark, self._format))
 
     def rebuild(self, record: Record, remark: RetryRemark) -> None:
-        """Write *record* with its *remark* into a new file beside the one of an earlier life; raises StorageError."""
+        """Write *record* with its *remark* to a new file beside the one from before; raises StorageError."""
         if self._file is None:
             self._beside = self._wanted.with_name(f".{_hidden(self._wanted)}.{os.getpid()}.new")
             self._open(self._beside)
         self._append(spell(record, remark, self._format))
 
     def discard(self) -> None:
-        """Let go of what was rebuilt, and not put in its place."""
+        """Delete a rebuilt file that was not put in place."""
         if self._beside is None:
             return
         if self._file is not None:
@@ -118,14 +118,14 @@ class RetryFile:
         self._size = 0
 
     def put_in_place(self, path: Path | None) -> None:
-        """Put what was rebuilt at *path*, where an earlier life had its file (None: it came to none).
+        """Move the rebuilt file to *path*, where the run had its file before it was resumed (None: it had none).
 
         Raises:
-            StorageError: it can't be put there.
+            StorageError: it can't be moved there.
         """
         try:
             if self._beside is None:
-                # The journal knows of no row for it, so whatever it holds was never settled.
+                # The journal lists no row for it, so no row in it was settled.
                 if path is not None:
                     path.unlink(missing_ok=True)
                 return
@@ -138,7 +138,7 @@ class RetryFile:
         self._beside = None
 
     def sync(self) -> None:
-        """Make the file last through a power cut; raises StorageError."""
+        """Sync the file, so that it survives a power cut; raises StorageError."""
         if self._file is None or not self.is_dirty:
             return
         self.is_dirty = False
@@ -150,7 +150,7 @@ class RetryFile:
             raise self._no_file(error) from None
 
     def _sync_folder(self) -> None:
-        """Make the file's name last as well."""
+        """Sync the folder, so that the file's name survives as well."""
         handle = os.open(self._wanted.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(handle)
@@ -163,7 +163,7 @@ class RetryFile:
         self._open(self.path)
 
     def _free_place(self) -> Path:
-        """Return the first of the possible paths that is free, taken by an empty file."""
+        """Return the first free path, reserved by an empty file."""
         number = 1
         while True:
             path = self._wanted if number == 1 else self._wanted.with_suffix(f".{number}{self._wanted.suffix}")
@@ -190,7 +190,7 @@ class RetryFile:
             self._append(first)
 
     def _append(self, text: str) -> None:
-        assert self._file is not None  # noqa: S101 — it was begun
+        assert self._file is not None  # noqa: S101 — _open has set it
         data = self._encoded(text)
         try:
             written = self._file.write(data)
@@ -208,13 +208,13 @@ class RetryFile:
         except UnicodeEncodeError:
             if self._format.format == "csv":
                 raise
-            # It has switched to another character set (ISO-2022), and not given the bytes that say so.
+            # The encoder has switched its character set (ISO-2022) without returning the bytes for that.
             self._encoder.setstate(before)
-            # What the source spelled with escapes, since its encoding has no such character, gets them here.
+            # The source wrote these characters as escapes, since its encoding lacks them; so does this file.
             return self._encoder.encode(_NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text))
 
     def _cut_back(self, why: str) -> StorageError:
-        """Leave the file with its whole rows only, or no file where there are none, and say why."""
+        """Truncate the file to its whole rows, or delete it where there are none, and return the error."""
         path = self._beside or self.path
         trouble = StorageError(f"{self.path or self._wanted}: {why}. Free some space there, then run again.")
         assert self._file is not None  # noqa: S101 — something was written to it
@@ -240,7 +240,7 @@ class RetryFile:
 
 
 def _clear_away(wanted: Path) -> None:
-    """Delete what processes that died have left beside the retry file *wanted*: it holds what the source holds."""
+    """Delete the files that dead processes left beside the retry file *wanted*: they hold data of the source."""
     for left in wanted.parent.glob(f".{glob.escape(_hidden(wanted))}.*"):
         process = left.name.removeprefix(f".{_hidden(wanted)}.").removesuffix(".new").removesuffix(".try")
         if process.isdecimal() and not _is_alive(int(process)):
@@ -248,7 +248,7 @@ def _clear_away(wanted: Path) -> None:
 
 
 def _hidden(wanted: Path) -> str:
-    """Return what files beside the retry file *wanted* are called by: its name, as far as there is room."""
+    """Return the name that the files beside the retry file *wanted* contain: its own, shortened to fit."""
     return fitting(wanted.name, MOST_BYTES - _ROOM)
 
 

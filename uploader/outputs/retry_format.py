@@ -1,4 +1,4 @@
-"""Spell a row of a retry file as its source would have it, with why it is there."""
+"""Format a row of a retry file as its source has it, with the reason why it is there."""
 
 import csv
 import io
@@ -21,10 +21,11 @@ _OWN_TAIL: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class RetryFormat:
-    """The form of a retry file: that of its source.
+    """The format of a retry file: that of its source.
 
-    *columns* are the source's (empty for JSONL); *raw* is whether some record could not be split into fields, so that
-    the sixth column is needed. *run* is what `_run` says of rows that bring no origin of their own; "": unknown.
+    *columns* are the source's (empty for JSONL). *raw* is whether some record could not be split into fields, so that
+    the column for its raw text is needed. *run* is the value of `_run` for rows without an origin of their own; "":
+    unknown.
     """
 
     format: Literal["csv", "jsonl"]
@@ -37,7 +38,7 @@ class RetryFormat:
 
 @dataclass(frozen=True, slots=True)
 class RetryRemark:
-    """Why a row is in a retry file: what the columns say but `_row` and `_run`."""
+    """Why a row is in a retry file: the values of `_kind`, `_code`, `_reason` and `_attempts`."""
 
     kind: str
     code: str
@@ -56,14 +57,14 @@ def header(retry_format: RetryFormat) -> str:
 
 
 def spell(record: Record, remark: RetryRemark, retry_format: RetryFormat) -> str:
-    """Return the line of *record*, as it was, with its *remark*."""
+    """Return the line of *record*, as it was read, with its *remark*."""
     if retry_format.format == "csv":
         return _csv_line(_cells(record, remark, retry_format), retry_format.delimiter)
     return _json_line(record, remark, _origin(record, retry_format))
 
 
 def _origin(record: Record, retry_format: RetryFormat) -> RetryOf:
-    """Return where *record* came from first, through all generations."""
+    """Return the run and row where *record* was first read, through all retry files since."""
     known = record.retry_of
     if known is None:
         return RetryOf(retry_format.run, record.number)
@@ -71,7 +72,7 @@ def _origin(record: Record, retry_format: RetryFormat) -> RetryOf:
 
 
 def _names_runs(retry_format: RetryFormat) -> bool:
-    """Whether it is known of any row which run it is from."""
+    """Whether the run is known for any row."""
     return bool(retry_format.run) or RUN_COLUMN in retry_format.columns
 
 
@@ -91,7 +92,7 @@ def _cells(record: Record, remark: RetryRemark, retry_format: RetryFormat) -> li
 
 def _csv_line(cells: list[object] | list[str], delimiter: str) -> str:
     line = io.StringIO()
-    # Cells with a CR or an LF are quoted only when both are part of the line's end.
+    # csv quotes cells with a CR or an LF only if the line terminator has both.
     csv.writer(line, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
     return line.getvalue()
 
@@ -113,15 +114,15 @@ def _json_line(record: Record, remark: RetryRemark, origin: RetryOf) -> str:
 
 
 def _fields_alone(row: Row) -> str:
-    """Return the object of *row* without the keys of a retry file: to the byte as it was written, where it can be."""
+    """Return the object of *row* without the keys of a retry file: byte for byte as written, where possible."""
     added = OWN_COLUMNS & row.fields.keys()
     if row.text and not added:
         return row.text.strip()
-    # No key is there twice, so that no other of these keys is left where the tail as it was written is found.
+    # No key is there twice: once the tail that this program writes is cut off, none of these keys is left.
     text, found = _OWN_TAIL.subn("}", row.text.strip())
     if found and RAW_COLUMN not in added:
         return text
-    # A null of Parquet is an empty cell, which JSONL says by leaving its key out; one of JSONL clears a property.
+    # A null of Parquet is an empty cell, so its key is left out; a null of JSONL clears a property.
     absent = {name for name, value in row.fields.items() if value is None and not row.text}
     return _json({name: value for name, value in row.fields.items() if name not in OWN_COLUMNS | absent})
 
@@ -131,7 +132,7 @@ def _json(fields: Mapping[str, object]) -> str:
 
 
 def _plain(value: object) -> Json:
-    """Spell what only Parquet has, so that the mapping makes of it what it made of the column's value."""
+    """Convert a value of Parquet to JSON, so that the mapping gives the same result as for the column's value."""
     match value:
         case None | str() | bool() | int():
             return value
@@ -164,5 +165,5 @@ def _spelled(moment: date) -> Json:
 
 
 def _of_no_type(value: object) -> Json:
-    # As an object, which the mapping refuses as it refused the value; a mere text would be sent.
+    # An object is refused by the mapping, as the value was; a plain text would be sent.
     return {type(value).__name__: str(value)}

@@ -18,19 +18,19 @@ from uploader.errors import StorageError
 _DESCRIPTOR: Final = re.compile(r"(?:/dev|/proc/self)/fd/([0-9]{1,9})", re.ASCII)
 
 _PATIENCE_SECONDS: Final = 30.0
-"""So long whoever reads a pipe may take to open it, or to read the next part."""
+"""How long the reader of a pipe may take to open it, or to read the next part."""
 
 _LOOK_SECONDS: Final = 0.05
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _PART: Final = select.PIPE_BUF
-"""So much a pipe takes at once that says it takes something."""
+"""How many bytes a pipe accepts at once when it is ready for writing."""
 
 
 def try_summary(path: Path) -> None:
-    """Try that the summary can be written to *path*, before the first request; leave nothing behind.
+    """Test that the summary can be written to *path*, before the first request; leave nothing behind.
 
     Raises:
-        StorageError: it can't.
+        StorageError: it can't be written.
     """
     try:
         target = _target(path)
@@ -53,7 +53,7 @@ def write_summary(path: Path, summaries: Sequence[Mapping[str, object]]) -> None
     whole = summaries[0] if len(summaries) == 1 else list(summaries)
     text = json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
     try:
-        # Half a surrogate pair stands for a byte of a file's name that is not UTF-8; JSON can say it with an escape.
+        # A lone surrogate is a byte of a file's name that is not UTF-8; JSON has an escape for it.
         data = text.encode(errors="backslashreplace")
         target = _target(path)
         if (handle := _open_already(path)) is not None:
@@ -71,14 +71,14 @@ def write_summary(path: Path, summaries: Sequence[Mapping[str, object]]) -> None
 
 
 def _target(path: Path) -> Path | None:
-    """Return the file to be replaced; None for a pipe or a device (/dev/stdout), whose place no file must take."""
+    """Return the file to replace; None for a pipe or a device (/dev/stdout), which no file must replace."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if (handle := _open_already(path)) is not None:
         _refuse_unwritable(handle)
         return None
     if path.is_symlink() and path.lstat().st_uid != os.geteuid():
-        # In a folder that everybody may write to, it may lead to a file of ours that is none of a summary's business.
+        # In a folder that everyone may write to, the link may lead to another file of this user.
         raise OSError(errno.EPERM, "another user's link")
     if not path.exists():
         return path
@@ -92,7 +92,7 @@ def _target(path: Path) -> Path | None:
 
 
 def _refuse_unwritable(handle: int) -> None:
-    """Raise OSError unless *handle* was open for writing when this process began: one of our own leads to our state."""
+    """Raise OSError unless *handle* was inherited, open for writing: one that this process opened may be its state."""
     is_ours = fcntl.fcntl(handle, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
     is_readable_only = fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
     if is_ours or is_readable_only:
@@ -100,7 +100,7 @@ def _refuse_unwritable(handle: int) -> None:
 
 
 def _opened(path: Path) -> int:
-    """Return the pipe or device *path*, opened for writing; a pipe gets time for its reader. Raises OSError."""
+    """Open the pipe or device *path* for writing; waits for the reader of a pipe. Raises OSError."""
     patience = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
@@ -114,18 +114,18 @@ def _opened(path: Path) -> int:
 
 
 def _write_into(handle: int, data: bytes) -> None:
-    """Write all of *data* to what is open already, and may be a pipe that nobody reads; raises OSError."""
+    """Write all of *data* to *handle*, which may be a pipe; raises OSError where nobody reads it."""
     poll = select.poll()
     poll.register(handle, select.POLLOUT)
     while data:
-        # A descriptor that others have too can't be told not to wait.
+        # A descriptor shared with other processes can't be made non-blocking, so wait until it is ready.
         if not poll.poll(_PATIENCE_SECONDS * 1000):
             raise OSError(errno.EAGAIN, "nobody reads from this pipe")
         data = data[os.write(handle, data[:_PART]) :]
 
 
 def _open_already(path: Path) -> int | None:
-    """Return the descriptor that *path* stands for (`/dev/stdout`): it may lead to a file that others append to."""
+    """Return the descriptor that *path* stands for (`/dev/stdout`), or None; others may append to the same file."""
     named = {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(path))
     found = _DESCRIPTOR.fullmatch(str(path))
     return int(found[1]) if found is not None else named
@@ -144,7 +144,7 @@ def _replace(target: Path, data: bytes) -> None:
 
 
 def _beside(target: Path) -> Path:
-    """Return a name that nobody can have taken before us."""
+    """Return a random name for a new file beside *target*, which no other process can have taken."""
     return target.parent / f".{token_hex(8)}.new"
 
 

@@ -1,4 +1,4 @@
-"""Rehearse against the API without the API: a server on loopback that answers as the documentation says, and judges."""
+"""A mock of the API: a server on loopback that replies as the documentation says, and checks every request."""
 
 from uploader.sandbox.background_thread import RunningSandbox, running
 from uploader.sandbox.customer_profiles import Profile

@@ -1,4 +1,4 @@
-"""Hold the replies that the API's documentation lists, and the headers that tell of the window."""
+"""Define the replies that the API's documentation lists, and the headers that describe the window."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from uploader.sandbox.settings import SandboxRules
 
 @dataclass(frozen=True, slots=True)
 class ApiReply:
-    """What a request is answered: the HTTP *status* (0: nothing at all), the API's *code*, and *why*, in fixed words.
+    """A reply: the HTTP *status* (0: no reply), the API's *code*, and the reason *why*, in fixed words.
 
     The code is "" where the documentation gives none.
     """
@@ -73,7 +73,7 @@ def because(verdict: ApiReply, why: str) -> ApiReply:
 
 
 def window_headers(rules: SandboxRules, place: WindowPlace) -> dict[str, str]:
-    """Return the headers that tell of the window, in the spelling and the unit of *rules*."""
+    """Return the headers that describe the window, in the spelling and the unit of *rules*."""
     reset = place.reset + rules.clock_skew
     state_headers = {
         "Limit": period(rules.per),
@@ -89,7 +89,7 @@ def window_headers(rules: SandboxRules, place: WindowPlace) -> dict[str, str]:
 
 
 def period(seconds: float) -> str:
-    """Return a window's length as the API tells it, a number and a unit: `1m`, `10s`, `1d`."""
+    """Return a window's length as the API writes it, a number and a unit: `1m`, `10s`, `1d`."""
     for unit, length in (("d", 86_400), ("H", 3_600), ("m", 60)):
         if seconds % length == 0:
             return f"{int(seconds // length)}{unit}"

@@ -1,4 +1,4 @@
-"""Run a sandbox in a thread of its own, beside a program that does something else."""
+"""Run a sandbox in a background thread of another program."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ from uploader.sandbox.settings import SandboxRules
 
 @dataclass(frozen=True, slots=True)
 class RunningSandbox:
-    """A sandbox that is being served: where, and the sandbox itself, to be asked from any thread."""
+    """A sandbox that is served at *url*; *sandbox* may be called from any thread."""
 
     url: str
     sandbox: Sandbox
@@ -42,7 +42,7 @@ def running(
 
 
 class _ServerStop:
-    """Ends the server from another thread."""
+    """Stops the server from another thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

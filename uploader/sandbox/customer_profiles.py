@@ -1,4 +1,4 @@
-"""Keep the profiles: one for each person, however many names the person goes by."""
+"""Store the profiles: one for each person, however many identity values the person has."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -32,14 +32,14 @@ class Profiles:
     """The profiles in *database*; every value carries the number of the request that set it."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
-        """Use *database*, in which SCHEMA stands."""
+        """Use *database*, which has the tables of SCHEMA."""
         self._run = database.execute
 
     def update(self, identity: Mapping[str, str], values: Mapping[str, Json], seq: int) -> bool:
-        """Set *values* for the person that any part of *identity* names; null clears.
+        """Set *values* for the person whom *identity* names; null clears a property.
 
-        Profiles that *identity* joins become one, and the newest values win. Returns False, and changes nothing,
-        where the person's properties would exceed what the API holds.
+        Profiles that share a value of *identity* are merged, and the newest values win. Returns False, and changes
+        nothing, where the person's properties would exceed PROPERTY_BYTES.
         """
         known = self._known(identity)
         # A cleared value stays as a null, so that it beats an older value when profiles merge.

@@ -1,4 +1,4 @@
-"""Send a reply over the wire, whole or as a fault plays it."""
+"""Send a reply to the client, whole or as its fault distorts it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,7 +22,7 @@ _JSON = "application/json"
 async def send_reply(
     request: web.BaseRequest, act: PlannedReply, date: Mapping[str, str], clock: Clock
 ) -> web.StreamResponse:
-    """Return the reply of *act*, or play its fault; *date* is the header that tells the server's time."""
+    """Send the reply of *act*, or what its fault makes of it; *date* is the `Date` header."""
     if act.fault is not None and act.fault.kind in _SENDERS:
         return await _SENDERS[act.fault.kind](request, act, date, clock)
     if act.fault is not None and act.fault.kind == "http" and not act.fault.code:
@@ -52,7 +52,7 @@ def _hang_up(request: web.BaseRequest) -> None:
 
 
 async def _hang(_: web.BaseRequest, act: PlannedReply, date: Mapping[str, str], __: Clock) -> web.StreamResponse:
-    # Ends when the client leaves or the server stops: both cancel the handler.
+    # Ends when the client disconnects or the server stops: both cancel the handler.
     await asyncio.Event().wait()
     return _whole(act, date, b"")
 
@@ -71,7 +71,7 @@ async def _drip(
             await response.write(bytes((byte,)))
             await clock.sleep(DRIP_SECONDS)
         while True:
-            # Blanks after the end: still good JSON, and still no end.
+            # Blanks after the JSON: still valid, and the reply never ends.
             await response.write(b" ")
             await clock.sleep(DRIP_SECONDS)
     return response
@@ -148,7 +148,7 @@ def _say(transport: asyncio.Transport, data: bytes, closes: bool) -> None:  # no
 
 
 def _written(status: int, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """Return a reply as its bytes, for who has no request to answer."""
+    """Return the bytes of a reply that no request asked for."""
     lines = (f"{name}: {value}\r\n" for name, value in {**headers, "Content-Length": str(len(body))}.items())
     return f"HTTP/1.1 {status} So\r\n{''.join(lines)}\r\n".encode() + body
 

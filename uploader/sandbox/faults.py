@@ -1,4 +1,4 @@
-"""Say what goes wrong, for which requests and how often."""
+"""Define the faults: what goes wrong, for which requests and how often."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class FaultKind:
     """One kind of fault: how it is written, what it does, and the *pattern* of what follows its name.
 
     *in_front* is whether something in front of the API answers, so that the request is never applied; otherwise the
-    API does its work and the reply suffers.
+    API handles the request and only the reply is distorted.
     """
 
     usage: str
@@ -87,12 +87,12 @@ _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
 class Fault:
     """One thing that goes wrong, and when.
 
-    It meets the requests whose *field* (of identity or properties) is *value*; *field* "": every request. Of those it
-    leaves out the first *after*, plays for a *share* of the rest (0 to 1), and at most *times* times. It plays *begins*
-    seconds after the sandbox's first request at the earliest, and no more when it *ends*. *seconds* is a wait: before
-    the reply, before what follows it, or as Retry-After tells it.
+    It is meant for the requests whose *field* (of identity or properties) is *value*; *field* "": every request. It
+    skips the first *after* of those, then happens to a *share* of the rest (0 to 1), at most *times* times. It is
+    active from *begins* until *ends*, in seconds after the sandbox's first request. *seconds* is a wait: before the
+    reply, before what follows it, or in Retry-After.
 
-    It has no states: how often it was met is counted by the schedule.
+    It has no states: the schedule counts how often it happened.
     """
 
     kind: str
@@ -115,9 +115,9 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> "Fault":
-        """Read one fault as people write it; raises ValueError, which says what would be right.
+        """Return the fault that *text* describes; raises ValueError, which says what is expected.
 
-        The language: `KIND[=ARG] [for SHARE%|for FIELD=VALUE] [times N] [after N] [from TIME] [until TIME]`.
+        The form: `KIND[=ARG] [for SHARE%|for FIELD=VALUE] [times N] [after N] [from TIME] [until TIME]`.
         """
         parts = _FAULT.fullmatch(text.strip())
         if parts is None:
@@ -148,7 +148,7 @@ class Fault:
         )
 
     def __str__(self) -> str:
-        """Return the fault's kind and what it plays: enough to know it by in a record."""
+        """Return the fault's kind and its code or status, as records name it."""
         detail = self.code or (str(self.status) if self.status else "")
         return f"{self.kind}={detail}" if detail else self.kind
 

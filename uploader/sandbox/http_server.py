@@ -16,7 +16,7 @@ from uploader.sandbox.sqlite_store import Stray
 
 PATH = "/api/v1/user-profile"
 
-# Long enough for a reply that is being written, short enough for whoever waits at the keyboard.
+# Long enough to finish a reply that is being written, short enough for a user who waits.
 _GRACE_SECONDS = 0.1
 
 
@@ -24,8 +24,8 @@ _GRACE_SECONDS = 0.1
 async def serve(sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve *sandbox* while the context lasts, and yield its base URL; *port* 0: any free one.
 
-    Ends at once, requests that hang included. Raises ValueError for a *host* that is not loopback, and OSError for a
-    *port* that is taken or a certificate that can't be read.
+    Leaving the context ends all requests at once, also those that hang. Raises ValueError for a *host* that is not
+    loopback, and OSError for a *port* that is taken or a certificate that can't be read.
     """
     address = _loopback(host)
     secure = _secure(sandbox.rules.certificate)

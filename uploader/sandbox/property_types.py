@@ -1,4 +1,4 @@
-"""Judge a JSON value against the property types of the API."""
+"""Check a JSON value against the property types of the API."""
 
 import re
 from datetime import date, datetime
@@ -31,7 +31,7 @@ _LONGS = range(-(2**63), 2**63)
 
 
 def misfit(value: Json, kind: str | None) -> str | None:
-    """Return why *value* is no *kind* (None: any type of the API), or None where it fits; null always does."""
+    """Return why *value* is no *kind* (None: any type of the API), or None where it fits; null always fits."""
     found = _found(value)
     if found == "null":
         return None
@@ -46,12 +46,12 @@ def misfit(value: Json, kind: str | None) -> str | None:
 
 
 def is_datetime(text: str) -> bool:
-    """Tell whether *text* is a Datetime property: `yyyy-MM-dd'T'HH:mm:ss(.SSS)Z`, on a day that exists."""
+    """Return whether *text* is a Datetime property: `yyyy-MM-dd'T'HH:mm:ss(.SSS)Z`, on a day that exists."""
     return _DATETIME.fullmatch(text) is not None and _exists(text)
 
 
 def is_moment(text: str) -> bool:
-    """Tell whether *text* is a `request_datetime`: ISO 8601 in UTC, its fraction of any length."""
+    """Return whether *text* is a `request_datetime`: ISO 8601 in UTC, its fraction of any length."""
     return _MOMENT.fullmatch(text) is not None and _exists(text)
 
 

@@ -1,4 +1,4 @@
-"""Count requests in fixed windows, and lock out whoever exceeds one."""
+"""Count requests in fixed windows, and refuse those over the limit."""
 
 import math
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class WindowPlace:
-    """One request's place: the window that counted it, when that began and resets (seconds), and what is left in it."""
+    """The window that counted a request: its number, its start and reset (seconds since 1970), the requests left."""
 
     window: int
     start: float
@@ -16,7 +16,7 @@ class WindowPlace:
 
 
 class Windows:
-    """Give every request its place; times are seconds since 1970 and never step back."""
+    """Assign every request to its window; times are seconds since 1970 and never step back."""
 
     def __init__(self, limit: int, per: float, anchor: float | None) -> None:
         """Allow *limit* requests in each window of *per* seconds; *anchor* None: the first request opens a window."""
@@ -28,7 +28,7 @@ class Windows:
         self._used = 0
 
     def arrive(self, now: float) -> WindowPlace:
-        """Count one request that comes at *now*."""
+        """Count one request that arrives at *now*."""
         start = self._roll(now)
         self._used += 1
         return self._place(start)
@@ -39,7 +39,7 @@ class Windows:
         self._used += requests
 
     def lock(self, now: float) -> WindowPlace:
-        """Exceed the limit at *now*: nobody is accepted until the reset."""
+        """Exceed the limit at *now*: no request is accepted until the reset."""
         start = self._roll(now)
         self._used = max(self._used, self._limit + 1)
         return replace(self._place(start), over=True)

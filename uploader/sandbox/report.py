@@ -1,4 +1,4 @@
-"""Sum up what a sandbox saw."""
+"""Report what a sandbox received and replied."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class WindowCount(NamedTuple):
-    """One window: when it began (seconds since 1970), and how many requests it received, stored and refused as over."""
+    """One window: its start (seconds since 1970), and how many requests it received, accepted and refused as over."""
 
     start: float
     received: int
@@ -17,11 +17,11 @@ class WindowCount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a sandbox saw: counts and names, never a value of a request.
+    """What a sandbox received and replied: counts and names, never a value of a request.
 
-    *not_stored* counts the values that a reply of 20000 hid, by "property: why". *codes* counts the replies: by the
-    API's code where HTTP is 200, else by "HTTP status", and "no reply". *strays* are requests to another path or
-    with another method; they are counted nowhere else.
+    *not_stored* counts the values that were not stored though the reply was 20000, by "property: why". *codes* counts
+    the replies: by the API's code where HTTP is 200, else by "HTTP status", and "no reply". *strays* are requests to
+    another path or with another method; they are counted nowhere else.
     """
 
     requests: int
@@ -34,7 +34,7 @@ class Report:
     strays: int = 0
 
     def lines(self) -> list[str]:
-        """Return the report for people to read, line by line."""
+        """Return the report as lines of text."""
         return [
             f"requests   {self.requests:,} received, {self.applied:,} applied, {self.over_limit:,} over the limit",
             f"profiles   {self.profiles:,}",

@@ -1,4 +1,4 @@
-"""Read the body of a request as the API reads it."""
+"""Parse and validate the body of a request as the API does."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from uploader.sandbox.property_types import is_moment
 
 IDENTITY_FIELDS = ("external_id", "phone_no", "email", "kakao_user_id", "line_user_id")
 PROPERTY_BYTES = 8 * 1024
-"""All properties of a user together stay within this many bytes."""
+"""The limit on all properties of a user together, in bytes."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _PARTS = ("identity", "user_properties", "request_datetime")
@@ -20,14 +20,14 @@ _PARTS = ("identity", "user_properties", "request_datetime")
 
 @dataclass(frozen=True, slots=True)
 class ParsedBody:
-    """What a body says; empty where it says nothing readable. *refusal* is the reply it earns, None: it is valid."""
+    """The content of a body; empty where it can't be read. *refusal* is the reply to an invalid body, else None."""
 
     identity: Mapping[str, Json] = field(default_factory=dict)
     properties: Mapping[str, Json] = field(default_factory=dict)
     refusal: ApiReply | None = None
 
     def has_value(self, name: str, text: str) -> bool:
-        """Tell whether the body gives *name*, an identity field or a property, the value written as *text*."""
+        """Return whether the body gives *name*, an identity field or a property, the value written as *text*."""
         part = self.identity if name in self.identity else self.properties
         if name not in part:
             return False
@@ -40,7 +40,7 @@ class ParsedBody:
 
 
 def parse_body(body: bytes) -> ParsedBody:
-    """Read *body*; what is wrong with it is a refusal, never an exception."""
+    """Parse *body*; an error in it is a refusal, never an exception."""
     try:
         content = _parsed(body)
     except (ValueError, RecursionError):
@@ -58,7 +58,7 @@ def parse_body(body: bytes) -> ParsedBody:
 
 
 def _parsed(body: bytes) -> Json:
-    # orjson is the strict one (no NaN, no byte order mark, no half of a surrogate pair); json keeps integers whole.
+    # orjson is strict (no NaN, byte order mark or lone surrogate); json keeps integers of any size exact.
     orjson.loads(body)
     content: Json = json.loads(body)
     return content

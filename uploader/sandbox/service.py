@@ -1,4 +1,4 @@
-"""Judge every request as the API would, and keep what came of it."""
+"""Handle every request as the API would, and record the result."""
 
 import random
 import threading
@@ -35,7 +35,7 @@ from uploader.sandbox.sqlite_store import RequestRecord, SandboxStore, Stray
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request that has come and is counted: its number, its time (since 1970 and monotonic), its place."""
+    """A request that has arrived and is counted: its number, its time (since 1970 and monotonic), its window."""
 
     seq: int
     wall: float
@@ -45,7 +45,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class IncomingRequest:
-    """What a request carries."""
+    """The parts of a request that the API checks."""
 
     body: bytes = field(repr=False)
     service_id: str
@@ -55,7 +55,7 @@ class IncomingRequest:
 
 @dataclass(frozen=True, slots=True)
 class PlannedReply:
-    """What the server does now: wait *delay* seconds, then answer *reply* with *headers*, as *fault* plays it."""
+    """What the server does next: wait *delay* seconds, then send *reply* with *headers*, distorted by *fault*."""
 
     reply: ApiReply
     headers: Mapping[str, str]
@@ -64,31 +64,31 @@ class PlannedReply:
 
 
 class Sandbox:
-    """The API of one service, its window, its profiles and its memory; every method may be called from any thread.
+    """The API of one service, with its window, its profiles and its store; call its methods from any thread.
 
     Use it as a context manager, or call `close`.
     """
 
     def __init__(self, rules: SandboxRules, store: Path | None = None, clock: Clock | None = None) -> None:
-        """Keep *rules*; remember in the SQLite file *store*, or in memory. Raises StorageError for a bad *store*.
+        """Follow *rules*; keep requests and profiles in the SQLite file *store*, or in memory. Raises StorageError.
 
-        It stands for a machine of its own, and has its clock; None: the real one.
+        *clock* is its own, since the sandbox stands for another machine; None: the real one.
         """
         clock = clock or real_clock()
         self.rules = rules
         self.clock = clock
         self._store = SandboxStore(store)
         self._lock = threading.Lock()
-        # One clock only, so that the windows go on evenly when the machine's clock is set.
+        # Only the monotonic clock, so that the windows stay even when the machine's clock is set.
         self._epoch = clock.wall() - clock.monotonic()
         self._windows = Windows(rules.limit, rules.per, rules.anchor)
         self._schedule = FaultSchedule(rules.faults, rules.seed)
-        self._random = random.Random(rules.seed)  # noqa: S311 - dice of a rehearsal, which must fall alike every time
+        self._random = random.Random(rules.seed)  # noqa: S311 - latencies must be the same in every run with this seed
         self._seq = self._store.last_seq()
         self._first: float | None = None
 
     def __enter__(self) -> Self:
-        """Lend the sandbox."""
+        """Return the sandbox."""
         return self
 
     def __exit__(
@@ -98,11 +98,11 @@ class Sandbox:
         self.close()
 
     def now(self) -> float:
-        """Return the sandbox's time, in seconds since 1970, without the skew that it shows."""
+        """Return the sandbox's time, in seconds since 1970, without the clock skew."""
         return self._epoch + self.clock.monotonic()
 
     def arrive(self) -> Arrival:
-        """Count a request whose head has come, before anything else is known of it."""
+        """Count a request whose headers have arrived, before its body is read."""
         with self._lock:
             monotonic = self.clock.monotonic()
             if self._first is None:
@@ -112,7 +112,7 @@ class Sandbox:
             return Arrival(self._seq, wall, monotonic, self._windows.arrive(wall))
 
     def answer(self, arrival: Arrival, incoming: IncomingRequest) -> PlannedReply:
-        """Judge a request, apply and remember it, and say how to reply."""
+        """Check, apply and record a request, and return how to reply."""
         parsed = parse_body(incoming.body)
         with self._lock:
             place = arrival.place
@@ -145,7 +145,7 @@ class Sandbox:
         return PlannedReply(verdict, window_headers(self.rules, place), fault, delay)
 
     def record_lost(self, arrival: Arrival, status: int = 0) -> None:
-        """Remember a request whose body never came whole, answered with *status* (0: not at all)."""
+        """Record a request whose body did not arrive whole, answered with *status* (0: not at all)."""
         place = arrival.place
         record = RequestRecord(
             arrival.seq, arrival.wall, arrival.monotonic, place.window, place.start, place.over, status
@@ -154,12 +154,12 @@ class Sandbox:
             self._store.add_request(record)
 
     def record_stray(self, stray: Stray) -> None:
-        """Remember a request that is none of this API."""
+        """Record a request to another path or with another method."""
         with self._lock:
             self._store.add_stray(stray)
 
     def use_up(self, requests: int) -> None:
-        """Use up *requests* of the present window, as another client would."""
+        """Count *requests* of another client in the current window."""
         with self._lock:
             self._windows.use_up(self.now(), requests)
 
@@ -179,17 +179,17 @@ class Sandbox:
             return self._store.strays()
 
     def report(self) -> Report:
-        """Sum up everything so far."""
+        """Return the counts of everything so far."""
         with self._lock:
             return self._store.report()
 
     def flush(self) -> None:
-        """Let what is remembered be seen by other readers of the store's file."""
+        """Make what is stored visible to other readers of the store's file."""
         with self._lock:
             self._store.flush()
 
     def close(self) -> None:
-        """Close the store; nothing can be asked afterwards."""
+        """Close the store; call no other method afterwards."""
         with self._lock:
             self._store.close()
 

@@ -1,4 +1,4 @@
-"""Say how strict, how slow and how broken the sandbox is."""
+"""Define what the sandbox enforces, its latency and its faults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,20 +11,20 @@ from uploader.sandbox.property_types import BUILT_IN, KINDS
 
 @dataclass(frozen=True, slots=True)
 class SandboxRules:
-    """What the sandbox enforces and how it behaves; raises ValueError where a rule can't hold.
+    """What the sandbox enforces and how it behaves; raises ValueError for an invalid rule.
 
     *limit* requests are accepted in each window of *per* seconds. Windows start at multiples of *per* plus *anchor*
     seconds of the clock; *anchor* None: the first request of a window opens it. Once the limit is exceeded,
     *limit_reply* answers until the window resets.
 
-    *token* and *service_id* are what a request must carry; None: anything but nothing. *registered* maps the names of
-    properties to their types (None: any type); *registered* None: every name is registered. The API's own properties
-    always are, with their own types.
+    *token* and *service_id* are what a request must carry; None: any value that is not empty. *registered* maps the
+    names of properties to their types (None: any type); *registered* None: every name is registered. The API's own
+    properties always are, with their own types.
 
-    *spelling* and *unit* are those of the window headers (*unit* "s" cuts the fraction off), *clock_skew* is how many
-    seconds the server's clock, as shown in `Date` and in the reset, is ahead. *latency* (seconds, from and to) is
-    waited between storing and replying. *faults* are dealt with dice of *seed*. *certificate* is a PEM file with key
-    and chain: https is served.
+    *spelling* and *unit* are those of the window headers (*unit* "s" drops the fraction). *clock_skew* is how many
+    seconds the server's clock is ahead, in `Date` and in the reset. *latency* (seconds, from and to) is the wait
+    between storing and replying. *seed* is the random seed of *faults* and latency. *certificate* is a PEM file with
+    key and chain; with it, https is served.
 
     It has no states.
     """
@@ -45,7 +45,7 @@ class SandboxRules:
     certificate: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what can't hold."""
+        """Refuse invalid rules."""
         if self.limit < 0:
             raise ValueError(f"limit: {self.limit} is below 0; give the requests of one window")
         if not self.per > 0:
@@ -62,5 +62,5 @@ class SandboxRules:
         return None if known else "not registered"
 
     def kind_of(self, name: str) -> str | None:
-        """Return the type of a registered property; None where any will do."""
+        """Return the type of a registered property; None: any type."""
         return BUILT_IN.get(name) or (self.registered or {}).get(name)

@@ -1,4 +1,4 @@
-"""Remember in SQLite every request and every profile."""
+"""Store every request and every profile in SQLite."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ from uploader.sandbox.report import Report, WindowCount, reply_name
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One request and its reply: the order and the time of its arrival, the window that counted it, what came of it.
+    """One request and its reply: the order and the time of its arrival, the window that counted it, its result.
 
-    *arrived* is seconds since 1970, *monotonic* the same moment on the clock that never steps back. *status* 0 is no
-    reply. *applied* is whether the profile was changed, *fault* what was played ("": nothing).
+    *arrived* is seconds since 1970, *monotonic* the same moment on the monotonic clock. *status* 0 is no reply.
+    *applied* is whether the profile was changed, *fault* the fault that happened ("": none).
 
     It has no states.
     """
@@ -62,9 +62,9 @@ _BATCH = 1000
 
 
 class SandboxStore:
-    """What the sandbox remembers, in a file or (*path* None) in memory.
+    """The requests and profiles of a sandbox, in a file or (*path* None) in memory.
 
-    Writes are committed in batches: call `flush` when they shall be seen from outside. One thread at a time.
+    Writes are committed in batches: call `flush` to make them visible to other readers. Use one thread at a time.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -115,7 +115,7 @@ class SandboxStore:
         )
 
     def add_stray(self, stray: Stray) -> None:
-        """Add one request that went astray."""
+        """Add one stray request."""
         self._writing()
         self._database.execute("INSERT INTO strays VALUES (?, ?, ?)", (stray.method, stray.path, stray.token))
 
@@ -135,13 +135,13 @@ class SandboxStore:
         return [_record(row) for row in self._database.execute("SELECT * FROM requests ORDER BY seq")]
 
     def strays(self) -> list[Stray]:
-        """Return every request that went astray."""
+        """Return every stray request."""
         return [
             Stray(method, path, bool(token)) for method, path, token in self._database.execute("SELECT * FROM strays")
         ]
 
     def report(self) -> Report:
-        """Sum up everything."""
+        """Return the counts of everything stored."""
         run = self._database.execute
         windows = tuple(
             WindowCount(*counts)
@@ -166,18 +166,18 @@ class SandboxStore:
         )
 
     def flush(self) -> None:
-        """Commit what is pending."""
+        """Commit the pending writes."""
         if self._pending:
             self._database.execute("COMMIT")
             self._pending = 0
 
     def close(self) -> None:
-        """Commit what is pending and close; harmless when done twice."""
+        """Commit the pending writes and close; may be called twice."""
         self.flush()
         self._database.close()
 
     def _prepare(self) -> None:
-        # What a crash of the machine may cost does not matter here; being slow would.
+        # Speed matters here; what a crash of the machine loses does not.
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = OFF")
         self._database.executescript(_SCHEMA + customer_profiles.SCHEMA)
@@ -214,7 +214,7 @@ def _record(row: tuple[Any, ...]) -> RequestRecord:
 
 
 def _spoken(identity: Mapping[str, Json]) -> dict[str, Json]:
-    # An integer beyond 64 bits is no identity and too long for orjson; its place is kept all the same.
+    # orjson can't write an integer beyond 64 bits, which is no identity anyway: keep only the names of the fields.
     try:
         orjson.dumps(identity)
     except TypeError:

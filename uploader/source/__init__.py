@@ -1,4 +1,4 @@
-"""Turn a CSV, JSONL or Parquet file into records, lazily, nothing altered."""
+"""Read a CSV, JSONL or Parquet file as a stream of records, with no value altered."""
 
 from uploader.source.byte_stream import Fingerprint
 from uploader.source.compression import unpacked_name

@@ -1,4 +1,4 @@
-"""Read the bytes of a file once, front to back, and know the file's fingerprint at the end."""
+"""Read the bytes of a file once, front to back, and take its fingerprint on the way."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ BLOCK = 256 * 1024
 """How many bytes are read at a time."""
 
 HEAD = 64 * 1024
-"""How many of the first bytes are looked at to tell what a file is."""
+"""How many of the first bytes are examined to detect the format."""
 
 _UNPACKING = Unpacking()
 _STEP = 16
@@ -26,10 +26,10 @@ _STEP = 16
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a file was when it was read: two passes with equal fingerprints read the same file.
+    """Identifies a file as it was read: two passes with equal fingerprints read the same file.
 
-    *digest* is over the bytes of the file as it lies there, compressed or not. *mtime_ns* and *inode* are 0 for
-    standard input and pipes, which are known by content.
+    *digest* is over the bytes as stored, compressed or not. *mtime_ns* and *inode* are 0 for standard input and pipes,
+    which are identified by content alone.
     """
 
     size: int
@@ -40,10 +40,10 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class SourceLocation:
-    """Where a source's bytes are: the file's *path*, and the *label* that messages call it by.
+    """Where a source's bytes are: the file's *path*, and the *label* that messages use for it.
 
-    *spooled* is whether the file is a copy of standard input or a pipe. *packing* is how the file is compressed, if it
-    is, and *unpacking* how much it may unpack to.
+    *spooled* is whether the file is a copy of standard input or a pipe. *packing* is the kind of compression (None:
+    not compressed), *unpacking* the limit on the unpacked size.
     """
 
     path: Path
@@ -54,18 +54,18 @@ class SourceLocation:
 
 
 class ByteStream:
-    """The bytes of one file, unpacked where it is compressed, and hashed as they lie on the disk.
+    """The bytes of one file: hashed as they are on disk, unpacked where the file is compressed.
 
-    This is the one door to a source's bytes. Whatever goes wrong with the file, while it is opened, read or unpacked,
-    is an InputError that names it.
+    Every read of a source goes through this class. Any error in opening, reading or unpacking the file is an
+    InputError that names it.
 
-    *trace* is what was read so far. A stream that follows the trail of an earlier one hands on only what that one read:
-    it raises ChangedError before the first block that differs, and before any block once the file's size, time or inode
-    do. Bytes behind the end of that trail are not read at all.
+    *trace* records what was read so far. A stream may follow the trace of an earlier one; then it yields only what that
+    one read. It raises ChangedError before the first block that differs, and before any block once the file's size,
+    modification time or inode differs. It does not read past the end of that trace.
     """
 
     def __init__(self, location: SourceLocation, follows: ReadTrace | None = None) -> None:
-        """Open the file of *location*; *follows* is the trail to keep to."""
+        """Open the file of *location*; *follows* is the trace of an earlier stream to compare with."""
         self.location = location
         self._file = _open(location)
         self._found = os.fstat(self._file.fileno())
@@ -74,7 +74,7 @@ class ByteStream:
         self.trace = ReadTrace(version_of(self._found))
 
     def __enter__(self) -> Self:
-        """Lend the open stream."""
+        """Return the open stream."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -82,7 +82,7 @@ class ByteStream:
         self._file.close()
 
     def head(self) -> bytes:
-        """Return the first bytes, HEAD of them where there are so many."""
+        """Return the first HEAD bytes, or all where the file is shorter."""
         head = b""
         for block in self.blocks():
             head += block
@@ -91,7 +91,7 @@ class ByteStream:
         return head[:HEAD]
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield the bytes from the first to the last."""
+        """Yield all bytes in order, unpacked."""
         location = self.location
         if location.packing is None:
             return self.packed_blocks()
@@ -99,14 +99,14 @@ class ByteStream:
         return self._watched(unpacked(self.packed_blocks(), archive))
 
     def packed_blocks(self) -> Iterator[bytes]:
-        """Yield the bytes as they lie on the disk."""
+        """Yield the bytes as they are on disk."""
         while block := self._read():
             yield block
 
     def add_rows(self, digest: bytes) -> None:
-        """Take the *digest* of all rows that a library has read by itself so far, before any of the last is handed on.
+        """Record the *digest* of all rows so far, where a library reads the file itself.
 
-        Raises ChangedError as the stream does for its own blocks.
+        Call it before the latest rows are used. Raises ChangedError as the stream does for its own blocks.
         """
         self.trace.rows.append(digest)
         self._refuse_if_changed()
@@ -114,12 +114,12 @@ class ByteStream:
             raise self._changed()
 
     def end_rows(self) -> None:
-        """Raise ChangedError where the trail that this stream follows has more rows."""
+        """Raise ChangedError where the trace that this stream follows has more rows."""
         if self._follows is not None and len(self.trace.rows) < len(self._follows.rows):
             raise self._changed()
 
     def fingerprint(self) -> Fingerprint:
-        """Return what the file was when it was opened; promised only after the last block."""
+        """Return the fingerprint of the file; it is valid only after the last block was read."""
         spooled = self.location.spooled
         return Fingerprint(
             size=self._found.st_size,
@@ -129,7 +129,7 @@ class ByteStream:
         )
 
     def _watched(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield *pieces*: one block of a compressed file may hold many, and take hours to send."""
+        """Yield *pieces*, with a check for changes before each: one compressed block may take hours to send."""
         for piece in pieces:
             self._refuse_if_changed()
             yield piece
@@ -151,7 +151,7 @@ class ByteStream:
         return block
 
     def _filled(self, size: int) -> bytes:
-        """Return the next *size* bytes, fewer only at the end: a file system may hand out less at a time."""
+        """Return the next *size* bytes, fewer only at the end: one read may return less than was asked for."""
         block = self._file.read(size)
         while block and len(block) < size and (more := self._file.read(size - len(block))):
             block += more
@@ -164,7 +164,7 @@ class ByteStream:
 
     def _refuse_if_changed(self) -> None:
         follows = self._follows
-        # Who has read the first rows alone does not ask what became of the others.
+        # A pass over the first rows only does not care whether the others changed.
         if follows is None or not follows.is_whole:
             return
         if is_changed(self.location.path, self._file.fileno(), follows.version):
@@ -177,7 +177,7 @@ class ByteStream:
 
 
 def unreadable(label: str, error: OSError) -> InputError:
-    """Return the one line that says why the file called *label* can't be read, and what to do."""
+    """Return the error for the file called *label*: why it can't be read, and what to do."""
     if isinstance(error, FileNotFoundError):
         return InputError(f"{label}: no such file. Check the path.")
     if isinstance(error, PermissionError):
@@ -199,5 +199,5 @@ def _open(location: SourceLocation) -> BinaryIO:
 
 def _refuse_what_reads_only_once(location: SourceLocation) -> None:
     if not location.path.is_dir() and location.path.exists() and not location.path.is_file():
-        # Opening a pipe would wait for its writer, and the second pass would find nothing.
+        # Opening a pipe would wait for its writer, and the second pass would read nothing.
         raise InputError(f"{location.label} is not a regular file. Pass it on standard input, as '-'.")

@@ -1,4 +1,4 @@
-"""Unpack a compressed file as a stream: whole, or refused."""
+"""Unpack a compressed file as a stream, and refuse it if it is damaged, cut off or too large."""
 
 import bz2
 import lzma
@@ -29,7 +29,7 @@ _MEMORY = 2**_WINDOW_LOG
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A compressed file: what messages call it, how it is packed, its size in bytes, and what it may unpack to."""
+    """A compressed file: its name in messages, its compression, its size in bytes, the limit on its unpacked size."""
 
     label: str
     packing: Packing
@@ -38,10 +38,10 @@ class Archive:
 
 
 def packing_of(head: bytes) -> Packing | None:
-    """Return how a file that begins with *head* is compressed."""
+    """Return the compression of a file that begins with *head*; None where there is none."""
     if head.startswith(_GZIP):
         return "gzip"
-    if head.startswith(_ZSTD) or (head[1:4] == _ZSTD_SKIPPED and 0x50 <= head[0] <= 0x5F):  # noqa: PLR2004 its marks
+    if head.startswith(_ZSTD) or (head[1:4] == _ZSTD_SKIPPED and 0x50 <= head[0] <= 0x5F):  # noqa: PLR2004 its magic
         return "zstd"
     # "BZh" alone could begin the header of a CSV.
     if head.startswith(_BZIP2) and head[4:10] in _BZIP2_STARTS:
@@ -50,15 +50,16 @@ def packing_of(head: bytes) -> Packing | None:
 
 
 def unpacked_name(name: str) -> PurePath:
-    """Return what a file called *name* is called when it is unpacked: `people.csv` for `people.csv.gz`."""
+    """Return *name* without the suffix of its compression: `people.csv` for `people.csv.gz`."""
     path = PurePath(name)
     return path.with_suffix("") if path.suffix.lower() in _SUFFIXES else path
 
 
 def unpacked(packed: Iterable[bytes], archive: Archive) -> Iterator[bytes]:
-    """Yield what the blocks *packed* of *archive* hold, never more than one piece above what it may unpack to.
+    """Yield the unpacked bytes of *archive*, whose blocks are *packed*.
 
-    Raises InputError where that is reached, and where the archive is cut off, damaged, or followed by anything else.
+    Raises InputError where the limit on the unpacked size is exceeded, and where the archive is cut off, damaged, or
+    followed by other data.
     """
     allowance = _Allowance(archive)
     new, errors = _CODECS[archive.packing]()
@@ -89,7 +90,7 @@ def unpacked(packed: Iterable[bytes], archive: Archive) -> Iterator[bytes]:
 
 
 class _Part(Protocol):
-    """One of the compressed streams that a file is made of, one behind the other."""
+    """One of the compressed streams that are concatenated in a file."""
 
     @property
     def eof(self) -> bool: ...
@@ -102,7 +103,7 @@ class _Part(Protocol):
 
 
 class _GzipPart:
-    """A member of a gzip file, with the door that the other kinds have."""
+    """A member of a gzip file, with the interface of the other decompressors."""
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
@@ -118,7 +119,7 @@ class _GzipPart:
 
     def decompress(self, data: bytes, max_length: int, /) -> bytes:
         piece = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
-        # A full piece may have more behind it, held by zlib itself.
+        # After a full piece, zlib may still hold more output.
         self.needs_input = len(piece) < max_length
         return piece
 
@@ -139,7 +140,7 @@ def _xz() -> _Codec:
 
 
 def _zstd() -> _Codec:
-    # Only who has a zstd file needs the library.
+    # The library is loaded only for a zstd file.
     from uploader.source.zstd import ZstdError, new_decompressor  # noqa: PLC0415 the reason above
 
     return lambda: new_decompressor(_WINDOW_LOG), (ZstdError,)
@@ -149,7 +150,7 @@ _CODECS: dict[Packing, Callable[[], _Codec]] = {"gzip": _gzip, "bzip2": _bzip2, 
 
 
 class _Allowance:
-    """What an archive may still unpack to."""
+    """How many more bytes an archive may unpack to."""
 
     def __init__(self, archive: Archive) -> None:
         unpacking = archive.unpacking

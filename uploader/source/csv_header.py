@@ -1,4 +1,4 @@
-"""Judge whether the first record of a CSV can name its columns."""
+"""Check that the first record of a CSV can name its columns."""
 
 import re
 from collections import Counter
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from uploader.errors import InputError
 
 DELIMITERS = (",", ";", "\t", "|")
-"""What usually stands between the cells of a CSV, the most usual first."""
+"""The usual delimiters of a CSV, the most usual first."""
 _NOTE_FOR_EXCEL = re.compile(r'"?sep=(?P<delimiter>.)"?', re.IGNORECASE)
 
 
 def refuse_bad_header(label: str, header: Sequence[str], text: str, delimiter: str) -> None:
-    """Raise InputError when *header*, written as *text*, has another delimiter, or a name missing or twice."""
+    """Raise InputError when *header*, written as *text*, has another delimiter, or a missing or repeated name."""
     if "\0" in text:
         raise InputError(
             f"{label}: the header holds NUL characters. "

@@ -1,4 +1,4 @@
-"""Hold the lines of the CSV record that is being read, so that its text can be shown as it stands."""
+"""Keep the lines of the CSV record that is being read, so that its text can be shown as written."""
 
 from collections.abc import Iterator
 
@@ -6,15 +6,15 @@ from uploader.source.byte_stream import ByteStream
 from uploader.source.lines import LIMIT, Lines, at_any_end, too_long
 
 SHORT = 16 * 1024
-"""So many characters take at most 64 KiB, whatever they are."""
+"""A text of this many characters takes at most 64 KiB in UTF-8."""
 
 
 class CsvLines:
-    """The lines of a CSV on their way to `csv.reader`, none forgotten before its record is finished.
+    """The lines of a CSV for `csv.reader`, each kept until its record is finished.
 
-    *start* is how many lines stand before the record that is being read: whoever reads keeps it current. *ended* is
-    whether a line was asked for when there was none left, *nul_seen* whether a NUL character was read so far, and
-    *long_seen* whether one of the lines at hand has more than SHORT characters.
+    *start* is how many lines come before the record that is being read; the caller keeps it current. *ended* is whether
+    a line past the last was asked for, *nul_seen* whether a NUL character was read so far. *long_seen* is whether a
+    line of the latest list has more than SHORT characters.
     """
 
     def __init__(self, stream: ByteStream, encoding: str) -> None:
@@ -30,7 +30,7 @@ class CsvLines:
         self._held_size = 0
 
     def lists(self) -> Iterator[list[str]]:
-        """Yield the lines in their order; raises UndecodedError, and InputError where a record grows past LIMIT."""
+        """Yield lists of lines, in order; raises UndecodedError, and InputError where a record grows past LIMIT."""
         for lines in self._lines:
             self._forget_finished_records()
             if self._held_size > LIMIT:
@@ -56,6 +56,6 @@ class CsvLines:
         finished = self.start - self._held_from
         if finished:
             del self._held[:finished]
-            # Few are left, if any.
+            # Few lines are left to sum, if any.
             self._held_size = sum(map(len, self._held))
             self._held_from = self.start

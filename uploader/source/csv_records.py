@@ -1,4 +1,4 @@
-"""Take a CSV apart into records, as Python's strict `csv.reader` does."""
+"""Split a CSV into records, as Python's strict `csv.reader` does."""
 
 import csv
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _LONG_RECORD = Reason("record_size", f"the record takes more than 1 MiB ({_RECOR
 
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
-    """How a CSV is written."""
+    """The encoding and the delimiter of a CSV."""
 
     encoding: str
     delimiter: str
@@ -38,10 +38,10 @@ def csv_columns(stream: ByteStream, dialect: CsvDialect) -> tuple[str, ...]:
 
 
 def csv_records(stream: ByteStream, dialect: CsvDialect, columns: tuple[str, ...]) -> Records:
-    """Yield what stands below the header; blank lines are counted, but are no records.
+    """Yield the records below the header; blank lines are counted, but are no records.
 
-    Raises InputError for what can't be told record by record (bytes that are no text, a quote that is never closed, a
-    record without an end, a last one that breaks off), and ChangedError when the header is no longer *columns*.
+    Raises InputError for what is wrong with the file as a whole: bytes that are no text, a quote that is never closed,
+    a record longer than LIMIT, a truncated last record. Raises ChangedError when the header is no longer *columns*.
     """
     parser = _CsvParser(stream, dialect)
     if parser.header() != columns:
@@ -50,10 +50,10 @@ def csv_records(stream: ByteStream, dialect: CsvDialect, columns: tuple[str, ...
 
 
 class _CsvParser:
-    """A `csv.reader` that knows where it is and what it has read."""
+    """A `csv.reader` that knows its line and the text of its record."""
 
     def __init__(self, stream: ByteStream, dialect: CsvDialect) -> None:
-        # Above LIMIT, so that CsvLines speaks first: it knows the place.
+        # Above LIMIT, so that CsvLines raises first: its error names the line.
         csv.field_size_limit(4 * LIMIT)
         self._location = stream.location
         self._label = stream.location.label

@@ -1,4 +1,4 @@
-"""Find out how a file is written that nobody described: its format, its encoding, its delimiter."""
+"""Detect the format, the encoding and the delimiter of a file."""
 
 import csv
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _USUAL: Final = ","
 
 @dataclass(frozen=True, slots=True)
 class FileDialect:
-    """What the settings of `source:` have to say of one file; "auto" where its name and its first bytes say it."""
+    """The settings of `source:` that one file needs; "auto" where its name and its first bytes suffice."""
 
     format: Literal["auto", "csv", "jsonl", "parquet"] = _AUTO
     encoding: str = _AUTO
@@ -27,9 +27,9 @@ class FileDialect:
 
 
 def sniff(location: SourceLocation, name: str, head: bytes) -> FileDialect:
-    """Return how the file at *location*, which the user calls *name* and which begins with *head*, is written.
+    """Return the dialect of the file at *location*, which the user calls *name* and which begins with *head*.
 
-    Where its bytes are no UTF-8, all of them are read: it is cp949 only if they read as that from end to end.
+    A file that is not UTF-8 is read whole: it is cp949 only if all of its bytes decode as that.
     """
     encoding = settle(_AUTO, head)
     found = evident_format(head, encoding)
@@ -45,7 +45,7 @@ def sniff(location: SourceLocation, name: str, head: bytes) -> FileDialect:
 
 
 def _said(name: str, found: Format | None) -> Literal["auto", "csv", "jsonl", "parquet"]:
-    """Return the format that has to be said, because the name of the file says another one."""
+    """Return the format to configure: "auto", except where the name of the file says another one."""
     by_name = format_by_name(name)
     return _AUTO if found is None or by_name in {None, found} else found
 
@@ -58,10 +58,10 @@ def _delimiter(text: str, *, is_whole: bool) -> str:
 
 
 def _fitness(lines: Sequence[str], delimiter: str) -> tuple[bool, float, int]:
-    """Return how well *delimiter* takes *lines* apart: whether at all, into how many equal records, of which width."""
+    """Return how well *delimiter* splits *lines*: whether at all, the share of records of equal width, that width."""
     widths: list[int] = []
     try:
-        # Of the first records alone, so that a quote which the end of the lines leaves open is not met.
+        # Only the first records: the last line may end inside a quoted field.
         widths.extend(
             len(fields) for fields in islice(csv.reader(lines, delimiter=delimiter, strict=True), _LOOKED_AT) if fields
         )

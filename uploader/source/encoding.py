@@ -1,4 +1,4 @@
-"""Settle which encoding a text file is in."""
+"""Decide which encoding a text file has."""
 
 import codecs
 from difflib import get_close_matches
@@ -19,7 +19,7 @@ _MARKS = (
 )
 
 MARKED = frozenset(marked for _, marked in _MARKS)
-"""The encodings whose decoders take the byte order mark for themselves."""
+"""The encodings whose decoders drop the byte order mark."""
 
 _BY_MARK = ("utf-16", "utf-32")
 _HALVES = "utf-7"
@@ -28,15 +28,15 @@ _HALVES = "utf-7"
 def settle(encoding: str, head: bytes) -> str:
     """Return Python's name of the encoding of a file that begins with *head*; "auto" is UTF-8.
 
-    A byte order mark has the last word: the same bytes mean nothing in any other encoding. Raises ConfigError for a
-    name that Python does not know.
+    A byte order mark overrides *encoding*: the same bytes mean nothing in any other one. Raises ConfigError for a name
+    that Python does not know.
     """
     named = "utf-8" if encoding == "auto" else _known(encoding)
     return next((marked for mark, marked in _MARKS if head.startswith(mark)), named)
 
 
 def refuse_without_mark(label: str, encoding: str, head: bytes) -> None:
-    """Raise InputError where *encoding* leaves the order of the bytes to a mark, and *head* does not begin with it."""
+    """Raise InputError where *encoding* needs a byte order mark, and *head* does not begin with one."""
     if encoding in _BY_MARK and not any(head.startswith(mark) for mark, marked in _MARKS if marked == encoding):
         raise InputError(
             f"{label} does not begin with a byte order mark, which {encoding} needs. "
@@ -45,13 +45,13 @@ def refuse_without_mark(label: str, encoding: str, head: bytes) -> None:
 
 
 def reads_as(encoding: str, head: bytes) -> str:
-    """Return as much of the text of *head* as can be read, without its byte order mark."""
+    """Return the text of *head*, without its byte order mark and what can't be decoded."""
     return head.decode(encoding, "ignore").removeprefix(BOM)
 
 
 def _known(encoding: str) -> str:
     try:
-        # Encoding something also refuses the codecs that do not make bytes of text, such as base64.
+        # Encoding a text also refuses codecs that do not turn text into bytes, such as base64.
         "a".encode(encoding)
         name = codecs.lookup(encoding).name
     except (LookupError, ValueError) as error:

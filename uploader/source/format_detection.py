@@ -1,4 +1,4 @@
-"""Tell which format a file has, by its name and by its first bytes."""
+"""Detect the format of a file by its name and by its first bytes."""
 
 import json
 from typing import Literal, TypeAlias
@@ -33,7 +33,7 @@ _TAR = slice(257, 262)
 
 
 def format_by_name(name: str) -> Format | None:
-    """Return the format that the suffix of *name* claims, which stands before the one of a compressed file."""
+    """Return the format that the suffix of *name* claims; the suffix of a compression (`.gz`) is ignored."""
     return _SUFFIXES.get(unpacked_name(name).suffix.lower())
 
 
@@ -45,7 +45,7 @@ def format_by_content(head: bytes, encoding: str) -> Format:
 
 
 def refuse_foreign(label: str, head: bytes) -> None:
-    """Raise InputError when the file is empty, or of a kind that this program does not read at all."""
+    """Raise InputError when the file is empty, or of a kind that this program does not read."""
     if not head:
         raise InputError(f"{label} is empty. Check how it was made.")
     for magic, what in _FOREIGN:
@@ -56,7 +56,7 @@ def refuse_foreign(label: str, head: bytes) -> None:
 
 
 def refuse_other_format(label: str, claimed: Format, head: bytes, encoding: str, *, by_name: bool) -> None:
-    """Raise InputError when the content is not what the format *claimed* for it says.
+    """Raise InputError when the content is not of the format *claimed*.
 
     *by_name* is whether the file's suffix claims it, rather than the configuration.
     """
@@ -75,7 +75,7 @@ def refuse_other_format(label: str, claimed: Format, head: bytes, encoding: str,
 
 
 def evident_format(head: bytes, encoding: str) -> Format | None:
-    """Return the format that the first bytes of a file leave no doubt of; None where there is some."""
+    """Return the format that the first bytes of a file prove; None where they prove none."""
     if head.startswith(_PARQUET):
         return "parquet"
     first, _, _ = reads_as(encoding, head).lstrip().partition("\n")

@@ -1,4 +1,4 @@
-"""Take a JSONL file apart into records: one JSON object on each line, nothing rounded and nothing dropped."""
+"""Split a JSONL file into records: one JSON object on each line, nothing rounded and nothing dropped."""
 
 import json
 import math
@@ -33,7 +33,7 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 def is_retry_jsonl(stream: ByteStream, encoding: str) -> bool:
     """Return whether the first object of *stream* has the columns of a retry file.
 
-    What is wrong with the file is left for `jsonl_records` to tell.
+    Errors in the file are ignored here: `jsonl_records` raises them.
     """
     with suppress(InputError):
         for record in islice(jsonl_records(stream, encoding, is_retry=False), _LOOKED_AT):
@@ -43,17 +43,17 @@ def is_retry_jsonl(stream: ByteStream, encoding: str) -> bool:
 
 
 def jsonl_records(stream: ByteStream, encoding: str, *, is_retry: bool) -> Records:
-    """Yield what stands on each line; blank lines are counted, but are no records.
+    """Yield the record on each line; blank lines are counted, but are no records.
 
-    Raises InputError at the end when not one line is an object, where bytes are no text, and where a line has no end or
-    the last one breaks off.
+    Raises InputError where bytes are no text, where a line is longer than LIMIT, where the last line is truncated, and
+    at the end when not one line is an object.
     """
     label, make = stream.location.label, record_maker(is_retry=is_retry)
     lines = Lines(stream, encoding, at_newlines)
     line = blank_lines = damaged = 0
     try:
         for texts in lines:
-            for line, ended in enumerate(texts, line + 1):  # noqa: B020 the count goes on from list to list
+            for line, ended in enumerate(texts, line + 1):  # noqa: B020 lines are numbered across lists
                 text = ended.removesuffix("\r")
                 if not text or text.isspace():
                     blank_lines += 1
@@ -90,7 +90,7 @@ def _refuse_without_objects(label: str, *, records: int, damaged: int) -> None:
 
 
 class _RefusedError(Exception):
-    """A value that Python's json module would take, and we do not."""
+    """A value that Python's json module accepts, and this program does not."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason.code)
@@ -114,7 +114,7 @@ def _finite(digits: str) -> float:
         if _NOT_ZERO.match(digits):
             raise _RefusedError(_TOO_SMALL)
         return number
-    # It may have lost something. Whoever sends it judges that, and names its column.
+    # The double may have lost digits. The mapping judges that, and names the column.
     return WrittenFloat(digits)
 
 
@@ -148,7 +148,7 @@ def _value(text: str) -> "Json | Reason":
     except json.JSONDecodeError:
         return _NOT_JSON
     except ValueError:
-        # Python reads integers of at most 4,300 digits.
+        # Python refuses integers of more than 4,300 digits.
         return _NOT_FINITE
     return value
 

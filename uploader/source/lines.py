@@ -1,4 +1,4 @@
-"""Split the bytes of a text file into lines, decoded strictly, a block at a time."""
+"""Decode a text file strictly and split it into lines, a block at a time."""
 
 import codecs
 from collections.abc import Callable, Iterator
@@ -11,13 +11,13 @@ from uploader.source.byte_stream import ByteStream, SourceLocation
 from uploader.source.encoding import BOM, MARKED
 
 LIMIT = 16 * 1024 * 1024
-"""How many characters a line or a record may have: what is longer was cut or quoted wrongly."""
+"""How many characters a line or a record may have: a longer one lacks a line end or a closing quote."""
 
 Split: TypeAlias = Callable[[str], tuple[list[str], str]]
-"""Takes a text apart into its whole lines, and the rest that the next block goes on with."""
+"""Splits a text into its whole lines, and the rest, which continues in the next block."""
 
 KOREAN = "cp949"
-"""The encoding that old Korean programs write."""
+"""The encoding of old Korean programs."""
 
 
 def at_any_end(text: str) -> tuple[list[str], str]:
@@ -35,7 +35,7 @@ def at_newlines(text: str) -> tuple[list[str], str]:
 
 
 def too_long(label: str, what: str) -> InputError:
-    """Return what is said of *what* (a line, a record) that is longer than LIMIT."""
+    """Return the error for *what* (a line, a record), which is longer than LIMIT."""
     return InputError(f"{label}: {what} is longer than 16 MiB. Look there for a missing line end or closing quote.")
 
 
@@ -43,13 +43,13 @@ class UndecodedError(Exception):
     """Bytes on *line* of the file that are no text in its encoding."""
 
     def __init__(self, line: int) -> None:
-        """Keep the *line*; the bytes themselves are nobody's business."""
+        """Keep the *line* only: no value of a row may reach a message."""
         super().__init__(f"line {line}")
         self.line = line
 
 
 def undecodable(location: SourceLocation, encoding: str, where: str) -> InputError:
-    """Return what is said of bytes at *where* in the file that are not *encoding*; reads it once more, to its end."""
+    """Return the error for bytes at *where* that are not *encoding*; may read the whole file again."""
     found = f"{location.label}: {where} is not {encoding}"
     if encoding != KOREAN and reads_whole(location, KOREAN):
         return InputError(f"{found}, but the whole file reads as {KOREAN}. Set source.encoding: {KOREAN}.")
@@ -57,13 +57,13 @@ def undecodable(location: SourceLocation, encoding: str, where: str) -> InputErr
 
 
 class Lines:
-    """The lines of a byte stream, in lists of as many as a block holds.
+    """The lines of a byte stream, in one list for each block.
 
-    *nul_seen* is whether a NUL character was read so far, *unended* whether the last line was, and lacks its end.
+    *nul_seen* is whether a NUL character was read so far, *unended* whether the last line was read and has no line end.
     """
 
     def __init__(self, stream: ByteStream, encoding: str, split: Split) -> None:
-        """Read *stream* as text in *encoding*, its lines taken apart by *split*."""
+        """Read *stream* as text in *encoding*, split into lines by *split*."""
         self.nul_seen = False
         self.unended = False
         self._stream = stream
@@ -74,10 +74,10 @@ class Lines:
         self._rest_size = 0
 
     def __iter__(self) -> Iterator[list[str]]:
-        """Yield the lines in their order; a list may be empty, and the last line may lack its end.
+        """Yield lists of lines, in order; a list may be empty, and the last line may have no line end.
 
-        Raises UndecodedError after the last line before what can't be decoded, InputError where a line grows past
-        LIMIT.
+        Raises UndecodedError at bytes that can't be decoded, after the lines before them, and InputError where a line
+        grows past LIMIT.
         """
         for text in self._texts():
             self.nul_seen = self.nul_seen or "\0" in text
@@ -87,9 +87,9 @@ class Lines:
             yield ["".join(self._rest)]
 
     def _lines(self, text: str) -> list[str]:
-        """Return the lines that *text* ends, and keep what is left of it."""
+        """Return the lines that are complete with *text*, and keep the rest."""
         lines: list[str] = []
-        # A long line is put together when it ends, not again for each block.
+        # A long line is joined once, when it ends, not again for each block.
         may_end = "\n" in text or "\r" in text or (self._rest and self._rest[-1].endswith("\r"))
         self._rest.append(text)
         self._rest_size += len(text)
@@ -117,9 +117,9 @@ class Lines:
                 text = decoder.decode(block, final)
             except UnicodeError:
                 decoder.setstate(before)
-                # The mark in place of what can't be decoded settles whether a \r before it ends a line.
+                # With a character in place of the bad bytes, a \r before them is known to end a line.
                 yield _decodable(decoder, block) + "\ufffd"
-                # The error's own words hold bytes of the file.
+                # The decoder's message quotes bytes of the file.
                 raise UndecodedError(self._count + 1) from None
             if text:
                 yield text.removeprefix(BOM) if at_start else text
@@ -140,7 +140,7 @@ def _decodable(decoder: codecs.IncrementalDecoder, block: bytes) -> str:
 
 
 def reads_whole(location: SourceLocation, encoding: str) -> bool:
-    """Return whether every byte of the file is text in *encoding*; reads it to its end."""
+    """Return whether the whole file decodes as *encoding*; reads up to its end."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     with ByteStream(location) as stream:
         try:

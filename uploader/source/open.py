@@ -1,4 +1,4 @@
-"""Open a source: settle what it is, and refuse at once what can't be one."""
+"""Open a source: detect its format and encoding, and refuse what can't be a source."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -34,7 +34,7 @@ _UNPACKING = Unpacking()
 
 @dataclass(frozen=True, slots=True)
 class _OpenedAs:
-    """What a file turned out to be, and how it is taken apart."""
+    """How a file is split into records, and what is known of them beforehand."""
 
     take_apart: TakeApart
     columns: tuple[str, ...] | None = None
@@ -44,13 +44,13 @@ class _OpenedAs:
 
 @dataclass(slots=True, kw_only=True)
 class Source:
-    """A file whose records can be read, as often as wanted; closing it deletes the copies that were made of it.
+    """A file whose records can be read any number of times; closing it deletes its temporary copies.
 
     *name* is what the user calls it, *path* its file (None for standard input and pipes). *columns* is None where each
-    record has its own (JSONL). *kinds* says the type of each column of a Parquet, those within a struct as `a.b`.
-    *encoding* is the one settled on. *blank_lines* is what the latest whole pass counted.
+    record has its own (JSONL). *kinds* maps each column of a Parquet file to its type; fields of a struct are `a.b`.
+    *encoding* is the one in use. *blank_lines* is the count of the latest whole pass.
 
-    States: open, where it can be read as often as wanted; and closed.
+    States: open, where it can be read any number of times; and closed.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Source:
     _copies: ExitStack = field(repr=False)
 
     def __enter__(self) -> Self:
-        """Lend the source."""
+        """Return the source."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -75,25 +75,25 @@ class Source:
         self.close()
 
     def close(self) -> None:
-        """Delete the copies of what could not be read as it is."""
+        """Delete the temporary copies."""
         self._copies.close()
 
     def digest(self) -> str:
-        """Return the digest of the source's bytes, as its fingerprint has it."""
+        """Return the digest of the source's bytes, the same as in its fingerprint."""
         with ByteStream(self._location) as stream:
             for _ in stream.packed_blocks():
                 pass
             return stream.fingerprint().digest
 
     def read(self, follows: ReadTrace | None = None) -> Reading:
-        """Return a new pass over the records, from the first; *follows* is the trail of a pass that it must repeat."""
+        """Return a new pass over the records, from the first; *follows* is the trace of a pass that it must repeat."""
         return Reading(self._location, self._take_apart, self._note_blank_lines, follows)
 
     def _note_blank_lines(self, count: int) -> None:
         self.blank_lines = count
 
 
-def open_source(  # noqa: PLR0913 the keys of `source:`, and what standard input and compressed files need
+def open_source(  # noqa: PLR0913 the keys of `source:`, and the settings of standard input and compressed files
     name: str,
     *,
     format: Literal["auto", "csv", "jsonl", "parquet"],  # noqa: A002 the key's name in config.yaml
@@ -105,9 +105,9 @@ def open_source(  # noqa: PLR0913 the keys of `source:`, and what standard input
 ) -> Source:
     """Return the source that the user calls *name*; "-" is *stdin*.
 
-    What can't be read twice, and a compressed Parquet, is copied to a private file in *spool_dir*. Raises InputError
-    when it can't be a source, ConfigError when *encoding* or *delimiter* can't be one, StorageError when there is no
-    room for the copy.
+    Standard input, a pipe and a compressed Parquet file are copied to a private file in *spool_dir*. Raises InputError
+    when it can't be a source, ConfigError when *encoding* or *delimiter* is invalid, StorageError when there is no room
+    for the copy.
     """
     if len(delimiter) != 1 or delimiter in '"\r\n\0':
         raise ConfigError('source.delimiter is not one character that can stand between fields. Set it to ",", say.')
@@ -120,7 +120,7 @@ def open_source(  # noqa: PLR0913 the keys of `source:`, and what standard input
 def open_unknown(
     name: str, *, stdin: BinaryIO | None = None, spool_dir: Path | None = None
 ) -> tuple[Source, FileDialect]:
-    """Return the source that the user calls *name*, and how it turned out to be written; raises as `open_source`."""
+    """Return the source that the user calls *name*, and its detected dialect; raises what `open_source` raises."""
     with ExitStack() as copies:
         spool = Spool(spool_dir, copies)
         location, head = _unpacked(_locate(name, stdin, spool), _UNPACKING)
@@ -129,7 +129,7 @@ def open_unknown(
 
 
 def _described(name: str, location: SourceLocation, head: bytes, dialect: FileDialect, spool: Spool) -> Source:
-    """Return the source at *location*, written as *dialect* says; closing it deletes what is in *spool*."""
+    """Return the source at *location*, read as *dialect* says; closing it deletes the files of *spool*."""
     settled = settle(dialect.encoding, head)
     found = _settle_format(location, name, dialect.format, head, settled)
     if found != "parquet":
@@ -168,7 +168,7 @@ def _locate(name: str, stdin: BinaryIO | None, spool: Spool) -> SourceLocation:
 
 
 def _unpacked(location: SourceLocation, unpacking: Unpacking) -> tuple[SourceLocation, bytes]:
-    """Return *location* with how it is compressed, and the first bytes of what it holds."""
+    """Return *location* with its compression, and the first unpacked bytes."""
     head = _head(location)
     outer = packing_of(head)
     if outer is not None:
@@ -191,7 +191,7 @@ def _settle_format(
 ) -> Format:
     claimed = format_by_name(name) if chosen == "auto" else chosen
     if chosen != "auto" and claimed != "jsonl" and head.startswith(b"{"):
-        # The retry file of a Parquet or of standard input is JSONL; it is taken with the same configuration.
+        # The retry file of a Parquet file or of standard input is JSONL; the same configuration must read it.
         with ByteStream(location) as stream:
             if is_retry_jsonl(stream, encoding):
                 return "jsonl"
@@ -232,7 +232,7 @@ def _open_parquet(location: SourceLocation, spool: Spool) -> _OpenedAs:
     if location.packing is None:
         file = ParquetFile(location.path, location.label)
     else:
-        # polars jumps about in its file.
+        # polars needs a file in which it can seek.
         with ByteStream(location) as stream:
             path = spool.keep(stream.blocks(), location.label)
             file = ParquetFile(path, location.label, copied_from=stream.fingerprint())

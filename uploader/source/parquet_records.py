@@ -1,4 +1,4 @@
-"""Take a Parquet file apart into records, by polars, a batch at a time."""
+"""Split a Parquet file into records with polars, a batch at a time."""
 
 from array import array
 from collections.abc import Iterator, Mapping
@@ -22,12 +22,11 @@ _BATCH = 5000
 class ParquetFile:
     """The Parquet file at *path*, which may be an unpacked copy of the source that messages call *label*.
 
-    *columns* are its columns. *kinds* has a short word for the type of each of them, and of what is within structs, as
-    `a.b`.
+    *columns* are its columns. *kinds* maps each of them to a short word for its type; fields of a struct are `a.b`.
     """
 
     def __init__(self, path: Path, label: str, *, copied_from: Fingerprint | None = None) -> None:
-        """Read what columns there are; raises InputError. *copied_from* is the source that an unpacked copy is of."""
+        """Read the schema; raises InputError. *copied_from* is the fingerprint of the source that was unpacked."""
         self._path = path
         self._label = label
         self._copied_from = copied_from
@@ -39,7 +38,8 @@ class ParquetFile:
     def records(self, stream: ByteStream) -> Records:
         """Yield the rows, their values as Python objects; *stream* is that of the source.
 
-        Raises InputError where polars can't read on, and ChangedError when the copy is of another source by now.
+        Raises InputError where polars can't read the file, and ChangedError when the source changed since it was
+        unpacked.
         """
         number = 0
         digest = blake2b(digest_size=16)
@@ -48,10 +48,10 @@ class ParquetFile:
             stream.add_rows(digest.copy().digest())
             with self._polars_errors():
                 rows = rows_of(batch)
-            for number, fields in enumerate(rows, number + 1):  # noqa: B020 the count goes on from batch to batch
+            for number, fields in enumerate(rows, number + 1):  # noqa: B020 rows are numbered across batches
                 yield Row(number, fields)
         stream.end_rows()
-        # polars finds its own way in the file; the fingerprint needs every byte.
+        # polars does not read through *stream*; the fingerprint needs every byte.
         for _ in stream.packed_blocks():
             pass
         if self._copied_from not in (None, stream.fingerprint()):
@@ -59,7 +59,7 @@ class ParquetFile:
         return 0
 
     def _batches(self) -> Iterator[pl.DataFrame]:
-        """Yield the rows, always as many at a time, so that one reading can be held against another."""
+        """Yield the rows in batches of a fixed size, so that two readings can be compared."""
         rest: pl.DataFrame | None = None
         with self._polars_errors():
             for batch in self._scan().collect_batches(chunk_size=_BATCH, maintain_order=True, lazy=True):
@@ -71,7 +71,7 @@ class ParquetFile:
                 yield rest
 
     def _scan(self) -> pl.LazyFrame:
-        # The path is one file, whatever brackets or equals signs it has.
+        # The path is one file, even with brackets or equals signs in it.
         return pl.scan_parquet(self._path, glob=False, hive_partitioning=False)
 
     @contextmanager
@@ -79,7 +79,7 @@ class ParquetFile:
         try:
             yield
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError):
-            # What polars says may quote cells.
+            # The messages of polars may quote cells.
             raise InputError(
                 f"{self._label} can't be read as Parquet: it is cut off, damaged, or holds what polars can't read. "
                 "Write it anew."
@@ -87,5 +87,5 @@ class ParquetFile:
 
 
 def _spelled(batch: pl.DataFrame) -> bytes:
-    """Return *batch* in a few bytes: its columns, and 64 bits for each row."""
+    """Return what the digest of *batch* is taken over: its columns, and a hash of 64 bits for each row."""
     return repr(batch.schema).encode(errors="surrogatepass") + array("Q", batch.hash_rows().to_list()).tobytes()

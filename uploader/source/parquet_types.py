@@ -1,12 +1,12 @@
-"""Name the type of each column of a Parquet, and of what is within its structs."""
+"""Name the type of each column of a Parquet file, and of the fields of its structs."""
 
 import polars as pl
 
 
 def kinds_of(schema: pl.Schema) -> dict[str, str]:
-    """Return a short word for the type of each column of *schema*, and of the fields of a struct as `column.field`.
+    """Return a short word for the type of each column of *schema*; fields of a struct are `column.field`.
 
-    A column whose own name has the dot comes before such a field.
+    A column with the same name as such a field wins.
     """
     kinds: dict[str, str] = {}
     for name, dtype in schema.items():

@@ -1,4 +1,4 @@
-"""Turn the rows of a polars table into Python's own values, also where Python has no such value."""
+"""Convert the rows of a polars table to Python values, also where Python has no such value."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -8,14 +8,14 @@ import polars as pl
 _DAY = timedelta(days=1)
 _UNITS = {"ms": timedelta(milliseconds=1), "us": timedelta(microseconds=1)}
 _EPOCH = date(1970, 1, 1)
-# A day less on each side, which a time zone may add.
+# One day less on each side: a time zone may shift a moment by up to that.
 _FIRST = date.min + _DAY - _EPOCH
 _LAST = date.max - _DAY - _EPOCH
 
 
 @dataclass(frozen=True, slots=True)
 class OutOfRange:
-    """A moment before the year 1 or after 9999, or a span that long: *count* of *unit*. No type of the API takes it."""
+    """A date or duration that Python can't hold: *count* of *unit*. No type of the API accepts it."""
 
     count: int
     unit: str
@@ -26,7 +26,7 @@ class OutOfRange:
 
 
 def rows_of(batch: pl.DataFrame) -> list[dict[str, object]]:
-    """Return the rows of *batch*, with an OutOfRange for what would break the conversion of the whole batch."""
+    """Return the rows of *batch*, with an OutOfRange for each value that Python can't hold."""
     far = {name: unit for name, dtype in batch.schema.items() if (unit := _far(batch[name], dtype))}
     if not far:
         return batch.to_dicts()
@@ -42,7 +42,7 @@ def rows_of(batch: pl.DataFrame) -> list[dict[str, object]]:
 
 
 def _far(column: pl.Series, dtype: pl.DataType) -> str | None:
-    """Return the unit of *column* if some value of it is out of range."""
+    """Return the unit of *column* if one of its values is out of range, else None."""
     if isinstance(dtype, pl.Date | pl.Datetime | pl.Duration) and not _is_inside(column, dtype).all():
         return "days" if isinstance(dtype, pl.Date) else dtype.time_unit
     return None
@@ -58,7 +58,7 @@ def _bounds(dtype: pl.DataType) -> tuple[int, int]:
         return (date.min - _EPOCH).days, (date.max - _EPOCH).days
     unit = _UNITS.get(dtype.time_unit) if isinstance(dtype, pl.Datetime | pl.Duration) else None
     if unit is None:
-        # So many nanoseconds as fit into 64 bits are less than 300 years.
+        # 64 bits of nanoseconds are less than 300 years, so none is out of range.
         return -(2**63), 2**63 - 1
     if isinstance(dtype, pl.Duration):
         return max(-(2**63), timedelta.min // unit), min(2**63 - 1, timedelta.max // unit)

@@ -1,4 +1,4 @@
-"""Hand out the records of a source once, from first to last."""
+"""Read the records of a source once, from first to last."""
 
 from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
@@ -9,15 +9,15 @@ from uploader.source.byte_stream import ByteStream, Fingerprint, SourceLocation
 from uploader.source.file_change_detection import ReadTrace
 
 Records: TypeAlias = Generator[Record, None, int]
-"""Yields the records of a stream, and returns how many blank lines stood between them."""
+"""Yields the records of a stream, and returns how many blank lines it had."""
 
 TakeApart: TypeAlias = Callable[[ByteStream], Records]
 
 
 class Reading:
-    """One pass over a source, an iterator: it opens its file for the first record and closes it after the last.
+    """An iterator over the records of a source: it opens the file for the first record and closes it after the last.
 
-    Leaving it as a context manager, or `close`, ends a pass that is not wanted to its end.
+    To end a pass early, call `close` or use it as a context manager.
     """
 
     def __init__(
@@ -27,9 +27,9 @@ class Reading:
         ended: Callable[[int], None],
         follows: ReadTrace | None = None,
     ) -> None:
-        """Read the file at *location* by *take_apart*; *ended* hears how many blank lines it had.
+        """Read the file at *location* with *take_apart*; *ended* is called with the number of blank lines.
 
-        *follows* is the trail of the reading that alone may be repeated: else a ChangedError ends this one.
+        *follows* is the trace of an earlier reading: a ChangedError ends this one where the file differs from it.
         """
         self._location = location
         self._take_apart = take_apart
@@ -41,7 +41,7 @@ class Reading:
 
     def __iter__(self) -> Iterator[Record]:
         """Return the records that are left."""
-        # The generator itself: it saves a loop one call for each row.
+        # The generator itself: this saves one call for each row.
         return self._records
 
     def __next__(self) -> Record:
@@ -49,7 +49,7 @@ class Reading:
         return next(self._records)
 
     def __enter__(self) -> Self:
-        """Lend the reading."""
+        """Return the reading."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -57,12 +57,12 @@ class Reading:
         self.close()
 
     def close(self) -> None:
-        """Close the file; no more records come."""
+        """Close the file; no more records follow."""
         self._records.close()
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What the file was; raises RuntimeError until the pass has come to its end."""
+        """The fingerprint of the file; raises RuntimeError before the end of the pass."""
         if self._fingerprint is None:
             raise RuntimeError("a reading knows its fingerprint only at its end")
         return self._fingerprint

@@ -1,4 +1,4 @@
-"""Recognise a retry file, and the rows of it that could not be split into fields."""
+"""Recognise a retry file, and its rows that could not be split into fields."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 from uploader.model import RAW_COLUMN, RETRY_COLUMNS, ROW_COLUMN, RUN_COLUMN, Damaged, Reason, Record, RetryOf, Row
 
 MakeRecord: TypeAlias = Callable[[int, Mapping[str, object], int, str], Record]
-"""Takes what a Row takes: number, fields, line, text."""
+"""Takes the arguments of a Row: number, fields, line, text."""
 
 RAW = Reason(
     "raw",
@@ -15,9 +15,8 @@ RAW = Reason(
 )
 """Why a row with a text in RAW_COLUMN is not sent."""
 
-
 _WHOLE: Final = re.compile(r"([0-9]{1,18})(?:\.0+)?")
-"""A row's number, also as a spreadsheet or a data frame writes it that took the column for one of doubles."""
+"""A row's number, also as `12.0`: spreadsheets and data frames may turn the column into doubles."""
 
 
 def has_retry_columns(columns: Iterable[str]) -> bool:
@@ -26,7 +25,7 @@ def has_retry_columns(columns: Iterable[str]) -> bool:
 
 
 def record_maker(*, is_retry: bool) -> MakeRecord:
-    """Return what makes the records of a source: a Row of each, except where a retry file holds a raw text."""
+    """Return the function that makes the records of a source: a Row each, or Damaged for a raw text in a retry file."""
     return _row_or_raw if is_retry else Row
 
 
@@ -36,6 +35,6 @@ def _row_or_raw(number: int, fields: Mapping[str, object], line: int, text: str)
 
 
 def _retry_of(number: int, fields: Mapping[str, object]) -> RetryOf:
-    """Return what the row says of its origin; of one that somebody added, only its place is known."""
+    """Return the origin that the row names; a row that a user added has only its number in this file."""
     run, row = fields.get(RUN_COLUMN), _WHOLE.fullmatch(str(fields.get(ROW_COLUMN)))
     return RetryOf("" if run is None else str(run), number if row is None else int(row[1]))

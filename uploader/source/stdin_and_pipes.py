@@ -1,4 +1,4 @@
-"""Tell which sources can be read only once: standard input, and pipes."""
+"""Recognise the sources that can be read only once: standard input, and pipes."""
 
 import re
 import stat
@@ -11,7 +11,7 @@ _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(?P<number>[0-9]{1,9})")
 
 
 def descriptor(name: str) -> int | None:
-    """Return which open descriptor of this process a source called *name* is: 0 for "-"; None where it is a file."""
+    """Return the open descriptor that a source called *name* stands for: 0 for "-"; None where it is a file."""
     if name in {"-", "/dev/stdin"}:
         return STDIN
     found = _DESCRIPTOR.fullmatch(name)
@@ -21,5 +21,5 @@ def descriptor(name: str) -> int | None:
 def reads_only_once(name: str) -> bool:
     """Return whether the file called *name* must be copied to be read twice; raises OSError, ValueError."""
     mode = Path(name).stat().st_mode
-    # What a descriptor has open may have no name any more, or another one.
+    # The file behind a descriptor may have been deleted or renamed.
     return stat.S_ISFIFO(mode) or (stat.S_ISREG(mode) and descriptor(name) is not None)

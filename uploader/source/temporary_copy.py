@@ -1,4 +1,4 @@
-"""Keep what can't be read twice in private temporary files."""
+"""Copy what can't be read twice to private temporary files."""
 
 import errno
 import os
@@ -15,23 +15,23 @@ _BLOCK = 1024 * 1024
 _MODE = 0o600
 _OPENED = Path("/proc/self/fd")
 _NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
-"""How a file system, or a kernel, says that it makes no file without a name."""
+"""The errors of a file system or kernel that can't make a file without a name."""
 
 
 class Spool:
-    """Files of mode 0600 in one folder, each gone when *stack* closes or the process ends, however that comes.
+    """Files of mode 0600 in one folder, deleted when *stack* closes or the process ends, even by a crash.
 
-    They have no name: each is reached through its descriptor. Only where the system offers no such way does a file keep
-    a name, which is deleted when *stack* closes.
+    They have no name: each is opened through its descriptor. Only where the system can't do that, a file has a name,
+    and is deleted when *stack* closes.
     """
 
     def __init__(self, folder: Path | None, stack: ExitStack) -> None:
-        """Keep files in *folder*; None is the system's own for such files."""
+        """Keep files in *folder*; None: the system's folder for temporary files."""
         self._folder = Path(tempfile.gettempdir()) if folder is None else folder
         self._stack = stack
 
     def keep(self, blocks: Iterable[bytes], label: str) -> Path:
-        """Return a new file that holds *blocks*, of what messages call *label*; raises StorageError if it can't."""
+        """Return a new file with *blocks*, the bytes of what messages call *label*; raises StorageError."""
         try:
             return self._kept(blocks)
         except OSError as error:
@@ -46,7 +46,7 @@ class Spool:
             copy = self._stack.enter_context(os.fdopen(handle, "wb", buffering=0))
         else:
             path = self._folder / f"uploader-{secrets.token_hex(16)}"
-            # A signal may end the process as soon as the file is there.
+            # Before the file is made: a signal may end the process right after that.
             self._stack.callback(path.unlink, missing_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
             copy = self._stack.enter_context(os.fdopen(handle, "wb", buffering=0))
@@ -65,7 +65,7 @@ class Spool:
 
 
 def _nameless(folder: Path) -> int | None:
-    """Return the descriptor of a new file in *folder* that never had a name; None where there is no such file."""
+    """Return the descriptor of a new file without a name in *folder*; None where the system can't make one."""
     flag = getattr(os, "O_TMPFILE", 0)
     if not flag:
         return None
@@ -82,7 +82,7 @@ def _nameless(folder: Path) -> int | None:
 
 
 def _is_reached(path: Path, handle: int) -> bool:
-    """Return whether *path*, opened anew, is the file that *handle* has open."""
+    """Return whether *path* leads to the file that *handle* has open."""
     try:
         return path.exists() and os.path.samestat(path.stat(), os.fstat(handle))
     except OSError:
@@ -90,7 +90,7 @@ def _is_reached(path: Path, handle: int) -> bool:
 
 
 def blocks_of(pipe: BinaryIO, label: str) -> Iterator[bytes]:
-    """Yield all that comes out of *pipe*, which messages call *label*; raises InputError when it breaks."""
+    """Yield the bytes of *pipe*, which messages call *label*; raises InputError when it can't be read."""
     while True:
         try:
             block = pipe.read(_BLOCK)

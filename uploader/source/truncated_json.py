@@ -1,4 +1,4 @@
-"""Tell a JSON object that breaks off in the middle from one that is wrong."""
+"""Distinguish a truncated JSON object from an invalid one."""
 
 import json
 import re
@@ -10,7 +10,7 @@ _ESCAPE_BEGUN = re.compile(r"(?<!\\)(?:\\\\)*\\u[0-9a-fA-F]{0,4}\Z")
 
 
 def breaks_off(text: str) -> bool:
-    """Return whether *text* is a JSON object but for its end."""
+    """Return whether *text* is a JSON object that lacks only its end."""
     if not text.lstrip().startswith("{"):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Find the zstd of this Python: its own from 3.14 on, before that the same one as a package."""
+"""Import zstd: from the standard library since Python 3.14, else from the package backports.zstd."""
 
 import sys
 
@@ -13,5 +13,5 @@ ZstdError = zstd.ZstdError
 
 
 def new_decompressor(window_log: int) -> zstd.ZstdDecompressor:
-    """Return what unpacks one frame, in at most 2 to the power of *window_log* bytes of memory."""
+    """Return a decompressor of one frame that uses at most 2 to the power of *window_log* bytes of memory."""
     return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: window_log})
