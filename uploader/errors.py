@@ -4,7 +4,7 @@ import os
 
 
 class UploaderError(Exception):
-    """A run's trouble: one line for the user, told by `cli` alone, and an exit status.
+    """A run's trouble: one line for the user (of a configuration one for each problem), and an exit status.
 
     The message names the thing, what was found and the next step; it holds no token and no personal data.
     """

@@ -1,8 +1,9 @@
 """Read the mapping section into `mapping.rules.MappingRules`."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
 from uploader.config.datetime_formats import pattern, zone
@@ -152,6 +153,20 @@ class MappingSettings(Section):
             other_columns=self.other_columns,
             request_datetime=None if moment is None else MomentRule(moment.column, moment.format, moment.timezone),
         )
+
+
+def misfits_of_properties(properties: object) -> Iterator[MisfitError]:
+    """Yield what does not fit together in each of *properties*, a section as it is written.
+
+    A property with an error in one of its values is left out: it is reported by itself.
+    """
+    for key, written in properties.items() if isinstance(properties, dict) else ():
+        try:
+            _rule(key, PropertySettings.model_validate(_property(written)), "omit")
+        except MisfitError as misfit:
+            yield misfit
+        except (ValidationError, UnfitValueError):
+            continue
 
 
 def _rule(key: str, settings: PropertySettings, when_empty: Emptiness) -> PropertyRule:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationInfo, model_validator
 
+from uploader.config.credentials import is_quoted
 from uploader.config.error_messages import PROPERTIES, MisfitError, UnfitValueError
 from uploader.config.mapping_settings import IdentitySettings, MappingSettings, MomentSettings, PropertySettings
 from uploader.config.proxy import proxy_url
@@ -35,6 +36,10 @@ _MANY = 10**9
 
 def _printable(value: object) -> str:
     name = value.strip() if isinstance(value, str) else ""
+    if is_quoted(name):
+        raise UnfitValueError("has quotes around it that belong to no credential; delete them")
+    if name.startswith("\ufeff"):
+        raise UnfitValueError("begins with a byte order mark (BOM); copy it again, without that")
     if not re.fullmatch(r"[!-~]+", name):
         raise UnfitValueError("is empty, or holds a character that none has; copy it again from the console")
     return name
