@@ -13,7 +13,7 @@ HINT = "indent with spaces, and quote a value that holds one of : # [ {"
 URL = "write https://openapi.dfinery.ai"
 DURATION = "is not a duration; write a number and its unit, as 500ms, 30s, 1m or 2h"
 KEYS = (
-    "the keys here are: api, source, mapping, rate, retry, limits, guard, output, when_changed, "
+    "the keys here are: api, source, registered, mapping, rate, retry, limits, guard, output, when_changed, "
     "changed_only, full_every, coalesce, retry_last_failures, journal_days, state_dir"
 )
 PLAINTEXT = "would send the token unencrypted; only loopback hosts may have http://"
@@ -187,6 +187,7 @@ def test_every_key_is_suggested_for_its_misspelling(
 
 def test_every_section_knows_its_keys() -> None:
     plain = {
+        "registered",
         "when_changed",
         "changed_only",
         "full_every",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import Final
 
@@ -10,8 +11,9 @@ from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, load
 from uploader.errors import ChangedError, InputError
 from uploader.mapping import Plan, compile_plan
+from uploader.mapping.registered_properties import refuse_unregistered
 from uploader.mapping.required_columns import check_columns
-from uploader.model import Record, Rejected, Request
+from uploader.model import Record, Rejected, Request, Row
 from uploader.rate import Pace, pace
 from uploader.run.environment import Environment
 from uploader.run.options import Options
@@ -127,6 +129,35 @@ def prepare(
         fingerprint, trace = reading.fingerprint if limit is None else None, reading.trace
     _refuse_unseen(source, plan, settings, summary, limit)
     return Job(source, plan, summary, fingerprint, limit, trace)
+
+
+def registered_names(source: Source, settings: Settings) -> Iterator[Callable[[Record, Request | Rejected], None]]:
+    """Yield what refuses a row of *source* with a property that is not registered, where only its rows show the names.
+
+    Raises InputError at once for what the mapping and the columns show: names and types that the service would drop.
+    """
+    registered, rules = settings.registered, settings.rules()
+    if registered is None:
+        return
+    refuse = partial(
+        refuse_unregistered,
+        rules,
+        registered,
+        kinds=source.kinds,
+        short_form="string" if source.format == "csv" else None,
+        config=str(settings.file),
+    )
+    refuse(columns=source.columns or ())
+    if source.columns is not None or rules.other_columns != "send":
+        return
+    known: set[str] = set()
+
+    def refuse_row(record: Record, work: Request | Rejected) -> None:
+        if isinstance(record, Row) and isinstance(work, Request) and not record.fields.keys() <= known:
+            refuse(columns=tuple(record.fields))
+            known.update(record.fields)
+
+    yield refuse_row
 
 
 def refuse_if_too_bad(job: Job, settings: Settings) -> None:
