@@ -16,7 +16,7 @@ from uploader.config import Settings, proxy_to
 from uploader.config.credentials import PLACEHOLDER
 from uploader.errors import ConfigError
 from uploader.mapping import Now
-from uploader.model import UNKNOWN_RUN, Damaged, Reason, Record, Rejected, Request, Row
+from uploader.model import UNKNOWN_RUN, Damaged, Reason, Record, Rejected, Request, Row, spoken_name
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import key_of, reading_of
 from uploader.run.options import Options
@@ -76,7 +76,7 @@ class Explanation:
             "row": record.number,
             "line": record.line or None,
             "retry_file": self.is_retry,
-            "fields": plain(record.fields) if isinstance(record, Row) else None,
+            "fields": _spoken_fields(record) if isinstance(record, Row) else None,
             "text": record.text if isinstance(record, Damaged) else None,
             "body": self.body,
             "rejected": _spelled(work.reason) if isinstance(work, Rejected) else None,
@@ -107,6 +107,10 @@ def explain(options: Options, number: int, environment: Environment) -> Explanat
             service_known=_is_service_known(settings),
             last_run=_last_run(settings, job, number),
         )
+
+
+def _spoken_fields(row: Row) -> object:
+    return plain({spoken_name(column): value for column, value in row.fields.items()})
 
 
 def curl(settings: Settings, body: bytes) -> str:

@@ -11,7 +11,7 @@ from uploader.config.mapping_settings import KINDS
 from uploader.config.relative_paths import resolved
 from uploader.config.secret_masking import is_name
 from uploader.config.value_parsers import one_of
-from uploader.config.yaml_document import Tree, read
+from uploader.config.yaml_document import read
 from uploader.errors import ConfigError
 
 _FORM: Final = "write the names and types that the console shows, as {df_name: string, age: long}"
@@ -43,10 +43,10 @@ def _from_file(file: Path) -> dict[str, str]:
     except ConfigError as error:
         why = str(error).removeprefix(str(file)).lstrip(": ")
         raise UnfitValueError(f"can't be read as a file of names and types: {why}") from None
-    section: Tree = dict(document.tree)
-    above: tuple[str, ...] = ()
-    if section.keys() == {"registered"} and isinstance(section["registered"], dict):
-        section, above = section["registered"], ("registered",)
+    section, above = document.tree, tuple[str, ...]()
+    inner = section.get("registered")
+    if len(section) == 1 and isinstance(inner, dict):
+        section, above = inner, ("registered",)
     kinds: dict[str, str] = {}
     faults: list[str] = []
     for name, kind in section.items():

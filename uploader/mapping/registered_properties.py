@@ -17,7 +17,7 @@ _TEXTS: Final = frozenset({"string", "date", "datetime"})
 """The types that are strings in JSON: only its values show whether a text is a date."""
 
 
-def refuse_unregistered(
+def refuse_unregistered(  # noqa: PLR0913 — the facts about a source: its columns, their kinds, and the short form's
     rules: MappingRules,
     registered: Mapping[str, PropertyType],
     *,

@@ -44,7 +44,8 @@ def reading_of(settings: Settings) -> str:
     """Return what the way is known by in which a source is read and mapped: it makes the same of the same file."""
     wanted = settings.source
     merges = ["coalesce"] if settings.coalesce else []
-    return _digest(repr(settings.rules()), wanted.format, wanted.encoding, wanted.delimiter, *merges)
+    skips = [f"skip {wanted.skip_lines}"] if wanted.skip_lines else []
+    return _digest(repr(settings.rules()), wanted.format, wanted.encoding, wanted.delimiter, *skips, *merges)
 
 
 def _digest(*parts: str) -> str:

@@ -12,12 +12,13 @@ from uploader.config import Settings, load
 from uploader.errors import ChangedError, InputError
 from uploader.mapping import Plan, compile_plan
 from uploader.mapping.registered_properties import refuse_unregistered
-from uploader.mapping.required_columns import check_columns
-from uploader.model import Record, Rejected, Request, Row
+from uploader.mapping.required_columns import check_columns, needed_columns, refuse_binary_texts
+from uploader.mapping.rules import MappingRules
+from uploader.model import Record, Rejected, Request, Row, alike, is_mappable
 from uploader.rate import Pace, pace
 from uploader.run.environment import Environment
 from uploader.run.options import Options
-from uploader.source import Fingerprint, Reading, ReadTrace, Source, open_source
+from uploader.source import Fingerprint, Reading, ReadTrace, Source, open_source, refuse_unmappable
 
 _SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
 """Stands for `now` in bodies that are built only to see whether they can be."""
@@ -88,6 +89,7 @@ def opened(name: str, settings: Settings, environment: Environment) -> Source:
         format=wanted.format,
         encoding=wanted.encoding,
         delimiter=wanted.delimiter,
+        skip_lines=wanted.skip_lines,
         stdin=environment.stdin,
         unpacking=settings.limits.max_unpacked,
     )
@@ -107,8 +109,10 @@ def prepare(
         InputError: the source is unreadable, lacks a mapped column, or is otherwise wrong as a whole.
         ConfigError: the mapping does not suit the source.
     """
+    rules = settings.rules()
+    _refuse_wrong_header(source, rules)
     plan = compile_plan(
-        settings.rules(),
+        rules,
         source=source.name,
         config=str(settings.file),
         columns=source.columns,
@@ -120,13 +124,17 @@ def prepare(
         summary.unseen.update(plan.columns)
     if settings.guarded is not None and _is_comparable(source, limit):
         summary.column_profile = ColumnProfile(
-            source.columns, mapped=plan.columns, null_values=settings.source.null_values
+            None if source.columns is None else [*filter(is_mappable, source.columns)],
+            mapped=plan.columns,
+            null_values=settings.source.null_values,
         )
     with source.read() as reading:
         for record, work in summary.count_rows(islice(reading, limit), plan, _SOME_TIME):
             for observe in observers:
                 observe(record, work)
         fingerprint, trace = reading.fingerprint if limit is None else None, reading.trace
+    if limit is None and source.suspicion is not None:
+        summary.warnings.add(source.suspicion.reason, source.suspicion.row, source.suspicion.line)
     _refuse_unseen(source, plan, settings, summary, limit)
     return Job(source, plan, summary, fingerprint, limit, trace)
 
@@ -171,6 +179,26 @@ def refuse_if_too_bad(job: Job, settings: Settings) -> None:
         f"limits.max_rejected ({share:.0%}); most often: {reason.phrase} "
         f"({problem.count:,} rows, first row {problem.places[0][0]}). "
         "Nothing was sent. Mend the file or the mapping, or raise limits.max_rejected."
+    )
+
+
+def _refuse_wrong_header(source: Source, rules: MappingRules) -> None:
+    """Raise InputError when a column that *rules* read is text written as bytes, or not named by the header alone."""
+    if source.columns is None:
+        return
+    needed = needed_columns(rules)
+    refuse_binary_texts(needed, source.kinds, source=source.name)
+    refuse_unmappable(source.name, source.columns, None if rules.other_columns == "send" else needed)
+    if needed.keys() <= set(source.columns):
+        return
+    known = {*map(alike, source.columns)}
+    above = source.lines_above_header(needed)
+    if above is None or any(alike(column) in known for column in needed):
+        return
+    lines = "1 other line" if above == 1 else f"{above} other lines"
+    raise InputError(
+        f"{source.name}: its header is on line {above + 1}, below {lines}, such as a title. "
+        f"Set source.skip_lines: {above}."
     )
 
 
