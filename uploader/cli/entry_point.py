@@ -59,7 +59,7 @@ def main() -> NoReturn:
         drain_output(_LAST_WORD_SECONDS)
         end_by(error.number)
     except UploaderError as error:
-        # Of a configuration every problem is told, each on its line.
+        # Of a configuration every problem is shown, each on its line.
         for line in str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]:
             say(line)
         status = error.exit_status
