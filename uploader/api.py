@@ -1,5 +1,7 @@
 """Define the constants of the API: its path, identity fields, consents, types and codes."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 PATH = "/api/v1/user-profile"
@@ -21,6 +23,17 @@ PropertyType: TypeAlias = Literal[
     "string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>"
 ]
 """A property type of `api.md`."""
+
+BUILT_IN_TYPES: Final[Mapping[str, PropertyType]] = MappingProxyType(
+    {
+        "df_name": "string",
+        "df_gender": "string",
+        "df_birth": "date",
+        "df_membership": "string",
+        **dict.fromkeys(CONSENTS, "boolean"),
+    }
+)
+"""The properties that exist in every service (`api.md`, user_properties): they need not be registered."""
 
 SUCCESS: Final = "20000"
 """The code of a request that was accepted (`api.md`, Replies)."""

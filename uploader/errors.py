@@ -4,7 +4,7 @@ import os
 
 
 class UploaderError(Exception):
-    """An error that ends a run: one line for the user, which only `cli` prints, and an exit status.
+    """An error that ends a run: one line for the user (one for each problem of a configuration), and an exit status.
 
     The message names the thing, what was found and the next step; it has no token and no personal data.
     """

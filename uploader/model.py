@@ -2,6 +2,7 @@
 
 import re
 import sys
+import unicodedata
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +24,37 @@ RUN_COLUMN = "_run"
 
 OWN_COLUMNS = frozenset((*RETRY_COLUMNS, RAW_COLUMN, RUN_COLUMN))
 """All columns that a retry file adds; no mapping reads them."""
+
+INVISIBLE_KINDS = frozenset({"Cc", "Cf"})
+"""The kinds of characters that nobody sees in a name: zero-width spaces, directional marks, a byte order mark."""
+
+_UNMAPPABLE = re.compile(r"(?P<name>.*)\0#(?P<position>[0-9]+)", re.DOTALL)
+
+
+def unmappable(name: str, position: int) -> str:
+    """Return the key of a field whose column, the one at *position*, has no *name*, or the name of another one.
+
+    No header can hold its NUL, so that no mapping reads such a column by mistake.
+    """
+    return f"{name}\0#{position}"
+
+
+def is_mappable(column: str) -> bool:
+    """Whether *column*, a key of a row, is the name of one column only."""
+    return "\0" not in column or _UNMAPPABLE.fullmatch(column) is None
+
+
+def written_name(column: str) -> str:
+    """Return the name of *column*, a key of a row, as it is written in the header."""
+    found = None if is_mappable(column) else _UNMAPPABLE.fullmatch(column)
+    return column if found is None else found["name"]
+
+
+def spoken_name(column: str) -> str:
+    """Return how *column*, a key of a row, is called where each must have a name: `memo (column 3)`."""
+    found = None if is_mappable(column) else _UNMAPPABLE.fullmatch(column)
+    return column if found is None else f"{found['name']} (column {found['position']})".lstrip()
+
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 """A JSON value."""
@@ -346,6 +378,12 @@ WorkOutcome: TypeAlias = tuple[Work, Outcome | Unsettled]
 
 _LONGEST_NAME = 64
 _MANY_DIGITS = re.compile(r"[0-9](?:[ ().-]{0,2}[0-9]){6}")
+
+
+def alike(name: str) -> str:
+    """Return what all spellings of a column's *name* have in common: in any case, space, width and Unicode form."""
+    visible = "".join(one for one in name if unicodedata.category(one) not in INVISIBLE_KINDS)
+    return "".join(unicodedata.normalize("NFKC", visible).casefold().split()).replace("_", "")
 
 
 def looks_like_data(name: str) -> bool:

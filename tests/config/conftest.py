@@ -29,18 +29,18 @@ def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 
 @pytest.fixture
 def complaint(loaded: Load) -> Callable[..., str]:
-    """Return the one line with which a configuration is refused."""
+    """Return the lines with which a configuration is refused."""
 
     def refused(
         text: str, overrides: Sequence[str] = (), environ: Mapping[str, str] = ENVIRON, *, credentials: bool = True
     ) -> str:
         with pytest.raises(ConfigError) as caught:
             loaded(text, *overrides, environ=environ, credentials=credentials)
-        line = str(caught.value)
-        assert line.isprintable()
-        assert "linnet" not in line
+        lines = str(caught.value)
+        assert all(line.isprintable() and line for line in lines.split("\n"))
+        assert "linnet" not in lines
         assert caught.value.__context__ is None or "linnet" not in repr(caught.value.__context__)
-        return line
+        return lines
 
     return refused
 

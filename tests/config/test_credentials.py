@@ -20,9 +20,9 @@ api:
 {MAPPING}"""
 
 
-def token_file(folder: Path, text: str = "linnet-4711\n", mode: int = 0o600) -> Path:
+def token_file(folder: Path, text: str | bytes = "linnet-4711\n", mode: int = 0o600) -> Path:
     file = folder / "token"
-    file.write_text(text, encoding="utf-8")
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
     file.chmod(mode)
     return file
 
@@ -53,11 +53,16 @@ def test_a_token_file_that_others_can_open_is_refused(complaint: Callable[..., s
         (" \n", "is empty; write the token into it"),
         ("linnet one", "holds more than one token; write the token into it and nothing else"),
         ("linnet\n#two", "holds more than one token; write the token into it and nothing else"),
+        ("\ufefflinnet-4711", "begins with a byte order mark (BOM); save it as UTF-8 without BOM"),
+        ("linnet-4711".encode("utf-16"), "begins with a byte order mark (BOM); save it as UTF-8 without BOM"),
+        ('"linnet-4711"\n', "has quotes around the token; delete them"),
+        ("'linnet-4711'", "has quotes around the token; delete them"),
+        ("“linnet-4711”", "has quotes around the token; delete them"),
         ("canär", "holds more than one token; write the token into it and nothing else"),
     ],
 )
 def test_a_token_file_without_one_token_is_refused(
-    complaint: Callable[..., str], tmp_path: Path, text: str, words: str
+    complaint: Callable[..., str], tmp_path: Path, text: str | bytes, words: str
 ) -> None:
     file = token_file(tmp_path, text)
 
@@ -145,7 +150,7 @@ def test_a_token_file_named_by_a_variable_is_told_by_the_variable(
         ),
         (
             "{service_id: svc, access_token:canary}",
-            "api.access_token… is not a key; did you mean api.access_token? (and 1 more)",
+            "api.access_token… is not a key; did you mean api.access_token?",
         ),
     ],
 )
@@ -155,7 +160,8 @@ def test_credentials_that_can_not_be_used_are_refused(complaint: Callable[..., s
 
 def test_without_an_api_section_both_credentials_are_missing(complaint: Callable[..., str]) -> None:
     assert complaint(MAPPING) == (
-        "config.yaml: api.access_token is missing; write access_token: ${DFINERY_ACCESS_TOKEN} below api (and 1 more)"
+        "config.yaml: api.access_token is missing; write access_token: ${DFINERY_ACCESS_TOKEN} below api\n"
+        "config.yaml: api.service_id is missing; write service_id: ${DFINERY_SERVICE_ID} below api"
     )
 
 
@@ -180,7 +186,9 @@ def test_without_an_api_section_both_credentials_are_missing(complaint: Callable
             {},
             (
                 "config.yaml line 2: api.service_id: the variable DFINERY_SERVICE_ID is not set; "
-                "run `export DFINERY_SERVICE_ID=…` (and 1 more)"
+                "run `export DFINERY_SERVICE_ID=…`\n"
+                "config.yaml line 3: api.access_token: the variable DFINERY_ACCESS_TOKEN is not set; "
+                "run `export DFINERY_ACCESS_TOKEN=…`"
             ),
         ),
     ],
@@ -189,6 +197,24 @@ def test_a_variable_that_is_missing_is_named_with_what_to_do(
     complaint: Callable[..., str], environ: dict[str, str], line: str
 ) -> None:
     assert complaint(FROM_ENVIRONMENT, environ=environ) == line
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ('"linnet-4711"', "has quotes around it that belong to no credential; delete them"),
+        ("'linnet-4711'", "has quotes around it that belong to no credential; delete them"),
+        ("\ufefflinnet-4711", "begins with a byte order mark (BOM); copy it again, without that"),
+    ],
+)
+def test_quotes_and_a_mark_in_a_variable_are_named_with_what_to_do(
+    complaint: Callable[..., str], written: str, words: str
+) -> None:
+    environ = {"DFINERY_SERVICE_ID": "svc", "DFINERY_ACCESS_TOKEN": written}
+
+    assert complaint(FROM_ENVIRONMENT, environ=environ) == (
+        f"config.yaml line 3: api.access_token: what ${{DFINERY_ACCESS_TOKEN}} holds {words}"
+    )
 
 
 @pytest.mark.parametrize("text", [MAPPING, FROM_ENVIRONMENT, f"api: {{timeout: 1s}}\n{MAPPING}"])

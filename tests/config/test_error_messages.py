@@ -5,6 +5,7 @@ import pytest
 
 from uploader.api import IDENTITY_FIELDS
 from uploader.config import load
+from uploader.config.mapping_settings import KINDS
 from uploader.config.settings import Settings, keys_of
 from uploader.errors import ConfigError
 
@@ -12,7 +13,7 @@ HINT = "indent with spaces, and quote a value that holds one of : # [ {"
 URL = "write https://openapi.dfinery.ai"
 DURATION = "is not a duration; write a number and its unit, as 500ms, 30s, 1m or 2h"
 KEYS = (
-    "the keys here are: api, source, mapping, rate, retry, limits, guard, output, when_changed, "
+    "the keys here are: api, source, registered, mapping, rate, retry, limits, guard, output, when_changed, "
     "changed_only, full_every, coalesce, retry_last_failures, journal_days, state_dir"
 )
 PLAINTEXT = "would send the token unencrypted; only loopback hosts may have http://"
@@ -186,6 +187,7 @@ def test_every_key_is_suggested_for_its_misspelling(
 
 def test_every_section_knows_its_keys() -> None:
     plain = {
+        "registered",
         "when_changed",
         "changed_only",
         "full_every",
@@ -336,14 +338,37 @@ def test_an_override_of_another_form_is_refused_without_an_echo(
     )
 
 
-def test_of_several_problems_the_first_is_told_and_the_others_counted(
+def test_every_problem_is_told_on_a_line_of_its_own_in_the_order_of_the_file(
     complaint: Callable[..., str], least: str
 ) -> None:
     text = f"{least}retry: {{attempts: x}}\nrate:\n  burst: y\n  request: 1\n".replace("  identity:", "  identiti:")
 
-    assert complaint(text) == (
-        "config.yaml line 5: mapping.identiti is not a key; did you mean mapping.identity? (and 4 more)"
-    )
+    assert complaint(text).split("\n") == [
+        "config.yaml line 5: mapping.identiti is not a key; did you mean mapping.identity?",
+        "config.yaml line 7: retry.attempts: 'x' is not a whole number; write 5",
+        "config.yaml line 9: rate.burst: 'y' is not a whole number; write 16",
+        "config.yaml line 10: rate.request is not a key; did you mean rate.requests?",
+    ]
+
+
+def test_properties_whose_keys_do_not_fit_are_all_told_beside_values_that_do_not(
+    complaint: Callable[..., str], least: str
+) -> None:
+    text = (
+        f"{least}    df_birth: {{column: birth, format: '%Y-%m-%d'}}\n"
+        "    df_push_optin: {column: push, type: string}\n"
+        "    age: {column: age, type: lnog}\n"
+        "    both: {column: a, value: b}\n"
+        "    fine: {column: a, type: long}\n"
+    ).replace("properties: {df_name: name}", "properties:\n    df_name: name")
+
+    place = "mapping.properties"
+    assert [line.removeprefix("config.yaml line ") for line in complaint(text).split("\n")] == [
+        f"8: {place}.df_birth.format needs type: date or datetime; write it, or delete format",
+        f"9: {place}.df_push_optin.type: a consent is a boolean; write boolean, or delete type",
+        f"10: {place}.age.type: 'lnog' is not one of {', '.join(KINDS)}; did you mean long?",
+        f"11: {place}.both has both column and value; give the one that it is made from",
+    ]
 
 
 def test_what_comes_from_a_variable_is_never_shown(complaint: Callable[..., str], least: str) -> None:

@@ -19,7 +19,7 @@ FILES: dict[str, str | bytes] = {
     "neither.csv": "a,b\n1,2\n",
     "semicolons.csv": "id;name\n1;a\n",
     "twice.csv": "id,name,name\n1,a,b\n",
-    "nameless.csv": "id,name,\n1,a,b\n",
+    "page.csv": "<!DOCTYPE html>\n<html><body>login</body></html>\n",
     "unclosed.csv": 'id,name\n1,"a\n2,b\n',
     "bytes.csv": b"id,name\n1,\xff\xfe\xfa\n",
     "json.csv": '{"id": "1", "name": "a"}\n',
@@ -53,7 +53,13 @@ REFUSED = [
         "semicolons.csv",
         "semicolons.csv: the header has no delimiter ',', but ';'. Is the delimiter ';'? Set source.delimiter: \";\".",
     ),
-    ("nameless.csv", "nameless.csv: in the header column 3 has no name. Give each column a name of its own."),
+    (
+        "page.csv",
+        (
+            "page.csv is an HTML page, whatever its name says: admin pages export tables so, as .xls, and a login or "
+            "error page may be saved so. Open it in a spreadsheet and save it as CSV UTF-8, or export it again as CSV."
+        ),
+    ),
     (
         "unclosed.csv",
         (

@@ -52,8 +52,8 @@ def test_columns_may_stand_in_any_order_beside_others() -> None:
         (
             ["user_id", "mail", "name", "Updated_At"],
             (
-                "people.csv has no column 'updated_at' (it has: user_id, mail, name, Updated_At). "
-                "Did you mean 'Updated_At'? Change mapping.request_datetime in config.yaml."
+                "people.csv has no column 'updated_at', but \"Updated_At\" (other case). "
+                'Write "Updated_At" at mapping.request_datetime in config.yaml.'
             ),
         ),
         (

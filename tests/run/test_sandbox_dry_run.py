@@ -38,6 +38,14 @@ def test_a_constant_is_text_whatever_the_source(settings: Load) -> None:
     assert registered == {"df_name": None, "age": "long", "channel": "string"}
 
 
+def test_what_is_registered_is_what_the_configuration_says_if_it_says_so(settings: Load) -> None:
+    for overrides in ([], ["mapping.other_columns=send"]):
+        with sandbox_for(settings("registered={df_name: string, age: Double}", *overrides), typed=False) as box:
+            rules = box.rules
+
+        assert (rules.registered, rules.refuses_misfits) == ({"df_name": "string", "age": "double"}, True)
+
+
 def test_every_property_is_registered_where_all_columns_are_sent(settings: Load) -> None:
     with sandbox_for(settings("mapping.other_columns=send"), typed=False) as box:
         registered = box.rules.registered

@@ -262,6 +262,17 @@ def test_values_that_do_not_fit_are_not_stored_though_the_reply_is_good() -> Non
         }
 
 
+def test_a_strict_sandbox_refuses_a_request_of_which_it_would_not_store_a_value() -> None:
+    rules = SandboxRules(registered={"age": "long"}, refuses_misfits=True)
+    sent: tuple[dict[str, Json], ...] = ({"df_name": "Ann", "age": "old"}, {"agee": 1}, {"df_name": "Ann", "age": 7})
+    with Sandbox(rules) as box:
+        replies = [reply(ask(box, letter({**ANN, "user_properties": properties}))) for properties in sent]
+
+        assert replies == [(200, "40001"), (200, "40001"), (200, "20000")]
+        assert box.profiles() == [Profile({"external_id": "ann"}, {"df_name": "Ann", "age": 7})]
+        assert box.report().not_stored == {"age: wanted long, found string": 1, "agee: not registered": 1}
+
+
 def test_a_profile_that_grows_over_the_limit_is_refused() -> None:
     with Sandbox(SandboxRules()) as box:
         replies = [reply(ask(box, letter({**ANN, "user_properties": {name: "x" * 5_000}}))) for name in ("a", "b")]

@@ -1,13 +1,15 @@
 """A CSV becomes the records that it holds, each value as it is written."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from tests import make
 from uploader.errors import ChangedError, ConfigError, InputError
-from uploader.model import Damaged, Reason, Record, RetryOf, Row
-from uploader.source import Source
+from uploader.model import Damaged, Reason, Record, RetryOf, Row, is_mappable, spoken_name, written_name
+from uploader.source import Source, refuse_unmappable
+from uploader.source.reader import Suspicion
 
 QUOTES = Reason(
     "quotes", "a quoted field is followed by text instead of the delimiter: double the quotes that belong to the field"
@@ -71,6 +73,140 @@ def test_blank_lines_are_counted_but_are_no_records(tmp_path: Path) -> None:
 
 def test_another_delimiter_separates_the_fields(tmp_path: Path) -> None:
     assert records(tmp_path, b"id\tname\n1\ta,b\n", "\t") == [Row(1, {"id": "1", "name": "a,b"}, line=2)]
+
+
+def test_columns_without_a_name_of_their_own_have_keys_that_no_mapping_names(tmp_path: Path) -> None:
+    with opened(tmp_path, b"id,memo,,memo, \n1,a,b,c,d\n") as source:
+        (row,) = source.read()
+        columns = source.columns or ()
+
+    assert isinstance(row, Row)
+    assert row.fields == dict(zip(columns, ["1", "a", "b", "c", "d"], strict=True))
+    assert [is_mappable(column) for column in columns] == [True, False, False, False, False]
+    assert [written_name(column) for column in columns] == ["id", "memo", "", "memo", " "]
+    assert [spoken_name(column) for column in columns] == [
+        "id",
+        "memo (column 2)",
+        "(column 3)",
+        "memo (column 4)",
+        "(column 5)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fault"),
+    [
+        ({"id"}, None),
+        ({"id", "memo"}, "columns 2 and 4 have the same name"),
+        (None, "columns 3 and 5 have no name; columns 2 and 4 have the same name"),
+    ],
+)
+def test_a_column_that_is_read_needs_a_name_of_its_own(
+    tmp_path: Path, wanted: set[str] | None, fault: str | None
+) -> None:
+    with opened(tmp_path, b"id,memo,,memo, \n1,a,b,c,d\n") as source:
+        columns = source.columns or ()
+
+    with nullcontext() if fault is None else pytest.raises(InputError) as refused:
+        refuse_unmappable("people.csv", columns, wanted)
+    message = f"people.csv: in the header {fault}. Give each column a name of its own."
+    assert fault is None or (refused is not None and str(refused.value) == message)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_skipped_lines_are_no_records_and_no_blank_lines_but_count_as_lines(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "people.csv"
+    path.write_bytes(end.join(['A "title', "", "", "id,name", "", "1,a", ""]).encode())
+
+    with make.opened(path, skip_lines=2) as source:
+        found = list(source.read())
+
+    assert (found, source.blank_lines) == ([Row(1, {"id": "1", "name": "a"}, line=6)], 2)
+
+
+def test_a_retry_file_has_no_lines_to_skip(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_bytes(b"id,name,_row,_kind,_code,_reason,_attempts\n1,a,7,failed,,x,1\n")
+
+    with make.opened(path, skip_lines=1) as source:
+        (row,) = source.read()
+
+    assert (source.is_retry, row.retry_of) == (True, RetryOf("", 7))
+
+
+def test_a_file_shorter_than_what_is_skipped_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_bytes(b"title\nid\n")
+
+    with pytest.raises(InputError) as refused:
+        make.opened(path, skip_lines=9)
+    assert str(refused.value) == (
+        f"{path} has only blank lines below the lines that source.skip_lines skips. Check how it was made."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "above"),
+    [
+        ("id,name\n1,a\n", 0),
+        ("title\n\nid,name\n1,a\n", 2),
+        ("a title;,\nID , Name\n1,a\n", 1),
+        ("title\nid,other\n", 1),
+        ("title\nother,another\n", None),
+        ('"a\ntitle"\nid,name\n', 2),
+    ],
+)
+def test_the_header_is_found_below_other_lines(tmp_path: Path, text: str, above: int | None) -> None:
+    with opened(tmp_path, text.encode()) as source:
+        assert source.lines_above_header(["id", "name"]) == above
+
+
+def test_a_title_with_another_delimiter_is_not_taken_for_a_header_with_it(tmp_path: Path) -> None:
+    with opened(tmp_path, "회원; 목록\nid,name\n1,a\n".encode()) as source:
+        assert source.lines_above_header(["id", "name"]) == 1
+
+
+@pytest.mark.parametrize("content", [b"id,name\n1,a\n\x1a", b"id,name\n1,a\x1a\x1a", b'id,name\n1,"a"\n\x1a'])
+def test_a_ctrl_z_at_the_end_is_named(tmp_path: Path, content: bytes) -> None:
+    assert refusal(tmp_path, content) == (
+        "people.csv ends with a Ctrl-Z (character 1A), which programs of DOS put at the end of a file. "
+        "Remove it, for example with: tr -d '\\032'"
+    )
+
+
+CUT = "column 'name': the last line has no line end, as all others have: if the file was cut off"
+MAY_BE = "this value may be shortened, and rows may be missing"
+
+
+@pytest.mark.parametrize(
+    ("content", "suspicion"),
+    [
+        (b"id,name\n1,a\n2,b\n", None),
+        (b"id,name\n1,a\r2,b\r", None),
+        (b'id,name\n1,a\n2,"b"', None),
+        (b"id,name", None),
+        (b"id,name\n1,a\n\n2,b", Suspicion(Reason("no_line_end", f"{CUT}, {MAY_BE}"), 2, 4)),
+        (b"id,name\n1,", Suspicion(Reason("no_line_end", f"{CUT}, {MAY_BE}"), 1, 2)),
+        (
+            b"id,name\n1,".ljust(4096, b"x"),
+            Suspicion(
+                Reason(
+                    "no_line_end",
+                    f"{CUT} (the file's size is a multiple of 4,096 bytes, which makes that likely), {MAY_BE}",
+                ),
+                1,
+                2,
+            ),
+        ),
+    ],
+)
+def test_a_last_line_without_its_end_is_suspicious_unless_a_quote_ends_it(
+    tmp_path: Path, content: bytes, suspicion: Suspicion | None
+) -> None:
+    with opened(tmp_path, content) as source:
+        list(source.read())
+
+        assert source.suspicion == suspicion
 
 
 def test_a_header_without_rows_holds_no_records(tmp_path: Path) -> None:
@@ -213,27 +349,23 @@ def test_who_stops_before_a_last_record_that_breaks_off_never_sees_it(tmp_path: 
         (b"", "people.csv is empty. Check how it was made."),
         (b"\n\r\n\n", "people.csv has only blank lines. Check how it was made."),
         (
-            b"id,mail,,mail,mail, \n",
-            (
-                "people.csv: in the header columns 3 and 6 have no name; columns 2, 4 and 5 have the same name. "
-                "Give each column a name of its own."
-            ),
-        ),
-        (
             b"sep=;\r\nid;name\r\n1;a\r\n",
             (
                 "people.csv: its first line is a note for Excel (sep=), not the header. "
-                'Remove that line, and set source.delimiter: ";".'
+                'Remove that line, or set source.skip_lines: 1, and set source.delimiter: ";".'
             ),
         ),
         (
             b'"sep=\t"\nid\tname\n',
             (
                 "people.csv: its first line is a note for Excel (sep=), not the header. "
-                'Remove that line, and set source.delimiter: "\\t".'
+                'Remove that line, or set source.skip_lines: 1, and set source.delimiter: "\\t".'
             ),
         ),
-        (b"id,\n1,2\n", "people.csv: in the header column 2 has no name. Give each column a name of its own."),
+        (
+            b"id,name,_row,_row\n",
+            "people.csv: in the header columns 3 and 4 have the same name. Give each column a name of its own.",
+        ),
         (
             b"id;name\n1;2\n",
             "people.csv: the header has no delimiter ',', but ';'. Is the delimiter ';'? Set source.delimiter: \";\".",

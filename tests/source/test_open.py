@@ -286,3 +286,51 @@ def test_the_retry_file_of_another_format_is_taken_with_the_same_configuration(
 
     with opened(path, configured) as source:
         assert (source.format, source.is_retry) == ("jsonl", True)
+
+
+HTML = (
+    "is an HTML page, whatever its name says: admin pages export tables so, as .xls, and a login or error page may be "
+    "saved so. Open it in a spreadsheet and save it as CSV UTF-8, or export it again as CSV."
+)
+XML = "is XML, as old versions of Excel save it. Open it in a spreadsheet and save it as CSV UTF-8."
+ARRAY = (
+    "is one JSON array. JSONL has an object on each line, without brackets and commas around them: write it so, for "
+    "example with: jq -c '.[]'"
+)
+
+
+@pytest.mark.parametrize("name", ["a.xls", "a.csv", "a.jsonl", "a"])
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("<html><body><table>", HTML),
+        ("\n <!DOCTYPE HTML PUBLIC>\n<html>", HTML),
+        ("<table border=1><tr><td>id</td></tr></table>", HTML),
+        ('<?xml version="1.0"?>\n<html xmlns="x">', HTML),
+        ("<!-- a, b -->\n<meta charset=utf-8>", HTML),
+        ('<?xml version="1.0"?><Workbook>', XML),
+        ('[\n{"id": "1"},\n{"id": "2"}\n]\n', ARRAY),
+        ('[{"id": "1"}]', ARRAY),
+        ('[{"id": "1"},' + '{"id": "2"},' * 10_000, ARRAY),
+        ("[]\n", ARRAY),
+    ],
+    ids=range(10),
+)
+def test_a_text_of_another_kind_is_refused_whatever_it_is_called(
+    tmp_path: Path, name: str, text: str, what: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(InputError) as refused:
+        opened(path)
+    assert str(refused.value) == f"{path} {what}"
+
+
+@pytest.mark.parametrize("text", ["<id>,name\n1,a\n", "[id],name\n1,a\n"])
+def test_a_header_in_brackets_is_a_header(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(text, encoding="utf-8")
+
+    with opened(path) as source:
+        assert source.columns == (text.partition(",")[0], "name")

@@ -81,6 +81,13 @@ RARE: list[tuple[pl.DataType, object, object, str]] = [
     (pl.Time(), time(1, 2, 3), time(1, 2, 3), "other"),
     (pl.Duration("ms"), timedelta(hours=1), timedelta(hours=1), "other"),
     (pl.Decimal(38, 2), Decimal("-0.50"), Decimal("-0.50"), "other"),
+    (pl.Decimal(38, 0), Decimal(10**37), 10**37, "long"),
+    (pl.Decimal(5, 0), Decimal(-7), -7, "long"),
+    (pl.List(pl.Decimal(5, 0)), [Decimal(1), None], [1, None], "array<long>"),
+    (pl.Array(pl.Decimal(5, 0), 1), [Decimal(1)], [1], "array<long>"),
+    (pl.List(pl.Decimal(5, 1)), [Decimal("1.0")], [Decimal("1.0")], "other"),
+    (pl.Binary(), b"\xff", b"\xff", "other"),
+    (pl.Binary(), "서울".encode(), "서울".encode(), "binary text"),
     (pl.Null(), None, None, "other"),
     (pl.Datetime("ns", "Asia/Seoul"), 1, datetime(1970, 1, 1, tzinfo=UTC), "datetime"),
     (pl.List(pl.Struct({"key": pl.String(), "value": pl.Int64()})), [{"key": "a", "value": 1}], None, "other"),
@@ -217,3 +224,17 @@ def test_polars_is_loaded_for_a_parquet_only(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0
+
+
+def test_a_decimal_without_a_fraction_is_an_integer_within_a_struct_too(tmp_path: Path) -> None:
+    dtype = pl.Struct({"id": pl.Decimal(20, 0), "rate": pl.Decimal(5, 2)})
+    value = {"id": Decimal(10**19), "rate": Decimal("1.50")}
+
+    with read_back(tmp_path, pl.Series("a", [value], dtype)) as source:
+        (row,) = source.read()
+
+    assert isinstance(row, Row)
+    assert row.fields == {"a": {"id": 10**19, "rate": Decimal("1.50")}}
+    assert isinstance(row.fields["a"], dict)
+    assert type(row.fields["a"]["id"]) is int
+    assert source.kinds == {"a": "other", "a.id": "long", "a.rate": "other"}

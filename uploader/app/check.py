@@ -16,7 +16,7 @@ from uploader.run.fingerprints import key_of, mapping_of, service_of
 from uploader.run.flag_conflicts import refuse_double_use
 from uploader.run.open_change_detection import open_change_detection, open_stores
 from uploader.run.options import Options
-from uploader.run.preflight import Job, opened, pace_of, prepare, refuse_if_too_bad, settings_of
+from uploader.run.preflight import Job, opened, pace_of, prepare, refuse_if_too_bad, registered_names, settings_of
 from uploader.run.proxy_and_certificates import route_of
 from uploader.run.results import SummarizedResults, new_source_results
 from uploader.run.safe_callbacks import safe_callback, with_safe_callbacks
@@ -59,6 +59,7 @@ def check(
             try:
                 source = report.source = stack.enter_context(opened(source_result.source, settings, environment))
                 observers = [
+                    *registered_names(source, settings),
                     *_problems(source, environment),
                     *([] if changes is None else [changes.counting_changes(summary)]),
                 ]

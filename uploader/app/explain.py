@@ -16,7 +16,7 @@ from uploader.config import Settings, proxy_to
 from uploader.config.credentials import PLACEHOLDER
 from uploader.errors import ConfigError
 from uploader.mapping import CleanedValue, Now
-from uploader.model import UNKNOWN_RUN, Damaged, Reason, Record, Rejected, Request, Row
+from uploader.model import UNKNOWN_RUN, Damaged, Reason, Record, Rejected, Request, Row, spoken_name
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import key_of, reading_of
 from uploader.run.options import Options
@@ -82,7 +82,7 @@ class Explanation:
             "row": record.number,
             "line": record.line or None,
             "retry_file": self.is_retry,
-            "fields": plain(record.fields) if isinstance(record, Row) else None,
+            "fields": _spoken_fields(record) if isinstance(record, Row) else None,
             "text": record.text if isinstance(record, Damaged) else None,
             "cleaning": [_cleaning_facts(value) for value in self.cleaned],
             "body": self.body,
@@ -117,6 +117,10 @@ def explain(options: Options, number: int, environment: Environment) -> Explanat
             cleaned=tuple(job.plan.trace(record)),
             hash_key_known=settings.rules().hash_key != PLACEHOLDER.encode(),
         )
+
+
+def _spoken_fields(row: Row) -> object:
+    return plain({spoken_name(column): value for column, value in row.fields.items()})
 
 
 def curl(settings: Settings, body: bytes) -> str:

@@ -13,7 +13,7 @@ from uploader.cli.check_messages import place
 from uploader.cli.common_flags import config_flag, set_flag
 from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, show, standard_input
-from uploader.model import Damaged, Rejected
+from uploader.model import Damaged, Rejected, spoken_name
 from uploader.run.environment import Environment
 from uploader.run.options import Options
 
@@ -59,7 +59,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield f"  {_value(record.text)}"
     else:
         yield "Its fields:"
-        yield from (f"  {_value(column)}: {_value(value)}" for column, value in record.fields.items())
+        yield from (f"  {_value(spoken_name(column))}: {_value(value)}" for column, value in record.fields.items())
     yield from _cleaning_lines(explanation)
     if isinstance(explanation.work, Rejected):
         yield f"It can't be sent: {explanation.work.reason.phrase}."

@@ -1,5 +1,6 @@
 """Find the service id and the access token, or use placeholders when nothing is sent."""
 
+import codecs
 import os
 import shlex
 import stat
@@ -30,6 +31,13 @@ _NO_SERVICE_ID = ConfigProblem(
 _NO_TOKEN = ConfigProblem(_TOKEN, " is missing; write access_token: ${DFINERY_ACCESS_TOKEN} below api", comes_last=True)
 
 _MOST_BYTES = 1 << 16
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_QUOTES = ('""', "''", "``", "“”", "‘’")  # noqa: RUF001 — what a word processor makes of them
+
+
+def is_quoted(credential: str) -> bool:
+    """Whether *credential* has quotes around it, which no token and no service id has."""
+    return len(credential) > 1 and credential[0] + credential[-1] in _QUOTES
 
 
 def supplied(configuration: Filled, folder: Path, *, wanted: bool) -> Filled:
@@ -112,9 +120,18 @@ def _read(file: Path, name: str | None) -> str:
         ) from None
     except OSError as error:
         raise UnfitValueError(f"{name} can't be read ({error.strerror}); let this user own it") from None
+    return _sole_token(written, name)
+
+
+def _sole_token(written: bytes, name: str) -> str:
+    """Return the token that is all of *written*, the content of the file called *name*."""
+    if written.startswith(_MARKS):
+        raise UnfitValueError(f"{name} begins with a byte order mark (BOM); save it as UTF-8 without BOM")
     token = written.decode("utf-8", "replace").strip()
     if not token:
         raise UnfitValueError(f"{name} is empty; write the token into it")
+    if is_quoted(token):
+        raise UnfitValueError(f"{name} has quotes around the token; delete them")
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise UnfitValueError(f"{name} holds more than one token; write the token into it and nothing else")
     return token

@@ -1,4 +1,4 @@
-"""Write the error for a wrong configuration: one line with the key, what was found, and the fix."""
+"""Write the error for a wrong configuration: a line for each problem, with the key, what was found, and the fix."""
 
 import difflib
 import re
@@ -15,7 +15,9 @@ _UNSHOWN = "api"
 _LONGEST_KEY = 24
 
 PROPERTIES: KeyPath = ("mapping", "properties")
-"""The section whose keys users choose."""
+REGISTERED: KeyPath = ("registered",)
+_NAMED_BY_USERS = (PROPERTIES, REGISTERED)
+"""The sections whose keys users choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,19 @@ class MisfitError(ValueError):
 
 
 def complaint(document: Document, problems: Sequence[ConfigProblem]) -> ConfigError:
-    """Return the error with the first of *problems*, in the order of the file, and the number of others."""
+    """Return the error with a line for each of *problems*, in the order of the file."""
 
     def order(problem: ConfigProblem) -> tuple[bool, float]:
         line = document.line(problem.key_path)
         return problem.comes_last, float("inf") if line is None else line
 
-    first, *others = sorted(problems, key=order)
-    more = f" (and {len(others)} more)" if others else ""
-    name = named((*first.key_path[:-1], "")) if first.nameless else named(first.key_path)
-    return ConfigError(_one_line(f"{document.origin(first.key_path)} {name}{first.words}") + more)
+    lines = (_line(document, problem) for problem in sorted(problems, key=order))
+    return ConfigError("\n".join(dict.fromkeys(lines)))
+
+
+def _line(document: Document, problem: ConfigProblem) -> str:
+    name = named((*problem.key_path[:-1], "")) if problem.nameless else named(problem.key_path)
+    return _one_line(f"{document.origin(problem.key_path)} {name}{problem.words}")
 
 
 def named(key_path: KeyPath) -> str:
@@ -65,7 +70,7 @@ def named(key_path: KeyPath) -> str:
         if isinstance(part, int):
             name += f"[{part}]"
             continue
-        free = key_path[:depth] == PROPERTIES
+        free = key_path[:depth] in _NAMED_BY_USERS
         written = part if free else beginning(part)
         nameable = written if (is_name(part) if free else _is_key(written)) else ""
         name += ("." if name else "") + nameable + ("" if part and nameable == part else "…")

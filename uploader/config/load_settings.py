@@ -1,4 +1,4 @@
-"""Load the settings of a run, or raise one error with what is wrong."""
+"""Load the settings of a run, or raise one error with everything that is wrong."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,10 +20,11 @@ from uploader.config.error_messages import (
     named,
     nearest,
 )
+from uploader.config.mapping_settings import misfits_of_properties
 from uploader.config.secret_masking import is_short, known_secrets, masked, misplaced, written_out
 from uploader.config.set_overrides import overridden
 from uploader.config.settings import Settings, homes_of, keys_of
-from uploader.config.yaml_document import Document, KeyPath, read
+from uploader.config.yaml_document import Document, KeyPath, Tree, read
 from uploader.errors import ConfigError
 
 _OTHERS: Final = 0o077
@@ -54,7 +55,7 @@ def load(
     """Return the settings in *path*, changed by *overrides* and filled with the variables of *environ*.
 
     Without *credentials*, the token file is not read, and a missing service id or token gets a placeholder, also if
-    only its variable is missing. Raise ConfigError, one line without any secret, for the first problem.
+    only its variable is missing. Raise ConfigError, a line without any secret for each problem.
     """
     secrets = list(known_secrets({}, environ))
     try:
@@ -86,9 +87,7 @@ def _loaded(
         settings = Settings.model_validate(configuration.tree, context=context)
     except ValidationError as error:
         errors = _pydantic_errors(error)
-    problems = [*strays, *_problems(configuration, errors)]
-    if credentials and not problems:
-        problems = exposed
+    problems = [*strays, *_problems(configuration, errors), *(exposed if credentials else ())]
     # Raised outside the except block, so that no traceback shows the values in pydantic's error.
     if problems or settings is None:
         raise complaint(document, problems)
@@ -135,11 +134,21 @@ def _problems(configuration: Filled, errors: Sequence[_PydanticError]) -> list[C
     ]
     reported += [ConfigProblem(key_path, " has no value; write one, or delete the key") for key_path in empty]
     valueless = unset.union(empty)
+    misspelt = {home for key_path in unknown for home in _homes(key_path)}
     for error in errors:
         follows = any(key_path[: len(error.key_path)] == error.key_path for key_path in valueless)
-        if error.key_path in unknown or not follows:
+        is_misspelt = error.kind == "missing" and error.key_path in misspelt
+        if error.key_path in unknown or not (follows or is_misspelt):
             reported.append(_problem(error, configuration.variables))
-    return reported
+    reported += _misfits(configuration.tree)
+    return [problem for problem in reported if not (problem.comes_last and problem.key_path in misspelt)]
+
+
+def _misfits(tree: Mapping[str, Tree]) -> Iterator[ConfigProblem]:
+    """Yield a problem for each property whose keys do not fit together: pydantic stops at the first of them."""
+    mapping = tree.get("mapping")
+    for misfit in misfits_of_properties(mapping.get("properties") if isinstance(mapping, dict) else None):
+        yield ConfigProblem(("mapping", *misfit.below), str(misfit))
 
 
 def _problem(error: _PydanticError, variables: Mapping[KeyPath, str]) -> ConfigProblem:
@@ -162,14 +171,17 @@ def _problem(error: _PydanticError, variables: Mapping[KeyPath, str]) -> ConfigP
 
 def _instead(key_path: KeyPath) -> str:
     """Return the advice for a key that does not exist: the nearest existing key, or all of them."""
-    *above, key = key_path
-    section = tuple(above)
-    known = keys_of(section)
-    near = nearest(str(key), known)
-    homes = homes_of(str(key)) or (() if near is None else ((*section, near),))
+    homes, section = _homes(key_path), key_path[:-1]
     if homes:
         return f"; did you mean {' or '.join(named(home) for home in homes)}?"
-    return f"; the keys {f'of {named(section)}' if section else 'here'} are: {', '.join(known)}"
+    return f"; the keys {f'of {named(section)}' if section else 'here'} are: {', '.join(keys_of(section))}"
+
+
+def _homes(key_path: KeyPath) -> tuple[KeyPath, ...]:
+    """Return the existing keys that may be meant by the unknown one at *key_path*."""
+    *above, key = key_path
+    near = nearest(str(key), keys_of(tuple(above)))
+    return homes_of(str(key)) or (() if near is None else ((*above, near),))
 
 
 def _may_be_repeated(key_path: KeyPath) -> bool:

@@ -1,9 +1,10 @@
 """Read the mapping section into `mapping.rules.MappingRules`."""
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 
 from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
 from uploader.config.datetime_formats import formats, has_short_year, is_utc, pattern, unread_zone, zone
@@ -281,6 +282,20 @@ class MappingSettings(Section):
             raise MisfitError(
                 " needs mapping.hash_key; write hash_key: ${DFINERY_HASH_KEY} below mapping", *hashed[0], "hash"
             )
+
+
+def misfits_of_properties(properties: object) -> Iterator[MisfitError]:
+    """Yield what does not fit together in each of *properties*, a section as it is written.
+
+    A property with an error in one of its values is left out: it is reported by itself.
+    """
+    for key, written in properties.items() if isinstance(properties, dict) else ():
+        try:
+            _rule(key, PropertySettings.model_validate(_property(written)), "omit")
+        except MisfitError as misfit:
+            yield misfit
+        except (ValidationError, UnfitValueError):
+            continue
 
 
 def _rule(key: str, settings: PropertySettings, when_empty: Emptiness) -> PropertyRule:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationInfo, model_validator
 
+from uploader.api import PropertyType
+from uploader.config.credentials import is_quoted
 from uploader.config.error_messages import PROPERTIES, MisfitError, UnfitValueError
 from uploader.config.mapping_settings import (
     IdentityFieldSettings,
@@ -16,6 +18,7 @@ from uploader.config.mapping_settings import (
     PropertySettings,
 )
 from uploader.config.proxy import proxy_url
+from uploader.config.registered_properties import registered, registered_kind
 from uploader.config.relative_paths import resolved, template
 from uploader.config.service_url import base_url
 from uploader.config.settings_section import Section
@@ -41,6 +44,10 @@ _MANY = 10**9
 
 def _printable(value: object) -> str:
     name = value.strip() if isinstance(value, str) else ""
+    if is_quoted(name):
+        raise UnfitValueError("has quotes around it that belong to no credential; delete them")
+    if name.startswith("\ufeff"):
+        raise UnfitValueError("begins with a byte order mark (BOM); copy it again, without that")
     if not re.fullmatch(r"[!-~]+", name):
         raise UnfitValueError("is empty, or holds a character that none has; copy it again from the console")
     return name
@@ -55,6 +62,9 @@ Url: TypeAlias = Annotated[str, BeforeValidator(base_url)]
 Encoding: TypeAlias = Annotated[str, BeforeValidator(encoding)]
 Delimiter: TypeAlias = Annotated[str, BeforeValidator(delimiter)]
 Duration: TypeAlias = Annotated[float, BeforeValidator(duration)]
+Registered: TypeAlias = Annotated[
+    dict[str, Annotated[PropertyType, BeforeValidator(registered_kind)]], BeforeValidator(registered)
+]
 Location: TypeAlias = Annotated[Path, BeforeValidator(_path)]
 
 
@@ -71,13 +81,14 @@ class ApiSettings(Section):
 
 
 class SourceSettings(Section):
-    """The format of the source."""
+    """The format of the source. *skip_lines* is how many lines are above the header of a CSV."""
 
     format: Annotated[
         Literal["auto", "csv", "jsonl", "parquet"], BeforeValidator(one_of("auto", "csv", "jsonl", "parquet"))
     ] = "auto"
     encoding: Encoding = "auto"
     delimiter: Delimiter = ","
+    skip_lines: Annotated[int, BeforeValidator(whole(0, 1000, 2))] = 0
     null_values: Annotated[tuple[Annotated[str, BeforeValidator(word)], ...], BeforeValidator(words)] = ("",)
 
 
@@ -137,6 +148,7 @@ class Settings(Section):
 
     api: ApiSettings
     source: SourceSettings = SourceSettings()
+    registered: Registered | None = None
     mapping: MappingSettings
     rate: RateSettings = RateSettings()
     retry: RetrySettings = RetrySettings()

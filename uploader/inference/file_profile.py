@@ -5,7 +5,7 @@ from typing import Final
 
 from uploader.inference.candidate_types import ALL
 from uploader.inference.column_profile import Column
-from uploader.model import OWN_COLUMNS, Damaged, Record, looks_like_data
+from uploader.model import OWN_COLUMNS, Damaged, Record, is_mappable, looks_like_data
 
 MOST_COLUMNS: Final = 1000
 """At most this many columns are profiled, so that memory stays bounded when keys are data."""
@@ -34,7 +34,7 @@ class FileProfile:
         self._columns: dict[tuple[str, ...], Column] = {}
         self._objects: set[tuple[str, ...]] = set()
         for name in columns or ():
-            if name not in OWN_COLUMNS:
+            if name not in OWN_COLUMNS and is_mappable(name):
                 self._column((name,))
 
     def add_record(self, record: Record) -> None:
@@ -44,7 +44,7 @@ class FileProfile:
             self.damaged += 1
             return
         for name, value in record.fields.items():
-            if name not in OWN_COLUMNS and self._is_nameable(name):
+            if name not in OWN_COLUMNS and is_mappable(name) and self._is_nameable(name):
                 self._add_value((name,), value, record.number)
 
     @property

@@ -6,7 +6,11 @@ from typing import Final
 
 from uploader.errors import ConfigError, InputError
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
-from uploader.model import OWN_COLUMNS, looks_like_data
+from uploader.mapping.similar_names import alike_names, differences_of, exact
+from uploader.model import OWN_COLUMNS, alike, is_mappable, looks_like_data
+
+BINARY_TEXT: Final = "binary text"
+"""The word for a column of bytes that are text in UTF-8: a program wrote texts, and did not mark them as such."""
 
 _MOST_LISTED: Final = 50
 _FAMILIAR: Final = 3
@@ -38,11 +42,12 @@ def within_structs(columns: Sequence[str], kinds: Mapping[str, str]) -> list[str
 
 
 def check_columns(needed: Mapping[str, str], found: Sequence[str], *, source: str, config: str) -> None:
-    """Raise InputError for the first column of *needed* that is not *found* in the source."""
+    """Raise InputError for the columns of *needed* that are spelled otherwise, or for the first that is not *found*."""
+    _refuse_other_spellings(needed, found, source, config)
     for column, key in needed.items():
         if column in found:
             continue
-        shown = [name for name in found if name not in OWN_COLUMNS]
+        shown = [name for name in found if name not in OWN_COLUMNS and is_mappable(name)]
         if not needed.keys() & set(shown):
             # Without a header, these "names" may be a person's data: they are not shown.
             raise InputError(
@@ -61,6 +66,20 @@ def check_columns(needed: Mapping[str, str], found: Sequence[str], *, source: st
         )
 
 
+def _refuse_other_spellings(needed: Mapping[str, str], found: Sequence[str], source: str, config: str) -> None:
+    """Raise InputError where a name is *found* only in another case, Unicode form, or with other spaces."""
+    missing = [column for column in needed if column not in found]
+    others = (name for name in found if name not in OWN_COLUMNS and name not in needed and is_mappable(name))
+    names = {alike(name): name for name in others} if missing else {}
+    near = {column: name for column in missing if (name := alike_names(column, names)) is not None}
+    if near:
+        facts = "; nor ".join(
+            f"'{column}', but {exact(name)} (other {differences_of(column, name)})" for column, name in near.items()
+        )
+        advice = ", ".join(f"{exact(name)} at {needed[column]}" for column, name in near.items())
+        raise InputError(f"{source} has no column {facts}. Write {advice} in {config}.")
+
+
 def _may_be_a_row(needed: Mapping[str, str], names: Sequence[str]) -> bool:
     """Whether *names* may be a person's data: too few needed columns are among them, or one looks like data."""
     found = sum(column in names for column in needed)
@@ -70,6 +89,16 @@ def _may_be_a_row(needed: Mapping[str, str], names: Sequence[str]) -> bool:
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - _MOST_LISTED
     return ", ".join(names) if more <= 0 else f"{', '.join(names[:_MOST_LISTED])} and {more:,} more"
+
+
+def refuse_binary_texts(needed: Mapping[str, str], kinds: Mapping[str, str], *, source: str) -> None:
+    """Raise InputError if a typed column (Parquet) of *needed* holds texts, and is of the type of bytes."""
+    for column, key in needed.items():
+        if kinds.get(column) == BINARY_TEXT:
+            raise InputError(
+                f"{source}: column '{column}' ({key}) is Binary, and holds text in UTF-8. Write it as text, "
+                "for example by CAST(… AS STRING) in Spark or BigQuery, by .cast(pl.String) in polars."
+            )
 
 
 def check_kinds(properties: Sequence[PropertyRule], moment: MomentRule | None, kinds: Mapping[str, str]) -> None:

@@ -12,7 +12,18 @@ from typing import Final, Literal
 
 from uploader.mapping.type_conversion import own_type
 from uploader.mapping.value_errors import Unreadable
-from uploader.model import OWN_COLUMNS, RAW_COLUMN, RETRY_COLUMNS, RUN_COLUMN, Damaged, Json, Record, RetryOf, Row
+from uploader.model import (
+    OWN_COLUMNS,
+    RAW_COLUMN,
+    RETRY_COLUMNS,
+    RUN_COLUMN,
+    Damaged,
+    Json,
+    Record,
+    RetryOf,
+    Row,
+    written_name,
+)
 
 _OWN_TAIL: Final = re.compile(
     r',"_row":\d+,"_kind":"[^"]*","_code":"[^"]*","_reason":"(?:[^"\\]|\\.)*","_attempts":\d+(?:,"_run":"[^"\\]*")?\}$'
@@ -53,7 +64,7 @@ def header(retry_format: RetryFormat) -> str:
     more = [
         name for name, is_there in ((RAW_COLUMN, retry_format.raw), (RUN_COLUMN, _names_runs(retry_format))) if is_there
     ]
-    return _csv_line([*_columns(retry_format), *RETRY_COLUMNS, *more], retry_format.delimiter)
+    return _csv_line([*map(written_name, _columns(retry_format)), *RETRY_COLUMNS, *more], retry_format.delimiter)
 
 
 def spell(record: Record, remark: RetryRemark, retry_format: RetryFormat) -> str:

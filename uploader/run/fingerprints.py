@@ -44,7 +44,8 @@ def reading_of(settings: Settings) -> str:
     """Return the key of how a source is read and mapped: with the same key the same file gives the same requests."""
     wanted = settings.source
     merges = ["coalesce"] if settings.coalesce else []
-    return _digest(*_mapping_parts(settings), wanted.format, wanted.encoding, wanted.delimiter, *merges)
+    skips = [f"skip {wanted.skip_lines}"] if wanted.skip_lines else []
+    return _digest(*_mapping_parts(settings), wanted.format, wanted.encoding, wanted.delimiter, *skips, *merges)
 
 
 def _mapping_parts(settings: Settings) -> tuple[str, ...]:

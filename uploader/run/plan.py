@@ -24,7 +24,7 @@ from uploader.run.fingerprints import inode_of, key_of, reading_of, service_of
 from uploader.run.finished_sources import CommandSource, interrupted_command
 from uploader.run.options import Options
 from uploader.run.output_paths import refuse_taken, retry_format, retry_path
-from uploader.run.preflight import Job, opened, prepare
+from uploader.run.preflight import Job, opened, prepare, registered_names
 from uploader.run.results import SourceResult
 from uploader.run.resume import has_proof, header_of, refuse_or_start_over, remark_of, restore_result
 from uploader.run.stale_retry_notes import joined_people, record_sent
@@ -161,7 +161,8 @@ class RunPlan:
 
             left = _left_by_finished(last) if len(options.sources) > 1 else {}
             left_to_resend = RowsToResend()
-            observers = [] if same_person is None else [collecting_people(same_person)]
+            observers = [*registered_names(source, settings)]
+            observers += [] if same_person is None else [collecting_people(same_person)]
             groups = self._groups() if settings.coalesce else None
             observers += [] if groups is None else [collecting_groups(groups)]
             observers += [rebuild] if to_resend else []

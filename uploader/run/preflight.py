@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from itertools import chain, islice
 from typing import Final
 
@@ -11,12 +12,14 @@ from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, load
 from uploader.errors import ChangedError, InputError
 from uploader.mapping import Plan, compile_plan
-from uploader.mapping.required_columns import check_columns
-from uploader.model import Record, Rejected, Request
+from uploader.mapping.registered_properties import refuse_unregistered
+from uploader.mapping.required_columns import check_columns, needed_columns, refuse_binary_texts
+from uploader.mapping.rules import MappingRules
+from uploader.model import Record, Rejected, Request, Row, alike, is_mappable
 from uploader.rate import Pace, pace
 from uploader.run.environment import Environment
 from uploader.run.options import Options
-from uploader.source import Fingerprint, Reading, ReadTrace, Source, open_source
+from uploader.source import Fingerprint, Reading, ReadTrace, Source, open_source, refuse_unmappable
 
 _SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
 """Stands for `now` in bodies that are built only to see whether they can be."""
@@ -87,6 +90,7 @@ def opened(name: str, settings: Settings, environment: Environment) -> Source:
         format=wanted.format,
         encoding=wanted.encoding,
         delimiter=wanted.delimiter,
+        skip_lines=wanted.skip_lines,
         stdin=environment.stdin,
         unpacking=settings.limits.max_unpacked,
     )
@@ -109,8 +113,10 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
         InputError: the source is unreadable, lacks a mapped column, or is otherwise wrong as a whole.
         ConfigError: the mapping does not suit the source.
     """
+    rules = settings.rules()
+    _refuse_wrong_header(source, rules)
     plan = compile_plan(
-        settings.rules(),
+        rules,
         source=source.name,
         config=str(settings.file),
         columns=source.columns,
@@ -123,15 +129,48 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
         summary.unseen.update(plan.columns)
     if settings.guarded is not None and _is_comparable(source, limit):
         summary.column_profile = ColumnProfile(
-            source.columns, mapped=plan.columns, null_values=settings.source.null_values
+            None if source.columns is None else [*filter(is_mappable, source.columns)],
+            mapped=plan.columns,
+            null_values=settings.source.null_values,
         )
     with source.read() as reading:
         for record, work in summary.count_rows(islice(reading, limit), plan, _SOME_TIME):
             for observe in observers:
                 observe(record, work)
         fingerprint, trace = reading.fingerprint if limit is None else None, reading.trace
+    if limit is None and source.suspicion is not None:
+        summary.warnings.add(source.suspicion.reason, source.suspicion.row, source.suspicion.line)
     _refuse_unseen(source, plan, settings, summary, limit)
     return Job(source, plan, summary, fingerprint, limit, trace)
+
+
+def registered_names(source: Source, settings: Settings) -> Iterator[Callable[[Record, Request | Rejected], None]]:
+    """Yield what refuses a row of *source* with a property that is not registered, where only its rows show the names.
+
+    Raises InputError at once for what the mapping and the columns show: names and types that the service would drop.
+    """
+    registered, rules = settings.registered, settings.rules()
+    if registered is None:
+        return
+    refuse = partial(
+        refuse_unregistered,
+        rules,
+        registered,
+        kinds=source.kinds,
+        short_form="string" if source.format == "csv" else None,
+        config=str(settings.file),
+    )
+    refuse(columns=source.columns or ())
+    if source.columns is not None or rules.other_columns != "send":
+        return
+    known: set[str] = set()
+
+    def refuse_row(record: Record, work: Request | Rejected) -> None:
+        if isinstance(record, Row) and isinstance(work, Request) and not record.fields.keys() <= known:
+            refuse(columns=tuple(record.fields))
+            known.update(record.fields)
+
+    yield refuse_row
 
 
 def refuse_if_too_bad(job: Job, settings: Settings) -> None:
@@ -145,6 +184,26 @@ def refuse_if_too_bad(job: Job, settings: Settings) -> None:
         f"limits.max_rejected ({share:.0%}); most often: {reason.phrase} "
         f"({problem.count:,} rows, first row {problem.places[0][0]}). "
         "Nothing was sent. Fix the file or the mapping, or raise limits.max_rejected."
+    )
+
+
+def _refuse_wrong_header(source: Source, rules: MappingRules) -> None:
+    """Raise InputError when a column that *rules* read is text written as bytes, or not named by the header alone."""
+    if source.columns is None:
+        return
+    needed = needed_columns(rules)
+    refuse_binary_texts(needed, source.kinds, source=source.name)
+    refuse_unmappable(source.name, source.columns, None if rules.other_columns == "send" else needed)
+    if needed.keys() <= set(source.columns):
+        return
+    known = {*map(alike, source.columns)}
+    above = source.lines_above_header(needed)
+    if above is None or any(alike(column) in known for column in needed):
+        return
+    lines = "1 other line" if above == 1 else f"{above} other lines"
+    raise InputError(
+        f"{source.name}: its header is on line {above + 1}, below {lines}, such as a title. "
+        f"Set source.skip_lines: {above}."
     )
 
 

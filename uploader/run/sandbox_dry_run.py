@@ -12,18 +12,26 @@ from uploader.sandbox import Sandbox, SandboxRules
 
 
 def sandbox_for(settings: Settings, *, typed: bool) -> Sandbox:
-    """Return a sandbox that enforces the limit of *settings*, and knows the properties that their mapping sends.
+    """Return a sandbox that enforces the limit of *settings*, and knows the properties that are registered.
+
+    Those are `registered` of the configuration: what the service would not store is refused. Without that section they
+    are those that the mapping sends.
 
     *typed* is whether the sources have types of their own, so that a rule's short form sets no type.
     """
-    rules = settings.rules()
+    rules, registered = settings.rules(), settings.registered
+    if registered is None and rules.other_columns != "send":
+        known: Mapping[str, str | None] | None = _registered(rules, typed=typed)
+    else:
+        known = registered
     return Sandbox(
         SandboxRules(
             limit=settings.rate.requests,
             per=settings.rate.per,
             token=settings.api.access_token.get_secret_value(),
             service_id=settings.api.service_id,
-            registered=None if rules.other_columns == "send" else _registered(rules, typed=typed),
+            registered=known,
+            refuses_misfits=registered is not None,
         )
     )
 

@@ -225,6 +225,10 @@ class Sandbox:
             else:
                 shown = "a name that looks like data" if looks_like_data(name) else name
                 flaws.append(f"{shown}: {why}")
+        if flaws and self.rules.refuses_misfits:
+            for flaw in flaws:
+                self._store.not_stored(flaw)
+            return because(INVALID, "; ".join(flaws))
         if not self._store.apply(parsed.person(), fits, seq):
             return because(INVALID, f"the profile's properties would be over {PROPERTY_BYTES} bytes")
         for flaw in flaws:

@@ -19,7 +19,8 @@ class SandboxRules:
 
     *token* and *service_id* are what a request must carry; None: any value that is not empty. *registered* maps the
     names of properties to their types (None: any type); *registered* None: every name is registered. The API's own
-    properties always are, with their own types.
+    properties always are, with their own types. A request with another property is answered with success, as the
+    documentation says, and that property is not stored; *refuses_misfits*: it is refused, so that the sender sees it.
 
     *spelling* and *unit* are those of the window headers (*unit* "s" drops the fraction). *clock_skew* is how many
     seconds the server's clock is ahead, in `Date` and in the reset. *latency* (seconds, from and to) is the wait
@@ -36,6 +37,7 @@ class SandboxRules:
     token: str | None = field(default=None, repr=False)
     service_id: str | None = None
     registered: Mapping[str, str | None] | None = None
+    refuses_misfits: bool = False
     spelling: Literal["both", "documented", "lower", "none"] = "both"
     unit: Literal["s", "ms"] = "s"
     clock_skew: float = 0.0

@@ -2,6 +2,7 @@
 
 from uploader.source.byte_stream import Fingerprint
 from uploader.source.compression import unpacked_name
+from uploader.source.csv_header import refuse_unmappable
 from uploader.source.dialect_detection import FileDialect
 from uploader.source.file_change_detection import ReadTrace
 from uploader.source.open import Source, open_source, open_unknown
@@ -17,5 +18,6 @@ __all__ = [
     "descriptor",
     "open_source",
     "open_unknown",
+    "refuse_unmappable",
     "unpacked_name",
 ]

@@ -9,16 +9,21 @@ SHORT = 16 * 1024
 """A text of this many characters takes at most 64 KiB in UTF-8."""
 
 
+_FOLLOWING = 3
+
+
 class CsvLines:
     """The lines of a CSV for `csv.reader`, each kept until its record is finished.
 
-    *start* is how many lines come before the record that is being read; the caller keeps it current. *ended* is whether
-    a line past the last was asked for, *nul_seen* whether a NUL character was read so far. *long_seen* is whether a
-    line of the latest list has more than SHORT characters.
+    The first *skipped* lines are blank, whatever the file has there. *start* is how many lines come before the record
+    that is being read; the caller keeps it current. *ended* is whether a line past the last was asked for, *nul_seen*
+    whether a NUL character was read so far. *long_seen* is whether a line of the latest list has more than SHORT
+    characters.
     """
 
-    def __init__(self, stream: ByteStream, encoding: str) -> None:
+    def __init__(self, stream: ByteStream, encoding: str, skipped: int = 0) -> None:
         """Read *stream* as text in *encoding*."""
+        self._skipped = skipped
         self.start = 0
         self.ended = False
         self.nul_seen = False
@@ -35,6 +40,10 @@ class CsvLines:
             self._forget_finished_records()
             if self._held_size > LIMIT:
                 raise too_long(self._label, f"the record that begins on line {self.start + 1}")
+            if self._skipped:
+                blank = lines[: self._skipped]
+                lines[: len(blank)] = ["\n"] * len(blank)
+                self._skipped -= len(blank)
             self._held += lines
             sizes = list(map(len, lines))
             self._held_size += sum(sizes)
@@ -47,6 +56,16 @@ class CsvLines:
         """Return the text of the record that is being read, up to line *end*, without its line end."""
         text = "".join(self._held[self.start - self._held_from : end - self._held_from])
         return text.removesuffix("\n").removesuffix("\r")
+
+    def following(self, end: int) -> str:
+        """Return the text of the next lines after line *end*, as far as they were read."""
+        after = end - self._held_from
+        return "".join(self._held[after : after + _FOLLOWING])
+
+    @property
+    def cut_line(self) -> str:
+        """The last line of the file, if that was read and has no line end, as all others have."""
+        return "" if self._lines.last.endswith("\r") else self._lines.last
 
     def is_unended(self, end: int) -> bool:
         """Return whether line *end*, the last of the record that is being read, lacks its end."""

@@ -1,16 +1,19 @@
 """Split a CSV into records, as Python's strict `csv.reader` does."""
 
 import csv
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from io import StringIO
+from itertools import chain, islice
 
 from uploader.errors import ChangedError, InputError
-from uploader.model import Damaged, Reason, Row
+from uploader.model import Damaged, Reason, Row, alike, column_in_words, spoken_name
 from uploader.source.byte_stream import ByteStream
-from uploader.source.csv_header import refuse_bad_header
+from uploader.source.csv_header import column_names, refuse_bad_header
 from uploader.source.csv_record_text import SHORT, CsvLines
 from uploader.source.lines import LIMIT, UndecodedError, undecodable
-from uploader.source.reader import Records
+from uploader.source.reader import PassEnd, Records, Suspicion
 from uploader.source.retry_file_rows import has_retry_columns, record_maker
 
 _NUL = Reason("nul", "the record holds a NUL character: remove it")
@@ -18,6 +21,13 @@ _QUOTES = Reason(
     "quotes",
     "a quoted field is followed by text instead of the delimiter: double the quotes that belong to the field",
 )
+_CTRL_Z = Reason(
+    "ctrl_z", "the line holds nothing but a Ctrl-Z (character 1A), which programs of DOS put at the end: remove it"
+)
+_BLOCK = 4096
+"""What copies and disks move at once: a file that was cut off often has a multiple of it."""
+_LOOKED_AT = 50
+"""Among so many records at most the header is searched."""
 _FIELD = 65_536
 _RECORD = 1_048_576
 _LONG_FIELD = Reason("field_size", f"a field takes more than 64 KiB ({_FIELD:,} bytes in UTF-8): shorten it")
@@ -26,14 +36,18 @@ _LONG_RECORD = Reason("record_size", f"the record takes more than 1 MiB ({_RECOR
 
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
-    """The encoding and the delimiter of a CSV."""
+    """The encoding and the delimiter of a CSV, and how many lines are above its header."""
 
     encoding: str
     delimiter: str
+    skip_lines: int = 0
 
 
 def csv_columns(stream: ByteStream, dialect: CsvDialect) -> tuple[str, ...]:
-    """Return the names in the header of *stream*; raises InputError when they can't name columns."""
+    """Return the names in the header of *stream*, each different; raises InputError when they can't name columns.
+
+    A name that is missing or repeated is `unmappable`.
+    """
     return _CsvParser(stream, dialect).header()
 
 
@@ -49,6 +63,24 @@ def csv_records(stream: ByteStream, dialect: CsvDialect, columns: tuple[str, ...
     return (yield from parser.records(columns))
 
 
+def lines_above_header(head: str, delimiter: str, names: Iterable[str]) -> int | None:
+    """Return how many lines of *head*, the first text of a file, are above the record that has most of *names*.
+
+    Names are compared by `alike`. None where no record has half of them.
+    """
+    wanted = set(map(alike, names))
+    above, most, start = None, 0, 0
+    lines = StringIO(head, newline="").readlines()
+    reader = csv.reader(lines, delimiter=delimiter)
+    with suppress(csv.Error):
+        for fields in islice(reader, _LOOKED_AT):
+            found = len(wanted.intersection(map(alike, fields)))
+            if found > most and 2 * found >= len(wanted):
+                above, most = start, found
+            start = reader.line_num
+    return above
+
+
 class _CsvParser:
     """A `csv.reader` that knows its line and the text of its record."""
 
@@ -58,9 +90,11 @@ class _CsvParser:
         self._location = stream.location
         self._label = stream.location.label
         self._dialect = dialect
-        self._lines = CsvLines(stream, dialect.encoding)
+        self._lines = CsvLines(stream, dialect.encoding, dialect.skip_lines)
+        self._odd_size = stream.location.packing is None and stream.trace.version[0] % _BLOCK == 0
         self._reader = csv.reader(chain.from_iterable(self._lines.lists()), delimiter=dialect.delimiter, strict=True)
-        self._blank_lines = 0
+        # Skipped lines are read as blank ones.
+        self._blank_lines = -dialect.skip_lines
 
     def header(self) -> tuple[str, ...]:
         """Return the first record, which names the columns."""
@@ -73,15 +107,17 @@ class _CsvParser:
         except UndecodedError as error:
             raise self._undecodable("the header", error) from None
         if header is None:
-            raise InputError(f"{self._label} has only blank lines. Check how it was made.")
-        refuse_bad_header(self._label, header, self._lines.text(self._reader.line_num), self._dialect.delimiter)
-        return tuple(header)
+            below = " below the lines that source.skip_lines skips" if self._dialect.skip_lines else ""
+            raise InputError(f"{self._label} has only blank lines{below}. Check how it was made.")
+        end, lines = self._reader.line_num, self._lines
+        refuse_bad_header(self._label, header, lines.text(end), self._dialect.delimiter, lines.following(end))
+        return column_names(header)
 
     def records(self, columns: tuple[str, ...]) -> Records:
-        """Yield the records after the header, and return how many blank lines there were."""
+        """Yield the records after the header, and return how many blank lines there were, and what looks cut off."""
         lines, reader, width = self._lines, self._reader, len(columns)
         make = record_maker(is_retry=has_retry_columns(columns))
-        number = 0
+        number = begun = 0
         while True:
             start = lines.start = reader.line_num
             try:
@@ -93,11 +129,12 @@ class _CsvParser:
             except UndecodedError as error:
                 raise self._undecodable(f"row {number + 1}", error) from None
             if fields is None:
-                return self._blank_lines
+                return PassEnd(self._blank_lines, self._suspicion(columns[-1], number, begun))
             if not fields:
                 self._blank_lines += 1
                 continue
             number += 1
+            begun = start + 1
             if len(fields) != width:
                 yield self._damaged(number, self._misfit(number, len(fields), width))
                 continue
@@ -132,7 +169,28 @@ class _CsvParser:
                 f"{found} of {expected} fields and no line end. The file looks cut off; get the whole file, or end "
                 "the line if it is meant so."
             )
+        if self._lines.text(self._reader.line_num).strip("\x1a") == "":
+            return _CTRL_Z
         return _count_differs(found, expected)
+
+    def _suspicion(self, column: str, number: int, line: int) -> Suspicion | None:
+        """Return what looks wrong if the last line has no end: a quote at its end shows that no value was cut."""
+        cut = self._lines.cut_line
+        if not number or not cut or cut.endswith('"'):
+            return None
+        size = (
+            f" (the file's size is a multiple of {_BLOCK:,} bytes, which makes that likely)" if self._odd_size else ""
+        )
+        name = column_in_words(spoken_name(column), ())
+        return Suspicion(
+            Reason(
+                "no_line_end",
+                f"{name}: the last line has no line end, as all others have: if the file was cut off{size}, "
+                "this value may be shortened, and rows may be missing",
+            ),
+            number,
+            line,
+        )
 
     def _size_fault(self, fields: list[str]) -> Reason | None:
         text = self._lines.text(self._reader.line_num)

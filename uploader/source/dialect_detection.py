@@ -24,6 +24,7 @@ class FileDialect:
     format: Literal["auto", "csv", "jsonl", "parquet"] = _AUTO
     encoding: str = _AUTO
     delimiter: str = _USUAL
+    skip_lines: int = 0
 
 
 def sniff(location: SourceLocation, name: str, head: bytes) -> FileDialect:

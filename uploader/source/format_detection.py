@@ -1,6 +1,7 @@
 """Detect the format of a file by its name and by its first bytes."""
 
 import json
+import re
 from typing import Literal, TypeAlias
 
 from uploader.errors import InputError
@@ -29,6 +30,12 @@ _FOREIGN = (
     (b"\x1f\x9d", "is compressed (.Z); unpack it first."),
     (b"\x5d\x00\x00", "is compressed (.lzma); unpack it first."),
 )
+_HTML = re.compile(
+    r"(?:<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(?:!doctype\s+html|(?:html|head|meta|body|table|style|script|div|title|center)[\s>/])",
+    re.IGNORECASE | re.DOTALL,
+)
+_XML = re.compile(r"<\?xml\s", re.IGNORECASE)
+_ARRAY = re.compile(r"\[\s*[\[{\]]")
 _TAR = slice(257, 262)
 
 
@@ -53,6 +60,38 @@ def refuse_foreign(label: str, head: bytes) -> None:
             raise InputError(f"{label} {what}")
     if head[_TAR] == b"ustar":
         raise InputError(f"{label} is a tar archive; unpack it, and name a file of it.")
+
+
+def refuse_other_text(label: str, head: bytes, encoding: str) -> None:
+    """Raise InputError when a text file is an HTML page, XML or one JSON array, whatever it is called."""
+    text = reads_as(encoding, head).lstrip()
+    if _HTML.match(text):
+        raise InputError(
+            f"{label} is an HTML page, whatever its name says: admin pages export tables so, as .xls, and a login or "
+            "error page may be saved so. Open it in a spreadsheet and save it as CSV UTF-8, or export it again as CSV."
+        )
+    if _XML.match(text):
+        raise InputError(
+            f"{label} is XML, as old versions of Excel save it. Open it in a spreadsheet and save it as CSV UTF-8."
+        )
+    if _is_json_array(text):
+        raise InputError(
+            f"{label} is one JSON array. JSONL has an object on each line, without brackets and commas around them: "
+            "write it so, for example with: jq -c '.[]'"
+        )
+
+
+def _is_json_array(text: str) -> bool:
+    """Whether *text*, the first of a file, begins an array that is all of the file."""
+    if not _ARRAY.match(text):
+        return False
+    first, end, rest = text.partition("\n")
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return True
+    # Arrays on each line are JSONL, though of no objects.
+    return not end or not rest.strip()
 
 
 def refuse_other_format(label: str, claimed: Format, head: bytes, encoding: str, *, by_name: bool) -> None:

@@ -11,7 +11,7 @@ from uploader.errors import InputError
 from uploader.model import LEAST_NORMAL, WHOLE_DOUBLES, Damaged, Json, Reason, Row, WrittenFloat
 from uploader.source.byte_stream import ByteStream
 from uploader.source.lines import Lines, UndecodedError, at_newlines, undecodable
-from uploader.source.reader import Records
+from uploader.source.reader import PassEnd, Records
 from uploader.source.retry_file_rows import has_retry_columns, record_maker
 from uploader.source.truncated_json import breaks_off
 
@@ -70,7 +70,7 @@ def jsonl_records(stream: ByteStream, encoding: str, *, is_retry: bool) -> Recor
         where = f"row {line - blank_lines + 1} (line {error.line})"
         raise undecodable(stream.location, encoding, where) from None
     _refuse_without_objects(label, records=line - blank_lines, damaged=damaged)
-    return blank_lines
+    return PassEnd(blank_lines)
 
 
 def _cut_off(label: str, number: int, line: int) -> InputError:

@@ -39,6 +39,14 @@ def too_long(label: str, what: str) -> InputError:
     return InputError(f"{label}: {what} is longer than 16 MiB. Look there for a missing line end or closing quote.")
 
 
+def _refuse_ctrl_z(label: str, text: str) -> None:
+    if text.endswith("\x1a"):
+        raise InputError(
+            f"{label} ends with a Ctrl-Z (character 1A), which programs of DOS put at the end of a file. "
+            "Remove it, for example with: tr -d '\\032'"
+        )
+
+
 class UndecodedError(Exception):
     """Bytes on *line* of the file that are no text in its encoding."""
 
@@ -59,13 +67,15 @@ def undecodable(location: SourceLocation, encoding: str, where: str) -> InputErr
 class Lines:
     """The lines of a byte stream, in one list for each block.
 
-    *nul_seen* is whether a NUL character was read so far, *unended* whether the last line was read and has no line end.
+    *nul_seen* is whether a NUL character was read so far, *unended* whether the last line was read and has no line end;
+    *last* is that line.
     """
 
     def __init__(self, stream: ByteStream, encoding: str, split: Split) -> None:
         """Read *stream* as text in *encoding*, split into lines by *split*."""
         self.nul_seen = False
         self.unended = False
+        self.last = ""
         self._stream = stream
         self._encoding = encoding
         self._split = split
@@ -77,14 +87,16 @@ class Lines:
         """Yield lists of lines, in order; a list may be empty, and the last line may have no line end.
 
         Raises UndecodedError at bytes that can't be decoded, after the lines before them, and InputError where a line
-        grows past LIMIT.
+        grows past LIMIT, and where the file ends with a Ctrl-Z.
         """
         for text in self._texts():
             self.nul_seen = self.nul_seen or "\0" in text
             yield self._lines(text)
         if self._rest_size:
             self.unended = True
-            yield ["".join(self._rest)]
+            self.last = "".join(self._rest)
+            _refuse_ctrl_z(self._stream.location.label, self.last)
+            yield [self.last]
 
     def _lines(self, text: str) -> list[str]:
         """Return the lines that are complete with *text*, and keep the rest."""

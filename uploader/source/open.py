@@ -1,7 +1,7 @@
 """Open a source: detect its format and encoding, and refuse what can't be a source."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,9 @@ from uploader.errors import ConfigError, InputError
 from uploader.model import Unpacking
 from uploader.source.byte_stream import ByteStream, SourceLocation, unreadable
 from uploader.source.compression import packing_of
-from uploader.source.csv_records import CsvDialect, csv_columns, csv_records
+from uploader.source.csv_records import CsvDialect, csv_columns, csv_records, lines_above_header
 from uploader.source.dialect_detection import FileDialect, sniff
-from uploader.source.encoding import refuse_without_mark, settle
+from uploader.source.encoding import reads_as, refuse_without_mark, settle
 from uploader.source.file_change_detection import ReadTrace
 from uploader.source.format_detection import (
     Format,
@@ -22,9 +22,10 @@ from uploader.source.format_detection import (
     format_by_name,
     refuse_foreign,
     refuse_other_format,
+    refuse_other_text,
 )
 from uploader.source.jsonl_records import is_retry_jsonl, jsonl_records
-from uploader.source.reader import Reading, TakeApart
+from uploader.source.reader import PassEnd, Reading, Suspicion, TakeApart
 from uploader.source.retry_file_rows import has_retry_columns
 from uploader.source.stdin_and_pipes import STDIN, descriptor, reads_only_once
 from uploader.source.temporary_copy import Spool, blocks_of
@@ -48,7 +49,8 @@ class Source:
 
     *name* is what the user calls it, *path* its file (None for standard input and pipes). *columns* is None where each
     record has its own (JSONL). *kinds* maps each column of a Parquet file to its type; fields of a struct are `a.b`.
-    *encoding* is the one in use. *blank_lines* is the count of the latest whole pass.
+    *encoding* is the one in use. *blank_lines* is the count of the latest whole pass, *suspicion* what it found at the
+    end.
 
     States: open, where it can be read any number of times; and closed.
     """
@@ -62,6 +64,7 @@ class Source:
     delimiter: str
     is_retry: bool
     blank_lines: int = 0
+    suspicion: Suspicion | None = None
     _location: SourceLocation = field(repr=False)
     _take_apart: TakeApart = field(repr=False)
     _copies: ExitStack = field(repr=False)
@@ -87,10 +90,16 @@ class Source:
 
     def read(self, follows: ReadTrace | None = None) -> Reading:
         """Return a new pass over the records, from the first; *follows* is the trace of a pass that it must repeat."""
-        return Reading(self._location, self._take_apart, self._note_blank_lines, follows)
+        return Reading(self._location, self._take_apart, self._end_pass, follows)
 
-    def _note_blank_lines(self, count: int) -> None:
-        self.blank_lines = count
+    def lines_above_header(self, names: Iterable[str]) -> int | None:
+        """Return how many lines are above the header of a CSV, the record that has most of *names*; None if unknown."""
+        if self.format != "csv":
+            return None
+        return lines_above_header(reads_as(self.encoding, _head(self._location)), self.delimiter, names)
+
+    def _end_pass(self, end: PassEnd) -> None:
+        self.blank_lines, self.suspicion = end.blank_lines, end.suspicion
 
 
 def open_source(  # noqa: PLR0913 the keys of `source:`, and the settings of standard input and compressed files
@@ -99,6 +108,7 @@ def open_source(  # noqa: PLR0913 the keys of `source:`, and the settings of sta
     format: Literal["auto", "csv", "jsonl", "parquet"],  # noqa: A002 the key's name in config.yaml
     encoding: str,
     delimiter: str,
+    skip_lines: int = 0,
     stdin: BinaryIO | None = None,
     spool_dir: Path | None = None,
     unpacking: Unpacking = _UNPACKING,
@@ -114,7 +124,7 @@ def open_source(  # noqa: PLR0913 the keys of `source:`, and the settings of sta
     with ExitStack() as copies:
         spool = Spool(spool_dir, copies)
         location, head = _unpacked(_locate(name, stdin, spool), unpacking)
-        return _described(name, location, head, FileDialect(format, encoding, delimiter), spool)
+        return _described(name, location, head, FileDialect(format, encoding, delimiter, skip_lines), spool)
 
 
 def open_unknown(
@@ -134,7 +144,8 @@ def _described(name: str, location: SourceLocation, head: bytes, dialect: FileDi
     found = _settle_format(location, name, dialect.format, head, settled)
     if found != "parquet":
         refuse_without_mark(location.label, settled, head)
-    opened = _opened_as(location, found, CsvDialect(settled, dialect.delimiter), spool)
+        refuse_other_text(location.label, head, settled)
+    opened = _opened_as(location, found, CsvDialect(settled, dialect.delimiter, dialect.skip_lines), spool)
     return Source(
         name=name,
         path=None if location.spooled else location.path,
@@ -214,10 +225,19 @@ def _opened_as(location: SourceLocation, found: Format, dialect: CsvDialect, spo
 
 
 def _open_csv(location: SourceLocation, dialect: CsvDialect) -> _OpenedAs:
+    if dialect.skip_lines and _is_retry_csv(location, replace(dialect, skip_lines=0)):
+        # A retry file has no title; the same configuration must read it.
+        dialect = replace(dialect, skip_lines=0)
     with ByteStream(location) as stream:
         columns = csv_columns(stream, dialect)
     take_apart = partial(csv_records, dialect=dialect, columns=columns)
     return _OpenedAs(take_apart, columns, is_retry=has_retry_columns(columns))
+
+
+def _is_retry_csv(location: SourceLocation, dialect: CsvDialect) -> bool:
+    with ByteStream(location) as stream, suppress(InputError):
+        return has_retry_columns(csv_columns(stream, dialect))
+    return False
 
 
 def _open_jsonl(location: SourceLocation, encoding: str) -> _OpenedAs:

@@ -12,11 +12,12 @@ import polars as pl
 from uploader.errors import ChangedError, InputError
 from uploader.model import Row
 from uploader.source.byte_stream import ByteStream, Fingerprint
-from uploader.source.parquet_types import kinds_of
+from uploader.source.parquet_types import binary_texts, kinds_of, with_integers
 from uploader.source.parquet_values import rows_of
-from uploader.source.reader import Records
+from uploader.source.reader import PassEnd, Records
 
 _BATCH = 5000
+_LOOKED_AT = 100
 
 
 class ParquetFile:
@@ -32,8 +33,10 @@ class ParquetFile:
         self._copied_from = copied_from
         with self._polars_errors():
             schema = self._scan().collect_schema()
+            binary = [name for name, dtype in schema.items() if isinstance(dtype, pl.Binary)]
+            head = self._scan().select(binary).head(_LOOKED_AT).collect() if binary else pl.DataFrame()
         self.columns = tuple(schema)
-        self.kinds: Mapping[str, str] = MappingProxyType(kinds_of(schema))
+        self.kinds: Mapping[str, str] = MappingProxyType(kinds_of(schema) | binary_texts(head))
 
     def records(self, stream: ByteStream) -> Records:
         """Yield the rows, their values as Python objects; *stream* is that of the source.
@@ -47,7 +50,7 @@ class ParquetFile:
             digest.update(_spelled(batch))
             stream.add_rows(digest.copy().digest())
             with self._polars_errors():
-                rows = rows_of(batch)
+                rows = rows_of(with_integers(batch))
             for number, fields in enumerate(rows, number + 1):  # noqa: B020 rows are numbered across batches
                 yield Row(number, fields)
         stream.end_rows()
@@ -56,7 +59,7 @@ class ParquetFile:
             pass
         if self._copied_from not in (None, stream.fingerprint()):
             raise ChangedError(f"{self._label} changed since it was unpacked. Run again.")
-        return 0
+        return PassEnd()
 
     def _batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows in batches of a fixed size, so that two readings can be compared."""

@@ -1,15 +1,34 @@
 """Read the records of a source once, from first to last."""
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from uploader.model import Record
+from uploader.model import Reason, Record
 from uploader.source.byte_stream import ByteStream, Fingerprint, SourceLocation
 from uploader.source.file_change_detection import ReadTrace
 
-Records: TypeAlias = Generator[Record, None, int]
-"""Yields the records of a stream, and returns how many blank lines it had."""
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """What looks wrong at the end of a file: the *reason*, and the *row* and *line* of its last record."""
+
+    reason: Reason
+    row: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class PassEnd:
+    """What a whole pass has found besides the records."""
+
+    blank_lines: int = 0
+    suspicion: Suspicion | None = None
+
+
+Records: TypeAlias = Generator[Record, None, PassEnd]
+"""Yields the records of a stream, and returns what else it had."""
 
 TakeApart: TypeAlias = Callable[[ByteStream], Records]
 
@@ -24,10 +43,10 @@ class Reading:
         self,
         location: SourceLocation,
         take_apart: TakeApart,
-        ended: Callable[[int], None],
+        ended: Callable[[PassEnd], None],
         follows: ReadTrace | None = None,
     ) -> None:
-        """Read the file at *location* with *take_apart*; *ended* is called with the number of blank lines.
+        """Read the file at *location* with *take_apart*; *ended* is called at the end of the pass.
 
         *follows* is the trace of an earlier reading: a ChangedError ends this one where the file differs from it.
         """
@@ -75,6 +94,6 @@ class Reading:
     def _pass(self) -> Generator[Record, None, None]:
         with ByteStream(self._location, self._follows) as stream:
             self._trace = stream.trace
-            blank_lines = yield from self._take_apart(stream)
+            end = yield from self._take_apart(stream)
             self._fingerprint = stream.fingerprint()
-        self._ended(blank_lines)
+        self._ended(end)
