@@ -478,14 +478,19 @@ class RunPlan:
         return whole_file_run if whole_file_run is not None and self._may_resume(whole_file_run, source) else None
 
     def _retry_file(self, source: Source, old: StoredRun | None) -> RetryFile:
-        if old is not None and old.state.retry_file is not None:
-            path = Path(old.state.retry_file)
+        resumed = None if old is None else old.state.retry_file
+        if resumed is not None:
+            path = Path(resumed)
         else:
             is_added = source.name in self.options.added_retry_files
             named = None if is_added else self.options.retry_file
             path = retry_path(source, self.settings, named=named, folder=self.folder, beside=is_added)
-        # A run that is resumed writes into its own file.
-        refuse_taken(path, self.options, may_exist=old is None and self.settings.retry_last_failures)
+
+        def may_exist() -> bool:
+            retries_earlier = self.settings.retry_last_failures or self.run_store.maker_of(path) is not None
+            return resumed is None and retries_earlier
+
+        refuse_taken(path, self.options, may_exist=may_exist)
         header = None if old is None else old.state.header
         retry = RetryFile(path, retry_format(source, damaged=header is not None and header.damaged > 0))
         if header is not None:
