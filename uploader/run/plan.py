@@ -516,15 +516,17 @@ def newest_ended_run(run_store: RunStore, settings: Settings) -> int:
         StorageError: a journal can't be read.
     """
     service, newest = service_of(settings.api.base_url, settings.api.service_id), UNKNOWN_RUN
-    for stored_run in run_store.runs():
-        state, header = stored_run.state, stored_run.state.header
-        if header is None:
-            continue
-        has_sent = state.outcomes.sent + state.outcomes.unchanged + len(state.unsure) > 0
-        if has_sent and service_of(header.base_url, header.service_id) == service and not run_store.is_at_work(header):
+    for header in run_store.headers():
+        is_of_service = service_of(header.base_url, header.service_id) == service
+        # The journal that is resumed may have millions of lines, and is at work.
+        if is_of_service and not run_store.is_at_work(header) and _has_sent(run_store.read(header).state):
             return header.order
         newest = header.order - 1
     return newest
+
+
+def _has_sent(run_state: RunState) -> bool:
+    return run_state.outcomes.sent + run_state.outcomes.unchanged + len(run_state.unsure) > 0
 
 
 def refresh_key(source: Source, key: str) -> str:
