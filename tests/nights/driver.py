@@ -472,7 +472,8 @@ class _Player:
         if limit:
             return
         before = next((unit for unit in self._units if unit.sources == sources), None)
-        self._units = [unit for unit in self._units if unit.sources != sources]
+        over = set(sources) if finished else set[str]()
+        self._units = [unit for unit in self._units if unit.sources != sources and not over.issuperset(unit.sources)]
         if not finished:
             is_unfinished = before is None and any(
                 self._open[part.path].is_unfinished for part in parts if not part.is_retry
