@@ -1,6 +1,6 @@
 """Compile the mapping once, so that mapping a row takes a few microseconds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,6 +11,7 @@ from uploader.errors import ConfigError
 from uploader.mapping.cleaning import Repairs, trimming, ungrouping
 from uploader.mapping.datetimes import datetime_reader
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching, root_of
+from uploader.mapping.identity_values import dash_line, is_dashes, is_plain, odd_identity
 from uploader.mapping.required_columns import check_columns, check_kinds, needed_columns, within_structs
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.mapping.spreadsheet_damage import Spreadsheet
@@ -44,14 +45,14 @@ class Plan:
     """The compiled mapping: `map_row` returns the request of a record, or its rejection.
 
     *columns* names the columns that the mapping reads, each with the key that reads it. *repairs* counts the values
-    repaired so far. *suspect* returns what a spreadsheet may have damaged in a row that can be sent.
+    repaired so far. *refuse* returns why a row is not sent whatever it holds, or None.
 
     It has no states: only the counts of *repairs* change.
     """
 
     columns: Mapping[str, str]
     repairs: Repairs
-    suspect: Callable[[Request], Sequence[Reason]]
+    _spreadsheet: Callable[[Request], Sequence[Reason]]
     _texts: Texts | None
     _identity: tuple[tuple[str, str, Take | None], ...]
     _steps: tuple[_Step, ...]
@@ -61,15 +62,20 @@ class Plan:
     _others: Callable[[str], _Step] | None
     _ignored: frozenset[str]
     _roots: frozenset[str]
+    _sends_odd: bool
+    refuse: Callable[[Row], Reason | None] | None = None
 
     def map_row(self, record: Record, now: str) -> Request | Rejected:
         """Return the request of *record*, made at *now* (ISO 8601, UTC), or its rejection with column and reason."""
         if isinstance(record, Damaged):
             return Rejected(record, (), record.reason)
+        if self.refuse is not None and (refused := self.refuse(record)) is not None:
+            return Rejected(record, (), refused)
         if (texts := self._texts) is not None:
             identity, person = texts.identify(record.fields)
-            body = self._body(record, identity, texts.properties(record.fields), now) if person else self._no_identity()
-            return Request(record, person, body) if isinstance(body, bytes) else Rejected(record, person, body)
+            if person and self._all_plain(identity):
+                body = self._body(record, identity, texts.properties(record.fields), now)
+                return Request(record, person, body) if isinstance(body, bytes) else Rejected(record, person, body)
         identity, trouble = self._identify(record)
         person = _person(identity)
         if trouble is None:
@@ -87,7 +93,28 @@ class Plan:
         """Return only the person of *record*, the same as that of `map_row`."""
         if isinstance(record, Damaged):
             return ()
-        return _person(self._identify(record)[0]) if self._texts is None else self._texts.identify(record.fields)[1]
+        if self._texts is not None:
+            identity, person = self._texts.identify(record.fields)
+            if self._all_plain(identity):
+                return person
+        return _person(self._identify(record)[0])
+
+    def suspect(self, request: Request) -> Sequence[Reason]:
+        """Return what is odd about the row of *request*, which can be sent: in its identity, and in its texts."""
+        found = self._spreadsheet(request)
+        if self._sends_odd or len(request.person) < len(self._identity):
+            odd = (
+                odd_identity(name, column, value)
+                for name, column, value, _ in self._identity_values(request.row)
+                if value is not None
+            )
+            return [*(one.reason for one in odd if one is not None), *found]
+        return found
+
+    @property
+    def identity_columns(self) -> Mapping[str, str]:
+        """The column of each identity field that the mapping reads."""
+        return {name: column for name, column, _ in self._identity}
 
     @property
     def has_several_identities(self) -> bool:
@@ -123,22 +150,45 @@ class Plan:
         """Return the identity fields of *row* that can be read, and the first reason why it can't be sent."""
         identity: dict[str, str] = {}
         trouble: Reason | None = None
+        for name, column, value, unreadable in self._identity_values(row):
+            odd = None if value is None or self._sends_odd else odd_identity(name, column, value)
+            if value is not None and odd is None:
+                identity[name] = value
+            elif trouble is None:
+                trouble = unreadable if odd is None or odd.is_absent else odd.reason
+        if trouble is None and not identity:
+            trouble = self._no_identity_in(row)
+        return identity, trouble
+
+    def _identity_values(self, row: Row) -> Iterator[tuple[str, str, str | None, Reason | None]]:
+        """Yield field, column and value of each identity field of *row*; None and the reason if it can't be read."""
         for name, column, take in self._identity:
             try:
                 value = row.fields.get(column) if take is None else take(row.fields)
             except Unreadable as unreadable:
-                trouble = trouble or unreadable.in_column(column, self.columns)
+                yield name, column, None, unreadable.in_column(column, self.columns)
                 continue
             if type(value) is str:
-                if value not in self._empty:
-                    identity[name] = value
+                yield name, column, value if value not in self._empty else None, None
             elif type(value) is int:
-                identity[name] = str(value)
-            elif value is not None and value is not MISSING and trouble is None:
-                trouble = Reason("not_identity", f"column '{column}': neither text nor a whole number")
-        if trouble is None and not identity:
-            trouble = self._no_identity()
-        return identity, trouble
+                yield name, column, str(value), None
+            elif value is not None and value is not MISSING:
+                reason = Reason("not_identity", f"column '{column}': neither text nor a whole number")
+                yield name, column, None, reason
+
+    def _all_plain(self, identity: Mapping[str, str]) -> bool:
+        """Whether nothing at all is odd about *identity*, which is asked of every row."""
+        if not self._sends_odd:
+            for name, column, _ in self._identity:
+                if name in identity and not is_plain(name, column, identity[name]):
+                    return False
+        return True
+
+    def _no_identity_in(self, row: Row) -> Reason:
+        """Return why *row* has no identity: it may be a line of dashes."""
+        texts = [value for value in row.fields.values() if value is not None and value != ""]
+        name, column, _ = self._identity[0]
+        return dash_line(name, column) if texts and all(map(is_dashes, texts)) else self._no_identity()
 
     def _no_identity(self) -> Reason:
         names = ", ".join(f"'{column}'" for _, column, _ in self._identity)
@@ -233,7 +283,7 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     return Plan(
         columns=needed,
         repairs=repairs,
-        suspect=Spreadsheet(
+        _spreadsheet=Spreadsheet(
             rules.identity, properties, paths, unsent=None if others is None else ignored | roots, named=needed
         ),
         _texts=_texts(identity, properties, steps, empty, needed) if only_texts and others is None else None,
@@ -245,6 +295,7 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
         _others=others,
         _ignored=ignored,
         _roots=roots,
+        _sends_odd=rules.sends_odd_identities,
     )
 
 

@@ -50,7 +50,10 @@ class MomentRule:
 
 @dataclass(frozen=True, slots=True)
 class MappingRules:
-    """The whole mapping: identity field → column, the properties in the order they are sent, and the rest."""
+    """The whole mapping: identity field → column, the properties in the order they are sent, and the rest.
+
+    *sends_odd_identities* is whether identity values that no person has are sent as they stand.
+    """
 
     identity: Mapping[str, str]
     properties: tuple[PropertyRule, ...] = ()
@@ -58,3 +61,4 @@ class MappingRules:
     when_empty: Emptiness = "omit"
     other_columns: Literal["ignore", "send"] = "ignore"
     request_datetime: MomentRule | None = field(default=None)
+    sends_odd_identities: bool = False

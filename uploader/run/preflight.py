@@ -1,17 +1,20 @@
 """Make a source ready: read and map it whole, before anything of it is sent."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final
 
 from uploader.check.column_profile import ColumnProfile
+from uploader.check.joined_identities import JoinedIdentities, JoinedValue
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, load
 from uploader.errors import ChangedError, InputError
 from uploader.mapping import Plan, compile_plan
+from uploader.mapping.identity_values import column_of_field
 from uploader.mapping.required_columns import check_columns
-from uploader.model import Record, Rejected, Request
+from uploader.model import MAX_JOINED, MaxJoined, Record, Rejected, Request
 from uploader.rate import Pace, pace
 from uploader.run.environment import Environment
 from uploader.run.options import Options
@@ -45,6 +48,13 @@ class Job:
             return reading, islice(reading, min(self.limit, self.summary.read))
         # Counted as well, though the trail has it that there are no more.
         return reading, chain(islice(reading, self.summary.read), self._none_of(reading))
+
+    @contextmanager
+    def records_again(self) -> Iterator[Iterator[Record]]:
+        """Read the records that the job is about once more; raises ChangedError if they are others by now."""
+        reading, records = self.records()
+        with reading:
+            yield records
 
     def _none_of(self, records: Iterator[Record]) -> Iterator[Record]:
         for _ in records:
@@ -120,13 +130,19 @@ def prepare(
         summary.column_profile = ColumnProfile(
             source.columns, mapped=plan.columns, null_values=settings.source.null_values
         )
+    if len(plan.identity_columns) > 1:
+        summary.joined_identities = JoinedIdentities(settings.limits.max_joined, plan.identity_columns)
     with source.read() as reading:
         for record, work in summary.count_rows(islice(reading, limit), plan, _SOME_TIME):
             for observe in observers:
                 observe(record, work)
         fingerprint, trace = reading.fingerprint if limit is None else None, reading.trace
     _refuse_unseen(source, plan, settings, summary, limit)
-    return Job(source, plan, summary, fingerprint, limit, trace)
+    job = Job(source, plan, summary, fingerprint, limit, trace)
+    if summary.joined_identities is not None:
+        summary.joined = summary.joined_identities.find(plan, job.records_again)
+        summary.joined_identities = None
+    return job
 
 
 def refuse_if_too_bad(job: Job, settings: Settings) -> None:
@@ -141,6 +157,41 @@ def refuse_if_too_bad(job: Job, settings: Settings) -> None:
         f"({problem.count:,} rows, first row {problem.places[0][0]}). "
         "Nothing was sent. Mend the file or the mapping, or raise limits.max_rejected."
     )
+
+
+def refuse_joined(job: Job, settings: Settings) -> None:
+    """Raise InputError when an identity value would join more people than `limits.max_joined` lets pass."""
+    worst: dict[str, JoinedValue] = {}
+    for joined in job.summary.joined:
+        worst.setdefault(joined.name, joined)
+    if not worst:
+        return
+    found = "; ".join(joined_phrase(joined, job.plan.identity_columns) for joined in worst.values())
+    others = len(job.summary.joined) - len(worst)
+    more = f"; and {others:,} other value{'s' if others > 1 else ''}" if others else ""
+    raise InputError(
+        f"{job.source.name}: {found}{more}. Nothing was sent: the service joins people for good. If the value stands "
+        "for nobody, add it to source.null_values, or clean the column; if it is right, type "
+        f"--set 'limits.max_joined={_accepted(settings.limits.max_joined, worst, job)}'."
+    )
+
+
+def joined_phrase(joined: JoinedValue, columns: Mapping[str, str]) -> str:
+    """Return what *joined* would do, without its value; *columns* are those of the identity fields."""
+    places = ", ".join(f"{number:,}" for number, _ in joined.places)
+    more = "more than " if joined.is_at_least else ""
+    return (
+        f"{column_of_field(columns[joined.name], joined.name)}: one value joins {more}{joined.people:,} people, each "
+        f"with another value of {column_of_field(columns[joined.beside], joined.beside)} "
+        f"(in {joined.rows:,} rows: {places}, …)"
+    )
+
+
+def _accepted(limits: MaxJoined, worst: Mapping[str, JoinedValue], job: Job) -> str:
+    """Return the limits that would let pass what is in *worst*."""
+    of_field = {name: limits.of(name) for name in job.plan.identity_columns if limits.of(name) != MAX_JOINED}
+    of_field |= {name: None if joined.is_at_least else joined.people for name, joined in worst.items()}
+    return "{" + ", ".join(f"{name}: {'off' if most is None else most}" for name, most in of_field.items()) + "}"
 
 
 def _is_comparable(source: Source, limit: int | None) -> bool:
