@@ -119,7 +119,7 @@ def test_a_check_tells_what_was_repaired_what_repeats_and_what_may_be_damaged(fo
         "  3 identity values stand in more than one row.",
         "  2 values were trimmed (trim: true).",
         "  1 value was freed of separators (thousands).",
-        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        "  Warnings, of rows that can be sent all the same:",
         (
             "    column 'phone': a phone number in scientific notation, cut short (4 rows): row 2 (line 3), "
             "row 3 (line 4), row 4 (line 5), …"
@@ -149,7 +149,7 @@ def test_a_run_tells_the_first_problems_and_warnings_before_it_sends() -> None:
         "  reason 0: row 0",
         "  reason 1: row 1",
         "  … and 1 other problem",
-        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        "  Warnings, of rows that can be sent all the same:",
         "    column 'phone': a Korean mobile number without its leading zero: row 7 (line 8)",
     ]
 
@@ -157,7 +157,7 @@ def test_a_run_tells_the_first_problems_and_warnings_before_it_sends() -> None:
 def test_a_run_of_good_rows_tells_its_warnings_alone_and_without_any_nothing() -> None:
     assert list(first_lines("people.csv", CheckSummary(read=3000, warnings=problems((PHONE, 7, 8))))) == [
         "people.csv: 3,000 rows, all can be sent.",
-        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        "  Warnings, of rows that can be sent all the same:",
         "    column 'phone': a Korean mobile number without its leading zero: row 7 (line 8)",
     ]
     assert list(first_lines("people.csv", CheckSummary(read=3000))) == []

@@ -217,7 +217,7 @@ def test_run_tells_what_is_wrong_before_it_sends_if_it_is_asked_to_say_more(
     first = [
         "people.csv: 1 of 3 rows can't be sent.",
         "  no identity: nothing in 'id': row 2 (line 3)",
-        "  What a spreadsheet may have damaged, and is sent as it stands:",
+        "  Warnings, of rows that can be sent all the same:",
         "    column 'name': an error of a spreadsheet, such as #N/A or ####: row 3 (line 4)",
     ]
     assert watched.err.splitlines()[:4] == first

@@ -111,6 +111,18 @@ class Plan:
             return [*(one.reason for one in odd if one is not None), *found]
         return found
 
+    def written_identity(self, row: Row) -> list[str]:
+        """Return the identity columns of *row*, each followed by its value as it is written there."""
+        found: dict[str, str] = {}
+        for _, column, take in self._identity:
+            try:
+                value = row.fields.get(column) if take is None else take(row.fields)
+            except Unreadable:
+                continue
+            if isinstance(value, str | int) and value not in self._empty:
+                found[column] = str(value)
+        return [part for item in sorted(found.items()) for part in item]
+
     @property
     def identity_columns(self) -> Mapping[str, str]:
         """The column of each identity field that the mapping reads."""

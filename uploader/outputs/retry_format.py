@@ -59,15 +59,15 @@ def spell(record: Record, remark: RetryRemark, retry_format: RetryFormat) -> str
     """Return the line of *record*, as it was, with its *remark*."""
     if retry_format.format == "csv":
         return _csv_line(_cells(record, remark, retry_format), retry_format.delimiter)
-    return _json_line(record, remark, _origin(record, retry_format))
+    return _json_line(record, remark, origin_of(record, retry_format.run))
 
 
-def _origin(record: Record, retry_format: RetryFormat) -> RetryOf:
-    """Return where *record* came from first, through all generations."""
+def origin_of(record: Record, run: str) -> RetryOf:
+    """Return where *record* came from first, through all generations; *run* is that of rows which do not say it."""
     known = record.retry_of
     if known is None:
-        return RetryOf(retry_format.run, record.number)
-    return known if known.run else RetryOf(retry_format.run, known.row)
+        return RetryOf(run, record.number)
+    return known if known.run else RetryOf(run, known.row)
 
 
 def _names_runs(retry_format: RetryFormat) -> bool:
@@ -80,7 +80,7 @@ def _columns(retry_format: RetryFormat) -> list[str]:
 
 
 def _cells(record: Record, remark: RetryRemark, retry_format: RetryFormat) -> list[object]:
-    columns, origin = _columns(retry_format), _origin(record, retry_format)
+    columns, origin = _columns(retry_format), origin_of(record, retry_format.run)
     own = [origin.row, remark.kind, remark.code, remark.reason, remark.attempts]
     run = [origin.run] if _names_runs(retry_format) else []
     if isinstance(record, Damaged):

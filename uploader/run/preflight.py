@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Final
 
@@ -18,6 +18,7 @@ from uploader.model import MAX_JOINED, MaxJoined, Record, Rejected, Request
 from uploader.rate import Pace, pace
 from uploader.run.environment import Environment
 from uploader.run.options import Options
+from uploader.run.retry_identities import RetryIdentities, earlier_identities
 from uploader.source import Fingerprint, Reading, ReadTrace, Source, open_source
 
 _SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
@@ -29,6 +30,7 @@ class Job:
     """One source that is ready to be sent: its plan, what the survey found, and the file's fingerprint.
 
     *fingerprint* is None where only the first *limit* rows were read. *trace* is what was read: nothing else is sent.
+    *earlier_identities* are those of the rows of a retry file when it was written.
     """
 
     source: Source
@@ -37,6 +39,7 @@ class Job:
     fingerprint: Fingerprint | None
     limit: int | None
     trace: ReadTrace | None
+    earlier_identities: RetryIdentities | None = None
 
     def records(self) -> tuple[Reading, Iterator[Record]]:
         """Return a new reading of the source, and the records of it that the job is about: those that were checked.
@@ -124,6 +127,10 @@ def prepare(
         null_is_empty=source.format == "parquet",
         only_texts=source.format == "csv",
     )
+    earlier = earlier_identities(source, plan, settings)
+    if earlier is not None:
+        plan = replace(plan, refuse=earlier.refuse)
+        observers = [*observers, _warning_of_changed(earlier, summary)]
     if source.columns is None:
         summary.unseen.update(plan.columns)
     if settings.guarded is not None and _is_comparable(source, limit):
@@ -138,11 +145,21 @@ def prepare(
                 observe(record, work)
         fingerprint, trace = reading.fingerprint if limit is None else None, reading.trace
     _refuse_unseen(source, plan, settings, summary, limit)
-    job = Job(source, plan, summary, fingerprint, limit, trace)
+    job = Job(source, plan, summary, fingerprint, limit, trace, earlier)
     if summary.joined_identities is not None:
         summary.joined = summary.joined_identities.find(plan, job.records_again)
         summary.joined_identities = None
     return job
+
+
+def _warning_of_changed(
+    earlier: RetryIdentities, summary: CheckSummary
+) -> Callable[[Record, Request | Rejected], None]:
+    def warn_of_changed(record: Record, work: Request | Rejected) -> None:
+        if isinstance(work, Request) and (reason := earlier.warning(record)) is not None:
+            summary.warnings.add(reason, record.number, record.line)
+
+    return warn_of_changed
 
 
 def refuse_if_too_bad(job: Job, settings: Settings) -> None:

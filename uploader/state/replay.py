@@ -11,6 +11,7 @@ from uploader.state.journal_records import (
     LETTERS,
     MERGED,
     PAUSED,
+    RETRY_IDENTITY,
     SENT,
     UNSETTLED,
     WORDS,
@@ -45,7 +46,8 @@ class RunState:
     that has the last word on each superseded row (0: one of a later run). *unsure* are the rows that may have been sent
     twice (and *more_unsure* how many were dropped from a compacted journal). *outcomes* and *traffic* count rows and
     requests. *commands* are those that began the run, and went on with it, *last_number* is the number that the last of
-    them has drawn. *size* and *checksum* are where the next line goes on: what lies behind was never written whole.
+    them has drawn. *retry_identities* are keyed digests of the identities of rows to be sent again, by that of a row's
+    origin. *size* and *checksum* are where the next line goes on: what lies behind was never written whole.
 
     States of the run: interrupted, and to be resumed; finished, where a compacted journal has counts in the place of
     accepted rows; and abandoned, where another run was begun in its place.
@@ -66,6 +68,7 @@ class RunState:
     commands: set[str] = field(default_factory=set)
     last_number: int = 0
     retry_file: str | None = None
+    retry_identities: dict[bytes, set[bytes]] = field(default_factory=dict)
     status: int | None = None
     ended: str | None = None
     is_finished: bool = False
@@ -133,6 +136,9 @@ def replay(lines: Iterable[bytes]) -> RunState:
             elif kind == PAUSED:
                 run_state.held_seconds += float(payload[2:])
                 traffic.limited += 1
+            elif kind == RETRY_IDENTITY:
+                origin, identity = map(bytes.fromhex, payload[2:].decode().split(" "))
+                run_state.retry_identities.setdefault(origin, set()).add(identity)
             elif kind in WORDS:
                 _replay_facts(run_state, WORDS[kind], json.loads(payload[2:]))
         except (ValueError, LookupError, TypeError, AttributeError):
