@@ -51,7 +51,9 @@ def sharing(count: int, phone: str = "01000000000") -> list[Row]:
 def test_a_value_beside_six_others_joins_six_people_and_one_beside_five_is_let_pass() -> None:
     assert found(sharing(5)) == []
     assert found(sharing(6)) == [
-        JoinedValue("phone_no", "01000000000", "external_id", 6, is_at_least=False, rows=6, places=((1, 2), (2, 3), (3, 4)))
+        JoinedValue(
+            "phone_no", "01000000000", "external_id", 6, is_at_least=False, rows=6, places=((1, 2), (2, 3), (3, 4))
+        )
     ]
 
 
