@@ -64,6 +64,7 @@ def check(
                 job = prepare(source, settings, limit=options.limit, summary=summary, observers=observers)
                 report.identity_columns = job.plan.identity_columns
                 source_result.blank_lines, source_result.repairs = source.blank_lines, summary.repairs
+                source_result.warnings = summary.warnings
             finally:
                 source_result.counts = Counts(summary.read, rejected=summary.rejected, not_attempted=summary.sendable)
             on_checked(job, pace)
