@@ -13,7 +13,7 @@ ReadAgain: TypeAlias = Callable[[], AbstractContextManager[Iterable[Record]]]
 """Reads the records of the source once more."""
 
 SLOTS: Final = 1 << 22
-"""How many slots a sieve has: five bytes each, of which the system gives only those that are used."""
+"""How many slots a sieve has: five bytes each, 20 MiB in all."""
 
 _PRINT_BYTES: Final = 4
 _PRINT_MASK: Final = (1 << 32) - 1
@@ -70,7 +70,7 @@ class JoinedIdentities:
         parts = round(self._sieve.load / _MOST_LOAD + 0.5) if self._sieve.load > _MOST_LOAD else 1
         found: list[JoinedValue] = []
         for part in range(parts):
-            of_part = _Part(part, parts)
+            of_part = _ValuesPart(part, parts)
             sieve = self._sieve if parts == 1 else self._sieve_of(of_part, plan, read_again)
             if sieve.has_candidates:
                 found = self._compare(sieve, of_part, plan, read_again)
@@ -78,7 +78,7 @@ class JoinedIdentities:
                 break
         return sorted(found, key=lambda joined: -joined.people)
 
-    def _sieve_of(self, part: "_Part", plan: Plan, read_again: ReadAgain) -> "_Sieve":
+    def _sieve_of(self, part: "_ValuesPart", plan: Plan, read_again: ReadAgain) -> "_Sieve":
         """Return a sieve of only the values of *part*, for a source that is too large for one of all."""
         sieve = _Sieve(self._sieve.least, self._slots)
         with read_again() as records:
@@ -87,7 +87,7 @@ class JoinedIdentities:
                     sieve.add(person, list(filter(part.has, person)))
         return sieve
 
-    def _compare(self, sieve: "_Sieve", part: "_Part", plan: Plan, read_again: ReadAgain) -> list[JoinedValue]:
+    def _compare(self, sieve: "_Sieve", part: "_ValuesPart", plan: Plan, read_again: ReadAgain) -> list[JoinedValue]:
         """Return which of the candidates of *sieve* join too many people, by their values themselves."""
         candidates: dict[str, _Candidate] = {}
         room = _MOST_COUNTED
@@ -145,7 +145,7 @@ class _Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _ValuesPart:
     """One of several parts of all values, each of which goes through a sieve of its own."""
 
     number: int
@@ -168,7 +168,6 @@ class _Sieve:
         self._mask = slots - 1
         self._shift = self._mask.bit_length()
         self._slots = slots
-        # Zeros that are never written cost no memory.
         self._prints = memoryview(bytearray(slots * _PRINT_BYTES)).cast("I")
         self._counts = bytearray(slots)
         self._changes = 0

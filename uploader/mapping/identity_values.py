@@ -1,4 +1,4 @@
-"""Find identity values that no person has: words for nothing, and what a program or a spreadsheet spoiled."""
+"""Find identity values that no person has: words for nothing, and what a program or a spreadsheet damaged."""
 
 import re
 import unicodedata
