@@ -104,8 +104,7 @@ def test_a_word_for_nothing_is_no_value(word: str) -> None:
         ("0\u202e01", "id_invisible"),
         ("001\u3164", "id_invisible"),
         ("0\xad01", "id_invisible"),
-        (" 001", "id_space"),
-        ("001 ", "id_space"),
+        (" 1001.0 ", "id_float"),
         ("\ufffd\ufffd", "id_replacement"),
         ("占쏙옙", "id_mojibake"),
         ("홍길동".encode().decode("latin-1"), "id_invisible"),
@@ -262,6 +261,14 @@ def test_a_line_of_dashes_is_called_so() -> None:
     assert done.reason == Reason(
         "dash_line", "column 'id' → external_id: a line of dashes among the records; expected a record"
     )
+
+
+@pytest.mark.parametrize("value", [" 001", "001 ", " Ann Lee "])
+def test_a_space_at_an_end_is_sent_with_a_warning(value: str) -> None:
+    done = mapped(id=value)
+
+    assert done.person == (f"external_id={value}",)
+    assert warned(done) == ["id_space"]
 
 
 def test_where_odd_identities_are_sent_they_are_sent_as_they_stand_with_a_warning() -> None:

@@ -11,7 +11,7 @@ from uploader.errors import ConfigError
 from uploader.mapping.cleaning import Repairs, trimming, ungrouping
 from uploader.mapping.datetimes import datetime_reader
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching, root_of
-from uploader.mapping.identity_values import dash_line, is_dashes, is_plain, odd_identity
+from uploader.mapping.identity_values import dash_line, is_dashes, is_plain, may_have_spaces, odd_identity
 from uploader.mapping.required_columns import check_columns, check_kinds, needed_columns, within_structs
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.mapping.spreadsheet_damage import Spreadsheet
@@ -102,7 +102,7 @@ class Plan:
     def suspect(self, request: Request) -> Sequence[Reason]:
         """Return what is odd about the row of *request*, which can be sent: in its identity, and in its texts."""
         found = self._spreadsheet(request)
-        if self._sends_odd or len(request.person) < len(self._identity):
+        if self._sends_odd or len(request.person) < len(self._identity) or may_have_spaces(request.person):
             odd = (
                 odd_identity(name, column, value)
                 for name, column, value, _ in self._identity_values(request.row)
@@ -164,7 +164,7 @@ class Plan:
         trouble: Reason | None = None
         for name, column, value, unreadable in self._identity_values(row):
             odd = None if value is None or self._sends_odd else odd_identity(name, column, value)
-            if value is not None and odd is None:
+            if value is not None and (odd is None or odd.is_sent):
                 identity[name] = value
             elif trouble is None:
                 trouble = unreadable if odd is None or odd.is_absent else odd.reason

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from uploader.mapping.mojibake import REPLACEMENT, is_mojibake
-from uploader.model import Reason
+from uploader.model import Person, Reason
 
 _Kind: TypeAlias = tuple[str, str, Callable[[str], bool]]
 """A kind of odd value: its code, its phrase, and what tells it."""
@@ -31,6 +31,8 @@ _MARKS: Final = re.compile(rf"[{_DASH_SIGNS}_=+|.·*/\\?#~]+")
 
 _DASHES: Final = re.compile(rf"[{_DASH_SIGNS}=+|]{{2,}}")
 
+_SPACE_PHRASE: Final = "begins or ends with a space, which is sent too (`trim: true` removes it)"
+
 _FLOAT: Final = re.compile(r"[+-]?[0-9]+\.0+")
 _POWER: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{1,3}|[+-]?[0-9][.,][0-9]+[eE][0-9]{1,3}")
 _GROUPED: Final = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+")
@@ -49,10 +51,14 @@ _INVISIBLE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class OddIdentity:
-    """Why no person has a value: a *reason*. With *is_absent* it is a word for nothing, which is no value at all."""
+    """Why no person has a value: a *reason*.
+
+    With *is_absent* it is a word for nothing, which is no value at all. With *is_sent* it is sent all the same.
+    """
 
     reason: Reason
     is_absent: bool = False
+    is_sent: bool = False
 
 
 def is_plain(field: str, column: str, value: str) -> bool:
@@ -69,8 +75,18 @@ def odd_identity(field: str, column: str, value: str) -> OddIdentity | None:
         return OddIdentity(
             _reason("id_nothing", field, column, "a word for nothing (such as N/A or -) is no identity"), is_absent=True
         )
-    code, phrase = _odd(field, column, value)
-    return OddIdentity(_reason(code, field, column, phrase)) if code else None
+    # A space at an end hides nothing else, and was always sent.
+    code, phrase = _odd(field, column, value.strip(" "))
+    if code:
+        return OddIdentity(_reason(code, field, column, phrase))
+    if value != value.strip(" "):
+        return OddIdentity(_reason("id_space", field, column, _SPACE_PHRASE), is_sent=True)
+    return None
+
+
+def may_have_spaces(person: Person) -> bool:
+    """Whether some value of *person* may begin or end with a space."""
+    return any(value.endswith(" ") or "= " in value for value in person)
 
 
 def dash_line(field: str, column: str) -> Reason:
@@ -128,11 +144,6 @@ _ANY_FIELD: Final[tuple[_Kind, ...]] = (
         lambda value: REPLACEMENT in value,
     ),
     ("id_mojibake", "was read in the wrong encoding before (mojibake); expected the text as it was", is_mojibake),
-    (
-        "id_space",
-        "begins or ends with a space; expected none (`trim: true` removes it)",
-        lambda value: value != value.strip(),
-    ),
     (
         "id_formula",
         'a formula of a spreadsheet (as ="001"); expected the value alone',
