@@ -169,7 +169,7 @@ class RunPlan:
             observers += [self._collecting_left(left, left_to_resend, since)] if left else []
             observers += [self.changes.counting_changes(summary)] if asks else []
             job = self._prepare(source, summary, observers)
-            result.blank_lines, result.repairs = source.blank_lines, summary.repairs
+            result.blank_lines, result.repairs, result.warnings = source.blank_lines, summary.repairs, summary.warnings
             if groups is not None:
                 groups.seal()
         finally:
