@@ -55,7 +55,7 @@ def check(
     route = route_of(settings, environment.environ)
     if environment.on_route is not None:
         environment.on_route(route)
-    source_results, pace = new_source_results(options), pace_of(settings)
+    source_results, pace, today = new_source_results(options), pace_of(settings), environment.today()
     reports = [] if reports is None else reports
     reports.extend(CheckReport(source_result, CheckSummary(), pace) for source_result in source_results)
     with (
@@ -72,14 +72,7 @@ def check(
                     *_problems(source, environment),
                     *([] if changes is None else [changes.counting_changes(summary)]),
                 ]
-                job = prepare(
-                    source,
-                    settings,
-                    limit=options.limit,
-                    summary=summary,
-                    today=environment.today(),
-                    observers=observers,
-                )
+                job = prepare(source, settings, limit=options.limit, summary=summary, today=today, observers=observers)
                 report.identity_columns = job.plan.identity_columns
                 source_result.blank_lines, source_result.repairs = source.blank_lines, summary.repairs
                 source_result.warnings = summary.warnings
