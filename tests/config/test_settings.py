@@ -26,6 +26,8 @@ source:
   encoding: CP949
   delimiter: tab
   null_values: [NULL, ~, "", no]
+  skip_lines: 2
+registered: {df_name: string}
 mapping:
   identity: {line_user_id: a, kakao_user_id: b, email: c, phone_no: d, external_id: e}
   properties: {df_name: name}
@@ -66,7 +68,9 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
             "encoding": "cp949",
             "delimiter": "\t",
             "null_values": ("NULL", "~", "", "no"),
+            "skip_lines": 2,
         },
+        "registered": settings.registered,
         "rate": {"requests": 12, "per": 7200.0, "share": 0.5, "burst": 3, "concurrency": 1000},
         "retry": {"attempts": 7, "base": 1.5, "cap": 60.0, "outage_timeout": 7200.0},
         "limits": {
@@ -101,7 +105,8 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
             "proxy": None,
             "ca_file": None,
         },
-        "source": {"format": "auto", "encoding": "auto", "delimiter": ",", "null_values": ("",)},
+        "source": {"format": "auto", "encoding": "auto", "delimiter": ",", "null_values": ("",), "skip_lines": 0},
+        "registered": None,
         "mapping": {"hash_key": None, "when_empty": "omit", "other_columns": "ignore", "request_datetime": None},
         "rate": {"requests": 10000, "per": 60.0, "share": 0.95, "burst": 16, "concurrency": 32},
         "retry": {"attempts": 5, "base": 0.5, "cap": 30.0, "outage_timeout": 1800.0},
