@@ -84,7 +84,7 @@ examples: .venv/.docs
 	@$(BIN)/python -m docs.scripts.recording
 
 # The tests come last, each once: those of `make test`, with coverage, and the long ones beside them, without; then
-# those that need time of the processor at certain moments, apart from what takes it.
+# those that need time of the processor at certain moments, apart from what takes it, and one for each processor.
 check: .venv/.tools .venv/.docs need-strace
 	@echo "check: format (ruff)" && $(BIN)/ruff format --check --quiet --output-format concise .
 	@echo "check: lint (ruff)" && $(BIN)/ruff check --quiet .
@@ -93,7 +93,7 @@ check: .venv/.tools .venv/.docs need-strace
 	@echo "check: dependencies (deptry)" && $(BIN)/deptry .
 	@echo "check: documentation (mkdocs)" && $(MAKE) --no-print-directory docs
 	@echo "check: tests and coverage (pytest)" && $(MAKE) --no-print-directory test TESTS='-m "not paced" --cov --cov-report=term'
-	@echo "check: paced tests (pytest)" && $(MAKE) --no-print-directory test TESTS='-m "paced" $(PACED)'
+	@echo "check: paced tests (pytest)" && $(MAKE) --no-print-directory test WORKERS=auto TESTS='-m "paced" $(PACED)'
 
 # hatchling and editables build the editable install, so the locks hold them as well. Extras are kept in the names:
 # without them, older pips look for the newest `coverage[toml]` and find no hash for it.

@@ -19,7 +19,7 @@ from benchmarks.limit import limit
 from benchmarks.machine import measured
 from benchmarks.measuring import ROOT
 from benchmarks.page import rewrite
-from benchmarks.scripts import CHECK, MEMORY, RESUME, told_by
+from benchmarks.scripts import CHECK, MEMORY, RESUME, chapters_of
 from benchmarks.sizes import sizes
 from benchmarks.startup import startup
 from benchmarks.unthrottled import unthrottled
@@ -77,12 +77,12 @@ def _tell(line: str) -> None:
 
 _PARTS: Final[dict[str, Callable[[Wish], Iterator[Chapter]]]] = {
     "startup": lambda wish: iter([startup(wish.folder, times=3 * wish.rounds, tell=_tell)]),
-    "check": lambda _: told_by([CHECK], tell=_tell),
+    "check": lambda _: chapters_of([CHECK], tell=_tell),
     "limit": lambda wish: iter([limit(wish.folder, rows=wish.limited_rows, rounds=min(3, wish.rounds), tell=_tell)]),
     "unthrottled": lambda wish: iter([unthrottled(wish.folder, rows=wish.rows, rounds=wish.rounds, tell=_tell)]),
     "sizes": lambda wish: iter([sizes(wish.folder, counts=wish.sizes, tell=_tell)]),
-    "resume": lambda _: told_by([RESUME], tell=_tell),
-    "memory": lambda _: told_by([MEMORY], tell=_tell),
+    "resume": lambda _: chapters_of([RESUME], tell=_tell),
+    "memory": lambda _: chapters_of([MEMORY], tell=_tell),
 }
 
 

@@ -1,4 +1,4 @@
-"""Measure this tree beside an earlier commit, in turn, in one run: how fast rows are checked, sent and passed over.
+"""Measure this tree beside an earlier commit, in turn, in one run: how fast rows are checked, sent and skipped.
 
     python -m benchmarks.against REVISION [--rows 40000] [--rounds 7]
 
@@ -25,8 +25,8 @@ from benchmarks.unthrottled import FREE
 
 _SUMMARY: Final = "summary.json"
 _CHANGED: Final = ("--set", "changed_only=true", "--summary", _SUMMARY)
-_TASKS: Final = {"check": ("check",), "send": ("run",), "remember": ("run", *_CHANGED), "unchanged": ("run", *_CHANGED)}
-"""A check of the whole file; a run that sends it; one that remembers it (`changed_only`); one that passes over it."""
+_TASKS: Final = {"check": ("check",), "send": ("run",), "record": ("run", *_CHANGED), "unchanged": ("run", *_CHANGED)}
+"""A check of the whole file; a run that sends it; one that records it (`changed_only`); one that skips it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def main() -> None:
                 print(f"round {number} of {words.rounds}", file=sys.stderr)
                 for folder in folders.values():
                     shutil.rmtree(folder / ".uploader", ignore_errors=True)
-                # Whoever comes first in a round is behind in the next one.
+                # The tree that comes first in a round is behind in the next one.
                 trees = (old, ROOT) if number % 2 else (ROOT, old)
                 for task in _TASKS:
                     # One right after the other: the machine's speed drifts within a minute.

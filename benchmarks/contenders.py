@@ -127,10 +127,10 @@ def _module(name: str, people: Path, address: str, *, python: str = sys.executab
     return (python, "-m", f"benchmarks.peers.{name}", str(people), address)
 
 
-def _python(module: str, name: str, told: str, *, python: str = sys.executable, share: float = 1.0) -> Contender:
+def _python(module: str, name: str, output: str, *, python: str = sys.executable, share: float = 1.0) -> Contender:
     return Contender(
         name=name,
-        version=told,
+        version=output,
         command=partial(_module, module, python=python),
         base=lambda people, address: (_module(module, _none(people), address, python=python),),
         share=share,
@@ -147,8 +147,8 @@ def _from_the_package_index(folder: Path) -> Iterator[Contender | Absent]:
     )
     for name, share in names.items():
         if made:
-            told = f"import importlib.metadata as found; print(found.version({name!r}))"
-            shown = measure((python, "-c", told), folder=folder).said.strip()
+            output = f"import importlib.metadata as found; print(found.version({name!r}))"
+            shown = measure((python, "-c", output), folder=folder).said.strip()
             kind = "asyncio" if name == "httpx" else f"{CONCURRENCY} threads"
             yield _python(f"with_{name}", name, f"{shown}, {kind}", python=python, share=share)
         else:
@@ -165,14 +165,14 @@ def _curl(folder: Path) -> Contender | Absent:
         measure((sys.executable, "-m", "benchmarks.peers.curl", str(people), address, str(config)), folder=folder)
         return ("curl", *options, "--config", str(config))
 
-    return Contender(name="curl --parallel", version=_told("curl", "--version", 1), command=command, counts=False)
+    return Contender(name="curl --parallel", version=_word_of("curl", "--version", 1), command=command, counts=False)
 
 
 def _undici(folder: Path) -> Contender | Absent:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return Absent("undici", "no Node with npm on this machine")
-    running = _told("node", "--version", 0)
+    running = _word_of("node", "--version", 0)
     wanted = "undici@6" if int(running.lstrip("v").partition(".")[0]) < 20 else "undici@7"  # noqa: PLR2004 — 7 needs Node 20
     if not _works(npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), wanted):
         return Absent("undici", "npm could not install it")
@@ -220,16 +220,16 @@ def _works(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def _told(program: str, flag: str, word: int) -> str:
-    told = subprocess.run([program, flag], capture_output=True, text=True, check=False).stdout.split()
-    return told[word] if len(told) > word else "unknown"
+def _word_of(program: str, flag: str, word: int) -> str:
+    output = subprocess.run([program, flag], capture_output=True, text=True, check=False).stdout.split()
+    return output[word] if len(output) > word else "unknown"
 
 
 def _debian(package: str) -> str:
-    told = subprocess.run(
+    output = subprocess.run(
         ["dpkg-query", "--show", "--showformat=${Version}", package],  # noqa: S607 — Debian's own
         capture_output=True,
         text=True,
         check=False,
     )
-    return told.stdout.strip() or "unknown"
+    return output.stdout.strip() or "unknown"

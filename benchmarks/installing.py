@@ -13,7 +13,7 @@ _PACKAGES: Final = {"nginx": "nginx", "wrk": "wrk", "hey": "hey", "curl": "curl"
 
 
 def install_missing(programs: Sequence[str]) -> None:
-    """Install those of *programs* that are missing; what can't be had is told by who needs it.
+    """Install those of *programs* that are missing; what can't be had is reported by what needs it.
 
     Raises:
         SystemExit: there is no nginx, and none could be installed; nothing can be measured.

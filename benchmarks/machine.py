@@ -42,14 +42,14 @@ def _system() -> str:
 
 def _commit() -> str:
     """Return the commit that was measured, with a plus where files differ from it."""
-    told = subprocess.run(
+    output = subprocess.run(
         ["git", "describe", "--always", "--exclude=*", "--dirty=+"],  # noqa: S607 — whichever git the user has
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    return told.stdout.strip() or "unknown"
+    return output.stdout.strip() or "unknown"
 
 
 def _line_of(file: str, name: str, mark: str) -> str:

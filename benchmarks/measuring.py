@@ -12,7 +12,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 
-# The kernel counts the memory of whoever starts a process into that process's peak, so a small one starts it.
+# The kernel counts the memory of the process that starts another into that process's peak, so a small one starts it.
 _STARTER: Final = """\
 import os, sys, time
 began = time.perf_counter()
@@ -41,9 +41,9 @@ def measure(command: Sequence[str], *, folder: Path, environ: Mapping[str, str] 
     Raises:
         SystemExit: it failed; names the command and shows what it said on standard error.
     """
-    with tempfile.NamedTemporaryFile(prefix="usage-", suffix=".json") as told:
+    with tempfile.NamedTemporaryFile(prefix="usage-", suffix=".json") as usage:
         process = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _STARTER, told.name, *command],
+            [sys.executable, "-I", "-S", "-c", _STARTER, usage.name, *command],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
             capture_output=True,
@@ -51,7 +51,7 @@ def measure(command: Sequence[str], *, folder: Path, environ: Mapping[str, str] 
             errors="replace",
             check=False,
         )
-        text = Path(told.name).read_text(encoding="ascii")
+        text = Path(usage.name).read_text(encoding="ascii")
     if process.returncode != 0 or not text:
         sys.exit(f"{_short(command)} can't be started: {process.stderr.strip()[-600:]}")
     seconds, cpu, kilobytes, status = json.loads(text)

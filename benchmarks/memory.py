@@ -1,4 +1,4 @@
-"""Measure what remembering costs: bytes a person on disk, and a night in which nothing changed.
+"""Measure what change detection costs: bytes a person on disk, and a night in which nothing changed.
 
     python benchmarks/memory.py [--people 5000000]
 
@@ -114,18 +114,18 @@ def _requests(settings: Settings, people: int) -> Iterator[Request]:
 
 
 def _fill(folder: Path, people: int) -> int:
-    """Remember everybody, in batches of random order as the nights would; return the bytes on disk."""
+    """Record everybody, in batches of random order as the nights would; return the bytes on disk."""
     settings = load(folder / "config.yaml", overrides=(), environ=os.environ)
     library = open_stores(settings.state_dir, wall=time.time)
     digests = Digests(library.key(), mapping_of(settings))
     facts = {"base_url": settings.api.base_url, "service_id": settings.api.service_id}
     requests = _requests(settings, people)
-    dice = random.Random(1)  # noqa: S311 — any order is as good
+    shuffler = random.Random(1)  # noqa: S311 — any order is as good
     with library.open(
         service_of(settings.api.base_url, settings.api.service_id), facts, record_from_now=True
     ) as memory:
         while batch := list(islice(requests, _BATCH)):
-            dice.shuffle(batch)
+            shuffler.shuffle(batch)
             for request in batch:
                 memory.forget(digests.people(request.person))
             memory.commit()

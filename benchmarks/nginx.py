@@ -92,8 +92,8 @@ def serving(folder: Path) -> Iterator[Nginx]:
 
 def version_of(binary: str) -> str:
     """Return the version that the nginx at *binary* tells."""
-    told = subprocess.run([binary, "-v"], capture_output=True, text=True, check=False).stderr
-    return told.strip().rpartition("/")[2]
+    output = subprocess.run([binary, "-v"], capture_output=True, text=True, check=False).stderr
+    return output.strip().rpartition("/")[2]
 
 
 def _free_port() -> int:

@@ -38,8 +38,8 @@ def section(chapters: Sequence[Chapter]) -> Iterator[str]:
         yield from (f"## {chapter.title}", "", chapter.text, "")
         for table in chapter.tables:
             yield from (*table.markdown(), "")
-        told = "; ".join(f"{name} {what}" for name, what in chapter.measured.items())
-        yield from (f"Measured: {told}.", "")
+        facts = "; ".join(f"{name} {what}" for name, what in chapter.measured.items())
+        yield from (f"Measured: {facts}.", "")
 
 
 def _place(chapter: Chapter) -> int:

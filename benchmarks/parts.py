@@ -60,9 +60,9 @@ class Bench:
     def made(cls, folder: Path, rows: int, config: Path) -> Iterator["Bench"]:
         """Lend a bench for a CSV of so many *rows*, mapped by *config*."""
         path = write_people(folder / f"people-{rows}.csv", rows)
-        world = Environment({}, sys.stdin.buffer, print)
-        settings = settings_of(Options((str(path),), config), world, credentials=False)
-        with opened(str(path), settings, world) as source:
+        environment = Environment({}, sys.stdin.buffer, print)
+        settings = settings_of(Options((str(path),), config), environment, credentials=False)
+        with opened(str(path), settings, environment) as source:
             plan = compile_plan(
                 settings.rules(),
                 source=source.name,
@@ -79,14 +79,14 @@ class Bench:
         return [
             ("read", "`source`: bytes, hash, text, cells, `Row`", self._read),
             ("map", "`mapping`: `Request` with its body, and the time of `now`", self._map),
-            ("order", "`delivery.person_ordering`: admit and settle", self._turns),
+            ("order", "`delivery.person_ordering`: admit and settle", self._order),
             ("pipeline", "`delivery.pipeline`, `state.settled_rows`: a worker's loop, no order", self._pipeline),
             ("delivery", "`delivery.retry`, `delivery.retry_policy`, `stop`: one attempt, judged", self._delivery),
-            ("limiter", "`rate`: pause, window, bucket, quota", self._gate),
+            ("limiter", "`rate`: pause, window, bucket, quota", self._permits),
             ("HTTP", "`delivery.http`: one POST over a socket, its reply understood", partial(self._http, server)),
             ("journal", "`state.journal`: one checksummed line, one write; no sync", self._journal),
-            ("in flight", "`state.in_flight`: mark and clear", self._flight),
-            ("resend", "`delivery.rows_to_resend`: must it be sent again?", self._followup),
+            ("in flight", "`state.in_flight`: mark and clear", self._in_flight),
+            ("resend", "`delivery.rows_to_resend`: must it be sent again?", self._resend),
             ("counts", "`counts`: the totals", self._counts),
         ]  # fmt: skip
 
@@ -103,15 +103,15 @@ class Bench:
 
         return _cpu(loop)
 
-    def _turns(self) -> float:
-        turns = PersonQueue(1024)
+    def _order(self) -> float:
+        queue = PersonQueue(1024)
 
         def loop() -> None:
             for request in self._requests:
-                turns.next_ready()
-                turn = turns.admit(request)
-                if turn is not None:
-                    turns.settle(turn)
+                queue.next_ready()
+                admitted = queue.admit(request)
+                if admitted is not None:
+                    queue.settle(admitted)
 
         return _cpu(loop)
 
@@ -127,27 +127,29 @@ class Bench:
                     yield request
 
         line = Pipeline(works(SettledRows()), deliver=deliver, settle=_ignore, stop=Stop())
-        # The turns are shown as a part of their own.
-        return max(0.0, _cpu_of(lambda: line.run(CONCURRENCY)) - self._turns())
+        # The order is shown as a part of its own.
+        return max(0.0, _cpu_of(lambda: line.run(CONCURRENCY)) - self._order())
 
-    def _limiter(self, halt: Stop) -> Limiter:
+    def _limiter(self, stop: Stop) -> Limiter:
         rate = self._settings.rate
         free = pace(
             requests=rate.requests, per=rate.per, share=rate.share, burst=rate.burst, concurrency=rate.concurrency
         )
         window = ServerWindow(requests=rate.requests, per=rate.per, share=rate.share)
-        return Limiter(free, window=window, quota=self._quota, stop=halt, clock=real_clock())
+        return Limiter(free, window=window, quota=self._quota, stop=stop, clock=real_clock())
 
-    def _deliverer(self, post: Callable[[Request], Awaitable[Reply]], halt: Stop, airfield: InFlightRows) -> Delivery:
+    def _deliverer(
+        self, post: Callable[[Request], Awaitable[Reply]], stop: Stop, in_flight_rows: InFlightRows
+    ) -> Delivery:
         retry = self._settings.retry
         return Delivery(
             post,
             policy=RetryPolicy(retry.attempts, retry.base, retry.cap),
-            limiter=self._limiter(halt),
-            in_flight=airfield,
+            limiter=self._limiter(stop),
+            in_flight=in_flight_rows,
             wait_limits=WaitLimits(self._settings.rate.per, retry.outage_timeout),
             traffic=Traffic(),
-            stop=halt,
+            stop=stop,
             clock=real_clock(),
             jitter=lambda: 0.5,
             record_pause=_ignore,
@@ -163,12 +165,12 @@ class Bench:
             for request in self._requests:
                 await delivery.deliver(request)
 
-        # The gate is shown as a part of its own.
-        return max(0.0, _cpu_of(loop) - self._gate())
+        # The limiter is shown as a part of its own.
+        return max(0.0, _cpu_of(loop) - self._permits())
 
     def together(self) -> float:
         """Do all of a row's way but HTTP, row after row as a run does; each POST only gives way once."""
-        path, halt, followup, counts = self._folder / "cost.journal", Stop(), RowsToResend(), RunningCounts()
+        path, stop, rows_to_resend, counts = self._folder / "cost.journal", Stop(), RowsToResend(), RunningCounts()
         now = Now(time.time_ns)
 
         async def post(_: Request) -> Reply:
@@ -177,27 +179,27 @@ class Bench:
 
         def settle(outcome: Outcome | Unsettled) -> None:
             if not isinstance(outcome, Unsettled):
-                followup.kind(outcome)
+                rows_to_resend.kind(outcome)
                 journal.record(outcome)
-                flight.release(record_of(outcome).number)
+                in_flight_file.release(record_of(outcome).number)
                 counts.add(outcome)
 
         async def loop() -> None:
             works = (self._plan.map_row(record, now()) for record in reading)
-            deliver = self._deliverer(post, halt, flight).deliver
-            await Pipeline(works, deliver=deliver, settle=settle, stop=halt).run(CONCURRENCY)
+            deliver = self._deliverer(post, stop, in_flight_file).deliver
+            await Pipeline(works, deliver=deliver, settle=settle, stop=stop).run(CONCURRENCY)
 
         with (
             self._source.read() as reading,
             Journal(path, RunState()) as journal,
-            InFlightFile(path.with_suffix(".flight")) as flight,
+            InFlightFile(path.with_suffix(".flight")) as in_flight_file,
         ):
             seconds = _cpu_of(loop)
         path.unlink()
         path.with_suffix(".flight").unlink()
         return seconds
 
-    def _gate(self) -> float:
+    def _permits(self) -> float:
         async def loop() -> None:
             limiter = self._limiter(Stop())
             for _ in self._requests:
@@ -220,22 +222,22 @@ class Bench:
         path.unlink()
         return seconds
 
-    def _flight(self) -> float:
+    def _in_flight(self) -> float:
         path = self._folder / "cost.flight"
 
         def loop() -> None:
             for request in self._requests:
-                flight.mark(request.row.number)
-                flight.release(request.row.number)
+                in_flight_file.mark(request.row.number)
+                in_flight_file.release(request.row.number)
 
-        with InFlightFile(path) as flight:
+        with InFlightFile(path) as in_flight_file:
             seconds = _cpu(loop)
         path.unlink()
         return seconds
 
-    def _followup(self) -> float:
-        followup = RowsToResend()
-        return _cpu(lambda: _drain(map(followup.kind, self._outcomes)))
+    def _resend(self) -> float:
+        rows_to_resend = RowsToResend()
+        return _cpu(lambda: _drain(map(rows_to_resend.kind, self._outcomes)))
 
     def _counts(self) -> float:
         counts = RunningCounts()
@@ -243,7 +245,7 @@ class Bench:
 
 
 class _Nowhere:
-    """Notes nothing: the flight is shown as a part of its own."""
+    """Mark nothing: the file of rows in flight is shown as a part of its own."""
 
     def mark(self, row: int) -> None:
         pass

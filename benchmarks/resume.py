@@ -137,10 +137,10 @@ def _peak(process: int) -> float:
 def _settle(runs: Path, rows: int) -> None:
     """Give each of the first *rows* an outcome in the one journal of the folder *runs*."""
     (path,) = runs.glob("*.journal")
-    volume = read_run(path)
-    with Journal(path, volume.state) as journal:
+    stored_run = read_run(path)
+    with Journal(path, stored_run.state) as journal:
         for number, outcome in enumerate(_outcomes(rows), 1):
-            if number not in volume.state.settled:
+            if number not in stored_run.state.settled:
                 journal.record(outcome)
         journal.sync()
 
@@ -156,14 +156,14 @@ def _journal_cost(folder: Path) -> float:
     """Return how many µs each row costs: its place while it is in flight, and its line; nothing is synced."""
     outcomes = list(_outcomes(_NOTED))
     path = folder / "cost.journal"
-    with Journal(path, RunState()) as journal, InFlightFile(path.with_suffix(".flight")) as flight:
+    with Journal(path, RunState()) as journal, InFlightFile(path.with_suffix(".flight")) as in_flight:
         for number in range(1, _IN_FLIGHT + 1):
-            flight.mark(_NOTED + number)
+            in_flight.mark(_NOTED + number)
         began = time.perf_counter()
         for number, outcome in enumerate(outcomes, 1):
-            flight.mark(number)
+            in_flight.mark(number)
             journal.record(outcome)
-            flight.release(number)
+            in_flight.release(number)
         seconds = time.perf_counter() - began
     path.unlink()
     path.with_suffix(".flight").unlink()

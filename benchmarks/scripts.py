@@ -30,10 +30,10 @@ CHECK: Final = Script(
 RESUME: Final = Script(
     "resume", "Resuming", (), "resuming 5,000,000 settled rows: at most 30 s and 100 MB more than a fresh start"
 )
-MEMORY: Final = Script("memory", "What is remembered", (), "what `benchmarks/memory.py` promises")
+MEMORY: Final = Script("memory", "What change detection stores", (), "what `benchmarks/memory.py` promises")
 
 
-def told_by(scripts: Sequence[Script], *, tell: Callable[[str], None]) -> Iterator[Chapter]:
+def chapters_of(scripts: Sequence[Script], *, tell: Callable[[str], None]) -> Iterator[Chapter]:
     """Yield the chapter of each of *scripts* that is there."""
     for script in scripts:
         if not (ROOT / "benchmarks" / f"{script.key}.py").exists():

@@ -83,7 +83,7 @@ def chapter(seconds: Mapping[str, Sequence[float]], imported: Mapping[str, Seque
 
 
 def _imported(words: Sequence[str], folder: Path) -> list[str]:
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-X", "importtime", *words],
         cwd=folder,
         env={"PYTHONPATH": str(ROOT)},
@@ -91,5 +91,7 @@ def _imported(words: Sequence[str], folder: Path) -> list[str]:
         text=True,
         check=False,
     )
-    modules = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines() if line.startswith("import time:")}
+    modules = {
+        line.rpartition("|")[2].strip() for line in output.stderr.splitlines() if line.startswith("import time:")
+    }
     return [name for name in _HEAVY if name in modules]

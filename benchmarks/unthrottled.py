@@ -41,7 +41,7 @@ class Lap:
 
     @property
     def rate(self) -> float:
-        """Rows a second while it sent; a lap must be much longer than what is before it to be told from it."""
+        """Rows a second while it sent; a lap must be much longer than what is before it to stand out from it."""
         return self.rows / max(self.seconds - self.before, self.seconds / 100)
 
     @property
@@ -105,7 +105,7 @@ class Track:
             took.megabytes,
             sum(one.seconds for one in base) - sum(one.seconds for one in surplus),
             sum(one.cpu for one in base) - sum(one.cpu for one in surplus),
-            _told(self._folder / "summary.json") if contender.tells else None,
+            _seconds_in(self._folder / "summary.json") if contender.tells else None,
         )
 
     def _took(self, contender: Contender, words: Command) -> Usage:
@@ -194,7 +194,7 @@ def _more(pairs: Sequence[Pair]) -> str:
     return f"{median(more):.1f} µs ({spread(more, 1)})"
 
 
-def _told(summary: Path) -> float:
+def _seconds_in(summary: Path) -> float:
     return float(json.loads(summary.read_text(encoding="utf-8"))["requests_per_second"])
 
 

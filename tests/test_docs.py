@@ -17,6 +17,9 @@ READMES = [file.name for file in sorted(ROOT.glob("README*.md"))]
 PAGES = [*READMES, *(f"docs/{file.name}" for file in sorted((ROOT / "docs").glob("*.md")))]
 WORDS = ("rate limit", "resume", "dry run", "duplicate", "backoff", "idempotent", "environment variable")
 
+OTHER_NAMES = {"print", "test_layers", "yaml"}
+"""What the page of the house names that is neither a module nor a package."""
+
 FIRST = {"README.md", "quick-start.md"}
 """What everybody reads; `make check` runs the examples of the other pages as well."""
 
@@ -106,6 +109,20 @@ def test_every_page_has_its_place_in_the_navigation() -> None:
     ]
 
     assert sorted(f"docs/{file}" for file in listed) == sorted(name for name in PAGES if name not in READMES)
+
+
+# What is true
+
+
+def test_the_page_of_the_house_names_no_module_that_is_gone() -> None:
+    package = ROOT / "uploader"
+    there = {file.stem for file in package.rglob("*.py")} | {folder.name for folder in package.iterdir()}
+    house, _, rooms = page("docs/architecture.md").partition("## The rooms")
+    rooms, _, _ = rooms.partition("## One run")
+
+    named = {*re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", house), *re.findall(r"`(?:[a-z]+\.)?([a-z_]+)`", rooms)}
+
+    assert named - there - OTHER_NAMES == set()
 
 
 # What is made

@@ -12,6 +12,7 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[1]
 MODULES: Final = sorted((ROOT / "uploader").rglob("*.py"))
+TOOLS: Final = sorted(file for folder in ("benchmarks", "docs/scripts") for file in (ROOT / folder).rglob("*.py"))
 PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "tests/README.md"])
 
 GONE: Final = frozenset(
@@ -55,7 +56,7 @@ EXEMPT_TEXTS: Final[Mapping[str, str]] = {
 def test_no_name_of_the_program_is_a_picture_that_is_gone() -> None:
     found = {
         f"{path.relative_to(ROOT)}:{line}: {name}"
-        for path in MODULES
+        for path in (*MODULES, *TOOLS)
         for line, name in _names(path)
         if name not in EXEMPT and not GONE.isdisjoint(_words(name))
     }
@@ -63,7 +64,7 @@ def test_no_name_of_the_program_is_a_picture_that_is_gone() -> None:
     assert found == set()
 
 
-@pytest.mark.parametrize("path", [str(path.relative_to(ROOT)) for path in (*MODULES, *PAGES)])
+@pytest.mark.parametrize("path", [str(path.relative_to(ROOT)) for path in (*MODULES, *TOOLS, *PAGES)])
 def test_no_text_has_a_picture_that_is_gone(path: str) -> None:
     assert list(_gone_in_texts(ROOT / path)) == []
 

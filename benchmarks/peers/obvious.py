@@ -1,4 +1,4 @@
-"""Send the file as most would write it: aiohttp, `json=`, a semaphore, and a limiter if the limit is told.
+"""Send the file as most would write it: aiohttp, `json=`, a semaphore, and a limiter if the limit is given.
 
     python -m benchmarks.peers.obvious FILE URL [LIMIT SECONDS]
 
@@ -35,5 +35,5 @@ async def main(path: Path, url: str, limiter: AsyncLimiter | None) -> None:
 
 
 if __name__ == "__main__":
-    told = AsyncLimiter(float(sys.argv[3]), float(sys.argv[4])) if len(sys.argv) > 3 else None  # noqa: PLR2004 — see above
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], told))
+    limiter = AsyncLimiter(float(sys.argv[3]), float(sys.argv[4])) if len(sys.argv) > 3 else None  # noqa: PLR2004 — see above
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], limiter))

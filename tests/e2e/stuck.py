@@ -1,7 +1,8 @@
 """Run the command on a machine where one thing never ends: `stuck.py WHAT FLAG WORDS…`.
 
 FLAG is a file that is made when it is reached. WHAT is `names` (the resolver never answers), `sync` (the disk never
-does, in a thread) or `end` (the main thread hangs where no exception reaches it).
+does, in a thread), `end` (the main thread hangs where no exception reaches it) or `locked` (another process keeps the
+digests locked, which the test does: only the flag is made here).
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from unittest.mock import patch
 
 import uvloop
 
+from uploader.changes import digest_store, stores_by_service
 from uploader.cli import main
 from uploader.run.results import SummarizedResults
 
@@ -26,6 +28,12 @@ def hang(*_: object, **__: object) -> NoReturn:
     while True:
         with contextlib.suppress(BaseException):
             time.sleep(3600)
+
+
+def pause() -> None:
+    """Wait for the process that has the digests locked, as ever."""
+    flag.touch()
+    digest_store.pause()
 
 
 class Loop(uvloop.Loop):
@@ -39,6 +47,7 @@ _KINDS: Final[dict[str, list[Any]]] = {
     "names": [patch.object(socket, "getaddrinfo", hang), patch.object(uvloop, "new_event_loop", Loop)],
     "sync": [patch.object(os, "fdatasync", hang)],
     "end": [patch.object(SummarizedResults, "__exit__", hang)],
+    "locked": [patch.object(stores_by_service, "pause", pause)],
 }
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,15 +47,6 @@ def is_waiting(process: "subprocess.Popen[str]") -> bool:
     used = _processor(process)
     time.sleep(0.5)
     return len(list(Path(f"/proc/{process.pid}/task").iterdir())) > 1 and _processor(process) == used
-
-
-def has_open(process: "subprocess.Popen[str]", path: Path) -> bool:
-    """Whether *process* has the file *path* open (Linux)."""
-    found = set()
-    for handle in Path(f"/proc/{process.pid}/fd").iterdir():
-        with suppress(OSError):
-            found.add(handle.readlink())
-    return path.resolve() in found
 
 
 def stands_still(server: RunningSandbox) -> bool:
@@ -272,8 +263,9 @@ def test_a_signal_ends_a_run_that_can_not_open_the_memory(
         else:
             other.execute("BEGIN EXCLUSIVE")
         words = ("run", "people.csv", "--set", f"changed_only={str(changed_only).lower()}")
-        with started(desk, *words) as process:
-            until(lambda: has_open(process, path.with_suffix(".lock")))
+        flag = desk.folder / "waiting"
+        with started(desk, *words, through=stuck("locked", flag)) as process:
+            until(flag.exists)
             run = stopped_and_read(process, within=5)
         os.close(lock)
 

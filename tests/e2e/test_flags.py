@@ -330,6 +330,19 @@ def test_a_rehearsal_needs_no_credentials_and_touches_nothing(
     assert told[-1] == "This was a dry run: nothing left this machine."
 
 
+def test_a_dry_run_takes_the_retry_file_of_a_run_or_of_another_dry_run(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], throwaway: Path
+) -> None:
+    desk.configure(sandbox(rules()).url)
+    desk.write("people.csv", "id,name\n1,name1\n,name2\n")
+    desk.type("run", "people.csv")
+    desk.type("run", "people.csv", "--sandbox")
+
+    for kept in (desk.folder / "people.retry.csv", next(throwaway.rglob("people.retry.csv"))):
+        kept.write_text(kept.read_text(encoding="utf-8").replace("\n,name2", "\n2,name2"), encoding="utf-8")
+        assert desk.type("run", str(kept), "--sandbox").status == 0
+
+
 def test_a_rehearsal_enforces_the_limit_of_the_configuration(desk: Desk, throwaway: Path) -> None:
     desk.configure("https://openapi.dfinery.ai")
     desk.people(30)

@@ -541,12 +541,17 @@ class _Player:
         names = {str(Path(path).relative_to(self._folder)) if Path(path).is_absolute() else path for path in sent}
         # A command that was broken off is repeated with all that it names.
         names -= named if status not in _FINISHED else set()
-        for left in [left for left in self._left if left.path in names]:
+        taken = [left for left in self._left if left.path in names]
+        for left in taken:
             for row, _ in self._read(left.path):
                 if not row.bad:
                     sure = row.tag not in again
                     self._model.say(left.origins.get(row.tag, ()), row.person, row.values, sure=sure)
             self._left.remove(left)
+        # A command that was interrupted over such files alone is over with them.
+        over = {left.path for left in taken}
+        self._units = [unit for unit in self._units if not over.issuperset(unit.sources)]
+        self._open_retries -= over
 
     def _sent_since(self) -> list[str]:
         """Return the sources of the runs that were finished since this was asked last."""

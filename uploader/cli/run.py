@@ -34,7 +34,11 @@ from uploader.run.time_limit import Deadline
     help="Write the rows to send again to FILE (never over an existing one).",
 )
 @click.option("--fresh", is_flag=True, help="Start over instead of resuming an interrupted run.")
-@click.option("--accept", is_flag=True, help="Send also what differs too much from the last finished run (`guard`).")
+@click.option(
+    "--accept",
+    is_flag=True,
+    help="Send also a file that differs too much from the last one (`guard`), and rows whose order is not known.",
+)
 @click.option(
     "--changed-only",
     is_flag=True,

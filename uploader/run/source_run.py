@@ -136,7 +136,8 @@ def _stale_retries_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHea
         newest_run=run_plan.newest_other_run(header) if source_plan.may_be_stale else UNKNOWN_RUN,
         has_older=is_retry or source_plan.whole_file_run is not None,
         records_all=run_plan.has_older_to_continue(header),
-        accept=run_plan.options.accept,
+        # A dry run knows of no other run, and its sandbox has nobody's values.
+        accept=run_plan.options.accept or run_plan.options.sandbox,
         since=watch_since(header, is_retry=is_retry),
     )
 

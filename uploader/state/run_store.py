@@ -235,14 +235,13 @@ class RunStore:
         old = [path for path in self._runs.glob(f"*{_JOURNAL}") if path.name < first]
         if not old:
             return 0
-        headers = self._headers()
-        stays = _StayingRuns(
-            (header for header, _ in headers), (header for header, path in headers if path.name >= first)
-        )
-        lowest_left = self._lowest_since(first, until=f"{now:%Y%m%dT%H%M%SZ~}")
+        known = {path: header for header, path in self._headers()}
+        stays = _StayingRuns(known.values(), (header for path, header in known.items() if path.name >= first))
+        until = f"{now:%Y%m%dT%H%M%SZ~}"
+        lowest_left = min((header.order for path, header in known.items() if first <= path.name <= until), default=None)
         count = 0
-        for stored_run in sorted(map(read_run, old), key=_order):
-            header = stored_run.state.header
+        for path in sorted(old, key=lambda path: known[path].order if path in known else 0):
+            stored_run, header = read_run(path), known.get(path)
             is_needed = header is not None and (
                 (lowest_left is not None and header.order > lowest_left) or stays.need(header)
             )
@@ -252,10 +251,6 @@ class RunStore:
                 self.delete(stored_run)
                 count += 1
         return count
-
-    def _lowest_since(self, first: str, *, until: str) -> int | None:
-        """Return the lowest number of the runs with IDs from *first* to *until*; None if there is none."""
-        return min((header.order for header, path in self._headers() if first <= path.name <= until), default=None)
 
     def _delete_unused_locks(self) -> None:
         # Locks are listed first: a process that creates a journal holds its lock before.
@@ -311,11 +306,6 @@ class _StayingRuns:
         if header.order > self._lowest.get(header.key, header.order):
             return True
         return header.key in self._followed and self._last.get(header.key) == header.run_id
-
-
-def _order(stored_run: StoredRun) -> int:
-    header = stored_run.state.header
-    return 0 if header is None else header.order
 
 
 def read_run(path: Path) -> StoredRun:
