@@ -70,6 +70,7 @@ def check(
                     summary=summary,
                     today=environment.today(),
                     observers=observers,
+                    on_reason=environment.on_reason,
                 )
                 source_result.blank_lines, source_result.repairs = source.blank_lines, summary.repairs
             finally:

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from uploader.app.run import RunResult, run
 from uploader.check.source_summary import CheckSummary
 from uploader.cli.check_messages import first_lines, route_lines
 from uploader.cli.common_flags import common
+from uploader.cli.found_values import FoundValues
 from uploader.cli.printed_commands import CommandLine
 from uploader.cli.run_messages import quiet_lines, run_lines
 from uploader.cli.signals import raise_if_signalled, raise_on_signals, signals_stop
@@ -55,6 +57,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     until: Deadline | None,
     within: Deadline | None,
     changed_only: bool,
+    show_values: bool,
     overrides: tuple[str, ...],
     **words: Any,  # noqa: ANN401 — click's own words
 ) -> int:
@@ -72,7 +75,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     use_output_thread()
     _log(verbose)
     result = RunResult([])
-    watched = is_terminal()
+    watched, found = is_terminal(), FoundValues()
     environment = Environment(
         environ=os.environ,
         stdin=standard_input(),
@@ -80,7 +83,8 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
         terminal=None if quiet else terminal(),
         lines=verbose > 0,
         quiet=quiet,
-        on_checked=_say_first if (watched or verbose) and not quiet else None,
+        on_reason=found.add if show_values else None,
+        on_checked=partial(_say_first, found) if (watched or verbose or show_values) and not quiet else None,
         on_route=_say_route if verbose and not quiet else None,
         on_stop=signals_stop,
         raise_if_stopped=raise_if_signalled,
@@ -91,7 +95,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
             run(options, environment, result)
         complete = True
     finally:
-        lines = run_lines(result, given, dry_run=options.sandbox, complete=complete)
+        lines = run_lines(result, given, dry_run=options.sandbox, complete=complete, found=found)
         _tell(result, lines, complete=complete, quiet=quiet, watched=watched or verbose > 0)
     return result.exit_status
 
@@ -107,8 +111,8 @@ def _tell(result: RunResult, lines: Iterator[str], *, complete: bool, quiet: boo
         say(line)
 
 
-def _say_first(name: str, summary: CheckSummary) -> None:
-    for line in first_lines(name, summary):
+def _say_first(found: FoundValues, name: str, summary: CheckSummary) -> None:
+    for line in first_lines(name, summary, found.in_source(name)):
         say(line)
 
 

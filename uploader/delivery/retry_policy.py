@@ -1,6 +1,6 @@
 """Judge one reply: the row's outcome or retry, and whether the run must pause or stop (`docs/api.md`, Replies)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias, assert_never
 
 from uploader.api import SUCCESS, TIMEOUT_STATUS
@@ -14,9 +14,13 @@ class Accept:
 
 @frozen
 class Reject:
-    """The row is at fault: as it is, it would be rejected again."""
+    """The row is at fault: as it is, it would be rejected again.
+
+    *message* is what the service itself says of it, if that is more than the documented name of the code.
+    """
 
     reason: Reason
+    message: str = field(default="", repr=False)
 
 
 @frozen
@@ -94,6 +98,7 @@ _NAMES: Final = {
     "40403": "TOO_MANY_USER_PROFILES",
     "50000": "INTERNAL_SERVER_ERROR",
 }
+_DOCUMENTED_MESSAGES: Final = frozenset({*_NAMES.values(), "Bad Request"})
 _STOP_CODES: Final = {
     "40101": "the service does not know this service ID (code 40101). Correct api.service_id.",
     "40201": "the service does not accept this access token (code 40201). Correct api.access_token.",
@@ -180,12 +185,13 @@ class RetryPolicy:
         if answer.is_limit:
             return Throttled(answer.window)
         if answer.status == _OK:
-            return self._judge_code(answer.code, attempt, jitter, proven=proven)
-        return self._judge_status(answer.status, attempt, jitter, proven=proven)
+            return self._judge_code(answer, attempt, jitter, proven=proven)
+        return self._judge_status(answer, attempt, jitter, proven=proven)
 
-    def _judge_code(self, code: str, attempt: int, jitter: float, *, proven: bool) -> Verdict:
+    def _judge_code(self, answer: Answer, attempt: int, jitter: float, *, proven: bool) -> Verdict:
+        code = answer.code
         if code.startswith("4"):
-            return Reject(Reason(code, f"refused by the service: {_name(code)}"))
+            return Reject(Reason(code, f"refused by the service: {_name(code)}"), _own_message(answer))
         if code:
             return self._try_again(Reason(code, f"not accepted by the service: {_name(code)}"), attempt, jitter)
         verdict = self._try_again(Reason("not_api", "the reply was not the API's (HTTP 200)"), attempt, jitter)
@@ -194,9 +200,10 @@ class RetryPolicy:
             return _blocked("not_api", "HTTP 200 and no reply of the API", outage=verdict.why)
         return verdict
 
-    def _judge_status(self, status: int, attempt: int, jitter: float, *, proven: bool) -> Verdict:
+    def _judge_status(self, answer: Answer, attempt: int, jitter: float, *, proven: bool) -> Verdict:
+        status = answer.status
         if status in _ROW_STATUSES:
-            return Reject(Reason(str(status), f"refused by the service: HTTP {status}"))
+            return Reject(Reason(str(status), f"refused by the service: HTTP {status}"), _own_message(answer))
         why = _refusal_of_all(status)
         if not why:
             return self._try_again(Reason(str(status), f"not accepted by the service: HTTP {status}"), attempt, jitter)
@@ -233,6 +240,11 @@ def _advice_on_the_way(silence: Silence) -> str:
 def _blocked(code: str, what: str, *, outage: str = "") -> Blocked:
     phrase = f"answered with {what}, also when sent alone, though the service answers other rows"
     return Blocked(Reason(code, phrase), what, outage)
+
+
+def _own_message(answer: Answer) -> str:
+    """Return the message of *answer*; "" for a documented one, which says no more than the code."""
+    return "" if answer.message in _DOCUMENTED_MESSAGES else answer.message
 
 
 def _name(code: str) -> str:

@@ -59,9 +59,8 @@ class Spreadsheet:
             found.extend(self._powers(fields))
         phone = self._phone_of(fields)
         if type(phone) is str and len(phone) in _NO_ZERO_LENGTHS and _NO_ZERO.fullmatch(phone):
-            found.append(
-                Reason("phone_zero", f"column '{self._phone}': a Korean mobile number without its leading zero")
-            )
+            expected = "a Korean mobile number without its leading zero"
+            found.append(Reason.of_value("phone_zero", f"column '{self._phone}'", expected, self._phone))
         if _HASH in body and b'"#' in body:
             found.extend(self._errors(fields))
         return found
@@ -72,10 +71,12 @@ class Spreadsheet:
 
     def _powers(self, fields: Mapping[str, object]) -> Iterator[Reason]:
         if self._phone is not None and self._fits(fields, self._phone, _POWER):
-            yield Reason("phone_power", f"column '{self._phone}': a phone number in scientific notation, cut short")
+            expected = "a phone number in scientific notation, cut short"
+            yield Reason.of_value("phone_power", f"column '{self._phone}'", expected, self._phone)
         for column in self._names:
             if self._fits(fields, column, _POWER):
-                yield Reason("id_power", f"column '{column}': an ID in scientific notation, perhaps cut short")
+                expected = "an ID in scientific notation, perhaps cut short"
+                yield Reason.of_value("id_power", f"column '{column}'", expected, column)
 
     def _fits(self, fields: Mapping[str, object], column: str, pattern: re.Pattern[str]) -> bool:
         value = self._value(fields, column)
@@ -87,7 +88,8 @@ class Spreadsheet:
             value = self._value(fields, column)
             if isinstance(value, str) and (value.strip() in _ERRORS or _NARROW.fullmatch(value.strip())):
                 words = column_in_words(column, self._named)
-                yield Reason("sheet_error", f"{words}: an error of a spreadsheet, such as #N/A or ####")
+                expected = "an error of a spreadsheet, such as #N/A or ####"
+                yield Reason.of_value("sheet_error", words, expected, column)
 
 
 def _taking(column: str | None, paths: Mapping[str, Take]) -> Take:

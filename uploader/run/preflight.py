@@ -15,7 +15,7 @@ from uploader.mapping import Plan, compile_plan
 from uploader.mapping.registered_properties import refuse_unregistered
 from uploader.mapping.required_columns import check_columns, needed_columns, refuse_binary_texts
 from uploader.mapping.rules import MappingRules
-from uploader.model import Record, Rejected, Request, Row, alike, is_mappable
+from uploader.model import Reason, Record, Rejected, Request, Row, alike, is_mappable
 from uploader.rate import Pace, pace
 from uploader.run.environment import Environment
 from uploader.run.options import Options
@@ -104,10 +104,11 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
     summary: CheckSummary,
     today: date | None = None,
     observers: Sequence[Callable[[Record, Request | Rejected], None]] = (),
+    on_reason: Callable[[str, Record, Reason, str], None] | None = None,
 ) -> Job:
     """Compile the plan for *source* and read it whole into *summary*; *observers* get each record and its work.
 
-    Birth dates are compared with *today* (None: they are not).
+    Birth dates are compared with *today* (None: they are not). *on_reason* is that of `Environment`.
 
     Raises:
         InputError: the source is unreadable, lacks a mapped column, or is otherwise wrong as a whole.
@@ -125,6 +126,8 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
         only_texts=source.format == "csv",
         today=today,
     )
+    if on_reason is not None:
+        observers = [_giving_reasons(source.name, plan, on_reason), *observers]
     if source.columns is None:
         summary.unseen.update(plan.columns)
     if settings.guarded is not None and _is_comparable(source, limit):
@@ -142,6 +145,19 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
         summary.warnings.add(source.suspicion.reason, source.suspicion.row, source.suspicion.line)
     _refuse_unseen(source, plan, settings, summary, limit)
     return Job(source, plan, summary, fingerprint, limit, trace)
+
+
+def _giving_reasons(
+    name: str, plan: Plan, on_reason: Callable[[str, Record, Reason, str], None]
+) -> Callable[[Record, Request | Rejected], None]:
+    """Return an observer that gives *on_reason* what the check finds in each record of the source called *name*."""
+
+    def give_reasons(record: Record, work: Request | Rejected) -> None:
+        found = [work.reason] if isinstance(work, Rejected) else [*plan.omitted_from(work), *plan.suspect(work)]
+        for reason in found:
+            on_reason(name, record, reason, "")
+
+    return give_reasons
 
 
 def registered_names(source: Source, settings: Settings) -> Iterator[Callable[[Record, Request | Rejected], None]]:
