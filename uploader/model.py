@@ -232,7 +232,7 @@ class Answer:
 
     *crossed* is whether the reply may be about the connection only. A load balancer ends an idle connection with an
     HTTP 408; the next request may be on its way at that moment. *message* is the service's own text, which may hold
-    values of the row.
+    values of the row; "" for a documented message.
     """
 
     status: int

@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 from yarl import URL
 
-from uploader.api import PATH, SUCCESS, TIMEOUT_STATUS
+from uploader.api import DOCUMENTED_MESSAGES, PATH, SUCCESS, TIMEOUT_STATUS
 from uploader.delivery.connection_pool import (
     CheckedRequest,
     ConnectionPool,
@@ -226,10 +226,14 @@ def _ends_connection(headers: Mapping[str, str]) -> bool:
 
 @lru_cache(maxsize=16)
 def _code_and_message(text: bytes | None) -> tuple[str, str]:
-    """Return the code and the message in a reply of the API (`docs/api.md`, Replies), each "" if there is none."""
+    """Return the code in a reply of the API (`docs/api.md`, Replies), and its message if that says more than the code.
+
+    Each is "" if there is none.
+    """
     reply = _unambiguous(text) if text else {}
     message = reply.get("message")
-    return _code(reply), message[:_LONGEST_MESSAGE] if isinstance(message, str) else ""
+    says_more = isinstance(message, str) and message not in DOCUMENTED_MESSAGES
+    return _code(reply), str(message)[:_LONGEST_MESSAGE] if says_more else ""
 
 
 def _code(reply: Mapping[str, object]) -> str:

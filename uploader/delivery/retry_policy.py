@@ -16,7 +16,7 @@ class Accept:
 class Reject:
     """The row is at fault: as it is, it would be rejected again.
 
-    *message* is what the service itself says of it, if that is more than the documented name of the code.
+    *message* is that of the `Answer`.
     """
 
     reason: Reason
@@ -98,7 +98,6 @@ _NAMES: Final = {
     "40403": "TOO_MANY_USER_PROFILES",
     "50000": "INTERNAL_SERVER_ERROR",
 }
-_DOCUMENTED_MESSAGES: Final = frozenset({*_NAMES.values(), "Bad Request"})
 _STOP_CODES: Final = {
     "40101": "the service does not know this service ID (code 40101). Correct api.service_id.",
     "40201": "the service does not accept this access token (code 40201). Correct api.access_token.",
@@ -191,7 +190,7 @@ class RetryPolicy:
     def _judge_code(self, answer: Answer, attempt: int, jitter: float, *, proven: bool) -> Verdict:
         code = answer.code
         if code.startswith("4"):
-            return Reject(Reason(code, f"refused by the service: {_name(code)}"), _own_message(answer))
+            return Reject(Reason(code, f"refused by the service: {_name(code)}"), answer.message)
         if code:
             return self._try_again(Reason(code, f"not accepted by the service: {_name(code)}"), attempt, jitter)
         verdict = self._try_again(Reason("not_api", "the reply was not the API's (HTTP 200)"), attempt, jitter)
@@ -203,7 +202,7 @@ class RetryPolicy:
     def _judge_status(self, answer: Answer, attempt: int, jitter: float, *, proven: bool) -> Verdict:
         status = answer.status
         if status in _ROW_STATUSES:
-            return Reject(Reason(str(status), f"refused by the service: HTTP {status}"), _own_message(answer))
+            return Reject(Reason(str(status), f"refused by the service: HTTP {status}"), answer.message)
         why = _refusal_of_all(status)
         if not why:
             return self._try_again(Reason(str(status), f"not accepted by the service: HTTP {status}"), attempt, jitter)
@@ -240,11 +239,6 @@ def _advice_on_the_way(silence: Silence) -> str:
 def _blocked(code: str, what: str, *, outage: str = "") -> Blocked:
     phrase = f"answered with {what}, also when sent alone, though the service answers other rows"
     return Blocked(Reason(code, phrase), what, outage)
-
-
-def _own_message(answer: Answer) -> str:
-    """Return the message of *answer*; "" for a documented one, which says no more than the code."""
-    return "" if answer.message in _DOCUMENTED_MESSAGES else answer.message
 
 
 def _name(code: str) -> str:
