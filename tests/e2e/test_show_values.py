@@ -27,10 +27,10 @@ ROWS = [
     "3,1990.01.02,M,2020-01-02,x",
     "4,1990.01.02,M,2020-01-02,x",
     "5,1990.01.02,남,soon,x",
-    "6,1990.01.02,여,2020-01-02,#N/A",
+    "6,1990.01.02,여,2020-01-02,#REF!",
 ]
 MESSAGE = "df_name '홍길동' is not allowed"
-VALUES = ("1900.02.30", '"M"', "soon", '"#N/A"', MESSAGE)
+VALUES = ("1900.02.30", '"M"', "soon", "#REF!", MESSAGE)
 
 
 def people(desk: Desk, rows: Sequence[str] = ROWS) -> None:
@@ -62,8 +62,8 @@ def test_a_check_shows_what_it_found_beside_what_was_expected(desk: Desk) -> Non
             f"  column '생년월일' → df_birth: {FOUND}: row 2 (line 3)",
             "  3 values were replaced by what is sent for them (values).",
             "  1 value was omitted: column '가입' → joined: \"soon\" is not a date (%Y-%m-%d): row 5 (line 6).",
-            "  A spreadsheet may have damaged these; they are sent as they are:",
-            "    column 'memo': \"#N/A\" is an error of a spreadsheet, such as #N/A or ####: row 6 (line 7)",
+            "  Warnings, of rows that can be sent all the same:",
+            "    column 'memo': \"#REF!\" is an error of a spreadsheet, such as #N/A or ####: row 6 (line 7)",
         ],
     )
 
@@ -143,8 +143,8 @@ def test_a_run_shows_values_and_the_message_of_the_service(desk: Desk, service: 
         [
             "people.csv: 3 of 6 rows can't be sent.",
             *problems,
-            "  A spreadsheet may have damaged these; they are sent as they are:",
-            "    column 'memo': \"#N/A\" is an error of a spreadsheet, such as #N/A or ####: row 6 (line 7)",
+            "  Warnings, of rows that can be sent all the same:",
+            "    column 'memo': \"#REF!\" is an error of a spreadsheet, such as #N/A or ####: row 6 (line 7)",
             "people.csv: 6 rows, 3 requests in 0 s",
             "  accepted               2",
             "  rejected               4",
@@ -256,6 +256,30 @@ def test_values_with_escape_sequences_reach_no_terminal(desk: Desk) -> None:
 
     assert '"\\u001b[2J\\u202e" is not a date (%Y.%m.%d)' in ended.err
     assert "\x1b" not in ended.err
+
+
+def test_the_value_that_joins_people_and_an_odd_identity_are_shown(desk: Desk) -> None:
+    mapping = "mapping: {identity: {external_id: id, phone_no: 폰}, properties: {memo: memo}}\n"
+    desk.configure("http://127.0.0.1:1", mapping=mapping)
+    rows = [f"m{number},01000000000,x\n" for number in range(7)]
+    desk.write("people.csv", "".join(["id,폰,memo\n", *rows, "1001.0,01012345678,x\n", "9,N/A,x\n"]))
+
+    checked, ran = (desk.type(*words, "people.csv", "--show-values") for words in (("check",), ("run", "--sandbox")))
+    silent = desk.type("run", "people.csv", "--sandbox", "--summary", "summary.json")
+
+    odd = "column 'id' → external_id: \"1001.0\" is a number with .0, as programs write it that took the ID for one; "
+    nothing = "column '폰' → phone_no: \"N/A\" is a word for nothing (such as N/A or -), which is no identity"
+    assert (checked.status, ran.status, silent.status) == (4, 4, 4)
+    for ended in (checked, ran):
+        assert f"  {odd}expected the ID without .0: row 8 (line 9)" in ended.err.splitlines()
+        assert f"    {nothing}: row 9 (line 10)" in ended.err.splitlines()
+    beside = "people, each with another value of column 'id' → external_id (in 7 rows: 1, 2, 3, …)"
+    assert f"  column '폰' → phone_no: \"01000000000\" joins 7 {beside}" in checked.err.splitlines()
+    places = "row 1 (line 2), row 2 (line 3), row 3 (line 4), …"
+    assert f'  phone_no "01000000000" joins 7 people: {places}' in ran.err.splitlines()
+    values = ("01000000000", "1001.0", '"N/A"')
+    kept = silent.err + (desk.folder / "summary.json").read_text(encoding="utf-8")
+    assert [value for value in values if value in kept] == []
 
 
 def assert_not_kept(desk: Desk) -> None:

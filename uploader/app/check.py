@@ -16,7 +16,16 @@ from uploader.run.fingerprints import key_of, mapping_of, service_of
 from uploader.run.flag_conflicts import refuse_double_use
 from uploader.run.open_change_detection import open_change_detection, open_stores
 from uploader.run.options import Options
-from uploader.run.preflight import Job, opened, pace_of, prepare, refuse_if_too_bad, registered_names, settings_of
+from uploader.run.preflight import (
+    Job,
+    opened,
+    pace_of,
+    prepare,
+    refuse_if_too_bad,
+    refuse_joined,
+    registered_names,
+    settings_of,
+)
 from uploader.run.proxy_and_certificates import route_of
 from uploader.run.results import SummarizedResults, new_source_results
 from uploader.run.safe_callbacks import safe_callback, with_safe_callbacks
@@ -72,19 +81,25 @@ def check(
                     observers=observers,
                     on_reason=environment.on_reason,
                 )
+                report.identity_columns = job.plan.identity_columns
                 source_result.blank_lines, source_result.repairs = source.blank_lines, summary.repairs
+                source_result.warnings = summary.warnings
             finally:
                 source_result.counts = Counts(summary.read, rejected=summary.rejected, not_attempted=summary.sendable)
             on_checked(job, pace)
             refuse_if_too_bad(job, settings)
+            refuse_joined(job, settings)
             if summary.column_profile is not None and not options.full:
-                baselines = BaselineStore(settings.state_dir)
-                report.comparison = compare_with_baseline(
-                    source.name, key_of(settings, source), summary, settings, baselines
-                )
-                refuse_drift([report.comparison])
+                _refuse_drift(report, job.source, settings)
             source_result.finish()
     return whole.exit_status
+
+
+def _refuse_drift(report: CheckReport, source: Source, settings: Settings) -> None:
+    """Compare what the check of *source* found with its baseline; raises InputError if it differs too much."""
+    baselines, key = BaselineStore(settings.state_dir), key_of(settings, source)
+    report.comparison = compare_with_baseline(source.name, key, report.summary, settings, baselines)
+    refuse_drift([report.comparison])
 
 
 def _changes(settings: Settings, stack: ExitStack, environment: Environment) -> ChangeDetection | None:

@@ -12,7 +12,7 @@ from uploader.app.check import check
 from uploader.app.check_report import CheckReport
 from uploader.cli.check_messages import check_lines, place, route_lines
 from uploader.cli.common_flags import common
-from uploader.cli.found_values import FoundValues
+from uploader.cli.found_values import FoundValues, no_values
 from uploader.cli.printed_commands import CommandLine, completed
 from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, show, standard_input
@@ -58,7 +58,9 @@ def check_command(
     )
 
     def tell(job: Job, pace: Pace) -> None:
-        for line in () if quiet else check_lines(job, pace, found.in_source(job.source.name)):
+        for line in (
+            () if quiet else check_lines(job, pace, found.in_source(job.source.name) if show_values else no_values)
+        ):
             say(line)
 
     reports: list[CheckReport] = []

@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from uploader.check.joined_identities import JoinedValue
 from uploader.check.source_summary import CheckSummary
 from uploader.cli.found_values import ShownValues, no_values
 from uploader.counts import Problem, Problems
 from uploader.mapping import Repairs
 from uploader.mapping.cleaning import StepName
+from uploader.mapping.identity_values import ODD_CODES
 from uploader.model import Reason
 from uploader.outputs.duration_text import spell_seconds
+from uploader.outputs.shown_values import quoted
 from uploader.rate import Pace
-from uploader.run.preflight import Job
+from uploader.run.preflight import Job, joined_phrase
 from uploader.run.proxy_and_certificates import Route
 
 _SHOWN: Final = 12
@@ -45,6 +48,8 @@ def check_lines(job: Job, pace: Pace, values: ShownValues = no_values) -> Iterat
         skipped = "is skipped" if job.source.blank_lines == 1 else "are skipped"
         yield f"  {count(job.source.blank_lines, 'blank line')} {skipped}."
     yield from problem_lines(summary.problems, shown=None, values=values)
+    yield from _odd_identity_lines(summary.problems)
+    yield from _joined_lines(job, shows_values=values is not no_values)
     yield from duplicate_lines(summary)
     yield from repair_lines(summary.repairs, values)
     yield from _warning_lines(summary.warnings, shown=None, values=values)
@@ -71,9 +76,19 @@ def first_lines(name: str, summary: CheckSummary, values: ShownValues = no_value
     if summary.rejected:
         yield f"{display_name(name)}: {summary.rejected:,} of {count(summary.read, 'row')} can't be sent."
         yield from problem_lines(summary.problems, shown=_FIRST, values=values)
+        yield from _odd_identity_lines(summary.problems)
     elif summary.warnings:
         yield f"{display_name(name)}: {count(summary.read, 'row')}, all can be sent."
     yield from _warning_lines(summary.warnings, shown=_FIRST, values=values)
+    if values is not no_values:
+        yield from map(_joined_line, summary.joined[:_FIRST])
+
+
+def warnings_alone(name: str, summary: CheckSummary) -> Iterator[str]:
+    """Yield the first warnings about the source called *name*, for a run that nobody watches."""
+    if summary.warnings:
+        yield f"{display_name(name)}: {count(summary.read, 'row')}."
+        yield from _warning_lines(summary.warnings, shown=_FIRST, values=no_values)
 
 
 def problem_lines(problems: Problems, shown: int | None = _SHOWN, *, values: ShownValues = no_values) -> Iterator[str]:
@@ -130,9 +145,29 @@ def _omitted(number: int, noun: str) -> str:
     return f"  {count(number, noun)} {'was' if number == 1 else 'were'} omitted"
 
 
+def _odd_identity_lines(problems: Problems) -> Iterator[str]:
+    if any(reason.code in ODD_CODES for reason, _ in problems.most_frequent()):
+        yield "  To send such identities as they stand, set limits.odd_identities: send."
+
+
+def _joined_line(joined: JoinedValue) -> str:
+    """Return what the error of the run does not say of *joined*: the value itself."""
+    more = "more than " if joined.is_at_least else ""
+    places = ", ".join(place(number, line) for number, line in joined.places)
+    return f"  {joined.name} {quoted(joined.value)} joins {more}{joined.people:,} people: {places}, …"
+
+
+def _joined_lines(job: Job, *, shows_values: bool) -> Iterator[str]:
+    joined = job.summary.joined
+    for one in joined[:_SHOWN]:
+        yield f"  {joined_phrase(one, job.plan.identity_columns, shows_value=shows_values)}"
+    if len(joined) > _SHOWN:
+        yield f"  … and {count(len(joined) - _SHOWN, 'other value')} that would join people"
+
+
 def _warning_lines(warnings: Problems, *, shown: int | None, values: ShownValues) -> Iterator[str]:
     if warnings:
-        yield "  A spreadsheet may have damaged these; they are sent as they are:"
+        yield "  Warnings, of rows that can be sent all the same:"
         yield from (f"  {line}" for line in problem_lines(warnings, shown, values=values))
 
 

@@ -2,9 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import click
 
 from uploader.app.run import RunResult, run
 from uploader.check.source_summary import CheckSummary
-from uploader.cli.check_messages import first_lines, route_lines
+from uploader.cli.check_messages import first_lines, route_lines, warnings_alone
 from uploader.cli.common_flags import common
-from uploader.cli.found_values import FoundValues
+from uploader.cli.found_values import FoundValues, no_values
 from uploader.cli.printed_commands import CommandLine
 from uploader.cli.run_messages import quiet_lines, run_lines
 from uploader.cli.signals import raise_if_signalled, raise_on_signals, signals_stop
@@ -84,7 +83,11 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
         lines=verbose > 0,
         quiet=quiet,
         on_reason=found.add if show_values else None,
-        on_checked=partial(_say_first, found) if (watched or verbose or show_values) and not quiet else None,
+        on_checked=None
+        if quiet
+        else _saying_first(found if show_values else None)
+        if watched or verbose or show_values
+        else _say_warnings,
         on_route=_say_route if verbose and not quiet else None,
         on_stop=signals_stop,
         raise_if_stopped=raise_if_signalled,
@@ -111,8 +114,18 @@ def _tell(result: RunResult, lines: Iterator[str], *, complete: bool, quiet: boo
         say(line)
 
 
-def _say_first(found: FoundValues, name: str, summary: CheckSummary) -> None:
-    for line in first_lines(name, summary, found.in_source(name)):
+def _saying_first(found: FoundValues | None) -> Callable[[str, CheckSummary], None]:
+    """Return what prints the first problems of a source, with the values in *found*."""
+
+    def say_first(name: str, summary: CheckSummary) -> None:
+        for line in first_lines(name, summary, no_values if found is None else found.in_source(name)):
+            say(line)
+
+    return say_first
+
+
+def _say_warnings(name: str, summary: CheckSummary) -> None:
+    for line in warnings_alone(name, summary):
         say(line)
 
 

@@ -75,10 +75,7 @@ def spell(record: Record, remark: RetryRemark, retry_format: RetryFormat) -> str
 
 
 def origin_of(record: Record, run: str) -> RetryOf:
-    """Return the run and row where *record* was first read, through all retry files since.
-
-    *run* is the run of rows that name none.
-    """
+    """Return the run and row where *record* was first read; *run* is the run of records that name none."""
     known = record.retry_of
     if known is None:
         return RetryOf(run, record.number)
