@@ -38,6 +38,15 @@ BUILT_IN_TYPES: Final[Mapping[str, PropertyType]] = MappingProxyType(
 SUCCESS: Final = "20000"
 """The code of a request that was accepted (`api.md`, Replies)."""
 
+DOCUMENTED_MESSAGES: Final = frozenset(
+    {
+        *("OK", "BAD_REQUEST", "VALIDATION_FAILURE", "INVALID_SERVICE_ID", "INVALID_TOKEN", "TOO_MANY_REQUEST"),
+        *("TOO_MANY_EVENTS", "TOO_MANY_USER_PROFILES", "INTERNAL_SERVER_ERROR"),
+        *("Bad Request", "Too Many Requests", "Server Error"),
+    }
+)
+"""The messages of replies in `api.md`: each says no more than its code or status."""
+
 LIMIT_STATUS = 429
 LIMIT_CODE = "40401"
 """The status and the code of a throttled request (`api.md`, Replies)."""

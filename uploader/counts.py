@@ -68,6 +68,12 @@ class Problem:
     count: int = 0
     places: list[tuple[int, int]] = field(default_factory=list)
 
+    def add(self, number: int, line: int) -> None:
+        """Count row *number*, which starts on *line* (0: unknown)."""
+        self.count += 1
+        if len(self.places) < PLACES:
+            self.places.append((number, line))
+
 
 class Problems:
     """The reasons why rows were not accepted, each with its count and first places."""
@@ -87,10 +93,7 @@ class Problems:
 
     def add(self, reason: Reason, number: int, line: int = 0) -> None:
         """Count row *number*, which starts on *line* (0: unknown), under *reason*."""
-        problem = self._found.setdefault(reason, Problem())
-        problem.count += 1
-        if len(problem.places) < PLACES:
-            problem.places.append((number, line))
+        self._found.setdefault(reason, Problem()).add(number, line)
 
     def facts(self) -> list[Mapping[str, object]]:
         """Return the reasons with their counts and first places as plain data, without a value of any row."""

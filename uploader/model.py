@@ -168,11 +168,19 @@ class Row:
 class Reason:
     """Why a row was not accepted: a stable *code* for programs, a *phrase* for people.
 
-    The phrase has only fixed words and column names: no value of the row, no text of the server.
+    The phrase has only fixed words and column names: no value of the row, no text of the server. A reason that is about
+    one value ends with what was *expected* of it, and *column* is the key or path of the value in its row.
     """
 
     code: str
     phrase: str
+    column: str | None = field(default=None, repr=False, compare=False)
+    expected: str = field(default="", repr=False, compare=False)
+
+    @classmethod
+    def of_value(cls, code: str, label: str, expected: str, column: str | None) -> "Reason":
+        """Return the reason why the value in *column*, called *label*, is not what was *expected*."""
+        return cls(code, f"{label}: {expected}", column, expected)
 
 
 @frozen
@@ -223,13 +231,15 @@ class Answer:
     """A reply of the service: the HTTP *status*, and the *code* of the body ("" if the body is not the API's).
 
     *crossed* is whether the reply may be about the connection only. A load balancer ends an idle connection with an
-    HTTP 408; the next request may be on its way at that moment.
+    HTTP 408; the next request may be on its way at that moment. *message* is the service's own text, which may hold
+    values of the row; "" for a documented message.
     """
 
     status: int
     code: str
     window: WindowState = WindowState()
     crossed: bool = False
+    message: str = field(default="", repr=False)
 
     @property
     def is_limit(self) -> bool:
@@ -298,7 +308,8 @@ class Failed:
 class Rejected:
     """The row is refused unless it is fixed: by the check (*attempts* 0) or by the service.
 
-    *merged_into* is as in `Sent`.
+    *merged_into* is as in `Sent`. *message* is the service's own text, which may hold values of the row: it goes to the
+    retry file and, if asked for, to the user's terminal, and nowhere else.
     """
 
     kind: ClassVar[Literal["rejected"]] = "rejected"
@@ -308,6 +319,7 @@ class Rejected:
     attempts: int = 0
     unsure: bool = False
     merged_into: int = 0
+    message: str = field(default="", repr=False)
 
 
 @frozen

@@ -66,7 +66,7 @@ def test_a_rejected_row_is_shown_with_its_reason_and_no_request(typed: Type, fol
             '  "id": "1"',
             '  "name": "Kim"',
             '  "age": "old"',
-            "It can't be sent: column 'age': not a whole number.",
+            "It can't be sent: column 'age': \"old\" is not a whole number.",
             "No stored run had this row.",
         ],
     )
@@ -113,7 +113,7 @@ def test_what_a_spreadsheet_may_have_damaged_is_said(typed: Type, folder: Path) 
     err = typed("explain", "people.csv", "--row", "1").err
 
     assert [line for line in err if "spreadsheet" in line] == [
-        "A spreadsheet may have damaged it: column 'name': an error of a spreadsheet, such as #N/A or ####."
+        "A spreadsheet may have damaged it: column 'name': \"#N/A\" is an error of a spreadsheet, such as #N/A or ####."
     ]
 
 

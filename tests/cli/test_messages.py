@@ -126,7 +126,7 @@ def test_a_check_tells_what_was_repaired_what_repeats_and_what_may_be_damaged(fo
             "row 3 (line 4), row 4 (line 5), …"
         ),
         "    column 'name': an error of a spreadsheet, such as #N/A or ####: row 3 (line 4)",
-        ("    column 'id' → external_id: a word for nothing (such as N/A or -) is no identity: row 6 (line 7)"),
+        ("    column 'id' → external_id: a word for nothing (such as N/A or -), which is no identity: row 6 (line 7)"),
     ]
 
 

@@ -361,6 +361,28 @@ async def test_what_else_a_body_holds_does_not_count(body: bytes) -> None:
         assert await post(server.url) == OK
 
 
+@pytest.mark.parametrize(
+    ("body", "reply"),
+    [
+        ('{"code":"40001","message":"age must be Long"}', Answer(200, "40001", message="age must be Long")),
+        ('{"code":40001,"message":"나이"}', Answer(200, "40001", message="나이")),
+        ('{"code":"40001","message":"VALIDATION_FAILURE"}', Answer(200, "40001")),
+        ('{"code":"40001","message":null}', Answer(200, "40001")),
+        ('{"code":"40001","message":["age"]}', Answer(200, "40001")),
+        ('{"message":"a page"}', Answer(200, "", message="a page")),
+        ("a page", Answer(200, "")),
+        (f'{{"code":"40001","message":"{"m" * 2_000}"}}', Answer(200, "40001", message="m" * 1_000)),
+    ],
+)
+async def test_the_message_of_a_reply_counts_where_it_says_more_than_the_code(body: str, reply: Reply) -> None:
+    async with raw(b"HTTP/1.1 200 OK\r\n\r\n" + body.encode()) as server:
+        assert await post(server.url) == reply
+
+
+def test_no_repr_shows_the_message() -> None:
+    assert "age" not in repr(Answer(200, "40001", message="age must be Long"))
+
+
 _LINES = st.sampled_from(
     [
         b"Content-Length: 3",

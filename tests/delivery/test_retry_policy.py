@@ -42,6 +42,22 @@ def judged(reply: Reply, attempt: int = 1, dice: float = 1.0) -> Verdict:
     return POLICY.judge(reply, attempt=attempt, jitter=dice)
 
 
+@pytest.mark.parametrize(("status", "code"), [(200, "40000"), (200, "40001"), (200, "40499"), (400, ""), (422, "")])
+def test_a_rejection_has_the_message_of_the_service_beside_its_reason(status: int, code: str) -> None:
+    verdict = judged(Answer(status, code, message="canary"))
+
+    assert isinstance(verdict, Reject)
+    assert verdict.message == "canary"
+    assert "canary" not in repr(verdict)
+    assert "canary" not in verdict.reason.phrase
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, "50000"), (200, "40101"), (200, "40201"), (200, ""), (500, "")])
+def test_no_other_verdict_repeats_the_message_of_the_service(status: int, code: str) -> None:
+    for attempt in (1, POLICY.attempts):
+        assert judged(Answer(status, code, message="canary"), attempt) == judged(Answer(status, code), attempt)
+
+
 @pytest.mark.parametrize(
     ("status", "code", "verdict"),
     [

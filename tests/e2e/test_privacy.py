@@ -84,6 +84,40 @@ def test_a_run_that_reaches_nobody_tells_no_value(desk: Desk) -> None:
     _assert_silent(desk, ended)
 
 
+@pytest.mark.parametrize("fault", ["code=40001", "code=40000", "code=50000", "http=400:40001", "code=40201"])
+def test_a_message_of_the_service_that_repeats_a_value_is_told_by_the_retry_file_alone(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    codes = ("40001", "40000", "50000", "40201")
+    monkeypatch.setattr(
+        "uploader.sandbox.api_replies.MESSAGES", {"20000": "OK", **dict.fromkeys(codes, f"{WORD} is no Long")}
+    )
+    desk.configure(sandbox(rules(f"{fault} for external_id={_id(2)}")).url, mapping=MAPPING)
+    _write_csv(desk, 4)
+
+    ended = desk.type("run", "people.csv", "-vv", "--summary", "summary.json")
+
+    assert ended.status in {3, 5}
+    _assert_silent(desk, ended)
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_values_that_were_asked_for_are_printed_and_not_kept(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("uploader.sandbox.api_replies.MESSAGES", {"20000": "OK", "40001": f"{WORD} is no Long"})
+    desk.configure(sandbox(rules(f"code=40001 for external_id={_id(2)}")).url, mapping=MAPPING)
+    _write(desk, "csv", [_person(2), {**_person(3), "age": f"{WORD}-cell"}, _person(4)])
+
+    ended = desk.type(command, "people.csv", "-vv", "--show-values", "--summary", "summary.json")
+
+    assert ended.status == 3
+    assert f"column 'age': \"{WORD}-cell\" is not a whole number: row 2 (line 3)" in ended.err
+    shown = f'refused by the service: VALIDATION_FAILURE (40001): "{WORD} is no Long": row 1 (line 2)'
+    assert (shown in ended.err) == (command == "run")
+    _assert_silent(desk, Ended(ended.status, ended.out, ""))
+
+
 @pytest.mark.parametrize("command", ["run", "check"])
 @pytest.mark.parametrize("column", ["born", "age", "wants"])
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])

@@ -432,7 +432,8 @@ def test_a_row_after_a_rejected_one_of_its_person_follows_it_in_the_retry_file(
     path.write_bytes(path.read_bytes().replace(b"maybe", b"yes"))
     ended = desk.type("run", "people.retry.csv")
 
-    assert kept == [(1, "rejected", "not_boolean", "column 'wants': neither true nor false", 0), again, (4, *again[1:])]
+    reason = "column 'wants' → df_push_optin: \"maybe\" is neither true nor false"
+    assert kept == [(1, "rejected", "not_boolean", reason, 0), again, (4, *again[1:])]
     assert ended.status == 0
     assert _held(server)["0001"]["df_push_optin"] is False
 

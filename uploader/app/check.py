@@ -72,7 +72,15 @@ def check(
                     *_problems(source, environment),
                     *([] if changes is None else [changes.counting_changes(summary)]),
                 ]
-                job = prepare(source, settings, limit=options.limit, summary=summary, today=today, observers=observers)
+                job = prepare(
+                    source,
+                    settings,
+                    limit=options.limit,
+                    summary=summary,
+                    today=today,
+                    observers=observers,
+                    on_reason=environment.on_reason,
+                )
                 report.identity_columns = job.plan.identity_columns
                 source_result.blank_lines, source_result.repairs = source.blank_lines, summary.repairs
                 source_result.warnings = summary.warnings
@@ -82,13 +90,16 @@ def check(
             refuse_if_too_bad(job, settings)
             refuse_joined(job, settings)
             if summary.column_profile is not None and not options.full:
-                baselines = BaselineStore(settings.state_dir)
-                report.comparison = compare_with_baseline(
-                    source.name, key_of(settings, source), summary, settings, baselines
-                )
-                refuse_drift([report.comparison])
+                _refuse_drift(report, job.source, settings)
             source_result.finish()
     return whole.exit_status
+
+
+def _refuse_drift(report: CheckReport, source: Source, settings: Settings) -> None:
+    """Compare what the check of *source* found with its baseline; raises InputError if it differs too much."""
+    baselines, key = BaselineStore(settings.state_dir), key_of(settings, source)
+    report.comparison = compare_with_baseline(source.name, key, report.summary, settings, baselines)
+    refuse_drift([report.comparison])
 
 
 def _changes(settings: Settings, stack: ExitStack, environment: Environment) -> ChangeDetection | None:

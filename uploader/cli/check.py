@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import click
@@ -11,11 +12,13 @@ from uploader.app.check import check
 from uploader.app.check_report import CheckReport
 from uploader.cli.check_messages import check_lines, place, route_lines
 from uploader.cli.common_flags import common
+from uploader.cli.found_values import FoundValues, no_values
 from uploader.cli.printed_commands import CommandLine, completed
 from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, show, standard_input
 from uploader.errors import StorageError, UploaderError
 from uploader.model import Rejected
+from uploader.outputs.shown_values import phrase_with_values
 from uploader.rate import Pace
 from uploader.run.environment import Environment
 from uploader.run.options import Options
@@ -29,24 +32,35 @@ _NO_JSON_AFTER: Final = frozenset({None, 1, 2})
 @click.command("check")
 @common
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
-def check_command(*, quiet: bool, verbose: int, as_json: bool, **words: Any) -> int:  # noqa: ANN401 — click's own words
+def check_command(
+    *,
+    quiet: bool,
+    verbose: int,
+    as_json: bool,
+    show_values: bool,
+    **words: Any,  # noqa: ANN401 — click's own words
+) -> int:
     """Read and map every SOURCE, and send nothing: totals, problems with row and column, and how long sending takes.
 
     With -v, name every row that can't be sent. The exit status is 3 if there are some, 4 if there are so many that
     `run` would send nothing.
     """
     shows_details = verbose > 0 and not quiet
+    found = FoundValues()
     environment = Environment(
         environ=os.environ,
         stdin=standard_input(),
         say=say,
         quiet=quiet,
-        on_problem=_say_problem if shows_details else None,
+        on_problem=partial(_say_problem, show_values=show_values) if shows_details else None,
+        on_reason=found.add if show_values else None,
         on_route=_say_route if shows_details else None,
     )
 
     def tell(job: Job, pace: Pace) -> None:
-        for line in () if quiet else check_lines(job, pace):
+        for line in (
+            () if quiet else check_lines(job, pace, found.in_source(job.source.name) if show_values else no_values)
+        ):
             say(line)
 
     reports: list[CheckReport] = []
@@ -79,5 +93,7 @@ def _say_route(route: Route) -> None:
         say(line)
 
 
-def _say_problem(name: str, rejected: Rejected) -> None:
-    say(f"{name}: {place(rejected.record.number, rejected.record.line)}: {rejected.reason.phrase}")
+def _say_problem(name: str, rejected: Rejected, *, show_values: bool) -> None:
+    record, reason = rejected.record, rejected.reason
+    phrase = phrase_with_values(record, reason) if show_values else reason.phrase
+    say(f"{name}: {place(record.number, record.line)}: {phrase}")

@@ -1,14 +1,18 @@
 """Word what the check found in a source, for people."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from uploader.check.joined_identities import JoinedValue
 from uploader.check.source_summary import CheckSummary
+from uploader.cli.found_values import ShownValues, no_values
 from uploader.counts import Problem, Problems
 from uploader.mapping import Repairs
 from uploader.mapping.cleaning import StepName
 from uploader.mapping.identity_values import ODD_CODES
+from uploader.model import Reason
 from uploader.outputs.duration_text import spell_seconds
+from uploader.outputs.shown_values import quoted
 from uploader.rate import Pace
 from uploader.run.preflight import Job, joined_phrase
 from uploader.run.proxy_and_certificates import Route
@@ -32,8 +36,8 @@ _FIRST: Final = 3
 """How many different problems, and warnings, a run prints before it sends."""
 
 
-def check_lines(job: Job, pace: Pace) -> Iterator[str]:
-    """Yield what the check of one source found."""
+def check_lines(job: Job, pace: Pace, values: ShownValues = no_values) -> Iterator[str]:
+    """Yield what the check of one source found, with the *values* that were asked for."""
     summary, name = job.summary, display_name(job.source.name)
     if not summary.read:
         yield f"{name}: no rows, nothing to do."
@@ -43,12 +47,12 @@ def check_lines(job: Job, pace: Pace) -> Iterator[str]:
     if job.source.blank_lines:
         skipped = "is skipped" if job.source.blank_lines == 1 else "are skipped"
         yield f"  {count(job.source.blank_lines, 'blank line')} {skipped}."
-    yield from problem_lines(summary.problems, shown=None)
+    yield from problem_lines(summary.problems, shown=None, values=values)
     yield from _odd_identity_lines(summary.problems)
-    yield from _joined_lines(job)
+    yield from _joined_lines(job, shows_values=values is not no_values)
     yield from duplicate_lines(summary)
-    yield from repair_lines(summary.repairs)
-    yield from _warning_lines(summary.warnings, shown=None)
+    yield from repair_lines(summary.repairs, values)
+    yield from _warning_lines(summary.warnings, shown=None, values=values)
     if summary.changed is not None:
         yield f"  About {summary.to_send:,} changed since the service accepted them last; the others need no request."
     if summary.to_send:
@@ -67,35 +71,47 @@ def route_lines(route: Route) -> Iterator[str]:
         yield f"The certificate authorities in {route.ca_file} (api.ca_file) are trusted."
 
 
-def first_lines(name: str, summary: CheckSummary) -> Iterator[str]:
+def first_lines(name: str, summary: CheckSummary, values: ShownValues = no_values) -> Iterator[str]:
     """Yield the first problems and warnings that the check of a run found in the source called *name*."""
     if summary.rejected:
         yield f"{display_name(name)}: {summary.rejected:,} of {count(summary.read, 'row')} can't be sent."
-        yield from problem_lines(summary.problems, shown=_FIRST)
+        yield from problem_lines(summary.problems, shown=_FIRST, values=values)
         yield from _odd_identity_lines(summary.problems)
     elif summary.warnings:
         yield f"{display_name(name)}: {count(summary.read, 'row')}, all can be sent."
-    yield from _warning_lines(summary.warnings, shown=_FIRST)
+    yield from _warning_lines(summary.warnings, shown=_FIRST, values=values)
+    if values is not no_values:
+        yield from map(_joined_line, summary.joined[:_FIRST])
 
 
 def warnings_alone(name: str, summary: CheckSummary) -> Iterator[str]:
     """Yield the first warnings about the source called *name*, for a run that nobody watches."""
     if summary.warnings:
         yield f"{display_name(name)}: {count(summary.read, 'row')}."
-        yield from _warning_lines(summary.warnings, shown=_FIRST)
+        yield from _warning_lines(summary.warnings, shown=_FIRST, values=no_values)
 
 
-def problem_lines(problems: Problems, shown: int | None = _SHOWN) -> Iterator[str]:
+def problem_lines(problems: Problems, shown: int | None = _SHOWN, *, values: ShownValues = no_values) -> Iterator[str]:
     """Yield each problem with how many rows have it and the first of them, the most frequent first.
 
-    At most *shown* problems are listed; None lists all.
+    At most *shown* problems are listed; None lists all. A problem has a line for each of its *values*.
     """
     found = problems.most_frequent()
     shown = len(found) if shown is None else shown
     for reason, problem in found[:shown]:
-        yield f"  {reason.phrase}{_rows(problem)}"
+        yield from _reason_lines(reason, problem, values(reason))
     if len(found) > shown:
         yield f"  … and {count(len(found) - shown, 'other problem')}"
+
+
+def _reason_lines(reason: Reason, problem: Problem, values: Sequence[tuple[str, Problem]]) -> Iterator[str]:
+    if not values:
+        yield f"  {reason.phrase}{_rows(problem)}"
+    for phrase, with_value in values:
+        yield f"  {phrase}{_rows(with_value)}"
+    others = problem.count - sum(with_value.count for _, with_value in values)
+    if values and others > 0:
+        yield f"  {reason.phrase} ({count(others, 'other row')})"
 
 
 def duplicate_lines(summary: CheckSummary) -> Iterator[str]:
@@ -111,13 +127,22 @@ def place(number: int, line: int) -> str:
     return f"row {number:,} (line {line:,})" if line else f"row {number:,}"
 
 
-def repair_lines(repairs: Repairs) -> Iterator[str]:
-    """Yield how many values were repaired, if any were."""
+def repair_lines(repairs: Repairs, values: ShownValues = no_values) -> Iterator[str]:
+    """Yield how many values were repaired and omitted, if any were; of the omitted, the *values* that are shown."""
     for step, done in _DONE.items():
         if number := repairs.steps.get(step, 0):
             yield f"  {count(number, 'value')} {'was' if number == 1 else 'were'} {done}."
     for omitted, number in repairs.omitted.items():
-        yield f"  {count(number, 'value')} {'was' if number == 1 else 'were'} omitted: {omitted.reason.phrase}."
+        shown = values(omitted.reason)
+        for phrase, with_value in shown:
+            yield f"{_omitted(with_value.count, 'value')}: {phrase}{_rows(with_value)}."
+        left = number - sum(with_value.count for _, with_value in shown)
+        if left > 0:
+            yield f"{_omitted(left, 'other value' if shown else 'value')}: {omitted.reason.phrase}."
+
+
+def _omitted(number: int, noun: str) -> str:
+    return f"  {count(number, noun)} {'was' if number == 1 else 'were'} omitted"
 
 
 def _odd_identity_lines(problems: Problems) -> Iterator[str]:
@@ -125,17 +150,25 @@ def _odd_identity_lines(problems: Problems) -> Iterator[str]:
         yield "  To send such identities as they stand, set limits.odd_identities: send."
 
 
-def _joined_lines(job: Job) -> Iterator[str]:
+def _joined_line(joined: JoinedValue) -> str:
+    """Return what the error of the run does not say of *joined*: the value itself."""
+    more = "more than " if joined.is_at_least else ""
+    places = ", ".join(place(number, line) for number, line in joined.places)
+    return f"  {joined.name} {quoted(joined.value)} joins {more}{joined.people:,} people: {places}, …"
+
+
+def _joined_lines(job: Job, *, shows_values: bool) -> Iterator[str]:
     joined = job.summary.joined
-    yield from (f"  {joined_phrase(one, job.plan.identity_columns)}" for one in joined[:_SHOWN])
+    for one in joined[:_SHOWN]:
+        yield f"  {joined_phrase(one, job.plan.identity_columns, shows_value=shows_values)}"
     if len(joined) > _SHOWN:
         yield f"  … and {count(len(joined) - _SHOWN, 'other value')} that would join people"
 
 
-def _warning_lines(warnings: Problems, *, shown: int | None) -> Iterator[str]:
+def _warning_lines(warnings: Problems, *, shown: int | None, values: ShownValues) -> Iterator[str]:
     if warnings:
         yield "  Warnings, of rows that can be sent all the same:"
-        yield from (f"  {line}" for line in problem_lines(warnings, shown))
+        yield from (f"  {line}" for line in problem_lines(warnings, shown, values=values))
 
 
 def _rows(problem: Problem) -> str:

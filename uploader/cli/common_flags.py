@@ -28,6 +28,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="FILE",
             help="Write the summary to FILE, as JSON.",
         ),
+        click.option("--show-values", is_flag=True, help="Print the values of rows that a message is about."),
         click.option("-q", "--quiet", is_flag=True, help="Print only what went wrong."),
         click.option("-v", "--verbose", count=True, help="Print more; given twice, also every retry."),
     )

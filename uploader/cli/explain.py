@@ -14,6 +14,7 @@ from uploader.cli.common_flags import config_flag, set_flag
 from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, show, standard_input
 from uploader.model import Damaged, Rejected, spoken_name
+from uploader.outputs.shown_values import phrase_with_values
 from uploader.run.environment import Environment
 from uploader.run.options import Options
 
@@ -62,12 +63,13 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield from (f"  {_value(spoken_name(column))}: {_value(value)}" for column, value in record.fields.items())
     yield from _cleaning_lines(explanation)
     if isinstance(explanation.work, Rejected):
-        yield f"It can't be sent: {explanation.work.reason.phrase}."
+        yield f"It can't be sent: {phrase_with_values(record, explanation.work.reason)}."
     else:
         yield "Its body:"
         body = json.dumps(explanation.body, ensure_ascii=False, indent=2)
         yield from (f"  {line}" for line in body.split("\n"))
-        yield from (f"A spreadsheet may have damaged it: {reason.phrase}." for reason in explanation.warnings)
+        warnings = (phrase_with_values(record, reason) for reason in explanation.warnings)
+        yield from (f"A spreadsheet may have damaged it: {warning}." for warning in warnings)
         yield "Its request, to be pasted into a shell that has the token:"
         yield explanation.curl or ""
     yield from _run_lines(explanation)
@@ -83,7 +85,7 @@ def _cleaning_lines(explanation: Explanation) -> Iterator[str]:
             steps = "".join(f" → {change.step} → {_value(change.after)}" for change in value.steps)
             yield f"  {where}: {_value(value.steps[0].before)}{steps}"
         if value.reason is not None and value.omitted:
-            yield f"  omitted: {value.reason.phrase}"
+            yield f"  omitted: {phrase_with_values(explanation.record, value.reason)}"
     hashed = any(change.step == "hash" for value in explanation.cleaned for change in value.steps)
     if hashed and not explanation.hash_key_known:
         yield "  The hash is made with a placeholder, since the variable of mapping.hash_key is not set."

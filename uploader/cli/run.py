@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from uploader.app.run import RunResult, run
 from uploader.check.source_summary import CheckSummary
 from uploader.cli.check_messages import first_lines, route_lines, warnings_alone
 from uploader.cli.common_flags import common
+from uploader.cli.found_values import FoundValues, no_values
 from uploader.cli.printed_commands import CommandLine
 from uploader.cli.run_messages import quiet_lines, run_lines
 from uploader.cli.signals import raise_if_signalled, raise_on_signals, signals_stop
@@ -59,6 +60,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     until: Deadline | None,
     within: Deadline | None,
     changed_only: bool,
+    show_values: bool,
     overrides: tuple[str, ...],
     **words: Any,  # noqa: ANN401 — click's own words
 ) -> int:
@@ -76,7 +78,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     use_output_thread()
     _log(verbose)
     result = RunResult([])
-    watched = is_terminal()
+    watched, found = is_terminal(), FoundValues()
     environment = Environment(
         environ=os.environ,
         stdin=standard_input(),
@@ -84,7 +86,12 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
         terminal=None if quiet else terminal(),
         lines=verbose > 0,
         quiet=quiet,
-        on_checked=None if quiet else _say_first if watched or verbose else _say_warnings,
+        on_reason=found.add if show_values else None,
+        on_checked=None
+        if quiet
+        else _saying_first(found if show_values else None)
+        if watched or verbose or show_values
+        else _say_warnings,
         on_route=_say_route if verbose and not quiet else None,
         on_stop=signals_stop,
         raise_if_stopped=raise_if_signalled,
@@ -95,7 +102,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
             run(options, environment, result)
         complete = True
     finally:
-        lines = run_lines(result, given, dry_run=options.sandbox, complete=complete)
+        lines = run_lines(result, given, dry_run=options.sandbox, complete=complete, found=found)
         _tell(result, lines, complete=complete, quiet=quiet, watched=watched or verbose > 0)
     return result.exit_status
 
@@ -111,9 +118,14 @@ def _tell(result: RunResult, lines: Iterator[str], *, complete: bool, quiet: boo
         say(line)
 
 
-def _say_first(name: str, summary: CheckSummary) -> None:
-    for line in first_lines(name, summary):
-        say(line)
+def _saying_first(found: FoundValues | None) -> Callable[[str, CheckSummary], None]:
+    """Return what prints the first problems of a source, with the values in *found*."""
+
+    def say_first(name: str, summary: CheckSummary) -> None:
+        for line in first_lines(name, summary, no_values if found is None else found.in_source(name)):
+            say(line)
+
+    return say_first
 
 
 def _say_warnings(name: str, summary: CheckSummary) -> None:

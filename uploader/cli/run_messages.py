@@ -4,16 +4,22 @@ from collections.abc import Iterator, Sequence
 
 from uploader.app.run import RunResult
 from uploader.cli.check_messages import count, display_name, problem_lines, repair_lines
+from uploader.cli.found_values import FoundValues, ShownValues, no_values
 from uploader.cli.printed_commands import WITHHELD, CommandLine, command
 from uploader.outputs.duration_text import spell_seconds
 from uploader.run.results import SourceResult
 
 
-def run_lines(result: RunResult, given: CommandLine, *, dry_run: bool, complete: bool) -> Iterator[str]:
-    """Yield the summary of a run with the flags in *given*; *complete* is whether every source was finished."""
+def run_lines(
+    result: RunResult, given: CommandLine, *, dry_run: bool, complete: bool, found: FoundValues | None = None
+) -> Iterator[str]:
+    """Yield the summary of a run with the flags in *given*; *complete* is whether every source was finished.
+
+    The values in *found* are shown.
+    """
     has_started = complete or any(_has_started(source_result) for source_result in result.results)
     for source_result in result.results if has_started else ():
-        yield from _source_lines(source_result)
+        yield from _source_lines(source_result, no_values if found is None else found.in_source(source_result.source))
     kept = [source_result for source_result in result.results if source_result.retry_file is not None]
     if dry_run:
         yield from _dry_run_lines(kept)
@@ -35,7 +41,7 @@ def quiet_lines(result: RunResult) -> Iterator[str]:
             yield f"{name}: {count(left, 'row')} not accepted, see {source_result.retry_file}"
 
 
-def _source_lines(source_result: SourceResult) -> Iterator[str]:
+def _source_lines(source_result: SourceResult, values: ShownValues) -> Iterator[str]:
     counts, name = source_result.counts, display_name(source_result.source)
     if not counts.read:
         yield f"{name}: no rows, nothing to do."
@@ -56,10 +62,10 @@ def _source_lines(source_result: SourceResult) -> Iterator[str]:
         yield f"  Throttled: sending paused for {spell_seconds(source_result.limited_seconds)}."
     if source_result.maybe_sent_twice:
         yield f"  {count(source_result.maybe_sent_twice, 'row')} may have been sent twice: a reply was lost."
-    yield from repair_lines(source_result.repairs)
+    yield from repair_lines(source_result.repairs, values)
     if counts.not_accepted:
         yield "Not accepted:"
-        yield from problem_lines(source_result.problems)
+        yield from problem_lines(source_result.problems, values=values)
 
 
 def _retry_lines(source_results: Sequence[SourceResult], given: CommandLine) -> Iterator[str]:

@@ -33,7 +33,7 @@ def outcomes_of_merged(work: Work, outcome: Outcome | Unsettled, *, must_resend:
             before = [Failed(row, *why, merged_into) for row in merged]
         case Rejected():
             merged_into, why = outcome.record.number, (outcome.reason, outcome.attempts, outcome.unsure)
-            before = [Rejected(row.row, row.person, *why, merged_into) for row in merged]
+            before = [Rejected(row.row, row.person, *why, merged_into, outcome.message) for row in merged]
         case Unsettled():
             after = [Unsettled(row) for row in merged]
         case _ as never:

@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 from yarl import URL
 
-from uploader.api import PATH, SUCCESS, TIMEOUT_STATUS
+from uploader.api import DOCUMENTED_MESSAGES, PATH, SUCCESS, TIMEOUT_STATUS
 from uploader.delivery.connection_pool import (
     CheckedRequest,
     ConnectionPool,
@@ -31,6 +31,9 @@ from uploader.stop import Stopped
 
 _MOST: Final = 64 * 1024
 """How many bytes of a reply are read; the API's own are under 200."""
+
+_LONGEST_MESSAGE: Final = 1_000
+"""How many characters of the service's own message are kept."""
 
 _AGENT: Final = "dfinery-uploader"
 _CONNECT_SECONDS: Final = 10.0
@@ -155,9 +158,10 @@ class Http:
             # The texts of these errors may hold the request's headers, with the token: they are never passed on.
             through_proxy = self._is_on_its_way_to_proxy(payload)
             return _silence(error, may_have_left=payload.may_have_left, through_proxy=through_proxy)
-        status, code, headers = response.status, _code(text), response.headers
+        status, headers = response.status, response.headers
+        code, message = _code_and_message(text)
         crossed = status == TIMEOUT_STATUS and not code and payload.has_followed and _ends_connection(headers)
-        return Answer(status, code, read_window(headers, now=self._wall), crossed)
+        return Answer(status, code, read_window(headers, now=self._wall), crossed, message)
 
     def _is_on_its_way_to_proxy(self, payload: "_Payload") -> bool:
         return self._proxy is not None and not payload.has_connection
@@ -221,9 +225,19 @@ def _ends_connection(headers: Mapping[str, str]) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _code(text: bytes | None) -> str:
-    """Return the code in a reply of the API, text or number (`docs/api.md`, Replies); "" if it is not the API's."""
+def _code_and_message(text: bytes | None) -> tuple[str, str]:
+    """Return the code in a reply of the API (`docs/api.md`, Replies), and its message if that says more than the code.
+
+    Each is "" if there is none.
+    """
     reply = _unambiguous(text) if text else {}
+    message = reply.get("message")
+    says_more = isinstance(message, str) and message not in DOCUMENTED_MESSAGES
+    return _code(reply), str(message)[:_LONGEST_MESSAGE] if says_more else ""
+
+
+def _code(reply: Mapping[str, object]) -> str:
+    """Return the code of *reply*, text or number; "" if it is not the API's."""
     code = reply.get("code")
     if isinstance(code, int) and not isinstance(code, bool):
         code = str(code)

@@ -365,7 +365,7 @@ class Delivery:
 
 def _given_up(verdict: Reject | GiveUp, request: Request, attempts: int, *, unsure: bool) -> Rejected | Failed:
     if isinstance(verdict, Reject):
-        return Rejected(request.row, request.person, verdict.reason, attempts, unsure)
+        return Rejected(request.row, request.person, verdict.reason, attempts, unsure, message=verdict.message)
     return Failed(request, verdict.reason, attempts, unsure)
 
 

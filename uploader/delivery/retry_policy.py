@@ -1,6 +1,6 @@
 """Judge one reply: the row's outcome or retry, and whether the run must pause or stop (`docs/api.md`, Replies)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias, assert_never
 
 from uploader.api import SUCCESS, TIMEOUT_STATUS
@@ -14,9 +14,13 @@ class Accept:
 
 @frozen
 class Reject:
-    """The row is at fault: as it is, it would be rejected again."""
+    """The row is at fault: as it is, it would be rejected again.
+
+    *message* is that of the `Answer`.
+    """
 
     reason: Reason
+    message: str = field(default="", repr=False)
 
 
 @frozen
@@ -180,12 +184,13 @@ class RetryPolicy:
         if answer.is_limit:
             return Throttled(answer.window)
         if answer.status == _OK:
-            return self._judge_code(answer.code, attempt, jitter, proven=proven)
-        return self._judge_status(answer.status, attempt, jitter, proven=proven)
+            return self._judge_code(answer, attempt, jitter, proven=proven)
+        return self._judge_status(answer, attempt, jitter, proven=proven)
 
-    def _judge_code(self, code: str, attempt: int, jitter: float, *, proven: bool) -> Verdict:
+    def _judge_code(self, answer: Answer, attempt: int, jitter: float, *, proven: bool) -> Verdict:
+        code = answer.code
         if code.startswith("4"):
-            return Reject(Reason(code, f"refused by the service: {_name(code)}"))
+            return Reject(Reason(code, f"refused by the service: {_name(code)}"), answer.message)
         if code:
             return self._try_again(Reason(code, f"not accepted by the service: {_name(code)}"), attempt, jitter)
         verdict = self._try_again(Reason("not_api", "the reply was not the API's (HTTP 200)"), attempt, jitter)
@@ -194,9 +199,10 @@ class RetryPolicy:
             return _blocked("not_api", "HTTP 200 and no reply of the API", outage=verdict.why)
         return verdict
 
-    def _judge_status(self, status: int, attempt: int, jitter: float, *, proven: bool) -> Verdict:
+    def _judge_status(self, answer: Answer, attempt: int, jitter: float, *, proven: bool) -> Verdict:
+        status = answer.status
         if status in _ROW_STATUSES:
-            return Reject(Reason(str(status), f"refused by the service: HTTP {status}"))
+            return Reject(Reason(str(status), f"refused by the service: HTTP {status}"), answer.message)
         why = _refusal_of_all(status)
         if not why:
             return self._try_again(Reason(str(status), f"not accepted by the service: HTTP {status}"), attempt, jitter)

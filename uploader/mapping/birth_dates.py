@@ -32,20 +32,20 @@ class BirthDates:
         self._today = today.isoformat().encode()
         self._oldest = _OLDEST.encode()
         rules = [rule for rule in properties if rule.kind == "date" and is_birth_date(rule.key)]
-        self._begins = [(orjson.dumps(rule.key) + b':"', _label(rule, named)) for rule in rules]
+        self._begins = [(orjson.dumps(rule.key) + b':"', _label(rule, named), rule.column) for rule in rules]
 
     def __call__(self, request: Request) -> Sequence[Reason]:
         """Return a reason for each birth date in *request* that no customer can have."""
         found: list[Reason] = []
-        for begin, label in self._begins:
+        for begin, label, column in self._begins:
             place = request.body.find(begin)
             match = None if place < 0 else _DATE.match(request.body, place + len(begin))
             if match is None:
                 continue
             if match[0] > self._today:
-                found.append(Reason("birth_in_future", f"{label}: a birth date after today"))
+                found.append(Reason.of_value("birth_in_future", label, "a birth date after today", column))
             elif match[0] < self._oldest:
-                found.append(Reason("birth_before_1900", f"{label}: a birth date before 1900"))
+                found.append(Reason.of_value("birth_before_1900", label, "a birth date before 1900", column))
         return found
 
 

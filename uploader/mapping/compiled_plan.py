@@ -143,6 +143,12 @@ class Plan:
         )
         return [found for found in (*identity, *properties) if found.steps or found.reason is not None]
 
+    def omitted_from(self, work: Request | Rejected) -> list[Reason]:
+        """Return why values were left out of *work*, which must be what `map_row` returned last."""
+        if isinstance(work, Rejected) or self._texts is not None:
+            return []
+        return [change.reason for change in self._changes if isinstance(change, OmittedValue)]
+
     def person(self, record: Record) -> Person:
         """Return only the person of *record*, the same as that of `map_row`."""
         if isinstance(record, Damaged):

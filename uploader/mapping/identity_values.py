@@ -82,7 +82,8 @@ def odd_identity(field: str, column: str, value: str) -> OddIdentity | None:
         return None
     if is_nothing(value):
         return OddIdentity(
-            _reason("id_nothing", field, column, "a word for nothing (such as N/A or -) is no identity"), is_absent=True
+            _reason("id_nothing", field, column, "a word for nothing (such as N/A or -), which is no identity"),
+            is_absent=True,
         )
     # A space at an end hides nothing else, and was always sent.
     code, phrase = _odd(field, column, value.strip(" "))
@@ -114,7 +115,7 @@ def column_of_field(column: str, field: str) -> str:
 
 
 def _reason(code: str, field: str, column: str, phrase: str) -> Reason:
-    return Reason(code, f"{column_of_field(column, field)}: {phrase}")
+    return Reason.of_value(code, column_of_field(column, field), phrase, column)
 
 
 def _odd(field: str, column: str, value: str) -> tuple[str, str]:

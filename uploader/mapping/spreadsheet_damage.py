@@ -58,9 +58,8 @@ class Spreadsheet:
         found: list[Reason] = []
         phone = self._phone_of(fields)
         if type(phone) is str and len(phone) in _NO_ZERO_LENGTHS and _NO_ZERO.fullmatch(phone):
-            found.append(
-                Reason("phone_zero", f"column '{self._phone}': a Korean mobile number without its leading zero")
-            )
+            expected = "a Korean mobile number without its leading zero"
+            found.append(Reason.of_value("phone_zero", f"column '{self._phone}'", expected, self._phone))
         if _HASH in body and b'"#' in body:
             found.extend(self._errors(fields))
         if _FOREIGN.search(body) is not None:
@@ -76,7 +75,8 @@ class Spreadsheet:
             value = self._value(fields, column)
             if isinstance(value, str) and (value.strip() in _ERRORS or _NARROW.fullmatch(value.strip())):
                 words = column_in_words(column, self._named)
-                yield Reason("sheet_error", f"{words}: an error of a spreadsheet, such as #N/A or ####")
+                expected = "an error of a spreadsheet, such as #N/A or ####"
+                yield Reason.of_value("sheet_error", words, expected, column)
 
     def _misread(self, fields: Mapping[str, object]) -> Iterator[Reason]:
         for column in self._sent_texts(fields):
@@ -85,10 +85,12 @@ class Spreadsheet:
                 continue
             if REPLACEMENT in value:
                 words = column_in_words(column, self._named)
-                yield Reason("replacement", f"{words}: holds {REPLACEMENT}, in the place of lost characters")
+                expected = f"holds {REPLACEMENT}, in the place of lost characters"
+                yield Reason.of_value("replacement", words, expected, column)
             elif is_mojibake(value):
                 words = column_in_words(column, self._named)
-                yield Reason("mojibake", f"{words}: was read in the wrong encoding before (mojibake)")
+                expected = "was read in the wrong encoding before (mojibake)"
+                yield Reason.of_value("mojibake", words, expected, column)
 
     def _sent_texts(self, fields: Mapping[str, object]) -> Iterator[str]:
         yield from self._texts

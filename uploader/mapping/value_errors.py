@@ -23,4 +23,5 @@ class Unreadable(Exception):  # noqa: N818 — it rejects a row, and is no error
         *named* are the columns that the mapping names.
         """
         target = "" if column == key or column not in named else f" → {key}"
-        return Reason(self.reason.code, f"{column_in_words(column, named)}{target}: {self.reason.phrase}")
+        label = f"{column_in_words(column, named)}{target}"
+        return Reason.of_value(self.reason.code, label, self.reason.phrase, column)

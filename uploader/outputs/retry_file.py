@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, Final, Self
 
 from uploader.errors import StorageError
-from uploader.model import Record
-from uploader.outputs.retry_format import RetryFormat, RetryRemark, header, spell
+from uploader.model import Record, RetryOf
+from uploader.outputs.retry_format import RetryFormat, RetryRemark, encodable, header, origin_of, spell
 from uploader.outputs.shorten_file_names import MOST_BYTES, fitting
 from uploader.private_files import open_private
 
@@ -85,6 +85,10 @@ class RetryFile:
         """Set the *run* that the column `_run` names for rows without an origin of their own."""
         self._format = replace(self._format, run=run)
 
+    def origin_of(self, record: Record) -> RetryOf:
+        """Return the run and row that the line of *record* names."""
+        return origin_of(record, self._format.run)
+
     def call_before_created(self, on_path: Callable[[Path], None]) -> None:
         """Have *on_path* called with the path before the file is made."""
         self._on_path = on_path
@@ -97,14 +101,14 @@ class RetryFile:
         """
         if self._file is None:
             self._begin()
-        self._append(spell(record, remark, self._format))
+        self._append(self._spelled(record, remark))
 
     def rebuild(self, record: Record, remark: RetryRemark) -> None:
         """Write *record* with its *remark* to a new file beside the one from before; raises StorageError."""
         if self._file is None:
             self._beside = self._wanted.with_name(f".{_hidden(self._wanted)}.{os.getpid()}.new")
             self._open(self._beside)
-        self._append(spell(record, remark, self._format))
+        self._append(self._spelled(record, remark))
 
     def discard(self) -> None:
         """Delete a rebuilt file that was not put in place."""
@@ -200,6 +204,12 @@ class RetryFile:
             raise self._cut_back("could take only a part of a row")
         self._size += written
         self.is_dirty = True
+
+    def _spelled(self, record: Record, remark: RetryRemark) -> str:
+        """Return the line of *record*; the encoding of the source may lack characters of the reason."""
+        if self._format.format == "csv" and not remark.reason.isascii():
+            remark = replace(remark, reason=encodable(remark.reason, self._format.encoding))
+        return spell(record, remark, self._format)
 
     def _encoded(self, text: str) -> bytes:
         before = self._encoder.getstate()

@@ -82,6 +82,23 @@ def origin_of(record: Record, run: str) -> RetryOf:
     return known if known.run else RetryOf(run, known.row)
 
 
+def encodable(text: str, encoding: str) -> str:
+    """Return *text* with the characters that *encoding* lacks replaced: `->` for the arrow, others as escapes."""
+
+    def known(one: str) -> str:
+        try:
+            one.encode(encoding)
+        except UnicodeEncodeError:
+            return "->" if one == "→" else json.dumps(one)[1:-1]
+        return one
+
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(map(known, text))
+    return text
+
+
 def _names_runs(retry_format: RetryFormat) -> bool:
     """Whether the run is known for any row."""
     return bool(retry_format.run) or RUN_COLUMN in retry_format.columns

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from uploader.check.source_summary import CheckSummary
 from uploader.clock import Clock, real_clock
-from uploader.model import Rejected
+from uploader.model import Reason, Record, Rejected
 from uploader.stop import Stop
 
 if TYPE_CHECKING:
@@ -21,8 +21,10 @@ class Environment:
 
     *stdin* is None where it is closed. *say* prints one line for the user. *terminal* is where a bar may be drawn; None
     where there is no terminal. *lines* is whether to print a plain line a minute instead, *quiet* whether to print only
-    what went wrong. *on_problem* gets each row that the check rejects, with the source's name. *on_checked* gets what
-    the check of a run found in each source, with its name, before anything is sent. *on_route* gets how the service is
+    what went wrong. *on_problem* gets each row that the check rejects, with the source's name. *on_reason* gets each
+    reason why the check or the service rejects a row, or the check omits a value or warns of it: with the source's
+    name, the record, and the service's own message. *on_checked* gets what the check of a run found in each source,
+    with its name, before anything is sent. *on_route* gets how the service is
     reached. *on_stop* gets the `Stop` of a run when it starts to send. *raise_if_stopped* raises what the run was asked
     to stop with, also while the event loop is too busy to handle it.
 
@@ -36,6 +38,7 @@ class Environment:
     lines: bool = False
     quiet: bool = False
     on_problem: Callable[[str, Rejected], None] | None = None
+    on_reason: Callable[[str, Record, Reason, str], None] | None = None
     on_checked: Callable[[str, CheckSummary], None] | None = None
     on_route: "Callable[[Route], None] | None" = None
     on_stop: Callable[[Stop], None] | None = None

@@ -26,7 +26,8 @@ from uploader.run.options import Options
 from uploader.run.output_paths import refuse_taken, retry_format, retry_path
 from uploader.run.preflight import Job, opened, prepare, registered_names
 from uploader.run.results import SourceResult
-from uploader.run.resume import has_proof, header_of, refuse_or_start_over, remark_of, restore_result
+from uploader.run.resume import has_proof, header_of, path_of, refuse_or_start_over, restore_result
+from uploader.run.retry_reasons import RetryReasons, reasons_in, rebuilt_remark
 from uploader.run.stale_retry_notes import joined_people, record_sent
 from uploader.source import Source
 from uploader.state import RowToResend, RunHeader, RunState, RunStore, StoredRun
@@ -146,6 +147,7 @@ class RunPlan:
             old = last if last is not None and last.state.is_interrupted else None
             retry = self.stack.enter_context(self._retry_file(source, old))
             to_resend = old.state.to_resend if old is not None and self._may_resume(old, source) else {}
+            reasons_before = {} if old is None else _reasons_before(old, source, to_resend)
             since = _watched_since(last, source)
             whole_file_run = self._whole_file_run(source, key)
             origin, from_number = self._origin(source, result, whole_file_run)
@@ -153,8 +155,10 @@ class RunPlan:
             asks = wanted and self.changes.is_recording and settings.changed_only and not source.is_retry
 
             def rebuild(record: Record, work: Request | Rejected) -> None:
-                if record.number in to_resend:
-                    retry.rebuild(record, remark_of(to_resend[record.number]))
+                row = to_resend.get(record.number)
+                if row is not None:
+                    before = reasons_before.get(retry.origin_of(record))
+                    retry.rebuild(record, rebuilt_remark(record, work, row, before))
                     self.rows_to_resend.add(work.person)
                     # The run may have crashed before change detection recorded the row.
                     self.changes.watch(work.person, since)
@@ -194,9 +198,15 @@ class RunPlan:
     def _prepare(
         self, source: Source, summary: CheckSummary, observers: Sequence[Callable[[Record, Request | Rejected], None]]
     ) -> Job:
-        today = self.environment.today()
-        limit = self.options.limit
-        return prepare(source, self.settings, limit=limit, summary=summary, today=today, observers=observers)
+        return prepare(
+            source,
+            self.settings,
+            limit=self.options.limit,
+            summary=summary,
+            today=self.environment.today(),
+            observers=observers,
+            on_reason=self.environment.on_reason,
+        )
 
     def _collecting_left(
         self, left: Container[int], left_to_resend: RowsToResend, since: int
@@ -504,6 +514,11 @@ class RunPlan:
         if header is not None:
             retry.set_run(self.origins(header).label)
         return retry
+
+
+def _reasons_before(old: StoredRun, source: Source, to_resend: Mapping[int, RowToResend]) -> RetryReasons:
+    """Return the reasons in the retry file of the interrupted run *old* of *source*."""
+    return reasons_in(path_of(old.state.retry_file), retry_format(source, damaged=False), to_resend)
 
 
 def _watched_since(last: StoredRun | None, source: Source) -> int:

@@ -18,7 +18,8 @@ from uploader.mapping.identity_values import column_of_field
 from uploader.mapping.registered_properties import refuse_unregistered
 from uploader.mapping.required_columns import check_columns, needed_columns, refuse_binary_texts
 from uploader.mapping.rules import MappingRules
-from uploader.model import MAX_JOINED, MaxJoined, Record, Rejected, Request, Row, alike, is_mappable
+from uploader.model import MAX_JOINED, MaxJoined, Reason, Record, Rejected, Request, Row, alike, is_mappable
+from uploader.outputs.shown_values import quoted
 from uploader.rate import Pace, pace
 from uploader.run.environment import Environment
 from uploader.run.options import Options
@@ -117,10 +118,11 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
     summary: CheckSummary,
     today: date | None = None,
     observers: Sequence[Callable[[Record, Request | Rejected], None]] = (),
+    on_reason: Callable[[str, Record, Reason, str], None] | None = None,
 ) -> Job:
     """Compile the plan for *source* and read it whole into *summary*; *observers* get each record and its work.
 
-    Birth dates are compared with *today* (None: they are not).
+    Birth dates are compared with *today* (None: they are not). *on_reason* is that of `Environment`.
 
     Raises:
         InputError: the source is unreadable, lacks a mapped column, or is otherwise wrong as a whole.
@@ -142,6 +144,8 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
     if earlier is not None:
         plan = replace(plan, refuse=earlier.refuse)
         observers = [*observers, _warning_of_changed(earlier, summary)]
+    if on_reason is not None:
+        observers = [_giving_reasons(source.name, plan, on_reason), *observers]
     if source.columns is None:
         summary.unseen.update(plan.columns)
     if settings.guarded is not None and _is_comparable(source, limit):
@@ -175,6 +179,19 @@ def _warning_of_changed(
             summary.warnings.add(reason, record.number, record.line)
 
     return warn_of_changed
+
+
+def _giving_reasons(
+    name: str, plan: Plan, on_reason: Callable[[str, Record, Reason, str], None]
+) -> Callable[[Record, Request | Rejected], None]:
+    """Return an observer that gives *on_reason* what the check finds in each record of the source called *name*."""
+
+    def give_reasons(record: Record, work: Request | Rejected) -> None:
+        found = [work.reason] if isinstance(work, Rejected) else [*plan.omitted_from(work), *plan.suspect(work)]
+        for reason in found:
+            on_reason(name, record, reason, "")
+
+    return give_reasons
 
 
 def registered_names(source: Source, settings: Settings) -> Iterator[Callable[[Record, Request | Rejected], None]]:
@@ -257,12 +274,16 @@ def refuse_joined(job: Job, settings: Settings) -> None:
     )
 
 
-def joined_phrase(joined: JoinedValue, columns: Mapping[str, str]) -> str:
-    """Return what *joined* would do, without its value; *columns* are those of the identity fields."""
+def joined_phrase(joined: JoinedValue, columns: Mapping[str, str], *, shows_value: bool = False) -> str:
+    """Return what *joined* would do, without its value unless *shows_value*.
+
+    *columns* are those of the identity fields.
+    """
+    value = quoted(joined.value) if shows_value else "one value"
     places = ", ".join(f"{number:,}" for number, _ in joined.places)
     more = "more than " if joined.is_at_least else ""
     return (
-        f"{column_of_field(columns[joined.name], joined.name)}: one value joins {more}{joined.people:,} people, each "
+        f"{column_of_field(columns[joined.name], joined.name)}: {value} joins {more}{joined.people:,} people, each "
         f"with another value of {column_of_field(columns[joined.beside], joined.beside)} "
         f"(in {joined.rows:,} rows: {places}, …)"
     )

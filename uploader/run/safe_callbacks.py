@@ -17,6 +17,7 @@ def with_safe_callbacks(environment: Environment) -> Environment:
         environment,
         say=safe_callback(environment.say),
         on_problem=None if environment.on_problem is None else safe_callback(environment.on_problem),
+        on_reason=None if environment.on_reason is None else safe_callback(environment.on_reason),
         on_checked=None if environment.on_checked is None else safe_callback(environment.on_checked),
         on_route=None if environment.on_route is None else safe_callback(environment.on_route),
     )

@@ -15,6 +15,7 @@ from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import UploaderError
 from uploader.model import Failed, Outcome, Rejected, Sent, Unsettled, record_of
 from uploader.outputs.retry_file import RetryFile, RetryRemark
+from uploader.outputs.shown_values import phrase_with_values
 from uploader.run.mark_finished import now
 from uploader.run.resume import RESEND_PHRASE, counts_of, path_of
 from uploader.state import InFlightFile, Journal, StoredRun, read_run
@@ -40,14 +41,17 @@ class Session:
         command: str = "",
         number: int = 0,
         identities_of: Callable[[Outcome], Sequence[bytes]] = lambda _: (),
+        on_rejected: Callable[[Rejected], None] = lambda _: None,
     ) -> None:
         """Start or resume *stored_run*; *retry* and *rows_to_resend* have what its earlier sessions left.
 
         *stale_retries* gets each outcome before the journal, *unchanged_rows* after it. *command* is the one that opens
         this session. *number* is drawn for it, so that it counts as later than what was sent before. *identities_of*
-        returns what the journal keeps of the identity of a row that must be sent again.
+        returns what the journal keeps of the identity of a row that must be sent again. *on_rejected* gets each row
+        that the service rejects.
         """
         self._identities_of = identities_of
+        self._on_rejected = on_rejected
         self._number = number
         self._stale_retries = stale_retries
         self._command = command
@@ -103,6 +107,8 @@ class Session:
             self.in_flight.release(record.number)
             if kind is not None and isinstance(outcome, Sent | Failed | Rejected):
                 self._retry.write(record, _remark(kind, outcome))
+            if isinstance(outcome, Rejected) and outcome.attempts:
+                self._on_rejected(outcome)
         self.running_counts.add(outcome)
         if unchanged_rows is not None and unchanged_rows.is_recording:
             unchanged_rows.record_outcome(outcome, unsure=record.number in self.running_counts.unsure)
@@ -152,7 +158,9 @@ class Session:
 def _remark(kind: str, outcome: Sent | Failed | Rejected) -> RetryRemark:
     if isinstance(outcome, Sent):
         return RetryRemark(kind, "", RESEND_PHRASE, outcome.attempts)
-    return RetryRemark(kind, outcome.reason.code, outcome.reason.phrase, outcome.attempts)
+    message = outcome.message if isinstance(outcome, Rejected) else ""
+    reason = phrase_with_values(record_of(outcome), outcome.reason, message)
+    return RetryRemark(kind, outcome.reason.code, reason, outcome.attempts)
 
 
 def _totals(outcomes: OutcomeCounts, traffic: Traffic, unsure: Collection[int]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final
@@ -20,7 +20,7 @@ from uploader.delivery.pipeline import Pipeline
 from uploader.delivery.prefetch import prefetched
 from uploader.errors import ChangedError, InputError, StorageError, UploaderError
 from uploader.mapping import Now
-from uploader.model import UNKNOWN_RUN, NoWork, Record, Settled, Work
+from uploader.model import UNKNOWN_RUN, NoWork, Record, Rejected, Settled, Work
 from uploader.outputs.progress import Bar, Progress, plain_line
 from uploader.run.connection import Connection
 from uploader.run.drift_check import baseline_totals
@@ -123,7 +123,19 @@ def _session_of(
         command=source_plan.command,
         number=source_plan.number,
         identities_of=identities.payloads,
+        on_rejected=_giving_messages(source_plan, run_plan.environment),
     )
+
+
+def _giving_messages(source_plan: SourcePlan, environment: Environment) -> Callable[[Rejected], None]:
+    """Return what gives the message of the service on a rejected row to the user who asked for it."""
+    name, on_reason = source_plan.job.source.name, environment.on_reason
+
+    def give_message(rejected: Rejected) -> None:
+        if on_reason is not None:
+            on_reason(name, rejected.record, rejected.reason, rejected.message)
+
+    return give_message
 
 
 def _stale_retries_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHeader) -> StaleRetries:
