@@ -18,20 +18,26 @@ def drafted(
     look = FileProfile(columns, kinds or {}, null_is_empty=kinds is not None)
     for number, fields in enumerate(rows, start=1):
         look.add_record(Row(number, fields))
-    return guess_mapping(look)
+    return guess_mapping(look, today=date(2026, 11, 29))
 
 
 def lines_of(draft: MappingGuess) -> list[str]:
-    """Return what is written of the properties, each line with its comment behind it."""
+    """Return what is written of the properties, each line with its comments behind it."""
     _, _, below = spell(draft, SourceText("s")).partition("\n  properties:\n")
     found: list[str] = []
-    comment = ""
+    comments: list[str] = []
     for line in map(str.strip, below.partition("\n\n")[0].splitlines()):
-        if line.startswith("# ") and not line.startswith(("# LEFT OUT", "# LOOK: there are")):
-            comment = f"  {line}"
+        if not line.startswith("# "):
+            found.append("  # ".join([*map(str.strip, line.split("  # ")), *comments]))
+            comments = []
+        elif line.startswith(("# LEFT OUT", "# REVIEW: there are more")):
+            found.append(line)
+        elif comments and not line.startswith("# REVIEW"):
+            comments[-1] += line[1:]
+        elif found and found[-1].startswith("# LEFT OUT"):
+            found[-1] += line[1:]
         else:
-            found.append("  # ".join(part.strip() for part in f"{line}{comment}".split("  # ")))
-            comment = ""
+            comments.append(line[2:])
     return found
 
 
@@ -327,7 +333,7 @@ def test_the_columns_of_a_retry_file_and_records_in_pieces_are_passed_over() -> 
     look.add_record(Damaged(1, Reason("raw", "raw")))
     look.add_record(Row(2, {"user_id": "1", "a": "x", "_row": "7", "_raw": ""}))
 
-    draft = guess_mapping(look)
+    draft = guess_mapping(look, today=date(2026, 11, 29))
 
     assert (draft.rows, [it.key for it in draft.properties], draft.omissions) == (2, ["a"], ())
 
