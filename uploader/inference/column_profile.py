@@ -11,7 +11,7 @@ from uploader.inference.cardinality import Distinct
 from uploader.inference.list_items import SEPARATORS, ListItems
 from uploader.inference.null_words import is_nothing, is_placeholder, is_zero_date, says_nothing
 from uploader.inference.number_forms import WrittenNumber, is_code, written_number
-from uploader.inference.tally import Tally, together
+from uploader.inference.occurrences import Occurrences, together
 from uploader.inference.time_forms import LONGEST, TimeForm, time_forms
 from uploader.mapping.birth_dates import is_birth_date
 from uploader.mapping.invisible_characters import without_ends
@@ -86,13 +86,13 @@ def is_phone(text: str) -> bool:
 class Column:
     """The profile of one column: how many values it has, of which families, and what reads them.
 
-    *filled* counts the values, without those of *nothing*: the words that stand for none, each with its tally. *nulls*
-    counts the nulls that are not empty (JSON lines). *words* holds the tally of each short value, *other_words* counts
-    the other values. *readings* holds, for each set of readings, the texts that exactly these read. *codes* are digits
-    that a number would change. *trimmed* are texts with a space or an invisible character at an end, of which *blank*
-    have nothing else. *damage* holds the values of each kind that a spreadsheet or a program spoiled. *inside* is
-    whether the name is a path into objects, *is_ever_blank* whether some row has an empty text. *longest* is the length
-    of the longest text. *oversized* are the values that are too large for a request.
+    *filled* counts the values, without those of *nothing*: the words that stand for none. *nulls* are the nulls that
+    are not empty (JSON lines). *words* are the short values, *other_words* the other ones. *readings* holds, for each
+    set of readings, the texts that exactly these read. *codes* are digits that a number would change. *trimmed* are
+    texts with a space or an invisible character at an end; those with nothing else are *blank*. *damage* holds the
+    values of each kind that a spreadsheet or a program damaged. *inside* is whether the name is a path into objects,
+    *is_ever_blank* whether some row has an empty text. *longest* is the length of the longest text. *oversized* are the
+    values that are too large for a request.
 
     It has one state: counting.
     """
@@ -102,33 +102,33 @@ class Column:
         self.name = name
         self.inside = inside
         self.filled = 0
-        self.nulls = Tally()
+        self.nulls = Occurrences()
         self.emails = 0
         self.capitals = 0
         self.phones = 0
         self.mobiles = 0
         self.longest = 0
         self.is_ever_blank = False
-        self.oversized = Tally()
+        self.oversized = Occurrences()
         self.families: Counter[str] = Counter()
-        self.words: dict[str, Tally] = {}
-        self.other_words = Tally()
-        self.nothing: dict[str, Tally] = {}
-        self.said_nothing: dict[str, Tally] = {}
-        self.zero_dates: dict[str, Tally] = {}
-        self.placeholders: dict[str, Tally] = {}
-        self.trimmed = Tally()
+        self.words: dict[str, Occurrences] = {}
+        self.other_words = Occurrences()
+        self.nothing: dict[str, Occurrences] = {}
+        self.said_nothing: dict[str, Occurrences] = {}
+        self.zero_dates: dict[str, Occurrences] = {}
+        self.placeholders: dict[str, Occurrences] = {}
+        self.trimmed = Occurrences()
         self.blank = 0
-        self.not_email = Tally()
-        self.not_phone = Tally()
-        self.codes = Tally()
-        self.damage: dict[str, Tally] = {}
-        self.readings: dict[frozenset[Reading], Tally] = {}
+        self.not_email = Occurrences()
+        self.not_phone = Occurrences()
+        self.codes = Occurrences()
+        self.damage: dict[str, Occurrences] = {}
+        self.readings: dict[frozenset[Reading], Occurrences] = {}
         self.lists: dict[str, ListItems] = {}
         self._is_birth = is_birth_date(name)
         self._distinct = Distinct()
         self._readers = readers
-        self._misses = {form: Tally() for form, _ in readers}
+        self._misses = {form: Occurrences() for form, _ in readers}
 
     def add_null(self, row: int) -> None:
         """Add a null of *row*."""
@@ -159,7 +159,7 @@ class Column:
                 if not reads(value):
                     self._misses[form].add(row)
 
-    def misses(self, form: CandidateType) -> Tally:
+    def misses(self, form: CandidateType) -> Occurrences:
         """Return the values that are no text and that *form* does not read."""
         return self._misses[form]
 
@@ -167,14 +167,16 @@ class Column:
         """Whether *form* reads every value that is no text."""
         return self.filled > 0 and not self._misses[form].count
 
-    def unread(self, can_read: Callable[[Reading], bool]) -> Tally:
+    def unread(self, can_read: Callable[[Reading], bool]) -> Occurrences:
         """Return the values that are a text, or a number in its digits, and that no reading which *can_read* reads."""
-        return together(tally for found, tally in self.readings.items() if not any(map(can_read, found)))
+        return together(occurrences for found, occurrences in self.readings.items() if not any(map(can_read, found)))
 
-    def unknown_words(self, known: Container[str] | Callable[[str], bool]) -> Tally:
+    def unknown_words(self, known: Container[str] | Callable[[str], bool]) -> Occurrences:
         """Return the values that are none of the words *known*."""
         is_known = known if callable(known) else known.__contains__
-        return together([*(tally for word, tally in self.words.items() if not is_known(word)), self.other_words])
+        return together(
+            [*(occurrences for word, occurrences in self.words.items() if not is_known(word)), self.other_words]
+        )
 
     @property
     def different(self) -> float:
@@ -230,14 +232,14 @@ class Column:
             self.not_phone.add(row)
         for kind, pattern in _DAMAGE:
             if pattern.fullmatch(text) is not None:
-                self.damage.setdefault(kind, Tally()).add(row)
+                self.damage.setdefault(kind, Occurrences()).add(row)
 
     def _add_word(self, text: str, row: int) -> None:
         known = self.words.get(text)
         if known is not None:
             known.add(row)
         elif len(text) <= _LONGEST_WORD and len(self.words) < _MOST_WORDS:
-            self.words[text] = Tally(1, [row])
+            self.words[text] = Occurrences(1, [row])
         else:
             self.other_words.add(row)
 
@@ -245,7 +247,7 @@ class Column:
         readings = frozenset(_readings(text, is_birth=self._is_birth)) if text and len(text) <= LONGEST else frozenset()
         if readings not in self.readings and len(self.readings) >= _MOST_READINGS:
             readings = frozenset()
-        self.readings.setdefault(readings, Tally()).add(row)
+        self.readings.setdefault(readings, Occurrences()).add(row)
 
     def _add_phone(self, text: str, row: int) -> None:
         if _PHONE.fullmatch(text) is not None:
@@ -259,12 +261,12 @@ class Column:
 
 
 _DAMAGE: Final = (("float", _FLOAT), ("formula", _FORMULA), ("apostrophe", _APOSTROPHE), ("power", _POWER))
-"""The kinds of values that a spreadsheet or a program spoiled."""
+"""The kinds of values that a spreadsheet or a program damaged."""
 
 
-def _spell(spellings: dict[str, Tally], text: str, row: int) -> None:
+def _spell(spellings: dict[str, Occurrences], text: str, row: int) -> None:
     if text in spellings or len(spellings) < _MOST_SPELLINGS:
-        spellings.setdefault(text, Tally()).add(row)
+        spellings.setdefault(text, Occurrences()).add(row)
 
 
 def _readings(text: str, *, is_birth: bool) -> Iterable[Reading]:

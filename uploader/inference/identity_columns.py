@@ -7,8 +7,8 @@ from typing import Final
 from uploader.inference import name_hints
 from uploader.inference.column_profile import TEXT, WHOLE, Column, is_email, is_phone
 from uploader.inference.number_forms import WrittenNumber
+from uploader.inference.occurrences import Occurrences, together, without
 from uploader.inference.reviews import Harm, Review
-from uploader.inference.tally import Tally, together, without
 from uploader.inference.time_guess import guess_times, is_nearly_all
 from uploader.mapping.rules import CleaningRules, IdentityRule
 
@@ -31,7 +31,7 @@ class IdentityGuess:
 
     rule: IdentityRule
     why: str
-    unread: Tally = field(default_factory=Tally)
+    unread: Occurrences = field(default_factory=Occurrences)
     expected: str = ""
     reviews: tuple[Review, ...] = ()
     hint: str = ""
@@ -60,16 +60,18 @@ def identities(columns: Sequence[Column], rows: int) -> list[IdentityGuess]:
     return [_cleaned(each, named[each.column]) for each in found or _most_different(free, rows)]
 
 
-def without_shared(guess: IdentityGuess, shared: Mapping[str, Tally]) -> IdentityGuess:
+def without_shared(guess: IdentityGuess, shared: Mapping[str, Occurrences]) -> IdentityGuess:
     """Return *guess* with the values of *shared* as words for nothing: each stands beside many other people."""
     if not shared:
         return guess
     rule = replace(guess.rule, null_values=tuple(dict.fromkeys((*guess.rule.null_values, *shared))))
     known = set(guess.rule.null_values)
-    misread = [tally for text, tally in shared.items() if text not in known and not _is_read(guess.field, text)]
-    tally = together(shared.values())
+    misread = [
+        occurrences for text, occurrences in shared.items() if text not in known and not _is_read(guess.field, text)
+    ]
+    occurrences = together(shared.values())
     values = "1 value would join" if len(shared) == 1 else f"{len(shared):,} values would join"
-    what = f"{values} many people into one, so it counts as none (null_values), in {tally.places}"
+    what = f"{values} many people into one, so it counts as none (null_values), in {occurrences.places}"
     return replace(
         guess,
         rule=rule,
@@ -86,7 +88,7 @@ def _is_read(field: str, text: str) -> bool:
 
 def _cleaned(guess: IdentityGuess, column: Column) -> IdentityGuess:
     """Return *guess* with the cleaning that the values of *column* need, and with what a human has to look at."""
-    fakes = {text: tally for text, tally in column.placeholders.items() if tally.count > 1}
+    fakes = {text: occurrences for text, occurrences in column.placeholders.items() if occurrences.count > 1}
     if guess.field not in {"email", "phone_no"}:
         fakes = {}
     nothing = tuple(dict.fromkeys((*column.nothing, *column.said_nothing, *fakes)))
@@ -96,7 +98,7 @@ def _cleaned(guess: IdentityGuess, column: Column) -> IdentityGuess:
         reviews.append(Review(Harm.PEOPLE, f"made-up values count as none (null_values), in {places}"))
     strip, repaired = _strip(guess.field, column)
     if strip:
-        what = f"{_values(repaired)} spoiled by a program or a spreadsheet, and repaired (strip): {repaired.places}"
+        what = f"{_values(repaired)} damaged by a program or a spreadsheet, and repaired (strip): {repaired.places}"
         reviews.append(Review(Harm.PEOPLE, what))
     cleaning = CleaningRules(
         trim=column.trimmed.count > 0, strip=strip, phone="KR" if guess.field == "phone_no" else None
@@ -113,8 +115,8 @@ def _cleaned(guess: IdentityGuess, column: Column) -> IdentityGuess:
     return replace(guess, rule=rule, unread=unread, expected=expected, reviews=tuple(reviews), hint=hint)
 
 
-def _strip(field: str, column: Column) -> tuple[tuple[str, ...], Tally]:
-    """Return the texts to strip from spoiled values of *column*, and these values."""
+def _strip(field: str, column: Column) -> tuple[tuple[str, ...], Occurrences]:
+    """Return the texts to strip from damaged values of *column*, and these values."""
     if field in {"email", "phone_no"}:
         kinds: tuple[str, ...] = ("formula", "apostrophe")
     else:
@@ -124,16 +126,16 @@ def _strip(field: str, column: Column) -> tuple[tuple[str, ...], Tally]:
     return tuple(texts), together(column.damage[kind] for kind in found)
 
 
-def _unread(field: str, column: Column, nothing: Sequence[Tally]) -> tuple[Tally, str]:
+def _unread(field: str, column: Column, nothing: Sequence[Occurrences]) -> tuple[Occurrences, str]:
     if field == "email":
         return without(column.not_email, nothing), "an e-mail address"
     if field == "phone_no":
         return without(column.not_phone, nothing), "a phone number of Korea"
-    return column.damage.get("power", Tally()), "an ID with all of its digits"
+    return column.damage.get("power", Occurrences()), "an ID with all of its digits"
 
 
-def _values(tally: Tally) -> str:
-    return "1 value is" if tally.count == 1 else f"{tally.count:,} values are"
+def _values(occurrences: Occurrences) -> str:
+    return "1 value is" if occurrences.count == 1 else f"{occurrences.count:,} values are"
 
 
 def _external_id(columns: Sequence[Column], rows: int) -> IdentityGuess | None:

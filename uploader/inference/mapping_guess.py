@@ -24,8 +24,8 @@ from uploader.inference.column_profile import (
 from uploader.inference.file_profile import FileProfile
 from uploader.inference.gender_words import gender_words
 from uploader.inference.identity_columns import IdentityGuess, identities, without_shared
+from uploader.inference.occurrences import Occurrences, without
 from uploader.inference.reviews import Harm, Review
-from uploader.inference.tally import Tally, without
 from uploader.inference.type_guess import (
     LeftOut,
     TypeGuess,
@@ -124,7 +124,7 @@ def guess_mapping(
     *,
     today: date,
     people: Sequence[IdentityGuess] | None = None,
-    shared: Mapping[str, Mapping[str, Tally]] | None = None,
+    shared: Mapping[str, Mapping[str, Occurrences]] | None = None,
 ) -> MappingGuess:
     """Return the guessed mapping of the file that *profile* describes.
 
@@ -158,7 +158,7 @@ class _MappingBuilder:
         self._passed_over: set[str] = set()
         self._keys: set[str] = set()
 
-    def add_identities(self, people: Sequence[IdentityGuess], shared: Mapping[str, Mapping[str, Tally]]) -> None:
+    def add_identities(self, people: Sequence[IdentityGuess], shared: Mapping[str, Mapping[str, Occurrences]]) -> None:
         """Add the identity fields *people*, but for those that would cost too many rows."""
         for each in people:
             found = without_shared(each, shared.get(each.field, {}))
@@ -210,7 +210,7 @@ class _MappingBuilder:
 
     def _consent(self, column: Column, key: str, remark: str) -> PropertyGuess | Omission:
         unread = consent_trouble(column)
-        total = column.filled + column.nulls.count + sum(tally.count for tally in column.nothing.values())
+        total = column.filled + column.nulls.count + sum(occurrences.count for occurrences in column.nothing.values())
         if unread.count and not (unread.count * _TENTH <= total and self._affords(unread.count)):
             why = (
                 f"by its name the consent {key}, but {unread.count:,} of {total:,} values are neither true nor false "
@@ -345,14 +345,14 @@ def _reviewed(result: PropertyGuess | Omission, review: Review) -> PropertyGuess
     return replace(result, reviews=(review, *result.reviews))
 
 
-def _not_read(unread: Tally, expected: str) -> str:
+def _not_read(unread: Occurrences, expected: str) -> str:
     return f"{unread.count:,} {'value is' if unread.count == 1 else 'values are'} not {expected}"
 
 
-def _rejected(unread: Tally, expected: str) -> str:
+def _rejected(unread: Occurrences, expected: str) -> str:
     is_one = unread.count == 1
     return f"{_not_read(unread, expected)}, which rejects {'its row' if is_one else 'their rows'}: {unread.places}"
 
 
-def _rows(tally: Tally) -> str:
-    return "1 row" if tally.count == 1 else f"{tally.count:,} rows"
+def _rows(occurrences: Occurrences) -> str:
+    return "1 row" if occurrences.count == 1 else f"{occurrences.count:,} rows"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from uploader.inference.tally import Tally
+from uploader.inference.occurrences import Occurrences
 from uploader.mapping.cleaning import Cleaner, cleaner_of
 from uploader.mapping.field_paths import MISSING, reaching
 from uploader.mapping.invisible_characters import without_ends
@@ -35,7 +35,7 @@ class SharedValues:
         self._most = most
         self._fields = [_Field(rule) for rule in rules]
 
-    def find(self, read: Records) -> Mapping[str, Mapping[str, Tally]]:
+    def find(self, read: Records) -> Mapping[str, Mapping[str, Occurrences]]:
         """Return for each identity field the spellings of its shared values, each with its rows."""
         if len(self._fields) < 2:  # noqa: PLR2004 — a value beside another one
             return {}
@@ -58,11 +58,11 @@ class SharedValues:
 
 
 @dataclass(slots=True)
-class _Candidate:
+class _BesideOthers:
     """The hashes of the values *beside* one value, by their field, and its *spellings* with their rows."""
 
     beside: dict[int, set[int]] = field(default_factory=dict)
-    spellings: dict[str, Tally] = field(default_factory=dict)
+    spellings: dict[str, Occurrences] = field(default_factory=dict)
 
 
 class _Field:
@@ -75,7 +75,7 @@ class _Field:
         self._cleaner: Cleaner = cleaner_of(rule.cleaning, empty=self._empty, hash_key=b"")
         self._people = array("I", bytes(array("I").itemsize * _SLOTS))
         self._changes = bytearray(_SLOTS)
-        self._candidates: dict[str, _Candidate] = {}
+        self._candidates: dict[str, _BesideOthers] = {}
 
     def value(self, record: Row) -> str:
         """Return the value of *record* as it would be sent; as it stands where it can't be; "" for none."""
@@ -119,16 +119,16 @@ class _Field:
         if candidate is None:
             if len(self._candidates) >= _MOST_CANDIDATES:
                 return
-            candidate = self._candidates.setdefault(values[at], _Candidate())
+            candidate = self._candidates.setdefault(values[at], _BesideOthers())
         for place, other in enumerate(values):
             beside = candidate.beside.setdefault(place, set())
             if other and place != at and len(beside) <= most:
                 beside.add(hash(other))
         spelling = self.spelling(record)
         if spelling in candidate.spellings or len(candidate.spellings) < _MOST_SPELLINGS:
-            candidate.spellings.setdefault(spelling, Tally()).add(record.number)
+            candidate.spellings.setdefault(spelling, Occurrences()).add(record.number)
 
-    def shared(self, most: int) -> Mapping[str, Tally]:
+    def shared(self, most: int) -> Mapping[str, Occurrences]:
         """Return the spellings of the values that are beside more than *most* people."""
         found = [each for each in self._candidates.values() if any(len(them) > most for them in each.beside.values())]
-        return {spelling: tally for each in found for spelling, tally in each.spellings.items()}
+        return {spelling: occurrences for each in found for spelling, occurrences in each.spellings.items()}

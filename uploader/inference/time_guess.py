@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias
 
 from uploader.inference import name_hints
 from uploader.inference.column_profile import Column, Reading
-from uploader.inference.tally import Tally, together, without
+from uploader.inference.occurrences import Occurrences, together, without
 from uploader.inference.time_forms import NEEDS_NAME, NUMERIC, ZONE, TimeForm
 from uploader.mapping.birth_dates import is_birth_date
 
@@ -25,7 +25,7 @@ class TimeGuess:
     kind: Literal["date", "datetime"]
     formats: tuple[str, ...]
     timezone: str | None
-    unread: Tally
+    unread: Occurrences
     guessed_order: str = ""
     is_ambiguous: bool = False
 
@@ -49,16 +49,16 @@ def guess_times(column: Column) -> TimeGuess | AmbiguousDates | None:
     }
     nothing = [*column.zero_dates.values(), *column.said_nothing.values()]
     unread = without(together(column.readings[readings] for readings, forms in sets.items() if not forms), nothing)
-    total = column.filled - sum(tally.count for tally in nothing)
+    total = column.filled - sum(occurrences.count for occurrences in nothing)
     if not is_nearly_all(unread.count, total) and not (is_birth and 0 < 2 * (total - unread.count) >= total):
         return None
     counts = {readings: column.readings[readings].count for readings in sets}
-    order, losers, is_tie = _orders(sets, counts)
-    if is_tie and not order:
+    order, losers, is_even = _orders(sets, counts)
+    if is_even and not order:
         return AmbiguousDates()
     chosen = _chosen({readings: forms - losers for readings, forms in sets.items()}, counts, is_birth=is_birth)
     read = frozenset(chosen)
-    missed = [tally for readings, tally in column.readings.items() if not sets[readings] & read]
+    missed = [occurrences for readings, occurrences in column.readings.items() if not sets[readings] & read]
     unread = without(together(missed), nothing)
     has_time = any(form.has_time for form in chosen) and not is_birth
     naive = has_time and any(not form.has_zone for form in chosen)
@@ -69,7 +69,7 @@ def guess_times(column: Column) -> TimeGuess | AmbiguousDates | None:
         timezone=ZONE if naive or (has_epoch and not has_time) else None,
         unread=unread,
         guessed_order=order,
-        is_ambiguous=is_tie,
+        is_ambiguous=is_even,
     )
 
 
@@ -79,7 +79,7 @@ def _is_likely(form: TimeForm, column: Column) -> bool:
     if form.format in NEEDS_NAME:
         return name_hints.is_time(name)
     if form.format == "%Y%m%d":
-        return name_hints.is_date(name) or column.has_many_values
+        return name_hints.is_time(name) or column.has_many_values
     if form.format is not None and "%y" in form.format:
         return name_hints.is_time(name) or column.has_many_values
     return True
@@ -97,18 +97,18 @@ def _orders(sets: _Sets, counts: Mapping[frozenset[Reading], int]) -> tuple[str,
                 of_order = by_order.setdefault(form.order, {})
                 of_order[form] = of_order.get(form, 0) + counts[readings]
     losers: set[TimeForm] = set()
-    order, is_tie = "", False
+    order, is_even = "", False
     for name, reads in by_order.items():
         most = max(reads.values())
         best = [form for form, count in reads.items() if count == most]
         year_first = [form for form in best if (form.format or "").startswith("%y")]
         if len(best) > 1 and year_first and name.startswith(_KOREAN_SIGNS):
-            best, is_tie = year_first, True
+            best, is_even = year_first, True
         if len(best) > 1:
             return "", frozenset(), True
         losers |= reads.keys() - set(best)
         order = {"%d": "day", "%m": "month", "%y": "year"}[(best[0].format or "")[:2]]
-    return order, frozenset(losers), is_tie
+    return order, frozenset(losers), is_even
 
 
 def _chosen(sets: _Sets, counts: Mapping[frozenset[Reading], int], *, is_birth: bool) -> list[TimeForm]:
@@ -138,7 +138,7 @@ def _chosen(sets: _Sets, counts: Mapping[frozenset[Reading], int], *, is_birth: 
 
 def _formats(chosen: list[TimeForm]) -> tuple[str, ...]:
     """Return the formats of *chosen*; those of numbers come last, because they read what other formats mean."""
-    written = [form.format for form in chosen if form.format is not None]
+    written = list(dict.fromkeys(form.format for form in chosen if form.format is not None))
     # The fraction of a format may be missing in the text.
     shorter = {form.replace(f"%S{point}%f", "%S") for form in written for point in ".," if f"%S{point}%f" in form}
     kept = [form for form in written if form not in shorter]

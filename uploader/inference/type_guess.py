@@ -25,8 +25,8 @@ from uploader.inference.column_profile import (
 )
 from uploader.inference.list_items import ListItems
 from uploader.inference.number_forms import SAME, NumberShape, NumberStyle, WrittenNumber, best_style
+from uploader.inference.occurrences import Occurrences, without
 from uploader.inference.reviews import Harm, Review
-from uploader.inference.tally import Tally, without
 from uploader.inference.time_forms import ZONE
 from uploader.inference.time_guess import AmbiguousDates, guess_times, is_nearly_all
 from uploader.mapping.birth_dates import is_birth_date
@@ -60,7 +60,7 @@ class TypeGuess:
 
     rule: PropertyRule
     why: str
-    unread: Tally = field(default_factory=Tally)
+    unread: Occurrences = field(default_factory=Occurrences)
     expected: str = ""
     reviews: tuple[Review, ...] = ()
 
@@ -91,12 +91,12 @@ def values_of(column: Column) -> str:
     return f"{column.filled:,} {'value' if column.filled == 1 else 'values'}"
 
 
-def consent_trouble(column: Column) -> Tally:
+def consent_trouble(column: Column) -> Occurrences:
     """Return the values of *column* that are not valid for a consent."""
     unknown = column.unknown_words(is_known)
     others = [*column.nothing.values(), column.nulls]
-    rows = sorted({*unknown.rows, *(row for tally in others for row in tally.rows)})
-    return Tally(unknown.count + sum(tally.count for tally in others), rows[:3])
+    rows = sorted({*unknown.rows, *(row for occurrences in others for row in occurrences.rows)})
+    return Occurrences(unknown.count + sum(occurrences.count for occurrences in others), rows[:3])
 
 
 def known_words(column: Column) -> list[str]:
@@ -104,7 +104,7 @@ def known_words(column: Column) -> list[str]:
     return [word for word in column.words if is_known(word)]
 
 
-def _all(column: Column, unread: Tally | None = None) -> str:
+def _all(column: Column, unread: Occurrences | None = None) -> str:
     if unread is not None and unread.count:
         return f"{column.filled - unread.count:,} of {column.filled:,} values are"
     return "its only value is" if column.filled == 1 else f"all {column.filled:,} values are"
@@ -194,7 +194,7 @@ def _phone(column: Column) -> TypeGuess | None:
     has_many = column.mobiles * 10 >= column.filled * _PHONES_OF_TEN
     if not column.phones or not (has_many or is_called):
         return None
-    fakes = [word for word, tally in column.placeholders.items() if tally.count > 1]
+    fakes = [word for word, occurrences in column.placeholders.items() if occurrences.count > 1]
     rule = cleaned(column, _plain(column), *column.said_nothing, *fakes)
     rule = replace(rule, cleaning=replace(rule.cleaning, phone="KR"))
     unread = without(column.not_phone, column.said_nothing.values())
@@ -204,7 +204,7 @@ def _phone(column: Column) -> TypeGuess | None:
 def _boolean(column: Column) -> TypeGuess | None:
     words = known_words(column)
     unread = without(column.unknown_words(is_known), column.said_nothing.values())
-    total = column.filled - sum(tally.count for tally in column.said_nothing.values())
+    total = column.filled - sum(occurrences.count for occurrences in column.said_nothing.values())
     if not is_nearly_all(unread.count, total):
         return None
     if not name_hints.is_flag(column.name) and (not has_both(words) or set(words) <= _BITS):
@@ -220,14 +220,14 @@ def _number(column: Column, *, needs_marks: bool) -> TypeGuess | None:
     """Return the numbers of *column*; *needs_marks* is whether plain digits are meant as a text."""
     shapes: dict[NumberShape, int] = {}
     units: dict[str, int] = {}
-    for readings, tally in column.readings.items():
+    for readings, occurrences in column.readings.items():
         for number in readings:
             if isinstance(number, WrittenNumber):
-                shapes[number.shape] = shapes.get(number.shape, 0) + tally.count
-                units.update({number.unit: units.get(number.unit, 0) + tally.count} if number.unit else {})
+                shapes[number.shape] = shapes.get(number.shape, 0) + occurrences.count
+                units.update({number.unit: units.get(number.unit, 0) + occurrences.count} if number.unit else {})
     style = best_style(shapes)
     unread = without(column.unread(_reads(style)), column.said_nothing.values())
-    total = column.filled - sum(tally.count for tally in column.said_nothing.values())
+    total = column.filled - sum(occurrences.count for occurrences in column.said_nothing.values())
     has_marks = bool(units) or style.thousands is not None or style.decimal is not None
     if not is_nearly_all(unread.count, total) or (not has_marks and (column.codes.count or needs_marks)):
         return None
@@ -241,7 +241,7 @@ def _reads(style: NumberStyle) -> Callable[[Reading], bool]:
     return lambda reading: isinstance(reading, WrittenNumber) and style.reads(reading.shape)
 
 
-def _number_guess(column: Column, style: NumberStyle, units: list[str], unread: Tally) -> TypeGuess:
+def _number_guess(column: Column, style: NumberStyle, units: list[str], unread: Occurrences) -> TypeGuess:
     rule = cleaned(column, replace(_plain(column), kind=style.kind), *column.said_nothing)
     cleaning = replace(rule.cleaning, strip=tuple(units), thousands=style.thousands, decimal=style.decimal)
     noun = "whole numbers" if style.kind == "long" else "numbers"

@@ -28,11 +28,11 @@ _LEAST: Final = 40
 _API: Final = """\
 api:
   service_id: ${DFINERY_SERVICE_ID}       # of your service, from the environment
-  access_token: ${DFINERY_ACCESS_TOKEN}   # its import API token; or access_token_file: PATH, a file of mode 0600
+  access_token: ${DFINERY_ACCESS_TOKEN}   # its import API token; or access_token_file: PATH
 """
 _REGISTERED: Final = (
-    "# The names and types of your properties as the console shows them; correct them. What is not",
-    "# registered like this, the service would accept and not store. Names that begin with df_ need none.",
+    "# The names and types of your properties as the console shows them; correct them. What is not so",
+    "# registered, the service would accept and not store. Names that begin with df_ need none.",
 )
 _RATE: Final = """\
 # The limit of your service; these are the defaults.
@@ -151,7 +151,7 @@ def _cleaning(rules: CleaningRules, null_values: Sequence[str]) -> Iterator[str]
 
 
 def _properties(guess: MappingGuess) -> Iterator[str]:
-    yield "  # What is stored: the name as it is registered in the console, and the column. Change the names to yours."
+    yield "  # What is stored: the name as it is registered in the console, and its column. Change the names."
     yield "  properties:"
     for each in guess.properties:
         yield from _commented(f"    {quoted(each.key)}: {_rule(each)}", each.why, each.reviews)

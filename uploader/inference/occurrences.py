@@ -8,7 +8,7 @@ _SHOWN: Final = 3
 
 
 @dataclass(slots=True)
-class Tally:
+class Occurrences:
     """How many values there are, and the first *rows* with one."""
 
     count: int = 0
@@ -31,15 +31,17 @@ class Tally:
         return f"rows {', '.join(f'{row:,}' for row in self.rows)}" + (f" and {more:,} more" if more else "")
 
 
-def together(tallies: Iterable[Tally]) -> Tally:
-    """Return the sum of *tallies*, of which no row is counted twice in one column."""
-    found = list(tallies)
-    rows = sorted({row for tally in found for row in tally.rows})[:_SHOWN]
-    return Tally(sum(tally.count for tally in found), rows)
+def together(several: Iterable[Occurrences]) -> Occurrences:
+    """Return the sum of *several*, of which no row is counted twice in one column."""
+    found = list(several)
+    rows = sorted({row for occurrences in found for row in occurrences.rows})[:_SHOWN]
+    return Occurrences(sum(occurrences.count for occurrences in found), rows)
 
 
-def without(tally: Tally, others: Iterable[Tally]) -> Tally:
-    """Return *tally* without the values of *others*, which it counts too."""
+def without(occurrences: Occurrences, others: Iterable[Occurrences]) -> Occurrences:
+    """Return *occurrences* without the values of *others*, which it counts too."""
     found = list(others)
     passed = {row for other in found for row in other.rows}
-    return Tally(tally.count - sum(other.count for other in found), [row for row in tally.rows if row not in passed])
+    return Occurrences(
+        occurrences.count - sum(other.count for other in found), [row for row in occurrences.rows if row not in passed]
+    )
