@@ -40,6 +40,7 @@ _LOST_ZERO: Final = re.compile(r"10[0-9]{8}(?:\.0)?")
 _FLOAT: Final = re.compile(r"[0-9]+\.0")
 _FORMULA: Final = re.compile(r'="[^"]*"')
 _APOSTROPHE: Final = re.compile(r"['‘’][^'‘’]+")  # noqa: RUF001 — spreadsheets write either
+_DAMAGED_FIRST: Final = "='‘’"  # noqa: RUF001 — as above
 _POWER: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,3}")
 
 LARGEST: Final = 8000
@@ -230,9 +231,10 @@ class Column:
                 _spell(self.zero_dates, text, row)
         else:
             self.not_phone.add(row)
-        for kind, pattern in _DAMAGE:
-            if pattern.fullmatch(text) is not None:
-                self.damage.setdefault(kind, Occurrences()).add(row)
+        if text[0] in _DAMAGED_FIRST or text.endswith(".0") or "e" in text or "E" in text:
+            for kind, pattern in _DAMAGE:
+                if pattern.fullmatch(text) is not None:
+                    self.damage.setdefault(kind, Occurrences()).add(row)
 
     def _add_word(self, text: str, row: int) -> None:
         known = self.words.get(text)
