@@ -41,7 +41,10 @@ def test_amounts_become_numbers(values: list[str], written: str) -> None:
     assert rule(values) == f"it: {{column: it, {written}}}"
 
 
-@pytest.mark.parametrize("values", [["12-34", "5"], ["1,23,4", "5"], ["0,123원", "x"], ["5만원", "3만원"], ["#1", "2"]])
+@pytest.mark.parametrize(
+    "values",
+    [["12-34", "5"], ["14,070", "1,234", "12,34"], ["1,23,4", "5"], ["0,123원", "x"], ["5만원", "3만원"], ["#1", "2"]],
+)
 def test_what_no_step_can_clean_stays_a_text(values: list[str]) -> None:
     assert rule(values) == "it: it"
 
@@ -316,7 +319,8 @@ def test_comments_are_below_100_columns_and_begin_at_the_same_one() -> None:
     written = spell(guessed(rows), SourceText("아주긴파일이름" * 12 + ".csv")).splitlines()
 
     comments = [line for line in written if line.lstrip().startswith("#")]
-    behind = [line.partition("  # ")[0] for line in written if "  # " in line and line.startswith("    ")]
+    lines_behind = [line for line in written if "  # " in line and not line.lstrip().startswith("#")]
+    behind = [line.partition("  # ")[0] for line in lines_behind if line.startswith("    ")]
     assert max(width(line) for line in comments) < 100
     assert max(width(line) for line in written if "  # " in line) < 100
     assert {width(text) for text in behind} == {44}

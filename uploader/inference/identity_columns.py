@@ -236,7 +236,9 @@ def _is_measure(column: Column) -> bool:
 
 
 def _by_name(column: Column, rows: int) -> str:
-    return f"by its name; {_of(column.filled, rows)} rows have it" if rows else "by its name"
+    if not rows:
+        return "by its name"
+    return f"by its name; {'its only row has' if rows == 1 else f'{_of(column.filled, rows)} rows have'} it"
 
 
 def _looks(count: int, total: int) -> str:

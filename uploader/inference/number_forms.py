@@ -85,8 +85,14 @@ def written_number(text: str) -> WrittenNumber | None:
 
 
 def best_style(shapes: Mapping[NumberShape, int]) -> NumberStyle:
-    """Return the style that reads most of *shapes*, each with its count; of several the plainest one."""
-    return max(_READ, key=lambda style: sum(count for shape, count in shapes.items() if style.reads(shape)))
+    """Return the style that reads most of *shapes*, each with its count; of several the plainest one.
+
+    A comma is a decimal point only if most numbers with one say so: of 1,234 it would make a thousandth.
+    """
+    decimal = sum(count for shape, count in shapes.items() if shape == "comma" or shape.startswith("grouped with ,"))
+    may_be_decimal = decimal > shapes.get("once ,", 0)
+    styles = [style for style in _READ if style.decimal is None or may_be_decimal]
+    return max(styles, key=lambda style: sum(count for shape, count in shapes.items() if style.reads(shape)))
 
 
 def _shape(core: str, sign: str) -> NumberShape | None:

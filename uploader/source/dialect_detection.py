@@ -17,6 +17,7 @@ from uploader.source.lines import KOREAN, reads_whole
 _AUTO: Final = "auto"
 _LOOKED_AT: Final = 100
 _MOST_TITLE_LINES: Final = 10
+_MOST: Final = 0.5
 _CELLS_OF_NOTE: Final = 2
 _USUAL: Final = ","
 
@@ -70,12 +71,13 @@ def _layout(text: str, *, is_whole: bool) -> tuple[str, int]:
 class _Table:
     """The first lines of a file, split by one *delimiter*, without the *skip_lines* above the header.
 
-    *fitness* is how well it splits them: whether at all, the share of records of equal width, that width.
+    *fitness* is how well it splits them: whether at all, and most of them into the same number of cells, without a
+    title; then the share of these, and their number of cells.
     """
 
     delimiter: str
     skip_lines: int
-    fitness: tuple[bool, float, int]
+    fitness: tuple[bool, bool, bool, float, int]
 
 
 def _table(lines: Sequence[str], delimiter: str) -> _Table:
@@ -91,7 +93,8 @@ def _table(lines: Sequence[str], delimiter: str) -> _Table:
     header = _header(records)
     widths = [len(fields) for _, fields in records[header:]]
     width = widths[0] if widths else 1
-    fitness = width > 1, sum(other == width for other in widths) / max(1, len(widths)), width
+    equal = sum(other == width for other in widths) / max(1, len(widths))
+    fitness = width > 1, equal > _MOST, not header, equal, width
     return _Table(delimiter, records[header][0] if header else 0, fitness)
 
 
