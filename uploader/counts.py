@@ -1,5 +1,6 @@
 """Count what became of the rows."""
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
 from typing import assert_never
 
@@ -90,6 +91,18 @@ class Problems:
         problem.count += 1
         if len(problem.places) < PLACES:
             problem.places.append((number, line))
+
+    def facts(self) -> list[Mapping[str, object]]:
+        """Return the reasons with their counts and first places as plain data, without a value of any row."""
+        return [
+            {
+                "code": reason.code,
+                "reason": reason.phrase,
+                "rows": problem.count,
+                "first": [{"row": number, "line": line or None} for number, line in problem.places],
+            }
+            for reason, problem in self.most_frequent()
+        ]
 
     def most_frequent(self) -> list[tuple[Reason, Problem]]:
         """Return the reasons with their problems, the most frequent first."""

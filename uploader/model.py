@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import ClassVar, Literal, Self, TypeAlias, TypeVar, assert_never, dataclass_transform
+from typing import ClassVar, Final, Literal, Self, TypeAlias, TypeVar, assert_never, dataclass_transform
 
 from uploader.api import LIMIT_CODE, LIMIT_STATUS
 
@@ -442,3 +442,21 @@ class Unpacking:
 
     times: int | None = 200
     size: int | None = None
+
+
+MAX_JOINED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class MaxJoined:
+    """Beside how many different values of another identity field a value may stand: *most*, None for any number.
+
+    *of_field* has the identity fields for which it is another number.
+    """
+
+    most: int | None = MAX_JOINED
+    of_field: Mapping[str, int | None] = field(default_factory=dict)
+
+    def of(self, name: str) -> int | None:
+        """Return beside how many values one of the identity field *name* may stand; None is any number."""
+        return self.of_field.get(name, self.most)

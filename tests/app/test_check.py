@@ -218,7 +218,7 @@ def findings_of(world: Environment, *sources: str, **more: object) -> list[dict[
 def test_what_a_check_finds_is_known_as_plain_data(folder: Path, world: Environment) -> None:
     text = (folder / "config.yaml").read_text(encoding="utf-8")
     (folder / "config.yaml").write_text(text.partition("mapping:")[0] + MESSY, encoding="utf-8")
-    rows = ["1,8.2E+11, Kim ,30", "", "1,,Lee,old", '2,,Cho,"1,000"']
+    rows = ["1,1012345678, Kim ,30", "", "1,,Lee,old", '2,,Cho,"1,000"']
     (folder / "people.csv").write_text("\n".join(["id,phone,name,age", *rows, ""]), encoding="cp949")
 
     found = findings_of(world, "people.csv", overrides=("source.encoding=cp949", "rate.requests=100", "rate.burst=5"))
@@ -246,12 +246,13 @@ def test_what_a_check_finds_is_known_as_plain_data(folder: Path, world: Environm
             ],
             "warnings": [
                 {
-                    "code": "phone_power",
-                    "reason": "column 'phone': a phone number in scientific notation, cut short",
+                    "code": "phone_zero",
+                    "reason": "column 'phone': a Korean mobile number without its leading zero",
                     "rows": 1,
                     "first": [{"row": 1, "line": 2}],
                 }
             ],
+            "joined": [],
             "guard": None,
             "requests_per_minute": 88,
             "seconds": 1.4,

@@ -110,22 +110,23 @@ def test_a_check_tells_what_was_repaired_what_repeats_and_what_may_be_damaged(fo
   properties: {df_name: {column: name, trim: true}, points: {column: points, type: long, thousands: ","}}
 """
     config = CONFIG.partition("  identity:")[0] + mapping
-    rows = ['1,1012345678, Kim ,"1,000"', "2,8.2E+11, Lee,7", "1,8.2E+11,#N/A,", "2,8.2E+11,Cho,", "3,8.2E+11,Oh,1"]
+    rows = ['1,010, Kim ,"1,000"', "2,1012345678, Lee,7", "1,1012345678,#N/A,"]
+    rows += ["2,1012345678,Cho,", "3,1012345678,Oh,1", "N/A,010,Yu,1"]
 
     lines = found(folder, "\n".join(["id,phone,name,points", *rows, ""]), config=config)
 
     assert lines[:-1] == [
-        "people.csv: 5 rows, all can be sent.",
-        "  3 duplicate identity values: each is in more than one row.",
+        "people.csv: 6 rows, all can be sent.",
+        "  4 duplicate identity values: each is in more than one row.",
         "  2 values were trimmed (trim: true).",
-        "  1 value was cleaned of separators (thousands).",
-        "  A spreadsheet may have damaged these; they are sent as they are:",
+        "  1 value was freed of separators (thousands).",
+        "  Warnings, of rows that can be sent all the same:",
         (
-            "    column 'phone': a phone number in scientific notation, cut short (4 rows): row 2 (line 3), "
+            "    column 'phone': a Korean mobile number without its leading zero (4 rows): row 2 (line 3), "
             "row 3 (line 4), row 4 (line 5), …"
         ),
-        "    column 'phone': a Korean mobile number without its leading zero: row 1 (line 2)",
         "    column 'name': an error of a spreadsheet, such as #N/A or ####: row 3 (line 4)",
+        ("    column 'id' → external_id: a word for nothing (such as N/A or -) is no identity: row 6 (line 7)"),
     ]
 
 
@@ -149,7 +150,7 @@ def test_a_run_tells_the_first_problems_and_warnings_before_it_sends() -> None:
         "  reason 0: row 0",
         "  reason 1: row 1",
         "  … and 1 other problem",
-        "  A spreadsheet may have damaged these; they are sent as they are:",
+        "  Warnings, of rows that can be sent all the same:",
         "    column 'phone': a Korean mobile number without its leading zero: row 7 (line 8)",
     ]
 
@@ -157,7 +158,7 @@ def test_a_run_tells_the_first_problems_and_warnings_before_it_sends() -> None:
 def test_a_run_of_good_rows_tells_its_warnings_alone_and_without_any_nothing() -> None:
     assert list(first_lines("people.csv", CheckSummary(read=3000, warnings=problems((PHONE, 7, 8))))) == [
         "people.csv: 3,000 rows, all can be sent.",
-        "  A spreadsheet may have damaged these; they are sent as they are:",
+        "  Warnings, of rows that can be sent all the same:",
         "    column 'phone': a Korean mobile number without its leading zero: row 7 (line 8)",
     ]
     assert list(first_lines("people.csv", CheckSummary(read=3000))) == []

@@ -148,7 +148,10 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path, written: bytes, word
         ),
         (
             "limits: {zzz: 1}",
-            "config.yaml line 7: limits.zzz is not a key; the keys of limits are: max_rejected, max_unpacked, canary",
+            (
+                "config.yaml line 7: limits.zzz is not a key; the keys of limits are: max_rejected, max_unpacked, "
+                "canary, max_joined, odd_identities"
+            ),
         ),
         (
             "zzz: 1",
@@ -225,6 +228,25 @@ def test_every_section_knows_its_keys() -> None:
         ("limits.max_rejected=10", "limits.max_rejected: '10' is more than the whole; write 10% or 0.1"),
         ("limits.canary=-1", "limits.canary: '-1' is not between 0 and 1000; write 20"),
         ("limits.canary=few", "limits.canary: 'few' is not a whole number; write 20"),
+        (
+            "limits.max_joined=0",
+            (
+                "limits.max_joined: '0' is not a whole number from 1 on, or off; "
+                "write 5, off, or for one field {phone_no: 50}"
+            ),
+        ),
+        (
+            "limits.max_joined={phone_no: many}",
+            "limits.max_joined: a section is not a whole number from 1 on, or off; write 50 or off for each field",
+        ),
+        (
+            "limits.max_joined={phone: 5}",
+            (
+                "limits.max_joined: a section names what is no identity field; "
+                "write external_id, phone_no, email, kakao_user_id, line_user_id"
+            ),
+        ),
+        ("limits.odd_identities=sent", "limits.odd_identities: 'sent' is not one of reject, send; did you mean send?"),
         ("limits.max_rejected=few", "limits.max_rejected: 'few' is not a share; write 10% or 0.1"),
         *(
             (

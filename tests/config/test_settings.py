@@ -34,7 +34,8 @@ mapping:
   request_datetime: {column: at, format: "%Y%m%d%H%M", timezone: Asia/Seoul}
 rate: {requests: 0012, per: 2h, share: 50%, burst: 3, concurrency: 1000}
 retry: {attempts: 7, base: 1.5s, cap: 1m, outage_timeout: 2h}
-limits: {max_rejected: 0.25, max_unpacked: 1.5GiB, canary: 0}
+limits:
+  {max_rejected: 0.25, max_unpacked: 1.5GiB, canary: 0, max_joined: {phone_no: 50, email: off}, odd_identities: send}
 guard: {rows: 10%, empty: 0.05, changed: 100%, consents: 0%}
 output: {retry_file: "{dir}/again{suffix}"}
 when_changed: refuse
@@ -68,7 +69,13 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
         },
         "rate": {"requests": 12, "per": 7200.0, "share": 0.5, "burst": 3, "concurrency": 1000},
         "retry": {"attempts": 7, "base": 1.5, "cap": 60.0, "outage_timeout": 7200.0},
-        "limits": {"max_rejected": 0.25, "max_unpacked": {"times": None, "size": 1_610_612_736}, "canary": 0},
+        "limits": {
+            "max_rejected": 0.25,
+            "max_unpacked": {"times": None, "size": 1_610_612_736},
+            "canary": 0,
+            "max_joined": {"most": 5, "of_field": {"phone_no": 50, "email": None}},
+            "odd_identities": "send",
+        },
         "guard": {"rows": 0.1, "empty": 0.05, "changed": 1.0, "consents": 0.0},
         "output": {"retry_file": "{dir}/again{suffix}"},
         "when_changed": "refuse",
@@ -98,7 +105,13 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
         "mapping": {"hash_key": None, "when_empty": "omit", "other_columns": "ignore", "request_datetime": None},
         "rate": {"requests": 10000, "per": 60.0, "share": 0.95, "burst": 16, "concurrency": 32},
         "retry": {"attempts": 5, "base": 0.5, "cap": 30.0, "outage_timeout": 1800.0},
-        "limits": {"max_rejected": 0.1, "max_unpacked": {"times": 200, "size": None}, "canary": 20},
+        "limits": {
+            "max_rejected": 0.1,
+            "max_unpacked": {"times": 200, "size": None},
+            "canary": 20,
+            "max_joined": {"most": 5, "of_field": {}},
+            "odd_identities": "reject",
+        },
         "guard": {"rows": 0.3, "empty": 0.2, "changed": 0.5, "consents": 0.05},
         "output": {"retry_file": "{dir}/{stem}.retry{suffix}"},
         "when_changed": "fresh",

@@ -311,6 +311,24 @@ def test_a_retry_file_of_which_the_run_was_purged_is_sent_before_its_source(desk
         assert names(server) == {"1": "old", "2": "new"}
 
 
+def test_retry_files_of_retry_files_are_sent_in_one_command(desk: Desk) -> None:
+    with running(rules("http=503 for df_name=old times 10")) as server:
+        desk.configure(server.url)
+        desk.write("a.csv", "id,name\n1,old\n2,old\n")
+        desk.type("run", "a.csv", *RUN)
+        desk.type("run", "a.retry.csv", *RUN)
+
+        ended = desk.type("run", "a.retry.csv", "a.retry.retry.csv", *RUN)
+
+        assert ended.status == 3
+        assert [(name, counts) for name, counts, _ in books(desk)] == [
+            ("a.retry.csv", {"failed": 1, "sent": 1}),
+            ("a.retry.retry.csv", {"sent": 2}),
+        ]
+        assert "a.retry.retry.2.csv" in desk.files()
+        assert names(server) == {"1": "old", "2": "old"}
+
+
 def test_a_retry_file_that_is_named_alone_is_sent_once(desk: Desk) -> None:
     with running(rules("http=503 for df_name=old times 6")) as server:
         desk.configure(server.url, more=LAST)

@@ -12,7 +12,7 @@ from uploader.sandbox import RunningSandbox
 
 MAPPING = """\
 mapping:
-  identity: {external_id: id, email: mail}
+  identity: {external_id: id, kakao_user_id: mail}
   properties:
     df_name: name
     df_push_ads_optin: {column: ads, type: boolean}
@@ -124,7 +124,7 @@ def test_a_person_is_known_under_a_value_that_only_the_later_file_joins(
     run("tuesday.jsonl", *([{**joining, "name": "x"}, refusing] if first else [refusing, {**joining, "name": "new"}]))
 
     assert run("monday.retry.jsonl").status == 0
-    assert stored(server, email="m") == NEW
+    assert stored(server, kakao_user_id="m") == NEW
 
 
 def test_a_run_that_goes_on_knows_a_person_under_whatever_value_a_later_run_named(
@@ -151,7 +151,7 @@ def test_a_person_to_whom_a_row_is_owed_is_known_under_the_values_of_all_sources
     run("tuesday.jsonl", {"mail": "m", **named("new", ads=False)})
 
     assert run("b.retry.jsonl").status == 0
-    assert stored(server, email="m") == NEW
+    assert stored(server, kakao_user_id="m") == NEW
 
 
 def test_a_run_that_was_given_up_before_it_noted_who_is_one_person_leaves_its_rows_to_people(
@@ -164,7 +164,7 @@ def test_a_run_that_was_given_up_before_it_noted_who_is_one_person_leaves_its_ro
 
     assert (stopped.status, run("people.retry.jsonl").status) == (5, 3)
     assert reasons(desk, "people.retry.retry.jsonl") == ["order_unknown"]
-    assert stored(server, email="m") == NEW
+    assert stored(server, kakao_user_id="m") == NEW
 
 
 def test_a_limited_run_knows_a_person_through_a_chain_of_rows(
@@ -182,7 +182,7 @@ def test_a_limited_run_knows_a_person_through_a_chain_of_rows(
     few = run("p.jsonl", words=("--limit", "1"))
 
     assert few.status == 0
-    assert stored(server, email="m") == NEW
+    assert stored(server, kakao_user_id="m") == NEW
 
 
 @pytest.mark.parametrize("number", ["r99", "r9999999999999999999", "r-9999999999999999999"])

@@ -345,7 +345,7 @@ def _person(number: int) -> dict[str, str]:
         "id": _id(number),
         "name": f"{WORD} {number}",
         "phone": f"{WORD}010{number}",
-        "email": f"{WORD}{number}@x",
+        "email": f"{WORD}{number}@example.com",
     }
     return {**identity, **SOUND}
 

@@ -45,7 +45,7 @@ def said(request: Request | None) -> "dict[str, Json]":
 
 def test_later_values_win_and_a_null_is_one() -> None:
     rows = [
-        mapped(1, {"mail": "old", "a": "1", "b": "1"}),
+        mapped(1, {"mail": "old@example.com", "a": "1", "b": "1"}),
         mapped(2, {"a": None, "c": "2"}),
         mapped(4, {"c": "3"}),
     ]
@@ -54,8 +54,8 @@ def test_later_values_win_and_a_null_is_one() -> None:
 
     assert merged == Request(
         rows[-1].row,
-        ("external_id=7", "email=old"),
-        b'{"identity":{"external_id":"7","email":"old"},'
+        ("external_id=7", "email=old@example.com"),
+        b'{"identity":{"external_id":"7","email":"old@example.com"},'
         b'"user_properties":{"a":null,"b":"1","c":"3"},"request_datetime":"time 4"}',
         (rows[0], rows[1]),
     )

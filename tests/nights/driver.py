@@ -57,7 +57,7 @@ coalesce: {coalesce}
 changed_only: {changed_only}
 retry_last_failures: {retry_last}
 mapping:
-  identity: {{external_id: id, email: mail}}
+  identity: {{external_id: id, kakao_user_id: mail}}
   properties:
     df_name: name
     city: city
@@ -181,9 +181,9 @@ class _Player:
         for person, kind in enumerate(scenario.kinds):
             # Of names that a row of the file joins, the service has always known.
             if kind in {"loose", "family"}:
-                self._service.tie({"external_id": f"e{person}", "email": f"m{person}"})
+                self._service.tie({"external_id": f"e{person}", "kakao_user_id": f"m{person}"})
             if kind == "family":
-                self._service.tie({"external_id": f"f{person}", "email": f"m{person}"})
+                self._service.tie({"external_id": f"f{person}", "kakao_user_id": f"m{person}"})
         for step in scenario.steps:
             self._step(step)
         self._end_well()
@@ -472,7 +472,8 @@ class _Player:
         if limit:
             return
         before = next((unit for unit in self._units if unit.sources == sources), None)
-        self._units = [unit for unit in self._units if unit.sources != sources]
+        over = set(sources) if finished else set[str]()
+        self._units = [unit for unit in self._units if unit.sources != sources and not over.issuperset(unit.sources)]
         if not finished:
             is_unfinished = before is None and any(
                 self._open[part.path].is_unfinished for part in parts if not part.is_retry

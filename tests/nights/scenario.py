@@ -251,7 +251,7 @@ class _Pen:
     def _fault(self) -> str:
         dice = self._dice
         person = dice.randrange(len(self._kinds))
-        name = dice.choice(("external_id=e", "external_id=e", "email=m"))
+        name = dice.choice(("external_id=e", "external_id=e", "kakao_user_id=m"))
         meant = dice.choice((f"for {name}{person}", f"for df_name={dice.choice(_WORDS)}", "for df_push_optin=false"))
         times = dice.choice((1, 2, 2, 2, 4))
         after = dice.randint(0, 6)

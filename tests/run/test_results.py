@@ -73,6 +73,7 @@ def test_the_summary_has_the_keys_of_the_contract_in_their_order() -> None:
         ("not_attempted", 1),
         ("blank_lines", 2),
         ("repairs", repairs(trimmed=4, thousands=3)),
+        ("warnings", []),
         ("requests", 12),
         ("retries", 5),
         ("limited", 2),

@@ -16,7 +16,16 @@ from uploader.run.fingerprints import key_of, mapping_of, service_of
 from uploader.run.flag_conflicts import refuse_double_use
 from uploader.run.open_change_detection import open_change_detection, open_stores
 from uploader.run.options import Options
-from uploader.run.preflight import Job, opened, pace_of, prepare, refuse_if_too_bad, registered_names, settings_of
+from uploader.run.preflight import (
+    Job,
+    opened,
+    pace_of,
+    prepare,
+    refuse_if_too_bad,
+    refuse_joined,
+    registered_names,
+    settings_of,
+)
 from uploader.run.proxy_and_certificates import route_of
 from uploader.run.results import SummarizedResults, new_source_results
 from uploader.run.safe_callbacks import safe_callback, with_safe_callbacks
@@ -46,7 +55,7 @@ def check(
     route = route_of(settings, environment.environ)
     if environment.on_route is not None:
         environment.on_route(route)
-    source_results, pace = new_source_results(options), pace_of(settings)
+    source_results, pace, today = new_source_results(options), pace_of(settings), environment.today()
     reports = [] if reports is None else reports
     reports.extend(CheckReport(source_result, CheckSummary(), pace) for source_result in source_results)
     with (
@@ -63,19 +72,15 @@ def check(
                     *_problems(source, environment),
                     *([] if changes is None else [changes.counting_changes(summary)]),
                 ]
-                job = prepare(
-                    source,
-                    settings,
-                    limit=options.limit,
-                    summary=summary,
-                    today=environment.today(),
-                    observers=observers,
-                )
+                job = prepare(source, settings, limit=options.limit, summary=summary, today=today, observers=observers)
+                report.identity_columns = job.plan.identity_columns
                 source_result.blank_lines, source_result.repairs = source.blank_lines, summary.repairs
+                source_result.warnings = summary.warnings
             finally:
                 source_result.counts = Counts(summary.read, rejected=summary.rejected, not_attempted=summary.sendable)
             on_checked(job, pace)
             refuse_if_too_bad(job, settings)
+            refuse_joined(job, settings)
             if summary.column_profile is not None and not options.full:
                 baselines = BaselineStore(settings.state_dir)
                 report.comparison = compare_with_baseline(

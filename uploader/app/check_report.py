@@ -1,10 +1,10 @@
 """Report what the check found in one source as plain data, for programs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from uploader.check.joined_identities import JoinedValue
 from uploader.check.source_summary import CheckSummary
-from uploader.counts import Problems
 from uploader.rate import Pace
 from uploader.run.drift_check import DriftComparison
 from uploader.run.results import SourceResult
@@ -23,6 +23,7 @@ class CheckReport:
     pace: Pace
     source: Source | None = None
     comparison: DriftComparison | None = None
+    identity_columns: Mapping[str, str] = field(default_factory=dict)
 
     def facts(self) -> Mapping[str, object]:
         """Return the report without values of rows; it has the key `error` if an error ended the check."""
@@ -40,8 +41,9 @@ class CheckReport:
             "blank_lines": self.result.blank_lines,
             "repairs": summary.repairs.facts(),
             "repeated_identities": summary.duplicates,
-            "problems": _listed(summary.problems),
-            "warnings": _listed(summary.warnings),
+            "problems": summary.problems.facts(),
+            "warnings": summary.warnings.facts(),
+            "joined": [self._joined(joined) for joined in summary.joined],
             "guard": None if self.comparison is None else self.comparison.facts(),
             "requests_per_minute": round(rate * 60),
             "seconds": round(summary.to_send / rate, 1),
@@ -49,14 +51,14 @@ class CheckReport:
         }
         return facts if self.result.error is None else {**facts, "error": self.result.error}
 
-
-def _listed(problems: Problems) -> list[Mapping[str, object]]:
-    return [
-        {
-            "code": reason.code,
-            "reason": reason.phrase,
-            "rows": problem.count,
-            "first": [{"row": number, "line": line or None} for number, line in problem.places],
+    def _joined(self, joined: JoinedValue) -> Mapping[str, object]:
+        """Return what *joined* would do, without its value."""
+        return {
+            "field": joined.name,
+            "column": self.identity_columns.get(joined.name),
+            "beside": joined.beside,
+            "people": joined.people,
+            "more": joined.is_at_least,
+            "rows": joined.rows,
+            "first": [{"row": number, "line": line or None} for number, line in joined.places],
         }
-        for reason, problem in problems.most_frequent()
-    ]

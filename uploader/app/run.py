@@ -20,7 +20,7 @@ from uploader.run.open_change_detection import open_change_detection, open_store
 from uploader.run.options import Options
 from uploader.run.pending_retries import with_pending_retries
 from uploader.run.plan import RunPlan, SourcePlan, newest_ended_run
-from uploader.run.preflight import pace_of, refuse_if_too_bad, settings_of
+from uploader.run.preflight import pace_of, refuse_if_too_bad, refuse_joined, settings_of
 from uploader.run.proxy_and_certificates import Route, route_of
 from uploader.run.results import SourceResult, SummarizedResults, new_source_results
 from uploader.run.safe_callbacks import between_steps, with_safe_callbacks
@@ -76,6 +76,7 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
                 if environment.on_checked is not None:
                     environment.on_checked(source_plan.job.source.name, source_plan.job.summary)
                 refuse_if_too_bad(source_plan.job, settings)
+                refuse_joined(source_plan.job, settings)
             run_plan.join_people(source_plans)
             source_plans = run_plan.decide_resume(source_plans)
             result.results[:] = [source_plan.result for source_plan in source_plans]

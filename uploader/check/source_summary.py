@@ -6,6 +6,7 @@ from typing import Final, assert_never
 
 from uploader.check.column_profile import ColumnProfile
 from uploader.check.duplicate_identities import DuplicateIdentities
+from uploader.check.joined_identities import JoinedIdentities, JoinedValue
 from uploader.counts import Problems
 from uploader.mapping import Plan, Repairs, resolves
 from uploader.model import Damaged, Record, Rejected, Request, Row
@@ -27,10 +28,11 @@ class CheckSummary:
     *seen* collects the columns that rows do have, and *common* those that are in more than one row. *warnings* are
     about rows that can be sent. *known* counts the rows of people known from earlier runs, *changed* those of them that
     differ (None: not compared). *column_profile* is None unless a baseline is wanted. *duplicates* counts the identity
-    values in more than one row; it is an estimate unless *duplicates_are_exact*.
+    values in more than one row; it is an estimate unless *duplicates_are_exact*. *joined* are the identity values that
+    would join different people, which *joined_identities* finds (None: not wanted).
 
     States: counting, while `count_rows` reads; and final, at the end of the records, when it sets *repairs* and
-    *duplicates*.
+    *duplicates*; *joined* is set after that.
     """
 
     unseen: set[str] = field(default_factory=set)
@@ -47,6 +49,8 @@ class CheckSummary:
     changed: int | None = None
     duplicates: int = 0
     duplicates_are_exact: bool = True
+    joined_identities: JoinedIdentities | None = None
+    joined: list[JoinedValue] = field(default_factory=list)
 
     def count_rows(
         self, records: Iterable[Record], plan: Plan, now: str
@@ -55,12 +59,14 @@ class CheckSummary:
 
         *now* is the time of the request in each body.
         """
-        duplicates = DuplicateIdentities()
+        duplicates, joined_identities = DuplicateIdentities(), self.joined_identities
         for record in records:
             work = plan.map_row(record, now)
             self.add_row(record, work)
             duplicates.add_row(work.person)
             if isinstance(work, Request):
+                if joined_identities is not None:
+                    joined_identities.add_row(work.person)
                 for reason in plan.suspect(work):
                     self.warnings.add(reason, record.number, record.line)
             yield record, work

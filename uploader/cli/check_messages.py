@@ -7,9 +7,10 @@ from uploader.check.source_summary import CheckSummary
 from uploader.counts import Problem, Problems
 from uploader.mapping import Repairs
 from uploader.mapping.cleaning import StepName
+from uploader.mapping.identity_values import ODD_CODES
 from uploader.outputs.duration_text import spell_seconds
 from uploader.rate import Pace
-from uploader.run.preflight import Job
+from uploader.run.preflight import Job, joined_phrase
 from uploader.run.proxy_and_certificates import Route
 
 _SHOWN: Final = 12
@@ -43,6 +44,8 @@ def check_lines(job: Job, pace: Pace) -> Iterator[str]:
         skipped = "is skipped" if job.source.blank_lines == 1 else "are skipped"
         yield f"  {count(job.source.blank_lines, 'blank line')} {skipped}."
     yield from problem_lines(summary.problems, shown=None)
+    yield from _odd_identity_lines(summary.problems)
+    yield from _joined_lines(job)
     yield from duplicate_lines(summary)
     yield from repair_lines(summary.repairs)
     yield from _warning_lines(summary.warnings, shown=None)
@@ -69,9 +72,17 @@ def first_lines(name: str, summary: CheckSummary) -> Iterator[str]:
     if summary.rejected:
         yield f"{display_name(name)}: {summary.rejected:,} of {count(summary.read, 'row')} can't be sent."
         yield from problem_lines(summary.problems, shown=_FIRST)
+        yield from _odd_identity_lines(summary.problems)
     elif summary.warnings:
         yield f"{display_name(name)}: {count(summary.read, 'row')}, all can be sent."
     yield from _warning_lines(summary.warnings, shown=_FIRST)
+
+
+def warnings_alone(name: str, summary: CheckSummary) -> Iterator[str]:
+    """Yield the first warnings about the source called *name*, for a run that nobody watches."""
+    if summary.warnings:
+        yield f"{display_name(name)}: {count(summary.read, 'row')}."
+        yield from _warning_lines(summary.warnings, shown=_FIRST)
 
 
 def problem_lines(problems: Problems, shown: int | None = _SHOWN) -> Iterator[str]:
@@ -109,9 +120,21 @@ def repair_lines(repairs: Repairs) -> Iterator[str]:
         yield f"  {count(number, 'value')} {'was' if number == 1 else 'were'} omitted: {omitted.reason.phrase}."
 
 
+def _odd_identity_lines(problems: Problems) -> Iterator[str]:
+    if any(reason.code in ODD_CODES for reason, _ in problems.most_frequent()):
+        yield "  To send such identities as they stand, set limits.odd_identities: send."
+
+
+def _joined_lines(job: Job) -> Iterator[str]:
+    joined = job.summary.joined
+    yield from (f"  {joined_phrase(one, job.plan.identity_columns)}" for one in joined[:_SHOWN])
+    if len(joined) > _SHOWN:
+        yield f"  … and {count(len(joined) - _SHOWN, 'other value')} that would join people"
+
+
 def _warning_lines(warnings: Problems, *, shown: int | None) -> Iterator[str]:
     if warnings:
-        yield "  A spreadsheet may have damaged these; they are sent as they are:"
+        yield "  Warnings, of rows that can be sent all the same:"
         yield from (f"  {line}" for line in problem_lines(warnings, shown))
 
 

@@ -11,7 +11,7 @@ import click
 
 from uploader.app.run import RunResult, run
 from uploader.check.source_summary import CheckSummary
-from uploader.cli.check_messages import first_lines, route_lines
+from uploader.cli.check_messages import first_lines, route_lines, warnings_alone
 from uploader.cli.common_flags import common
 from uploader.cli.printed_commands import CommandLine
 from uploader.cli.run_messages import quiet_lines, run_lines
@@ -80,7 +80,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
         terminal=None if quiet else terminal(),
         lines=verbose > 0,
         quiet=quiet,
-        on_checked=_say_first if (watched or verbose) and not quiet else None,
+        on_checked=None if quiet else _say_first if watched or verbose else _say_warnings,
         on_route=_say_route if verbose and not quiet else None,
         on_stop=signals_stop,
         raise_if_stopped=raise_if_signalled,
@@ -109,6 +109,11 @@ def _tell(result: RunResult, lines: Iterator[str], *, complete: bool, quiet: boo
 
 def _say_first(name: str, summary: CheckSummary) -> None:
     for line in first_lines(name, summary):
+        say(line)
+
+
+def _say_warnings(name: str, summary: CheckSummary) -> None:
+    for line in warnings_alone(name, summary):
         say(line)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -27,6 +28,7 @@ from uploader.config.value_parsers import (
     duration,
     encoding,
     flag,
+    joined_limit,
     one_of,
     share,
     some_share,
@@ -37,7 +39,7 @@ from uploader.config.value_parsers import (
 )
 from uploader.config.yaml_document import KeyPath
 from uploader.mapping.rules import MappingRules
-from uploader.model import Unpacking
+from uploader.model import MaxJoined, Unpacking
 
 _MANY = 10**9
 
@@ -118,11 +120,16 @@ class RetrySettings(Section):
 
 
 class LimitsSettings(Section):
-    """When a source is wrong as a whole. *max_rejected* is a part of 1, *canary* a number of rows."""
+    """When a source is wrong as a whole. *max_rejected* is a part of 1, *canary* a number of rows.
+
+    *max_joined* is how many different values of another identity field a value may stand beside, for each field.
+    """
 
     max_rejected: Annotated[float, BeforeValidator(share)] = 0.1
     max_unpacked: Annotated[Unpacking, BeforeValidator(unpacking)] = Unpacking()
     canary: Annotated[int, BeforeValidator(whole(0, 1000, 20))] = 20
+    max_joined: Annotated[MaxJoined, BeforeValidator(joined_limit)] = MaxJoined()
+    odd_identities: Annotated[Literal["reject", "send"], BeforeValidator(one_of("reject", "send"))] = "reject"
 
 
 class GuardSettings(Section):
@@ -189,7 +196,8 @@ class Settings(Section):
 
     def rules(self) -> MappingRules:
         """Return the mapping as plain data."""
-        return self.mapping.rules(self.source.null_values)
+        rules = self.mapping.rules(self.source.null_values)
+        return replace(rules, sends_odd_identities=self.limits.odd_identities == "send")
 
     def model_post_init(self, context: Mapping[str, Any] | None, /) -> None:
         """Keep the *file*, the *folder* and the *warnings* in *context*."""

@@ -5,8 +5,9 @@ import encodings.aliases
 import re
 from collections.abc import Callable
 
+from uploader.api import IDENTITY_FIELDS
 from uploader.config.error_messages import UnfitValueError, nearest
-from uploader.model import Unpacking
+from uploader.model import MaxJoined, Unpacking
 from uploader.units import bytes_of, seconds_of
 
 _LONGEST_HOURS = 8784
@@ -100,6 +101,24 @@ def whole(least: int, most: int, example: int) -> Callable[[object], int]:
         return int(value)
 
     return read
+
+
+def joined_limit(value: object) -> MaxJoined:
+    """Return beside how many values another may stand: a number, `off`, or one of these for each identity field."""
+    if not isinstance(value, dict):
+        return MaxJoined(_most_joined(value, "5, off, or for one field {phone_no: 50}"))
+    unknown = next((name for name in value if name not in IDENTITY_FIELDS), None)
+    if unknown is not None:
+        raise UnfitValueError(f"names what is no identity field; write {', '.join(IDENTITY_FIELDS)}")
+    return MaxJoined(of_field={name: _most_joined(most, "50 or off for each field") for name, most in value.items()})
+
+
+def _most_joined(value: object, example: str) -> int | None:
+    if value == "off":
+        return None
+    if not isinstance(value, str) or not _WHOLE.fullmatch(value) or int(value) < 1:
+        raise UnfitValueError(f"is not a whole number from 1 on, or off; write {example}")
+    return int(value)
 
 
 def one_of(*known: str) -> Callable[[object], str]:

@@ -88,11 +88,15 @@ class Repairs:
 
 @dataclass(frozen=True, slots=True)
 class Cleaner:
-    """Cleans one value: first at its *ends*, after which it may be *empty*, then by the *others* of its steps."""
+    """Cleans one value: first at its *ends*, after which it may be *empty*, then by the *others* of its steps.
+
+    A text that is *left* after the first stays as it then is: a word for nothing, of which no step makes a value.
+    """
 
     ends: tuple[tuple[StepName, Clean], ...]
     others: tuple[tuple[StepName, Clean], ...]
     empty: frozenset[str]
+    left: Callable[[str], bool] | None = None
 
     def clean(self, value: object, changes: list[Change]) -> object:
         """Return *value* cleaned, or `MISSING` if it is empty; add to *changes* what each step made of it.
@@ -105,13 +109,21 @@ class Cleaner:
         value = _applied(self.ends, value, changes)
         if type(value) is str and value in self.empty:
             return MISSING
+        if self.left is not None and type(value) is str and self.left(value):
+            return value
         return _applied(self.others, value, changes)
 
 
-def cleaner_of(
-    rules: CleaningRules, *, empty: frozenset[str], hash_key: bytes, separator: str | None = None, signed: bool = False
+def cleaner_of(  # noqa: PLR0913 — the facts about a value: what is empty, its key, its items, and its sign
+    rules: CleaningRules,
+    *,
+    empty: frozenset[str],
+    hash_key: bytes,
+    separator: str | None = None,
+    signed: bool = False,
+    left: Callable[[str], bool] | None = None,
 ) -> Cleaner:
-    """Return the cleaner of a value by *rules*; *empty* are the texts that mean no value.
+    """Return the cleaner of a value by *rules*; *empty* are the texts that mean no value, *left* is as in `Cleaner`.
 
     With a *separator*, the value is an array, and each of its items is cleaned. *signed* is whether it is a number,
     whose sign may stand before a unit.
@@ -137,7 +149,7 @@ def cleaner_of(
     if separator is not None:
         ends = [(name, _each_item(clean, separator, may_be_text=True)) for name, clean in ends]
         others = [(name, _each_item(clean, separator, may_be_text=False)) for name, clean in others]
-    return Cleaner(tuple(ends), tuple(others), empty)
+    return Cleaner(tuple(ends), tuple(others), empty, left)
 
 
 def _applied(steps: Iterable[tuple[StepName, Clean]], value: object, changes: list[Change]) -> object:

@@ -1,6 +1,6 @@
 """Compile the mapping once, so that mapping a row takes a few microseconds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -14,6 +14,7 @@ from uploader.mapping.birth_dates import BirthDates
 from uploader.mapping.cleaning import Change, Cleaner, OmittedValue, Repairs, StepChange, cleaner_of
 from uploader.mapping.datetimes import datetime_reader
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching, root_of
+from uploader.mapping.identity_values import dash_line, is_dashes, is_nothing, is_plain, may_have_spaces, odd_identity
 from uploader.mapping.required_columns import check_columns, check_kinds, needed_columns, within_structs
 from uploader.mapping.rules import NO_CLEANING, CleaningRules, IdentityRule, MappingRules, PropertyRule
 from uploader.mapping.spreadsheet_damage import Spreadsheet
@@ -78,14 +79,14 @@ class Plan:
     """The compiled mapping: `map_row` returns the request of a record, or its rejection.
 
     *columns* names the columns that the mapping reads, each with the key that reads it. *repairs* counts the values
-    cleaned so far. *suspect* returns what a spreadsheet may have damaged in a row that can be sent.
+    cleaned so far. *refuse* returns why a row is not sent whatever it holds, or None.
 
     It has no states: only the counts of *repairs* change, and the list of the changes to the row at hand.
     """
 
     columns: Mapping[str, str]
     repairs: Repairs
-    suspect: Callable[[Request], Sequence[Reason]]
+    _value_warnings: Callable[[Request], Sequence[Reason]]
     _texts: Texts | None
     _identity: tuple[_IdentityStep, ...]
     _steps: tuple[_Step, ...]
@@ -96,18 +97,24 @@ class Plan:
     _ignored: frozenset[str]
     _roots: frozenset[str]
     _changes: list[Change]
+    _sends_odd: bool
+    _hashes_identity: bool
+    refuse: Callable[[Row], Reason | None] | None = None
 
     def map_row(self, record: Record, now: str) -> Request | Rejected:
         """Return the request of *record*, made at *now* (ISO 8601, UTC), or its rejection with column and reason."""
         if isinstance(record, Damaged):
             return Rejected(record, (), record.reason)
+        if self.refuse is not None and (refused := self.refuse(record)) is not None:
+            return Rejected(record, (), refused)
         if (texts := self._texts) is not None:
             identity, person = texts.identify(record.fields)
-            body = self._body(record, identity, texts.properties(record.fields), now) if person else self._no_identity()
-            return Request(record, person, body) if isinstance(body, bytes) else Rejected(record, person, body)
+            if person and self._all_plain(identity):
+                body = self._body(record, identity, texts.properties(record.fields), now)
+                return Request(record, person, body) if isinstance(body, bytes) else Rejected(record, person, body)
         changes = self._changes
         changes.clear()
-        identity, trouble = self._identify(record)
+        identity, trouble = self._identify(record, changes)
         person = _person(identity)
         if trouble is None:
             built = self._body(record, identity, self._properties(record), now)
@@ -140,7 +147,41 @@ class Plan:
         """Return only the person of *record*, the same as that of `map_row`."""
         if isinstance(record, Damaged):
             return ()
-        return _person(self._identify(record)[0]) if self._texts is None else self._texts.identify(record.fields)[1]
+        if self._texts is not None:
+            identity, person = self._texts.identify(record.fields)
+            if self._all_plain(identity):
+                return person
+        return _person(self._identify(record, [])[0])
+
+    def suspect(self, request: Request) -> Sequence[Reason]:
+        """Return what is odd about the row of *request*, which can be sent: in its identity, and in its texts."""
+        found, person = self._value_warnings(request), request.person
+        is_clear = not self._sends_odd and not self._hashes_identity and len(person) == len(self._identity)
+        if is_clear and not may_have_spaces(person):
+            return found
+        odd = (
+            odd_identity(step.field, step.column, looked_at)
+            for step, _, looked_at, _ in self._identity_values(request.row, [])
+            if looked_at is not None
+        )
+        return [*(one.reason for one in odd if one is not None), *found]
+
+    def written_identity(self, row: Row) -> list[str]:
+        """Return the identity columns of *row*, each followed by its value as it is written there, not cleaned."""
+        found: dict[str, str] = {}
+        for step in self._identity:
+            try:
+                value = row.fields.get(step.column) if step.take is None else step.take(row.fields)
+            except Unreadable:
+                continue
+            if isinstance(value, str | int) and value not in self._empty:
+                found[step.column] = str(value)
+        return [part for item in sorted(found.items()) for part in item]
+
+    @property
+    def identity_columns(self) -> Mapping[str, str]:
+        """The column of each identity field that the mapping reads."""
+        return {step.field: step.column for step in self._identity}
 
     @property
     def has_several_identities(self) -> bool:
@@ -172,11 +213,30 @@ class Plan:
             else None
         )
 
-    def _identify(self, row: Row) -> tuple[dict[str, str], Reason | None]:
-        """Return the identity fields of *row* that can be read, and the first reason why it can't be sent."""
+    def _identify(self, row: Row, changes: list[Change]) -> tuple[dict[str, str], Reason | None]:
+        """Return the identity fields of *row* that can be read, and the first reason why it can't be sent.
+
+        Add what the cleaning did to *changes*.
+        """
         identity: dict[str, str] = {}
         trouble: Reason | None = None
-        empty, changes = self._empty, self._changes
+        for step, value, looked_at, unreadable in self._identity_values(row, changes):
+            odd = None if looked_at is None or self._sends_odd else odd_identity(step.field, step.column, looked_at)
+            if value is not None and (odd is None or odd.is_sent):
+                identity[step.field] = value
+            elif trouble is None:
+                trouble = unreadable if odd is None or odd.is_absent else odd.reason
+        if trouble is None and not identity:
+            trouble = self._no_identity_in(row)
+        return identity, trouble
+
+    def _identity_values(
+        self, row: Row, changes: list[Change]
+    ) -> Iterator[tuple[_IdentityStep, str | None, str | None, Reason | None]]:
+        """Yield each identity field of *row* that is not empty: its step, its value, and the text to be looked at.
+
+        Value and text are None if it can't be read, with the reason. They differ only where the value is a hash.
+        """
         for step in self._identity:
             try:
                 if step.cleaner is not None:
@@ -184,18 +244,30 @@ class Plan:
                 else:
                     value = row.fields.get(step.column) if step.take is None else step.take(row.fields)
             except Unreadable as unreadable:
-                trouble = trouble or unreadable.in_column(step.column, step.field, self.columns)
+                yield step, None, None, unreadable.in_column(step.column, step.field, self.columns)
                 continue
             if type(value) is str:
-                if value not in empty:
-                    identity[step.field] = value
+                if value not in self._empty:
+                    yield step, value, _before_hash(value, changes) if self._hashes_identity else value, None
             elif type(value) is int:
-                identity[step.field] = str(value)
-            elif value is not None and value is not MISSING and trouble is None:
-                trouble = _NOT_IDENTITY.in_column(step.column, step.field, self.columns)
-        if trouble is None and not identity:
-            trouble = self._no_identity()
-        return identity, trouble
+                yield step, str(value), str(value), None
+            elif value is not None and value is not MISSING:
+                yield step, None, None, _NOT_IDENTITY.in_column(step.column, step.field, self.columns)
+
+    def _all_plain(self, identity: Mapping[str, str]) -> bool:
+        """Whether nothing at all is odd about *identity*, which is asked of every row."""
+        if not self._sends_odd:
+            for step in self._identity:
+                if step.field in identity and not is_plain(step.field, step.column, identity[step.field]):
+                    return False
+        return True
+
+    def _no_identity_in(self, row: Row) -> Reason:
+        """Return why *row* has no identity: it may be a line of dashes."""
+        texts = [value for value in row.fields.values() if value is not None and value != ""]
+        first = self._identity[0]
+        is_line = bool(texts) and all(map(is_dashes, texts))
+        return dash_line(first.field, first.column) if is_line else self._no_identity()
 
     def _identity_value(self, step: _IdentityStep, fields: Mapping[str, object], changes: list[Change]) -> object:
         """Return the cleaned value of *step*, or `MISSING`; add what was done to it to *changes*."""
@@ -336,7 +408,7 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     return Plan(
         columns=needed,
         repairs=repairs,
-        suspect=spreadsheet if births is None else lambda request: [*spreadsheet(request), *births(request)],
+        _value_warnings=spreadsheet if births is None else lambda request: [*spreadsheet(request), *births(request)],
         _texts=_texts(identity, steps, empty, needed) if only_texts and others is None else None,
         _identity=identity,
         _steps=steps,
@@ -347,6 +419,8 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
         _ignored=ignored,
         _roots=roots,
         _changes=[],
+        _sends_odd=rules.sends_odd_identities,
+        _hashes_identity=any(rule.cleaning.hash is not None for rule in rules.identity),
     )
 
 
@@ -437,8 +511,15 @@ def _identity_step(rule: IdentityRule, take: Take | None, rules: MappingRules) -
     cleaner = None
     if rule.cleaning != NO_CLEANING or rule.null_values:
         empty = frozenset((*rules.null_values, *rule.null_values))
-        cleaner = cleaner_of(rule.cleaning, empty=empty, hash_key=rules.hash_key)
+        left = None if rules.sends_odd_identities else is_nothing
+        cleaner = cleaner_of(rule.cleaning, empty=empty, hash_key=rules.hash_key, left=left)
     return _IdentityStep(rule.field, rule.column, take, cleaner)
+
+
+def _before_hash(value: str, changes: Sequence[Change]) -> str:
+    """Return what *value* was before it was hashed, if that is the last of *changes*; else *value*."""
+    last = changes[-1] if changes else None
+    return str(last.before) if isinstance(last, StepChange) and last.step == "hash" and last.after == value else value
 
 
 def _expecting(read: Reader, cleaning: CleaningRules) -> Reader:

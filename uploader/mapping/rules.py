@@ -96,6 +96,7 @@ class MappingRules:
     """The whole mapping: the identity fields, the properties in the order they are sent, and the rest.
 
     *hash_key* is a secret: neither `repr` nor a digest shows it, and `key_fingerprint` stands for it.
+    *sends_odd_identities* is whether identity values that no person has are sent as they stand.
     """
 
     identity: tuple[IdentityRule, ...]
@@ -105,6 +106,7 @@ class MappingRules:
     other_columns: Literal["ignore", "send"] = "ignore"
     request_datetime: MomentRule | None = field(default=None)
     hash_key: bytes = field(default=b"", repr=False)
+    sends_odd_identities: bool = False
 
     @property
     def identity_columns(self) -> Mapping[str, str]:

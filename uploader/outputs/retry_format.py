@@ -71,15 +71,15 @@ def spell(record: Record, remark: RetryRemark, retry_format: RetryFormat) -> str
     """Return the line of *record*, as it was read, with its *remark*."""
     if retry_format.format == "csv":
         return _csv_line(_cells(record, remark, retry_format), retry_format.delimiter)
-    return _json_line(record, remark, _origin(record, retry_format))
+    return _json_line(record, remark, origin_of(record, retry_format.run))
 
 
-def _origin(record: Record, retry_format: RetryFormat) -> RetryOf:
-    """Return the run and row where *record* was first read, through all retry files since."""
+def origin_of(record: Record, run: str) -> RetryOf:
+    """Return the run and row where *record* was first read; *run* is the run of records that name none."""
     known = record.retry_of
     if known is None:
-        return RetryOf(retry_format.run, record.number)
-    return known if known.run else RetryOf(retry_format.run, known.row)
+        return RetryOf(run, record.number)
+    return known if known.run else RetryOf(run, known.row)
 
 
 def _names_runs(retry_format: RetryFormat) -> bool:
@@ -92,7 +92,7 @@ def _columns(retry_format: RetryFormat) -> list[str]:
 
 
 def _cells(record: Record, remark: RetryRemark, retry_format: RetryFormat) -> list[object]:
-    columns, origin = _columns(retry_format), _origin(record, retry_format)
+    columns, origin = _columns(retry_format), origin_of(record, retry_format.run)
     own = [origin.row, remark.kind, remark.code, remark.reason, remark.attempts]
     run = [origin.run] if _names_runs(retry_format) else []
     if isinstance(record, Damaged):

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -74,13 +75,13 @@ def _is_no_file(path: Path) -> bool:
     return is_special or (os.path.exists(path) and not os.path.isfile(path))  # noqa: PTH110, PTH113 — see above
 
 
-def refuse_taken(path: Path, options: Options, *, may_exist: bool) -> None:
+def refuse_taken(path: Path, options: Options, *, may_exist: Callable[[], bool]) -> None:
     """Raise ConfigError when the retry file *path* is another SOURCE of the run, or where its summary goes.
 
     Where it *may_exist* already, it may be a SOURCE: the new retry file of this name gets another number.
     """
-    sources = () if may_exist else (Path(name).resolve() for name in options.sources if name != "-")
-    if path.resolve() in sources:
+    sources = {Path(name).resolve() for name in options.sources if name != "-"}
+    if path.resolve() in sources and not may_exist():
         raise ConfigError(f"The retry file {path} is another SOURCE. Name another output.retry_file.")
     if options.summary is not None and path.resolve() == options.summary.resolve():
         raise ConfigError(f"The retry file and the summary are both {path}. Name another --summary or --retry-file.")

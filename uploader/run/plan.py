@@ -169,7 +169,7 @@ class RunPlan:
             observers += [self._collecting_left(left, left_to_resend, since)] if left else []
             observers += [self.changes.counting_changes(summary)] if asks else []
             job = self._prepare(source, summary, observers)
-            result.blank_lines, result.repairs = source.blank_lines, summary.repairs
+            result.blank_lines, result.repairs, result.warnings = source.blank_lines, summary.repairs, summary.warnings
             if groups is not None:
                 groups.seal()
         finally:
@@ -486,14 +486,19 @@ class RunPlan:
         return whole_file_run if whole_file_run is not None and self._may_resume(whole_file_run, source) else None
 
     def _retry_file(self, source: Source, old: StoredRun | None) -> RetryFile:
-        if old is not None and old.state.retry_file is not None:
-            path = Path(old.state.retry_file)
+        resumed = None if old is None else old.state.retry_file
+        if resumed is not None:
+            path = Path(resumed)
         else:
             is_added = source.name in self.options.added_retry_files
             named = None if is_added else self.options.retry_file
             path = retry_path(source, self.settings, named=named, folder=self.folder, beside=is_added)
-        # A run that is resumed writes into its own file.
-        refuse_taken(path, self.options, may_exist=old is None and self.settings.retry_last_failures)
+
+        def may_exist() -> bool:
+            retries_earlier = self.settings.retry_last_failures or self.run_store.maker_of(path) is not None
+            return resumed is None and retries_earlier
+
+        refuse_taken(path, self.options, may_exist=may_exist)
         header = None if old is None else old.state.header
         retry = RetryFile(path, retry_format(source, damaged=header is not None and header.damaged > 0))
         if header is not None:
@@ -519,15 +524,17 @@ def newest_ended_run(run_store: RunStore, settings: Settings) -> int:
         StorageError: a journal can't be read.
     """
     service, newest = service_of(settings.api.base_url, settings.api.service_id), UNKNOWN_RUN
-    for stored_run in run_store.runs():
-        state, header = stored_run.state, stored_run.state.header
-        if header is None:
-            continue
-        has_sent = state.outcomes.sent + state.outcomes.unchanged + len(state.unsure) > 0
-        if has_sent and service_of(header.base_url, header.service_id) == service and not run_store.is_at_work(header):
+    for header in run_store.headers():
+        is_of_service = service_of(header.base_url, header.service_id) == service
+        # The journal that is resumed may have millions of lines, and is at work.
+        if is_of_service and not run_store.is_at_work(header) and _has_sent(run_store.read(header).state):
             return header.order
         newest = header.order - 1
     return newest
+
+
+def _has_sent(run_state: RunState) -> bool:
+    return run_state.outcomes.sent + run_state.outcomes.unchanged + len(run_state.unsure) > 0
 
 
 def refresh_key(source: Source, key: str) -> str:

@@ -1,24 +1,28 @@
 """Read and map a source whole, before anything of it is sent."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from itertools import chain, islice
 from typing import Final
 
 from uploader.check.column_profile import ColumnProfile
+from uploader.check.joined_identities import JoinedIdentities, JoinedValue
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, load
 from uploader.errors import ChangedError, InputError
 from uploader.mapping import Plan, compile_plan
+from uploader.mapping.identity_values import column_of_field
 from uploader.mapping.registered_properties import refuse_unregistered
 from uploader.mapping.required_columns import check_columns, needed_columns, refuse_binary_texts
 from uploader.mapping.rules import MappingRules
-from uploader.model import Record, Rejected, Request, Row, alike, is_mappable
+from uploader.model import MAX_JOINED, MaxJoined, Record, Rejected, Request, Row, alike, is_mappable
 from uploader.rate import Pace, pace
 from uploader.run.environment import Environment
 from uploader.run.options import Options
+from uploader.run.retry_identities import RetryIdentities, earlier_identities
 from uploader.source import Fingerprint, Reading, ReadTrace, Source, open_source, refuse_unmappable
 
 _SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
@@ -30,6 +34,7 @@ class Job:
     """One source that is ready to be sent: its plan, what the check found, and the file's fingerprint.
 
     *fingerprint* is None where only the first *limit* rows were read. *trace* is what was read: nothing else is sent.
+    *earlier_identities* are those of the rows of a retry file when it was written.
     """
 
     source: Source
@@ -38,6 +43,7 @@ class Job:
     fingerprint: Fingerprint | None
     limit: int | None
     trace: ReadTrace | None
+    earlier_identities: RetryIdentities | None = None
 
     def records(self) -> tuple[Reading, Iterator[Record]]:
         """Return a new reading of the source, and its records that were checked.
@@ -49,6 +55,13 @@ class Job:
             return reading, islice(reading, min(self.limit, self.summary.read))
         # The count is checked as well, though the trace allows no further records.
         return reading, chain(islice(reading, self.summary.read), self._none_of(reading))
+
+    @contextmanager
+    def records_again(self) -> Iterator[Iterator[Record]]:
+        """Read the records that the job is about once more; raises ChangedError if they are others by now."""
+        reading, records = self.records()
+        with reading:
+            yield records
 
     def _none_of(self, records: Iterator[Record]) -> Iterator[Record]:
         for _ in records:
@@ -125,6 +138,10 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
         only_texts=source.format == "csv",
         today=today,
     )
+    earlier = earlier_identities(source, plan, settings)
+    if earlier is not None:
+        plan = replace(plan, refuse=earlier.refuse)
+        observers = [*observers, _warning_of_changed(earlier, summary)]
     if source.columns is None:
         summary.unseen.update(plan.columns)
     if settings.guarded is not None and _is_comparable(source, limit):
@@ -133,6 +150,8 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
             mapped=plan.columns,
             null_values=settings.source.null_values,
         )
+    if len(plan.identity_columns) > 1:
+        summary.joined_identities = JoinedIdentities(settings.limits.max_joined, plan.identity_columns)
     with source.read() as reading:
         for record, work in summary.count_rows(islice(reading, limit), plan, _SOME_TIME):
             for observe in observers:
@@ -141,7 +160,21 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
     if limit is None and source.suspicion is not None:
         summary.warnings.add(source.suspicion.reason, source.suspicion.row, source.suspicion.line)
     _refuse_unseen(source, plan, settings, summary, limit)
-    return Job(source, plan, summary, fingerprint, limit, trace)
+    job = Job(source, plan, summary, fingerprint, limit, trace, earlier)
+    if summary.joined_identities is not None:
+        summary.joined = summary.joined_identities.find(plan, job.records_again)
+        summary.joined_identities = None
+    return job
+
+
+def _warning_of_changed(
+    earlier: RetryIdentities, summary: CheckSummary
+) -> Callable[[Record, Request | Rejected], None]:
+    def warn_of_changed(record: Record, work: Request | Rejected) -> None:
+        if isinstance(work, Request) and (reason := earlier.warning(record)) is not None:
+            summary.warnings.add(reason, record.number, record.line)
+
+    return warn_of_changed
 
 
 def registered_names(source: Source, settings: Settings) -> Iterator[Callable[[Record, Request | Rejected], None]]:
@@ -205,6 +238,41 @@ def _refuse_wrong_header(source: Source, rules: MappingRules) -> None:
         f"{source.name}: its header is on line {above + 1}, below {lines}, such as a title. "
         f"Set source.skip_lines: {above}."
     )
+
+
+def refuse_joined(job: Job, settings: Settings) -> None:
+    """Raise InputError when an identity value would join more people than `limits.max_joined` lets pass."""
+    worst: dict[str, JoinedValue] = {}
+    for joined in job.summary.joined:
+        worst.setdefault(joined.name, joined)
+    if not worst:
+        return
+    found = "; ".join(joined_phrase(joined, job.plan.identity_columns) for joined in worst.values())
+    others = len(job.summary.joined) - len(worst)
+    more = f"; and {others:,} other value{'s' if others > 1 else ''}" if others else ""
+    raise InputError(
+        f"{job.source.name}: {found}{more}. Nothing was sent: the service joins people for good. If the value stands "
+        "for nobody, add it to source.null_values, or clean the column; if it is right, type "
+        f"--set 'limits.max_joined={_accepted(settings.limits.max_joined, worst, job)}'."
+    )
+
+
+def joined_phrase(joined: JoinedValue, columns: Mapping[str, str]) -> str:
+    """Return what *joined* would do, without its value; *columns* are those of the identity fields."""
+    places = ", ".join(f"{number:,}" for number, _ in joined.places)
+    more = "more than " if joined.is_at_least else ""
+    return (
+        f"{column_of_field(columns[joined.name], joined.name)}: one value joins {more}{joined.people:,} people, each "
+        f"with another value of {column_of_field(columns[joined.beside], joined.beside)} "
+        f"(in {joined.rows:,} rows: {places}, …)"
+    )
+
+
+def _accepted(limits: MaxJoined, worst: Mapping[str, JoinedValue], job: Job) -> str:
+    """Return the limits that would let pass what is in *worst*."""
+    of_field = {name: limits.of(name) for name in job.plan.identity_columns if limits.of(name) != MAX_JOINED}
+    of_field |= {name: None if joined.is_at_least else joined.people for name, joined in worst.items()}
+    return "{" + ", ".join(f"{name}: {'off' if most is None else most}" for name, most in of_field.items()) + "}"
 
 
 def _is_comparable(source: Source, limit: int | None) -> bool:

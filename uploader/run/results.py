@@ -24,7 +24,8 @@ _SIGINT: Final = 130
 class SourceResult:
     """The result of one source, as far as it is known; times in seconds.
 
-    *number* is that of its run, 0 before it has one. *blank_lines* and *repairs* are those that the check found.
+    *number* is that of its run, 0 before it has one. *blank_lines*, *repairs* and *warnings* are those that the check
+    found.
     *error* is what ended the run at this source.
 
     States: open, as long as *exit_status* is None; finished (0 or 3); and ended early, by *error* or by that of another
@@ -46,6 +47,7 @@ class SourceResult:
     exit_status: int | None = None
     blank_lines: int = 0
     repairs: Repairs = field(default_factory=Repairs)
+    warnings: Problems = field(default_factory=Problems)
     error: str | None = None
     number: int = 0
 
@@ -74,6 +76,7 @@ class SourceResult:
             **asdict(self.counts),
             "blank_lines": self.blank_lines,
             "repairs": self.repairs.facts(),
+            "warnings": self.warnings.facts(),
             **asdict(traffic),
             "limited_seconds": round(self.limited_seconds, 3),
             "maybe_sent_twice": self.maybe_sent_twice,

@@ -1,7 +1,7 @@
 """Record each outcome of a run in its journal, and after that in the retry file, the counts and change detection."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -39,12 +39,15 @@ class Session:
         *,
         command: str = "",
         number: int = 0,
+        identities_of: Callable[[Outcome], Sequence[bytes]] = lambda _: (),
     ) -> None:
         """Start or resume *stored_run*; *retry* and *rows_to_resend* have what its earlier sessions left.
 
         *stale_retries* gets each outcome before the journal, *unchanged_rows* after it. *command* is the one that opens
-        this session. *number* is drawn for it, so that it counts as later than what was sent before.
+        this session. *number* is drawn for it, so that it counts as later than what was sent before. *identities_of*
+        returns what the journal keeps of the identity of a row that must be sent again.
         """
+        self._identities_of = identities_of
         self._number = number
         self._stale_retries = stale_retries
         self._command = command
@@ -94,6 +97,8 @@ class Session:
             kind = self._rows_to_resend.kind(outcome)
             if self._stale_retries is not None:
                 self._stale_retries.record_before_journal(outcome, must_resend=kind is not None)
+            for payload in () if kind is None else self._identities_of(outcome):
+                self._journal.append(payload)
             self._journal.record(outcome, again=kind == "again")
             self.in_flight.release(record.number)
             if kind is not None and isinstance(outcome, Sent | Failed | Rejected):

@@ -28,6 +28,7 @@ from uploader.run.environment import Environment
 from uploader.run.mark_finished import RunEndings
 from uploader.run.plan import RunPlan, SourcePlan, refresh_key
 from uploader.run.preflight import Job
+from uploader.run.retry_identities import noted_identities
 from uploader.run.session import Session
 from uploader.state import RunHeader, StoredRun
 from uploader.state.settled_rows import SettledRows
@@ -109,6 +110,10 @@ def _session_of(
     unchanged_rows: UnchangedRows,
 ) -> Session:
     """Return the session of this command in *stored_run*, the run of *source_plan*."""
+    header, job = stored_run.state.header or source_plan.header, source_plan.job
+    identities = noted_identities(
+        run_plan.run_store.state, job.plan, run_plan.origins(header).label, job.earlier_identities
+    )
     return Session(
         stored_run,
         source_plan.retry,
@@ -117,6 +122,7 @@ def _session_of(
         unchanged_rows,
         command=source_plan.command,
         number=source_plan.number,
+        identities_of=identities.payloads,
     )
 
 

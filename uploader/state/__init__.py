@@ -3,7 +3,7 @@
 from uploader.state.baseline import BaselineStore
 from uploader.state.in_flight import InFlightFile
 from uploader.state.journal import Journal
-from uploader.state.journal_records import RunHeader
+from uploader.state.journal_records import RunHeader, spell_retry_identity
 from uploader.state.replay import RowToResend, RunState, replay
 from uploader.state.run_lock import RunLock
 from uploader.state.run_store import RunStore, StoredRun, read_run
@@ -20,5 +20,6 @@ __all__ = [
     "StoredRun",
     "read_run",
     "replay",
+    "spell_retry_identity",
 ]
 """`RunStore` finds and creates journals, `Journal` writes one, `replay` reads one."""

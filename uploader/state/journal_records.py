@@ -49,6 +49,7 @@ LETTERS: Final[Mapping[OutcomeKind | RetryKind, int]] = {
 SENT: Final = LETTERS["sent"]
 AGAIN: Final = LETTERS["again"]
 UNSETTLED: Final = ord("u")
+RETRY_IDENTITY: Final = ord("i")
 PAUSED: Final = ord("h")
 MERGED: Final = b"^"
 """Follows the attempts of a row that was merged into another one: they were made for that one."""
@@ -136,6 +137,11 @@ def spell_pause(seconds: float) -> bytes:
 def spell_unchanged(first: int, last: int) -> bytes:
     """Return the payload that says that the rows from *first* to *last* were unchanged."""
     return b"n %d %d" % (first, last)
+
+
+def spell_retry_identity(origin: bytes, identity: bytes) -> bytes:
+    """Return the payload that keeps the keyed digests of the *origin* and the *identity* of a row to be sent again."""
+    return b"%c %b %b" % (RETRY_IDENTITY, origin.hex().encode(), identity.hex().encode())
 
 
 def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:

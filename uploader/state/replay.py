@@ -11,6 +11,7 @@ from uploader.state.journal_records import (
     LETTERS,
     MERGED,
     PAUSED,
+    RETRY_IDENTITY,
     SENT,
     UNSETTLED,
     WORDS,
@@ -45,7 +46,8 @@ class RunState:
     each superseded row the newer row (0: one of a later run). *unsure* are the rows that may have been sent twice;
     *more_unsure* is how many such rows a compacted journal has dropped. *outcomes* and *traffic* count rows and
     requests. *commands* are those that started or resumed the run, *last_number* is the number that the last of them
-    got. *size* and *checksum* say where the next line is appended: anything behind was never written whole.
+    got. *retry_identities* are keyed digests of the identities of rows to be sent again, by the digest of the row's
+    origin. *size* and *checksum* say where the next line is appended: anything behind was never written whole.
 
     States of the run: interrupted (it can be resumed), finished (a compacted journal has counts in place of accepted
     rows), and abandoned (another run was started in its place).
@@ -66,6 +68,7 @@ class RunState:
     commands: set[str] = field(default_factory=set)
     last_number: int = 0
     retry_file: str | None = None
+    retry_identities: dict[bytes, set[bytes]] = field(default_factory=dict)
     status: int | None = None
     ended: str | None = None
     is_finished: bool = False
@@ -133,6 +136,9 @@ def replay(lines: Iterable[bytes]) -> RunState:
             elif kind == PAUSED:
                 run_state.held_seconds += float(payload[2:])
                 traffic.limited += 1
+            elif kind == RETRY_IDENTITY:
+                origin, identity = map(bytes.fromhex, payload[2:].decode().split(" "))
+                run_state.retry_identities.setdefault(origin, set()).add(identity)
             elif kind in WORDS:
                 _replay_facts(run_state, WORDS[kind], json.loads(payload[2:]))
         except (ValueError, LookupError, TypeError, AttributeError):

@@ -80,6 +80,13 @@ class RunStore:
         """Yield the header of each run, the newest first."""
         return (header for header, _ in self._headers())
 
+    def read(self, header: RunHeader) -> StoredRun:
+        """Return the run of *header*; raises StorageError if its journal can't be read."""
+        return read_run(self._path(header))
+
+    def _path(self, header: RunHeader) -> Path:
+        return self._runs / f"{header.run_id}-{header.key}{_JOURNAL}"
+
     def _headers(self, key: str = "") -> list[tuple[RunHeader, Path]]:
         """Return the header and the journal's path of each run, or of each run of *key*, the newest first.
 
@@ -164,7 +171,7 @@ class RunStore:
 
     def create(self, header: RunHeader) -> StoredRun:
         """Create the journal of a new run; raises StorageError."""
-        stored_run = StoredRun(self._runs / f"{header.run_id}-{header.key}{_JOURNAL}", RunState())
+        stored_run = StoredRun(self._path(header), RunState())
         with Journal(stored_run.path, stored_run.state) as journal:
             journal.append(header.spell())
             journal.sync()

@@ -8,7 +8,10 @@ from uploader.errors import ConfigError
 from uploader.private_files import FOLDER_MODE, foreign_folder, private_folder, trouble
 
 _MADE_TOGETHER: Final = frozenset({"runs", "locks"})
-_OURS: Final = frozenset({*_MADE_TOGETHER, "numbers", "quota", "totals", "memory"})
+IDENTITY_KEY: Final = "identity_key"
+"""The file of the key of the identities that journals keep of rows to be sent again."""
+
+_OURS: Final = frozenset({*_MADE_TOGETHER, "numbers", "quota", "totals", "memory", IDENTITY_KEY})
 _NOBODYS: Final = frozenset({"lost+found"})
 
 

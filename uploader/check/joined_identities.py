@@ -1,0 +1,212 @@
+"""Find the identity values that would join different people into one, in memory that does not grow with the file."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from uploader.counts import PLACES
+from uploader.mapping import Plan
+from uploader.model import MaxJoined, Person, Record, Request
+
+ReadAgain: TypeAlias = Callable[[], AbstractContextManager[Iterable[Record]]]
+"""Reads the records of the source once more."""
+
+SLOTS: Final = 1 << 22
+"""How many slots a sieve has: five bytes each, 20 MiB in all."""
+
+_PRINT_BYTES: Final = 4
+_PRINT_MASK: Final = (1 << 32) - 1
+_MOST_COUNT: Final = 255
+_MOST_LOAD: Final = 2.5
+"""With more changes in a slot on average, a sieve lets too much pass."""
+
+_MOST_COUNTED: Final = 50_000
+"""So many different values are kept, in all, to tell how many people are joined; then it is "more than"."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedValue:
+    """One *value* of the identity field *name* that would join people: it is beside *people* values of *beside*.
+
+    *is_at_least* is whether there are more than *people*. The value is in *rows* rows, of which *places* are the first
+    as (row number, line).
+    """
+
+    name: str
+    value: str = field(repr=False)
+    beside: str
+    people: int
+    is_at_least: bool
+    rows: int
+    places: tuple[tuple[int, int], ...]
+
+
+class JoinedIdentities:
+    """Finds the values of an identity field that are beside more different values of another than a limit.
+
+    Reading the source once leaves a few candidates: a sieve counts, in slots that values share by their hashes, how
+    often the person changes. Only if there are candidates, the source is read again, and their values are compared
+    themselves. So a hash alone refuses nothing.
+    """
+
+    def __init__(self, limits: MaxJoined, fields: Iterable[str], *, slots: int = SLOTS) -> None:
+        """Begin without rows; *fields* are the identity fields of the mapping, *limits* the bounds of each."""
+        known = tuple(fields)
+        self._limits = {name: most for name in known if (most := limits.of(name)) is not None}
+        self._slots = slots
+        self._sieve = _Sieve(min(self._limits.values(), default=0), slots)
+        self._is_asked = len(known) > 1 and bool(self._limits)
+
+    def add_row(self, person: Person) -> None:
+        """Add the identity values of one row that can be sent."""
+        if len(person) > 1 and self._is_asked:
+            self._sieve.add(person, person)
+
+    def find(self, plan: Plan, read_again: ReadAgain) -> list[JoinedValue]:
+        """Return the values that join too many people, those that join most first; *plan* maps the records."""
+        if not self._sieve.has_candidates:
+            return []
+        parts = round(self._sieve.load / _MOST_LOAD + 0.5) if self._sieve.load > _MOST_LOAD else 1
+        found: list[JoinedValue] = []
+        for part in range(parts):
+            of_part = _ValuesPart(part, parts)
+            sieve = self._sieve if parts == 1 else self._sieve_of(of_part, plan, read_again)
+            if sieve.has_candidates:
+                found = self._compare(sieve, of_part, plan, read_again)
+            if found:
+                break
+        return sorted(found, key=lambda joined: -joined.people)
+
+    def _sieve_of(self, part: "_ValuesPart", plan: Plan, read_again: ReadAgain) -> "_Sieve":
+        """Return a sieve of only the values of *part*, for a source that is too large for one of all."""
+        sieve = _Sieve(self._sieve.least, self._slots)
+        with read_again() as records:
+            for person in map(plan.person, records):
+                if len(person) > 1:
+                    sieve.add(person, list(filter(part.has, person)))
+        return sieve
+
+    def _compare(self, sieve: "_Sieve", part: "_ValuesPart", plan: Plan, read_again: ReadAgain) -> list[JoinedValue]:
+        """Return which of the candidates of *sieve* join too many people, by their values themselves."""
+        candidates: dict[str, _Candidate] = {}
+        room = _MOST_COUNTED
+        with read_again() as records:
+            for record in records:
+                person = plan.person(record)
+                values = [value for value in person if len(person) > 1 and part.has(value) and sieve.passes(value)]
+                if not values or not isinstance(plan.map_row(record, ""), Request):
+                    continue
+                for value in values:
+                    most = self._limits.get(_field_of(value))
+                    if most is None:
+                        continue
+                    candidate = candidates.setdefault(value, _Candidate())
+                    room -= candidate.add(record, [other for other in person if other is not value], most, room)
+        return [*self._joined(candidates)]
+
+    def _joined(self, candidates: "dict[str, _Candidate]") -> Iterator[JoinedValue]:
+        for named, candidate in candidates.items():
+            name, _, value = named.partition("=")
+            beside, others = max(candidate.beside.items(), key=lambda item: len(item[1]))
+            if len(others) > self._limits[name]:
+                is_at_least = beside in candidate.is_at_least
+                yield JoinedValue(
+                    name, value, beside, len(others), is_at_least, candidate.rows, tuple(candidate.places)
+                )
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """The different values *beside* one value, by their field; of those in *is_at_least* there are more."""
+
+    rows: int = 0
+    places: list[tuple[int, int]] = field(default_factory=list)
+    beside: dict[str, set[str]] = field(default_factory=dict)
+    is_at_least: set[str] = field(default_factory=set)
+
+    def add(self, record: Record, others: Sequence[str], most: int, room: int) -> int:
+        """Add the *others* in the row of *record*, and return how many were not known; above *most* there is *room*."""
+        self.rows += 1
+        if len(self.places) < PLACES:
+            self.places.append((record.number, record.line))
+        added = 0
+        for other in others:
+            name = _field_of(other)
+            known = self.beside.setdefault(name, set())
+            if other in known:
+                continue
+            if len(known) > most and room - added <= 0:
+                self.is_at_least.add(name)
+                continue
+            known.add(other)
+            added += 1
+        return added
+
+
+@dataclass(frozen=True, slots=True)
+class _ValuesPart:
+    """One of several parts of all values, each of which goes through a sieve of its own."""
+
+    number: int
+    parts: int
+
+    def has(self, value: str) -> bool:
+        return self.parts == 1 or (hash(value) >> 44) % self.parts == self.number
+
+
+class _Sieve:
+    """Lets pass every value that may be in rows of more than *least* different persons, and few others.
+
+    A value has two slots. Each holds a fingerprint of the last person, and how often that changed: at least as often
+    as there are different persons with the value.
+    """
+
+    def __init__(self, least: int, slots: int) -> None:
+        self.least = least
+        self._enough = min(least + 1, _MOST_COUNT)
+        self._mask = slots - 1
+        self._shift = self._mask.bit_length()
+        self._slots = slots
+        self._prints = memoryview(bytearray(slots * _PRINT_BYTES)).cast("I")
+        self._counts = bytearray(slots)
+        self._changes = 0
+        self.has_candidates = False
+
+    @property
+    def load(self) -> float:
+        """How many changes a slot has on average."""
+        return self._changes / self._slots
+
+    def add(self, person: Person, values: Iterable[str]) -> None:
+        """Add *values* of *person*."""
+        prints, counts, mask, shift = self._prints, self._counts, self._mask, self._shift
+        # 0 is no person.
+        mark = hash(person) & _PRINT_MASK or 1
+        for value in values:
+            hashed = hash(value)
+            first, second = hashed & mask, (hashed >> shift) & mask
+            if prints[first] != mark:
+                prints[first] = mark
+                self._changes += 1
+                if counts[first] < _MOST_COUNT:
+                    counts[first] += 1
+            if prints[second] != mark:
+                prints[second] = mark
+                self._changes += 1
+                if counts[second] < _MOST_COUNT:
+                    counts[second] += 1
+            if counts[first] >= self._enough and counts[second] >= self._enough:
+                self.has_candidates = True
+
+    def passes(self, value: str) -> bool:
+        """Whether *value* may be in rows of too many persons."""
+        hashed = hash(value)
+        return (
+            self._counts[hashed & self._mask] >= self._enough
+            and self._counts[(hashed >> self._shift) & self._mask] >= self._enough
+        )
+
+
+def _field_of(value: str) -> str:
+    return value.partition("=")[0]

@@ -1,0 +1,203 @@
+"""Find identity values that no person has: words for nothing, and what a program or a spreadsheet damaged."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from uploader.mapping.invisible_characters import INVISIBLE
+from uploader.mapping.mojibake import REPLACEMENT, is_mojibake
+from uploader.model import Person, Reason
+
+_Kind: TypeAlias = tuple[str, str, Callable[[str], bool]]
+"""A kind of odd value: its code, its phrase, and what tells it."""
+
+_ID: Final = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9_-]+")
+_EMAIL: Final = re.compile(r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
+"""What most values are: nothing more is asked of them."""
+
+_WORDS: Final = frozenset(
+    {
+        *("null", "(null)", "<null>", "[null]", "#null!", "nil", "none", "<none>", "(none)", "undefined"),
+        *("n/a", "#n/a", "#n/a n/a", "<na>", "nan", "-nan", "\\n", "nat", "<nat>"),
+        *("#ref!", "#name?", "#value!", "#div/0!", "#num!", "#spill!", "#calc!", "#getting_data"),
+        *("없음", "해당없음", "해당 없음", "정보없음", "정보 없음", "미입력"),
+    }
+)
+_EXACT_WORDS: Final = frozenset({"NA"})
+_DASH_SIGNS: Final = r"\-\u2010-\u2015\u2212\u2500"
+_MARKS: Final = re.compile(rf"[{_DASH_SIGNS}_=+|.·*/\\?#~]+")
+"""A value of marks alone, such as `-`, `--` or `.`, names nobody."""
+
+_DASHES: Final = re.compile(rf"[{_DASH_SIGNS}=+|]{{2,}}")
+
+_SPACE_PHRASE: Final = "begins or ends with a space, which is sent too (`trim: true` removes it)"
+
+_FLOAT: Final = re.compile(r"[+-]?[0-9]+\.0+")
+_POWER: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{1,3}|[+-]?[0-9][.,][0-9]+[eE][0-9]{1,3}")
+_GROUPED: Final = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+")
+_APOSTROPHES: Final = ("'", "\u2018", "\u2019")
+_QUOTED: Final = re.compile(r'".*"|“.*”', re.DOTALL)
+_DOMAIN: Final = re.compile(
+    r"[^\s@:;,<>()\[\]\\\"]+@(?:[^\W_](?:(?:[^\W_]|-){0,61}[^\W_])?\.)+(?:[^\W\d_]{2,63}|xn--[a-z0-9-]{2,59})",
+    re.IGNORECASE,
+)
+_INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
+_INVISIBLE: Final = INVISIBLE.union("\u17b4\u17b5\u2800", map(chr, range(0xFE00, 0xFE10)))
+"""Also vowels of Khmer, a blank of Braille, and variation selectors, which `trim` leaves, since emoji end with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class OddIdentity:
+    """Why no person has a value: a *reason*.
+
+    With *is_absent* it is a word for nothing, which is no value at all. With *is_sent* it is sent all the same.
+    """
+
+    reason: Reason
+    is_absent: bool = False
+    is_sent: bool = False
+
+
+def is_plain(field: str, column: str, value: str) -> bool:
+    """Whether *value* of *column*, as the identity *field*, is at one glance nothing odd; False says nothing."""
+    return (_EMAIL if field == "email" else _ID).fullmatch(value) is not None and value != column
+
+
+def is_nothing(value: str) -> bool:
+    """Whether *value* is a word for nothing, or blank."""
+    stripped = value.strip()
+    return (
+        not stripped
+        or stripped.casefold() in _WORDS
+        or stripped in _EXACT_WORDS
+        or _MARKS.fullmatch(stripped) is not None
+    )
+
+
+def odd_identity(field: str, column: str, value: str) -> OddIdentity | None:
+    """Return what is odd about *value* of *column* as the identity *field*, after its cleaning; None if nothing is."""
+    if is_plain(field, column, value):
+        return None
+    if is_nothing(value):
+        return OddIdentity(
+            _reason("id_nothing", field, column, "a word for nothing (such as N/A or -) is no identity"), is_absent=True
+        )
+    # A space at an end hides nothing else, and was always sent.
+    code, phrase = _odd(field, column, value.strip(" "))
+    if code:
+        return OddIdentity(_reason(code, field, column, phrase))
+    if value != value.strip(" "):
+        return OddIdentity(_reason("id_space", field, column, _SPACE_PHRASE), is_sent=True)
+    return None
+
+
+def may_have_spaces(person: Person) -> bool:
+    """Whether some value of *person* may begin or end with a space."""
+    return any(value.endswith(" ") or "= " in value for value in person)
+
+
+def dash_line(field: str, column: str) -> Reason:
+    """Return why a row of nothing but dashes is not sent, found in *column*, the identity *field*."""
+    return _reason("dash_line", field, column, "a line of dashes among the records; expected a record")
+
+
+def is_dashes(value: object) -> bool:
+    """Whether *value* is a part of a line of dashes, as database clients draw it below a header."""
+    return isinstance(value, str) and _DASHES.fullmatch(value.strip()) is not None
+
+
+def column_of_field(column: str, field: str) -> str:
+    """Return what messages call *column*, with the identity *field* that it becomes where that has another name."""
+    return f"column '{column}'" if column == field else f"column '{column}' → {field}"
+
+
+def _reason(code: str, field: str, column: str, phrase: str) -> Reason:
+    return Reason(code, f"{column_of_field(column, field)}: {phrase}")
+
+
+def _odd(field: str, column: str, value: str) -> tuple[str, str]:
+    """Return the code and the phrase of what is odd about *value*; both are empty if nothing is."""
+    if value.casefold() == column.casefold():
+        return "header_again", "the name of the column as its value, a header among the records; expected a record"
+    kinds = (*_ANY_FIELD, *_OF_FIELD.get(field, _OTHER_FIELDS))
+    return next(((code, phrase) for code, phrase, is_found in kinds if is_found(value)), ("", ""))
+
+
+def _holds_invisible(value: str) -> bool:
+    # All that is not printable, but for the space; and letters that are drawn as nothing.
+    return not (value.isascii() and value.isprintable()) and any(map(_is_invisible, value))
+
+
+def _fits(pattern: re.Pattern[str]) -> Callable[[str], bool]:
+    return lambda value: pattern.fullmatch(value) is not None
+
+
+def _is_invisible(character: str) -> bool:
+    if character == " ":
+        return False
+    category = unicodedata.category(character)
+    return category in _INVISIBLE_CATEGORIES or category == "Zs" or character in _INVISIBLE
+
+
+_ANY_FIELD: Final[tuple[_Kind, ...]] = (
+    (
+        "id_invisible",
+        "holds a control or invisible character; expected none (`trim: true` removes it at an end)",
+        _holds_invisible,
+    ),
+    (
+        "id_replacement",
+        f"holds {REPLACEMENT}, in the place of lost characters; expected the text as it was",
+        lambda value: REPLACEMENT in value,
+    ),
+    ("id_mojibake", "was read in the wrong encoding before (mojibake); expected the text as it was", is_mojibake),
+    (
+        "id_formula",
+        'a formula of a spreadsheet (as ="001"); expected the value alone',
+        lambda value: value.startswith("="),
+    ),
+    (
+        "id_apostrophe",
+        "begins with an apostrophe, as spreadsheets mark text; expected the value alone",
+        lambda value: value.startswith(_APOSTROPHES),
+    ),
+    ("id_quotes", "in quotation marks; expected the value alone", _fits(_QUOTED)),
+)
+"""What is odd in every field, in the order in which it is looked for."""
+
+_NUMBERS: Final[tuple[_Kind, ...]] = (
+    (
+        "id_float",
+        "a number with .0, as programs write it that took the ID for one; expected the ID without .0",
+        _fits(_FLOAT),
+    ),
+    ("id_grouped", "a number with thousands separators; expected the ID without them", _fits(_GROUPED)),
+)
+_OTHER_FIELDS: Final[tuple[_Kind, ...]] = (
+    *_NUMBERS,
+    ("id_power", "an ID in scientific notation, perhaps cut short; expected all of its digits", _fits(_POWER)),
+)
+_OF_FIELD: Final[Mapping[str, tuple[_Kind, ...]]] = {
+    "email": (
+        (
+            "email_domain",
+            "not an e-mail address with a valid domain (as name@example.com)",
+            lambda value: _DOMAIN.fullmatch(value) is None,
+        ),
+    ),
+    "phone_no": (
+        *_NUMBERS,
+        (
+            "phone_power",
+            "a phone number in scientific notation, cut short; expected all of its digits",
+            _fits(_POWER),
+        ),
+    ),
+}
+ODD_CODES: Final = frozenset(
+    {"dash_line", "header_again"}
+    | {code for kinds in (_ANY_FIELD, _OTHER_FIELDS, *_OF_FIELD.values()) for code, _, _ in kinds}
+)
+"""The reason codes that `limits.odd_identities` decides about."""
