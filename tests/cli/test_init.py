@@ -1,9 +1,12 @@
 """What `uploader init` writes and says, and that it can be used as it is."""
 
 import bz2
+import csv
 import gzip
+import json
 import stat
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
@@ -21,11 +24,12 @@ PEOPLE: Final = """\
 0003,임현우,p3@example.com,010-1111-2224,1992-03-04,,골드,동의,N,2024-01-04 03:04:05,1
 """
 WRITTEN: Final = """\
-# Guessed from people.csv, from all its 3 rows. Each guess says why; look them through.
+# Guessed from people.csv, from all its 3 rows. Each guess says why; what is marked REVIEW needs a
+# look.
 
 api:
   service_id: ${DFINERY_SERVICE_ID}       # of your service, from the environment
-  access_token: ${DFINERY_ACCESS_TOKEN}   # its import API token; or access_token_file: PATH, a file of mode 0600
+  access_token: ${DFINERY_ACCESS_TOKEN}   # its import API token; or access_token_file: PATH
 
 source:
   encoding: cp949                             # it is not UTF-8, and the whole file reads as this
@@ -35,25 +39,38 @@ source:
 mapping:
   # Who a row is about. Rows that share one of these values are one person.
   identity:
-    external_id: 회원번호                         # by its name; all 3 rows have it
+    external_id: 회원번호                     # by its name; all 3 rows have it
     # by its name and because all 3 values look like an e-mail address
     email: 이메일
     # by its name and because all 3 values look like a phone number
-    phone_no: 휴대폰
+    phone_no: {column: 휴대폰, phone: KR}
 
-  # What is stored: the name as it is registered in the console, and the column. Change the names to yours.
+  # What is stored: the name as it is registered in the console, and its column. Change the names.
   properties:
-    df_name: 이름                               # by its name; text
-    df_birth: {column: 생년월일, type: date}      # by its name; all 3 values are dates
-    나이: {column: 나이, type: long}              # all 2 values are whole numbers
-    df_membership: 등급                         # by its name; text
+    df_name: 이름                             # by its name; text
+    df_birth: {column: 생년월일, type: date}  # by its name; all 3 values are dates
+    나이: {column: 나이, type: long}          # all 2 values are whole numbers
+    df_membership: 등급                       # by its name; text
     # a consent, by its name; 3 values
+    # REVIEW: df_push_optin is deprecated: it is sent as df_push_ads_optin, too; delete the one
+    # that your service does not use
     df_push_optin: {column: 푸시수신동의, type: boolean, true: [동의], false: [거부]}
-    # all 3 values are words for true and false; LOOK: by its name it says who refused, the opposite of a consent
+    # the same column, in the place of df_push_optin
+    df_push_ads_optin: {column: 푸시수신동의, type: boolean, true: [동의], false: [거부]}
+    # all 3 values are words for true and false
+    # REVIEW: by its name it says who refused, the opposite of a consent
     문자수신거부: {column: 문자수신거부, type: boolean}
-    # all 3 values are times; LOOK: some name no zone, Asia/Seoul is a guess
-    가입일시: {column: 가입일시, type: datetime, timezone: Asia/Seoul}
+    # REVIEW: some times name no zone, Asia/Seoul is a guess
+    가입일시: {column: 가입일시, type: datetime, timezone: Asia/Seoul}  # all 3 values are times
     "a: b": {column: "a: b", type: boolean}   # all 3 values are words for true and false
+
+# The names and types of your properties as the console shows them; correct them. What is not so
+# registered, the service would accept and not store. Names that begin with df_ need none.
+registered:
+  나이: long
+  문자수신거부: boolean
+  가입일시: datetime
+  "a: b": boolean
 
 # The limit of your service; these are the defaults.
 # rate:
@@ -101,8 +118,16 @@ def test_the_whole_configuration_is_as_it_is_meant(typed: Type, empty_folder: Pa
         "  encoding: cp949",
         "  delimiter: ;",
         "  identity: external_id from '회원번호', email from '이메일', phone_no from '휴대폰'",
-        "  8 properties",
+        "  9 properties",
         "  consent: df_push_optin from '푸시수신동의'",
+        "  consent: df_push_ads_optin from '푸시수신동의'",
+        "REVIEW these first, what can do most harm at the top:",
+        (
+            "  '푸시수신동의': df_push_optin is deprecated: it is sent as df_push_ads_optin, too; delete the one that "
+            "your service does not use"
+        ),
+        "  '문자수신거부': by its name it says who refused, the opposite of a consent",
+        "  '가입일시': some times name no zone, Asia/Seoul is a guess",
         "Each guess says why in a comment. Look them through, then type:",
         "  uploader check people.csv",
         "  uploader run people.csv --sandbox",
@@ -125,8 +150,9 @@ def test_a_sample_is_guessed_checked_and_rehearsed_without_any_editing(
     )
 
     assert (guessed.status, checked.status, rehearsed.status) == (0, 3, 3)
-    assert checked.err[0] == f"{source}: 3,000 rows, 2,996 can be sent, 4 can't."
-    assert "  accepted           2,996" in rehearsed.err
+    sent, rejected = ("2,994", 6) if suffix == "parquet" else ("2,992", 8)
+    assert checked.err[0] == f"{source}: 3,000 rows, {sent} can be sent, {rejected} can't."
+    assert f"  accepted           {sent}" in rehearsed.err
     assert [line for line in rehearsed.err if "NOT STORED" in line] == []
 
 
@@ -138,7 +164,7 @@ def test_a_sample_that_is_written_in_another_way_passes_its_check(typed: Type, e
     guessed, checked = typed("init", f"people.{suffix}"), typed("check", f"people.{suffix}")
 
     assert (guessed.status, checked.status) == (0, 3)
-    assert checked.err[0] == f"people.{suffix}: 1,100 rows, 1,098 can be sent, 2 can't."
+    assert checked.err[0] == f"people.{suffix}: 1,100 rows, 1,096 can be sent, 4 can't."
 
 
 def test_json_lines_that_are_called_csv_are_known_by_what_they_hold(typed: Type, empty_folder: Path) -> None:
@@ -241,3 +267,103 @@ def test_values_of_rows_are_neither_written_nor_said(typed: Type, empty_folder: 
     written = (empty_folder / "config.yaml").read_text(encoding="utf-8")
     shown = written + "\n".join(ended.err)
     assert [value for value in ("0001", "이하은", "p1@example.com", "1111", "골드") if value in shown] == []
+
+
+TITLE: Final = "회원 목록 (2024-03-05)\n\n"
+CRM: Final = """\
+회원번호,성별,생년월일,휴대폰,구매금액,관심,문자수신동의,비고,팩스
+1,남,1990.03.05,010-2222-0001,"1,000원",a|b,Y,x ,
+2,여,19910406,010 2222 0002,₩500,a,N,NULL,
+3,여,1992.05.07,1022220003,30,b|a,Y,y,
+"""
+
+
+def test_a_title_above_the_header_is_skipped(typed: Type, empty_folder: Path) -> None:
+    (empty_folder / "people.csv").write_text(TITLE + CRM, encoding="utf-8")
+
+    guessed, checked = typed("init", "people.csv"), typed("check", "people.csv")
+
+    assert (guessed.status, guessed.err[1], checked.status) == (0, "  skip_lines: 2", 0)
+    assert "  skip_lines: 2                               # the header is below a title\n" in (
+        empty_folder / "config.yaml"
+    ).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("above", ["sep=,\n", "회원 목록,,,,,,,,\n", "목록\n기간: 2024, 전체\n\n"])
+def test_other_lines_above_the_header_are_skipped_too(typed: Type, empty_folder: Path, above: str) -> None:
+    (empty_folder / "people.csv").write_text(above + CRM, encoding="utf-8")
+
+    guessed, checked = typed("init", "people.csv"), typed("check", "people.csv")
+
+    assert (guessed.status, checked.status) == (0, 0)
+    assert guessed.err[1] == f"  skip_lines: {above.count(chr(10))}"
+
+
+def test_what_a_human_has_to_look_at_is_printed(typed: Type, empty_folder: Path) -> None:
+    rows = "".join(f"{at},남,1990.03.05,010-2222-{at:04},5,a,{'?' if at == 20 else 'Y'},x,\n" for at in range(10, 40))
+    (empty_folder / "people.csv").write_text(CRM.splitlines()[0] + "\n" + rows, encoding="utf-8")
+
+    ended = typed("init", "people.csv")
+
+    assert ended.err[ended.err.index("  left out: '팩스'") : -3] == [
+        "  left out: '팩스'",
+        "REVIEW these first, what can do most harm at the top:",
+        "  '문자수신동의': 1 value is not true or false, which rejects its row: row 11",
+    ]
+
+
+def test_columns_of_no_name_or_of_the_same_are_left_out(typed: Type, empty_folder: Path) -> None:
+    (empty_folder / "people.csv").write_text("user_id,city,memo,memo,\n1,Seoul,a,b,\n", encoding="utf-8")
+
+    guessed, checked = typed("init", "people.csv"), typed("check", "people.csv")
+
+    assert (guessed.status, checked.status) == (0, 0)
+    assert guessed.err[3].startswith("  left out: 'memo (column 3)', 'memo (column 4)', ")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_what_is_guessed_is_sent_as_the_service_needs_it(typed: Type, empty_folder: Path, suffix: str) -> None:
+    rows = list(csv.DictReader(StringIO(CRM)))
+    text = CRM if suffix == "csv" else "".join(json.dumps(row) + "\n" for row in rows)
+    (empty_folder / f"people.{suffix}").write_text(text, encoding="utf-8")
+
+    typed("init", f"people.{suffix}")
+    bodies = [
+        json.loads("\n".join(typed("explain", f"people.{suffix}", "--row", row, "--json").out))["body"]
+        for row in ("1", "2", "3")
+    ]
+
+    assert [(body["identity"], body["user_properties"]) for body in bodies] == [
+        (
+            {"external_id": "1", "phone_no": "821022220001"},
+            {
+                "df_gender": "Male",
+                "df_birth": "1990-03-05",
+                "구매금액": 1000,
+                "관심": ["a", "b"],
+                "df_sms_ads_optin": True,
+                "비고": "x",
+            },
+        ),
+        (
+            {"external_id": "2", "phone_no": "821022220002"},
+            {
+                "df_gender": "Female",
+                "df_birth": "1991-04-06",
+                "구매금액": 500,
+                "관심": ["a"],
+                "df_sms_ads_optin": False,
+            },
+        ),
+        (
+            {"external_id": "3", "phone_no": "821022220003"},
+            {
+                "df_gender": "Female",
+                "df_birth": "1992-05-07",
+                "구매금액": 30,
+                "관심": ["b", "a"],
+                "df_sms_ads_optin": True,
+                "비고": "y",
+            },
+        ),
+    ]

@@ -268,7 +268,7 @@ def test_a_configuration_is_written_without_the_keys_that_look_like_data(desk: D
     _assert_silent(desk, ended)
     written = (desk.folder / "config.yaml").read_text()
     assert WORD not in written
-    assert "# LOOK: keys that look like data (an e-mail address, a number) are left out" in written
+    assert "# REVIEW: keys that look like data (an e-mail address, a number) are left out" in written
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])

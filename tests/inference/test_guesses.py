@@ -18,20 +18,26 @@ def drafted(
     look = FileProfile(columns, kinds or {}, null_is_empty=kinds is not None)
     for number, fields in enumerate(rows, start=1):
         look.add_record(Row(number, fields))
-    return guess_mapping(look)
+    return guess_mapping(look, today=date(2026, 11, 29))
 
 
 def lines_of(draft: MappingGuess) -> list[str]:
-    """Return what is written of the properties, each line with its comment behind it."""
+    """Return what is written of the properties, each line with its comments behind it."""
     _, _, below = spell(draft, SourceText("s")).partition("\n  properties:\n")
     found: list[str] = []
-    comment = ""
+    comments: list[str] = []
     for line in map(str.strip, below.partition("\n\n")[0].splitlines()):
-        if line.startswith("# ") and not line.startswith(("# LEFT OUT", "# LOOK: there are")):
-            comment = f"  {line}"
+        if not line.startswith("# "):
+            found.append("  # ".join([*map(str.strip, line.split("  # ")), *comments]))
+            comments = []
+        elif line.startswith(("# LEFT OUT", "# REVIEW: there are more")):
+            found.append(line)
+        elif comments and not line.startswith("# REVIEW"):
+            comments[-1] += line[1:]
+        elif found and found[-1].startswith("# LEFT OUT"):
+            found[-1] += line[1:]
         else:
-            found.append("  # ".join(part.strip() for part in f"{line}{comment}".split("  # ")))
-            comment = ""
+            comments.append(line[2:])
     return found
 
 
@@ -47,14 +53,17 @@ MANY = [f"{1990 + at // 12}{1 + at % 12:02}15" for at in range(40)]
     ("values", "line"),
     [
         (["1", "-20", "0"], "it: {column: it, type: long}  # all 3 values are whole numbers"),
-        (["1", "007"], "it: it  # text"),
-        (["1", "+7"], "it: it  # text"),
-        (["1", "-0"], "it: it  # text"),
+        (["1", "007"], "it: it  # text: 1 of 2 are digits with a leading zero or a plus sign"),
+        (["1", "+7"], "it: it  # text: 1 of 2 are digits with a leading zero or a plus sign"),
+        (["1", "-0"], "it: it  # text: 1 of 2 are digits with a leading zero or a plus sign"),
         (["9223372036854775808"], "it: it  # text"),
         (["1", "2.50"], "it: {column: it, type: double}  # all 2 values are numbers"),
         (["1", "2e5"], "it: it  # text"),
         (["0.12345678901234567"], "it: it  # text"),
-        (["1,000", "2"], "it: it  # text"),
+        (
+            ["1,000", "2"],
+            "it: {column: it, type: long, thousands: \",\"}  # all 2 values are whole numbers; thousands with ','",
+        ),
         (["1", "", "3"], "it: {column: it, type: long}  # all 2 values are whole numbers"),
         (
             ["1", "0"],
@@ -78,10 +87,10 @@ MANY = [f"{1990 + at // 12}{1 + at % 12:02}15" for at in range(40)]
         (["2024/1/2"], 'it: {column: it, type: date, format: "%Y/%m/%d"}  # its only value is dates'),
         (["2024.01.02"], 'it: {column: it, type: date, format: "%Y.%m.%d"}  # its only value is dates'),
         (MANY, 'it: {column: it, type: date, format: "%Y%m%d"}  # all 40 values are dates in digits'),
-        (["20240102"], "it: it  # text: whole numbers that may be dates; LOOK, and give it a type"),
+        (["20240102"], "it: it  # text  # REVIEW: whole numbers that may be dates; give it a type"),
         (
             ["03/04/2024"],
-            "it: it  # text: dates of which nobody can tell the day from the month; LOOK, and give it a format",
+            "it: it  # text  # REVIEW: dates of which nobody can tell the day from the month; give it a format",
         ),
         (
             ["03/04/2024", "13/04/2024"],
@@ -94,9 +103,8 @@ MANY = [f"{1990 + at // 12}{1 + at % 12:02}15" for at in range(40)]
         (
             ["2024-01-02 03:04"],
             (
-                "it: {column: it, type: datetime, timezone: Asia/Seoul}  # its only value is times; LOOK: some "
-                "name no zone, "
-                "Asia/Seoul is a guess"
+                "it: {column: it, type: datetime, timezone: Asia/Seoul}  # its only value is times  # REVIEW: some "
+                "times name no zone, Asia/Seoul is a guess"
             ),
         ),
         (
@@ -104,29 +112,29 @@ MANY = [f"{1990 + at // 12}{1 + at % 12:02}15" for at in range(40)]
             (
                 'it: {column: it, type: datetime, format: "%Y/%m/%d %H:%M:%S", timezone: Asia/Seoul}  # its only '
                 "value is "
-                "times; LOOK: some name no zone, Asia/Seoul is a guess"
+                "times  # REVIEW: some times name no zone, Asia/Seoul is a guess"
             ),
         ),
         # Clocks in Seoul were put forward over this half hour.
         (["1987-05-10 02:30:00"], "it: it  # text"),
-        (["010-1234-5678"], "it: it  # text: its values look like phone numbers"),
-        (["", ""], "it: it  # empty in every row"),
+        (["010-1234-5679"], "it: {column: it, phone: KR}  # its only value is phone numbers of Korea"),
+        (["", ""], "# LEFT OUT: it: empty in every row"),
     ],
 )
-def test_the_type_of_texts_is_what_reads_every_one(values: list[str], line: str) -> None:
+def test_the_type_of_texts_is_what_reads_them(values: list[str], line: str) -> None:
     rows = [{"user_id": str(at), "phone": "01012345678", "it": value} for at, value in enumerate(values)]
 
     assert lines_of(drafted(rows, is_csv=True)) == [line]
 
 
-def test_a_few_values_of_another_type_make_a_text_and_are_told() -> None:
+def test_a_few_values_of_another_type_reject_their_rows_and_are_named() -> None:
     values = [str(number) for number in range(300)]
     values[119] = "?"
 
     assert lines(values) == [
         (
-            "it: it  # text: 1 of 300 values is not a whole number (first: row 120); with {type: long} the row with it "
-            "would be rejected"
+            "it: {column: it, type: long}  # 299 of 300 values are whole numbers  # REVIEW: 1 value is not a whole "
+            "number, which rejects its row: row 120"
         )
     ]
 
@@ -154,9 +162,9 @@ def test_the_digits_of_a_code_are_no_number() -> None:
         ([[1], [2.5, 1]], 'it: {column: it, type: "array<double>"}  # lists of numbers, some of them whole'),
         (
             [True, "a"],
-            "# LEFT OUT: it: LOOK: true and false in 1 row, texts in 1 row; no type reads them all",
+            "# LEFT OUT, REVIEW: it: true and false in 1 row, texts in 1 row; no type reads them all",
         ),
-        ([[True]], "# LEFT OUT: it: 1 of its 1 value can't be sent (first: row 1)"),
+        ([[True]], "# LEFT OUT: it: 1 of its 1 value can't be sent (row 1)"),
         ([{"a": 1}, {"a": 2, "b": {"c": "x"}}], "it.a: it.a  # whole numbers|it.b.c: it.b.c  # text"),
         ([{"a.b": 1}], "# LEFT OUT: it.a.b: the key of an object has a dot in it, which a path can't reach"),
         (
@@ -181,22 +189,19 @@ def test_values_of_json_keep_their_types(values: list[object], line: str) -> Non
             "naive datetime",
             datetime(2024, 1, 2),  # noqa: DTZ001 — that is its point
             (
-                "it: {column: it, type: datetime, timezone: Asia/Seoul}  # times without a zone; LOOK: Asia/Seoul is a "
-                "guess"
+                "it: {column: it, type: datetime, timezone: Asia/Seoul}  # times without a zone  # REVIEW: Asia/Seoul "
+                "is a guess"
             ),
         ),
         (
             "naive datetime",
             None,
-            (
-                "it: {column: it, type: datetime, timezone: Asia/Seoul}  # empty in every row; its times have no zone, "
-                "Asia/Seoul is a guess"
-            ),
+            "# LEFT OUT: it: empty in every row",
         ),
-        ("other", None, "# LEFT OUT: it: empty in every row, and of a type that the API does not have"),
-        ("other", b"x", "# LEFT OUT: it: 1 of its 1 value can't be sent (first: row 1)"),
-        ("other", Decimal("1.5"), "# LEFT OUT: it: 1 of its 1 value can't be sent (first: row 1)"),
-        ("double", float("nan"), "# LEFT OUT: it: 1 of its 1 value can't be sent (first: row 1)"),
+        ("other", None, "# LEFT OUT: it: empty in every row"),
+        ("other", b"x", "# LEFT OUT: it: 1 of its 1 value can't be sent (row 1)"),
+        ("other", Decimal("1.5"), "# LEFT OUT: it: 1 of its 1 value can't be sent (row 1)"),
+        ("double", float("nan"), "# LEFT OUT: it: 1 of its 1 value can't be sent (row 1)"),
     ],
 )
 def test_columns_of_parquet_keep_their_types(kind: str, value: object, line: str) -> None:
@@ -205,32 +210,63 @@ def test_columns_of_parquet_keep_their_types(kind: str, value: object, line: str
     assert lines_of(draft) == [line]
 
 
+DEPRECATED = (
+    "REVIEW: df_push_optin is deprecated: it is sent as df_push_ads_optin, too; delete the one that your service does "
+    "not use"
+)
+SUCCESSOR = "the same column, in the place of df_push_optin"
+
+
 def test_a_consent_gets_the_words_that_it_has() -> None:
-    assert lines(["동의", "거부", "동의"], "푸시수신동의") == [
-        (
-            "df_push_optin: {column: 푸시수신동의, type: boolean, true: [동의], false: [거부]}  # a consent, by its "
-            "name; 3 values"
-        )
+    rule = "{column: 문자수신동의, type: boolean, true: [동의], false: [거부]}"
+
+    assert lines(["동의", "거부", "동의"], "문자수신동의") == [
+        f"df_sms_ads_optin: {rule}  # a consent, by its name; 3 values"
+    ]
+
+
+def test_the_deprecated_consent_is_sent_as_its_successor_too() -> None:
+    assert lines(["Y", "N"], "푸시수신동의") == [
+        f"df_push_optin: 푸시수신동의  # a consent, by its name; 2 values  # {DEPRECATED}",
+        f"df_push_ads_optin: 푸시수신동의  # {SUCCESSOR}",
+    ]
+
+
+def test_the_successor_of_the_deprecated_consent_keeps_a_column_of_its_own() -> None:
+    row = {"user_id": "1", "push_optin": "Y", "push_ads_optin": "N"}
+
+    assert [(it.key, it.column) for it in drafted([row], is_csv=True).properties] == [
+        ("df_push_optin", "push_optin"),
+        ("df_push_ads_optin", "push_ads_optin"),
     ]
 
 
 def test_a_consent_with_a_few_words_that_nobody_knows_rejects_their_rows() -> None:
-    assert lines([*"YN" * 10, "?"], "push_optin") == [
+    assert lines([*"YN" * 10, "?"], "sms_optin") == [
         (
-            "df_push_optin: push_optin  # a consent, by its name; 21 values; LOOK: 1 is neither true nor false (first: "
-            "row 21), which rejects the row"
+            "df_sms_ads_optin: sms_optin  # a consent, by its name; 21 values  # REVIEW: 1 value is not true or false, "
+            "which rejects its row: row 21"
+        )
+    ]
+
+
+def test_a_consent_has_no_words_for_nothing() -> None:
+    assert lines([*"YN" * 10, "N/A"], "sms_optin") == [
+        (
+            "df_sms_ads_optin: sms_optin  # a consent, by its name; 20 values  # REVIEW: 1 value is not true or false, "
+            "which rejects its row: row 21"
         )
     ]
 
 
 @pytest.mark.parametrize("values", [["A", "B"], [None, None]])
 def test_a_consent_of_which_nothing_is_known_is_left_out(values: list[object]) -> None:
+    trouble = "2 of 3 values are neither true nor false (rows 2, 3)"
+
     assert lines([True, *values], "push_optin", is_csv=False) == [
         (
-            "# LEFT OUT: push_optin: LOOK: by its name the consent df_push_optin, but 2 of 3 values are "
-            "neither true "
-            "nor "
-            "false (first: row 2), and so many rows would be rejected"
+            f"# LEFT OUT, REVIEW: push_optin: by its name the consent df_push_optin, but {trouble}, and so many rows "
+            "would be rejected"
         )
     ]
 
@@ -241,6 +277,7 @@ def test_of_two_columns_for_one_key_the_one_of_that_very_name_has_it() -> None:
     assert [(it.key, it.column) for it in drafted([row], is_csv=True).properties] == [
         ("push_optin", "push_optin"),
         ("df_push_optin", "df_push_optin"),
+        ("df_push_ads_optin", "df_push_optin"),
         ("name", "name"),
         ("df_name", "df_name"),
         ("성명", "성명"),
@@ -248,12 +285,14 @@ def test_of_two_columns_for_one_key_the_one_of_that_very_name_has_it() -> None:
 
 
 def test_a_birthday_that_is_no_date_stays_under_its_own_name() -> None:
-    assert lines(["unknown"], "birth") == ["birth: birth  # text; by its name df_birth, but it is of another type"]
+    assert lines(["unknown"], "birth") == [
+        "birth: birth  # text  # REVIEW: by its name df_birth, but it is of another type"
+    ]
 
 
 def test_a_column_of_too_many_large_values_is_left_out() -> None:
     assert lines(["y" * 9000] * 21) == [
-        "# LEFT OUT: it: LOOK: over 8 KB in 21 rows (first: row 1), which would be rejected"
+        "# LEFT OUT, REVIEW: it: over 8 KB in 21 rows (rows 1, 2, 3 and 18 more), which would be rejected"
     ]
 
 
@@ -261,7 +300,7 @@ def test_a_few_values_that_are_no_numbers_do_not_cost_the_column() -> None:
     rows = [{"user_id": str(at), "it": float("nan") if at == 7 else 1.5} for at in range(200)]
 
     assert lines_of(drafted(rows, kinds={"user_id": "string", "it": "double"})) == [
-        "it: it  # numbers; LOOK: a row can't be sent for it (first: row 8)"
+        "it: it  # numbers  # REVIEW: 1 value is not a value that can be sent, which rejects its row: row 8"
     ]
 
 
@@ -270,7 +309,7 @@ def test_nulls_that_clear_a_property_are_told() -> None:
 
 
 def test_a_value_too_large_for_a_request_is_told() -> None:
-    assert lines(["x", "y" * 9000]) == ["it: it  # text; LOOK: over 8 KB in 1 row, which rejects it"]
+    assert lines(["x", "y" * 9000]) == ["it: it  # text  # REVIEW: over 8 KB in 1 row, which rejects it (row 2)"]
 
 
 def people(*rows: Mapping[str, object]) -> list[tuple[str, str, str]]:
@@ -298,7 +337,7 @@ def test_identities_are_known_by_their_names_and_by_what_they_hold() -> None:
 
 
 def test_identities_are_known_by_what_they_hold_alone() -> None:
-    assert people({"a": "p@example.com", "b": "010-1234-5678", "c": "y"}) == [
+    assert people({"a": "p@example.com", "b": "010-1234-5679", "c": "y"}) == [
         ("email", "a", "because its only value looks like an e-mail address"),
         ("phone_no", "b", "because its only value looks like a phone number"),
     ]
@@ -313,9 +352,7 @@ def test_a_column_that_is_only_called_like_an_identity_is_none() -> None:
 def test_without_any_other_identity_it_is_the_column_whose_values_differ_most() -> None:
     rows = [{"score": f"{at}.5", "name": f"n{at}", "ref": f"r{at}", "kind": "a"} for at in range(30)]
 
-    assert people(*rows) == [
-        ("external_id", "ref", "LOOK: only because all 30 rows have it and nearly all are different")
-    ]
+    assert people(*rows) == [("external_id", "ref", "only because all 30 rows have it and nearly all are different")]
 
 
 def test_nobody_is_guessed_where_nothing_differs() -> None:
@@ -327,7 +364,7 @@ def test_the_columns_of_a_retry_file_and_records_in_pieces_are_passed_over() -> 
     look.add_record(Damaged(1, Reason("raw", "raw")))
     look.add_record(Row(2, {"user_id": "1", "a": "x", "_row": "7", "_raw": ""}))
 
-    draft = guess_mapping(look)
+    draft = guess_mapping(look, today=date(2026, 11, 29))
 
     assert (draft.rows, [it.key for it in draft.properties], draft.omissions) == (2, ["a"], ())
 
@@ -337,4 +374,4 @@ def test_so_many_columns_are_looked_at_and_no_more() -> None:
     draft = drafted([{"user_id": "1", **{f"c{at}": {"a": "x"} for at in range(2 * MOST_COLUMNS)}}])
 
     assert len(draft.properties) < MOST_COLUMNS
-    assert lines_of(draft)[-1] == "# LOOK: there are more columns; only the first 1,000 were looked at."
+    assert lines_of(draft)[-1] == "# REVIEW: there are more columns; only the first 1,000 were looked at."

@@ -27,11 +27,19 @@ NASTY: Final = (
 VALUES: Final = (
     "", "1", "0", "007", "+1", "1.5", "1e5", "9" * 25, "Y", "N", "예", "아니오", "거부", "x@example.com", "01012345678",
     "2024-01-02", "20240102", "2024/1/2", "03/04/2024", "2024-01-02 03:04:05", "1987-05-10 02:30:00", "NaN", " ", "a|b",
-    "-0", "NULL", "two\nlines", 'qu"ote', "2024-01-02T00:00:00Z",
+    "-0", "NULL", "N/A", "1,000원", "₩5", "남", "여", "a;b", "오후 3:12", "2024-03-05 오후 3:12", "90.03.05",
+    "010-0000-0000", "none@none.com", "1001.0", "45356", "1709600000", "없음", "0000-00-00", "two\nlines", 'qu"ote',
+    "2024-01-02T00:00:00Z",
 )  # fmt: skip
 
-OF_THE_FILE: Final = {"nul", "not_boolean", "null_consent"}
-"""What no guess can mend: records as they are, and the few values of a consent that are no yes and no no."""
+OF_THE_FILE: Final = {"nul", "not_boolean", "null_consent", "mixed_array"}
+"""What no guess can repair: records as they are, and the few values of a consent that are no yes and no no."""
+
+OF_FEW: Final = {
+    *("not_date", "not_datetime", "no_zone", "no_such_time", "time_twice", "not_long", "long_range", "not_double"),
+    *("not_exact", "not_listed", "not_phone", "not_string", "not_finite", "too_small", "no_such_type"),
+}
+"""The few values that are not what nearly all others are: their rows are rejected, and `init` says so."""
 
 any_text = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 header_names = st.one_of(st.sampled_from(NASTY), any_text)
@@ -83,7 +91,7 @@ def written(table: Sequence[Sequence[str]], delimiter: str) -> bytes:
 def test_what_is_guessed_of_any_csv_passes_its_check(table: list[list[str]], delimiter: str) -> None:
     found = complaints("people.csv", written(table, delimiter))
 
-    assert (found or set()) <= OF_THE_FILE
+    assert (found or set()) <= OF_THE_FILE | OF_FEW
 
 
 @pytest.mark.long
@@ -94,4 +102,4 @@ def test_what_is_guessed_of_any_jsonl_passes_its_check(objects: list[dict[str, o
 
     found = complaints("people.jsonl", "\n".join(lines).encode())
 
-    assert (found or set()) <= OF_THE_FILE
+    assert (found or set()) <= OF_THE_FILE | OF_FEW

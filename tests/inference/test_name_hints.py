@@ -31,9 +31,7 @@ def test_a_consent_is_known_by_its_name(name: str, key: str) -> None:
 def test_a_consent_to_ads_without_a_channel_is_to_be_looked_at() -> None:
     found = name_hints.consent("광고수신동의")
 
-    assert found == name_hints.ConsentName(
-        "df_push_ads_optin", remark="LOOK: it names no channel; does it hold for push?"
-    )
+    assert found == name_hints.ConsentName("df_push_ads_optin", remark="it names no channel; does it hold for push?")
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,27 @@ def test_the_first_records_decide_also_of_a_large_file(tmp_path: Path) -> None:
         assert (found, source.columns) == (FileDialect(delimiter=";"), ("id", "name"))
 
 
+@pytest.mark.parametrize(
+    ("content", "dialect"),
+    [
+        ("목록\n\nid,name\n1,a\n", FileDialect(skip_lines=2)),
+        ("목록, 2024\nid;name;a\n1;a;b\n2;c;d\n", FileDialect(delimiter=";", skip_lines=1)),
+        ('"a\nb",,\nid,name,c\n1,a,b\n2,c,d\n', FileDialect(skip_lines=2)),
+        ("sep=;\nid;name\n1;a\n", FileDialect(delimiter=";", skip_lines=1)),
+        ("id,name\n1,a\n2\n", FileDialect()),
+        ("id,name,\n1,a,\n", FileDialect()),
+        ("name\na\nb\n", FileDialect()),
+    ],
+)
+def test_the_lines_of_a_title_are_counted(tmp_path: Path, content: str, dialect: FileDialect) -> None:
+    (tmp_path / "a.csv").write_text(content, encoding="utf-8")
+
+    source, found = open_unknown(str(tmp_path / "a.csv"))
+
+    with source:
+        assert found == dialect
+
+
 def test_standard_input_is_kept_so_that_it_can_be_read_again(tmp_path: Path) -> None:
     source, found = open_unknown("-", stdin=BytesIO(KOREAN.encode("cp949")), spool_dir=tmp_path)
 

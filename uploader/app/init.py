@@ -2,19 +2,33 @@
 
 import os
 import secrets
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Final
 
 from uploader.errors import ConfigError, InputError, StorageError
-from uploader.inference import FileProfile, MappingGuess, SourceText, guess_mapping, looks_personal, spell
-from uploader.model import looks_like_data
+from uploader.inference import (
+    FileProfile,
+    MappingGuess,
+    SharedValues,
+    SourceText,
+    guess_identities,
+    guess_mapping,
+    looks_personal,
+    spell,
+)
+from uploader.model import Record, looks_like_data
 from uploader.run.environment import Environment
 from uploader.source import FileDialect, Source, open_unknown
 
 _MODE: Final = 0o644
 _MOST_BYTES: Final = 1 << 20
+_MAX_JOINED: Final = 5
+"""The default of `limits.max_joined`."""
+
 _BY_HAND: Final = "see docs/configuration.md for how to write a configuration by hand"
 
 
@@ -37,7 +51,7 @@ def init_config(source: str, config: Path, environment: Environment) -> InitResu
     _refuse_existing(config)
     opened, dialect = open_unknown(source, stdin=environment.stdin)
     with opened:
-        guess = guess_mapping(_profiled(opened))
+        guess = _guessed(opened, environment.today())
     _refuse_empty(source, guess)
     result = InitResult(guess, _written(source, dialect))
     text = spell(guess, result.written).encode()
@@ -45,6 +59,18 @@ def init_config(source: str, config: Path, environment: Environment) -> InitResu
         raise InputError(f"{source} has more columns than a configuration of 1 MiB can hold; {_BY_HAND}.")
     _write(config, text)
     return result
+
+
+def _guessed(source: Source, today: date) -> MappingGuess:
+    profile = _profiled(source)
+    people = guess_identities(profile)
+
+    def records() -> Iterator[Record]:
+        with source.read() as reading:
+            yield from reading
+
+    shared = SharedValues([each.rule for each in people], _MAX_JOINED).find(records)
+    return guess_mapping(profile, today=today, people=people, shared=shared)
 
 
 def _profiled(source: Source) -> FileProfile:
@@ -79,6 +105,7 @@ def _written(source: str, dialect: FileDialect) -> SourceText:
         encoding=None if dialect.encoding == "auto" else dialect.encoding,
         delimiter=None if dialect.delimiter == "," else dialect.delimiter,
         format=None if dialect.format == "auto" else dialect.format,
+        skip_lines=dialect.skip_lines or None,
     )
 
 

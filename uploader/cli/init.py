@@ -42,7 +42,12 @@ def _lines(result: InitResult, config: Path) -> Iterator[str]:
     name = "standard input" if written.source == "-" else written.source
     rows = "the 1 row" if guess.rows == 1 else f"all {guess.rows:,} rows"
     yield f"{config} is written, guessed from {rows} of {name}:"
-    said = (("format", written.format), ("encoding", written.encoding), ("delimiter", written.delimiter))
+    said = (
+        ("format", written.format),
+        ("encoding", written.encoding),
+        ("delimiter", written.delimiter),
+        ("skip_lines", written.skip_lines),
+    )
     for key, value in said:
         if value is not None:
             yield f"  {key}: {value}"
@@ -59,5 +64,11 @@ def _guess_lines(guess: MappingGuess) -> Iterator[str]:
     yield f"  {count:,} {'property' if count == 1 else 'properties'}"
     for each in guess.consents:
         yield f"  consent: {each.key} from {each.column!r}"
-    for omission in guess.omissions:
-        yield f"  left out: {omission.column!r}"
+    quiet = [repr(omission.column) for omission in guess.omissions if omission.harm is None]
+    if quiet:
+        yield f"  left out: {', '.join(quiet)}"
+    reviews = guess.reviews
+    if reviews:
+        yield "REVIEW these first, what can do most harm at the top:"
+    for column, review in reviews:
+        yield f"  {column!r}: {review.text}"

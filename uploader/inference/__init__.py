@@ -2,7 +2,18 @@
 
 from uploader.inference.column_profile import looks_personal
 from uploader.inference.file_profile import FileProfile
-from uploader.inference.mapping_guess import MappingGuess, guess_mapping
+from uploader.inference.mapping_guess import MappingGuess, guess_identities, guess_mapping
+from uploader.inference.shared_values import SharedValues
 from uploader.inference.yaml_text import SourceText, quoted, spell
 
-__all__ = ["FileProfile", "MappingGuess", "SourceText", "guess_mapping", "looks_personal", "quoted", "spell"]
+__all__ = [
+    "FileProfile",
+    "MappingGuess",
+    "SharedValues",
+    "SourceText",
+    "guess_identities",
+    "guess_mapping",
+    "looks_personal",
+    "quoted",
+    "spell",
+]

@@ -48,9 +48,9 @@ def is_known(word: str) -> bool:
 
 
 def has_both(words: Iterable[str]) -> bool:
-    """Whether *words* have one for yes and one for no."""
+    """Whether *words* have one for yes and its counterpart for no: x and y are no pair."""
     found = {word.casefold() for word in words}
-    return bool(found & _TRUE.keys()) and bool(found & _FALSE.keys())
+    return any(yes in found and no in found for yes, no in _COUNTERPARTS)
 
 
 def lists_of(words: Iterable[str]) -> BooleanWords:

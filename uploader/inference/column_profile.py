@@ -2,25 +2,46 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import date, datetime
 from typing import Final, TypeAlias
 
-from uploader.inference.candidate_types import OWN, STRING, CandidateType
+from uploader.inference.candidate_types import CandidateType
 from uploader.inference.cardinality import Distinct
+from uploader.inference.list_items import SEPARATORS, ListItems
+from uploader.inference.null_words import is_nothing, is_placeholder, is_zero_date, says_nothing
+from uploader.inference.number_forms import WrittenNumber, is_code, written_number
+from uploader.inference.occurrences import Occurrences, together
+from uploader.inference.time_forms import LONGEST, TimeForm, time_forms
+from uploader.mapping.birth_dates import is_birth_date
+from uploader.mapping.invisible_characters import without_ends
+from uploader.mapping.phone_numbers import korean_number
+from uploader.mapping.value_errors import Unreadable
 from uploader.model import WrittenFloat
 
-HOPELESS: Final = 1000
-"""After this many values that a type can't read, it is no longer tried."""
+Reading: TypeAlias = TimeForm | WrittenNumber
+"""A way in which a text can be read."""
 
+_MOST_READINGS: Final = 500
 _MOST_WORDS: Final = 50
+_MOST_SPELLINGS: Final = 20
 _LONGEST_WORD: Final = 12
+_LONGEST_NOTHING: Final = 25
 _ENOUGH: Final = 20
+_TRIED: Final = 200
 
-_EMAIL: Final = re.compile(r"[^\s@,;]+@[^\s@,;]+\.[^\s@.,;]+")
-_PHONE: Final = re.compile(r"\+?\(?[0-9](?:[ ().-]{0,2}[0-9]){7,14}")
-_MOBILE: Final = re.compile(r"(?:\+?82[ -]?(?:\(0\)|0)?|0)1[016-9][ .-]?[0-9]{3,4}[ .-]?[0-9]{4}")
+_EMAIL: Final = re.compile(
+    r"[^\s@:;,<>()\[\]\\\"]+@(?:[^\W_](?:(?:[^\W_]|-){0,61}[^\W_])?\.)+(?:[^\W\d_]{2,63}|xn--[a-z0-9-]{2,59})",
+    re.IGNORECASE,
+)
+_PHONE: Final = re.compile(r"\+?\(?[0-9](?:[ ().-]{0,2}[0-9]){7,14}(?:\.0)?")
+_MOBILE: Final = re.compile(r"(?:\+?82[ -]?(?:\(0\)|0)?|0)1[016-9][ .-]?[0-9]{3,4}[ .-]?[0-9]{4}(?:\.0)?")
+_LOST_ZERO: Final = re.compile(r"10[0-9]{8}(?:\.0)?")
+_FLOAT: Final = re.compile(r"[0-9]+\.0")
+_FORMULA: Final = re.compile(r'="[^"]*"')
+_APOSTROPHE: Final = re.compile(r"['‘’][^'‘’]+")  # noqa: RUF001 — spreadsheets write either
+_DAMAGED_FIRST: Final = "='‘’"  # noqa: RUF001 — as above
+_POWER: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,3}")
 
 LARGEST: Final = 8000
 """The most bytes of a value that leave its row below the 8 KB of `user_properties`."""
@@ -41,93 +62,122 @@ WHOLES: Final = "lists of whole numbers"
 FRACTIONS: Final = "lists of numbers"
 EMPTY_LIST: Final = "empty lists"
 OTHER: Final = "values that the API has no type for"
-_OF_ANY_TEXT: Final = (OWN, STRING)
-"""The types that read every text."""
-_WORDLY: Final = (TEXT, WHOLE)
+_WORDLY: Final = (TEXT, WHOLE, FRACTION)
 
 
 def looks_personal(text: str) -> bool:
     """Whether *text* looks like an e-mail address or a Korean mobile number."""
-    return _EMAIL.fullmatch(text) is not None or _MOBILE.fullmatch(text) is not None
+    return is_email(text) or _MOBILE.fullmatch(text) is not None
 
 
-@dataclass(slots=True)
-class TypeTrial:
-    """The result for one type: how many values it could not read, and the first row with one."""
-
-    form: CandidateType
-    misses: int = 0
-    first: int = 0
+def is_email(text: str) -> bool:
+    """Whether *text* is an e-mail address with a domain that can exist."""
+    return "@" in text and _EMAIL.fullmatch(text) is not None
 
 
-_Trials: TypeAlias = Sequence[tuple[TypeTrial, Callable[[object], bool]]]
+def is_phone(text: str) -> bool:
+    """Whether *text* is a phone number of Korea, in any usual spelling."""
+    try:
+        korean_number(text)
+    except Unreadable:
+        return False
+    return True
 
 
 class Column:
-    """The profile of one column: how many values it has, of which families, and which types read them.
+    """The profile of one column: how many values it has, of which families, and what reads them.
 
-    *nulls* counts the nulls that are not empty (JSON lines). *words* holds for each short value its count and its first
-    row; *other_words* counts the other values. *inside* is whether the name is a path into objects, *is_ever_blank*
-    whether some row has an empty text. *longest* is the length of the longest text. *oversized* counts the values that
-    are too large for a request, *first_oversized* is the first row with one.
+    *filled* counts the values, without those of *nothing*: the words that stand for none. *nulls* are the nulls that
+    are not empty (JSON lines). *words* are the short values, *other_words* the other ones. *readings* holds, for each
+    set of readings, the texts that exactly these read. *codes* are digits that a number would change. *trimmed* are
+    texts with a space or an invisible character at an end; those with nothing else are *blank*. *damage* holds the
+    values of each kind that a spreadsheet or a program damaged. *inside* is whether the name is a path into objects,
+    *is_ever_blank* whether some row has an empty text. *longest* is the length of the longest text. *oversized* are the
+    values that are too large for a request.
 
     It has one state: counting.
     """
 
     def __init__(self, name: str, readers: Readers, *, inside: bool = False) -> None:
-        """Start with no value; *readers* test all types, and are made once for all columns."""
+        """Start with no value; *readers* test the types of values that are no text, and are made once for all."""
         self.name = name
         self.inside = inside
         self.filled = 0
-        self.nulls = 0
-        self.first_null = 0
+        self.nulls = Occurrences()
         self.emails = 0
+        self.capitals = 0
         self.phones = 0
         self.mobiles = 0
         self.longest = 0
         self.is_ever_blank = False
-        self.oversized = 0
-        self.first_oversized = 0
+        self.oversized = Occurrences()
         self.families: Counter[str] = Counter()
-        self.words: dict[str, list[int]] = {}
-        self.other_words = 0
-        self.first_other = 0
+        self.words: dict[str, Occurrences] = {}
+        self.other_words = Occurrences()
+        self.nothing: dict[str, Occurrences] = {}
+        self.said_nothing: dict[str, Occurrences] = {}
+        self.zero_dates: dict[str, Occurrences] = {}
+        self.placeholders: dict[str, Occurrences] = {}
+        self.trimmed = Occurrences()
+        self.blank = 0
+        self.not_email = Occurrences()
+        self.not_phone = Occurrences()
+        self.codes = Occurrences()
+        self.damage: dict[str, Occurrences] = {}
+        self.readings: dict[frozenset[Reading], Occurrences] = {}
+        self.lists: dict[str, ListItems] = {}
+        self._is_birth = is_birth_date(name)
         self._distinct = Distinct()
-        self._trials = {form: TypeTrial(form) for form, _ in readers}
-        self._candidates = [(self._trials[form], reads) for form, reads in readers if form not in _OF_ANY_TEXT]
-        self._since_full_trial = [(self._trials[form], reads) for form, reads in readers if form in _OF_ANY_TEXT]
+        self._readers = readers
+        self._misses = {form: Occurrences() for form, _ in readers}
 
     def add_null(self, row: int) -> None:
         """Add a null of *row*."""
-        self.nulls += 1
-        self.first_null = self.first_null or row
+        self.nulls.add(row)
 
     def add_value(self, value: object, row: int) -> None:
         """Add one *value* of *row* that is not empty."""
-        self.filled += 1
         family = _family(value)
-        self.families[family] += 1
-        if family in _WORDLY:
-            self._add_text(str(value), row)
+        if family == TEXT:
+            text = without_ends(str(value))
+            if text != value:
+                self.trimmed.add(row)
+            if not text:
+                self.blank += 1
+                return
+            if len(text) <= _LONGEST_NOTHING and is_nothing(text):
+                _spell(self.nothing, text, row)
+                return
+            self._add_text(text, row)
+        elif family in _WORDLY:
+            self._add_number(str(value), row)
         elif family != TRUTH:
-            self._add_other_word(row)
+            self.other_words.add(row)
+        self.filled += 1
+        self.families[family] += 1
         if family != TEXT:
-            _try(self._since_full_trial, value, row)
-        if _try(self._candidates, value, row):
-            self._candidates = [(trial, reads) for trial, reads in self._candidates if trial.misses < HOPELESS]
+            for form, reads in self._readers:
+                if not reads(value):
+                    self._misses[form].add(row)
 
-    def trial(self, form: CandidateType) -> TypeTrial:
-        """Return the result for the type *form*."""
-        return self._trials[form]
+    def misses(self, form: CandidateType) -> Occurrences:
+        """Return the values that are no text and that *form* does not read."""
+        return self._misses[form]
 
     def reads_all(self, form: CandidateType) -> bool:
-        """Whether *form* reads every value, of which there is at least one."""
-        return self.filled > 0 and not self._trials[form].misses
+        """Whether *form* reads every value that is no text."""
+        return self.filled > 0 and not self._misses[form].count
 
-    def reads_nearly_all(self, form: CandidateType) -> bool:
-        """Whether *form* reads all but a few values: some, but at most one in a hundred, are not read."""
-        misses = self._trials[form].misses
-        return 0 < misses < HOPELESS and misses * 100 <= self.filled
+    def unread(self, can_read: Callable[[Reading], bool]) -> Occurrences:
+        """Return the values that are a text, or a number in its digits, and that no reading which *can_read* reads."""
+        return together(occurrences for found, occurrences in self.readings.items() if not any(map(can_read, found)))
+
+    def unknown_words(self, known: Container[str] | Callable[[str], bool]) -> Occurrences:
+        """Return the values that are none of the words *known*."""
+        is_known = known if callable(known) else known.__contains__
+        return together(
+            [*(occurrences for word, occurrences in self.words.items() if not is_known(word)), self.other_words]
+        )
 
     @property
     def different(self) -> float:
@@ -150,38 +200,82 @@ class Column:
         return frozenset(self.families)
 
     def _add_text(self, text: str, row: int) -> None:
-        self._distinct.add(text)
+        self._add_number(text, row)
         self.longest = max(self.longest, len(text))
-        if "@" in text:
-            self.emails += _EMAIL.fullmatch(text) is not None
-        elif _PHONE.fullmatch(text) is not None:
-            self.phones += 1
-            self.mobiles += _MOBILE.fullmatch(text) is not None
+        if is_email(text):
+            self.emails += 1
+            self.capitals += text != text.lower()
+        else:
+            self.not_email.add(row)
         if len(text) > _LONG_TEXT and len(text.encode("utf-8", "surrogatepass")) > LARGEST:
-            self.oversized += 1
-            self.first_oversized = self.first_oversized or row
+            self.oversized.add(row)
+        if is_placeholder(text):
+            _spell(self.placeholders, text, row)
+        elif says_nothing(text):
+            _spell(self.said_nothing, text, row)
+        for separator in SEPARATORS:
+            if separator in text:
+                self.lists.setdefault(separator, ListItems()).add(text, separator)
+
+    def _add_number(self, text: str, row: int) -> None:
+        """Add what any *text*, or the digits of a number, can be."""
+        self._distinct.add(text)
+        self._add_word(text, row)
+        has_digits = text.isascii() or any(map(str.isdecimal, text))
+        self._add_readings(text if has_digits else "", row)
+        if has_digits:
+            self._add_phone(text, row)
+            if is_code(text):
+                self.codes.add(row)
+            if is_zero_date(text):
+                _spell(self.zero_dates, text, row)
+        else:
+            self.not_phone.add(row)
+        if text[0] in _DAMAGED_FIRST or text.endswith(".0") or "e" in text or "E" in text:
+            for kind, pattern in _DAMAGE:
+                if pattern.fullmatch(text) is not None:
+                    self.damage.setdefault(kind, Occurrences()).add(row)
+
+    def _add_word(self, text: str, row: int) -> None:
         known = self.words.get(text)
         if known is not None:
-            known[0] += 1
+            known.add(row)
         elif len(text) <= _LONGEST_WORD and len(self.words) < _MOST_WORDS:
-            self.words[text] = [1, row]
+            self.words[text] = Occurrences(1, [row])
         else:
-            self._add_other_word(row)
+            self.other_words.add(row)
 
-    def _add_other_word(self, row: int) -> None:
-        self.other_words += 1
-        self.first_other = self.first_other or row
+    def _add_readings(self, text: str, row: int) -> None:
+        readings = frozenset(_readings(text, is_birth=self._is_birth)) if text and len(text) <= LONGEST else frozenset()
+        if readings not in self.readings and len(self.readings) >= _MOST_READINGS:
+            readings = frozenset()
+        self.readings.setdefault(readings, Occurrences()).add(row)
+
+    def _add_phone(self, text: str, row: int) -> None:
+        if _PHONE.fullmatch(text) is not None:
+            # The library for phone numbers is slow: a column of other digits is not tried to its end.
+            tried = self.phones + self.not_phone.count
+            if (tried < _TRIED or 2 * self.phones >= tried) and is_phone(text):
+                self.phones += 1
+                self.mobiles += _MOBILE.fullmatch(text) is not None or _LOST_ZERO.fullmatch(text) is not None
+                return
+        self.not_phone.add(row)
 
 
-def _try(trials: _Trials, value: object, row: int) -> bool:
-    """Try *value* with each of *trials*, and return whether one of them is now hopeless."""
-    is_hopeless = False
-    for trial, reads in trials:
-        if not reads(value):
-            trial.misses += 1
-            trial.first = trial.first or row
-            is_hopeless = is_hopeless or trial.misses >= HOPELESS
-    return is_hopeless
+_DAMAGE: Final = (("float", _FLOAT), ("formula", _FORMULA), ("apostrophe", _APOSTROPHE), ("power", _POWER))
+"""The kinds of values that a spreadsheet or a program damaged."""
+
+
+def _spell(spellings: dict[str, Occurrences], text: str, row: int) -> None:
+    if text in spellings or len(spellings) < _MOST_SPELLINGS:
+        spellings.setdefault(text, Occurrences()).add(row)
+
+
+def _readings(text: str, *, is_birth: bool) -> Iterable[Reading]:
+    number = written_number(text)
+    if number is not None:
+        yield number
+    yield from time_forms(text, is_birth=is_birth)
 
 
 def _family(value: object) -> str:

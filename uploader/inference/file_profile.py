@@ -5,7 +5,7 @@ from typing import Final
 
 from uploader.inference.candidate_types import ALL
 from uploader.inference.column_profile import Column
-from uploader.model import OWN_COLUMNS, Damaged, Record, is_mappable, looks_like_data
+from uploader.model import OWN_COLUMNS, Damaged, Record, Row, is_mappable, looks_like_data, spoken_name
 
 MOST_COLUMNS: Final = 1000
 """At most this many columns are profiled, so that memory stays bounded when keys are data."""
@@ -14,8 +14,9 @@ MOST_COLUMNS: Final = 1000
 class FileProfile:
     """The profile of a file, to which `add_record` adds each record; of the values, only short words are kept.
 
-    *rows* counts the records, *damaged* those that can't be split into fields. *ignored* is whether there were too many
-    columns to profile, *hidden* whether some keys were skipped because they look like data.
+    *rows* counts the records, *damaged* those that can't be split into fields, or are the header once more. *ignored*
+    is whether there were too many columns to profile, *hidden* whether some keys were skipped because they look like
+    data.
 
     It has one state: counting.
     """
@@ -33,6 +34,7 @@ class FileProfile:
         self._readers = [(form, form.maker()) for form in ALL]
         self._columns: dict[tuple[str, ...], Column] = {}
         self._objects: set[tuple[str, ...]] = set()
+        self._nameless = [spoken_name(name) for name in columns or () if not is_mappable(name)]
         for name in columns or ():
             if name not in OWN_COLUMNS and is_mappable(name):
                 self._column((name,))
@@ -40,7 +42,7 @@ class FileProfile:
     def add_record(self, record: Record) -> None:
         """Add one record."""
         self.rows += 1
-        if isinstance(record, Damaged):
+        if isinstance(record, Damaged) or self._is_header(record):
             self.damaged += 1
             return
         for name, value in record.fields.items():
@@ -60,7 +62,12 @@ class FileProfile:
     def unmappable(self) -> list[tuple[str, str]]:
         """The columns that can't be mapped, each with the reason."""
         found = [(column.name, self._trouble(path, column)) for path, column in self._columns.items()]
-        return list(dict.fromkeys((name, trouble) for name, trouble in found if trouble))
+        nameless = [(name, "it has no name, or not one of its own") for name in self._nameless]
+        return [*dict.fromkeys((name, trouble) for name, trouble in found if trouble), *nameless]
+
+    def _is_header(self, record: Row) -> bool:
+        """Whether *record* repeats the names of the columns, as in files that were glued together."""
+        return self._are_fixed and all(value == name for name, value in record.fields.items())
 
     def _add_value(self, path: tuple[str, ...], value: object, row: int) -> None:
         if isinstance(value, dict):
@@ -103,7 +110,7 @@ class FileProfile:
     def _is_a_leaf(self, path: tuple[str, ...]) -> bool:
         """Whether some row has a value or an empty text at *path*, not an object or a null."""
         column = self._columns[path]
-        return column.filled > 0 or column.is_ever_blank
+        return column.filled > 0 or column.is_ever_blank or column.blank > 0 or bool(column.nothing)
 
     def _trouble(self, path: tuple[str, ...], column: Column) -> str:
         if not self._holds_values(path):

@@ -1,27 +1,50 @@
 """Guess which columns identify the person of a row, by their names and their values."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from uploader.inference import name_hints
-from uploader.inference.candidate_types import DATES, DATETIMES, DIGIT_DATE, DOUBLE, LONG
-from uploader.inference.column_profile import TEXT, WHOLE, Column
+from uploader.inference.column_profile import TEXT, WHOLE, Column, is_email, is_phone
+from uploader.inference.number_forms import WrittenNumber
+from uploader.inference.occurrences import Occurrences, together, without
+from uploader.inference.reviews import Harm, Review
+from uploader.inference.time_guess import guess_times, is_nearly_all
+from uploader.mapping.rules import CleaningRules, IdentityRule
 
 _LONGEST: Final = 100
 _BY_NAME: Final = 0.5
 _BY_CONTENT: Final = 0.9
 _WEAK: Final = 0.9
 _LAST: Final = 0.95
+_STRIPPED: Final = {"float": (".0",), "formula": ('="', '"'), "apostrophe": ("'", "‘", "’")}  # noqa: RUF001
+"""What each kind of damage leaves at the ends of a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityGuess:
-    """An identity *field*, the *column* that it is read from, and *why*."""
+    """How an identity field is read from a column (*rule*), and *why*.
 
-    field: str
-    column: str
+    *unread* are the values whose rows would be rejected, for they are not what is *expected*. *reviews* are for a
+    human. *hint* is a line of configuration that may be better.
+    """
+
+    rule: IdentityRule
     why: str
+    unread: Occurrences = field(default_factory=Occurrences)
+    expected: str = ""
+    reviews: tuple[Review, ...] = ()
+    hint: str = ""
+
+    @property
+    def field(self) -> str:
+        """The identity field."""
+        return self.rule.field
+
+    @property
+    def column(self) -> str:
+        """The column that it is read from."""
+        return self.rule.column
 
 
 def identities(columns: Sequence[Column], rows: int) -> list[IdentityGuess]:
@@ -33,17 +56,96 @@ def identities(columns: Sequence[Column], rows: int) -> list[IdentityGuess]:
         chosen = choose([column for column in free if column.name not in taken], rows)
         if chosen is not None:
             found.append(chosen)
-    return found or _most_different(free, rows)
+    named = {column.name: column for column in free}
+    return [_cleaned(each, named[each.column]) for each in found or _most_different(free, rows)]
+
+
+def without_shared(guess: IdentityGuess, shared: Mapping[str, Occurrences]) -> IdentityGuess:
+    """Return *guess* with the values of *shared* as words for nothing: each stands beside many other people."""
+    if not shared:
+        return guess
+    rule = replace(guess.rule, null_values=tuple(dict.fromkeys((*guess.rule.null_values, *shared))))
+    known = set(guess.rule.null_values)
+    misread = [
+        occurrences for text, occurrences in shared.items() if text not in known and not _is_read(guess.field, text)
+    ]
+    occurrences = together(shared.values())
+    values = "1 value would join" if len(shared) == 1 else f"{len(shared):,} values would join"
+    what = f"{values} many people into one, so it counts as none (null_values), in {occurrences.places}"
+    return replace(
+        guess,
+        rule=rule,
+        unread=without(guess.unread, misread),
+        reviews=(*guess.reviews, Review(Harm.PEOPLE, what)),
+    )
+
+
+def _is_read(field: str, text: str) -> bool:
+    if field == "phone_no":
+        return is_phone(text)
+    return field != "email" or is_email(text)
+
+
+def _cleaned(guess: IdentityGuess, column: Column) -> IdentityGuess:
+    """Return *guess* with the cleaning that the values of *column* need, and with what a human has to look at."""
+    fakes = {text: occurrences for text, occurrences in column.placeholders.items() if occurrences.count > 1}
+    if guess.field not in {"email", "phone_no"}:
+        fakes = {}
+    nothing = tuple(dict.fromkeys((*column.nothing, *column.said_nothing, *fakes)))
+    reviews = list(guess.reviews)
+    if fakes:
+        places = together(fakes.values()).places
+        reviews.append(Review(Harm.PEOPLE, f"made-up values count as none (null_values), in {places}"))
+    strip, repaired = _strip(guess.field, column)
+    if strip:
+        what = f"{_values(repaired)} damaged by a program or a spreadsheet, and repaired (strip): {repaired.places}"
+        reviews.append(Review(Harm.PEOPLE, what))
+    cleaning = CleaningRules(
+        trim=column.trimmed.count > 0, strip=strip, phone="KR" if guess.field == "phone_no" else None
+    )
+    unread, expected = _unread(guess.field, column, [*column.said_nothing.values()])
+    hint = ""
+    if guess.field == "external_id" and column.filled and 2 * (column.emails + column.mobiles) > column.filled:
+        reviews.append(Review(Harm.PEOPLE, "personal data as external_id; the service recommends a hash of it"))
+        hint = "hash: hmac-sha256"
+    if guess.field == "email" and column.capitals:
+        what = f"{column.capitals:,} addresses have capital letters; case: lower makes one person of both spellings"
+        reviews.append(Review(Harm.PEOPLE, what))
+    rule = replace(guess.rule, cleaning=cleaning, null_values=nothing)
+    return replace(guess, rule=rule, unread=unread, expected=expected, reviews=tuple(reviews), hint=hint)
+
+
+def _strip(field: str, column: Column) -> tuple[tuple[str, ...], Occurrences]:
+    """Return the texts to strip from damaged values of *column*, and these values."""
+    if field in {"email", "phone_no"}:
+        kinds: tuple[str, ...] = ("formula", "apostrophe")
+    else:
+        kinds = ("float", "formula", "apostrophe")
+    found = [kind for kind in kinds if kind in column.damage]
+    texts = dict.fromkeys(text for kind in found for text in _STRIPPED[kind])
+    return tuple(texts), together(column.damage[kind] for kind in found)
+
+
+def _unread(field: str, column: Column, nothing: Sequence[Occurrences]) -> tuple[Occurrences, str]:
+    if field == "email":
+        return without(column.not_email, nothing), "an e-mail address"
+    if field == "phone_no":
+        return without(column.not_phone, nothing), "a phone number of Korea"
+    return column.damage.get("power", Occurrences()), "an ID with all of its digits"
+
+
+def _values(occurrences: Occurrences) -> str:
+    return "1 value is" if occurrences.count == 1 else f"{occurrences.count:,} values are"
 
 
 def _external_id(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
     named = _named(columns, name_hints.STRONG_IDS, rows, lambda column: not column.is_constant)
     if named is not None:
-        return IdentityGuess("external_id", named.name, _by_name(named, rows))
+        return _guessed("external_id", named, _by_name(named, rows))
     for column in columns:
         is_filled = column.filled >= _BY_NAME * rows and column.different >= _WEAK
         if name_hints.plain(column.name) in name_hints.WEAK_IDS and (is_filled or not rows):
-            return IdentityGuess("external_id", column.name, f"{_by_name(column, rows)}, nearly all of them different")
+            return _guessed("external_id", column, f"{_by_name(column, rows)}, nearly all of them different")
     return None
 
 
@@ -61,12 +163,12 @@ def _phone(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
 
 def _kakao_id(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
     named = _named(columns, name_hints.KAKAO_IDS, rows, lambda column: not column.is_constant)
-    return None if named is None else IdentityGuess("kakao_user_id", named.name, _by_name(named, rows))
+    return None if named is None else _guessed("kakao_user_id", named, _by_name(named, rows))
 
 
 def _line_id(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
     named = _named(columns, name_hints.LINE_IDS, rows, lambda column: not column.is_constant)
-    return None if named is None else IdentityGuess("line_user_id", named.name, _by_name(named, rows))
+    return None if named is None else _guessed("line_user_id", named, _by_name(named, rows))
 
 
 def _by_pattern(
@@ -81,10 +183,10 @@ def _by_pattern(
     named = _named(columns, words, rows, lambda column: likely(column) >= _BY_NAME * column.filled)
     if named is not None:
         looks = f" and {_looks(likely(named), named.filled)} like {what}" if named.filled else ""
-        return IdentityGuess(field, named.name, f"by its name{looks}")
+        return _guessed(field, named, f"by its name{looks}")
     for column in columns:
         if column.filled and surely(column) >= _BY_CONTENT * column.filled:
-            return IdentityGuess(field, column.name, f"{_looks(surely(column), column.filled)} like {what}")
+            return _guessed(field, column, f"{_looks(surely(column), column.filled)} like {what}")
     return None
 
 
@@ -112,19 +214,31 @@ def _most_different(columns: Sequence[Column], rows: int) -> list[IdentityGuess]
     if not likely:
         return []
     best = max(likely, key=lambda column: (column.filled, column.different))
-    why = f"LOOK: only because {_of(best.filled, rows)} rows have it and nearly all are different"
-    return [IdentityGuess("external_id", best.name, why)]
+    why = f"only because {_of(best.filled, rows)} rows have it and nearly all are different"
+    return [replace(_guessed("external_id", best, why), reviews=(Review(Harm.PEOPLE, "its name says no identity"),))]
+
+
+def _guessed(field: str, column: Column, why: str) -> IdentityGuess:
+    return IdentityGuess(IdentityRule(field, column.name), why)
 
 
 def _is_measure(column: Column) -> bool:
     """Whether *column* describes a person rather than identifies them."""
-    is_number = column.reads_all(DOUBLE) and not column.reads_all(LONG)
-    is_time = any(column.reads_all(form) for form in (DIGIT_DATE, *DATES, *DATETIMES))
-    return is_number or is_time or name_hints.built_in(column.name) is not None or column.longest > _LONGEST
+    wholes = column.unread(lambda reading: isinstance(reading, WrittenNumber) and reading.shape == "whole")
+    numbers = column.unread(lambda reading: isinstance(reading, WrittenNumber))
+    is_number = is_nearly_all(numbers.count, column.filled) and wholes.count > 0
+    return (
+        is_number
+        or guess_times(column) is not None
+        or name_hints.built_in(column.name) is not None
+        or column.longest > _LONGEST
+    )
 
 
 def _by_name(column: Column, rows: int) -> str:
-    return f"by its name; {_of(column.filled, rows)} rows have it" if rows else "by its name"
+    if not rows:
+        return "by its name"
+    return f"by its name; {'its only row has' if rows == 1 else f'{_of(column.filled, rows)} rows have'} it"
 
 
 def _looks(count: int, total: int) -> str:

@@ -1,41 +1,92 @@
 """Guess the mapping of a file: identities, properties and omitted columns, each with its reason."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Final
 
-from uploader.api import CONSENTS
+from uploader.api import CONSENTS, PropertyType
 from uploader.inference import name_hints
-from uploader.inference.boolean_words import BooleanWords, lists_of
-from uploader.inference.candidate_types import OWN, STRING, CandidateType
-from uploader.inference.column_profile import DATE, TEXT, WHOLE, Column
+from uploader.inference.boolean_words import lists_of
+from uploader.inference.column_profile import (
+    DATE,
+    EMPTY_LIST,
+    FRACTION,
+    FRACTIONS,
+    MOMENT,
+    TEXT,
+    TEXTS,
+    TRUTH,
+    WHOLE,
+    WHOLES,
+    Column,
+)
 from uploader.inference.file_profile import FileProfile
-from uploader.inference.identity_columns import IdentityGuess, identities
-from uploader.inference.type_guess import LeftOut, TypeGuess, consent_trouble, guess, known_words, values_of
+from uploader.inference.gender_words import gender_words
+from uploader.inference.identity_columns import IdentityGuess, identities, without_shared
+from uploader.inference.occurrences import Occurrences, without
+from uploader.inference.reviews import Harm, Review
+from uploader.inference.type_guess import (
+    LeftOut,
+    TypeGuess,
+    cleaned,
+    consent_trouble,
+    guess,
+    known_words,
+    text_rule,
+    values_of,
+)
+from uploader.mapping.rules import PropertyRule
 
 _FEW: Final = 20
 _SMALL: Final = 0.05
 _TENTH: Final = 10
 _LONGEST_NAME: Final = 300
+_DEPRECATED: Final = "df_push_optin"
+_SUCCESSOR: Final = "df_push_ads_optin"
+_FAMILIES: Final[Mapping[str, PropertyType]] = {
+    TEXT: "string",
+    WHOLE: "long",
+    FRACTION: "double",
+    TRUTH: "boolean",
+    DATE: "date",
+    MOMENT: "datetime",
+    TEXTS: "array<string>",
+    WHOLES: "array<long>",
+    FRACTIONS: "array<double>",
+    EMPTY_LIST: "array<string>",
+}
+_MOST_ARRAYS: Final[Mapping[PropertyType, int]] = {"array<string>": 10, "array<long>": 5, "array<double>": 5}
+"""How many properties of each array type a service has at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class PropertyGuess:
-    """A property *key*, its *column*, its type (*form*), and *why*; *lists* are the words of a boolean."""
+    """How a property is made (*rule*), and *why*; *kind* is its type, *reviews* are for a human."""
 
-    key: str
-    column: str
-    form: CandidateType
+    rule: PropertyRule
+    kind: PropertyType
     why: str
-    lists: BooleanWords | None = None
+    reviews: tuple[Review, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The name of the property."""
+        return self.rule.key
+
+    @property
+    def column(self) -> str:
+        """The column that it is read from."""
+        return self.rule.column or ""
 
 
 @dataclass(frozen=True, slots=True)
 class Omission:
-    """A column that is not mapped, and *why*."""
+    """A column that is not mapped, and *why*; *harm* is None where nobody needs to look at it."""
 
     column: str
     why: str
+    harm: Harm | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +105,39 @@ class MappingGuess:
         """The properties that are consents."""
         return [each for each in self.properties if each.key in CONSENTS]
 
+    @property
+    def reviews(self) -> list[tuple[str, Review]]:
+        """What a human has to look at, each with its column: what can do most harm first."""
+        found = [(each.column, review) for each in self.identities for review in each.reviews]
+        found += [(each.column, review) for each in self.properties for review in each.reviews]
+        found += [(left.column, Review(left.harm, f"left out: {left.why}")) for left in self.omissions if left.harm]
+        return sorted(dict.fromkeys(found), key=lambda item: item[1].harm)
 
-def guess_mapping(profile: FileProfile) -> MappingGuess:
-    """Return the guessed mapping of the file that *profile* describes."""
-    columns = profile.columns
-    people = identities(columns, profile.rows)
-    taken = {identity.column for identity in people}
-    builder = _MappingBuilder(profile, [column for column in columns if column.name not in taken])
+
+def guess_identities(profile: FileProfile) -> list[IdentityGuess]:
+    """Return the identity fields of the file that *profile* describes."""
+    return identities(profile.columns, profile.rows)
+
+
+def guess_mapping(
+    profile: FileProfile,
+    *,
+    today: date,
+    people: Sequence[IdentityGuess] | None = None,
+    shared: Mapping[str, Mapping[str, Occurrences]] | None = None,
+) -> MappingGuess:
+    """Return the guessed mapping of the file that *profile* describes.
+
+    *people* are its identity fields (None: guessed here), *shared* for each of them the values that stand beside many
+    different people. Years of two digits are compared with *today*.
+    """
+    builder = _MappingBuilder(profile, today)
+    builder.add_identities(guess_identities(profile) if people is None else people, shared or {})
+    builder.add_properties()
     return MappingGuess(
         rows=profile.rows,
-        identities=tuple(people),
-        properties=tuple(builder.properties),
+        identities=tuple(builder.identities),
+        properties=tuple(_with_limits(builder.properties)),
         omissions=(*builder.omissions, *(Omission(*each) for each in profile.unmappable)),
         ignored=profile.ignored,
         hidden=profile.hidden,
@@ -72,78 +145,121 @@ def guess_mapping(profile: FileProfile) -> MappingGuess:
 
 
 class _MappingBuilder:
-    """Turns the columns that are not identities into properties or omissions; no key is given twice."""
+    """Turns columns into identities, properties or omissions; no key is given twice."""
 
-    def __init__(self, profile: FileProfile, columns: Sequence[Column]) -> None:
+    def __init__(self, profile: FileProfile, today: date) -> None:
+        self.identities: list[IdentityGuess] = []
         self.properties: list[PropertyGuess] = []
         self.omissions: list[Omission] = []
         self._profile = profile
+        self._today = today
         # The rows rejected for all columns together must stay below limits.max_rejected.
         self._remaining = max(_FEW, int(profile.rows * _SMALL)) - profile.damaged
+        self._passed_over: set[str] = set()
+        self._keys: set[str] = set()
+
+    def add_identities(self, people: Sequence[IdentityGuess], shared: Mapping[str, Mapping[str, Occurrences]]) -> None:
+        """Add the identity fields *people*, but for those that would cost too many rows."""
+        for each in people:
+            found = without_shared(each, shared.get(each.field, {}))
+            count, is_last = found.unread.count, each is people[-1] and not self.identities
+            if count and not self._affords(count) and not is_last:
+                why = f"{count:,} values are not {found.expected}, and so many rows would be rejected"
+                self.omissions.append(
+                    Omission(each.column, f"by its name or values {each.field}, but {why}", Harm.PEOPLE)
+                )
+            elif count:
+                review = Review(Harm.ROWS, _rejected(found.unread, found.expected))
+                self.identities.append(replace(found, reviews=(*found.reviews, review)))
+            else:
+                self.identities.append(found)
+        self._passed_over = {each.column for each in self.identities} | {each.column for each in self.omissions}
+
+    def add_properties(self) -> None:
+        """Add the columns that are not identities."""
+        columns = [column for column in self._profile.columns if column.name not in self._passed_over]
         # A column whose name is the key itself takes it before one whose name only means it.
         self._keys = {column.name for column in columns}
+        named = {meant.key for column in columns if (meant := name_hints.consent(column.name)) is not None}
         for column in columns:
             result = self._guessed(column)
-            if isinstance(result, PropertyGuess):
-                self.properties.append(result)
-                self._keys.add(result.key)
-            else:
+            if isinstance(result, Omission):
                 self.omissions.append(result)
+                continue
+            self.properties.append(result)
+            self._keys.add(result.key)
+            if result.key == _DEPRECATED and _SUCCESSOR not in self._keys | named:
+                self.properties[-1:] = _with_successor(result)
+                self._keys.add(_SUCCESSOR)
 
     def _guessed(self, column: Column) -> PropertyGuess | Omission:
         if len(column.name) > _LONGEST_NAME:
             return Omission(column.name, f"its name has more than {_LONGEST_NAME} letters")
-        if column.oversized and not self._affords(column.oversized):
-            first = f"first: row {column.first_oversized:,}"
-            return Omission(
-                column.name, f"LOOK: over 8 KB in {_rows(column.oversized)} ({first}), which would be rejected"
-            )
+        if self._profile.rows and not column.filled and not column.nulls.count:
+            return Omission(column.name, "empty in every row")
+        if column.oversized.count and not self._affords(column.oversized.count):
+            why = f"over 8 KB in {_rows(column.oversized)} ({column.oversized.places}), which would be rejected"
+            return Omission(column.name, why, Harm.LOSS)
         meant = name_hints.consent(column.name)
         if meant is None:
             return self._property(column)
         if meant.key is not None and (meant.key == column.name or meant.key not in self._keys):
             return self._consent(column, meant.key, meant.remark)
         trouble = meant.trouble or f"by its name a consent, but another column is {meant.key} already"
-        return self._remarked(self._property(column), f"LOOK: {trouble}")
+        return _reviewed(self._property(column), Review(Harm.CONSENT, trouble))
 
     def _consent(self, column: Column, key: str, remark: str) -> PropertyGuess | Omission:
-        unread, first = consent_trouble(column)
-        is_few = unread * _TENTH <= column.filled + column.nulls
-        if unread and not (is_few and self._affords(unread)):
+        unread = consent_trouble(column)
+        total = column.filled + column.nulls.count + sum(occurrences.count for occurrences in column.nothing.values())
+        if unread.count and not (unread.count * _TENTH <= total and self._affords(unread.count)):
             why = (
-                f"LOOK: by its name the consent {key}, but {unread:,} of {column.filled + column.nulls:,} values are "
-                f"neither true nor false (first: row {first:,}), and so many rows would be rejected"
+                f"by its name the consent {key}, but {unread.count:,} of {total:,} values are neither true nor false "
+                f"({unread.places}), and so many rows would be rejected"
             )
-            return Omission(column.name, why)
+            return Omission(column.name, why, Harm.CONSENT)
         lists = lists_of(known_words(column))
-        whys = [f"a consent, by its name; {values_of(column) if column.filled else 'empty in every row'}"]
-        whys += [remark] * bool(remark)
-        if unread:
-            are = "is" if unread == 1 else "are"
-            whys.append(f"LOOK: {unread:,} {are} neither true nor false (first: row {first:,}), which rejects the row")
-        return PropertyGuess(key, column.name, CandidateType("boolean"), "; ".join(whys), lists)
+        why = f"a consent, by its name; {values_of(column) if column.filled else 'empty in every row'}"
+        rule = replace(PropertyRule(key, column.name), true=lists.true, false=lists.false)
+        # A consent has no words for nothing: each such row is an error.
+        rule = replace(cleaned(column, rule), kind=None if lists.is_default else "boolean", null_values=())
+        reviews = [Review(Harm.CONSENT, remark)] * bool(remark)
+        if unread.count:
+            reviews.append(Review(Harm.CONSENT, _rejected(unread, "true or false")))
+        return PropertyGuess(rule, "boolean", why, tuple(reviews))
 
     def _property(self, column: Column) -> PropertyGuess | Omission:
-        guessed = guess(column, self._profile.kinds.get(column.name), has_types=self._profile.has_types)
-        if isinstance(guessed, LeftOut):
-            return Omission(column.name, guessed.why)
-        nulls = f"null in {_rows(column.nulls)}, which clears it" if column.nulls else ""
-        oversized = f"LOOK: over 8 KB in {_rows(column.oversized)}, which rejects it" if column.oversized else ""
-        return self._remarked(self._named(column, guessed), "; ".join(filter(None, (nulls, oversized))))
-
-    def _named(self, column: Column, guessed: TypeGuess) -> PropertyGuess:
-        """Return the property of *column*, under the built-in name that it means, else under its own."""
         key = name_hints.built_in(column.name)
-        if key is not None and (key == column.name or key not in self._keys):
-            guessed = _fitting(key, column, guessed)
-            if key == column.name or _fits(key, column, guessed):
-                why = f"by its name; {guessed.why}"
-                return PropertyGuess(key, column.name, guessed.form, why, guessed.lists)
-            guessed = replace(guessed, why=f"{guessed.why}; by its name {key}, but it is of another type")
-        return PropertyGuess(column.name, column.name, guessed.form, guessed.why, guessed.lists)
+        is_free = key is not None and (key == column.name or key not in self._keys)
+        if key == "df_gender" and is_free and (gender := _gender(column)) is not None:
+            return self._settled(column, gender, key)
+        kind = self._profile.kinds.get(column.name)
+        guessed = guess(column, kind, has_types=self._profile.has_types, today=self._today)
+        if isinstance(guessed, LeftOut):
+            return Omission(column.name, guessed.why, guessed.harm)
+        if key is None or not is_free:
+            return self._settled(column, guessed)
+        guessed = _fitting(key, column, guessed)
+        if key == column.name or _fits(key, column, guessed):
+            return self._settled(column, replace(guessed, why=f"by its name; {guessed.why}"), key)
+        review = Review(Harm.LOSS, f"by its name {key}, but it is of another type")
+        return self._settled(column, replace(guessed, reviews=(*guessed.reviews, review)))
 
-    def _remarked(self, result: PropertyGuess | Omission, remark: str) -> PropertyGuess | Omission:
-        return replace(result, why=f"{result.why}; {remark}") if remark else result
+    def _settled(self, column: Column, guessed: TypeGuess, key: str | None = None) -> PropertyGuess:
+        """Return the property of *guessed* as *key*; what it can't read is omitted if that costs too many rows."""
+        rule, reviews = guessed.rule if key is None else replace(guessed.rule, key=key), list(guessed.reviews)
+        why = guessed.why
+        if guessed.unread.count and self._affords(guessed.unread.count):
+            reviews.append(Review(Harm.ROWS, _rejected(guessed.unread, guessed.expected)))
+        elif guessed.unread.count:
+            rule = replace(rule, on_error="omit")
+            what = f"{_not_read(guessed.unread, guessed.expected)}, and omitted (on_error): {guessed.unread.places}"
+            reviews.append(Review(Harm.LOSS, what))
+        if column.nulls.count:
+            why += f"; null in {_rows(column.nulls)}, which clears it"
+        if column.oversized.count:
+            what = f"over 8 KB in {_rows(column.oversized)}, which rejects it ({column.oversized.places})"
+            reviews.append(Review(Harm.ROWS, what))
+        return PropertyGuess(rule, _kind(column, rule), why, tuple(reviews))
 
     def _affords(self, rows: int) -> bool:
         if rows > self._remaining:
@@ -152,19 +268,91 @@ class _MappingBuilder:
         return True
 
 
+def _with_successor(deprecated: PropertyGuess) -> list[PropertyGuess]:
+    """Return the property of the *deprecated* consent, and beside it that of the consent in its place."""
+    why = f"{_DEPRECATED} is deprecated: it is sent as {_SUCCESSOR}, too; delete the one that your service does not use"
+    review = Review(Harm.CONSENT, why)
+    successor = replace(deprecated, rule=replace(deprecated.rule, key=_SUCCESSOR), reviews=(), why=_SUCCESSOR_WHY)
+    return [replace(deprecated, reviews=(review, *deprecated.reviews)), successor]
+
+
+_SUCCESSOR_WHY: Final = f"the same column, in the place of {_DEPRECATED}"
+
+
+def _gender(column: Column) -> TypeGuess | None:
+    """Return *column* with the constant of the API for each of its words; None if these mean no genders."""
+    words = gender_words(column.words) if column.holds <= {TEXT, WHOLE} else None
+    if words is None:
+        return None
+    known = {word for word, _ in words.values}
+    unread = without(
+        column.unknown_words(known), [column.words[word] for word in words.nothing] + [*column.said_nothing.values()]
+    )
+    if 2 * unread.count > column.filled:
+        return None
+    rule = cleaned(column, text_rule(column), *words.nothing, *column.said_nothing)
+    reviews: tuple[Review, ...] = ()
+    if words.are_codes:
+        reviews = (Review(Harm.MEANING, "that 1 is Male and 2 is Female is a guess"),)
+    if not words.are_constants or unread.count:
+        rule = replace(rule, cleaning=replace(rule.cleaning, values=words.values))
+    why = "by its name; each word as the constant of the service"
+    return TypeGuess(rule, why, unread, "a word for a gender", reviews)
+
+
 def _fitting(key: str, column: Column, guessed: TypeGuess) -> TypeGuess:
     """Return *guessed*, or text if the built-in *key* is a text and *column* can be read as one."""
-    if key == "df_birth" or guessed.form == OWN or not column.holds <= {TEXT, WHOLE}:
+    if key == "df_birth" or guessed.rule.kind is None or not column.holds <= {TEXT, WHOLE}:
         return guessed
-    return TypeGuess(STRING if WHOLE in column.holds else OWN, "text, as the service has it")
+    rule = text_rule(column)
+    return TypeGuess(replace(rule, kind="string") if WHOLE in column.holds else rule, "text, as the service has it")
 
 
 def _fits(key: str, column: Column, guessed: TypeGuess) -> bool:
     """Whether the built-in *key* has the type that is *guessed* for *column*."""
+    kind = guessed.rule.kind
     if key == "df_birth":
-        return guessed.form.kind == "date" or (guessed.form == OWN and column.holds == {DATE})
-    return guessed.form == STRING or (guessed.form == OWN and column.holds <= {TEXT})
+        return kind == "date" or (kind is None and column.holds == {DATE})
+    return kind == "string" or (kind is None and column.holds <= {TEXT})
 
 
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
+def _kind(column: Column, rule: PropertyRule) -> PropertyType:
+    """Return the type that the values of *column* have when *rule* reads them."""
+    if rule.kind is not None:
+        return rule.kind
+    family = next(iter(column.holds - {EMPTY_LIST}), EMPTY_LIST if column.holds else TEXT)
+    return _FAMILIES.get(family, "string")
+
+
+def _with_limits(properties: Sequence[PropertyGuess]) -> list[PropertyGuess]:
+    """Return *properties*, with a review where there are more arrays than a service can have."""
+    counts: dict[PropertyType, int] = {}
+    found: list[PropertyGuess] = []
+    for each in properties:
+        counts[each.kind] = counts.get(each.kind, 0) + 1
+        most = _MOST_ARRAYS.get(each.kind)
+        if most is not None and counts[each.kind] > most:
+            review = Review(Harm.LOSS, f"a service has at most {most} properties of type {each.kind}")
+            found.append(replace(each, reviews=(*each.reviews, review)))
+        else:
+            found.append(each)
+    return found
+
+
+def _reviewed(result: PropertyGuess | Omission, review: Review) -> PropertyGuess | Omission:
+    if isinstance(result, Omission):
+        return replace(result, why=f"{result.why}; {review.text}", harm=min(review.harm, result.harm or review.harm))
+    return replace(result, reviews=(review, *result.reviews))
+
+
+def _not_read(unread: Occurrences, expected: str) -> str:
+    return f"{unread.count:,} {'value is' if unread.count == 1 else 'values are'} not {expected}"
+
+
+def _rejected(unread: Occurrences, expected: str) -> str:
+    is_one = unread.count == 1
+    return f"{_not_read(unread, expected)}, which rejects {'its row' if is_one else 'their rows'}: {unread.places}"
+
+
+def _rows(occurrences: Occurrences) -> str:
+    return "1 row" if occurrences.count == 1 else f"{occurrences.count:,} rows"

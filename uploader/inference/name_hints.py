@@ -56,8 +56,17 @@ _GENERAL: Final = _words("marketing 마케팅 promotion 프로모션")
 _SENDING: Final = _NIGHT | _KAKAO | _SMS | _PUSH | _ADS | _GENERAL
 _OTHER_CHANNELS: Final = _words("mail 메일 전화 call tm 알림톡 우편")
 
-_DATES: Final = _words("date birth dob 일자 날짜 생일 생년월일 일시")
+_DATES: Final = _words("date birth dob 일자 날짜 생일 생년월일 일시 년월일")
+_TIMES: Final = _words(
+    "datetime timestamp unixtime epoch created updated joined registered lastlogin lastvisit lastseen visited signup",
+    "purchased ordered modified seenat 일시 시각 시간 가입일 접속 방문일 로그인 최근구매 등록일 수정일",
+)
 _CODES: Final = tuple(_words("code 코드 version 버전 zip zipcode postcode postalcode 우편번호 번호 id 아이디"))
+_LISTS: Final = _words(
+    "tags tag interests interest hobbies hobby categories keywords labels segments list skills topics favorites",
+    "coupons 태그 관심 취미 목록 리스트 키워드 카테고리 선호 라벨 세그먼트 쿠폰",
+)
+_PROSE: Final = _words("addr address memo note comment remark desc message 주소 메모 비고 설명 내용 사유 문의")
 _FLAGS: Final = tuple(_words("yn 여부 flag"))
 
 
@@ -98,6 +107,26 @@ def is_date(name: str) -> bool:
     return _has(plain(name), _DATES) or name.endswith("일")
 
 
+def is_time(name: str) -> bool:
+    """Whether *name* means a date or a time, so that even a plain number may be one."""
+    return is_date(name) or _has(plain(name), _TIMES) or name.casefold().endswith(_MOMENTS[:-1])
+
+
+def is_list(name: str) -> bool:
+    """Whether *name* means several words."""
+    return _has(plain(name), _LISTS)
+
+
+def is_prose(name: str) -> bool:
+    """Whether *name* means a text that people write, with its own commas."""
+    return _has(plain(name), _PROSE)
+
+
+def is_phone(name: str) -> bool:
+    """Whether *name* means a phone number."""
+    return plain(name) in PHONES
+
+
 def is_code(name: str) -> bool:
     """Whether *name* means a code, whose digits are not a number."""
     return plain(name).endswith(_CODES)
@@ -116,9 +145,7 @@ def _consent_called(text: str) -> ConsentName | None:
         return ConsentName(None, "by its name a consent, but it doesn't say to which messages")
     if _has(text, _OTHER_CHANNELS):
         return None
-    return ConsentName(
-        key, remark="" if _has(text, _NAMED[key]) else "LOOK: it names no channel; does it hold for push?"
-    )
+    return ConsentName(key, remark="" if _has(text, _NAMED[key]) else "it names no channel; does it hold for push?")
 
 
 _NAMED: Final = {

@@ -1,23 +1,13 @@
-"""Guess the type of a column from all its values, and say why."""
+"""Guess the type of a column from all its values, and the cleaning that they need."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Final
 
 from uploader.inference import name_hints
-from uploader.inference.boolean_words import BooleanWords, has_both, is_known, lists_of
-from uploader.inference.candidate_types import (
-    DATES,
-    DATETIMES,
-    DIGIT_DATE,
-    DOUBLE,
-    EITHER_WAY,
-    LISTS,
-    LONG,
-    OWN,
-    STRING,
-    ZONE,
-    CandidateType,
-)
+from uploader.inference.boolean_words import has_both, is_known, lists_of
+from uploader.inference.candidate_types import DOUBLE, LISTS, NAIVE_TIME, OWN, STRING, CandidateType
 from uploader.inference.column_profile import (
     DATE,
     EMPTY_LIST,
@@ -31,12 +21,21 @@ from uploader.inference.column_profile import (
     WHOLE,
     WHOLES,
     Column,
+    Reading,
 )
+from uploader.inference.list_items import ListItems
+from uploader.inference.number_forms import SAME, NumberShape, NumberStyle, WrittenNumber, best_style
+from uploader.inference.occurrences import Occurrences, without
+from uploader.inference.reviews import Harm, Review
+from uploader.inference.time_forms import ZONE
+from uploader.inference.time_guess import AmbiguousDates, guess_times, is_nearly_all
+from uploader.mapping.birth_dates import is_birth_date
+from uploader.mapping.rules import PropertyRule
 
-_NAIVE_FORM: Final = DATETIMES[1]
 _UNIFORM: Final = (TEXT, WHOLE, FRACTION, TRUTH, DATE, MOMENT, TEXTS, WHOLES, FRACTIONS)
 _NUMBERS: Final = frozenset({WHOLE, FRACTION})
 _IN_DIGITS: Final = frozenset({TEXT, WHOLE})
+_DIGITS_OR_TEXT: Final = frozenset({TEXT, WHOLE, FRACTION})
 _LISTS: Final = frozenset({TEXTS, WHOLES, FRACTIONS})
 _TOGETHER: Final[tuple[tuple[frozenset[str], CandidateType, str], ...]] = (
     (frozenset({WHOLE}), STRING, "whole numbers beyond 64 bits: as texts they stay what they are"),
@@ -46,41 +45,44 @@ _TOGETHER: Final[tuple[tuple[frozenset[str], CandidateType, str], ...]] = (
     (_LISTS, LISTS[2], "lists of numbers, some of them whole"),
     (_LISTS, LISTS[0], "lists of texts and whole numbers: as texts they stay what they are"),
 )
-_NUMERIC: Final = (LONG, DOUBLE)
-_TIMES: Final = (*DATES, DIGIT_DATE, *DATETIMES)
-_NAMES: Final = {
-    "string": "a text",
-    "long": "a whole number",
-    "double": "a number",
-    "date": "a date",
-    "datetime": "a date and time",
-}
 _PHONES_OF_TEN: Final = 9
 _BITS: Final = frozenset({"0", "1"})
+_ITEMS_OF_TEN: Final = 3
+_LEAST_PARTED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class TypeGuess:
-    """The guessed type (*form*) of a column, the words of a boolean (None: it is no boolean), and *why*."""
+    """How a column is read (*rule*, whose key is the name of the column), and *why*.
 
-    form: CandidateType
+    *unread* are the values that it can't read, which are not what is *expected*. *reviews* are for a human.
+    """
+
+    rule: PropertyRule
     why: str
-    lists: BooleanWords | None = None
+    unread: Occurrences = field(default_factory=Occurrences)
+    expected: str = ""
+    reviews: tuple[Review, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A column that the mapping can't read, and *why*."""
+    """A column that the mapping can't read, and *why*; *harm* is None where nobody needs to look at it."""
 
     why: str
+    harm: Harm | None = None
 
 
-def guess(column: Column, kind: str | None, *, has_types: bool) -> TypeGuess | LeftOut:
+def guess(column: Column, kind: str | None, *, has_types: bool, today: date) -> TypeGuess | LeftOut:
     """Return the type of *column*; *kind* is its Parquet type, *has_types* whether the format has types."""
     if not column.filled:
-        return _of_nothing(kind)
+        return _of_nothing(column, kind)
     if column.holds == {TEXT}:
-        return _of_texts(column, has_types=has_types)
+        return _of_texts(column, has_types=has_types, today=today)
+    if column.holds <= _DIGITS_OR_TEXT and name_hints.is_time(column.name):
+        times = _times(column, today)
+        if times is not None:
+            return times
     return _of_values(column)
 
 
@@ -89,11 +91,12 @@ def values_of(column: Column) -> str:
     return f"{column.filled:,} {'value' if column.filled == 1 else 'values'}"
 
 
-def consent_trouble(column: Column) -> tuple[int, int]:
-    """Return how many values of *column* are not valid for a consent, and the first row with one."""
-    unknown = [(count, row) for word, (count, row) in column.words.items() if not is_known(word)]
-    rows = [row for _, row in unknown] + [row for row in (column.first_other, column.first_null) if row]
-    return sum(count for count, _ in unknown) + column.other_words + column.nulls, min(rows, default=0)
+def consent_trouble(column: Column) -> Occurrences:
+    """Return the values of *column* that are not valid for a consent."""
+    unknown = column.unknown_words(is_known)
+    others = [*column.nothing.values(), column.nulls]
+    rows = sorted({*unknown.rows, *(row for occurrences in others for row in occurrences.rows)})
+    return Occurrences(unknown.count + sum(occurrences.count for occurrences in others), rows[:3])
 
 
 def known_words(column: Column) -> list[str]:
@@ -101,122 +104,226 @@ def known_words(column: Column) -> list[str]:
     return [word for word in column.words if is_known(word)]
 
 
-def _all(column: Column) -> str:
+def _all(column: Column, unread: Occurrences | None = None) -> str:
+    if unread is not None and unread.count:
+        return f"{column.filled - unread.count:,} of {column.filled:,} values are"
     return "its only value is" if column.filled == 1 else f"all {column.filled:,} values are"
 
 
-def _of_nothing(kind: str | None) -> TypeGuess | LeftOut:
+def _plain(column: Column) -> PropertyRule:
+    return PropertyRule(column.name, column.name)
+
+
+def text_rule(column: Column) -> PropertyRule:
+    """Return the rule of *column* as a text: cleaned at its ends, and without the words for nothing."""
+    return cleaned(column, _plain(column))
+
+
+def cleaned(column: Column, rule: PropertyRule, *more: str) -> PropertyRule:
+    """Return *rule* with `trim` if *column* needs it, and with its words for nothing; *more* are such words, too."""
+    trim = column.trimmed.count > 0
+    nothing = tuple(dict.fromkeys((*column.nothing, *more)))
+    return replace(rule, cleaning=replace(rule.cleaning, trim=trim), null_values=nothing)
+
+
+def _of_nothing(column: Column, kind: str | None) -> TypeGuess | LeftOut:
     if kind == "naive datetime":
-        return TypeGuess(_NAIVE_FORM, f"empty in every row; its times have no zone, {ZONE} is a guess")
+        rule = replace(_plain(column), kind="datetime", timezone=ZONE)
+        return TypeGuess(rule, f"empty in every row; its times have no zone, {ZONE} is a guess")
     if kind == "other":
         return LeftOut("empty in every row, and of a type that the API does not have")
-    return TypeGuess(OWN, "empty in every row")
+    return TypeGuess(_plain(column), "empty in every row")
 
 
-def _of_texts(column: Column, *, has_types: bool) -> TypeGuess:
-    moment = _moment(column)
-    if moment is not None:
-        return moment
-    near_date = _near(column, _TIMES)
-    if has_types or near_date:
-        return _text(near_date)
-    if name_hints.is_code(column.name):
-        return TypeGuess(OWN, "text: by its name a code, whose digits are no number")
-    if column.mobiles * 10 >= column.filled * _PHONES_OF_TEN:
-        return TypeGuess(OWN, "text: its values look like phone numbers")
-    return _boolean(column) or _number(column) or _text(_near(column, _NUMERIC))
+def _of_texts(column: Column, *, has_types: bool, today: date) -> TypeGuess:
+    times = _times(column, today)
+    if times is not None:
+        return times
+    if name_hints.is_code(column.name) and not has_types:
+        return TypeGuess(text_rule(column), "text: by its name a code, whose digits are no number")
+    found = _phone(column)
+    if found is None and not has_types:
+        found = _boolean(column)
+    if found is None:
+        found = _number(column, needs_marks=has_types) or _list(column)
+    return found or _text(column, has_types=has_types)
 
 
-def _moment(column: Column) -> TypeGuess | None:
-    every = _all(column)
-    for form in DATES:
-        if column.reads_all(form):
-            return TypeGuess(form, f"{every} dates")
-    if column.reads_all(DIGIT_DATE) and (name_hints.is_date(column.name) or column.has_many_values):
-        return TypeGuess(DIGIT_DATE, f"{every} dates in digits")
-    for form in DATETIMES:
-        if column.reads_all(form):
-            naive = form.timezone is not None
-            note = f"; LOOK: some name no zone, {ZONE} is a guess" if naive else ""
-            return TypeGuess(form, f"{every} times{note}")
-    for day_first, month_first in EITHER_WAY:
-        either = column.reads_all(day_first), column.reads_all(month_first)
-        if all(either):
-            return TypeGuess(
-                OWN, "text: dates of which nobody can tell the day from the month; LOOK, and give it a format"
-            )
-        if any(either):
-            form = day_first if either[0] else month_first
-            which = "day" if either[0] else "month"
-            return TypeGuess(form, f"{every} dates; the {which} comes first, for only so all of them exist")
-    return None
+def _text(column: Column, *, has_types: bool) -> TypeGuess:
+    rule = text_rule(column)
+    if not has_types and column.codes.count:
+        plain = column.unread(lambda reading: isinstance(reading, WrittenNumber) and not reading.unit)
+        if plain.count == column.codes.count < column.filled:
+            why = f"{column.codes.count:,} of {column.filled:,} are digits with a leading zero or a plus sign"
+            return TypeGuess(rule, f"text: {why}")
+    return TypeGuess(rule, "text")
+
+
+def _times(column: Column, today: date) -> TypeGuess | None:
+    found = guess_times(column)
+    if found is None:
+        return None
+    if isinstance(found, AmbiguousDates):
+        why = "dates of which nobody can tell the day from the month; give it a format"
+        return TypeGuess(text_rule(column), "text", reviews=(Review(Harm.MEANING, why),))
+    nouns = {"date": "dates", "datetime": "times"}
+    why = f"{_all(column, found.unread)} {nouns[found.kind]}"
+    if found.formats == ("%Y%m%d",):
+        why += " in digits"
+    reviews: list[Review] = []
+    if found.guessed_order:
+        why += f"; the {found.guessed_order} comes first"
+        why += "" if found.is_ambiguous else ", for only so all of them exist" if not found.unread.count else ""
+        if found.is_ambiguous:
+            reviews.append(Review(Harm.MEANING, f"that the {found.guessed_order} comes first is a guess"))
+    if found.timezone is not None:
+        reviews.append(Review(Harm.MEANING, f"some times name no zone, {found.timezone} is a guess"))
+    pivot = None
+    if any("%y" in form for form in found.formats):
+        pivot = today.year % 100 if is_birth_date(column.name) else None
+        last = pivot if pivot is not None else 68
+        reviews.append(Review(Harm.MEANING, f"years of two digits: up to {last:02} they are 20xx (pivot), else 19xx"))
+    rule = replace(_plain(column), kind=found.kind, formats=found.formats, timezone=found.timezone, pivot=pivot)
+    rule = cleaned(column, rule, *column.zero_dates, *column.said_nothing)
+    expected = "a date" if found.kind == "date" else "a date and time"
+    return TypeGuess(rule, why, found.unread, expected, tuple(reviews))
+
+
+def _phone(column: Column) -> TypeGuess | None:
+    is_called = name_hints.is_phone(column.name) and 2 * column.phones >= column.filled
+    has_many = column.mobiles * 10 >= column.filled * _PHONES_OF_TEN
+    if not column.phones or not (has_many or is_called):
+        return None
+    fakes = [word for word, occurrences in column.placeholders.items() if occurrences.count > 1]
+    rule = cleaned(column, _plain(column), *column.said_nothing, *fakes)
+    rule = replace(rule, cleaning=replace(rule.cleaning, phone="KR"))
+    unread = without(column.not_phone, column.said_nothing.values())
+    return TypeGuess(rule, f"{_all(column, unread)} phone numbers of Korea", unread, "a phone number of Korea")
 
 
 def _boolean(column: Column) -> TypeGuess | None:
     words = known_words(column)
-    if len(words) < len(column.words) or column.other_words:
+    unread = without(column.unknown_words(is_known), column.said_nothing.values())
+    total = column.filled - sum(occurrences.count for occurrences in column.said_nothing.values())
+    if not is_nearly_all(unread.count, total):
         return None
-    is_flag = name_hints.is_flag(column.name)
-    if is_flag or (has_both(words) and not set(words) <= _BITS):
-        lists = lists_of(words)
-        said = "" if lists.is_default else f", {lists.true[0]} and {lists.false[0]}"
-        return TypeGuess(CandidateType("boolean"), f"{_all(column)} words for true and false{said}", lists)
+    if not name_hints.is_flag(column.name) and (not has_both(words) or set(words) <= _BITS):
+        return None
+    lists = lists_of(words)
+    said = "" if lists.is_default else f", {lists.true[0]} and {lists.false[0]}"
+    rule = replace(_plain(column), kind="boolean", true=lists.true, false=lists.false)
+    rule = cleaned(column, rule, *column.said_nothing)
+    return TypeGuess(rule, f"{_all(column, unread)} words for true and false{said}", unread, "true or false")
+
+
+def _number(column: Column, *, needs_marks: bool) -> TypeGuess | None:
+    """Return the numbers of *column*; *needs_marks* is whether plain digits are meant as a text."""
+    shapes: dict[NumberShape, int] = {}
+    units: dict[str, int] = {}
+    for readings, occurrences in column.readings.items():
+        for number in readings:
+            if isinstance(number, WrittenNumber):
+                shapes[number.shape] = shapes.get(number.shape, 0) + occurrences.count
+                units.update({number.unit: units.get(number.unit, 0) + occurrences.count} if number.unit else {})
+    style = best_style(shapes)
+    unread = without(column.unread(_reads(style)), column.said_nothing.values())
+    total = column.filled - sum(occurrences.count for occurrences in column.said_nothing.values())
+    has_marks = bool(units) or style.thousands is not None or style.decimal is not None
+    if not is_nearly_all(unread.count, total) or (not has_marks and (column.codes.count or needs_marks)):
+        return None
+    if not has_marks and style.kind == "long" and _may_be_dates(column):
+        why = "whole numbers that may be dates; give it a type"
+        return TypeGuess(text_rule(column), "text", reviews=(Review(Harm.LOSS, why),))
+    return _number_guess(column, style, sorted(units, key=lambda unit: -units[unit]), unread)
+
+
+def _reads(style: NumberStyle) -> Callable[[Reading], bool]:
+    return lambda reading: isinstance(reading, WrittenNumber) and style.reads(reading.shape)
+
+
+def _number_guess(column: Column, style: NumberStyle, units: list[str], unread: Occurrences) -> TypeGuess:
+    rule = cleaned(column, replace(_plain(column), kind=style.kind), *column.said_nothing)
+    cleaning = replace(rule.cleaning, strip=tuple(units), thousands=style.thousands, decimal=style.decimal)
+    noun = "whole numbers" if style.kind == "long" else "numbers"
+    marks = [f"thousands with '{style.thousands}'"] if style.thousands is not None else []
+    marks += [f"'{style.decimal}' for the decimal point"] if style.decimal is not None else []
+    marks += [f"units {', '.join(units)}" if len(units) > 1 else f"unit {units[0]}"] if units else []
+    why = "; ".join([f"{_all(column, unread)} {noun}", *marks])
+    if style == NumberStyle("long") and not units and set(column.words) <= _BITS and not column.other_words.count:
+        why += "; if 0 and 1 mean no and yes, write type: boolean"
+    reviews: tuple[Review, ...] = ()
+    if style.thousands == "." or style.decimal is not None:
+        reviews = (Review(Harm.MEANING, "which of '.' and ',' is the decimal point is a guess"),)
+    elif len(units) > 1 and not any(set(units) <= same for same in SAME):
+        reviews = (Review(Harm.MEANING, f"several units become one number: {', '.join(units)}"),)
+    expected = "a whole number" if style.kind == "long" else "a number"
+    return TypeGuess(replace(rule, cleaning=cleaning), why, unread, expected, reviews)
+
+
+def _may_be_dates(column: Column) -> bool:
+    """Whether all of *column* are eight digits that a calendar has."""
+    from_digits = column.unread(lambda reading: getattr(reading, "format", None) == "%Y%m%d")
+    return not from_digits.count
+
+
+def _list(column: Column) -> TypeGuess | None:
+    for separator, items in column.lists.items():
+        if not _is_list(column, items, separator):
+            continue
+        are_whole = items.are_whole and not column.codes.count
+        singles = column.filled - items.parted
+        # The texts without a separator must be numbers too.
+        if are_whole and singles:
+            numbers = column.unread(lambda reading: isinstance(reading, WrittenNumber) and reading.shape == "whole")
+            are_whole = numbers.count <= items.parted
+        rule = replace(
+            cleaned(column, _plain(column)),
+            kind="array<long>" if are_whole else "array<string>",
+            separator=separator,
+        )
+        if items.is_spaced:
+            rule = replace(rule, cleaning=replace(rule.cleaning, trim=True))
+        why = f"{items.parted:,} of {values_of(column)} are several words with '{separator}' between them"
+        return TypeGuess(rule, why)
     return None
 
 
-def _number(column: Column) -> TypeGuess | None:
-    if column.reads_all(LONG):
-        if column.reads_all(DIGIT_DATE):
-            return TypeGuess(OWN, "text: whole numbers that may be dates; LOOK, and give it a type")
-        bits = "; if 0 and 1 mean no and yes, write type: boolean" if set(column.words) <= _BITS else ""
-        return TypeGuess(LONG, f"{_all(column)} whole numbers{bits}")
-    if column.reads_all(DOUBLE):
-        return TypeGuess(DOUBLE, f"{_all(column)} numbers")
-    return None
-
-
-def _near(column: Column, forms: tuple[CandidateType, ...]) -> str:
-    """Return a phrase for the type that reads all values but a few; an empty one if there is no such type."""
-    for form in forms:
-        if column.reads_nearly_all(form):
-            trial = column.trial(form)
-            are, rows = ("is", "the row with it") if trial.misses == 1 else ("are", "those rows")
-            return (
-                f"{trial.misses:,} of {column.filled:,} values {are} not {_NAMES[form.kind or 'string']} (first: row "
-                f"{trial.first:,}); with {_spelled(form)} {rows} would be rejected"
-            )
-    return ""
-
-
-def _spelled(form: CandidateType) -> str:
-    parts = [f"type: {form.kind}"]
-    parts += [f'format: "{form.format}"'] if form.format is not None else []
-    parts += [f"timezone: {form.timezone}"] if form.timezone is not None else []
-    return "{" + ", ".join(parts) + "}"
-
-
-def _text(near: str) -> TypeGuess:
-    return TypeGuess(OWN, f"text: {near}" if near else "text")
+def _is_list(column: Column, items: ListItems, separator: str) -> bool:
+    if items.is_long or name_hints.is_prose(column.name) or name_hints.built_in(column.name) is not None:
+        return False
+    if name_hints.is_list(column.name):
+        return True
+    repeated = len(items.known) * 2 <= items.total and not items.has_many
+    varied = len(items.lengths) > 1 or items.parted < column.filled
+    usual = items.parted >= _LEAST_PARTED and items.parted * 10 >= column.filled * _ITEMS_OF_TEN
+    return separator != "/" and repeated and varied and usual
 
 
 def _of_values(column: Column) -> TypeGuess | LeftOut:
     held = column.holds - {EMPTY_LIST}
-    own = column.trial(OWN)
-    if len(held) <= 1 and not own.misses:
-        return TypeGuess(OWN, next(iter(held), EMPTY_LIST))
-    if held == {NAIVE} and column.reads_all(_NAIVE_FORM):
-        return TypeGuess(_NAIVE_FORM, f"{NAIVE}; LOOK: {ZONE} is a guess")
+    if len(held) <= 1 and not column.misses(OWN).count:
+        return TypeGuess(_plain(column), next(iter(held), EMPTY_LIST))
+    if held == {NAIVE} and column.reads_all(NAIVE_TIME):
+        rule = replace(_plain(column), kind="datetime", timezone=ZONE)
+        return TypeGuess(rule, NAIVE, reviews=(Review(Harm.MEANING, f"{ZONE} is a guess"),))
+    if TEXT in held and held <= _DIGITS_OR_TEXT and not column.codes.count:
+        numbers = _number(column, needs_marks=False)
+        if numbers is not None and numbers.rule.kind is not None:
+            return numbers
     for together, form, why in _TOGETHER:
         if held <= together and column.reads_all(form):
-            near = _near(column, _NUMERIC)
-            return TypeGuess(form, f"{why}; {near}" if near else why)
-    if len(held) == 1 and held <= frozenset(_UNIFORM) and column.reads_nearly_all(OWN):
-        rows = "a row" if own.misses == 1 else f"{own.misses:,} rows"
-        return TypeGuess(OWN, f"{next(iter(held))}; LOOK: {rows} can't be sent for it (first: row {own.first:,})")
+            return TypeGuess(cleaned(column, replace(_plain(column), kind=form.kind)), why)
+    return _of_few(column, held)
+
+
+def _of_few(column: Column, held: frozenset[str]) -> TypeGuess | LeftOut:
+    """Return the type of a column in which no type reads every value."""
+    own = column.misses(OWN)
+    if len(held) == 1 and held <= frozenset(_UNIFORM) and is_nearly_all(own.count, column.filled):
+        return TypeGuess(_plain(column), next(iter(held)), own, "a value that can be sent")
     if len(held) == 1:
-        return LeftOut(f"{own.misses:,} of its {values_of(column)} can't be sent (first: row {own.first:,})")
+        return LeftOut(f"{own.count:,} of its {values_of(column)} can't be sent ({own.places})")
     several = ", ".join(
         f"{family} in {count:,} {'row' if count == 1 else 'rows'}" for family, count in column.families.most_common()
     )
-    near = _near(column, _NUMERIC)
-    return LeftOut(f"LOOK: {several}; no type reads them all" + (f"; {near}" if near else ""))
+    return LeftOut(f"{several}; no type reads them all", Harm.LOSS)

@@ -1,13 +1,17 @@
 """Write a guessed mapping as the text of a configuration."""
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from uploader.api import CONSENTS
+from uploader.api import BUILT_IN_TYPES
 from uploader.inference.file_profile import MOST_COLUMNS
+from uploader.inference.identity_columns import IdentityGuess
 from uploader.inference.mapping_guess import MappingGuess, PropertyGuess
+from uploader.inference.reviews import Review
+from uploader.mapping.rules import FALSE_WORDS, TRUE_WORDS, CleaningRules, PropertyRule
 
 _PLAIN: Final = re.compile(r"[^\W\d](?:[\w-]|[./ ](?=\w))*")
 _WORDS: Final = frozenset(["y", "n", "yes", "no", "true", "false", "on", "off", "null", "nan", "inf"])
@@ -17,13 +21,19 @@ _BYTE: Final = 0xFF
 _PLANE: Final = 0xFFFF
 _COLUMN: Final = 44
 """The column at which a comment starts, if the text before it is not longer."""
-_WIDTH: Final = 100
+_WIDTH: Final = 99
+_LEAST: Final = 40
+"""So many columns a wrapped comment has at least."""
 
 _API: Final = """\
 api:
   service_id: ${DFINERY_SERVICE_ID}       # of your service, from the environment
-  access_token: ${DFINERY_ACCESS_TOKEN}   # its import API token; or access_token_file: PATH, a file of mode 0600
+  access_token: ${DFINERY_ACCESS_TOKEN}   # its import API token; or access_token_file: PATH
 """
+_REGISTERED: Final = (
+    "# The names and types of your properties as the console shows them; correct them. What is not so",
+    "# registered, the service would accept and not store. Names that begin with df_ need none.",
+)
 _RATE: Final = """\
 # The limit of your service; these are the defaults.
 # rate:
@@ -41,16 +51,21 @@ class SourceText:
     encoding: str | None = None
     delimiter: str | None = None
     format: str | None = None
+    skip_lines: int | None = None
 
 
 def spell(guess: MappingGuess, written: SourceText) -> str:
     """Return the text of a configuration with the mapping *guess* for the source *written*."""
     rows = "its 1 row" if guess.rows == 1 else f"all its {guess.rows:,} rows"
+    first = (
+        f"Guessed from {quoted(written.source)}, from {rows}. Each guess says why; what is marked REVIEW needs a look."
+    )
     parts = (
-        [f"# Guessed from {quoted(written.source)}, from {rows}. Each guess says why; look them through."],
+        list(_wrapped(first, "")),
         _API.splitlines(),
         list(_source(written)),
         ["mapping:", *_identity(guess), "", *_properties(guess), *_omissions(guess)],
+        list(_registered(guess)),
         _RATE.splitlines(),
     )
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
@@ -61,6 +76,14 @@ def quoted(text: str) -> str:
     if _PLAIN.fullmatch(text) and text.isprintable() and text.casefold() not in _WORDS:
         return text
     return '"' + "".join(_NAMED.get(letter) or _escaped(letter) for letter in text) + '"'
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal *text* takes: a wide letter, such as a Korean one, takes two."""
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )
 
 
 def _escaped(letter: str) -> str:
@@ -82,60 +105,142 @@ def _source(written: SourceText) -> Iterator[str]:
         ("format", written.format, "by its first bytes; its name says something else"),
         ("encoding", written.encoding, "it is not UTF-8, and the whole file reads as this"),
         ("delimiter", written.delimiter, "so the header and the first records fall into the same number of cells"),
+        ("skip_lines", str(written.skip_lines or ""), "the header is below a title"),
     )
     if any(value for _, value, _ in said):
         yield "source:"
     for key, value, why in said:
         if value:
-            yield _commented(f"  {key}: {'tab' if value == _TAB else _value(value)}", why)
+            shown = "tab" if value == _TAB else value if key == "skip_lines" else _value(value)
+            yield from _commented(f"  {key}: {shown}", why)
 
 
 def _identity(guess: MappingGuess) -> Iterator[str]:
     yield "  # Who a row is about. Rows that share one of these values are one person."
     yield "  identity:"
     for each in guess.identities:
-        yield _commented(f"    {each.field}: {_value(each.column)}", each.why)
+        yield from _commented(f"    {each.field}: {_identity_rule(each)}", each.why, each.reviews)
+        if each.hint:
+            column = _value(each.column)
+            yield f"    # {each.field}: {{column: {column}, {each.hint}}}"
+            yield "    # … with hash_key: $${DFINERY_HASH_KEY} below mapping".replace("$$", "$")
+
+
+def _identity_rule(each: IdentityGuess) -> str:
+    rule = each.rule
+    parts = [f"column: {_value(rule.column)}", *_cleaning(rule.cleaning, rule.null_values)]
+    return _value(rule.column) if len(parts) == 1 else "{" + ", ".join(parts) + "}"
+
+
+def _cleaning(rules: CleaningRules, null_values: Sequence[str]) -> Iterator[str]:
+    if null_values:
+        yield f"null_values: [{_list(null_values)}]"
+    if rules.trim:
+        yield "trim: true"
+    if rules.strip:
+        yield f"strip: [{_list(rules.strip)}]"
+    if rules.values is not None:
+        mapped = ", ".join(f"{_value(word)}: {_value(str(sent))}" for word, sent in rules.values)
+        yield f"values: {{{mapped}}}"
+    if rules.phone is not None:
+        yield f"phone: {rules.phone}"
+    if rules.thousands is not None:
+        yield f"thousands: {_quotes(rules.thousands)}"
+    if rules.decimal is not None:
+        yield f"decimal: {_quotes(rules.decimal)}"
 
 
 def _properties(guess: MappingGuess) -> Iterator[str]:
-    yield "  # What is stored: the name as it is registered in the console, and the column. Change the names to yours."
+    yield "  # What is stored: the name as it is registered in the console, and its column. Change the names."
     yield "  properties:"
     for each in guess.properties:
-        yield _commented(f"    {quoted(each.key)}: {_rule(each)}", each.why)
+        yield from _commented(f"    {quoted(each.key)}: {_rule(each)}", each.why, each.reviews)
 
 
 def _rule(each: PropertyGuess) -> str:
-    form, lists = each.form, None if each.lists is None or each.lists.is_default else each.lists
-    column = _value(each.column)
-    kind = None if each.key in CONSENTS and lists is None else form.kind
-    if kind is None:
-        return column
-    parts = [f"column: {column}", f"type: {quoted(kind)}"]
-    if form.format is not None:
-        parts.append(f"format: {quoted(form.format)}")
-    if form.timezone is not None:
-        parts.append(f"timezone: {form.timezone}")
-    if lists is not None:
-        parts += [f"true: [{_list(lists.true)}]", f"false: [{_list(lists.false)}]"]
-    return "{" + ", ".join(parts) + "}"
+    rule = each.rule
+    parts = [f"column: {_value(each.column)}", *_type(rule), *_cleaning(rule.cleaning, rule.null_values)]
+    if rule.on_error != "reject":
+        parts.append(f"on_error: {rule.on_error}")
+    return _value(each.column) if len(parts) == 1 else "{" + ", ".join(parts) + "}"
+
+
+def _type(rule: PropertyRule) -> Iterator[str]:
+    if rule.kind is not None:
+        yield f"type: {quoted(rule.kind)}"
+    if len(rule.formats) == 1:
+        yield f"format: {quoted(rule.formats[0])}"
+    elif rule.formats:
+        yield f"format: [{', '.join(map(quoted, rule.formats))}]"
+    if rule.pivot is not None:
+        yield f"pivot: {rule.pivot}"
+    if rule.timezone is not None:
+        yield f"timezone: {rule.timezone}"
+    if rule.kind == "boolean" and (rule.true, rule.false) != (TRUE_WORDS, FALSE_WORDS):
+        yield f"true: [{_list(rule.true)}]"
+        yield f"false: [{_list(rule.false)}]"
+    if rule.separator != "|":
+        yield f"separator: {_quotes(rule.separator)}"
 
 
 def _list(words: Sequence[str]) -> str:
-    return ", ".join(map(quoted, words))
+    return ", ".join(map(_value, words))
+
+
+def _quotes(text: str) -> str:
+    return quoted(text) if quoted(text) != text else f'"{text}"'
 
 
 def _omissions(guess: MappingGuess) -> Iterator[str]:
     for each in guess.omissions:
-        yield f"    # LEFT OUT: {quoted(each.column)}: {each.why}"
+        mark = "LEFT OUT, REVIEW" if each.harm is not None else "LEFT OUT"
+        yield from _wrapped(f"{mark}: {quoted(each.column)}: {each.why}", "    ")
     if guess.ignored:
-        yield f"    # LOOK: there are more columns; only the first {MOST_COLUMNS:,} were looked at."
+        yield f"    # REVIEW: there are more columns; only the first {MOST_COLUMNS:,} were looked at."
     if guess.hidden:
-        yield "    # LOOK: keys that look like data (an e-mail address, a number) are left out, and not named here."
+        yield "    # REVIEW: keys that look like data (an e-mail address, a number) are left out, and not named here."
 
 
-def _commented(line: str, why: str) -> str:
-    """Return *line* with the comment *why*: after it if there is room, else above it."""
-    if max(len(line), _COLUMN) + len(why) <= _WIDTH:
-        return f"{line:<{_COLUMN}}  # {why}"
+def _registered(guess: MappingGuess) -> Iterator[str]:
+    named = [each for each in guess.properties if each.key not in BUILT_IN_TYPES]
+    if named:
+        yield from _REGISTERED
+        yield "registered:"
+        for each in named:
+            yield f"  {quoted(each.key)}: {quoted(each.kind)}"
+
+
+def _commented(line: str, why: str, reviews: Sequence[Review] = ()) -> Iterator[str]:
+    """Yield *line* with the comment *why* after it if there is room, else above it; *reviews* stand above."""
     indent = " " * (len(line) - len(line.lstrip()))
-    return f"{indent}# {why}\n{line}"
+    has_room = max(width(line), _COLUMN) + 4 + width(why) <= _WIDTH and "\n" not in why
+    if not has_room:
+        yield from _wrapped(why, indent)
+    for review in reviews:
+        yield from _wrapped(f"REVIEW: {review.text}", indent)
+    yield f"{line}{' ' * (_COLUMN - width(line))}  # {why}" if has_room else line
+
+
+def _wrapped(text: str, indent: str) -> Iterator[str]:
+    """Yield *text* as lines of a comment, each below 100 columns; a word that is longer is cut."""
+    begin = f"{indent}# "
+    room = _WIDTH - len(begin)
+    line = ""
+    for word in _pieces(text, room):
+        longer = f"{line} {word}" if line else word
+        if width(longer) > room:
+            yield begin + line
+            line = word
+        else:
+            line = longer
+    yield begin + line
+
+
+def _pieces(text: str, room: int) -> Iterator[str]:
+    for word in text.split(" "):
+        left = word
+        while width(left) > room:
+            cut = next(place for place in range(len(left), 0, -1) if width(left[:place]) <= room)
+            yield left[:cut]
+            left = left[cut:]
+        yield left

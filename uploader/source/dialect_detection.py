@@ -1,7 +1,9 @@
 """Detect the format, the encoding and the delimiter of a file."""
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal
@@ -14,6 +16,9 @@ from uploader.source.lines import KOREAN, reads_whole
 
 _AUTO: Final = "auto"
 _LOOKED_AT: Final = 100
+_MOST_TITLE_LINES: Final = 10
+_MOST: Final = 0.5
+_CELLS_OF_NOTE: Final = 2
 _USUAL: Final = ","
 
 
@@ -42,7 +47,8 @@ def sniff(location: SourceLocation, name: str, head: bytes) -> FileDialect:
     settled = KOREAN if encoding == KOREAN else _AUTO
     if found == "jsonl" or format_by_name(name) == "jsonl":
         return FileDialect(_said(name, found), settled)
-    return FileDialect(_said(name, found), settled, _delimiter(reads_as(encoding, head), is_whole=len(head) < HEAD))
+    delimiter, skip_lines = _layout(reads_as(encoding, head), is_whole=len(head) < HEAD)
+    return FileDialect(_said(name, found), settled, delimiter, skip_lines)
 
 
 def _said(name: str, found: Format | None) -> Literal["auto", "csv", "jsonl", "parquet"]:
@@ -51,22 +57,54 @@ def _said(name: str, found: Format | None) -> Literal["auto", "csv", "jsonl", "p
     return _AUTO if found is None or by_name in {None, found} else found
 
 
-def _delimiter(text: str, *, is_whole: bool) -> str:
+def _layout(text: str, *, is_whole: bool) -> tuple[str, int]:
+    """Return the delimiter of *text*, the start of a file, and how many lines are above its header."""
     lines = text.removeprefix(BOM).splitlines(keepends=True)
     if not is_whole and len(lines) > 1:
         del lines[-1]
-    return max(DELIMITERS, key=lambda delimiter: _fitness(lines, delimiter))
+    tables = [_table(lines, delimiter) for delimiter in DELIMITERS]
+    best = max(tables, key=lambda table: table.fitness)
+    return best.delimiter, best.skip_lines
 
 
-def _fitness(lines: Sequence[str], delimiter: str) -> tuple[bool, float, int]:
-    """Return how well *delimiter* splits *lines*: whether at all, the share of records of equal width, that width."""
-    widths: list[int] = []
-    try:
-        # Only the first records: the last line may end inside a quoted field.
-        widths.extend(
-            len(fields) for fields in islice(csv.reader(lines, delimiter=delimiter, strict=True), _LOOKED_AT) if fields
-        )
-    except csv.Error:
-        widths = widths or [1]
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The first lines of a file, split by one *delimiter*, without the *skip_lines* above the header.
+
+    *fitness* is how well it splits them: whether at all, and most of them into the same number of cells, without a
+    title; then the share of these, and their number of cells.
+    """
+
+    delimiter: str
+    skip_lines: int
+    fitness: tuple[bool, bool, bool, float, int]
+
+
+def _table(lines: Sequence[str], delimiter: str) -> _Table:
+    records: list[tuple[int, list[str]]] = []
+    start = 0
+    # Only the first records: the last line may end inside a quoted field.
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    with suppress(csv.Error):
+        for fields in islice(reader, _LOOKED_AT):
+            if fields:
+                records.append((start, fields))
+            start = reader.line_num
+    header = _header(records)
+    widths = [len(fields) for _, fields in records[header:]]
     width = widths[0] if widths else 1
-    return width > 1, sum(other == width for other in widths) / max(1, len(widths)), width
+    equal = sum(other == width for other in widths) / max(1, len(widths))
+    fitness = width > 1, equal > _MOST, not header, equal, width
+    return _Table(delimiter, records[header][0] if header else 0, fitness)
+
+
+def _header(records: Sequence[tuple[int, Sequence[str]]]) -> int:
+    """Return the number of the record that is the header: the first one, unless those above it are a title."""
+    usual = Counter(len(fields) for _, fields in records).most_common(1)
+    width = usual[0][0] if usual else 1
+    for at, (_, fields) in enumerate(records[:_MOST_TITLE_LINES]):
+        filled = sum(bool(cell.strip()) for cell in fields)
+        is_note = at == 0 and len(fields) <= _CELLS_OF_NOTE and fields[0].casefold().startswith("sep=")
+        if len(fields) == width and 2 * filled > width and not is_note:
+            return at if width > 1 and len(records) > at + 1 else 0
+    return 0

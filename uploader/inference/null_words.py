@@ -1,0 +1,46 @@
+"""Name the texts that stand for no value, as databases, spreadsheets and people write them."""
+
+import re
+from typing import Final
+
+_WORDS: Final = frozenset(
+    {
+        *("null", "(null)", "[null]", "<null>", "none", "nil", "undefined", "nan", "-nan", "nat", "<nat>", "<na>"),
+        *("n/a", "n.a.", "n.a", "#n/a", "#n/a n/a", "#na", "\\n"),
+        *("#ref!", "#name?", "#value!", "#div/0!", "#num!", "#null!"),
+    }
+)
+_SAID: Final = frozenset(
+    {"없음", "해당없음", "해당 없음", "정보없음", "정보 없음", "미입력", "미등록", "(없음)", "미기재"}
+)
+_EXACT: Final = frozenset({"NA"})
+_MARKS: Final = re.compile(r"[-\u2010-\u2015\u2212\u2500_=.·*]+")
+_ZEROS: Final = re.compile(r"0{4}([-/.])00\1(?:00)(?:[ T]00:00(?::00(?:\.0+)?)?)?|0{8}|0{14}|0")
+_NO_MAIL: Final = re.compile(
+    r"(?P<name>no|none|null|na|nomail|noemail|no-email|no_email|test|x+|a+|unknown|nobody|noreply|no-reply|없음)"
+    r"@(?:(?:no|none|null|na|nomail|noemail|test|x+|a+|unknown|nowhere)\.[a-z.]+|(?P=name)\.[a-z.]+)",
+    re.IGNORECASE,
+)
+_NO_NUMBER: Final = re.compile(
+    r"(?:\+?82[ -]?)?0?1[016-9][ .-]?(?:(\d)\1{2,3}[ .-]?\1{4}|1234[ .-]?5678)|0{2,3}[ .-]?0{3,4}[ .-]?0{4}"
+)
+
+
+def is_nothing(text: str) -> bool:
+    """Whether *text* stands for no value in every column, such as `NULL`, `N/A` or `-`."""
+    return text.casefold() in _WORDS or text in _EXACT or _MARKS.fullmatch(text) is not None
+
+
+def says_nothing(text: str) -> bool:
+    """Whether *text* says that there is none, such as 없음: no value, except where a text is expected."""
+    return text in _SAID
+
+
+def is_zero_date(text: str) -> bool:
+    """Whether *text* is a date of zeros, such as `0000-00-00`, which databases write for none."""
+    return _ZEROS.fullmatch(text) is not None
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether *text* is an e-mail address or a phone number that people make up, such as `none@none.com`."""
+    return (_NO_MAIL if "@" in text else _NO_NUMBER).fullmatch(text) is not None
