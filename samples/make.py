@@ -56,7 +56,7 @@ CRM_SEED = 20260401
 CRM_BROKEN: Mapping[int, tuple[Cells, str]] = {
     37: ({"생년월일": "1990.02.30"}, "column '생년월일' → df_birth: not a date ("),
     88: ({"휴대폰": "010-123-45"}, "column '휴대폰' → phone_no: not a phone number of Korea (phone: KR)"),
-    129: ({"성별": "?"}, "column '성별' → df_gender: not one of values ("),
+    129: ({"성별": "서울"}, "column '성별' → df_gender: not one of values ("),
     170: ({"누적구매금액": "12,34원"}, "column '누적구매금액': not a whole number (thousands: ',')"),
     211: ({"문자수신동의": "확인중"}, "column '문자수신동의' → df_sms_ads_optin: neither true nor false"),
     252: ({"가입일시": "작년 봄"}, "column '가입일시': not a date and time ("),
