@@ -47,7 +47,7 @@ def from_parquet() -> list[dict[str, object]]:
 def test_the_script_makes_the_very_files_that_are_kept(tmp_path: Path) -> None:
     subprocess.run([sys.executable, SAMPLES / "make.py", tmp_path], check=True)
 
-    for name in ("profiles.csv", "profiles.jsonl"):
+    for name in ("profiles.csv", "profiles.jsonl", "crm_export.csv"):
         assert (tmp_path / name).read_bytes() == (SAMPLES / name).read_bytes(), name
     assert pl.read_parquet(tmp_path / "profiles.parquet").equals(pl.read_parquet(SAMPLES / "profiles.parquet"))
 
