@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
         ("cli/explain", "from aiohttp import web", "Only delivery and sandbox speak HTTP"),
         ("outputs/retry_format", "import tqdm", "Only progress draws bars"),
         ("delivery/retry", "import aiolimiter", "Only the limiter holds the bucket"),
-        ("cli/init", "import polars", "Only source reads tables"),
+        ("cli/init", "import polars", "Only what works on whole batches knows polars"),
         ("app/explain", "import yaml", "Only config knows pydantic and YAML"),
         (
             "sandbox/request_body",
