@@ -1,16 +1,15 @@
 """What is guessed of the columns of a file, and why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 
 from tests.inference.guessed import drafted, lines, lines_of
-from uploader.inference import FileProfile, MappingGuess, SourceText, guess_mapping, spell
+from uploader.inference import FileProfile, guess_mapping
 from uploader.inference.file_profile import MOST_COLUMNS
 from uploader.model import Damaged, Reason, Row
-
 
 MANY = [f"{1990 + at // 12}{1 + at % 12:02}15" for at in range(40)]
 
