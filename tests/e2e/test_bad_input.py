@@ -281,19 +281,19 @@ def test_a_header_without_rows_is_nothing_to_do(desk: Desk, server: RunningSandb
 
 
 BAD_CELLS = [
-    ("age", "thirty", "column 'age'", "not a whole number"),
-    ("age", "9223372036854775808", "column 'age'", "a whole number beyond 64 bits"),
-    ("score", "1,5", "column 'score'", "not a number"),
-    ("score", "nan", "column 'score'", "not a number"),
-    ("born", "20230230", "column 'born' → df_birth", "not a date (%Y%m%d)"),
-    ("joined", "2024-02-30 00:00:00", "column 'joined'", "not a date and time (ISO 8601)"),
-    ("wants", "maybe", "column 'wants' → df_push_optin", "neither true nor false"),
+    ("age", "thirty", "column 'age': not a whole number"),
+    ("age", "9223372036854775808", "column 'age': a whole number beyond 64 bits"),
+    ("score", "1,5", "column 'score': not a number"),
+    ("score", "nan", "column 'score': not a number"),
+    ("born", "20230230", "column 'born' → df_birth: not a date (%Y%m%d)"),
+    ("joined", "2024-02-30 00:00:00", "column 'joined': not a date and time (ISO 8601)"),
+    ("wants", "maybe", "column 'wants' → df_push_optin: neither true nor false"),
 ]
 
 
-@pytest.mark.parametrize(("column", "cell", "label", "expected"), BAD_CELLS)
+@pytest.mark.parametrize(("column", "cell", "reason"), BAD_CELLS)
 def test_a_bad_cell_rejects_its_row_alone(
-    desk: Desk, sandbox: Callable[..., RunningSandbox], column: str, cell: str, label: str, expected: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], column: str, cell: str, reason: str
 ) -> None:
     server = sandbox(rules())
     desk.configure(
@@ -319,9 +319,10 @@ mapping:
 
     assert ended.status == 3
     assert desk.books() == {"sent": 2, "rejected": 1}
+    label, _, expected = reason.partition(": ")
     told = f'{label}: "{cell}" is {expected}'
     assert [(row[0], row[1], row[3], row[4]) for row in desk.retry_rows()] == [(2, "rejected", told, 0)]
-    assert f"  {label}: {expected}: row 2 (line 3)" in ended.err.splitlines()
+    assert f"  {reason}: row 2 (line 3)" in ended.err.splitlines()
     assert names(server) == names_of([1, 3])
 
 
