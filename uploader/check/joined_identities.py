@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from mmap import mmap
 from typing import Final, TypeAlias
 
 from uploader.counts import PLACES
@@ -177,10 +178,11 @@ class _Sieve:
         self._mask = slots - 1
         self._shift = self._mask.bit_length()
         self._slots = slots
-        self._seen = bytearray(slots * _MARKS_IN_SLOT // 8)
+        # The system lends memory of this kind page by page, when it is used: a small file needs little of it.
+        self._seen = mmap(-1, slots * _MARKS_IN_SLOT // 8)
         self._seen_mask = slots * _MARKS_IN_SLOT - 1
-        self._prints = memoryview(bytearray(slots * _PRINT_BYTES)).cast("I")
-        self._counts = bytearray(slots)
+        self._prints = memoryview(mmap(-1, slots * _PRINT_BYTES)).cast("I")
+        self._counts = mmap(-1, slots)
         self._changes = 0
         self.has_candidates = False
 
