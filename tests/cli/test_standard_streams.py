@@ -145,8 +145,8 @@ def test_what_a_terminal_would_obey_or_hide_in_a_name_is_spelled_out(typed: Type
         4,
         [
             (
-                "people.csv has no column 'name' (it has: id, na\\nme, \\u001b[2Jage\\ufeff). Did you mean 'na\\nme'? "
-                "Change mapping.properties.df_name in config.yaml."
+                "people.csv has no column 'name', but \"na\\u000ame\" (other spelling). "
+                'Write "na\\u000ame" at mapping.properties.df_name in config.yaml.'
             )
         ],
     )

@@ -285,9 +285,9 @@ BAD_CELLS = [
     ("age", "9223372036854775808", "column 'age': a whole number beyond 64 bits"),
     ("score", "1,5", "column 'score': not a number"),
     ("score", "nan", "column 'score': not a number"),
-    ("born", "20230230", "column 'born': not a date (%Y%m%d)"),
+    ("born", "20230230", "column 'born' → df_birth: not a date (%Y%m%d)"),
     ("joined", "2024-02-30 00:00:00", "column 'joined': not a date and time (ISO 8601)"),
-    ("wants", "maybe", "column 'wants': neither true nor false"),
+    ("wants", "maybe", "column 'wants' → df_push_optin: neither true nor false"),
 ]
 
 
@@ -319,7 +319,9 @@ mapping:
 
     assert ended.status == 3
     assert desk.books() == {"sent": 2, "rejected": 1}
-    assert [(row[0], row[1], row[3], row[4]) for row in desk.retry_rows()] == [(2, "rejected", reason, 0)]
+    label, _, expected = reason.partition(": ")
+    told = f'{label}: "{cell}" is {expected}'
+    assert [(row[0], row[1], row[3], row[4]) for row in desk.retry_rows()] == [(2, "rejected", told, 0)]
     assert f"  {reason}: row 2 (line 3)" in ended.err.splitlines()
     assert names(server) == names_of([1, 3])
 

@@ -123,7 +123,7 @@ def test_explain_shows_what_is_omitted(desk: Desk) -> None:
     said = desk.type("explain", name, "--row", "2").err
     facts = json.loads(desk.type("explain", name, "--row", "2", "--json").out)
 
-    assert "  omitted: column 'spent': not a whole number (thousands: ',')" in said.splitlines()
+    assert """  omitted: column 'spent': "12,34" is not a whole number (thousands: ',')""" in said.splitlines()
     assert [each["omitted"] for each in facts["cleaning"] if each["omitted"]] == [
         {"code": "not_long", "reason": "column 'spent': not a whole number (thousands: ',')"}
     ]

@@ -95,7 +95,7 @@ def test_a_known_identity_value_does_not_speak_for_one_that_was_fixed(
     server = service()
     run("monday.jsonl", {"id": 1.5, "mail": "x", "name": "old", "ads": True}, {"id": "9", "name": "z"})
     run("tuesday.jsonl", {"id": "1", **named("new", ads=False)})
-    edit(desk, "monday.retry.jsonl", "1.5", '"1"')
+    edit(desk, "monday.retry.jsonl", '"id": 1.5', '"id": "1"')
 
     assert run("monday.retry.jsonl").status == 3
     assert stored(server, external_id="1") == NEW

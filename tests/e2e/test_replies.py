@@ -18,7 +18,10 @@ SHORT = "2s"
 
 @dataclass(frozen=True)
 class Lost:
-    """A fault that the third row meets each time: what the row is, and what is known of it."""
+    """A fault that the third row meets each time: what the row is, and what is known of it.
+
+    *message* is the service's own, which the retry file has where no documentation does.
+    """
 
     fault: str
     kind: str
@@ -27,6 +30,7 @@ class Lost:
     unsure: bool = False
     applied: bool = False
     alone: bool = False
+    message: str = ""
 
     @property
     def attempts(self) -> int:
@@ -48,7 +52,7 @@ LOST = [
     Lost("code=40001", "rejected", "40001", "refused by the service: VALIDATION_FAILURE (40001)"),
     Lost("code=40402", "rejected", "40402", "refused by the service: TOO_MANY_EVENTS (40402)"),
     Lost("code=40403", "rejected", "40403", "refused by the service: TOO_MANY_USER_PROFILES (40403)"),
-    Lost("code=49999", "rejected", "49999", "refused by the service: code 49999"),
+    Lost("code=49999", "rejected", "49999", "refused by the service: code 49999", message="UNKNOWN"),
     Lost("code=50000", "failed", "50000", "not accepted by the service: INTERNAL_SERVER_ERROR (50000)"),
     Lost("code=60000", "failed", "60000", "not accepted by the service: code 60000"),
     Lost("http=400", "rejected", "400", "refused by the service: HTTP 400"),
@@ -136,7 +140,8 @@ def test_a_reply_that_is_no_success_costs_its_row_and_no_other(
     summary = desk.summary()
     assert (ended.status, ended.out) == (3, "")
     assert plain(ended.err) == _told(case)
-    assert desk.retry_rows() == [(3, case.kind, case.code, case.reason, case.attempts)]
+    reason = case.reason + (f': "{case.message}"' if case.message else "")
+    assert desk.retry_rows() == [(3, case.kind, case.code, reason, case.attempts)]
     assert books_of(summary) == {"sent": ROWS - 1, case.kind: 1}
     assert {
         name: summary[name] for name in ("requests", "retries", "maybe_sent_twice", "retry_file", "exit_status")

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from tests.inference.test_guesses import drafted, lines, lines_of
+from tests.inference.guessed import drafted, lines, lines_of
 from uploader.inference import FileProfile, MappingGuess, SharedValues, SourceText, guess_mapping, spell
 from uploader.inference.mapping_guess import guess_identities
 from uploader.inference.yaml_text import width

@@ -32,8 +32,9 @@ VALUES: Final = (
     "2024-01-02T00:00:00Z",
 )  # fmt: skip
 
-OF_THE_FILE: Final = {"nul", "not_boolean", "null_consent", "mixed_array"}
-"""What no guess can repair: records as they are, and the few values of a consent that are no yes and no no."""
+OF_THE_FILE: Final = {"nul", "not_boolean", "null_consent", "mixed_array", "email_domain"}
+"""What no guess can repair: records as they are, the few values of a consent that are no yes and no no, and those of a
+column of addresses that are none."""
 
 OF_FEW: Final = {
     *("not_date", "not_datetime", "no_zone", "no_such_time", "time_twice", "not_long", "long_range", "not_double"),

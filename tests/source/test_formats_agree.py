@@ -34,6 +34,8 @@ RULES: Final = MappingRules(
         PropertyRule("df_push_optin", "push", kind="boolean"),
     ),
     request_datetime=MomentRule("at"),
+    # The identity values are any text here, and so seldom an address that a person has.
+    sends_odd_identities=True,
 )
 
 Value: TypeAlias = str | int | float | bool | date | datetime | list[str] | None

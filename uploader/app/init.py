@@ -20,14 +20,12 @@ from uploader.inference import (
     looks_personal,
     spell,
 )
-from uploader.model import Record, looks_like_data
+from uploader.model import MAX_JOINED, Record, looks_like_data
 from uploader.run.environment import Environment
 from uploader.source import FileDialect, Source, open_unknown
 
 _MODE: Final = 0o644
 _MOST_BYTES: Final = 1 << 20
-_MAX_JOINED: Final = 5
-"""The default of `limits.max_joined`."""
 
 _BY_HAND: Final = "see docs/configuration.md for how to write a configuration by hand"
 
@@ -69,7 +67,7 @@ def _guessed(source: Source, today: date) -> MappingGuess:
         with source.read() as reading:
             yield from reading
 
-    shared = SharedValues([each.rule for each in people], _MAX_JOINED).find(records)
+    shared = SharedValues([each.rule for each in people], MAX_JOINED).find(records)
     return guess_mapping(profile, today=today, people=people, shared=shared)
 
 

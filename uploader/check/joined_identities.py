@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from mmap import mmap
 from typing import Final, TypeAlias
 
 from uploader.counts import PLACES
@@ -12,8 +13,14 @@ from uploader.model import MaxJoined, Person, Record, Request
 ReadAgain: TypeAlias = Callable[[], AbstractContextManager[Iterable[Record]]]
 """Reads the records of the source once more."""
 
-SLOTS: Final = 1 << 22
-"""How many slots a sieve has: five bytes each, 20 MiB in all."""
+SLOTS: Final = 1 << 21
+"""How many slots a sieve has: five bytes each, 10 MiB in all."""
+
+_MARKS_IN_SLOT: Final = 64
+"""How many values a sieve can mark as seen for each of its slots: a bit each, 16 MiB in all."""
+
+_SEEN_SHIFT: Final = 37
+"""A hash of 64 bits has 27 above these; the lower ones choose the slots."""
 
 _PRINT_BYTES: Final = 4
 _PRINT_MASK: Final = (1 << 32) - 1
@@ -55,23 +62,26 @@ class JoinedIdentities:
         known = tuple(fields)
         self._limits = {name: most for name in known if (most := limits.of(name)) is not None}
         self._slots = slots
-        self._sieve = _Sieve(min(self._limits.values(), default=0), slots)
-        self._is_asked = len(known) > 1 and bool(self._limits)
+        self._sieve = self._new_sieve() if len(known) > 1 and self._limits else None
+
+    def _new_sieve(self) -> "_Sieve":
+        return _Sieve(min(self._limits.values()), self._slots)
 
     def add_row(self, person: Person) -> None:
         """Add the identity values of one row that can be sent."""
-        if len(person) > 1 and self._is_asked:
+        if len(person) > 1 and self._sieve is not None:
             self._sieve.add(person, person)
 
     def find(self, plan: Plan, read_again: ReadAgain) -> list[JoinedValue]:
         """Return the values that join too many people, those that join most first; *plan* maps the records."""
-        if not self._sieve.has_candidates:
+        whole = self._sieve
+        if whole is None or not whole.has_candidates:
             return []
-        parts = round(self._sieve.load / _MOST_LOAD + 0.5) if self._sieve.load > _MOST_LOAD else 1
+        parts = round(whole.load / _MOST_LOAD + 0.5) if whole.load > _MOST_LOAD else 1
         found: list[JoinedValue] = []
         for part in range(parts):
             of_part = _ValuesPart(part, parts)
-            sieve = self._sieve if parts == 1 else self._sieve_of(of_part, plan, read_again)
+            sieve = whole if parts == 1 else self._sieve_of(of_part, plan, read_again)
             if sieve.has_candidates:
                 found = self._compare(sieve, of_part, plan, read_again)
             if found:
@@ -80,7 +90,7 @@ class JoinedIdentities:
 
     def _sieve_of(self, part: "_ValuesPart", plan: Plan, read_again: ReadAgain) -> "_Sieve":
         """Return a sieve of only the values of *part*, for a source that is too large for one of all."""
-        sieve = _Sieve(self._sieve.least, self._slots)
+        sieve = self._new_sieve()
         with read_again() as records:
             for person in map(plan.person, records):
                 if len(person) > 1:
@@ -158,18 +168,21 @@ class _ValuesPart:
 class _Sieve:
     """Lets pass every value that may be in rows of more than *least* different persons, and few others.
 
-    A value has two slots. Each holds a fingerprint of the last person, and how often that changed: at least as often
-    as there are different persons with the value.
+    The first row of a value only sets its bit, so that a value of one row costs no slot. A value that was seen before
+    has two slots. Each holds a fingerprint of the last person, and how often that changed: at least as often as there
+    are different persons with the value, but for the first.
     """
 
     def __init__(self, least: int, slots: int) -> None:
-        self.least = least
-        self._enough = min(least + 1, _MOST_COUNT)
+        self._enough = min(least, _MOST_COUNT)
         self._mask = slots - 1
         self._shift = self._mask.bit_length()
         self._slots = slots
-        self._prints = memoryview(bytearray(slots * _PRINT_BYTES)).cast("I")
-        self._counts = bytearray(slots)
+        # The system lends memory of this kind page by page, when it is used: a small file needs little of it.
+        self._seen = mmap(-1, slots * _MARKS_IN_SLOT // 8)
+        self._seen_mask = slots * _MARKS_IN_SLOT - 1
+        self._prints = memoryview(mmap(-1, slots * _PRINT_BYTES)).cast("I")
+        self._counts = mmap(-1, slots)
         self._changes = 0
         self.has_candidates = False
 
@@ -180,11 +193,24 @@ class _Sieve:
 
     def add(self, person: Person, values: Iterable[str]) -> None:
         """Add *values* of *person*."""
+        seen, seen_mask = self._seen, self._seen_mask
+        repeated = []
+        for value in values:
+            hashed = hash(value)
+            place = (hashed >> _SEEN_SHIFT) & seen_mask
+            at, bit = place >> 3, 1 << (place & 7)
+            if seen[at] & bit:
+                repeated.append(hashed)
+            else:
+                seen[at] |= bit
+        if repeated:
+            self._add_repeated(person, repeated)
+
+    def _add_repeated(self, person: Person, hashes: Iterable[int]) -> None:
         prints, counts, mask, shift = self._prints, self._counts, self._mask, self._shift
         # 0 is no person.
         mark = hash(person) & _PRINT_MASK or 1
-        for value in values:
-            hashed = hash(value)
+        for hashed in hashes:
             first, second = hashed & mask, (hashed >> shift) & mask
             if prints[first] != mark:
                 prints[first] = mark

@@ -3,17 +3,8 @@
 import re
 from typing import Final
 
-_WORDS: Final = frozenset(
-    {
-        *("null", "(null)", "[null]", "<null>", "none", "nil", "undefined", "nan", "-nan", "nat", "<nat>", "<na>"),
-        *("n/a", "n.a.", "n.a", "#n/a", "#n/a n/a", "#na", "\\n"),
-        *("#ref!", "#name?", "#value!", "#div/0!", "#num!", "#null!"),
-    }
-)
-_SAID: Final = frozenset(
-    {"없음", "해당없음", "해당 없음", "정보없음", "정보 없음", "미입력", "미등록", "(없음)", "미기재"}
-)
-_EXACT: Final = frozenset({"NA"})
+from uploader.mapping.identity_values import EXACTLY_NOTHING, NOTHING, SAID_NOTHING
+
 _MARKS: Final = re.compile(r"[-\u2010-\u2015\u2212\u2500_=.·*]+")
 _ZEROS: Final = re.compile(r"0{4}([-/.])00\1(?:00)(?:[ T]00:00(?::00(?:\.0+)?)?)?|0{8}|0{14}|0")
 _NO_MAIL: Final = re.compile(
@@ -28,12 +19,12 @@ _NO_NUMBER: Final = re.compile(
 
 def is_nothing(text: str) -> bool:
     """Whether *text* stands for no value in every column, such as `NULL`, `N/A` or `-`."""
-    return text.casefold() in _WORDS or text in _EXACT or _MARKS.fullmatch(text) is not None
+    return text.casefold() in NOTHING or text in EXACTLY_NOTHING or _MARKS.fullmatch(text) is not None
 
 
 def says_nothing(text: str) -> bool:
     """Whether *text* says that there is none, such as 없음: no value, except where a text is expected."""
-    return text in _SAID
+    return text in SAID_NOTHING
 
 
 def is_zero_date(text: str) -> bool:

@@ -156,6 +156,10 @@ def _text(column: Column, *, has_types: bool) -> TypeGuess:
         if plain.count == column.codes.count < column.filled:
             why = f"{column.codes.count:,} of {column.filled:,} are digits with a leading zero or a plus sign"
             return TypeGuess(rule, f"text: {why}")
+    others = column.unread(lambda reading: isinstance(reading, WrittenNumber))
+    if not has_types and 0 < others.count * 2 < column.filled and not column.codes.count:
+        numbers = f"{column.filled - others.count:,} of {column.filled:,} are numbers"
+        return TypeGuess(rule, f"text: only {numbers} (not {others.places})")
     return TypeGuess(rule, "text")
 
 

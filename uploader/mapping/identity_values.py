@@ -17,15 +17,24 @@ _ID: Final = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9_-]+")
 _EMAIL: Final = re.compile(r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
 """What most values are: nothing more is asked of them."""
 
-_WORDS: Final = frozenset(
+NOTHING: Final = frozenset(
     {
-        *("null", "(null)", "<null>", "[null]", "#null!", "nil", "none", "<none>", "(none)", "undefined"),
-        *("n/a", "#n/a", "#n/a n/a", "<na>", "nan", "-nan", "\\n", "nat", "<nat>"),
-        *("#ref!", "#name?", "#value!", "#div/0!", "#num!", "#spill!", "#calc!", "#getting_data"),
-        *("없음", "해당없음", "해당 없음", "정보없음", "정보 없음", "미입력"),
+        *("null", "(null)", "<null>", "[null]", "nil", "none", "<none>", "(none)", "undefined"),
+        *("n/a", "n.a.", "n.a", "#n/a", "#n/a n/a", "#na", "<na>", "nan", "-nan", "\\n", "nat", "<nat>"),
+        *("#ref!", "#name?", "#value!", "#div/0!", "#num!", "#null!", "#spill!", "#calc!", "#getting_data"),
     }
 )
-_EXACT_WORDS: Final = frozenset({"NA"})
+"""What databases, spreadsheets and programs write for no value, in small letters."""
+
+EXACTLY_NOTHING: Final = frozenset({"NA"})
+"""The same in these letters only."""
+
+SAID_NOTHING: Final = frozenset(
+    {"없음", "(없음)", "해당없음", "해당 없음", "정보없음", "정보 없음", "미입력", "미등록", "미기재"}
+)
+"""What people write for no value."""
+
+_WORDS: Final = NOTHING | SAID_NOTHING
 _DASH_SIGNS: Final = r"\-\u2010-\u2015\u2212\u2500"
 _MARKS: Final = re.compile(rf"[{_DASH_SIGNS}_=+|.·*/\\?#~]+")
 """A value of marks alone, such as `-`, `--` or `.`, names nobody."""
@@ -71,7 +80,7 @@ def is_nothing(value: str) -> bool:
     return (
         not stripped
         or stripped.casefold() in _WORDS
-        or stripped in _EXACT_WORDS
+        or stripped in EXACTLY_NOTHING
         or _MARKS.fullmatch(stripped) is not None
     )
 

@@ -1,10 +1,13 @@
 """Identify sources, services and mappings by short digests."""
 
 import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from uploader.config import Settings
 from uploader.config.service_url import one_spelling
+from uploader.mapping.rules import CleaningRules, IdentityRule, MappingRules, MomentRule, PropertyRule
 from uploader.source import Source
 
 
@@ -48,9 +51,61 @@ def reading_of(settings: Settings) -> str:
     return _digest(*_mapping_parts(settings), wanted.format, wanted.encoding, wanted.delimiter, *skips, *merges)
 
 
-def _mapping_parts(settings: Settings) -> tuple[str, ...]:
+def _mapping_parts(settings: Settings) -> list[str]:
+    """Return the mapping in words: as version 0.1.0 spelled it, and then what it could not say yet.
+
+    So a mapping in which no later key is used has the same key for ever, and an upgrade sends nobody again.
+    """
     rules = settings.rules()
-    return (repr(rules), rules.key_fingerprint) if rules.key_fingerprint else (repr(rules),)
+    return [_spelled(rules), *_later_keys(rules)]
+
+
+def _spelled(rules: MappingRules) -> str:
+    properties = ", ".join(map(_spelled_property, rules.properties)) + ("," if len(rules.properties) == 1 else "")
+    moment = "None" if rules.request_datetime is None else _spelled_moment(rules.request_datetime)
+    return (
+        f"MappingRules(identity={dict(rules.identity_columns)!r}, properties=({properties}), "
+        f"null_values={rules.null_values!r}, when_empty={rules.when_empty!r}, other_columns={rules.other_columns!r}, "
+        f"request_datetime={moment})"
+    )
+
+
+def _spelled_property(rule: PropertyRule) -> str:
+    return (
+        f"PropertyRule(key={rule.key!r}, column={rule.column!r}, value={rule.value!r}, kind={rule.kind!r}, "
+        f"format={_first(rule.formats)!r}, timezone={rule.timezone!r}, separator={rule.separator!r}, "
+        f"true={rule.true!r}, false={rule.false!r}, when_empty={rule.when_empty!r}, trim={rule.cleaning.trim!r}, "
+        f"thousands={rule.cleaning.thousands!r})"
+    )
+
+
+def _spelled_moment(rule: MomentRule) -> str:
+    return f"MomentRule(column={rule.column!r}, format={_first(rule.formats)!r}, timezone={rule.timezone!r})"
+
+
+def _first(formats: tuple[str, ...]) -> str | None:
+    return formats[0] if formats else None
+
+
+def _later_keys(rules: MappingRules) -> Iterator[str]:
+    """Yield what of *rules* no key of version 0.1.0 can say."""
+    for identity in rules.identity:
+        if identity != IdentityRule(identity.field, identity.column):
+            yield repr(identity)
+    for rule in rules.properties:
+        cleaning = CleaningRules(trim=rule.cleaning.trim, thousands=rule.cleaning.thousands)
+        spoken = replace(
+            rule, formats=rule.formats[:1], pivot=None, cleaning=cleaning, null_values=(), on_error="reject"
+        )
+        if rule != spoken:
+            yield repr(rule)
+    moment = rules.request_datetime
+    if moment is not None and (len(moment.formats) > 1 or moment.pivot is not None):
+        yield repr(moment)
+    if rules.sends_odd_identities:
+        yield "sends_odd_identities"
+    if rules.key_fingerprint:
+        yield rules.key_fingerprint
 
 
 def _digest(*parts: str) -> str:
