@@ -252,7 +252,7 @@ class CsvParser:
 
 
 def misfit(text: str, found: int, expected: int) -> Reason:
-    """Return why the record written as *text* has not as many fields as the header: *found*, where it has *expected*."""
+    """Return why the record written as *text*, which has *found* fields, has not the *expected* ones of the header."""
     if text.strip("\x1a") == "":
         return _CTRL_Z
     fields = "1 field" if found == 1 else f"{found} fields"

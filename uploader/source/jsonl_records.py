@@ -88,7 +88,7 @@ def jsonl_records_after(
     except UndecodedError as error:
         where = f"row {line - blank_lines + 1} (line {error.line})"
         raise undecodable(location, encoding, where) from None
-    _refuse_without_objects(label, records=line - blank_lines, damaged=damaged)
+    refuse_without_objects(label, records=line - blank_lines, damaged=damaged)
     return PassEnd(blank_lines)
 
 
@@ -99,7 +99,8 @@ def _cut_off(label: str, number: int, line: int) -> InputError:
     )
 
 
-def _refuse_without_objects(label: str, *, records: int, damaged: int) -> None:
+def refuse_without_objects(label: str, *, records: int, damaged: int) -> None:
+    """Raise InputError when a file has no *records*, or all of them are *damaged*."""
     if not records:
         raise InputError(f"{label} has only blank lines. Check how it was made.")
     if records == damaged:

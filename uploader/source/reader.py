@@ -21,8 +21,11 @@ class Suspicion:
 
 
 Way: TypeAlias = Literal["plain", "quoted", "split", "shape", "typed", "row"]
-"""How records come into a batch: by polars, proven without quotes, with quotes, by the shape of a JSON object, or by the
-types of a Parquet file; as columns by `csv.reader` ("split"); or row by row."""
+"""How records come into a batch.
+
+By polars: proven without quotes, with quotes, by the shape of a JSON object, or by the types of a Parquet file. As
+columns by `csv.reader` ("split"). Row by row.
+"""
 
 BY_POLARS: frozenset[Way] = frozenset({"plain", "quoted", "shape", "typed"})
 """The ways in which polars reads the records."""
