@@ -95,22 +95,18 @@ class CsvTables:
         """
         if b"\0" in block or len(block) > MOST_RECORD:
             return None
-        try:
-            text = block.decode()
-        except UnicodeDecodeError:
-            return None
-        found = self._plain(block, text) if b'"' not in block else self._quoted(block, text)
-        found = found or self._split(text)
+        found = self._plain(block) if b'"' not in block else self._quoted(block)
+        found = found or self._split(block)
         return None if found is None or _has_long_field(found.table) else found
 
-    def _plain(self, block: bytes, text: str) -> CsvTable | None:
+    def _plain(self, block: bytes) -> CsvTable | None:
         """Return the table of *block*, which has no quotes."""
         if b"\r" in block:
-            block, text = block.replace(b"\r\n", b"\n"), text.replace("\r\n", "\n")
+            block = block.replace(b"\r\n", b"\n")
             if b"\r" in block:
                 return None
         width = len(self.columns)
-        if width == 1 and (text.startswith("\n") or "\n\n" in text):
+        if width == 1 and (block.startswith(b"\n") or b"\n\n" in block):
             # A blank line is no record, but it would be written again as it is.
             return None
         table = self._parsed(block, None)
@@ -120,11 +116,10 @@ class CsvTables:
         # No text has a delimiter or a line end in it, as the block has just those that stand between the texts.
         if table.height != lines or block.count(self.delimiter.encode()) != (width - 1) * lines:
             return None
-        if _written([pl.all()], table, self.delimiter, "\n") != text:
-            return None
-        return CsvTable("plain", table, lines, lines - 1)
+        is_proven = _is_written(block, [pl.all()], table, self.delimiter, b"\n")
+        return CsvTable("plain", table, lines, lines - 1) if is_proven else None
 
-    def _quoted(self, block: bytes, text: str) -> CsvTable | None:
+    def _quoted(self, block: bytes) -> CsvTable | None:
         """Return the table of *block*, all of which is written in one style; None where it is not."""
         if self._misses >= _MOST_MISSES:
             # Most blocks of such a file have no one style.
@@ -132,24 +127,24 @@ class CsvTables:
             return None
         table = self._parsed(block, '"')
         if table is not None and table.height:
-            if self._styles and self._is_in_style(table, text):
+            if self._styles and self._is_in_style(table, block):
                 self._misses = 0
                 return self._by_lines(table, block)
-            before, self._styles = self._styles, _styles_of(text, self.delimiter, len(self.columns))
-            if self._styles != before and self._is_in_style(table, text):
+            before, self._styles = self._styles, _styles_of(block, self.delimiter, len(self.columns))
+            if self._styles != before and self._is_in_style(table, block):
                 self._misses = 0
                 return self._by_lines(table, block)
         self._misses += 1
         return None
 
-    def _is_in_style(self, table: "pl.DataFrame", text: str) -> bool:
-        """Whether *table*, written in the style that was found, is *text*."""
+    def _is_in_style(self, table: "pl.DataFrame", block: bytes) -> bool:
+        """Whether *table*, written in the style that was found, is *block*."""
         if len(self.columns) == 1 and not self._styles[0].empty and (table.to_series() == "").any():
             # It would be written as a blank line, which is no record.
             return False
         special = f'[{re.escape(self.delimiter)}"\r\n]'
         cells = [_cell(name, style, special) for name, style in zip(self.columns, self._styles, strict=True)]
-        return _written(cells, table, self.delimiter, "\r\n" if text.endswith("\r\n") else "\n") == text
+        return _is_written(block, cells, table, self.delimiter, b"\r\n" if block.endswith(b"\r\n") else b"\n")
 
     def _by_lines(self, table: "pl.DataFrame", block: bytes) -> CsvTable:
         lines = _line_ends(block)
@@ -174,9 +169,12 @@ class CsvTables:
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError):
             return None
 
-    def _split(self, text: str) -> CsvTable | None:
-        """Return what the strict `csv.reader` makes of *text*; None where it complains."""
-        lines = StringIO(text, newline="").readlines()
+    def _split(self, block: bytes) -> CsvTable | None:
+        """Return what the strict `csv.reader` makes of *block*; None where it complains."""
+        try:
+            lines = StringIO(block.decode(), newline="").readlines()
+        except UnicodeDecodeError:
+            return None
         with _no_garbage_collection():
             try:
                 rows = list(csv.reader(lines, delimiter=self.delimiter, strict=True))
@@ -239,10 +237,15 @@ def whole_records(most_lines: int) -> Cut:
     return find
 
 
-def _written(cells: "list[pl.Expr]", table: "pl.DataFrame", delimiter: str, end: str) -> str:
-    """Return *table* as text, each column as one of *cells* writes it."""
-    written = table.select(pl.concat_str(cells, separator=delimiter).str.join(end)).item()
-    return f"{written}{end}"
+def _is_written(block: bytes, cells: "list[pl.Expr]", table: "pl.DataFrame", delimiter: str, end: bytes) -> bool:
+    """Whether *block* is text, and *table* is written so when each column is as one of *cells* writes it."""
+    try:
+        # polars refuses bytes that are no text here, as Python does.
+        text = pl.Series([block.removesuffix(end)], dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.PolarsError:
+        return False
+    written = pl.concat_str(cells, separator=delimiter).str.join(end.decode())
+    return table.select(written == pl.lit(text)).item() is True
 
 
 def _cell(name: str, style: _ColumnStyle, special: str) -> "pl.Expr":
@@ -259,8 +262,9 @@ def _cell(name: str, style: _ColumnStyle, special: str) -> "pl.Expr":
     return pl.when(needs_quotes).then(quoted).otherwise(column)
 
 
-def _styles_of(text: str, delimiter: str, width: int) -> list[_ColumnStyle]:
-    """Return the style of each of the *width* columns, as the first records of *text* show it."""
+def _styles_of(block: bytes, delimiter: str, width: int) -> list[_ColumnStyle]:
+    """Return the style of each of the *width* columns, as the first records of *block* show it."""
+    text = block[:MOST_FIELD].decode(errors="ignore")
     mark = re.escape(delimiter)
     cell = re.compile(f'(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<bare>[^{mark}"\r\n]*))(?:{mark}|(?P<end>\r?\n))')
     seen: list[dict[bool, bool]] = [{} for _ in range(width)]

@@ -2,7 +2,6 @@
 
 import codecs
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from io import StringIO
 from typing import TypeAlias
 
@@ -15,6 +14,9 @@ LIMIT = 16 * 1024 * 1024
 
 Split: TypeAlias = Callable[[str], tuple[list[str], str]]
 """Splits a text into its whole lines, and the rest, which continues in the next block."""
+
+REPLACEMENT = "\ufffd"
+"""Stands for bytes that can't be decoded, until the error is raised."""
 
 KOREAN = "cp949"
 """The encoding of old Korean programs."""
@@ -80,17 +82,26 @@ class Texts:
         self._decoder = codecs.getincrementaldecoder(encoding)("strict")
         # These decoders drop the mark themselves; a second one is a character of the text.
         self._at_start = at_start and encoding not in MARKED
+        self._bad = b""
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the text of each block, none of them empty; raises BadBytesError after the text before bad bytes."""
+        """Yield the text of each block, none of them empty.
+
+        The text before bad bytes has REPLACEMENT at its end; BadBytesError is raised after it.
+        """
         for block in self._blocks:
             yield from self._decoded(block, final=False)
         yield from self._decoded(b"", final=True)
 
     @property
+    def is_broken(self) -> bool:
+        """Whether bad bytes were met."""
+        return bool(self._bad)
+
+    @property
     def undecoded(self) -> bytes:
-        """The bytes of a character whose other bytes are in the next block."""
-        return self._decoder.getstate()[0]
+        """The bytes after the text: of a character whose other bytes are in the next block, or the bad ones."""
+        return self._bad or self._decoder.getstate()[0]
 
     def _decoded(self, block: bytes, *, final: bool) -> Iterator[str]:
         before = self._decoder.getstate()
@@ -98,8 +109,9 @@ class Texts:
             text = self._decoder.decode(block, final)
         except UnicodeError:
             self._decoder.setstate(before)
+            text, self._bad = _decodable(self._decoder, block)
             # With a character in place of the bad bytes, a \r before them is known to end a line.
-            yield _decodable(self._decoder, block) + "\ufffd"
+            yield text + REPLACEMENT
             # The decoder's message quotes bytes of the file.
             raise BadBytesError from None
         if text:
@@ -172,12 +184,16 @@ class Lines:
         return too_long(self._label, f"line {self._count + 1}")
 
 
-def _decodable(decoder: codecs.IncrementalDecoder, block: bytes) -> str:
-    """Return the text of *block* before what can't be decoded."""
+def _decodable(decoder: codecs.IncrementalDecoder, block: bytes) -> tuple[str, bytes]:
+    """Return the text of *block* before what can't be decoded, and the bytes from there on."""
     text: list[str] = []
-    with suppress(UnicodeError):
-        text.extend(decoder.decode(block[at : at + 1]) for at in range(len(block)))
-    return "".join(text)
+    for at in range(len(block)):
+        held = decoder.getstate()[0]
+        try:
+            text.append(decoder.decode(block[at : at + 1]))
+        except UnicodeError:
+            return "".join(text), held + block[at:]
+    return "".join(text), decoder.getstate()[0]
 
 
 def reads_whole(location: SourceLocation, encoding: str) -> bool:

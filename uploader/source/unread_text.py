@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 from uploader.errors import UploaderError
 from uploader.source.byte_stream import ByteStream
-from uploader.source.lines import BadBytesError, Texts
+from uploader.source.lines import REPLACEMENT, BadBytesError, Texts
 
 Cut: TypeAlias = Callable[[bytes], int]
 """Returns how many of the first bytes of a text are whole records; 0: none is whole."""
@@ -60,6 +60,8 @@ class UnreadText:
 
     def put_back(self, text: str, texts: Texts) -> None:
         """Hold *text* again, the last that was read of *texts*."""
+        if texts.is_broken:
+            text = text.removesuffix(REPLACEMENT)
         self._held = text.encode() + texts.undecoded + self._held
 
     def put_back_block(self, block: bytes) -> None:
