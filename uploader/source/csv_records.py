@@ -12,7 +12,7 @@ from uploader.model import Damaged, Reason, Row, alike, column_in_words, spoken_
 from uploader.source.byte_stream import ByteStream
 from uploader.source.csv_header import column_names, refuse_bad_header
 from uploader.source.csv_record_text import SHORT, CsvLines
-from uploader.source.lines import LIMIT, Texts, UndecodedError, undecodable
+from uploader.source.lines import LIMIT, DecodedText, UndecodedError, undecodable
 from uploader.source.reader import PassEnd, Records, Suspicion
 from uploader.source.retry_file_rows import has_retry_columns, record_maker
 
@@ -50,7 +50,7 @@ def csv_columns(stream: ByteStream, dialect: CsvDialect) -> tuple[str, ...]:
 
     A name that is missing or repeated is `unmappable`.
     """
-    return CsvParser(stream, dialect, Texts(stream.blocks(), dialect.encoding)).header()
+    return CsvParser(stream, dialect, DecodedText(stream.blocks(), dialect.encoding)).header()
 
 
 def csv_records(stream: ByteStream, dialect: CsvDialect, columns: tuple[str, ...]) -> Records:
@@ -59,7 +59,7 @@ def csv_records(stream: ByteStream, dialect: CsvDialect, columns: tuple[str, ...
     Raises InputError for what is wrong with the file as a whole: bytes that are no text, a quote that is never closed,
     a record longer than LIMIT, a truncated last record. Raises ChangedError when the header is no longer *columns*.
     """
-    parser = CsvParser(stream, dialect, Texts(stream.blocks(), dialect.encoding))
+    parser = CsvParser(stream, dialect, DecodedText(stream.blocks(), dialect.encoding))
     parser.refuse_other_header(columns)
     return (yield from parser.records(columns))
 

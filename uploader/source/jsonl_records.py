@@ -12,7 +12,7 @@ from typing import NoReturn, TypeAlias
 from uploader.errors import InputError
 from uploader.model import LEAST_NORMAL, WHOLE_DOUBLES, Damaged, Json, Reason, Row, WrittenFloat
 from uploader.source.byte_stream import ByteStream, SourceLocation
-from uploader.source.lines import Lines, Texts, UndecodedError, at_newlines, undecodable
+from uploader.source.lines import DecodedText, Lines, UndecodedError, at_newlines, undecodable
 from uploader.source.reader import PassEnd, Records
 from uploader.source.retry_file_rows import has_retry_columns, record_maker
 from uploader.source.truncated_json import breaks_off
@@ -50,7 +50,7 @@ def jsonl_records(stream: ByteStream, encoding: str, *, is_retry: bool) -> Recor
     Raises InputError where bytes are no text, where a line is longer than LIMIT, where the last line is truncated, and
     at the end when not one line is an object.
     """
-    texts = Texts(stream.blocks(), encoding)
+    texts = DecodedText(stream.blocks(), encoding)
     return (yield from jsonl_records_after(JsonlPlace(), stream.location, encoding, texts, is_retry=is_retry))
 
 

@@ -70,7 +70,7 @@ def undecodable(location: SourceLocation, encoding: str, where: str) -> InputErr
     return InputError(f"{found}. Set source.encoding to the encoding that the file was saved in.")
 
 
-class Texts:
+class DecodedText:
     """The text of blocks of bytes, decoded strictly as the blocks come.
 
     *at_start* is whether the first block is the first of its file, where a byte order mark is no part of the text.

@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 from uploader.errors import UploaderError
 from uploader.source.byte_stream import ByteStream
-from uploader.source.lines import REPLACEMENT, BadBytesError, Texts
+from uploader.source.lines import REPLACEMENT, BadBytesError, DecodedText
 
 Cut: TypeAlias = Callable[[bytes], int]
 """Returns how many of the first bytes of a text are whole records; 0: none is whole."""
@@ -26,7 +26,7 @@ class UnreadText:
         if encoding in _UTF_8:
             self._more = _without_mark(stream.blocks())
         else:
-            self._more = (text.encode() for text in Texts(stream.blocks(), encoding))
+            self._more = (text.encode() for text in DecodedText(stream.blocks(), encoding))
         self._held = b""
         self._has_ended = False
         self._failed: UploaderError | BadBytesError | None = None
@@ -51,14 +51,14 @@ class UnreadText:
         block, self._held = self._held[:end], self._held[end:]
         return block
 
-    def texts(self, first: int) -> Texts:
+    def texts(self, first: int) -> DecodedText:
         """Return the texts from here on, the first of them of *first* bytes (0: as many as there are).
 
         Text that the caller does not use goes back by `put_back`.
         """
-        return Texts(self._pieces(first), "utf-8", at_start=False)
+        return DecodedText(self._pieces(first), "utf-8", at_start=False)
 
-    def put_back(self, text: str, texts: Texts) -> None:
+    def put_back(self, text: str, texts: DecodedText) -> None:
         """Hold *text* again, the last that was read of *texts*."""
         if texts.is_broken:
             text = text.removesuffix(REPLACEMENT)
