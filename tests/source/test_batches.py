@@ -314,6 +314,44 @@ def test_what_a_shape_could_alter_is_not_altered(line: str) -> None:
     assert differences(content, "people.jsonl") == []
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param('{"a": 1, "z": 2}', id="some keys"),
+        pytest.param('{"a": 1}', id="one key"),
+        pytest.param('{"a": 1"b": 2}', id="nothing between two"),
+        pytest.param('{"b": 2}\n{"a": 1"b": 2}', id="nothing between two that were alone"),
+        pytest.param('{"a": 1, "b": 2, ', id="no end"),
+        pytest.param('{"a": 1, "b": 2, }', id="nothing behind the last comma"),
+        pytest.param('{, "b": 2}', id="nothing before the first comma"),
+        pytest.param('{"a": 1}"b": 2}', id="an end in the middle"),
+        pytest.param('{"a": "}", "b": ", "}', id="ends within texts"),
+        pytest.param('{"b": 1, "a": 2}', id="another order"),
+        pytest.param('{"a": 1, "a": 2}', id="a key twice"),
+        pytest.param("{}", id="no keys"),
+        pytest.param('{"a": 1, "q": [1, "x"]}\n{"a": 1, "q": 123456789012345678901}', id="other kinds"),
+        pytest.param('{"a": 1,"b": 2}', id="other spaces"),
+        pytest.param('{"\\u0061": 1, "b": 2}', id="another spelling of a key"),
+    ],
+)
+def test_what_a_loose_shape_could_alter_is_not_altered(line: str) -> None:
+    # So many shapes that the next ones are loose.
+    others = "".join(f'{{"a": 1, "c{at}": 2}}\n' for at in range(6))
+    content = f'{others}{{"a": 1, "b": 2, "z": 3}}\n{line}\n{line}\n{{"a": 1, "b": 2, "q": 3}}\n'.encode()
+
+    assert differences(content * 2, "people.jsonl", sizes=(100, 1 << 20)) == []
+
+
+def test_loose_shapes_take_objects_of_which_keys_are_missing() -> None:
+    lines = [
+        "{" + ", ".join(f'"k{key}": {at}' for key in range(8) if at & 1 << key or key == at % 8) + "}\n"
+        for at in range(256)
+        if at.bit_count() > 1
+    ]
+
+    assert ways_of("".join(lines).encode(), "people.jsonl", size=2000) == {"shape": 247}
+
+
 def test_a_line_of_many_keys_is_read_as_it_is() -> None:
     line = "{" + ", ".join(f'"key {at}": "{at}"' for at in range(250)) + "}\n"
 

@@ -1,13 +1,14 @@
 r"""Recognise lines of JSONL that are written as an earlier line was, and split them into the values of their keys.
 
-A shape is a flat object: its keys in their order, and the text between its values as it was written. It takes only
-values of which each is certain to be read as the row-by-row reader reads it. All other lines are left to that reader:
-numbers with an exponent or many digits, halves of characters, objects within objects, keys in another order.
+A shape is a flat object: its keys in their order, and the text between its values as it was written. A loose shape is
+one of which each key may be missing. Either takes only values of which each is certain to be read as the row-by-row
+reader reads it. All other lines are left to that reader: numbers with an exponent or many digits, halves of characters,
+objects within objects, keys in another order.
 """
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,7 +16,8 @@ from uploader.model import Reason
 from uploader.source.jsonl_records import json_fields
 from uploader.source.one_thread import pl
 
-_MOST_SHAPES: Final = 40
+_MOST_EXACT: Final = 4
+_MOST_LOOSE: Final = 4
 _MOST_KEYS: Final = 200
 _MOST_TRIED: Final = 8
 """For so many lines of a block is a shape made at most."""
@@ -43,11 +45,61 @@ _END: Final = re.compile(rf"{_SPACE}\}}{_SPACE}\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """An object's *keys* in their order, and the regular expression of the lines that are written as it is."""
+class _Member:
+    """A key with all that stands before its value, and the kinds of values that it had, as `_VALUES` has them."""
 
-    keys: tuple[str, ...]
-    pattern: str
+    spelled: str
+    kinds: frozenset[str]
+
+    @property
+    def pattern(self) -> str:
+        """The regular expression of the key and a value of it."""
+        values = "|".join(_VALUES[kind] for kind in sorted(self.kinds))
+        return f"{_literal(self.spelled)}({values})"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A flat object: its *members* in their order, and what stands *before*, *between* and *after* them."""
+
+    members: Mapping[str, _Member]
+    before: str
+    between: str
+    after: str
+
+    @property
+    def exact(self) -> str:
+        """The regular expression of the lines that have all members."""
+        members = _literal(self.between).join(member.pattern for member in self.members.values())
+        return rf"\A{_literal(self.before)}{members}{_literal(self.after)}\z"
+
+    @property
+    def loose(self) -> str:
+        """The regular expression of the lines that end with *after* and have one or more of the members.
+
+        Behind each member is what stands between two, or the end of the line. No line that ends with the former ends
+        with *after*.
+        """
+        between, end = _literal(self.between), rf"{_literal(self.after)}\z"
+        members = "".join(f"(?:{member.pattern}(?:{between}|{end}))?" for member in self.members.values())
+        return rf"\A{_literal(self.before)}{members}\z"
+
+    def with_members_of(self, other: "Shape") -> "Shape | None":
+        """Return the loose shape that also takes the lines of *other*; None where there is none."""
+        if (self.before, self.between, self.after) != (other.before, other.between, other.after):
+            return None
+        order = _merged([*self.members], [*other.members])
+        if order is None or len(order) > _MOST_KEYS:
+            return None
+        members: dict[str, _Member] = {}
+        for key in order:
+            mine, others = self.members.get(key), other.members.get(key)
+            if mine is not None and others is not None:
+                if mine.spelled != others.spelled:
+                    return None
+                mine = _Member(mine.spelled, mine.kinds | others.kinds)
+            members[key] = mine or others  # type: ignore[assignment] # a key of the order is in one of them
+        return Shape(members, self.before, self.between, self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +117,42 @@ class ShapedLines:
 
 @dataclass(slots=True)
 class JsonlShapes:
-    """The shapes that were found in a file so far, those of the latest lines first."""
+    """The shapes that were found in a file so far: first *exact* ones, as they are the fastest, then *loose* ones."""
 
-    _shapes: list[Shape] = field(default_factory=list)
+    _exact: list[Shape] = field(default_factory=list)
+    _loose: list[Shape] = field(default_factory=list)
 
     def split(self, lines: "pl.Series") -> ShapedLines:
         """Split those of *lines* that have a shape; learn more shapes from the others."""
         block = _Block(lines)
-        unused = [shape for shape in self._shapes if not block.take(shape)]
-        used = [shape for shape in self._shapes if shape not in unused]
+        for shape in self._exact:
+            block.take(shape, shape.exact)
+        for shape in self._loose:
+            block.take(shape, shape.loose)
         at = 0
         for _ in range(_MOST_TRIED):
             if at >= block.lines.len():
                 break
-            shape = shape_of(block.lines[at])
-            if shape is not None and block.take(shape):
-                used.append(shape)
-            else:
+            found = shape_of(block.lines[at])
+            if found is None or not self._learn(found, block):
                 at += 1
-        self._shapes = [*used, *unused][:_MOST_SHAPES]
         return block.shaped()
+
+    def _learn(self, shape: Shape, block: "_Block") -> bool:
+        """Keep *shape*, and take its lines from *block*; return whether there are some."""
+        if len(self._exact) < _MOST_EXACT:
+            self._exact.append(shape)
+            return block.take(shape, shape.exact)
+        for at, known in enumerate(self._loose):
+            wider = known.with_members_of(shape)
+            if wider is not None:
+                self._loose[at] = wider
+                return block.take(wider, wider.loose)
+        if not shape.between:
+            # It has one member. Nothing would stand between that and another one.
+            return False
+        self._loose = [shape, *self._loose][:_MOST_LOOSE]
+        return block.take(shape, shape.loose)
 
 
 class _Block:
@@ -96,22 +164,23 @@ class _Block:
         self._taken: list[tuple[pl.Series, pl.DataFrame]] = []
         self._order: list[str] = []
 
-    def take(self, shape: Shape) -> bool:
-        """Take the lines that have *shape*; return whether there is one."""
-        order = _merged(self._order, shape.keys)
+    def take(self, shape: Shape, pattern: str) -> bool:
+        """Take the lines that *pattern* of *shape* matches; return whether there is one."""
+        order = _merged(self._order, [*shape.members])
         if order is None or self.lines.is_empty():
             return False
         try:
-            groups = self.lines.str.extract_groups(shape.pattern).struct.unnest()
+            groups = self.lines.str.extract_groups(pattern).struct.unnest()
         except pl.exceptions.PolarsError:
             # The regular expression is too large.
             return False
-        fits = groups.to_series(0).is_not_null()
+        has_value = groups.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+        fits = has_value & self.lines.str.ends_with(shape.after)
         if not fits.any():
             return False
         if not fits.all():
             groups = groups.filter(fits)
-        groups.columns = list(shape.keys)
+        groups.columns = [*shape.members]
         self._order = order
         self._taken.append((self._places.filter(fits), groups))
         self.lines, self._places = self.lines.filter(~fits), self._places.filter(~fits)
@@ -133,24 +202,24 @@ def shape_of(line: str) -> Shape | None:
     begin = _BEGIN.match(line)
     if begin is None:
         return None
-    at, literal_from = begin.end(), 0
-    keys: list[str] = []
-    pattern = [r"\A"]
+    at, ended = begin.end(), 0
+    members: dict[str, _Member] = {}
+    between: list[str] = []
     while found := _KEY_AND_VALUE.match(line, at):
         kind = found.lastgroup or ""
-        keys.append(json.loads(found["key"]))
-        pattern += [_literal(line[literal_from : found.start(kind)]), f"({_VALUES[kind]})"]
-        at = literal_from = found.end(kind)
+        between.append(line[ended : found.start("key")])
+        members[json.loads(found["key"])] = _Member(line[found.start("key") : found.start(kind)], frozenset({kind}))
+        at = ended = found.end(kind)
         following = _NEXT.match(line, at)
         if following is None:
             break
         at = following.end()
-    if not 0 < len(keys) <= _MOST_KEYS or _END.match(line, literal_from) is None:
+    if not 0 < len(members) <= _MOST_KEYS or _END.match(line, ended) is None or len({*between[1:]}) > 1:
         return None
     fields = json_fields(line)
-    if isinstance(fields, Reason) or [*fields] != keys:
+    if isinstance(fields, Reason) or [*fields] != [*members]:
         return None
-    return Shape(tuple(keys), "".join([*pattern, _literal(line[literal_from:]), r"\z"]))
+    return Shape(members, between[0], between[1] if len(between) > 1 else "", line[ended:])
 
 
 _VALUES: Final = {"array": _LIST, "value": _SCALAR, "long": _LONG_SCALAR}
