@@ -8,8 +8,10 @@ objects within objects, keys in another order.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Final
 
 from uploader.model import Reason
@@ -18,6 +20,7 @@ from uploader.source.one_thread import pl
 
 _MOST_EXACT: Final = 4
 _MOST_LOOSE: Final = 4
+_MOST_ORDERS: Final = 64
 _MOST_KEYS: Final = 200
 _MOST_TRIED: Final = 8
 """For so many lines of a block is a shape made at most."""
@@ -60,12 +63,16 @@ class _Member:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A flat object: its *members* in their order, and what stands *before*, *between* and *after* them."""
+    """A flat object: its *members* in their order, and what stands *before*, *between* and *after* them.
+
+    *orders* are the keys of the lines that it was made of, each in their order; *members* keeps to all of them.
+    """
 
     members: Mapping[str, _Member]
     before: str
     between: str
     after: str
+    orders: tuple[tuple[str, ...], ...]
 
     @property
     def exact(self) -> str:
@@ -88,7 +95,8 @@ class Shape:
         """Return the loose shape that also takes the lines of *other*; None where there is none."""
         if (self.before, self.between, self.after) != (other.before, other.between, other.after):
             return None
-        order = _merged([*self.members], [*other.members])
+        orders = (*self.orders, *other.orders)
+        order = _merged(orders)
         if order is None or len(order) > _MOST_KEYS:
             return None
         members: dict[str, _Member] = {}
@@ -99,7 +107,8 @@ class Shape:
                     return None
                 mine = _Member(mine.spelled, mine.kinds | others.kinds)
             members[key] = mine or others  # type: ignore[assignment] # a key of the order is in one of them
-        return Shape(members, self.before, self.between, self.after)
+        kept = orders if len(orders) <= _MOST_ORDERS else (tuple(order),)
+        return Shape(members, self.before, self.between, self.after, kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +171,12 @@ class _Block:
         self.lines = lines
         self._places = pl.int_range(lines.len(), eager=True)
         self._taken: list[tuple[pl.Series, pl.DataFrame]] = []
-        self._order: list[str] = []
+        self._orders: list[tuple[str, ...]] = []
 
     def take(self, shape: Shape, pattern: str) -> bool:
         """Take the lines that *pattern* of *shape* matches; return whether there is one."""
-        order = _merged(self._order, [*shape.members])
-        if order is None or self.lines.is_empty():
+        orders = [*self._orders, tuple(shape.members)]
+        if self.lines.is_empty() or _merged(orders) is None:
             return False
         try:
             groups = self.lines.str.extract_groups(pattern).struct.unnest()
@@ -181,7 +190,7 @@ class _Block:
         if not fits.all():
             groups = groups.filter(fits)
         groups.columns = [*shape.members]
-        self._order = order
+        self._orders = orders
         self._taken.append((self._places.filter(fits), groups))
         self.lines, self._places = self.lines.filter(~fits), self._places.filter(~fits)
         return True
@@ -193,7 +202,7 @@ class _Block:
             return ShapedLines(*self._taken[0], self._places)
         places = pl.concat([places for places, _ in self._taken])
         in_order = places.arg_sort()
-        table = pl.concat([table for _, table in self._taken], how="diagonal").select(self._order)
+        table = pl.concat([table for _, table in self._taken], how="diagonal").select(_merged(self._orders))
         return ShapedLines(places.gather(in_order), table[in_order], self._places)
 
 
@@ -219,27 +228,24 @@ def shape_of(line: str) -> Shape | None:
     fields = json_fields(line)
     if isinstance(fields, Reason) or [*fields] != [*members]:
         return None
-    return Shape(members, between[0], between[1] if len(between) > 1 else "", line[ended:])
+    return Shape(members, between[0], between[1] if len(between) > 1 else "", line[ended:], (tuple(members),))
 
 
 _VALUES: Final = {"array": _LIST, "value": _SCALAR, "long": _LONG_SCALAR}
 
 
-def _merged(order: Sequence[str], keys: Sequence[str]) -> list[str] | None:
-    """Return *order* and *keys* as one list that has both in their order; None where they contradict each other."""
-    places = {key: at for at, key in enumerate(order)}
-    merged: list[str] = []
-    done = 0
-    for key in keys:
-        at = places.get(key)
-        if at is None:
-            merged.append(key)
-        elif at < done:
-            return None
-        else:
-            merged += order[done : at + 1]
-            done = at + 1
-    return [*merged, *order[done:]]
+def _merged(orders: Iterable[Sequence[str]]) -> list[str] | None:
+    """Return all keys of *orders* in an order that keeps to each of them; None where they contradict each other."""
+    sorter = TopologicalSorter[str]()
+    for keys in orders:
+        for key in keys:
+            sorter.add(key)
+        for before, after in pairwise(keys):
+            sorter.add(after, before)
+    try:
+        return [*sorter.static_order()]
+    except CycleError:
+        return None
 
 
 def _literal(text: str) -> str:
