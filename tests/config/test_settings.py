@@ -27,6 +27,7 @@ source:
   delimiter: tab
   null_values: [NULL, ~, "", no]
   skip_lines: 2
+  columnar: off
 registered: {df_name: string}
 mapping:
   identity: {line_user_id: a, kakao_user_id: b, email: c, phone_no: d, external_id: e}
@@ -69,6 +70,7 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
             "delimiter": "\t",
             "null_values": ("NULL", "~", "", "no"),
             "skip_lines": 2,
+            "columnar": "off",
         },
         "registered": settings.registered,
         "rate": {"requests": 12, "per": 7200.0, "share": 0.5, "burst": 3, "concurrency": 1000},
@@ -105,7 +107,14 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
             "proxy": None,
             "ca_file": None,
         },
-        "source": {"format": "auto", "encoding": "auto", "delimiter": ",", "null_values": ("",), "skip_lines": 0},
+        "source": {
+            "format": "auto",
+            "encoding": "auto",
+            "delimiter": ",",
+            "null_values": ("",),
+            "skip_lines": 0,
+            "columnar": "auto",
+        },
         "registered": None,
         "mapping": {"hash_key": None, "when_empty": "omit", "other_columns": "ignore", "request_datetime": None},
         "rate": {"requests": 10000, "per": 60.0, "share": 0.95, "burst": 16, "concurrency": 32},

@@ -83,7 +83,10 @@ class ApiSettings(Section):
 
 
 class SourceSettings(Section):
-    """The format of the source. *skip_lines* is how many lines are above the header of a CSV."""
+    """The format of the source. *skip_lines* is how many lines are above the header of a CSV.
+
+    *columnar* is whether it is read in whole batches; "auto": from a certain size on.
+    """
 
     format: Annotated[
         Literal["auto", "csv", "jsonl", "parquet"], BeforeValidator(one_of("auto", "csv", "jsonl", "parquet"))
@@ -92,6 +95,7 @@ class SourceSettings(Section):
     delimiter: Delimiter = ","
     skip_lines: Annotated[int, BeforeValidator(whole(0, 1000, 2))] = 0
     null_values: Annotated[tuple[Annotated[str, BeforeValidator(word)], ...], BeforeValidator(words)] = ("",)
+    columnar: Annotated[Literal["auto", "on", "off"], BeforeValidator(one_of("auto", "on", "off"))] = "auto"
 
 
 class RateSettings(Section):

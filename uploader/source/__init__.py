@@ -6,15 +6,20 @@ from uploader.source.csv_header import refuse_unmappable
 from uploader.source.dialect_detection import FileDialect
 from uploader.source.file_change_detection import ReadTrace
 from uploader.source.open import Source, open_source, open_unknown
-from uploader.source.reader import Reading
+from uploader.source.reader import BY_POLARS, BatchReading, Reading, Way
 from uploader.source.stdin_and_pipes import descriptor
+from uploader.source.take_batches import Columnar
 
 __all__ = [
+    "BY_POLARS",
+    "BatchReading",
+    "Columnar",
     "FileDialect",
     "Fingerprint",
     "ReadTrace",
     "Reading",
     "Source",
+    "Way",
     "descriptor",
     "open_source",
     "open_unknown",

@@ -1,8 +1,7 @@
 """Keep the lines of the CSV record that is being read, so that its text can be shown as written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from uploader.source.byte_stream import ByteStream
 from uploader.source.lines import LIMIT, Lines, at_any_end, too_long
 
 SHORT = 16 * 1024
@@ -21,17 +20,17 @@ class CsvLines:
     characters.
     """
 
-    def __init__(self, stream: ByteStream, encoding: str, skipped: int = 0) -> None:
-        """Read *stream* as text in *encoding*."""
+    def __init__(self, label: str, texts: Iterable[str], before: int = 0, skipped: int = 0) -> None:
+        """Read *texts*, which are those of the file that messages call *label* after its first *before* lines."""
         self._skipped = skipped
-        self.start = 0
+        self.start = before
         self.ended = False
         self.nul_seen = False
         self.long_seen = False
-        self._label = stream.location.label
-        self._lines = Lines(stream, encoding, at_any_end)
+        self._label = label
+        self._lines = Lines(label, texts, at_any_end, before)
         self._held: list[str] = []
-        self._held_from = 0
+        self._held_from = before
         self._held_size = 0
 
     def lists(self) -> Iterator[list[str]]:
@@ -61,6 +60,14 @@ class CsvLines:
         """Return the text of the next lines after line *end*, as far as they were read."""
         after = end - self._held_from
         return "".join(self._held[after : after + _FOLLOWING])
+
+    def has_more(self, end: int) -> bool:
+        """Return whether lines after line *end* were read already."""
+        return len(self._held) > end - self._held_from
+
+    def unread(self, end: int) -> str:
+        """Return the text after line *end* that was read already."""
+        return "".join(self._held[end - self._held_from :]) + self._lines.rest
 
     @property
     def cut_line(self) -> str:

@@ -3,14 +3,16 @@
 import json
 import math
 import re
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from typing import NoReturn, TypeAlias
 
 from uploader.errors import InputError
 from uploader.model import LEAST_NORMAL, WHOLE_DOUBLES, Damaged, Json, Reason, Row, WrittenFloat
-from uploader.source.byte_stream import ByteStream
-from uploader.source.lines import Lines, UndecodedError, at_newlines, undecodable
+from uploader.source.byte_stream import ByteStream, SourceLocation
+from uploader.source.lines import DecodedText, Lines, UndecodedError, at_newlines, undecodable
 from uploader.source.reader import PassEnd, Records
 from uploader.source.retry_file_rows import has_retry_columns, record_maker
 from uploader.source.truncated_json import breaks_off
@@ -48,17 +50,34 @@ def jsonl_records(stream: ByteStream, encoding: str, *, is_retry: bool) -> Recor
     Raises InputError where bytes are no text, where a line is longer than LIMIT, where the last line is truncated, and
     at the end when not one line is an object.
     """
-    label, make = stream.location.label, record_maker(is_retry=is_retry)
-    lines = Lines(stream, encoding, at_newlines)
-    line = blank_lines = damaged = 0
+    texts = DecodedText(stream.blocks(), encoding)
+    return (yield from jsonl_records_after(JsonlPlace(), stream.location, encoding, texts, is_retry=is_retry))
+
+
+@dataclass(frozen=True, slots=True)
+class JsonlPlace:
+    """How much of a JSONL file was read: so many *lines*, of which some are *blank*, and some *damaged*."""
+
+    lines: int = 0
+    blank: int = 0
+    damaged: int = 0
+
+
+def jsonl_records_after(
+    place: JsonlPlace, location: SourceLocation, encoding: str, texts: Iterable[str], *, is_retry: bool
+) -> Records:
+    """Yield what `jsonl_records` yields after *place*, where *texts* begin; the file is the one at *location*."""
+    label, make = location.label, record_maker(is_retry=is_retry)
+    lines = Lines(label, texts, at_newlines, place.lines)
+    line, blank_lines, damaged = place.lines, place.blank, place.damaged
     try:
-        for texts in lines:
-            for line, ended in enumerate(texts, line + 1):  # noqa: B020 lines are numbered across lists
+        for ended_lines in lines:
+            for line, ended in enumerate(ended_lines, line + 1):  # noqa: B020 lines are numbered across lists
                 text = ended.removesuffix("\r")
                 if not text or text.isspace():
                     blank_lines += 1
                     continue
-                fields = _fields(text)
+                fields = json_fields(text)
                 if isinstance(fields, Reason):
                     if lines.unended and breaks_off(text):
                         raise _cut_off(label, line - blank_lines, line)
@@ -68,8 +87,8 @@ def jsonl_records(stream: ByteStream, encoding: str, *, is_retry: bool) -> Recor
                     yield make(line - blank_lines, fields, line, text)
     except UndecodedError as error:
         where = f"row {line - blank_lines + 1} (line {error.line})"
-        raise undecodable(stream.location, encoding, where) from None
-    _refuse_without_objects(label, records=line - blank_lines, damaged=damaged)
+        raise undecodable(location, encoding, where) from None
+    refuse_without_objects(label, records=line - blank_lines, damaged=damaged)
     return PassEnd(blank_lines)
 
 
@@ -80,7 +99,8 @@ def _cut_off(label: str, number: int, line: int) -> InputError:
     )
 
 
-def _refuse_without_objects(label: str, *, records: int, damaged: int) -> None:
+def refuse_without_objects(label: str, *, records: int, damaged: int) -> None:
+    """Raise InputError when a file has no *records*, or all of them are *damaged*."""
     if not records:
         raise InputError(f"{label} has only blank lines. Check how it was made.")
     if records == damaged:
@@ -125,7 +145,8 @@ def _constant(_word: str) -> NoReturn:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite, parse_constant=_constant)
 
 
-def _fields(text: str) -> _Fields | Reason:
+def json_fields(text: str) -> _Fields | Reason:
+    """Return the fields of the object that a line's *text* is, or the reason why it has none."""
     value = _value(text)
     if isinstance(value, Reason):
         return value

@@ -1,8 +1,7 @@
 """Decode a text file strictly and split it into lines, a block at a time."""
 
 import codecs
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from io import StringIO
 from typing import TypeAlias
 
@@ -15,6 +14,9 @@ LIMIT = 16 * 1024 * 1024
 
 Split: TypeAlias = Callable[[str], tuple[list[str], str]]
 """Splits a text into its whole lines, and the rest, which continues in the next block."""
+
+REPLACEMENT = "\ufffd"
+"""Stands for bytes that can't be decoded, until the error is raised."""
 
 KOREAN = "cp949"
 """The encoding of old Korean programs."""
@@ -47,6 +49,10 @@ def _refuse_ctrl_z(label: str, text: str) -> None:
         )
 
 
+class BadBytesError(Exception):
+    """Bytes that are no text in their encoding."""
+
+
 class UndecodedError(Exception):
     """Bytes on *line* of the file that are no text in its encoding."""
 
@@ -64,22 +70,71 @@ def undecodable(location: SourceLocation, encoding: str, where: str) -> InputErr
     return InputError(f"{found}. Set source.encoding to the encoding that the file was saved in.")
 
 
-class Lines:
-    """The lines of a byte stream, in one list for each block.
+class DecodedText:
+    """The text of blocks of bytes, decoded strictly as the blocks come.
 
-    *nul_seen* is whether a NUL character was read so far, *unended* whether the last line was read and has no line end;
-    *last* is that line.
+    *at_start* is whether the first block is the first of its file, where a byte order mark is no part of the text.
     """
 
-    def __init__(self, stream: ByteStream, encoding: str, split: Split) -> None:
-        """Read *stream* as text in *encoding*, split into lines by *split*."""
+    def __init__(self, blocks: Iterable[bytes], encoding: str, *, at_start: bool = True) -> None:
+        """Decode *blocks*, which are in *encoding*."""
+        self._blocks = blocks
+        self._decoder = codecs.getincrementaldecoder(encoding)("strict")
+        # These decoders drop the mark themselves; a second one is a character of the text.
+        self._at_start = at_start and encoding not in MARKED
+        self._bad = b""
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the text of each block, none of them empty.
+
+        The text before bad bytes has REPLACEMENT at its end; BadBytesError is raised after it.
+        """
+        for block in self._blocks:
+            yield from self._decoded(block, final=False)
+        yield from self._decoded(b"", final=True)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether bad bytes were met."""
+        return bool(self._bad)
+
+    @property
+    def undecoded(self) -> bytes:
+        """The bytes after the text: of a character whose other bytes are in the next block, or the bad ones."""
+        return self._bad or self._decoder.getstate()[0]
+
+    def _decoded(self, block: bytes, *, final: bool) -> Iterator[str]:
+        before = self._decoder.getstate()
+        try:
+            text = self._decoder.decode(block, final)
+        except UnicodeError:
+            self._decoder.setstate(before)
+            text, self._bad = _decodable(self._decoder, block)
+            # With a character in place of the bad bytes, a \r before them is known to end a line.
+            yield text + REPLACEMENT
+            # The decoder's message quotes bytes of the file.
+            raise BadBytesError from None
+        if text:
+            yield text.removeprefix(BOM) if self._at_start else text
+            self._at_start = False
+
+
+class Lines:
+    """The lines of a text, in one list for each block.
+
+    *nul_seen* is whether a NUL character was read so far, *unended* whether the last line was read and has no line end;
+    *last* is that line. *rest* is what was read of a line whose end was not.
+    """
+
+    def __init__(self, label: str, texts: Iterable[str], split: Split, before: int = 0) -> None:
+        """Split *texts*, which are those of the file that messages call *label* after its first *before* lines."""
         self.nul_seen = False
         self.unended = False
         self.last = ""
-        self._stream = stream
-        self._encoding = encoding
+        self._label = label
+        self._texts = texts
         self._split = split
-        self._count = 0
+        self._count = before
         self._rest: list[str] = []
         self._rest_size = 0
 
@@ -89,14 +144,23 @@ class Lines:
         Raises UndecodedError at bytes that can't be decoded, after the lines before them, and InputError where a line
         grows past LIMIT, and where the file ends with a Ctrl-Z.
         """
-        for text in self._texts():
-            self.nul_seen = self.nul_seen or "\0" in text
-            yield self._lines(text)
+        try:
+            for text in self._texts:
+                self.nul_seen = self.nul_seen or "\0" in text
+                yield self._lines(text)
+        except BadBytesError:
+            raise UndecodedError(self._count + 1) from None
         if self._rest_size:
             self.unended = True
-            self.last = "".join(self._rest)
-            _refuse_ctrl_z(self._stream.location.label, self.last)
+            self.last = self.rest
+            self._rest, self._rest_size = [], 0
+            _refuse_ctrl_z(self._label, self.last)
             yield [self.last]
+
+    @property
+    def rest(self) -> str:
+        """What was read of a line whose end was not."""
+        return "".join(self._rest)
 
     def _lines(self, text: str) -> list[str]:
         """Return the lines that are complete with *text*, and keep the rest."""
@@ -117,38 +181,19 @@ class Lines:
         return lines
 
     def _too_long(self) -> InputError:
-        return too_long(self._stream.location.label, f"line {self._count + 1}")
-
-    def _texts(self) -> Iterator[str]:
-        decoder = codecs.getincrementaldecoder(self._encoding)("strict")
-        # These decoders drop the mark themselves; a second one is a character of the text.
-        at_start = self._encoding not in MARKED
-        for block, final in self._blocks():
-            before = decoder.getstate()
-            try:
-                text = decoder.decode(block, final)
-            except UnicodeError:
-                decoder.setstate(before)
-                # With a character in place of the bad bytes, a \r before them is known to end a line.
-                yield _decodable(decoder, block) + "\ufffd"
-                # The decoder's message quotes bytes of the file.
-                raise UndecodedError(self._count + 1) from None
-            if text:
-                yield text.removeprefix(BOM) if at_start else text
-                at_start = False
-
-    def _blocks(self) -> Iterator[tuple[bytes, bool]]:
-        for block in self._stream.blocks():
-            yield block, False
-        yield b"", True
+        return too_long(self._label, f"line {self._count + 1}")
 
 
-def _decodable(decoder: codecs.IncrementalDecoder, block: bytes) -> str:
-    """Return the text of *block* before what can't be decoded."""
+def _decodable(decoder: codecs.IncrementalDecoder, block: bytes) -> tuple[str, bytes]:
+    """Return the text of *block* before what can't be decoded, and the bytes from there on."""
     text: list[str] = []
-    with suppress(UnicodeError):
-        text.extend(decoder.decode(block[at : at + 1]) for at in range(len(block)))
-    return "".join(text)
+    for at in range(len(block)):
+        held = decoder.getstate()[0]
+        try:
+            text.append(decoder.decode(block[at : at + 1]))
+        except UnicodeError:
+            return "".join(text), held + block[at:]
+    return "".join(text), decoder.getstate()[0]
 
 
 def reads_whole(location: SourceLocation, encoding: str) -> bool:

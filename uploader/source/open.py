@@ -25,9 +25,18 @@ from uploader.source.format_detection import (
     refuse_other_text,
 )
 from uploader.source.jsonl_records import is_retry_jsonl, jsonl_records
-from uploader.source.reader import PassEnd, Reading, Suspicion, TakeApart
+from uploader.source.reader import Batches, BatchReading, PassEnd, Reading, Suspicion, TakeApart, Way
 from uploader.source.retry_file_rows import has_retry_columns
 from uploader.source.stdin_and_pipes import STDIN, descriptor, reads_only_once
+from uploader.source.take_batches import (
+    BLOCK,
+    Columnar,
+    TakeBatches,
+    csv_in_batches,
+    is_columnar,
+    jsonl_in_batches,
+    rows_in_batches,
+)
 from uploader.source.temporary_copy import Spool, blocks_of
 
 _UNPACKING = Unpacking()
@@ -38,6 +47,7 @@ class _OpenedAs:
     """How a file is split into records, and what is known of them beforehand."""
 
     take_apart: TakeApart
+    take_batches: TakeBatches
     columns: tuple[str, ...] | None = None
     kinds: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     is_retry: bool = False
@@ -50,7 +60,7 @@ class Source:
     *name* is what the user calls it, *path* its file (None for standard input and pipes). *columns* is None where each
     record has its own (JSONL). *kinds* maps each column of a Parquet file to its type; fields of a struct are `a.b`.
     *encoding* is the one in use. *blank_lines* is the count of the latest whole pass, *suspicion* what it found at the
-    end.
+    end. *ways* counts the records of the latest whole pass by how they came into batches.
 
     States: open, where it can be read any number of times; and closed.
     """
@@ -65,8 +75,10 @@ class Source:
     is_retry: bool
     blank_lines: int = 0
     suspicion: Suspicion | None = None
+    ways: Mapping[Way, int] = field(default_factory=lambda: MappingProxyType({}))
     _location: SourceLocation = field(repr=False)
     _take_apart: TakeApart = field(repr=False)
+    _take_batches: TakeBatches = field(repr=False)
     _copies: ExitStack = field(repr=False)
 
     def __enter__(self) -> Self:
@@ -92,6 +104,18 @@ class Source:
         """Return a new pass over the records, from the first; *follows* is the trace of a pass that it must repeat."""
         return Reading(self._location, self._take_apart, self._end_pass, follows)
 
+    def batches(self, follows: ReadTrace | None = None, size: int = BLOCK) -> BatchReading:
+        """Return a new pass over the same records in batches, each of about *size* bytes of the file."""
+
+        def take(stream: ByteStream) -> Batches:
+            return self._take_batches(stream, size)
+
+        return BatchReading(self._location, take, self._end_pass, follows)
+
+    def is_columnar(self, choice: Columnar) -> bool:
+        """Return whether to read the source in batches, as `source.columnar` has it."""
+        return is_columnar(choice, self._location.path)
+
     def lines_above_header(self, names: Iterable[str]) -> int | None:
         """Return how many lines are above the header of a CSV, the record that has most of *names*; None if unknown."""
         if self.format != "csv":
@@ -99,7 +123,7 @@ class Source:
         return lines_above_header(reads_as(self.encoding, _head(self._location)), self.delimiter, names)
 
     def _end_pass(self, end: PassEnd) -> None:
-        self.blank_lines, self.suspicion = end.blank_lines, end.suspicion
+        self.blank_lines, self.suspicion, self.ways = end.blank_lines, end.suspicion, end.ways
 
 
 def open_source(  # noqa: PLR0913 the keys of `source:`, and the settings of standard input and compressed files
@@ -157,6 +181,7 @@ def _described(name: str, location: SourceLocation, head: bytes, dialect: FileDi
         is_retry=opened.is_retry,
         _location=location,
         _take_apart=opened.take_apart,
+        _take_batches=opened.take_batches,
         _copies=spool.handed_over(),
     )
 
@@ -230,8 +255,11 @@ def _open_csv(location: SourceLocation, dialect: CsvDialect) -> _OpenedAs:
         dialect = replace(dialect, skip_lines=0)
     with ByteStream(location) as stream:
         columns = csv_columns(stream, dialect)
-    take_apart = partial(csv_records, dialect=dialect, columns=columns)
-    return _OpenedAs(take_apart, columns, is_retry=has_retry_columns(columns))
+    take_apart, is_retry = partial(csv_records, dialect=dialect, columns=columns), has_retry_columns(columns)
+    if is_retry or not dialect.delimiter.isascii():
+        # Retry files are small; polars takes one byte for a delimiter.
+        return _OpenedAs(take_apart, rows_in_batches(take_apart, "text"), columns, is_retry=is_retry)
+    return _OpenedAs(take_apart, csv_in_batches(dialect, columns), columns)
 
 
 def _is_retry_csv(location: SourceLocation, dialect: CsvDialect) -> bool:
@@ -243,7 +271,9 @@ def _is_retry_csv(location: SourceLocation, dialect: CsvDialect) -> bool:
 def _open_jsonl(location: SourceLocation, encoding: str) -> _OpenedAs:
     with ByteStream(location) as stream:
         is_retry = is_retry_jsonl(stream, encoding)
-    return _OpenedAs(partial(jsonl_records, encoding=encoding, is_retry=is_retry), is_retry=is_retry)
+    take_apart = partial(jsonl_records, encoding=encoding, is_retry=is_retry)
+    take_batches = rows_in_batches(take_apart, "json") if is_retry else jsonl_in_batches(encoding)
+    return _OpenedAs(take_apart, take_batches, is_retry=is_retry)
 
 
 def _open_parquet(location: SourceLocation, spool: Spool) -> _OpenedAs:
@@ -256,4 +286,4 @@ def _open_parquet(location: SourceLocation, spool: Spool) -> _OpenedAs:
         with ByteStream(location) as stream:
             path = spool.keep(stream.blocks(), location.label)
             file = ParquetFile(path, location.label, copied_from=stream.fingerprint())
-    return _OpenedAs(file.records, file.columns, file.kinds)
+    return _OpenedAs(file.records, file.batches, file.columns, file.kinds)

@@ -1,8 +1,7 @@
 """Name the type of each column of a Parquet file, and of the fields of its structs."""
 
-import polars as pl
-
 from uploader.mapping.required_columns import BINARY_TEXT
+from uploader.source.one_thread import pl
 
 
 def kinds_of(schema: pl.Schema) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-import polars as pl
+from uploader.source.one_thread import pl
 
 _DAY = timedelta(days=1)
 _UNITS = {"ms": timedelta(milliseconds=1), "us": timedelta(microseconds=1)}

@@ -1,10 +1,11 @@
 """Read the records of a source once, from first to last."""
 
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Self, TypeAlias
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType, TracebackType
+from typing import Generic, Literal, Self, TypeAlias, TypeVar
 
+from uploader.batch import Batch
 from uploader.model import Reason, Record
 from uploader.source.byte_stream import ByteStream, Fingerprint, SourceLocation
 from uploader.source.file_change_detection import ReadTrace
@@ -19,22 +20,41 @@ class Suspicion:
     line: int
 
 
+Way: TypeAlias = Literal["plain", "quoted", "split", "shape", "typed", "row"]
+"""How records come into a batch.
+
+By polars: proven without quotes, with quotes, by the shape of a JSON object, or by the types of a Parquet file. As
+columns by `csv.reader` ("split"). Row by row.
+"""
+
+BY_POLARS: frozenset[Way] = frozenset({"plain", "quoted", "shape", "typed"})
+"""The ways in which polars reads the records."""
+
+
 @dataclass(frozen=True, slots=True)
 class PassEnd:
-    """What a whole pass has found besides the records."""
+    """What a whole pass has found besides the records; *ways* counts those of its batches by how they were read."""
 
     blank_lines: int = 0
     suspicion: Suspicion | None = None
+    ways: Mapping[Way, int] = field(default_factory=lambda: MappingProxyType({}), compare=False)
 
 
-Records: TypeAlias = Generator[Record, None, PassEnd]
-"""Yields the records of a stream, and returns what else it had."""
+T = TypeVar("T")
+
+Parts: TypeAlias = Generator[T, None, PassEnd]
+"""Yields the parts of a stream, and returns what else it had."""
+
+Records: TypeAlias = Parts[Record]
+Batches: TypeAlias = Parts[Batch]
 
 TakeApart: TypeAlias = Callable[[ByteStream], Records]
 
 
-class Reading:
-    """An iterator over the records of a source: it opens the file for the first record and closes it after the last.
+class FilePass(Generic[T]):
+    """An iterator over the parts of a source: its records, or batches of them.
+
+    It opens the file for the first part and closes it after the last.
 
     To end a pass early, call `close` or use it as a context manager.
     """
@@ -42,13 +62,13 @@ class Reading:
     def __init__(
         self,
         location: SourceLocation,
-        take_apart: TakeApart,
+        take_apart: Callable[[ByteStream], Parts[T]],
         ended: Callable[[PassEnd], None],
         follows: ReadTrace | None = None,
     ) -> None:
         """Read the file at *location* with *take_apart*; *ended* is called at the end of the pass.
 
-        *follows* is the trace of an earlier reading: a ChangedError ends this one where the file differs from it.
+        *follows* is the trace of an earlier pass: a ChangedError ends this one where the file differs from it.
         """
         self._location = location
         self._take_apart = take_apart
@@ -56,19 +76,19 @@ class Reading:
         self._follows = follows
         self._fingerprint: Fingerprint | None = None
         self._trace: ReadTrace | None = None
-        self._records = self._pass()
+        self._parts = self._pass()
 
-    def __iter__(self) -> Iterator[Record]:
-        """Return the records that are left."""
+    def __iter__(self) -> Iterator[T]:
+        """Return the parts that are left."""
         # The generator itself: this saves one call for each row.
-        return self._records
+        return self._parts
 
-    def __next__(self) -> Record:
-        """Return the next record."""
-        return next(self._records)
+    def __next__(self) -> T:
+        """Return the next part."""
+        return next(self._parts)
 
     def __enter__(self) -> Self:
-        """Return the reading."""
+        """Return the pass."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -76,8 +96,8 @@ class Reading:
         self.close()
 
     def close(self) -> None:
-        """Close the file; no more records follow."""
-        self._records.close()
+        """Close the file; no more parts follow."""
+        self._parts.close()
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -88,12 +108,19 @@ class Reading:
 
     @property
     def trace(self) -> ReadTrace | None:
-        """What was read so far; None before the first record."""
+        """What was read so far; None before the first part."""
         return self._trace
 
-    def _pass(self) -> Generator[Record, None, None]:
+    def _pass(self) -> Generator[T, None, None]:
         with ByteStream(self._location, self._follows) as stream:
             self._trace = stream.trace
             end = yield from self._take_apart(stream)
             self._fingerprint = stream.fingerprint()
         self._ended(end)
+
+
+Reading: TypeAlias = FilePass[Record]
+"""An iterator over the records of a source."""
+
+BatchReading: TypeAlias = FilePass[Batch]
+"""An iterator over the records of a source, many at once."""
