@@ -4,40 +4,39 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import orjson
 
 from uploader.api import CONSENTS
 from uploader.errors import ConfigError
 from uploader.mapping.birth_dates import BirthDates
-from uploader.mapping.cleaning import Change, Cleaner, OmittedValue, Repairs, StepChange, cleaner_of
+from uploader.mapping.body_layout import encoded
+from uploader.mapping.cleaning import Change, Cleaner, OmittedValue, Repairs, StepChange, StepName, cleaner_of
 from uploader.mapping.datetimes import datetime_reader
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching, root_of
 from uploader.mapping.identity_values import dash_line, is_dashes, is_nothing, is_plain, may_have_spaces, odd_identity
 from uploader.mapping.required_columns import check_columns, check_kinds, needed_columns, within_structs
-from uploader.mapping.rules import NO_CLEANING, CleaningRules, IdentityRule, MappingRules, PropertyRule
-from uploader.mapping.spreadsheet_damage import Spreadsheet
+from uploader.mapping.rules import NO_CLEANING, CleaningRules, IdentityRule, MappingRules, MomentRule, PropertyRule
+from uploader.mapping.spreadsheet_damage import Spreadsheet, is_damaged, lacks_zero
 from uploader.mapping.text_only_rows import Texts
 from uploader.mapping.type_conversion import Reader, kind_of, reader
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import OWN_COLUMNS, Damaged, Json, Person, Reason, Record, Rejected, Request, Row
-
-PROPERTIES_LIMIT: Final = 8192
-"""How many bytes all properties of one user may take together (`api.md`, user_properties: 8 KB)."""
-
 
 _NOT_IDENTITY: Final = Unreadable(Reason("not_identity", "neither text nor a whole number"))
 _ALL_OMITTED: Final = Reason("no_property", "no property: every mapped column is empty or omitted")
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class PropertyStep:
     """One property of the plan: where its value is, how it is read, and what an empty one becomes.
 
     *column* is None for a constant: *read* returns it whatever *take* finds. *take* is None where the value is that of
     *column*. *cleaner* is None where the value is read as it stands, and a value that can't be read rejects its row;
-    with one, *omits* is whether such a value is left out instead.
+    with one, *omits* is whether such a value is left out instead. *rule* is what the step was made of.
+
+    It has no states.
     """
 
     key: str
@@ -46,18 +45,45 @@ class _Step:
     read: Reader
     sends_null: bool
     is_consent: bool
+    rule: PropertyRule
     cleaner: Cleaner | None = None
     omits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _IdentityStep:
-    """One identity field of the plan; *take* and *cleaner* are as in `_Step`."""
+class IdentityStep:
+    """One identity field of the plan; *take*, *cleaner* and *rule* are as in `PropertyStep`."""
 
     field: str
     column: str
     take: Take | None
     cleaner: Cleaner | None
+    rule: IdentityRule
+
+
+@dataclass(frozen=True, slots=True)
+class MomentStep:
+    """Where the time of a request is read, and how; *take* and *rule* are as in `PropertyStep`."""
+
+    column: str
+    take: Take | None
+    read: Callable[[object], Json]
+    rule: MomentRule
+
+
+@dataclass(frozen=True, slots=True)
+class LoneValue:
+    """What one value alone adds to the request of its row: *text*, or None if that is nothing; and what cleaned it.
+
+    The text is JSON, but for the identity and the time the value itself.
+    """
+
+    text: str | None
+    changed: tuple[StepName, ...] = ()
+
+
+LoneReader: TypeAlias = Callable[[Mapping[str, object]], LoneValue | None]
+"""Reads one value in the fields of a row; None where something has to be said about the row because of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +112,15 @@ class Plan:
 
     columns: Mapping[str, str]
     repairs: Repairs
-    _value_warnings: Callable[[Request], Sequence[Reason]]
+    _spreadsheet: Spreadsheet
+    _births: BirthDates | None
     _texts: Texts | None
-    _identity: tuple[_IdentityStep, ...]
-    _steps: tuple[_Step, ...]
+    identity_steps: tuple[IdentityStep, ...]
+    property_steps: tuple[PropertyStep, ...]
     _empty: frozenset[str]
     _null_is_empty: bool
-    _moment: tuple[str, Take | None, Callable[[object], Json]] | None
-    _others: Callable[[str], _Step] | None
+    moment_step: MomentStep | None
+    _others: Callable[[str], PropertyStep] | None
     _ignored: frozenset[str]
     _roots: frozenset[str]
     _changes: list[Change]
@@ -133,12 +160,12 @@ class Plan:
         fields = record.fields
         identity = (
             _traced(step.field, step.column, partial(self._identity_value, step, fields))
-            for step in self._identity
+            for step in self.identity_steps
             if step.cleaner is not None
         )
         properties = (
             _traced(step.key, step.column, partial(self._cleaned, step, fields))
-            for step in self._steps
+            for step in self.property_steps
             if step.cleaner is not None and step.column is not None
         )
         return [found for found in (*identity, *properties) if found.steps or found.reason is not None]
@@ -161,8 +188,10 @@ class Plan:
 
     def suspect(self, request: Request) -> Sequence[Reason]:
         """Return what is odd about the row of *request*, which can be sent: in its identity, and in its texts."""
-        found, person = self._value_warnings(request), request.person
-        is_clear = not self._sends_odd and not self._hashes_identity and len(person) == len(self._identity)
+        found, person = self._spreadsheet(request), request.person
+        if self._births is not None and (births := self._births(request)):
+            found = [*found, *births]
+        is_clear = not self._sends_odd and not self._hashes_identity and len(person) == len(self.identity_steps)
         if is_clear and not may_have_spaces(person):
             return found
         odd = (
@@ -175,7 +204,7 @@ class Plan:
     def written_identity(self, row: Row) -> list[str]:
         """Return the identity columns of *row*, each followed by its value as it is written there, not cleaned."""
         found: dict[str, str] = {}
-        for step in self._identity:
+        for step in self.identity_steps:
             try:
                 value = row.fields.get(step.column) if step.take is None else step.take(row.fields)
             except Unreadable:
@@ -187,12 +216,12 @@ class Plan:
     @property
     def identity_columns(self) -> Mapping[str, str]:
         """The column of each identity field that the mapping reads."""
-        return {step.field: step.column for step in self._identity}
+        return {step.field: step.column for step in self.identity_steps}
 
     @property
     def has_several_identities(self) -> bool:
         """Whether a row may have more than one identity value."""
-        return len(self._identity) > 1
+        return len(self.identity_steps) > 1
 
     def merged(self, requests: Sequence[Request]) -> Request | None:
         """Return *requests* (of one person, in file order) as one request, that of the last row.
@@ -209,15 +238,86 @@ class Plan:
             properties |= body["user_properties"]
             now = body["request_datetime"]
         # The order is that of a single row, so that the same values make the same body.
-        identity = {step.field: identity[step.field] for step in self._identity if step.field in identity}
-        properties = {step.key: properties[step.key] for step in self._steps if step.key in properties} | properties
-        built = _encoded(identity, properties, now)
+        identity = {step.field: identity[step.field] for step in self.identity_steps if step.field in identity}
+        properties = {step.key: properties[step.key] for step in self.property_steps if step.key in properties} | properties
+        built = encoded(identity, properties, now)
         last = requests[-1]
         return (
             replace(last, person=_person(identity), body=built, merged=tuple(requests[:-1]))
             if isinstance(built, bytes)
             else None
         )
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether a row can be mapped only as a whole.
+
+        So it is with paths into objects, with a row that may be refused whatever it holds, and with columns that only
+        each row itself names.
+        """
+        steps = (*self.identity_steps, *(step for step in self.property_steps if step.column is not None))
+        moment = self.moment_step
+        has_paths = any(step.take is not None for step in steps) or (moment is not None and moment.take is not None)
+        return has_paths or self.refuse is not None or self._others is not None
+
+    @property
+    def empty_texts(self) -> frozenset[str]:
+        """The texts that mean no value in every column."""
+        return self._empty
+
+    def property_alone(self, step: PropertyStep) -> LoneReader:
+        """Return a function that reads the value of *step* alone, by the same code as `map_row` and `suspect`."""
+        alone = replace(self, property_steps=(step,), _others=None, _changes=[])
+        changes, key, column = alone._changes, step.key, step.column  # noqa: SLF001 — another plan of this class
+        is_looked_at = column in self._spreadsheet.text_columns
+
+        def read(fields: Mapping[str, object]) -> LoneValue | None:
+            changes.clear()
+            found = alone._properties(Row(0, fields))  # noqa: SLF001 — as above
+            steps = _step_names(changes)
+            if isinstance(found, Reason) or steps is None or (is_looked_at and is_damaged(fields.get(column or ""))):
+                return None
+            if key not in found:
+                return LoneValue(None, steps)
+            try:
+                text = orjson.dumps(found[key]).decode()
+            except orjson.JSONEncodeError:
+                return None
+            is_odd = self._births is not None and self._births.is_odd(key, text)
+            return None if is_odd else LoneValue(text, steps)
+
+        return read
+
+    def identity_alone(self, step: IdentityStep) -> LoneReader:
+        """Return a function that reads the identity field of *step* alone, as `property_alone` does."""
+        alone = replace(self, identity_steps=(step,))
+        may_lack_zero = step.column == self._spreadsheet.phone_column and step.field == "phone_no"
+
+        def read(fields: Mapping[str, object]) -> LoneValue | None:
+            changes: list[Change] = []
+            text: str | None = None
+            for _, value, looked_at, _ in alone._identity_values(Row(0, fields), changes):  # noqa: SLF001 — as above
+                text = value
+                if value is None or looked_at is None or odd_identity(step.field, step.column, looked_at) is not None:
+                    return None
+            steps = _step_names(changes)
+            if steps is None or (text is not None and not _is_its_own_json(text)):
+                return None
+            return None if may_lack_zero and lacks_zero(fields.get(step.column)) else LoneValue(text, steps)
+
+        return read
+
+    @staticmethod
+    def moment_alone(step: MomentStep) -> LoneReader:
+        """Return a function that reads the time of a request alone, as `property_alone` does."""
+
+        def read(fields: Mapping[str, object]) -> LoneValue | None:
+            try:
+                return LoneValue(_moment_of(step, fields))
+            except Unreadable:
+                return None
+
+        return read
 
     def _identify(self, row: Row, changes: list[Change]) -> tuple[dict[str, str], Reason | None]:
         """Return the identity fields of *row* that can be read, and the first reason why it can't be sent.
@@ -238,12 +338,12 @@ class Plan:
 
     def _identity_values(
         self, row: Row, changes: list[Change]
-    ) -> Iterator[tuple[_IdentityStep, str | None, str | None, Reason | None]]:
+    ) -> Iterator[tuple[IdentityStep, str | None, str | None, Reason | None]]:
         """Yield each identity field of *row* that is not empty: its step, its value, and the text to be looked at.
 
         Value and text are None if it can't be read, with the reason. They differ only where the value is a hash.
         """
-        for step in self._identity:
+        for step in self.identity_steps:
             try:
                 if step.cleaner is not None:
                     value = self._identity_value(step, row.fields, changes)
@@ -263,7 +363,7 @@ class Plan:
     def _all_plain(self, identity: Mapping[str, str]) -> bool:
         """Whether nothing at all is odd about *identity*, which is asked of every row."""
         if not self._sends_odd:
-            for step in self._identity:
+            for step in self.identity_steps:
                 if step.field in identity and not is_plain(step.field, step.column, identity[step.field]):
                     return False
         return True
@@ -271,11 +371,11 @@ class Plan:
     def _no_identity_in(self, row: Row) -> Reason:
         """Return why *row* has no identity: it may be a line of dashes."""
         texts = [value for value in row.fields.values() if value is not None and value != ""]
-        first = self._identity[0]
+        first = self.identity_steps[0]
         is_line = bool(texts) and all(map(is_dashes, texts))
         return dash_line(first.field, first.column) if is_line else self._no_identity()
 
-    def _identity_value(self, step: _IdentityStep, fields: Mapping[str, object], changes: list[Change]) -> object:
+    def _identity_value(self, step: IdentityStep, fields: Mapping[str, object], changes: list[Change]) -> object:
         """Return the cleaned value of *step*, or `MISSING`; add what was done to it to *changes*."""
         value = fields.get(step.column) if step.take is None else step.take(fields)
         if step.cleaner is None or value is None or value is MISSING:
@@ -292,7 +392,7 @@ class Plan:
             return MISSING
 
     def _no_identity(self) -> Reason:
-        names = ", ".join(f"'{step.column}'" for step in self._identity)
+        names = ", ".join(f"'{step.column}'" for step in self.identity_steps)
         return Reason("no_identity", f"no identity: nothing in {names}")
 
     def _body(
@@ -300,15 +400,14 @@ class Plan:
     ) -> bytes | Reason:
         if isinstance(properties, Reason):
             return properties
-        if self._moment is not None:
-            column, take, read = self._moment
+        if (step := self.moment_step) is not None:
             try:
-                now = str(read(row.fields.get(column) if take is None else take(row.fields)))
+                now = _moment_of(step, row.fields)
             except Unreadable as unreadable:
-                return unreadable.in_column(column, "request_datetime", self.columns)
+                return unreadable.in_column(step.column, "request_datetime", self.columns)
         if not properties and any(isinstance(change, OmittedValue) for change in self._changes):
             return _ALL_OMITTED
-        return _encoded(identity, properties, now)
+        return encoded(identity, properties, now)
 
     def _properties(self, row: Row) -> dict[str, Json] | Reason:
         properties: dict[str, Json] = {}
@@ -316,7 +415,7 @@ class Plan:
         column: str | None = None
         key = ""
         try:
-            for step in self._steps if self._others is None else self._steps_of(row):
+            for step in self.property_steps if self._others is None else self._steps_of(row):
                 column, key = step.column, step.key
                 if step.cleaner is not None:
                     found = self._cleaned(step, fields, changes)
@@ -340,7 +439,7 @@ class Plan:
             return unreadable.in_column(column, key, self.columns)
         return properties
 
-    def _cleaned(self, step: _Step, fields: Mapping[str, object], changes: list[Change]) -> object:
+    def _cleaned(self, step: PropertyStep, fields: Mapping[str, object], changes: list[Change]) -> object:
         """Return the value of *step* cleaned and read, or `MISSING`; add what was done to it to *changes*."""
         column, before = step.column or "", len(changes)
         try:
@@ -359,7 +458,7 @@ class Plan:
             changes.append(OmittedValue(column, step.key, unreadable.in_column(column, step.key, self.columns)))
             return MISSING
 
-    def _steps_of(self, row: Row) -> list[_Step]:
+    def _steps_of(self, row: Row) -> list[PropertyStep]:
         """Return the steps of the mapping and of the other columns of *row* (`other_columns: send`)."""
         assert self._others is not None  # noqa: S101 — the caller checked; this line is for the type checker
         fields, ignored, roots = row.fields, self._ignored, self._roots
@@ -367,7 +466,7 @@ class Plan:
         if roots:
             # Only an object can be the start of a path; any other value of this name is an ordinary column.
             others = [name for name in others if name not in roots or not isinstance(fields[name], dict | None)]
-        return [*self._steps, *map(self._others, others)]
+        return [*self.property_steps, *map(self._others, others)]
 
 
 def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, columns, their kinds, and what null means
@@ -414,13 +513,14 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     return Plan(
         columns=needed,
         repairs=repairs,
-        _value_warnings=spreadsheet if births is None else lambda request: [*spreadsheet(request), *births(request)],
+        _spreadsheet=spreadsheet,
+        _births=births,
         _texts=_texts(identity, steps, empty, needed) if only_texts and others is None else None,
-        _identity=identity,
-        _steps=steps,
+        identity_steps=identity,
+        property_steps=steps,
         _empty=empty,
         _null_is_empty=null_is_empty,
-        _moment=_moment(rules, paths),
+        moment_step=_moment_step(rules, paths),
         _others=others,
         _ignored=ignored,
         _roots=roots,
@@ -436,8 +536,8 @@ def _damageable(identity: Sequence[IdentityRule]) -> Mapping[str, str]:
 
 
 def _texts(
-    identity: Sequence[_IdentityStep],
-    steps: Sequence[_Step],
+    identity: Sequence[IdentityStep],
+    steps: Sequence[PropertyStep],
     empty: frozenset[str],
     named: Mapping[str, str],
 ) -> Texts | None:
@@ -460,9 +560,9 @@ class _Others:
         self._rules = rules
         self._taken = taken
         self._source = source
-        self._known: dict[str, _Step] = {}
+        self._known: dict[str, PropertyStep] = {}
 
-    def __call__(self, column: str) -> _Step:
+    def __call__(self, column: str) -> PropertyStep:
         step = self._known.get(column)
         if step is None:
             step = self._known[column] = _step(self.rule(column), None, self._rules)
@@ -477,12 +577,14 @@ class _Others:
         return PropertyRule(column, column, when_empty=self._rules.when_empty)
 
 
-def _step(rule: PropertyRule, take: Take | None, rules: MappingRules) -> _Step:
+def _step(rule: PropertyRule, take: Take | None, rules: MappingRules) -> PropertyStep:
     """Return the step of *rule*; *take* reads its value, or is None where that is the value of a column."""
     consent = rule.key in CONSENTS
     if rule.column is None:
         constant = _constant(rule)
-        return _Step(rule.key, None, _constantly, lambda _: constant, sends_null=False, is_consent=consent)
+        return PropertyStep(
+            rule.key, None, _constantly, lambda _: constant, sends_null=False, is_consent=consent, rule=rule
+        )
     read, kind = reader(rule), kind_of(rule)
     sends_null = rule.when_empty == "null" and not consent
     cleaner = None
@@ -496,13 +598,14 @@ def _step(rule: PropertyRule, take: Take | None, rules: MappingRules) -> _Step:
             signed=kind in {"long", "double"},
         )
         read = _expecting(read, rule.cleaning)
-    return _Step(
+    return PropertyStep(
         rule.key,
         rule.column,
         take,
         read,
         sends_null=sends_null,
         is_consent=consent,
+        rule=rule,
         cleaner=cleaner,
         omits=rule.on_error == "omit",
     )
@@ -512,14 +615,14 @@ def _constantly(_: Mapping[str, object]) -> bool:
     return True
 
 
-def _identity_step(rule: IdentityRule, take: Take | None, rules: MappingRules) -> _IdentityStep:
+def _identity_step(rule: IdentityRule, take: Take | None, rules: MappingRules) -> IdentityStep:
     """Return the step of *rule*; *take* is as in `_step`."""
     cleaner = None
     if rule.cleaning != NO_CLEANING or rule.null_values:
         empty = frozenset((*rules.null_values, *rule.null_values))
         left = None if rules.sends_odd_identities else is_nothing
         cleaner = cleaner_of(rule.cleaning, empty=empty, hash_key=rules.hash_key, left=left)
-    return _IdentityStep(rule.field, rule.column, take, cleaner)
+    return IdentityStep(rule.field, rule.column, take, cleaner, rule)
 
 
 def _before_hash(value: str, changes: Sequence[Change]) -> str:
@@ -562,6 +665,20 @@ def _check_values(rule: PropertyRule, read: Reader) -> None:
             ) from None
 
 
+def _step_names(changes: Sequence[Change]) -> tuple[StepName, ...] | None:
+    """Return the steps of *changes*; None if a value was omitted."""
+    names = tuple(change.step for change in changes if isinstance(change, StepChange))
+    return names if len(names) == len(changes) else None
+
+
+def _is_its_own_json(text: str) -> bool:
+    """Whether *text* stands in JSON as it is, between quotes."""
+    try:
+        return orjson.dumps(text) == f'"{text}"'.encode()
+    except (orjson.JSONEncodeError, UnicodeEncodeError):
+        return False
+
+
 def _traced(key: str, column: str, clean: Callable[[list[Change]], object]) -> CleanedValue:
     """Return what *clean* did to the value of *key*."""
     changes: list[Change] = []
@@ -585,25 +702,18 @@ def _constant(rule: PropertyRule) -> Json:
         ) from None
 
 
-def _moment(rules: MappingRules, paths: Mapping[str, Take]) -> tuple[str, Take | None, Callable[[object], Json]] | None:
+def _moment_step(rules: MappingRules, paths: Mapping[str, Take]) -> MomentStep | None:
     rule = rules.request_datetime
     if rule is None:
         return None
-    read = datetime_reader(rule.formats, rule.timezone, pivot=rule.pivot)
-    return rule.column, paths.get(rule.column), read
+    return MomentStep(
+        rule.column, paths.get(rule.column), datetime_reader(rule.formats, rule.timezone, pivot=rule.pivot), rule
+    )
+
+
+def _moment_of(step: MomentStep, fields: Mapping[str, object]) -> str:
+    return str(step.read(fields.get(step.column) if step.take is None else step.take(fields)))
 
 
 def _person(identity: Mapping[str, str]) -> Person:
     return tuple([f"{name}={value}" for name, value in identity.items()])
-
-
-def _encoded(identity: dict[str, str], properties: dict[str, Json], now: str) -> bytes | Reason:
-    if not properties:
-        return Reason("no_property", "no property: every mapped column is empty")
-    try:
-        body = orjson.dumps({"identity": identity, "user_properties": properties, "request_datetime": now})
-    except orjson.JSONEncodeError:
-        return Reason("not_unicode", "a value holds half of a surrogate pair, which is no text")
-    if len(body) > PROPERTIES_LIMIT and len(orjson.dumps(properties)) > PROPERTIES_LIMIT:
-        return Reason("too_large", "the properties take more than 8 KB together")
-    return body
