@@ -34,6 +34,7 @@ _UNITS: Final = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 — polars counts from here, in whatever zone
 _FIRST: Final = (datetime(2, 1, 1) - _EPOCH) // _HOUR  # noqa: DTZ001 — as above
 _LAST: Final = (datetime(9998, 12, 31) - _EPOCH) // _HOUR  # noqa: DTZ001 — as above
+_LAST_OF_NANOSECONDS: Final = 2**63 // (3600 * _UNITS["ns"]) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ def moments_expression(read: ReadCell, dtype: pl.Datetime) -> ColumnExpression:
     def is_certain(cells: pl.Series) -> pl.Series:
         physical = cells.to_physical()
         # What is below a microsecond is cut by polars, which may be another one before 1970.
-        return physical.is_between(0 if dtype.time_unit == "ns" else _FIRST * hour, _LAST * hour)
+        first, last = (0, _LAST_OF_NANOSECONDS) if dtype.time_unit == "ns" else (_FIRST, _LAST)
+        return physical.is_between(first * hour, last * hour)
 
     hours = UniqueValues(hour_in_utc)
 

@@ -50,7 +50,7 @@ class ColumnReader:
         self._step = step
         self._form = form
         self._alone = _alone(plan, step)
-        self._makes_json = isinstance(step, PropertyStep)
+        self.makes_json = isinstance(step, PropertyStep)
         self._null = None if form == "text" else self._alone({} if form == "json" else {self.column: None})
         self._of_type: dict[pl.DataType, _TypedReader] = {}
 
@@ -65,7 +65,7 @@ class ColumnReader:
         """Return the reader of columns of *dtype*."""
         read = self.read_cell
         if isinstance(dtype, pl.Categorical | pl.Enum):
-            return _TypedReader(read, (), None, (), self._null, makes_json=self._makes_json)
+            return _TypedReader(read, (), None, (), self._null, makes_json=self.makes_json)
         if isinstance(dtype, pl.String):
             empties = self._empties()
             expressions = self._expressions(read)
@@ -74,7 +74,7 @@ class ColumnReader:
         # Of an empty text that looks damaged, as #N/A, a warning depends on the rest of the row.
         empties = tuple(one for one in empties if read(one) is not None)
         empty = read(empties[0]) if empties else None
-        return _TypedReader(read, expressions, empty, empties, self._null, makes_json=self._makes_json)
+        return _TypedReader(read, expressions, empty, empties, self._null, makes_json=self.makes_json)
 
     def read_cell(self, cell: object) -> LoneValue | None:
         """Return what becomes of *cell* alone, or None where its row is not certain."""
@@ -125,7 +125,7 @@ class _TypedReader:
         *,
         makes_json: bool,
     ) -> None:
-        self._expressions = expressions
+        self.expressions = expressions
         self._values = UniqueValues(read)
         self._empty = empty
         self._empties = empties
@@ -134,9 +134,9 @@ class _TypedReader:
 
     def __call__(self, cells: pl.Series) -> ColumnTexts:
         """Return what each row gets of *cells*."""
-        empty = self._are_empty(cells)
-        if self._expressions and empty is None and not cells.null_count():
-            first = self._expressions[0]
+        empty = self.are_empty(cells)
+        if self.expressions and empty is None and not cells.null_count():
+            first = self.expressions[0]
             certain = first.is_certain(cells)
             if certain.all():
                 texts = first.make(cells)
@@ -145,7 +145,7 @@ class _TypedReader:
                     return ColumnTexts(texts, first.quoted, changed=changed)
         return self._in_parts(cells, empty)
 
-    def _are_empty(self, cells: pl.Series) -> pl.Series | None:
+    def are_empty(self, cells: pl.Series) -> pl.Series | None:
         """Return the mask of the empty texts in *cells*; None if there is none."""
         empties = self._empties
         if not empties:
@@ -159,7 +159,7 @@ class _TypedReader:
             made.put(cells.is_null(), self._null)
         if empty is not None:
             made.put(empty, self._empty)
-        for expression in self._expressions:
+        for expression in self.expressions:
             made.express(expression)
         made.read(self._values)
         return made.texts()

@@ -20,7 +20,7 @@ def value_of(token: str) -> object:
 
 def _certain_float(digits: str) -> float:
     number = float(digits)
-    if LEAST_NORMAL <= abs(number) < WHOLE_DOUBLES:
+    if LEAST_NORMAL <= abs(number) < WHOLE_DOUBLES or not digits.strip("-0."):
         return number
     raise UncertainTokenError
 

@@ -95,7 +95,8 @@ def _readable(cells: pl.Series) -> pl.Series:
     inner = dtype.inner if isinstance(dtype, pl.List | pl.Array) else dtype
     if isinstance(inner, pl.Date | pl.Datetime) and inner is dtype:
         days = 1 if isinstance(dtype, pl.Date) else _DAY_OF[dtype.time_unit]
-        rows = cells.to_physical().is_between(_FIRST * days, _LAST * days)
+        # 64 bits of nanoseconds are less than these years.
+        rows = cells.to_physical().is_between(max(_FIRST * days, -(2**63)), min(_LAST * days, 2**63 - 1))
         return pl.select(pl.when(rows).then(cells)).to_series()
     if isinstance(inner, pl.String | pl.Boolean) or inner.is_integer() or inner.is_float():
         return cells
