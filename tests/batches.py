@@ -11,6 +11,8 @@ from tests.make import opened
 from uploader.batch import Batch, CellForm
 from uploader.mapping import Plan, Repairs
 from uploader.mapping.body_layout import completed
+from uploader.mapping.column_reader import ColumnReader
+from uploader.mapping.compiled_plan import LoneValue
 from uploader.mapping.mapped_batch import MappedBatch
 from uploader.model import Request, Row
 from uploader.source.parquet_types import with_integers
@@ -19,7 +21,9 @@ from uploader.source.parquet_values import rows_of
 
 def text_batch(rows: Sequence[Mapping[str, str]]) -> Batch:
     """Return a batch of a CSV with *rows*, each with the same columns."""
-    table = pl.DataFrame({name: [row[name] for row in rows] for name in rows[0]}, schema=dict.fromkeys(rows[0], pl.String))
+    table = pl.DataFrame(
+        {name: [row[name] for row in rows] for name in rows[0]}, schema=dict.fromkeys(rows[0], pl.String)
+    )
     return _batch(table, "text", [Row(number, dict(row)) for number, row in enumerate(rows, 1)])
 
 
@@ -34,15 +38,23 @@ def json_batch(rows: Sequence[Mapping[str, str]]) -> Batch:
         path.write_text('{"first":1}\n' + "\n".join(lines) + "\n", encoding="utf-8")
         with opened(path, "jsonl") as source, source.read() as reading:
             records = [*reading][1:]
-    kept = [(row, replace(record, number=number)) for number, (row, record) in enumerate(zip(rows, records, strict=True), 1) if isinstance(record, Row)]
+    kept = [
+        (row, replace(record, number=number))
+        for number, (row, record) in enumerate(zip(rows, records, strict=True), 1)
+        if isinstance(record, Row)
+    ]
     columns = dict.fromkeys(key for row, _ in kept for key in row)
-    table = pl.DataFrame({name: [row.get(name) for row, _ in kept] for name in columns}, schema=dict.fromkeys(columns, pl.String))
+    table = pl.DataFrame(
+        {name: [row.get(name) for row, _ in kept] for name in columns}, schema=dict.fromkeys(columns, pl.String)
+    )
     return _batch(table, "json", [record for _, record in kept])
 
 
 def typed_batch(table: pl.DataFrame) -> Batch:
     """Return a batch of a Parquet file with *table*."""
-    return _batch(table, "typed", [Row(number, fields) for number, fields in enumerate(rows_of(with_integers(table)), 1)])
+    return _batch(
+        table, "typed", [Row(number, fields) for number, fields in enumerate(rows_of(with_integers(table)), 1)]
+    )
 
 
 def _batch(table: pl.DataFrame, form: CellForm, rows: list[Row]) -> Batch:
@@ -85,3 +97,22 @@ def _repairs_of_good(plan: Plan, mapped: MappedBatch, batch: Batch, now: str) ->
     for at in mapped.good.arg_true().to_list():
         counting.map_row(batch.row(at), now)
     return counting.repairs
+
+
+def differing_cells(reader: ColumnReader, cells: pl.Series) -> list[object]:
+    """Return the *cells* of which *reader* makes another thing in a column than the plan makes of each alone."""
+    found = reader(cells)
+    quote = '"' if found.quoted and reader.makes_json else ""
+    changed = {place: steps for rows, steps in found.changed for place in rows.arg_true().to_list()}
+    uncertain = [False] * len(cells) if found.uncertain is None else found.uncertain.to_list()
+    differing: list[object] = []
+    for place, (cell, text) in enumerate(zip(cells.to_list(), found.texts.to_list(), strict=True)):
+        alone = None if cell is None else reader.read_cell(cell)
+        if alone is None or uncertain[place]:
+            agrees = cell is None or (alone is None and uncertain[place])
+        else:
+            wanted = LoneValue(None if text is None else quote + text + quote, changed.get(place, ()))
+            agrees = alone == wanted
+        if not agrees:
+            differing.append(cell)
+    return differing

@@ -21,7 +21,7 @@ from uploader.mapping.body_layout import IDENTITY_BEGIN, PROPERTIES_BEGIN, TIME_
 from uploader.mapping.columnar_plan import columnar_plan
 from uploader.mapping.mapped_batch import MappedBatch
 from uploader.mapping.rules import CleaningRules, Emptiness, IdentityRule, MappingRules, MomentRule, PropertyRule
-from uploader.model import Reason
+from uploader.model import Json, Reason
 
 NOW: Final = "2024-06-24T06:42:25.394Z"
 TODAY: Final = date(2024, 6, 24)
@@ -31,14 +31,21 @@ BY_ID: Final = identity_rules({"external_id": "id"})
 WORDS: Final = (("남", "Male"), ("여", "Female"), ("7", 7))
 
 TEXTS: Final = (
-    *("", " ", "a", "A", "김민수", " 김민수 ", "é", "책", "漢字", '"', "\\", "a\tb", "\x7f", "\x1ca", "a\u200b", "😀", "#N/A", "a#b"),
-    *("\ufffd", "Ã©", "源誘쇱닔", "’", "-", "NULL", "0", "-0", "+7", "007", "7", " 7", "7 ", "1,000", "1.234,5", "1.50", "1.5", ".5"),
-    *("-0.0", "0.00001", "1e3", "1e400", "9007199254740993", "9223372036854775808", "٣", "７", "Y", "n", "예", "True", "maybe"),
-    *("2024-01-15", "1899-12-31", "2999-01-01", "20240115", "2024-02-30", "15.01.2024", "2024-01-15 12:30:00", "2024-01-15T12:30:00Z"),
-    *("2024-01-15T12:30:00.123+09:00", "2024-03-10 02:30:00", "2024-11-03 01:30:00", "2024-01-15 12:30:60", "1705321800", "1705321800123"),
-    *("a|b", "1|2", "1.5|2", "|", "남", "여", "1001.0", "1.2E+11", "id", "N/A", "--", "ann@example.com", "Ann@Example.com", "a@b"),
-    *("1012345678", "821012345678", "010-1234-5678", "01012345678", "02-123-4567", "'1", '="1"', "1,234,567원", "원", "x" * 70),
-)
+    *("", " ", "a", "A", "김민수", " 김민수 ", "é", "책", "漢字", '"', "\\", "a\tb", "\x7f", "\x1ca", "a\u200b", "😀"),
+    *("#N/A", "a#b"),
+    *("\ufffd", "Ã©", "源誘쇱닔", "\u2019", "-", "NULL", "0", "-0", "+7", "007", "7", " 7", "7 ", "1,000", "1.234,5"),
+    *("1.50", "1.5", ".5"),
+    *("-0.0", "0.00001", "1e3", "1e400", "9007199254740993", "9223372036854775808", "٣", "\uff17", "Y", "n", "예"),
+    *("True", "maybe"),
+    *("2024-01-15", "1899-12-31", "2999-01-01", "20240115", "2024-02-30", "15.01.2024", "2024-01-15 12:30:00"),
+    *("2024-01-15T12:30:00Z"),
+    *("2024-01-15T12:30:00.123+09:00", "2024-03-10 02:30:00", "2024-11-03 01:30:00", "2024-01-15 12:30:60"),
+    *("1705321800", "1705321800123"),
+    *("a|b", "1|2", "1.5|2", "|", "남", "여", "1001.0", "1.2E+11", "id", "N/A", "--", "ann@example.com"),
+    *("Ann@Example.com", "a@b"),
+    *("1012345678", "821012345678", "010-1234-5678", "01012345678", "02-123-4567", "'1", '="1"', "1,234,567원", "원"),
+    *("x" * 70),
+)  # fmt: skip
 PROPERTIES: Final = (
     PropertyRule("text", "c0"),
     PropertyRule("string", "c1", kind="string", when_empty="null"),
@@ -81,10 +88,12 @@ IDENTITIES: Final = (
 COLUMNS: Final = ("id", "mail", "phone", *sorted({rule.column for rule in PROPERTIES if rule.column}))
 TOKENS: Final = (
     *(orjson.dumps(text).decode() for text in TEXTS),
-    *("null", "true", "false", "0", "-0", "7", "-7", "1.0", "1.50", "-0.0", "1e3", "1.5e-7", "9007199254740993", "1e-320", "1e400"),
-    *("9223372036854775808", "9007199254740993.5", "[]", "[1,2]", '["a"]', "[1.5,2]", "[true]", '["a",1]', "{}", '{"a":1}', '"\\u0041"'),
+    *("null", "true", "false", "0", "-0", "7", "-7", "1.0", "1.50", "-0.0", "1e3", "1.5e-7", "9007199254740993"),
+    *("1e-320", "1e400"),
+    *("9223372036854775808", "9007199254740993.5", "[]", "[1,2]", '["a"]', "[1.5,2]", "[true]", '["a",1]', "{}"),
+    *('{"a":1}', '"\\u0041"'),
     *('"\\ud800"', '"\\ud83d\\ude00"', '"a\\/b"', "1705321800", "1705321800123", "1012345678"),
-)
+)  # fmt: skip
 
 
 @st.composite
@@ -153,7 +162,12 @@ def test_a_table_of_json_becomes_what_its_lines_become(rules: MappingRules, rows
 
 
 SEOUL: Final = timezone(timedelta(hours=9))
-MOMENTS: Final = (None, datetime(2024, 1, 15, 12, 30), datetime(1969, 12, 31, 23, 59, 59, 999999), datetime(2024, 3, 10, 2, 30))  # noqa: DTZ001 — also without a zone
+MOMENTS: Final = (
+    None,
+    datetime.fromisoformat("2024-01-15 12:30"),
+    datetime.fromisoformat("1969-12-31 23:59:59.999999"),
+    datetime.fromisoformat("2024-03-10 02:30"),
+)
 TYPED: Final[Mapping[str, tuple[pl.DataType, Sequence[object]]]] = {
     "texts": (pl.String(), (None, *TEXTS)),
     "categories": (pl.Categorical(), (None, "a", "", "김", "7", "ann@example.com")),
@@ -164,7 +178,10 @@ TYPED: Final[Mapping[str, tuple[pl.DataType, Sequence[object]]]] = {
     "doubles": (pl.Float64(), (None, 0.0, -0.0, 0.1, 1e-5, 1e22, float("nan"), float("inf"), 5e-324, 1705321800.5)),
     "floats": (pl.Float32(), (None, 0.1, -0.0, 1.5)),
     "flags": (pl.Boolean(), (None, True, False)),
-    "days": (pl.Date(), (None, date(2024, 1, 15), date(1, 1, 1), date(1899, 12, 31), date(2999, 1, 1), date(9999, 12, 31))),
+    "days": (
+        pl.Date(),
+        (None, date(2024, 1, 15), date(1, 1, 1), date(1899, 12, 31), date(2999, 1, 1), date(9999, 12, 31)),
+    ),
     "naive": (pl.Datetime("us"), MOMENTS),
     "utc": (pl.Datetime("ms", "UTC"), tuple(one and one.replace(tzinfo=UTC) for one in MOMENTS)),
     "zoned": (pl.Datetime("ns", "America/New_York"), tuple(one and one.replace(tzinfo=UTC) for one in MOMENTS)),
@@ -207,11 +224,12 @@ def test_of_clean_rows_all_are_good_in_all_forms() -> None:
 
 
 def test_the_parts_of_the_layout_make_the_body_of_a_row() -> None:
-    identity, properties = {"external_id": '"7"'}, {"a\nb": "é", "c": 1}
+    identity: dict[str, str] = {"external_id": '"7"'}
+    properties: dict[str, Json] = {"a\nb": "é", "c": 1}
 
     begin = (
         f"{IDENTITY_BEGIN}{member('external_id')}{orjson.dumps(identity['external_id']).decode()}"
-        f"{PROPERTIES_BEGIN}{member('a' + chr(10) + 'b')}\"é\",{member('c')}1{TIME_BEGIN}"
+        f'{PROPERTIES_BEGIN}{member("a" + chr(10) + "b")}"é",{member("c")}1{TIME_BEGIN}'
     )
 
     assert completed(begin.encode(), NOW) == encoded(identity, properties, NOW)
@@ -219,12 +237,15 @@ def test_the_parts_of_the_layout_make_the_body_of_a_row() -> None:
 
 @pytest.mark.parametrize("value", ["\x1ca", "a\x1f", "\x1d", "\x85a", "a\u3000"])
 def test_trim_removes_what_polars_leaves_at_the_ends(value: str) -> None:
-    found = mapped(MappingRules(BY_ID, (PropertyRule("p", "c", cleaning=CleaningRules(trim=True)),)), texts({"c": value + "b"}, {"c": "b"}))
+    found = mapped(
+        MappingRules(BY_ID, (PropertyRule("p", "c", cleaning=CleaningRules(trim=True)),)),
+        texts({"c": value + "b"}, {"c": "b"}),
+    )
 
     assert found.good.all()
 
 
-@pytest.mark.parametrize("value", ["ſ", "İ", "ẞ", "ΑΣ", "ǅ"])
+@pytest.mark.parametrize("value", ["\u017f", "İ", "ẞ", "ΑΣ", "ǅ"])
 @pytest.mark.parametrize("case", ["lower", "upper"])
 def test_letters_of_other_scripts_get_the_case_that_python_gives_them(value: str, case: str) -> None:
     rule = PropertyRule("p", "c", cleaning=CleaningRules(case="lower" if case == "lower" else "upper"))
@@ -232,14 +253,14 @@ def test_letters_of_other_scripts_get_the_case_that_python_gives_them(value: str
     mapped(MappingRules(BY_ID, (rule,)), texts({"c": value}, {"c": "x"}))
 
 
-@pytest.mark.parametrize("word", ["ſ", "STRASSE", "straße", "K"])
+@pytest.mark.parametrize("word", ["\u017f", "STRASSE", "straße", "K"])
 def test_the_words_of_a_boolean_are_compared_by_casefold(word: str) -> None:
     rule = PropertyRule("p", "c", kind="boolean", true=("s", "straße", "k"), false=("no",))
 
     assert mapped(MappingRules(BY_ID, (rule,)), texts({"c": word})).good.all()
 
 
-@pytest.mark.parametrize("value", ["٣", "７", "߁", "१२"])
+@pytest.mark.parametrize("value", ["٣", "\uff17", "߁", "१२"])
 @pytest.mark.parametrize("kind", ["long", "double"])
 def test_digits_of_other_scripts_are_no_number(value: str, kind: str) -> None:
     rule = PropertyRule("p", "c", kind="long" if kind == "long" else "double")
@@ -248,7 +269,20 @@ def test_digits_of_other_scripts_are_no_number(value: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["1e400", "1e-400", "9007199254740993", "inf", "NaN", "1_000", " 1", "0x10", "1.5.5", "1e-310", "4.95e-324"]
+    "value",
+    [
+        "1e400",
+        "1e-400",
+        "9007199254740993",
+        "inf",
+        "NaN",
+        "1_000",
+        " 1",
+        "0x10",
+        "1.5.5",
+        "1.00000001e-322",
+        "4.95e-324",
+    ],
 )
 def test_a_number_that_a_cast_would_alter_is_left_to_the_plan(value: str) -> None:
     rule = PropertyRule("p", "c", kind="double")
@@ -257,7 +291,9 @@ def test_a_number_that_a_cast_would_alter_is_left_to_the_plan(value: str) -> Non
 
 
 def test_a_zero_keeps_its_sign_in_a_column_of_floats_and_in_one_of_lists() -> None:
-    table = pl.DataFrame({"id": ["1", "2", "3", "4"], "c": [0.0, -0.0, float("nan"), 0.0], "l": [[0.0], [-0.0], [1.0], [-0.0]]})
+    table = pl.DataFrame(
+        {"id": ["1", "2", "3", "4"], "c": [0.0, -0.0, float("nan"), 0.0], "l": [[0.0], [-0.0], [1.0], [-0.0]]}
+    )
     rules = MappingRules(BY_ID, (PropertyRule("p", "c"), PropertyRule("q", "l", kind="array<double>")))
 
     found = mapped(rules, typed_batch(table))
@@ -270,30 +306,71 @@ def test_a_zero_keeps_its_sign_in_a_column_of_floats_and_in_one_of_lists() -> No
     ]
 
 
-@pytest.mark.parametrize("value", ["2024-2-9", "24-02-29", " 2024-02-09", "2024-02-30", "0000-01-01", "2024-02-09 ", "２０２４-02-09"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2024-2-9",
+        "24-02-29",
+        " 2024-02-09",
+        "2024-02-30",
+        "0000-01-01",
+        "2024-02-09 ",
+        "\uff12\uff10\uff12\uff14-02-09",
+    ],
+)
 def test_a_date_that_polars_would_take_is_left_to_the_plan(value: str) -> None:
     rule = PropertyRule("p", "c", kind="date")
 
-    assert mapped(MappingRules(BY_ID, (rule,)), texts({"c": value}, {"c": "2024-02-09"})).good.to_list() == [False, True]
+    assert mapped(MappingRules(BY_ID, (rule,)), texts({"c": value}, {"c": "2024-02-09"})).good.to_list() == [
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(
-    "value", ["2024-01-15 12:30:60", "2024-01-15 1:30:00", "2024-01-15 24:00:00", "2024-01-15 12:60:00", "2024-03-10 02:30:00", "2024-11-03 01:15:00"]
+    "value",
+    [
+        "2024-01-15 12:30:60",
+        "2024-01-15 1:30:00",
+        "2024-01-15 24:00:00",
+        "2024-01-15 12:60:00",
+        "2024-03-10 02:30:00",
+        "2024-11-03 01:15:00",
+    ],
 )
 def test_a_time_that_is_none_is_left_to_the_plan(value: str) -> None:
     rule = PropertyRule("p", "c", kind="datetime", timezone="America/New_York")
 
-    assert mapped(MappingRules(BY_ID, (rule,)), texts({"c": value}, {"c": "2024-01-15 01:30:00"})).good.to_list() == [False, True]
+    assert mapped(MappingRules(BY_ID, (rule,)), texts({"c": value}, {"c": "2024-01-15 01:30:00"})).good.to_list() == [
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(
     "zone",
-    ["Asia/Seoul", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Casablanca", "America/Sao_Paulo", "Asia/Gaza", "Europe/Dublin", "Antarctica/Troll", "Pacific/Apia"],
+    [
+        "Asia/Seoul",
+        "America/New_York",
+        "Australia/Lord_Howe",
+        "Asia/Kolkata",
+        "Africa/Casablanca",
+        "America/Sao_Paulo",
+        "Asia/Gaza",
+        "Europe/Dublin",
+        "Antarctica/Troll",
+        "Pacific/Apia",
+    ],
 )
-@pytest.mark.parametrize("year", [1911, 1960, 1987, 2011, 2024, 2150])
-def test_each_half_hour_of_a_year_is_read_by_the_rules_of_its_zone(zone: str, year: int) -> None:
-    begin = datetime(year, 1, 1)  # noqa: DTZ001 — a local time
-    rows = [{"c": (begin + timedelta(minutes=31 * step)).isoformat(" ")} for step in range(0, 17_000, 3 if zone == "Asia/Gaza" else 7)]
+def test_each_half_hour_of_a_year_is_read_by_the_rules_of_its_zone(zone: str) -> None:
+    begins = [
+        datetime.fromisoformat(f"{year}-{month:02}-01")
+        for year in (1911, 1960, 1987, 2011, 2024, 2150)
+        for month in (3, 4, 9, 10, 11)
+    ]
+    rows = [
+        {"c": (begin + timedelta(minutes=31 * step)).isoformat(" ")} for begin in begins for step in range(0, 1440, 5)
+    ]
     rule = PropertyRule("p", "c", kind="datetime", timezone=zone)
 
     mapped(MappingRules(BY_ID, (rule,)), texts(*rows))
@@ -314,11 +391,34 @@ def test_what_is_wrong_or_may_be_wrong_leaves_its_row_to_the_plan() -> None:
     )
     good = {"id": "7", "phone": "821012345678", "name": "Kim", "born": "1990-01-15"}
     odd = [
-        {"id": " 7"}, {"id": "id"}, {"id": "1001.0"}, {"id": "N/A"}, {"id": "7\u200b"}, {"phone": "1012345678"}, {"phone": "-"},
-        {"name": "#N/A"}, {"name": "####"}, {"name": "\ufffd"}, {"name": "Ã©"}, {"name": "占쏙옙"}, {"name": "x" * 8200},
-        {"born": "2024-06-25"}, {"born": "1899-12-31"}, {"born": "x"}, {"id": "", "phone": ""}, {"name": "", "born": ""},
-    ]  # fmt: skip
-    fine = [{"name": "#1"}, {"name": "漢字"}, {"name": "“q”"}, {"phone": ""}, {"name": ""}, {"born": "2024-06-24"}, {"name": 'a"\\\n'}]
+        {"id": " 7"},
+        {"id": "id"},
+        {"id": "1001.0"},
+        {"id": "N/A"},
+        {"id": "7\u200b"},
+        {"phone": "1012345678"},
+        {"phone": "-"},
+        {"name": "#N/A"},
+        {"name": "####"},
+        {"name": "\ufffd"},
+        {"name": "Ã©"},
+        {"name": "占쏙옙"},
+        {"name": "x" * 8200},
+        {"born": "2024-06-25"},
+        {"born": "1899-12-31"},
+        {"born": "x"},
+        {"id": "", "phone": ""},
+        {"name": "", "born": ""},
+    ]
+    fine = [
+        {"name": "#1"},
+        {"name": "漢字"},
+        {"name": "“q”"},
+        {"phone": ""},
+        {"name": ""},
+        {"born": "2024-06-24"},
+        {"name": 'a"\\\n'},
+    ]
 
     found = mapped(rules, text_batch([good, *({**good, **one} for one in (*odd, *fine))]))
 
@@ -333,7 +433,10 @@ def test_a_body_near_the_limit_of_its_size_is_judged_by_the_plan(size: int) -> N
 @pytest.mark.parametrize("when_empty", ["omit", "null"])
 def test_an_empty_value_is_omitted_or_cleared_wherever_it_stands(when_empty: Emptiness) -> None:
     rules = MappingRules(BY_ID, tuple(PropertyRule(key, key, when_empty=when_empty) for key in "abc"))
-    rows = [dict(zip("abc", row, strict=True)) for row in (("", "", "x"), ("x", "", ""), ("", "x", ""), ("", "", ""), ("x", "y", "z"))]
+    rows = [
+        dict(zip("abc", row, strict=True))
+        for row in (("", "", "x"), ("x", "", ""), ("", "x", ""), ("", "", ""), ("x", "y", "z"))
+    ]
 
     found = mapped(rules, texts(*rows))
 
@@ -372,9 +475,13 @@ def test_an_object_or_a_refusal_or_an_unknown_column_needs_whole_rows() -> None:
 
 
 def test_other_columns_of_a_header_are_sent_as_columns() -> None:
-    found = mapped(MappingRules(BY_ID, (PropertyRule("a", "a"),), other_columns="send"), texts({"b": "2", "a": "1", CONSENT: "y"}))
+    found = mapped(
+        MappingRules(BY_ID, (PropertyRule("a", "a"),), other_columns="send"), texts({"b": "2", "a": "1", CONSENT: "y"})
+    )
 
-    assert found.bodies.to_list() == [f'{{"identity":{{"external_id":"1"}},"user_properties":{{"a":"1","b":"2","{CONSENT}":true{TIME_BEGIN}']
+    assert found.bodies.to_list() == [
+        f'{{"identity":{{"external_id":"1"}},"user_properties":{{"a":"1","b":"2","{CONSENT}":true{TIME_BEGIN}'
+    ]
 
 
 def test_a_constant_that_no_customer_can_have_needs_whole_rows() -> None:

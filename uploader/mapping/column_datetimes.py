@@ -166,7 +166,7 @@ def _layout(pattern: str) -> _Layout | None:
 
 
 def _marks(pieces: Sequence[str]) -> tuple[str, str | None] | None:
-    """Return what is before the minutes and the seconds in *pieces*, all that follows the hour; None if there is more."""
+    """Return what is before the minutes and the seconds in *pieces*, which follow the hour; None if there is more."""
     texts = ["" if piece.startswith("%") else piece for piece in pieces]
     match [piece for piece in pieces if piece.startswith("%")]:
         case ["%M"] if pieces[-1] == "%M":

@@ -52,7 +52,7 @@ _WHOLE_DOUBLE: Final = "0|-?[1-9][0-9]{0,14}"
 
 _PADDED: Final = "[+-]?[0-9]{1,18}"
 _DECIMAL: Final = "-?(?:[1-9][0-9]{0,9}\\.(?:0|[0-9]{0,4}[1-9])|0\\.(?:0|0{0,3}[1-9]|0{0,3}[1-9][0-9]{0,9}[1-9]))"
-"""A decimal number of at most 15 digits as orjson writes it: no 0 too many, and not so small that it has an exponent."""
+"""A decimal number of at most 15 digits as orjson writes it: with no 0 too many, and large enough for no exponent."""
 
 _FIGURES: Final = "[+-]?[0-9]{1,15}\\.[0-9]{0,20}"
 
@@ -66,7 +66,6 @@ _MOBILE_OF_API: Final = f"8210{_MOBILE}[0-9]{{4}}"
 _MOBILE_AT_HOME: Final = f"010(?:-{_MOBILE}-|{_MOBILE})[0-9]{{4}}"
 
 _SEPARATORS: Final = {",": ",", ".": "\\.", " ": " ", "'": "'"}
-_QUOTED: Final = ("a string of JSON", '"(?:{})"')
 
 
 def property_expressions(step: PropertyStep, form: CellForm) -> tuple[ColumnExpression, ...]:
@@ -92,8 +91,7 @@ def identity_expressions(step: IdentityStep, form: CellForm) -> tuple[ColumnExpr
     if not _only(cleaning, {"trim", "case", "phone"}):
         return ()
     if cleaning.phone is not None:
-        patterns = [(_MOBILE_OF_API, _same, ()), (_MOBILE_AT_HOME, _at_home, ("phone",))]
-        found = [_text(pattern, form, make, changed) for pattern, make, changed in patterns]
+        found = [_text(_MOBILE_OF_API, form), _text(_MOBILE_AT_HOME, form, _at_home, ("phone",))]
     else:
         pattern = {"email": _EMAIL, "phone_no": _PHONE}.get(step.field, _ID)
         if cleaning.case is not None:

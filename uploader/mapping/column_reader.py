@@ -206,10 +206,18 @@ class _Parts:
 
     def texts(self) -> ColumnTexts:
         """Return the texts of all rows."""
-        frame = pl.DataFrame({f"{name}{place}": part for place, pair in enumerate(self._parts) for name, part in zip("mt", pair, strict=True)})
-        made = pl.coalesce(
-            pl.when(pl.col(f"m{place}")).then(pl.col(f"t{place}")) for place in range(len(self._parts))
-        ) if self._parts else pl.lit(None, dtype=pl.String)
+        frame = pl.DataFrame(
+            {
+                f"{name}{place}": part
+                for place, pair in enumerate(self._parts)
+                for name, part in zip("mt", pair, strict=True)
+            }
+        )
+        made = (
+            pl.coalesce(pl.when(pl.col(f"m{place}")).then(pl.col(f"t{place}")) for place in range(len(self._parts)))
+            if self._parts
+            else pl.lit(None, dtype=pl.String)
+        )
         texts = frame.select(made.alias("texts")).to_series()
         uncertain = texts.is_null() if texts.null_count() else None
         absent = texts.eq(ABSENT)
@@ -244,21 +252,23 @@ def _alone(plan: Plan, step: Step) -> LoneReader:
 
 def _typed_expressions(step: Step, dtype: pl.DataType, read: ReadCell) -> tuple[ColumnExpression, ...]:
     """Return the expressions for columns of *dtype* in a table of Parquet, other than texts."""
-    if isinstance(step, MomentStep):
-        return (moments_expression(read, dtype),) if isinstance(dtype, pl.Datetime) else ()
-    if step.cleaner is not None:
-        return ()
-    if isinstance(step, IdentityStep):
-        is_id = dtype.is_integer() and step.field != "email"
-        return (ColumnExpression(_other_than(step.column), _written, quoted=True),) if is_id else ()
+    match step:
+        case MomentStep():
+            return (moments_expression(read, dtype),) if isinstance(dtype, pl.Datetime) else ()
+        case IdentityStep():
+            is_id = dtype.is_integer() and step.field != "email" and step.cleaner is None
+            return (ColumnExpression(_other_than(step.column), _written, quoted=True),) if is_id else ()
+        case PropertyStep():
+            return _of_property(step, dtype, read) if step.cleaner is None else ()
+
+
+def _of_property(step: PropertyStep, dtype: pl.DataType, read: ReadCell) -> tuple[ColumnExpression, ...]:
     kind = "boolean" if step.is_consent else step.rule.kind
-    if isinstance(dtype, pl.Datetime) and kind in {None, "datetime"}:
-        return (moments_expression(read, dtype),)
-    if dtype.is_integer():
-        return _of_integers(kind)
-    if dtype.is_float() and kind in {None, "double"}:
-        return (ColumnExpression(lambda cells: cells.is_finite(), _as_double),)
-    return ()
+    if isinstance(dtype, pl.Datetime):
+        return (moments_expression(read, dtype),) if kind in {None, "datetime"} else ()
+    if dtype.is_float():
+        return (ColumnExpression(lambda cells: cells.is_finite(), _as_double),) if kind in {None, "double"} else ()
+    return _of_integers(kind) if dtype.is_integer() else ()
 
 
 def _of_integers(kind: str | None) -> tuple[ColumnExpression, ...]:

@@ -123,9 +123,7 @@ def _good(columns: Sequence[ColumnTexts], height: int) -> pl.Series:
     return good
 
 
-def _bodies(
-    identity: Sequence[_Member], properties: Sequence[_Member], good: pl.Series
-) -> tuple[pl.Series, pl.Series]:
+def _bodies(identity: Sequence[_Member], properties: Sequence[_Member], good: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Return the bodies of the *good* rows up to their time; and which are good after all."""
     if not properties or good.is_empty():
         return pl.Series([None], dtype=pl.String).new_from_index(0, len(good)), good & False

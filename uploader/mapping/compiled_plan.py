@@ -239,7 +239,9 @@ class Plan:
             now = body["request_datetime"]
         # The order is that of a single row, so that the same values make the same body.
         identity = {step.field: identity[step.field] for step in self.identity_steps if step.field in identity}
-        properties = {step.key: properties[step.key] for step in self.property_steps if step.key in properties} | properties
+        properties = {
+            step.key: properties[step.key] for step in self.property_steps if step.key in properties
+        } | properties
         built = encoded(identity, properties, now)
         last = requests[-1]
         return (
@@ -255,10 +257,11 @@ class Plan:
         So it is with paths into objects, with a row that may be refused whatever it holds, and with columns that only
         each row itself names.
         """
-        steps = (*self.identity_steps, *(step for step in self.property_steps if step.column is not None))
         moment = self.moment_step
-        has_paths = any(step.take is not None for step in steps) or (moment is not None and moment.take is not None)
-        return has_paths or self.refuse is not None or self._others is not None
+        takes = [step.take for step in self.identity_steps]
+        takes += [step.take for step in self.property_steps if step.column is not None]
+        takes += [] if moment is None else [moment.take]
+        return any(take is not None for take in takes) or self.refuse is not None or self._others is not None
 
     @property
     def empty_texts(self) -> frozenset[str]:

@@ -48,7 +48,7 @@ class UniqueValues:
     def __call__(self, cells: pl.Series) -> ReadTexts:
         """Return what becomes of each of *cells*; of a null, null."""
         cells = _readable(cells)
-        if not _is_keyed(cells.dtype):
+        if not is_keyed(cells.dtype):
             return self._one_by_one(cells)
         different = cells.drop_nulls().unique()
         found = self._found(different.to_list())
@@ -84,7 +84,7 @@ class UniqueValues:
         return found
 
 
-def _is_keyed(dtype: pl.DataType) -> bool:
+def is_keyed(dtype: pl.DataType) -> bool:
     """Whether values of *dtype* are one where they are equal."""
     return isinstance(dtype, pl.String | pl.Boolean | pl.Date | pl.Datetime) or dtype.is_integer()
 
