@@ -1,7 +1,7 @@
 """Compile the mapping once, so that mapping a row takes a few microseconds."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from typing import Final, TypeAlias
@@ -19,7 +19,6 @@ from uploader.mapping.identity_values import dash_line, is_dashes, is_nothing, i
 from uploader.mapping.required_columns import check_columns, check_kinds, needed_columns, within_structs
 from uploader.mapping.rules import NO_CLEANING, CleaningRules, IdentityRule, MappingRules, MomentRule, PropertyRule
 from uploader.mapping.spreadsheet_damage import Spreadsheet, is_damaged, lacks_zero
-from uploader.mapping.text_only_rows import Texts
 from uploader.mapping.type_conversion import Reader, kind_of, reader
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import OWN_COLUMNS, Damaged, Json, Person, Reason, Record, Rejected, Request, Row
@@ -59,6 +58,12 @@ class IdentityStep:
     take: Take | None
     cleaner: Cleaner | None
     rule: IdentityRule
+    is_direct: bool = field(init=False)
+    """Whether the value is that of the column, as it stands."""
+
+    def __post_init__(self) -> None:
+        """Decide once what is asked for each row."""
+        object.__setattr__(self, "is_direct", self.take is None and self.cleaner is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,6 @@ class Plan:
     repairs: Repairs
     _spreadsheet: Spreadsheet
     _births: BirthDates | None
-    _texts: Texts | None
     identity_steps: tuple[IdentityStep, ...]
     property_steps: tuple[PropertyStep, ...]
     _empty: frozenset[str]
@@ -134,11 +138,6 @@ class Plan:
             return Rejected(record, (), record.reason)
         if self.refuse is not None and (refused := self.refuse(record)) is not None:
             return Rejected(record, (), refused)
-        if (texts := self._texts) is not None:
-            identity, person = texts.identify(record.fields)
-            if person and self._all_plain(identity):
-                body = self._body(record, identity, texts.properties(record.fields), now)
-                return Request(record, person, body) if isinstance(body, bytes) else Rejected(record, person, body)
         changes = self._changes
         changes.clear()
         identity, trouble = self._identify(record, changes)
@@ -172,7 +171,7 @@ class Plan:
 
     def omitted_from(self, work: Request | Rejected) -> list[Reason]:
         """Return why values were left out of *work*, which must be what `map_row` returned last."""
-        if isinstance(work, Rejected) or self._texts is not None:
+        if isinstance(work, Rejected):
             return []
         return [change.reason for change in self._changes if isinstance(change, OmittedValue)]
 
@@ -180,10 +179,6 @@ class Plan:
         """Return only the person of *record*, the same as that of `map_row`."""
         if isinstance(record, Damaged):
             return ()
-        if self._texts is not None:
-            identity, person = self._texts.identify(record.fields)
-            if self._all_plain(identity):
-                return person
         return _person(self._identify(record, [])[0])
 
     def suspect(self, request: Request) -> Sequence[Reason]:
@@ -196,7 +191,7 @@ class Plan:
             return found
         odd = (
             odd_identity(step.field, step.column, looked_at)
-            for step, _, looked_at, _ in self._identity_values(request.row, [])
+            for step, _, looked_at in self._identity_values(request.row.fields, [])
             if looked_at is not None
         )
         return [*(one.reason for one in odd if one is not None), *found]
@@ -299,7 +294,7 @@ class Plan:
         def read(fields: Mapping[str, object]) -> LoneValue | None:
             changes: list[Change] = []
             text: str | None = None
-            for _, value, looked_at, _ in alone._identity_values(Row(0, fields), changes):  # noqa: SLF001 — as above
+            for _, value, looked_at in alone._identity_values(fields, changes):  # noqa: SLF001 — as above
                 text = value
                 if value is None or looked_at is None or odd_identity(step.field, step.column, looked_at) is not None:
                     return None
@@ -329,7 +324,20 @@ class Plan:
         """
         identity: dict[str, str] = {}
         trouble: Reason | None = None
-        for step, value, looked_at, unreadable in self._identity_values(row, changes):
+        fields, empty = row.fields, self._empty
+        for step in self.identity_steps:
+            if step.is_direct:
+                written = fields.get(step.column)
+                if written is None or (type(written) is str and written in empty):
+                    continue
+                # Most values are plain, so that nothing else is asked of them.
+                if type(written) is str and is_plain(step.field, step.column, written):
+                    identity[step.field] = written
+                    continue
+            found = self._identity_of(step, fields, changes)
+            if found is None:
+                continue
+            value, looked_at, unreadable = found
             odd = None if looked_at is None or self._sends_odd else odd_identity(step.field, step.column, looked_at)
             if value is not None and (odd is None or odd.is_sent):
                 identity[step.field] = value
@@ -340,36 +348,34 @@ class Plan:
         return identity, trouble
 
     def _identity_values(
-        self, row: Row, changes: list[Change]
-    ) -> Iterator[tuple[IdentityStep, str | None, str | None, Reason | None]]:
-        """Yield each identity field of *row* that is not empty: its step, its value, and the text to be looked at.
+        self, fields: Mapping[str, object], changes: list[Change]
+    ) -> Iterator[tuple[IdentityStep, str | None, str | None]]:
+        """Yield each identity field of *fields* that is not empty: its step, its value, and the text to be looked at.
 
-        Value and text are None if it can't be read, with the reason. They differ only where the value is a hash.
+        Value and text are None if it can't be read. They differ only where the value is a hash.
         """
         for step in self.identity_steps:
-            try:
-                if step.cleaner is not None:
-                    value = self._identity_value(step, row.fields, changes)
-                else:
-                    value = row.fields.get(step.column) if step.take is None else step.take(row.fields)
-            except Unreadable as unreadable:
-                yield step, None, None, unreadable.in_column(step.column, step.field, self.columns)
-                continue
-            if type(value) is str:
-                if value not in self._empty:
-                    yield step, value, _before_hash(value, changes) if self._hashes_identity else value, None
-            elif type(value) is int:
-                yield step, str(value), str(value), None
-            elif value is not None and value is not MISSING:
-                yield step, None, None, _NOT_IDENTITY.in_column(step.column, step.field, self.columns)
+            found = self._identity_of(step, fields, changes)
+            if found is not None:
+                yield step, found[0], found[1]
 
-    def _all_plain(self, identity: Mapping[str, str]) -> bool:
-        """Whether nothing at all is odd about *identity*, which is asked of every row."""
-        if not self._sends_odd:
-            for step in self.identity_steps:
-                if step.field in identity and not is_plain(step.field, step.column, identity[step.field]):
-                    return False
-        return True
+    def _identity_of(
+        self, step: IdentityStep, fields: Mapping[str, object], changes: list[Change]
+    ) -> tuple[str | None, str | None, Reason | None] | None:
+        """Return the value of *step*, the text to be looked at, and why it can't be read; None if it is empty."""
+        try:
+            value = self._identity_value(step, fields, changes)
+        except Unreadable as unreadable:
+            return None, None, unreadable.in_column(step.column, step.field, self.columns)
+        if type(value) is str:
+            if value in self._empty:
+                return None
+            return value, _before_hash(value, changes) if self._hashes_identity else value, None
+        if type(value) is int:
+            return str(value), str(value), None
+        if value is None or value is MISSING:
+            return None
+        return None, None, _NOT_IDENTITY.in_column(step.column, step.field, self.columns)
 
     def _no_identity_in(self, row: Row) -> Reason:
         """Return why *row* has no identity: it may be a line of dashes."""
@@ -427,7 +433,10 @@ class Plan:
                     continue
                 take = step.take
                 value = fields.get(column or "", MISSING) if take is None else take(fields)
-                if type(value) is str and value in empty:
+                if type(value) is str:
+                    if value not in empty:
+                        properties[key] = step.read(value)
+                        continue
                     value = MISSING
                 elif value is None:
                     value = MISSING if self._null_is_empty else None
@@ -480,13 +489,11 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     columns: Sequence[str] | None,
     kinds: Mapping[str, str] | None = None,
     null_is_empty: bool = False,
-    only_texts: bool = False,
     today: date | None = None,
 ) -> Plan:
     """Compile *rules* for a source with *columns* (None where each record brings its own keys).
 
-    *only_texts* is whether every record has a text in each of *columns*. Birth dates are compared with *today* (None:
-    they are not).
+    Birth dates are compared with *today* (None: they are not).
 
     Raises:
         InputError: a column that the mapping needs is not in the source.
@@ -518,7 +525,6 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
         repairs=repairs,
         _spreadsheet=spreadsheet,
         _births=births,
-        _texts=_texts(identity, steps, empty, needed) if only_texts and others is None else None,
         identity_steps=identity,
         property_steps=steps,
         _empty=empty,
@@ -536,24 +542,6 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
 def _damageable(identity: Sequence[IdentityRule]) -> Mapping[str, str]:
     """Return field → column of what a spreadsheet may damage for good; a phone number that is read can't be damaged."""
     return {rule.field: rule.column for rule in identity if rule.cleaning.phone is None}
-
-
-def _texts(
-    identity: Sequence[IdentityStep],
-    steps: Sequence[PropertyStep],
-    empty: frozenset[str],
-    named: Mapping[str, str],
-) -> Texts | None:
-    """Return the plan for rows of nothing but texts; None if some value is more than the text of one column."""
-    if any(step.take is not None or step.cleaner is not None for step in identity):
-        return None
-    simple = tuple(
-        (step.key, step.column, step.read, step.sends_null)
-        for step in steps
-        if step.column is not None and step.take is None and step.cleaner is None
-    )
-    before = tuple((step.field, step.column, f"{step.field}=") for step in identity)
-    return Texts(before, simple, empty, named) if len(simple) == len(steps) else None
 
 
 class _Others:
