@@ -78,7 +78,7 @@ class MomentStep:
 
 @dataclass(frozen=True, slots=True)
 class LoneValue:
-    """What one value alone adds to the request of its row: *text*, or None if that is nothing; and what cleaned it.
+    """What one value alone adds to a request: *text*, or None if that is nothing; and what cleaned it.
 
     The text is JSON, but for the identity and the time the value itself.
     """
