@@ -474,6 +474,23 @@ def test_an_object_or_a_refusal_or_an_unknown_column_needs_whole_rows() -> None:
     assert [columnar_plan(plan, "json") for plan in plans] == [None] * 3
 
 
+def test_where_an_expression_differs_no_table_is_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_of(MappingRules(BY_ID, PROPERTIES[:1]))
+
+    monkeypatch.setattr("uploader.mapping.columnar_plan.differing_expression", lambda: "long (text)")
+
+    assert columnar_plan(plan, "text") is None
+
+
+def test_categories_and_decimals_without_a_fraction_are_texts_and_whole_numbers() -> None:
+    id_column = pl.Series("id", [1, 2], dtype=pl.Decimal(20, 0))
+    table = pl.DataFrame([id_column, pl.Series("c", ["a", "김"], dtype=pl.Categorical()), id_column.alias("d")])
+
+    found = mapped(MappingRules(BY_ID, (PropertyRule("c", "c"), PropertyRule("d", "d"))), typed_batch(table))
+
+    assert found.good.to_list() == [True, True]
+
+
 def test_other_columns_of_a_header_are_sent_as_columns() -> None:
     found = mapped(
         MappingRules(BY_ID, (PropertyRule("a", "a"),), other_columns="send"), texts({"b": "2", "a": "1", CONSENT: "y"})

@@ -56,6 +56,7 @@ class ColumnReader:
 
     def __call__(self, cells: pl.Series) -> ColumnTexts:
         """Return what each row gets of *cells*."""
+        cells = _as_rows_have_them(cells)
         reader = self._of_type.get(cells.dtype)
         if reader is None:
             reader = self._of_type[cells.dtype] = self.of_type(cells.dtype)
@@ -64,8 +65,6 @@ class ColumnReader:
     def of_type(self, dtype: pl.DataType) -> "_TypedReader":
         """Return the reader of columns of *dtype*."""
         read = self.read_cell
-        if isinstance(dtype, pl.Categorical | pl.Enum):
-            return _TypedReader(read, (), None, (), self._null, makes_json=self.makes_json)
         if isinstance(dtype, pl.String):
             empties = self._empties()
             expressions = self._expressions(read)
@@ -230,6 +229,14 @@ class _Parts:
 def _where(rows: pl.Series, cells: pl.Series) -> pl.Series:
     """Return *cells* with nulls in all but *rows*."""
     return pl.select(pl.when(rows).then(cells)).to_series()
+
+
+def _as_rows_have_them(cells: pl.Series) -> pl.Series:
+    """Return *cells* as texts or integers where a row has such values, though polars keeps them in another way."""
+    dtype = cells.dtype
+    if isinstance(dtype, pl.Categorical | pl.Enum):
+        return cells.cast(pl.String)
+    return cells.cast(pl.Int128) if isinstance(dtype, pl.Decimal) and dtype.scale == 0 else cells
 
 
 def _is_unicode(text: str) -> bool:

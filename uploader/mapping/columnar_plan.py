@@ -10,12 +10,16 @@ from uploader.mapping.body_layout import IDENTITY_BEGIN, PROPERTIES_BEGIN, PROPE
 from uploader.mapping.cleaning import Repairs, StepName
 from uploader.mapping.column_reader import ColumnReader, ColumnTexts
 from uploader.mapping.compiled_plan import LoneValue, Plan
+from uploader.mapping.expression_guard import differing_expression
 from uploader.mapping.mapped_batch import MappedBatch
 
 
 def columnar_plan(plan: Plan, form: CellForm) -> "ColumnarPlan | None":
-    """Return what maps tables of the *form* as *plan* maps rows; None if *plan* needs whole rows."""
-    if plan.needs_rows:
+    """Return what maps tables of the *form* as *plan* maps rows.
+
+    None if *plan* needs whole rows, or if expressions can't be trusted here (`differing_expression` names one).
+    """
+    if plan.needs_rows or differing_expression() is not None:
         return None
     constants = {step.key: plan.property_alone(step)({}) for step in plan.property_steps if step.column is None}
     if None in constants.values():

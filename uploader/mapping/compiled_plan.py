@@ -1,7 +1,7 @@
 """Compile the mapping once, so that mapping a row takes a few microseconds."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from typing import Final, TypeAlias
@@ -51,19 +51,17 @@ class PropertyStep:
 
 @dataclass(frozen=True, slots=True)
 class IdentityStep:
-    """One identity field of the plan; *take*, *cleaner* and *rule* are as in `PropertyStep`."""
+    """One identity field of the plan; *take*, *cleaner* and *rule* are as in `PropertyStep`.
+
+    *is_direct* is whether the value is that of the column, as it stands.
+    """
 
     field: str
     column: str
     take: Take | None
     cleaner: Cleaner | None
     rule: IdentityRule
-    is_direct: bool = field(init=False)
-    """Whether the value is that of the column, as it stands."""
-
-    def __post_init__(self) -> None:
-        """Decide once what is asked for each row."""
-        object.__setattr__(self, "is_direct", self.take is None and self.cleaner is None)
+    is_direct: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,14 +431,9 @@ class Plan:
                     continue
                 take = step.take
                 value = fields.get(column or "", MISSING) if take is None else take(fields)
-                if type(value) is str:
-                    if value not in empty:
-                        properties[key] = step.read(value)
-                        continue
-                    value = MISSING
-                elif value is None:
-                    value = MISSING if self._null_is_empty else None
-                if value is MISSING:
+                if type(value) is str and value not in empty:
+                    properties[key] = step.read(value)
+                elif value is MISSING or type(value) is str or (value is None and self._null_is_empty):
                     if step.sends_null:
                         properties[key] = None
                 elif value is not None or step.is_consent:
@@ -613,7 +606,7 @@ def _identity_step(rule: IdentityRule, take: Take | None, rules: MappingRules) -
         empty = frozenset((*rules.null_values, *rule.null_values))
         left = None if rules.sends_odd_identities else is_nothing
         cleaner = cleaner_of(rule.cleaning, empty=empty, hash_key=rules.hash_key, left=left)
-    return IdentityStep(rule.field, rule.column, take, cleaner, rule)
+    return IdentityStep(rule.field, rule.column, take, cleaner, rule, is_direct=take is None and cleaner is None)
 
 
 def _before_hash(value: str, changes: Sequence[Change]) -> str:
