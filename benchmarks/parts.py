@@ -69,7 +69,6 @@ class Bench:
                 config="config.yaml",
                 columns=source.columns,
                 kinds=source.kinds,
-                only_texts=source.format == "csv",
             )
             with SharedQuota(folder / "quota", clock=real_clock(), window=settings.rate.per) as quota:
                 yield cls(folder, settings, source, plan, quota)

@@ -32,6 +32,7 @@ class BirthDates:
         self._today = today.isoformat().encode()
         self._oldest = _OLDEST.encode()
         rules = [rule for rule in properties if rule.kind == "date" and is_birth_date(rule.key)]
+        self._keys = frozenset(rule.key for rule in rules)
         self._begins = [(orjson.dumps(rule.key) + b':"', _label(rule, named), rule.column) for rule in rules]
 
     def __call__(self, request: Request) -> Sequence[Reason]:
@@ -47,6 +48,11 @@ class BirthDates:
             elif match[0] < self._oldest:
                 found.append(Reason.of_value("birth_before_1900", label, "a birth date before 1900", column))
         return found
+
+    def is_odd(self, key: str, text: str) -> bool:
+        """Whether *text*, the JSON of the property *key*, is a birth date that no customer can have."""
+        match = _DATE.match(text.encode(), 1) if key in self._keys else None
+        return match is not None and not self._oldest <= match[0] <= self._today
 
 
 def _label(rule: PropertyRule, named: Container[str]) -> str:

@@ -4,40 +4,38 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import orjson
 
 from uploader.api import CONSENTS
 from uploader.errors import ConfigError
 from uploader.mapping.birth_dates import BirthDates
-from uploader.mapping.cleaning import Change, Cleaner, OmittedValue, Repairs, StepChange, cleaner_of
+from uploader.mapping.body_layout import encoded
+from uploader.mapping.cleaning import Change, Cleaner, OmittedValue, Repairs, StepChange, StepName, cleaner_of
 from uploader.mapping.datetimes import datetime_reader
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching, root_of
 from uploader.mapping.identity_values import dash_line, is_dashes, is_nothing, is_plain, may_have_spaces, odd_identity
 from uploader.mapping.required_columns import check_columns, check_kinds, needed_columns, within_structs
-from uploader.mapping.rules import NO_CLEANING, CleaningRules, IdentityRule, MappingRules, PropertyRule
-from uploader.mapping.spreadsheet_damage import Spreadsheet
-from uploader.mapping.text_only_rows import Texts
+from uploader.mapping.rules import NO_CLEANING, CleaningRules, IdentityRule, MappingRules, MomentRule, PropertyRule
+from uploader.mapping.spreadsheet_damage import Spreadsheet, is_damaged, lacks_zero
 from uploader.mapping.type_conversion import Reader, kind_of, reader
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import OWN_COLUMNS, Damaged, Json, Person, Reason, Record, Rejected, Request, Row
-
-PROPERTIES_LIMIT: Final = 8192
-"""How many bytes all properties of one user may take together (`api.md`, user_properties: 8 KB)."""
-
 
 _NOT_IDENTITY: Final = Unreadable(Reason("not_identity", "neither text nor a whole number"))
 _ALL_OMITTED: Final = Reason("no_property", "no property: every mapped column is empty or omitted")
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class PropertyStep:
     """One property of the plan: where its value is, how it is read, and what an empty one becomes.
 
     *column* is None for a constant: *read* returns it whatever *take* finds. *take* is None where the value is that of
     *column*. *cleaner* is None where the value is read as it stands, and a value that can't be read rejects its row;
-    with one, *omits* is whether such a value is left out instead.
+    with one, *omits* is whether such a value is left out instead. *rule* is what the step was made of.
+
+    It has no states.
     """
 
     key: str
@@ -46,18 +44,49 @@ class _Step:
     read: Reader
     sends_null: bool
     is_consent: bool
+    rule: PropertyRule
     cleaner: Cleaner | None = None
     omits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _IdentityStep:
-    """One identity field of the plan; *take* and *cleaner* are as in `_Step`."""
+class IdentityStep:
+    """One identity field of the plan; *take*, *cleaner* and *rule* are as in `PropertyStep`.
+
+    *is_direct* is whether the value is that of the column, as it stands.
+    """
 
     field: str
     column: str
     take: Take | None
     cleaner: Cleaner | None
+    rule: IdentityRule
+    is_direct: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MomentStep:
+    """Where the time of a request is read, and how; *take* and *rule* are as in `PropertyStep`."""
+
+    column: str
+    take: Take | None
+    read: Callable[[object], Json]
+    rule: MomentRule
+
+
+@dataclass(frozen=True, slots=True)
+class LoneValue:
+    """What one value alone adds to a request: *text*, or None if that is nothing; and what cleaned it.
+
+    The text is JSON, but for the identity and the time the value itself.
+    """
+
+    text: str | None
+    changed: tuple[StepName, ...] = ()
+
+
+LoneReader: TypeAlias = Callable[[Mapping[str, object]], LoneValue | None]
+"""Reads one value in the fields of a row; None where something has to be said about the row because of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +115,14 @@ class Plan:
 
     columns: Mapping[str, str]
     repairs: Repairs
-    _value_warnings: Callable[[Request], Sequence[Reason]]
-    _texts: Texts | None
-    _identity: tuple[_IdentityStep, ...]
-    _steps: tuple[_Step, ...]
+    _spreadsheet: Spreadsheet
+    _births: BirthDates | None
+    identity_steps: tuple[IdentityStep, ...]
+    property_steps: tuple[PropertyStep, ...]
     _empty: frozenset[str]
     _null_is_empty: bool
-    _moment: tuple[str, Take | None, Callable[[object], Json]] | None
-    _others: Callable[[str], _Step] | None
+    moment_step: MomentStep | None
+    _others: Callable[[str], PropertyStep] | None
     _ignored: frozenset[str]
     _roots: frozenset[str]
     _changes: list[Change]
@@ -107,11 +136,6 @@ class Plan:
             return Rejected(record, (), record.reason)
         if self.refuse is not None and (refused := self.refuse(record)) is not None:
             return Rejected(record, (), refused)
-        if (texts := self._texts) is not None:
-            identity, person = texts.identify(record.fields)
-            if person and self._all_plain(identity):
-                body = self._body(record, identity, texts.properties(record.fields), now)
-                return Request(record, person, body) if isinstance(body, bytes) else Rejected(record, person, body)
         changes = self._changes
         changes.clear()
         identity, trouble = self._identify(record, changes)
@@ -133,19 +157,19 @@ class Plan:
         fields = record.fields
         identity = (
             _traced(step.field, step.column, partial(self._identity_value, step, fields))
-            for step in self._identity
+            for step in self.identity_steps
             if step.cleaner is not None
         )
         properties = (
             _traced(step.key, step.column, partial(self._cleaned, step, fields))
-            for step in self._steps
+            for step in self.property_steps
             if step.cleaner is not None and step.column is not None
         )
         return [found for found in (*identity, *properties) if found.steps or found.reason is not None]
 
     def omitted_from(self, work: Request | Rejected) -> list[Reason]:
         """Return why values were left out of *work*, which must be what `map_row` returned last."""
-        if isinstance(work, Rejected) or self._texts is not None:
+        if isinstance(work, Rejected):
             return []
         return [change.reason for change in self._changes if isinstance(change, OmittedValue)]
 
@@ -153,21 +177,19 @@ class Plan:
         """Return only the person of *record*, the same as that of `map_row`."""
         if isinstance(record, Damaged):
             return ()
-        if self._texts is not None:
-            identity, person = self._texts.identify(record.fields)
-            if self._all_plain(identity):
-                return person
         return _person(self._identify(record, [])[0])
 
     def suspect(self, request: Request) -> Sequence[Reason]:
         """Return what is odd about the row of *request*, which can be sent: in its identity, and in its texts."""
-        found, person = self._value_warnings(request), request.person
-        is_clear = not self._sends_odd and not self._hashes_identity and len(person) == len(self._identity)
+        found, person = self._spreadsheet(request), request.person
+        if self._births is not None and (births := self._births(request)):
+            found = [*found, *births]
+        is_clear = not self._sends_odd and not self._hashes_identity and len(person) == len(self.identity_steps)
         if is_clear and not may_have_spaces(person):
             return found
         odd = (
             odd_identity(step.field, step.column, looked_at)
-            for step, _, looked_at, _ in self._identity_values(request.row, [])
+            for step, _, looked_at in self._identity_values(request.row.fields, [])
             if looked_at is not None
         )
         return [*(one.reason for one in odd if one is not None), *found]
@@ -175,7 +197,7 @@ class Plan:
     def written_identity(self, row: Row) -> list[str]:
         """Return the identity columns of *row*, each followed by its value as it is written there, not cleaned."""
         found: dict[str, str] = {}
-        for step in self._identity:
+        for step in self.identity_steps:
             try:
                 value = row.fields.get(step.column) if step.take is None else step.take(row.fields)
             except Unreadable:
@@ -187,12 +209,12 @@ class Plan:
     @property
     def identity_columns(self) -> Mapping[str, str]:
         """The column of each identity field that the mapping reads."""
-        return {step.field: step.column for step in self._identity}
+        return {step.field: step.column for step in self.identity_steps}
 
     @property
     def has_several_identities(self) -> bool:
         """Whether a row may have more than one identity value."""
-        return len(self._identity) > 1
+        return len(self.identity_steps) > 1
 
     def merged(self, requests: Sequence[Request]) -> Request | None:
         """Return *requests* (of one person, in file order) as one request, that of the last row.
@@ -209,15 +231,89 @@ class Plan:
             properties |= body["user_properties"]
             now = body["request_datetime"]
         # The order is that of a single row, so that the same values make the same body.
-        identity = {step.field: identity[step.field] for step in self._identity if step.field in identity}
-        properties = {step.key: properties[step.key] for step in self._steps if step.key in properties} | properties
-        built = _encoded(identity, properties, now)
+        identity = {step.field: identity[step.field] for step in self.identity_steps if step.field in identity}
+        properties = {
+            step.key: properties[step.key] for step in self.property_steps if step.key in properties
+        } | properties
+        built = encoded(identity, properties, now)
         last = requests[-1]
         return (
             replace(last, person=_person(identity), body=built, merged=tuple(requests[:-1]))
             if isinstance(built, bytes)
             else None
         )
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether a row can be mapped only as a whole.
+
+        So it is with paths into objects, with a row that may be refused whatever it holds, and with columns that only
+        each row itself names.
+        """
+        moment = self.moment_step
+        takes = [step.take for step in self.identity_steps]
+        takes += [step.take for step in self.property_steps if step.column is not None]
+        takes += [] if moment is None else [moment.take]
+        return any(take is not None for take in takes) or self.refuse is not None or self._others is not None
+
+    @property
+    def empty_texts(self) -> frozenset[str]:
+        """The texts that mean no value in every column."""
+        return self._empty
+
+    def property_alone(self, step: PropertyStep) -> LoneReader:
+        """Return a function that reads the value of *step* alone, by the same code as `map_row` and `suspect`."""
+        alone = replace(self, property_steps=(step,), _others=None, _changes=[])
+        changes, key, column = alone._changes, step.key, step.column  # noqa: SLF001 — another plan of this class
+        is_looked_at = column in self._spreadsheet.text_columns
+
+        def read(fields: Mapping[str, object]) -> LoneValue | None:
+            changes.clear()
+            found = alone._properties(Row(0, fields))  # noqa: SLF001 — as above
+            steps = _step_names(changes)
+            if isinstance(found, Reason) or steps is None or (is_looked_at and is_damaged(fields.get(column or ""))):
+                return None
+            if key not in found:
+                return LoneValue(None, steps)
+            try:
+                text = orjson.dumps(found[key]).decode()
+            except orjson.JSONEncodeError:
+                return None
+            is_odd = self._births is not None and self._births.is_odd(key, text)
+            return None if is_odd else LoneValue(text, steps)
+
+        return read
+
+    def identity_alone(self, step: IdentityStep) -> LoneReader:
+        """Return a function that reads the identity field of *step* alone, as `property_alone` does."""
+        alone = replace(self, identity_steps=(step,))
+        may_lack_zero = step.column == self._spreadsheet.phone_column and step.field == "phone_no"
+
+        def read(fields: Mapping[str, object]) -> LoneValue | None:
+            changes: list[Change] = []
+            text: str | None = None
+            for _, value, looked_at in alone._identity_values(fields, changes):  # noqa: SLF001 — as above
+                text = value
+                if value is None or looked_at is None or odd_identity(step.field, step.column, looked_at) is not None:
+                    return None
+            steps = _step_names(changes)
+            if steps is None or (text is not None and not _is_its_own_json(text)):
+                return None
+            return None if may_lack_zero and lacks_zero(fields.get(step.column)) else LoneValue(text, steps)
+
+        return read
+
+    @staticmethod
+    def moment_alone(step: MomentStep) -> LoneReader:
+        """Return a function that reads the time of a request alone, as `property_alone` does."""
+
+        def read(fields: Mapping[str, object]) -> LoneValue | None:
+            try:
+                return LoneValue(_moment_of(step, fields))
+            except Unreadable:
+                return None
+
+        return read
 
     def _identify(self, row: Row, changes: list[Change]) -> tuple[dict[str, str], Reason | None]:
         """Return the identity fields of *row* that can be read, and the first reason why it can't be sent.
@@ -226,7 +322,20 @@ class Plan:
         """
         identity: dict[str, str] = {}
         trouble: Reason | None = None
-        for step, value, looked_at, unreadable in self._identity_values(row, changes):
+        fields, empty = row.fields, self._empty
+        for step in self.identity_steps:
+            if step.is_direct:
+                written = fields.get(step.column)
+                if written is None or (type(written) is str and written in empty):
+                    continue
+                # Most values are plain, so that nothing else is asked of them.
+                if type(written) is str and is_plain(step.field, step.column, written):
+                    identity[step.field] = written
+                    continue
+            found = self._identity_of(step, fields, changes)
+            if found is None:
+                continue
+            value, looked_at, unreadable = found
             odd = None if looked_at is None or self._sends_odd else odd_identity(step.field, step.column, looked_at)
             if value is not None and (odd is None or odd.is_sent):
                 identity[step.field] = value
@@ -237,45 +346,43 @@ class Plan:
         return identity, trouble
 
     def _identity_values(
-        self, row: Row, changes: list[Change]
-    ) -> Iterator[tuple[_IdentityStep, str | None, str | None, Reason | None]]:
-        """Yield each identity field of *row* that is not empty: its step, its value, and the text to be looked at.
+        self, fields: Mapping[str, object], changes: list[Change]
+    ) -> Iterator[tuple[IdentityStep, str | None, str | None]]:
+        """Yield each identity field of *fields* that is not empty: its step, its value, and the text to be looked at.
 
-        Value and text are None if it can't be read, with the reason. They differ only where the value is a hash.
+        Value and text are None if it can't be read. They differ only where the value is a hash.
         """
-        for step in self._identity:
-            try:
-                if step.cleaner is not None:
-                    value = self._identity_value(step, row.fields, changes)
-                else:
-                    value = row.fields.get(step.column) if step.take is None else step.take(row.fields)
-            except Unreadable as unreadable:
-                yield step, None, None, unreadable.in_column(step.column, step.field, self.columns)
-                continue
-            if type(value) is str:
-                if value not in self._empty:
-                    yield step, value, _before_hash(value, changes) if self._hashes_identity else value, None
-            elif type(value) is int:
-                yield step, str(value), str(value), None
-            elif value is not None and value is not MISSING:
-                yield step, None, None, _NOT_IDENTITY.in_column(step.column, step.field, self.columns)
+        for step in self.identity_steps:
+            found = self._identity_of(step, fields, changes)
+            if found is not None:
+                yield step, found[0], found[1]
 
-    def _all_plain(self, identity: Mapping[str, str]) -> bool:
-        """Whether nothing at all is odd about *identity*, which is asked of every row."""
-        if not self._sends_odd:
-            for step in self._identity:
-                if step.field in identity and not is_plain(step.field, step.column, identity[step.field]):
-                    return False
-        return True
+    def _identity_of(
+        self, step: IdentityStep, fields: Mapping[str, object], changes: list[Change]
+    ) -> tuple[str | None, str | None, Reason | None] | None:
+        """Return the value of *step*, the text to be looked at, and why it can't be read; None if it is empty."""
+        try:
+            value = self._identity_value(step, fields, changes)
+        except Unreadable as unreadable:
+            return None, None, unreadable.in_column(step.column, step.field, self.columns)
+        if type(value) is str:
+            if value in self._empty:
+                return None
+            return value, _before_hash(value, changes) if self._hashes_identity else value, None
+        if type(value) is int:
+            return str(value), str(value), None
+        if value is None or value is MISSING:
+            return None
+        return None, None, _NOT_IDENTITY.in_column(step.column, step.field, self.columns)
 
     def _no_identity_in(self, row: Row) -> Reason:
         """Return why *row* has no identity: it may be a line of dashes."""
         texts = [value for value in row.fields.values() if value is not None and value != ""]
-        first = self._identity[0]
+        first = self.identity_steps[0]
         is_line = bool(texts) and all(map(is_dashes, texts))
         return dash_line(first.field, first.column) if is_line else self._no_identity()
 
-    def _identity_value(self, step: _IdentityStep, fields: Mapping[str, object], changes: list[Change]) -> object:
+    def _identity_value(self, step: IdentityStep, fields: Mapping[str, object], changes: list[Change]) -> object:
         """Return the cleaned value of *step*, or `MISSING`; add what was done to it to *changes*."""
         value = fields.get(step.column) if step.take is None else step.take(fields)
         if step.cleaner is None or value is None or value is MISSING:
@@ -292,7 +399,7 @@ class Plan:
             return MISSING
 
     def _no_identity(self) -> Reason:
-        names = ", ".join(f"'{step.column}'" for step in self._identity)
+        names = ", ".join(f"'{step.column}'" for step in self.identity_steps)
         return Reason("no_identity", f"no identity: nothing in {names}")
 
     def _body(
@@ -300,15 +407,14 @@ class Plan:
     ) -> bytes | Reason:
         if isinstance(properties, Reason):
             return properties
-        if self._moment is not None:
-            column, take, read = self._moment
+        if (step := self.moment_step) is not None:
             try:
-                now = str(read(row.fields.get(column) if take is None else take(row.fields)))
+                now = _moment_of(step, row.fields)
             except Unreadable as unreadable:
-                return unreadable.in_column(column, "request_datetime", self.columns)
+                return unreadable.in_column(step.column, "request_datetime", self.columns)
         if not properties and any(isinstance(change, OmittedValue) for change in self._changes):
             return _ALL_OMITTED
-        return _encoded(identity, properties, now)
+        return encoded(identity, properties, now)
 
     def _properties(self, row: Row) -> dict[str, Json] | Reason:
         properties: dict[str, Json] = {}
@@ -316,7 +422,7 @@ class Plan:
         column: str | None = None
         key = ""
         try:
-            for step in self._steps if self._others is None else self._steps_of(row):
+            for step in self.property_steps if self._others is None else self._steps_of(row):
                 column, key = step.column, step.key
                 if step.cleaner is not None:
                     found = self._cleaned(step, fields, changes)
@@ -325,11 +431,9 @@ class Plan:
                     continue
                 take = step.take
                 value = fields.get(column or "", MISSING) if take is None else take(fields)
-                if type(value) is str and value in empty:
-                    value = MISSING
-                elif value is None:
-                    value = MISSING if self._null_is_empty else None
-                if value is MISSING:
+                if type(value) is str and value not in empty:
+                    properties[key] = step.read(value)
+                elif value is MISSING or type(value) is str or (value is None and self._null_is_empty):
                     if step.sends_null:
                         properties[key] = None
                 elif value is not None or step.is_consent:
@@ -340,7 +444,7 @@ class Plan:
             return unreadable.in_column(column, key, self.columns)
         return properties
 
-    def _cleaned(self, step: _Step, fields: Mapping[str, object], changes: list[Change]) -> object:
+    def _cleaned(self, step: PropertyStep, fields: Mapping[str, object], changes: list[Change]) -> object:
         """Return the value of *step* cleaned and read, or `MISSING`; add what was done to it to *changes*."""
         column, before = step.column or "", len(changes)
         try:
@@ -359,7 +463,7 @@ class Plan:
             changes.append(OmittedValue(column, step.key, unreadable.in_column(column, step.key, self.columns)))
             return MISSING
 
-    def _steps_of(self, row: Row) -> list[_Step]:
+    def _steps_of(self, row: Row) -> list[PropertyStep]:
         """Return the steps of the mapping and of the other columns of *row* (`other_columns: send`)."""
         assert self._others is not None  # noqa: S101 — the caller checked; this line is for the type checker
         fields, ignored, roots = row.fields, self._ignored, self._roots
@@ -367,7 +471,7 @@ class Plan:
         if roots:
             # Only an object can be the start of a path; any other value of this name is an ordinary column.
             others = [name for name in others if name not in roots or not isinstance(fields[name], dict | None)]
-        return [*self._steps, *map(self._others, others)]
+        return [*self.property_steps, *map(self._others, others)]
 
 
 def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, columns, their kinds, and what null means
@@ -378,13 +482,11 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     columns: Sequence[str] | None,
     kinds: Mapping[str, str] | None = None,
     null_is_empty: bool = False,
-    only_texts: bool = False,
     today: date | None = None,
 ) -> Plan:
     """Compile *rules* for a source with *columns* (None where each record brings its own keys).
 
-    *only_texts* is whether every record has a text in each of *columns*. Birth dates are compared with *today* (None:
-    they are not).
+    Birth dates are compared with *today* (None: they are not).
 
     Raises:
         InputError: a column that the mapping needs is not in the source.
@@ -414,13 +516,13 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     return Plan(
         columns=needed,
         repairs=repairs,
-        _value_warnings=spreadsheet if births is None else lambda request: [*spreadsheet(request), *births(request)],
-        _texts=_texts(identity, steps, empty, needed) if only_texts and others is None else None,
-        _identity=identity,
-        _steps=steps,
+        _spreadsheet=spreadsheet,
+        _births=births,
+        identity_steps=identity,
+        property_steps=steps,
         _empty=empty,
         _null_is_empty=null_is_empty,
-        _moment=_moment(rules, paths),
+        moment_step=_moment_step(rules, paths),
         _others=others,
         _ignored=ignored,
         _roots=roots,
@@ -435,24 +537,6 @@ def _damageable(identity: Sequence[IdentityRule]) -> Mapping[str, str]:
     return {rule.field: rule.column for rule in identity if rule.cleaning.phone is None}
 
 
-def _texts(
-    identity: Sequence[_IdentityStep],
-    steps: Sequence[_Step],
-    empty: frozenset[str],
-    named: Mapping[str, str],
-) -> Texts | None:
-    """Return the plan for rows of nothing but texts; None if some value is more than the text of one column."""
-    if any(step.take is not None or step.cleaner is not None for step in identity):
-        return None
-    simple = tuple(
-        (step.key, step.column, step.read, step.sends_null)
-        for step in steps
-        if step.column is not None and step.take is None and step.cleaner is None
-    )
-    before = tuple((step.field, step.column, f"{step.field}=") for step in identity)
-    return Texts(before, simple, empty, named) if len(simple) == len(steps) else None
-
-
 class _Others:
     """Make the steps of columns that the mapping does not name, each under its own name."""
 
@@ -460,9 +544,9 @@ class _Others:
         self._rules = rules
         self._taken = taken
         self._source = source
-        self._known: dict[str, _Step] = {}
+        self._known: dict[str, PropertyStep] = {}
 
-    def __call__(self, column: str) -> _Step:
+    def __call__(self, column: str) -> PropertyStep:
         step = self._known.get(column)
         if step is None:
             step = self._known[column] = _step(self.rule(column), None, self._rules)
@@ -477,12 +561,14 @@ class _Others:
         return PropertyRule(column, column, when_empty=self._rules.when_empty)
 
 
-def _step(rule: PropertyRule, take: Take | None, rules: MappingRules) -> _Step:
+def _step(rule: PropertyRule, take: Take | None, rules: MappingRules) -> PropertyStep:
     """Return the step of *rule*; *take* reads its value, or is None where that is the value of a column."""
     consent = rule.key in CONSENTS
     if rule.column is None:
         constant = _constant(rule)
-        return _Step(rule.key, None, _constantly, lambda _: constant, sends_null=False, is_consent=consent)
+        return PropertyStep(
+            rule.key, None, _constantly, lambda _: constant, sends_null=False, is_consent=consent, rule=rule
+        )
     read, kind = reader(rule), kind_of(rule)
     sends_null = rule.when_empty == "null" and not consent
     cleaner = None
@@ -496,13 +582,14 @@ def _step(rule: PropertyRule, take: Take | None, rules: MappingRules) -> _Step:
             signed=kind in {"long", "double"},
         )
         read = _expecting(read, rule.cleaning)
-    return _Step(
+    return PropertyStep(
         rule.key,
         rule.column,
         take,
         read,
         sends_null=sends_null,
         is_consent=consent,
+        rule=rule,
         cleaner=cleaner,
         omits=rule.on_error == "omit",
     )
@@ -512,14 +599,14 @@ def _constantly(_: Mapping[str, object]) -> bool:
     return True
 
 
-def _identity_step(rule: IdentityRule, take: Take | None, rules: MappingRules) -> _IdentityStep:
+def _identity_step(rule: IdentityRule, take: Take | None, rules: MappingRules) -> IdentityStep:
     """Return the step of *rule*; *take* is as in `_step`."""
     cleaner = None
     if rule.cleaning != NO_CLEANING or rule.null_values:
         empty = frozenset((*rules.null_values, *rule.null_values))
         left = None if rules.sends_odd_identities else is_nothing
         cleaner = cleaner_of(rule.cleaning, empty=empty, hash_key=rules.hash_key, left=left)
-    return _IdentityStep(rule.field, rule.column, take, cleaner)
+    return IdentityStep(rule.field, rule.column, take, cleaner, rule, is_direct=take is None and cleaner is None)
 
 
 def _before_hash(value: str, changes: Sequence[Change]) -> str:
@@ -562,6 +649,20 @@ def _check_values(rule: PropertyRule, read: Reader) -> None:
             ) from None
 
 
+def _step_names(changes: Sequence[Change]) -> tuple[StepName, ...] | None:
+    """Return the steps of *changes*; None if a value was omitted."""
+    names = tuple(change.step for change in changes if isinstance(change, StepChange))
+    return names if len(names) == len(changes) else None
+
+
+def _is_its_own_json(text: str) -> bool:
+    """Whether *text* stands in JSON as it is, between quotes."""
+    try:
+        return orjson.dumps(text) == f'"{text}"'.encode()
+    except (orjson.JSONEncodeError, UnicodeEncodeError):
+        return False
+
+
 def _traced(key: str, column: str, clean: Callable[[list[Change]], object]) -> CleanedValue:
     """Return what *clean* did to the value of *key*."""
     changes: list[Change] = []
@@ -585,25 +686,18 @@ def _constant(rule: PropertyRule) -> Json:
         ) from None
 
 
-def _moment(rules: MappingRules, paths: Mapping[str, Take]) -> tuple[str, Take | None, Callable[[object], Json]] | None:
+def _moment_step(rules: MappingRules, paths: Mapping[str, Take]) -> MomentStep | None:
     rule = rules.request_datetime
     if rule is None:
         return None
-    read = datetime_reader(rule.formats, rule.timezone, pivot=rule.pivot)
-    return rule.column, paths.get(rule.column), read
+    return MomentStep(
+        rule.column, paths.get(rule.column), datetime_reader(rule.formats, rule.timezone, pivot=rule.pivot), rule
+    )
+
+
+def _moment_of(step: MomentStep, fields: Mapping[str, object]) -> str:
+    return str(step.read(fields.get(step.column) if step.take is None else step.take(fields)))
 
 
 def _person(identity: Mapping[str, str]) -> Person:
     return tuple([f"{name}={value}" for name, value in identity.items()])
-
-
-def _encoded(identity: dict[str, str], properties: dict[str, Json], now: str) -> bytes | Reason:
-    if not properties:
-        return Reason("no_property", "no property: every mapped column is empty")
-    try:
-        body = orjson.dumps({"identity": identity, "user_properties": properties, "request_datetime": now})
-    except orjson.JSONEncodeError:
-        return Reason("not_unicode", "a value holds half of a surrogate pair, which is no text")
-    if len(body) > PROPERTIES_LIMIT and len(orjson.dumps(properties)) > PROPERTIES_LIMIT:
-        return Reason("too_large", "the properties take more than 8 KB together")
-    return body

@@ -44,11 +44,13 @@ class Spreadsheet:
         *unsent* names the columns that are never sent; None means that no other column is sent. *named* are the
         columns that the mapping names.
         """
-        self._phone = identity.get("phone_no")
+        self.phone_column = identity.get("phone_no")
+        """The column of the phone numbers that may lack their first zero."""
         texts = [rule.column for rule in properties if rule.kind in _TEXTS and rule.key not in CONSENTS]
-        self._texts = list(dict.fromkeys(column for column in texts if column is not None))
+        self.text_columns = tuple(dict.fromkeys(column for column in texts if column is not None))
+        """The columns whose texts are checked, each once."""
         self._paths = paths
-        self._phone_of = _taking(self._phone, paths)
+        self._phone_of = _taking(self.phone_column, paths)
         self._unsent = unsent
         self._named = named
 
@@ -56,10 +58,9 @@ class Spreadsheet:
         """Return a reason for each value that looks damaged in *request*."""
         body, fields = request.body, request.row.fields
         found: list[Reason] = []
-        phone = self._phone_of(fields)
-        if type(phone) is str and len(phone) in _NO_ZERO_LENGTHS and _NO_ZERO.fullmatch(phone):
+        if lacks_zero(self._phone_of(fields)):
             expected = "a Korean mobile number without its leading zero"
-            found.append(Reason.of_value("phone_zero", f"column '{self._phone}'", expected, self._phone))
+            found.append(Reason.of_value("phone_zero", f"column '{self.phone_column}'", expected, self.phone_column))
         if _HASH in body and b'"#' in body:
             found.extend(self._errors(fields))
         if _FOREIGN.search(body) is not None:
@@ -73,7 +74,7 @@ class Spreadsheet:
     def _errors(self, fields: Mapping[str, object]) -> Iterator[Reason]:
         for column in self._sent_texts(fields):
             value = self._value(fields, column)
-            if isinstance(value, str) and (value.strip() in _ERRORS or _NARROW.fullmatch(value.strip())):
+            if isinstance(value, str) and _is_sheet_error(value):
                 words = column_in_words(column, self._named)
                 expected = "an error of a spreadsheet, such as #N/A or ####"
                 yield Reason.of_value("sheet_error", words, expected, column)
@@ -93,9 +94,23 @@ class Spreadsheet:
                 yield Reason.of_value("mojibake", words, expected, column)
 
     def _sent_texts(self, fields: Mapping[str, object]) -> Iterator[str]:
-        yield from self._texts
+        yield from self.text_columns
         if self._unsent is not None:
             yield from (column for column in fields if column not in self._unsent)
+
+
+def lacks_zero(value: object) -> bool:
+    """Whether *value* is the text of a Korean phone number without its leading zero."""
+    return type(value) is str and len(value) in _NO_ZERO_LENGTHS and _NO_ZERO.fullmatch(value) is not None
+
+
+def is_damaged(value: object) -> bool:
+    """Whether *value*, of a column whose texts are checked, looks damaged."""
+    return isinstance(value, str) and (_is_sheet_error(value) or REPLACEMENT in value or is_mojibake(value))
+
+
+def _is_sheet_error(value: str) -> bool:
+    return value.strip() in _ERRORS or _NARROW.fullmatch(value.strip()) is not None
 
 
 def _taking(column: str | None, paths: Mapping[str, Take]) -> Take:

@@ -137,7 +137,6 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
         columns=source.columns,
         kinds=source.kinds,
         null_is_empty=source.format == "parquet",
-        only_texts=source.format == "csv",
         today=today,
     )
     earlier = earlier_identities(source, plan, settings)
