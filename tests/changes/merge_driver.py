@@ -1,13 +1,13 @@
 """Merge a digest store in a process of its own, or with a classic mistake: `merge_driver.py STORE MISTAKE`."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 from unittest.mock import patch
 
 from uploader.changes import DigestStore, digest_columns, merge_digests
-from uploader.private_files import open_private
+from uploader.changes.sorted_digests import unlink_others
 
 _SMALL: Final = (
     patch.object(merge_digests, "FEWEST", 1),
@@ -27,16 +27,14 @@ def main(store: Path, mistake: str) -> None:
 
 def _switch_first() -> None:
     """Name the new file in SQLite before it has its name."""
-    unlink: Callable[[Path, int | None], None] = merge_digests.unlink_others
 
     def write(path: Path, parts: Iterable[bytes]) -> None:
-        with open(open_private(path.with_suffix(".new"), 0o102), "wb") as file:
-            file.writelines(parts)
+        path.with_suffix(".new").write_bytes(b"".join(parts))
 
     def rename_and_unlink(store: Path, number: int | None) -> None:
         for path in store.parent.glob("*.new"):
             path.rename(path.with_suffix(".arrows"))
-        unlink(store, number)
+        unlink_others(store, number)
 
     patch.object(merge_digests, "write_private", write).start()
     patch.object(merge_digests, "unlink_others", rename_and_unlink).start()

@@ -21,7 +21,7 @@ OLD, NEW = b"o" * 12, b"n" * 12
 PEOPLE: Final = range(-150, 150)
 DRIVER: Final = str(Path(__file__).with_name("merge_driver.py"))
 
-EXPECTED: Final = {person: OLD for person in PEOPLE} | dict.fromkeys(range(40), NEW) | dict.fromkeys(range(-20, 0))
+EXPECTED: Final = dict.fromkeys(PEOPLE, OLD) | dict.fromkeys(range(40), NEW) | dict.fromkeys(range(-20, 0))
 
 
 @pytest.fixture(scope="module")

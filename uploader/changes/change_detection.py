@@ -137,8 +137,7 @@ class ChangeDetection:
 
         if not self._is_recording:
             return nothing_known(len(bodies))
-        people, digests = number_columns(identity, bodies, self.digests)
-        return self.store().compare(people, digests)
+        return self.store().compare(*number_columns(identity, bodies, self.digests))
 
     def counting_changes(self, summary: CheckSummary) -> Callable[[Record, Request | Rejected], None]:
         """Return a function that counts, in *summary*, the records of known people, and how many have changed."""

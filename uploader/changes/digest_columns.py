@@ -44,6 +44,22 @@ def number_columns(identity: pl.DataFrame, bodies: pl.Series, digests: Digests) 
     return pl.DataFrame(people), found.set(bodies.is_null(), None)
 
 
+def without(people: pl.DataFrame, others: Iterable[int]) -> pl.Series:
+    """Return for each row whether none of its *people* (see `compare`) is one of *others*."""
+    wanted = pl.Series(others, dtype=pl.Int64).unique().implode()
+    return people.select(~pl.any_horizontal(pl.all().is_in(wanted).fill_null(value=False))).to_series()
+
+
+def people_in(people: pl.DataFrame) -> list[int]:
+    """Return all numbers in *people*."""
+    return [number for column in people.iter_columns() for number in column.drop_nulls()]
+
+
+def none_of(rows: int) -> pl.Series:
+    """Return False for each of *rows* rows."""
+    return nothing_known(rows).fill_null(value=False)
+
+
 def nothing_known(rows: int) -> pl.Series:
     """Return what `compare` returns for *rows* rows where there are no digests."""
     return pl.DataFrame(schema={"unchanged": pl.Boolean}).clear(rows)["unchanged"]
