@@ -112,3 +112,11 @@ def test_a_row_under_way_keeps_later_rows_of_its_person(changes: ChangeDetection
     after = unchanged.surely_unchanged(*columns(rows), ()).to_list()
 
     assert [at for at in range(ROWS) if before[at] != after[at]] == [first]
+
+
+def test_a_row_without_a_body_or_a_person_is_not_known(changes: ChangeDetection) -> None:
+    identity, bodies = columns(rows_of(dice_of(1), ROWS))
+    nobody = identity.with_columns(pl.when(pl.int_range(pl.len()) != 1).then(pl.all()))
+
+    assert changes.are_unchanged(identity, bodies.set(bodies == bodies[0], None))[0] is None
+    assert changes.are_unchanged(nobody, bodies)[1] is None

@@ -155,6 +155,7 @@ class DigestStore:
 
     def _opened(self) -> ExitStack:
         """Open the file, and return what closes it."""
+        self._ended_well = False
         with ExitStack() as stack:
             lock = locked(self._path)
             stack.callback(os.close, lock)
