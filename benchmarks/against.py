@@ -41,7 +41,7 @@ class Lap:
 def main() -> None:
     """Run the rounds, and print a table: for each task the ratios of time, CPU and memory."""
     words = _words()
-    with tempfile.TemporaryDirectory(prefix="against-") as name, _tree_of(words.revision) as old:
+    with tempfile.TemporaryDirectory(prefix="against-") as name, tree_of(words.revision) as old:
         whole = Path(name)
         with serving(whole) as server:
             people = write_people(whole / "people.csv", words.rows)
@@ -76,7 +76,7 @@ def _words() -> argparse.Namespace:
 
 
 @contextmanager
-def _tree_of(revision: str) -> Iterator[Path]:
+def tree_of(revision: str) -> Iterator[Path]:
     """Lend a checkout of *revision* beside this one."""
     with tempfile.TemporaryDirectory(prefix="tree-") as name:
         tree = Path(name) / "old"

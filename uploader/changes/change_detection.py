@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from uploader.changes.digest_store import DigestStore
 from uploader.changes.digests import Digests
@@ -12,6 +12,9 @@ from uploader.changes.stores_by_service import DigestStores
 from uploader.check.source_summary import CheckSummary
 from uploader.clock import Clock
 from uploader.model import UNKNOWN_RUN, Person, Record, Rejected, Request
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _LOOK_SECONDS: Final = 0.1
 """How often to check whether another run has created the digest store."""
@@ -81,8 +84,8 @@ class ChangeDetection:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the store."""
-        self._stack.close()
+        """Close the store; after a command without an error it is merged, if that pays."""
+        self._stack.__exit__(kind, error, trace)
 
     @property
     def is_open(self) -> bool:
@@ -123,6 +126,18 @@ class ChangeDetection:
             return None
         known = self.store().body(self.digests.people(request.person))
         return None if known is None else known == self.digests.body(request)
+
+    def are_unchanged(self, identity: "pl.DataFrame", bodies: "pl.Series") -> "pl.Series":
+        """Return for each row whether it equals what was accepted last for its person; null: no digest is stored.
+
+        *identity* has a column of texts for each identity field, named by it, null where a row has no such value.
+        *bodies* are whole, or end within the value of `request_datetime`. Raises StorageError.
+        """
+        from uploader.changes.digest_columns import nothing_known, number_columns  # noqa: PLC0415 polars starts slowly
+
+        if not self._is_recording:
+            return nothing_known(len(bodies))
+        return self.store().compare(*number_columns(identity, bodies, self.digests))
 
     def counting_changes(self, summary: CheckSummary) -> Callable[[Record, Request | Rejected], None]:
         """Return a function that counts, in *summary*, the records of known people, and how many have changed."""

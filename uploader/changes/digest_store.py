@@ -5,16 +5,27 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from uploader.changes import newer_properties
+from uploader.changes import newer_properties, sorted_digests
 from uploader.changes.digests import BODY_BYTES
+from uploader.changes.merge_digests import is_merge_due, merge
 from uploader.changes.newer_properties import NewerProperties, migrate
+from uploader.changes.sorted_digests import (
+    SortedDigests,
+    damaged,
+    number_of,
+    open_sorted,
+    unlink_others,
+)
 from uploader.errors import LockedError, StorageError
 from uploader.private_files import open_private, refusal
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _FORMAT: Final = "1"
 _BESIDE: Final = ("-wal", "-shm", "-journal")
@@ -38,6 +49,11 @@ _AT_ONCE: Final = 500
 
 _LONGEST_TOKEN: Final = _TOKEN_BYTES + len(_UNSURE_MARK)
 
+_FEW: Final = 4
+"""So many times the people who are looked up at once, digests are read whole rather than picked out of SQLite."""
+
+_READ_AT_ONCE: Final = 65_536
+
 _SCHEMA: Final = (
     """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -45,12 +61,13 @@ CREATE TABLE IF NOT EXISTS accepted (person INTEGER PRIMARY KEY, body BLOB NOT N
 CREATE TABLE IF NOT EXISTS refreshed (source TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 """
     + newer_properties.SCHEMA
+    + sorted_digests.SCHEMA
 )
 
 _FORGET: Final = """
 INSERT INTO accepted VALUES (:person, :token) ON CONFLICT DO UPDATE SET body = CASE
     WHEN body IN (:token, :doubt) THEN body
-    WHEN length(body) = 12 THEN :token
+    WHEN length(body) IN (0, 12) THEN :token
     WHEN length(body) = 13 THEN :doubt
     WHEN substr(body, 1, 4) < :epoch THEN :doubt
     ELSE :epoch END
@@ -61,6 +78,10 @@ request is applied last. The epoch alone, which is no token, stops both runs fro
 
 _ADD: Final = "UPDATE accepted SET body = ? WHERE person = ? AND body = ?"
 _CLEAR: Final = "DELETE FROM accepted WHERE person = ? AND body IN (?, ?)"
+_HIDE: Final = "UPDATE accepted SET body = x'' WHERE person = ? AND body IN (?, ?)"
+"""Empty: no digest, and no request in flight. Without a row, the digest that the sorted file has would count again."""
+
+_SOME: Final = "SELECT person, body FROM accepted WHERE person BETWEEN ? AND ? ORDER BY person LIMIT ?"
 
 
 T = TypeVar("T")
@@ -72,7 +93,11 @@ def pause() -> None:
 
 
 class DigestStore:
-    """What one service accepted last, in a SQLite file: digests only; people are the numbers that `Digests` makes.
+    """What one service accepted last: digests only; people are the numbers that `Digests` makes.
+
+    Most digests are in a sorted file that is never changed (`SortedDigests`), once there are many. SQLite has what
+    changed since: its row of a person hides that of the sorted file. A run that ends well and has the store alone
+    merges both into a new file, if that pays.
 
     **The digest of a person is deleted before a request about them goes out**, and committed before it does. It is
     stored again only after the service has accepted the request. So each stored digest is what the service has, after
@@ -93,12 +118,17 @@ class DigestStore:
         record_from_now: bool = False,
         read_only: bool = False,
         pause: Callable[[], None] = pause,
+        raise_if_stopped: Callable[[], None] = lambda: None,
     ) -> None:
         """Use the file at *path*; *facts* and *now* (seconds since 1970) are written to a new one.
 
         *record_from_now* is whether digests of accepted rows are stored from now on. *read_only* requires that the
         file exists. *pause* waits a moment while another process has it locked; what it raises ends the waiting.
+        *raise_if_stopped* is called during a merge, which what it raises ends.
         """
+        self._raise_if_stopped = raise_if_stopped
+        self._sorted: SortedDigests | None = None
+        self._ended_well = False
         self._made = now
         self._path = path
         self._facts = facts
@@ -125,6 +155,7 @@ class DigestStore:
 
     def _opened(self) -> ExitStack:
         """Open the file, and return what closes it."""
+        self._ended_well = False
         with ExitStack() as stack:
             lock = locked(self._path)
             stack.callback(os.close, lock)
@@ -137,9 +168,12 @@ class DigestStore:
                 )
                 stack.callback(self._sql.close)
             else:
+                stack.callback(self._merge, lock)
                 if seized(lock):
                     # No other process has it open, so all tokens in it are those of runs that are gone.
                     with closing(self._connected()) as sql:
+                        # What a merge left that was killed.
+                        unlink_others(self._path, number_of(sql))
                         sql.execute("UPDATE facts SET value = value + 1 WHERE name = 'epoch'")
                         if self._record_from_now:
                             # A run that has it open would not delete the digests of the people it sends.
@@ -151,17 +185,36 @@ class DigestStore:
                 self._epoch = int(epoch).to_bytes(_EPOCH_BYTES, "big")
                 self._token = self._epoch + secrets.token_bytes(_TOKEN_BYTES - _EPOCH_BYTES)
             self._sql.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            # No merge begins while this process has its shared lock, so this file stays the right one.
+            self._sorted = open_sorted(self._path, self._sql)
+            if self._sorted is not None:
+                stack.enter_context(self._sorted)
             return stack.pop_all()
 
-    def __exit__(self, *_: object) -> None:
-        """Write what awaits a commit, as far as that is possible, and close the file."""
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        """Write what awaits a commit, as far as that is possible, close the file, and merge it if that pays."""
         try:
             if not self._read_only:
                 with suppress(StorageError):
                     self.commit()
+                    self._ended_well = kind is None and self._is_merge_due()
         finally:
             with suppress(sqlite3.Error):
                 self._stack.close()
+
+    def _is_merge_due(self) -> bool:
+        people = 0 if self._sorted is None else len(self._sorted)
+        return self._retry_while_locked(lambda: is_merge_due(self._sql, people))
+
+    def _merge(self, lock: int) -> None:
+        """Merge SQLite and the sorted file, which are closed, if no other process has *lock*.
+
+        What does not succeed costs time and room on disk, and the next run tries again.
+        """
+        with suppress(StorageError, OSError, sqlite3.Error):
+            if self._ended_well and seized(lock):
+                with closing(self._connected()) as sql:
+                    merge(self._path, sql, self._raise_if_stopped)
 
     def _tidy(self, lock: int) -> None:
         """Delete the files that SQLite creates even for reading; a process that writes needs and deletes its own."""
@@ -206,7 +259,62 @@ class DigestStore:
         if person in self._forgotten or person in self._cleared:
             return None
         row = self._sql.execute("SELECT body FROM accepted WHERE person = ?", (person,)).fetchone()
+        if row is None and self._sorted is not None:
+            return self._sorted.body(person)
         return None if row is None else row[0]
+
+    def compare(self, people: "pl.DataFrame", bodies: "pl.Series") -> "pl.Series":
+        """Return for each row whether its people's digest is that in *bodies*; null: not known, as `body` says.
+
+        *people* has a column of numbers (Int64) for each identity field, null where a row has no such value. *bodies*
+        are digests (Binary). About 500,000 rows at once are best: each call reads the sorted file once. Raises
+        StorageError.
+        """
+        from uploader.changes import digest_columns  # noqa: PLC0415 polars starts slowly
+
+        return self._retry_while_locked(lambda: digest_columns.compare(people, bodies, self._layers))
+
+    def _layers(self, people: "pl.Series") -> Iterator[Iterator["pl.DataFrame"]]:
+        """Yield frames of digests for *people*, who are sorted: the sorted file, SQLite, and what awaits a commit."""
+        from uploader.changes import digest_columns  # noqa: PLC0415 as above
+
+        if not len(people):
+            return
+        if self._sorted is not None:
+            yield digest_columns.parts_with(people, self._sorted)
+        yield (
+            digest_columns.digest_frame([person for person, _ in rows], [_known(body) for _, body in rows])
+            for rows in self._rows_of(people)
+        )
+        waiting = {**dict.fromkeys((*self._forgotten, *self._cleared)), **self._added}
+        if waiting:
+            ordered = sorted(waiting.items())
+            yield iter(
+                [digest_columns.digest_frame([person for person, _ in ordered], [_known(body) for _, body in ordered])]
+            )
+
+    def _rows_of(self, people: "pl.Series") -> Iterator[list[tuple[int, bytes]]]:
+        """Yield the rows that SQLite has of *people*, who are sorted, or more than those."""
+        sql, most = self._sql, _FEW * len(people)
+        (count,) = sql.execute("SELECT count(*) FROM (SELECT 1 FROM accepted LIMIT ?)", (most,)).fetchone()
+        if count < most:
+            following, last = people[0], people[-1]
+            while rows := sql.execute(_SOME, (following, last, _READ_AT_ONCE)).fetchall():
+                yield rows
+                following = rows[-1][0] + 1
+                if following > last:
+                    return
+            return
+        asked, rows = people.unique(maintain_order=True), []
+        for first in range(0, len(asked), _AT_ONCE):
+            some = asked[first : first + _AT_ONCE].to_list()
+            query = f"SELECT person, body FROM accepted WHERE person IN ({','.join('?' * len(some))}) ORDER BY person"  # noqa: S608 — question marks
+            rows += sql.execute(query, some).fetchall()
+            if len(rows) >= _READ_AT_ONCE:
+                yield rows
+                rows = []
+        if rows:
+            yield rows
 
     def forget(self, people: Iterable[int]) -> None:
         """Delete the digests of *people*, about whom a request goes out after the next `commit`."""
@@ -273,7 +381,7 @@ class DigestStore:
             self._unsure.update(person for (person,) in sql.execute(query, (unsure_token, *asked)))
         sql.executemany(_ADD, [(body, person, token) for person, body in sorted(self._added.items())])
         sql.executemany(
-            _CLEAR,
+            _CLEAR if self._sorted is None else _HIDE,
             [
                 (person, token, unsure_token if accepted else token)
                 for person, accepted in sorted(self._cleared.items())
@@ -310,8 +418,18 @@ class DigestStore:
     def facts(self) -> dict[str, str]:
         """Return the facts of the file, and how many people have a digest (`people`)."""
         facts = self._retry_while_locked(lambda: dict(self._sql.execute("SELECT name, value FROM facts")))
-        people = self._row("SELECT count(*) FROM accepted WHERE length(body) > ?", _LONGEST_TOKEN)
-        return {**facts, "people": str(people[0])}
+        return {**facts, "people": str(self._retry_while_locked(self._people))}
+
+    def _people(self) -> int:
+        """Return how many people have a digest."""
+        (count,) = self._sql.execute(
+            "SELECT count(*) FROM accepted WHERE length(body) > ?", (_LONGEST_TOKEN,)
+        ).fetchone()
+        known = self._sorted
+        if known is None:
+            return int(count)
+        rows = self._sql.execute("SELECT person FROM accepted ORDER BY person")
+        return int(count) + len(known) - sum(known.body(person) is not None for (person,) in rows)
 
     def _row(self, query: str, *values: object) -> Any:  # noqa: ANN401 — what SQLite returns
         return self._retry_while_locked(lambda: self._sql.execute(query, values).fetchone())
@@ -332,9 +450,7 @@ class DigestStore:
                         f"{self._path}: {error}. Make room or allow access there, then run again."
                     ) from None
             except sqlite3.DatabaseError:
-                raise StorageError(
-                    f"{self._path} is damaged. Run `uploader changes --forget`; the next run then sends everything."
-                ) from None
+                raise damaged(self._path) from None
             except BlockingIOError:
                 pass
             except OSError as error:
@@ -406,6 +522,8 @@ def delete(path: Path) -> None:
                 raise LockedError(f"{path} is in use by another process. Nothing was done. Try again later.")
             for suffix in ("", *_BESIDE):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
+            # After SQLite's file, which names one of them.
+            unlink_others(path, None)
         finally:
             os.close(lock)
     except OSError as error:

@@ -54,12 +54,16 @@ class Digests:
 
     def people(self, person: Person) -> list[int]:
         """Return a number of 64 bits for each identity value of *person*."""
-        found = []
-        for value in values_of(person):
-            digest = self._people.copy()
-            digest.update(value.encode("utf-8", "surrogatepass"))
-            found.append(int.from_bytes(digest.digest(), "big", signed=True))
-        return found
+        return [self._person(value) for value in values_of(person)]
+
+    def people_of(self, values: Iterable[str | None]) -> list[int | None]:
+        """Return the number of 64 bits of each of *values*, which are identity values as a `Person` has them."""
+        return [None if value is None else self._person(value) for value in values]
+
+    def _person(self, value: str) -> int:
+        digest = self._people.copy()
+        digest.update(value.encode("utf-8", "surrogatepass"))
+        return int.from_bytes(digest.digest(), "big", signed=True)
 
     def name(self, name: str) -> bytes:
         """Return the digest of the name of one property."""
@@ -73,6 +77,14 @@ class Digests:
 
     def body(self, request: Request) -> bytes:
         """Return the digest of the body of *request* without its `request_datetime`."""
-        digest = self._bodies.copy()
-        digest.update(request.body.rpartition(_DATETIME)[0])
-        return digest.digest()
+        (found,) = self.bodies_of([request.body])
+        return found
+
+    def bodies_of(self, bodies: Iterable[bytes]) -> list[bytes]:
+        """Return the digests of *bodies*, each without its `request_datetime`, whose value may be missing."""
+        found, begin = [], self._bodies.copy
+        for body in bodies:
+            digest = begin()
+            digest.update(body.rpartition(_DATETIME)[0])
+            found.append(digest.digest())
+        return found

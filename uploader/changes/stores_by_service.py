@@ -86,6 +86,7 @@ class DigestStores:
             record_from_now=record_from_now,
             read_only=read_only,
             pause=self._pause,
+            raise_if_stopped=self._raise_if_stopped,
         )
 
     def summaries(self) -> Iterator[StoreSummary]:

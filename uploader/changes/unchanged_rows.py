@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from uploader.changes.change_detection import ChangeDetection
 from uploader.model import (
@@ -18,6 +18,9 @@ from uploader.model import (
     person_key_of,
     record_of,
 )
+
+if TYPE_CHECKING:
+    import polars as pl
 
 BATCH: Final = 256
 """How many rows are looked up at a time, and their digests deleted, with one sync to disk for all of them."""
@@ -69,6 +72,30 @@ class UnchangedRows:
             # The digests of the batch are deleted before any of its rows is sent.
             self._changes.commit()
             yield from found
+
+    def surely_unchanged(self, identity: "pl.DataFrame", bodies: "pl.Series", others: Iterable[Person]) -> "pl.Series":
+        """Return for each row whether `skip_unchanged` skips it, whatever becomes of the rows around it.
+
+        The rows are of one batch, and the first to be taken now. *others* are the people of all other rows of the
+        batch, and of those in *identity* who have a row in the retry file or are joined to others. See
+        `are_unchanged` for *identity* and *bodies*. Rows for which this is False take the usual way, in their order.
+        Raises StorageError.
+        """
+        from uploader.changes.digest_columns import (  # noqa: PLC0415 polars starts slowly
+            none_of,
+            number_columns,
+            people_in,
+            without,
+        )
+
+        changes = self._changes
+        if not (self._skips_unchanged and changes.is_recording):
+            return none_of(len(bodies))
+        people, digests = number_columns(identity, bodies, changes.digests)
+        unchanged = changes.store().compare(people, digests).fill_null(value=False)
+        sent = [*people_in(people.filter(~unchanged)), *self._pending]
+        sent += [number for person in others for number in changes.digests.people(person)]
+        return unchanged & without(people, sent)
 
     def _skip_if_unchanged(self, work: Work | NoWork) -> Work | NoWork:
         changes = self._changes

@@ -1,0 +1,137 @@
+"""Kill a merge at each of its writes, syncs, renames and deletions: the store says the same as before."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.crash.strace import CALLS, Call, calls_in
+from tests.crash.yard import FULL
+from uploader.changes import DigestStore, digest_columns, merge_digests
+from uploader.errors import StorageError
+
+KILLED: Final = -9
+FEW: Final = 8
+OLD, NEW = b"o" * 12, b"n" * 12
+PEOPLE: Final = range(-150, 150)
+DRIVER: Final = str(Path(__file__).with_name("merge_driver.py"))
+
+EXPECTED: Final = dict.fromkeys(PEOPLE, OLD) | dict.fromkeys(range(40), NEW) | dict.fromkeys(range(-20, 0))
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a store with a sorted file, and with as much that has changed since."""
+    folder = tmp_path_factory.mktemp("before").resolve()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merge_digests, "FEWEST", 1)
+        patch.setattr(digest_columns, "PEOPLE_OF_PART", 64)
+        with store_in(folder) as store:
+            _accept(store, dict.fromkeys(PEOPLE, OLD))
+        patch.setattr(merge_digests, "FEWEST", 1_000)
+        with store_in(folder) as store:
+            _accept(store, dict.fromkeys(range(40), NEW))
+            store.forget(range(-20, 0))
+            store.commit()
+            store.clear(range(-20, -10), accepted=True)
+    return folder
+
+
+def store_in(folder: Path) -> DigestStore:
+    return DigestStore(folder / "svc.memory", facts={})
+
+
+def _accept(store: DigestStore, bodies: dict[int, bytes]) -> None:
+    store.forget(bodies)
+    store.commit()
+    for person, body in bodies.items():
+        store.add(person, body)
+
+
+def merge(folder: Path, *, inject: str | None = None, log: Path | None = None, mistake: str = "none") -> int:
+    """Merge the store in *folder*, in a process to which *inject* happens; return how it ended."""
+    names = ("svc.memory", "svc.memory-wal", "svc.memory-1.arrows", "svc.memory-2.arrows", "svc.memory-2.new")
+    command = ["strace", "-f", "-o", str(log or "/dev/null"), "-e", "trace=" + ",".join(f"?{one}" for one in CALLS)]
+    command += [word for path in (folder, *map(folder.joinpath, names)) for word in ("-P", str(path))]
+    command += ["-e", f"inject={inject}"] if inject is not None else []
+    command += [sys.executable, DRIVER, str(folder / "svc.memory"), mistake]
+    root = str(Path(__file__).parents[2])
+    return subprocess.run(command, env={**os.environ, "PYTHONPATH": root}, check=False, timeout=60).returncode
+
+
+def judge(folder: Path) -> list[str]:
+    """Return what is wrong with the store in *folder*, now and after it is merged by the next run."""
+    wrong = []
+    for when in ("now", "after the next run"):
+        try:
+            with DigestStore(folder / "svc.memory", facts={}, read_only=True) as store:
+                found = {person: store.body([person]) for person in PEOPLE}
+            wrong += [f"{when}: {person}" for person in PEOPLE if found[person] != EXPECTED[person]]
+        except StorageError as error:
+            return [f"{when}: {error}"]
+        if when == "now" and merge(folder):
+            wrong.append("the next run can't merge")
+    left = sorted(one.name for one in folder.iterdir() if one.suffix in {".arrows", ".new"})
+    return wrong if len(left) == 1 else [*wrong, f"{left} are left"]
+
+
+def calls_of(before: Path, folder: Path, mistake: str = "none") -> list[Call]:
+    """Return the calls of a merge that comes to its end, in a copy of *before*."""
+    shutil.copytree(before, folder / "whole")
+    assert merge(folder / "whole", log=folder / "log", mistake=mistake) == 0
+    return calls_in(folder / "log")
+
+
+def kills(before: Path, folder: Path, calls: list[Call], how: str, mistake: str = "none") -> Iterator[list[str]]:
+    """Break a merge at each of *calls*; yield what is wrong with the store then."""
+    for name, nth in calls:
+        shutil.rmtree(folder / "broken", ignore_errors=True)
+        shutil.copytree(before, folder / "broken")
+        status = merge(folder / "broken", inject=f"{name}:{how}:when={nth}", mistake=mistake)
+        assert status in ({KILLED, 137} if "KILL" in how else {0, 1}), (name, nth)
+        yield [f"{name} {nth}: {wrong}" for wrong in judge(folder / "broken")]
+
+
+def some(calls: list[Call]) -> list[Call]:
+    return calls if FULL else calls[:: -(-len(calls) // FEW)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["signal=KILL", "error=ENOSPC", "error=EIO"])
+def test_a_merge_that_is_broken_at_any_call_leaves_a_store_that_says_the_same(
+    before: Path, tmp_path: Path, how: str
+) -> None:
+    calls = calls_of(before, tmp_path)
+    if "KILL" in how:
+        # The last ones are those of the merge.
+        calls = calls if FULL else [*some(calls), *calls[-FEW:]]
+
+    assert [wrong for wrong in kills(before, tmp_path, some(calls) if "error" in how else calls, how) if wrong] == []
+
+
+@pytest.mark.long
+def test_a_merge_that_names_its_file_first_is_found(before: Path, tmp_path: Path) -> None:
+    calls = [call for call in calls_of(before, tmp_path, "switched-first") if call[0].startswith(("rename", "unlink"))]
+
+    assert any(kills(before, tmp_path, calls, "signal=KILL", "switched-first"))
+
+
+@pytest.mark.long
+def test_the_file_is_on_disk_under_its_name_before_sqlite_names_it(before: Path, tmp_path: Path) -> None:
+    calls_of(before, tmp_path)
+    lines = (tmp_path / "log").read_text().splitlines()
+
+    renamed = next(at for at, line in enumerate(lines) if "svc.memory-2.arrows" in line and "rename" in line)
+    kinds = [line.split()[1].partition("(")[0] for line in lines]
+    assert kinds[renamed - 1] == "fsync"
+    assert kinds[renamed + 1] == "fsync"
+    # What begins the transaction's way to the disk comes after, and ends with a sync as well.
+    committed = next(at for at in range(renamed + 2, len(kinds)) if kinds[at] == "pwrite64")
+    assert "fdatasync" in kinds[committed:] or "fsync" in kinds[committed:]
+    deleted = next(at for at, line in enumerate(lines) if "svc.memory-1.arrows" in line and "unlink" in line)
+    assert {"fdatasync", "fsync"} & set(kinds[committed:deleted])
