@@ -73,6 +73,10 @@ class Digests:
 
     def body(self, request: Request) -> bytes:
         """Return the digest of the body of *request* without its `request_datetime`."""
+        return self.begin_of_body(request.body)
+
+    def begin_of_body(self, body: bytes) -> bytes:
+        """Return the same digest for a *body* that ends in or after the key of its `request_datetime`."""
         digest = self._bodies.copy()
-        digest.update(request.body.rpartition(_DATETIME)[0])
+        digest.update(body.rpartition(_DATETIME)[0])
         return digest.digest()

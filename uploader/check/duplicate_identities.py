@@ -1,6 +1,11 @@
 """Count the identity values that are in more than one row, in memory that does not grow with the file."""
 
+from typing import TYPE_CHECKING
+
 from uploader.model import Person
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MOST_KEPT = 1 << 16
 """At most this many different values are kept; up to here the count is exact."""
@@ -33,6 +38,19 @@ class DuplicateIdentities:
                 if len(self._once) > self._most_kept:
                     self._drop_some()
 
+    def add_hashes(self, hashes: "pl.DataFrame") -> None:
+        """Add the identity values of many rows by their *hashes*, a column for each field."""
+        for column in hashes.iter_columns():
+            kept = column.drop_nulls()
+            if self._mask:
+                kept = kept.filter((kept & self._mask) == 0)
+            kept = kept.sort()
+            is_again = (kept == kept.shift()).fill_null(value=False)
+            found = set(kept.filter(~is_again).to_list())
+            self._repeated.update(found & self._once, kept.filter(is_again).to_list())
+            self._once |= found
+            self._drop_some()
+
     @property
     def are_exact(self) -> bool:
         """Whether all values were kept, so that `count` is exact."""
@@ -44,6 +62,8 @@ class DuplicateIdentities:
         return len(self._repeated) * (self._mask + 1)
 
     def _drop_some(self) -> None:
+        if len(self._once) <= self._most_kept:
+            return
         while len(self._once) > self._most_kept:
             self._mask = mask = self._mask * 2 + 1
             self._once = {hashed for hashed in self._once if not hashed & mask}
