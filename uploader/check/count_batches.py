@@ -68,6 +68,8 @@ class _Counting:
         self._duplicates = duplicates
         self._sendable: list[Person] = []
         self._rejected: list[Person] = []
+        self._hashes: list[pl.DataFrame] = []
+        self._hashed = 0
 
     def add(self, batch: Batch) -> None:
         """Count *batch*: of its records first those that are no good rows, in their order."""
@@ -90,6 +92,7 @@ class _Counting:
     def finish(self) -> None:
         """Set what is known only at the end."""
         self._add_persons()
+        self._pass_on()
         summary, duplicates = self._summary, self._duplicates
         summary.repairs = self._plan.repairs.copy()
         summary.duplicates, summary.duplicates_are_exact = duplicates.count, duplicates.are_exact
@@ -127,6 +130,20 @@ class _Counting:
 
     def _add_hashes(self, identity: pl.DataFrame, *, is_sendable: bool) -> None:
         hashes = hashes_of(identity)
-        self._duplicates.add_hashes(hashes)
-        if is_sendable and self._joined is not None:
-            self._joined.add_hashes(hashes)
+        if not is_sendable:
+            self._duplicates.add_hashes(hashes)
+            return
+        self._hashes.append(hashes)
+        self._hashed += hashes.height
+        if self._hashed >= _MOST_PERSONS:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Pass on the hashes of the rows that can be sent."""
+        if self._hashes:
+            hashes = pl.concat(self._hashes, rechunk=True)
+            self._hashes.clear()
+            self._hashed = 0
+            self._duplicates.add_hashes(hashes)
+            if self._joined is not None:
+                self._joined.add_hashes(hashes)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 MOST_KEPT = 1 << 16
 """At most this many different values are kept; up to here the count is exact."""
 
+_MANY = 2000
+"""Of so many values in a column, those that are known to repeat are sorted out together."""
+
 
 class DuplicateIdentities:
     """Counts the identity values that repeat in a source.
@@ -24,6 +27,7 @@ class DuplicateIdentities:
         self._mask = 0
         self._once: set[int] = set()
         self._repeated: set[int] = set()
+        self._column: pl.Series | tuple[int, ...] = ()
 
     def add_row(self, person: Person) -> None:
         """Add the identity values of one row."""
@@ -41,13 +45,16 @@ class DuplicateIdentities:
     def add_hashes(self, hashes: "pl.DataFrame") -> None:
         """Add the identity values of many rows by their *hashes*, a column for each field."""
         for column in hashes.iter_columns():
-            kept = column.drop_nulls()
-            if self._mask:
-                kept = kept.filter((kept & self._mask) == 0)
+            # A null is no value, and a filter drops it.
+            kept = column.filter((column & self._mask) == 0) if self._mask or column.null_count() else column
+            if len(kept) > _MANY and self._repeated:
+                # What repeats once more changes nothing.
+                kept = kept.filter(~kept.is_in(self._repeated_column()))
             kept = kept.sort()
-            is_again = (kept == kept.shift()).fill_null(value=False)
-            found = set(kept.filter(~is_again).to_list())
-            self._repeated.update(found & self._once, kept.filter(is_again).to_list())
+            found = set(kept.to_list())
+            if len(found) < len(kept):
+                self._repeated.update(kept[1:].filter(kept[1:] == kept[:-1]).to_list())
+            self._repeated |= found & self._once
             self._once |= found
             self._drop_some()
 
@@ -60,6 +67,13 @@ class DuplicateIdentities:
     def count(self) -> int:
         """How many values are in more than one row; an estimate unless `are_exact`."""
         return len(self._repeated) * (self._mask + 1)
+
+    def _repeated_column(self) -> "pl.Series":
+        import polars as pl  # noqa: PLC0415 it starts slowly
+
+        if len(self._column) != len(self._repeated):
+            self._column = pl.Series([*self._repeated], dtype=pl.UInt64)
+        return self._column
 
     def _drop_some(self) -> None:
         if len(self._once) <= self._most_kept:

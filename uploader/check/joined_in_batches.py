@@ -71,12 +71,16 @@ class JoinedInBatches:
         return sorted(found, key=lambda joined: -joined.people)
 
     def _add(self, sieve: ColumnSieve, hashes: pl.DataFrame, pass_: "_Pass | None" = None) -> None:
-        hashes = hashes.filter(pl.sum_horizontal(pl.all().is_not_null()) > 1)
+        if sum(column.null_count() for column in hashes.iter_columns()):
+            hashes = hashes.filter(pl.sum_horizontal(pl.all().is_not_null()) > 1)
         marks = marks_of(hashes)
-        for name in self._limits:
-            values = hashes[name]
-            is_added = values.is_not_null() if pass_ is None else pass_.has(values).fill_null(value=False)
-            sieve.add(values.filter(is_added), marks.filter(is_added))
+        values, of_persons = pl.concat([hashes[name] for name in self._limits]), pl.concat([marks] * len(self._limits))
+        is_added = values.is_not_null()
+        if pass_ is not None:
+            is_added &= pass_.has(values).fill_null(value=False)
+        if not is_added.all():
+            values, of_persons = values.filter(is_added), of_persons.filter(is_added)
+        sieve.add(values, of_persons)
 
 
 class _Pass:
@@ -124,9 +128,11 @@ class _Pass:
     ) -> Iterator[_Passing]:
         """Yield each row of *identity* with several values of which some pass *sieve*: its *record*, those, and all."""
         hashes = hashes_of(identity)
+        if not hashes.height:
+            return
         passes = pl.DataFrame(
             [
-                (sieve.passes(hashes[name]) & self.has(hashes[name])).fill_null(value=False).alias(name)
+                (sieve.passes(hashes[name].fill_null(0)) & self.has(hashes[name])).fill_null(value=False).alias(name)
                 for name in self._limited
             ]
         )

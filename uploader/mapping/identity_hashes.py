@@ -7,6 +7,8 @@ import polars as pl
 
 from uploader.model import Person
 
+_NOTHING: Final = pl.Series([None], dtype=pl.UInt64)
+
 _NOT_UNICODE: Final = "\0"
 """What begins the spelling of a value that holds half of a surrogate pair, which no column can hold."""
 
@@ -16,10 +18,16 @@ def hashes_of(identity: pl.DataFrame) -> pl.DataFrame:
 
     The same value of the same field has the same hash in every frame with these fields, in whatever order it is read.
     """
-    return identity.select(
-        # The hash of a null is a number as well.
-        pl.when(pl.col(field).is_not_null()).then(pl.col(field).hash(seed=place)).alias(field)
-        for place, field in enumerate(identity.columns)
+    return pl.DataFrame([_hashed(column, place) for place, column in enumerate(identity.iter_columns())])
+
+
+def _hashed(column: pl.Series, seed: int) -> pl.Series:
+    hashes = column.hash(seed=seed)
+    # The hash of a null is a number as well.
+    return (
+        hashes.zip_with(column.is_not_null(), _NOTHING.new_from_index(0, len(column)))
+        if column.null_count()
+        else hashes
     )
 
 
