@@ -22,6 +22,7 @@ from uploader.check.joined_in_batches import JoinedInBatches
 from uploader.check.source_summary import CheckSummary
 from uploader.mapping import Plan, compile_plan
 from uploader.mapping.good_rows import GoodRows
+from uploader.mapping.identity_hashes import hashes_of
 from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule
 from uploader.model import Damaged, MaxJoined, Reason, Record, Rejected, Request, Row
 
@@ -284,12 +285,11 @@ def hashes_of_good_rows_apart(calls: list[int]) -> Callable[[pl.DataFrame], pl.D
 
     def hashed(identity: pl.DataFrame) -> pl.DataFrame:
         calls.append(1)
-        return python_hashes(identity) if len(calls) % 2 else HASHES_OF(identity)
+        return python_hashes(identity) if len(calls) % 2 else hashes_of(identity)
 
     return hashed
 
 
-HASHES_OF = counting.hashes_of
 NEVER = property(lambda _: lambda _batch: False)
 NOTHING = property(lambda _: lambda *_: None)
 

@@ -53,7 +53,7 @@ def add_batch(collector: GroupCollector | PeopleCollector, batch: Batch, rows: S
         if kind != "good":
             one_by_one(batch.row(at), person, kind)
     kept = [person for person, kind in of_batch if kind == "good"]
-    numbers = batch.numbers.filter(is_good) if len(is_good) else batch.numbers
+    numbers = batch.numbers.filter(is_good) if is_good else batch.numbers
     collector.add_good(GoodRows(batch, numbers, batch.table, identity_of(kept, FIELDS), batch.numbers))
 
 
@@ -71,7 +71,9 @@ def groups_of(rows: Sequence[Watched], cuts: Sequence[int] | None, **limits: int
     return found
 
 
-def people_of(sources: Sequence[tuple[Sequence[Watched], Sequence[int] | None]], **limits: int) -> list[tuple[int, ...]]:
+def people_of(
+    sources: Sequence[tuple[Sequence[Watched], Sequence[int] | None]], **limits: int
+) -> list[tuple[int, ...]]:
     """Return the rows of each person of several sources, each of which comes one by one or in batches."""
     found: dict[int, tuple[int, ...]] = {}
     with SamePerson(FOLDER, **limits) as same_person:

@@ -119,12 +119,11 @@ class ChangeDetection:
             self._digests = Digests(self._stores.key(), self._mapping)
         return self._digests
 
-    def is_unchanged(self, request: Request) -> bool | None:
-        """Whether *request* equals what was accepted last for its person; None if no digest of them is stored."""
-        return self.is_body_unchanged(request.person, request.body)
+    def is_unchanged(self, person: Person, body: bytes) -> bool | None:
+        """Whether *body* equals what was accepted last for *person*; None if no digest of them is stored.
 
-    def is_body_unchanged(self, person: Person, body: bytes) -> bool | None:
-        """Whether *body* equals what was accepted last for *person*; it may end in its `request_datetime`."""
+        It may end after the key of its `request_datetime`.
+        """
         if not self._is_recording:
             return None
         known = self.store().body(self.digests.people(person))
@@ -133,7 +132,7 @@ class ChangeDetection:
     def counting_changes(self, summary: CheckSummary) -> "ChangesCounter":
         """Return what counts, in *summary*, the records of known people, and how many have changed."""
         summary.changed = 0
-        return ChangesCounter(self.is_body_unchanged, summary)
+        return ChangesCounter(self.is_unchanged, summary)
 
     @cached_property
     def recorded_since(self) -> int:
@@ -197,7 +196,7 @@ class ChangesCounter:
     """Counts, in a summary, the records of known people in a check, and how many of them have changed."""
 
     def __init__(self, is_unchanged: Callable[[Person, bytes], bool | None], summary: CheckSummary) -> None:
-        """Count in *summary*; *is_unchanged* is as `ChangeDetection.is_body_unchanged`."""
+        """Count in *summary*; *is_unchanged* is as `ChangeDetection.is_unchanged`."""
         self._is_unchanged = is_unchanged
         self._summary = summary
 

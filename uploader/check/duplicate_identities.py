@@ -27,7 +27,7 @@ class DuplicateIdentities:
         self._mask = 0
         self._once: set[int] = set()
         self._repeated: set[int] = set()
-        self._column: pl.Series | tuple[int, ...] = ()
+        self._column: pl.Series | None = None
 
     def add_row(self, person: Person) -> None:
         """Add the identity values of one row."""
@@ -71,7 +71,7 @@ class DuplicateIdentities:
     def _repeated_column(self) -> "pl.Series":
         import polars as pl  # noqa: PLC0415 it starts slowly
 
-        if len(self._column) != len(self._repeated):
+        if self._column is None or len(self._column) != len(self._repeated):
             self._column = pl.Series([*self._repeated], dtype=pl.UInt64)
         return self._column
 
