@@ -1,6 +1,7 @@
 """Measure what watching a check of batches costs a row: `python -m benchmarks.watchers`.
 
-Reading and mapping are not measured. Each part is measured on the same batches of rows, all of them good. The seconds are those of the processor.
+Reading and mapping are not measured. Each part works on the same batches, of good rows alone. The time is that of the
+processor.
 """
 
 import resource

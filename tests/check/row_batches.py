@@ -46,7 +46,7 @@ def batches_of(
 
 @dataclass
 class FakeMapper:
-    """Maps the table of a batch by the rows' own plan; what is not *is_sure* is left to the plan, though it is clean."""
+    """Maps the table of a batch by the plan of rows; a row that is not *is_sure* is left to the plan, though clean."""
 
     plan: Plan
     is_sure: Callable[[Row], bool] = lambda _: True

@@ -20,7 +20,7 @@ _FIRST_ROWS: Final = 100
 """So many records of a batch come as rows at first where rows are wanted, then twice as many, and so on."""
 
 _MOST_PERSONS: Final = 20_000
-"""The persons of so many records that are not good rows are hashed together."""
+"""The persons of so many records are looked at together."""
 
 
 def count_batches(  # noqa: PLR0913 — what is counted, how, and who watches it
@@ -46,7 +46,11 @@ def count_batches(  # noqa: PLR0913 — what is counted, how, and who watches it
 
 
 class _Counting:
-    """Counts one source; what is common to good rows and all others is hashed together."""
+    """Counts one source: good rows by columns, all other records one by one.
+
+    It has one state, counting. The identity values of both kinds of rows are hashed in the same way, and passed on when
+    there are many of them: few long columns take less time than many short ones.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 — as in `count_batches`
         self,

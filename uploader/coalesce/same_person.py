@@ -95,8 +95,7 @@ class SamePerson:
     def add_numbered(self, row: int, person: Person) -> None:
         """Add the row with the number *row*, which is about *person*; raises StorageError."""
         self._pending.append((row, person))
-        if row > self._rows:
-            self._rows = row
+        self._rows = max(self._rows, row)
         if len(self._pending) >= self._batch:
             self._hash_pending()
 
