@@ -1,6 +1,6 @@
 """Hold many records of a source at once, as columns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -34,3 +34,9 @@ class Batch:
     def row(self, at: int) -> Row:
         """Return the row at the place *at* of the table (from 0), the same as reading row by row makes."""
         return self._row(at)
+
+
+def has_cells(batch: Batch, names: Iterable[str]) -> bool:
+    """Whether some row of the table of *batch* has a value in one of its columns *names*, or a JSON null."""
+    table = batch.table
+    return any(table[name].null_count() < table.height for name in names)

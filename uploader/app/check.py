@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 from uploader.app.check_report import CheckReport
 from uploader.changes.change_detection import ChangeDetection
+from uploader.check.batch_observers import NotGoodObserver, RowObserver
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings
 from uploader.counts import Counts
@@ -67,7 +68,7 @@ def check(
             source_result, summary = report.result, report.summary
             try:
                 source = report.source = stack.enter_context(opened(source_result.source, settings, environment))
-                observers = [
+                observers: list[RowObserver] = [
                     *registered_names(source, settings),
                     *_problems(source, environment),
                     *([] if changes is None else [changes.counting_changes(summary)]),
@@ -116,7 +117,7 @@ def _changes(settings: Settings, stack: ExitStack, environment: Environment) -> 
     return changes if changes.is_recording else None
 
 
-def _problems(source: Source, environment: Environment) -> Iterator[Callable[[Record, Request | Rejected], None]]:
+def _problems(source: Source, environment: Environment) -> Iterator[RowObserver]:
     tell = environment.on_problem
     if tell is None:
         return
@@ -125,4 +126,4 @@ def _problems(source: Source, environment: Environment) -> Iterator[Callable[[Re
         if isinstance(work, Rejected):
             tell(source.name, work)
 
-    yield observe
+    yield NotGoodObserver(observe)

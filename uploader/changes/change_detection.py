@@ -6,11 +6,13 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from uploader.batch import Batch
 from uploader.changes.digest_store import DigestStore
 from uploader.changes.digests import Digests
 from uploader.changes.stores_by_service import DigestStores
 from uploader.check.source_summary import CheckSummary
 from uploader.clock import Clock
+from uploader.mapping.good_rows import GoodRows
 from uploader.model import UNKNOWN_RUN, Person, Record, Rejected, Request
 
 if TYPE_CHECKING:
@@ -120,12 +122,15 @@ class ChangeDetection:
             self._digests = Digests(self._stores.key(), self._mapping)
         return self._digests
 
-    def is_unchanged(self, request: Request) -> bool | None:
-        """Whether *request* equals what was accepted last for its person; None if no digest of them is stored."""
+    def is_unchanged(self, person: Person, body: bytes) -> bool | None:
+        """Whether *body* equals what was accepted last for *person*; None if no digest of them is stored.
+
+        It may end after the key of its `request_datetime`.
+        """
         if not self._is_recording:
             return None
-        known = self.store().body(self.digests.people(request.person))
-        return None if known is None else known == self.digests.body(request)
+        known = self.store().body(self.digests.people(person))
+        return None if known is None else known == self.digests.begin_of_body(body)
 
     def are_unchanged(self, identity: "pl.DataFrame", bodies: "pl.Series") -> "pl.Series":
         """Return for each row whether it equals what was accepted last for its person; null: no digest is stored.
@@ -139,17 +144,10 @@ class ChangeDetection:
             return nothing_known(len(bodies))
         return self.store().compare(*number_columns(identity, bodies, self.digests))
 
-    def counting_changes(self, summary: CheckSummary) -> Callable[[Record, Request | Rejected], None]:
-        """Return a function that counts, in *summary*, the records of known people, and how many have changed."""
+    def counting_changes(self, summary: CheckSummary) -> "ChangesCounter":
+        """Return what counts, in *summary*, the records of known people, and how many have changed."""
         summary.changed = 0
-
-        def compare(_: Record, work: Request | Rejected) -> None:
-            same = self.is_unchanged(work) if isinstance(work, Request) else None
-            if same is not None and summary.changed is not None:
-                summary.known += 1
-                summary.changed += not same
-
-        return compare
+        return ChangesCounter(self.is_unchanged, summary)
 
     @cached_property
     def recorded_since(self) -> int:
@@ -207,3 +205,31 @@ class ChangeDetection:
         """Make what was recorded durable; raises StorageError."""
         if self._store is not None:
             self._store.commit()
+
+
+class ChangesCounter:
+    """Counts, in a summary, the records of known people in a check, and how many of them have changed."""
+
+    def __init__(self, is_unchanged: Callable[[Person, bytes], bool | None], summary: CheckSummary) -> None:
+        """Count in *summary*; *is_unchanged* is as `ChangeDetection.is_unchanged`."""
+        self._is_unchanged = is_unchanged
+        self._summary = summary
+
+    def __call__(self, _: Record, work: Request | Rejected) -> None:
+        """Count one record."""
+        if isinstance(work, Request):
+            self._count(self._is_unchanged(work.person, work.body))
+
+    def wants_rows(self, _batch: Batch) -> bool:
+        """Return False: bodies are enough."""
+        return False
+
+    def add_good(self, good: GoodRows) -> None:
+        """Count the good rows of a batch."""
+        for person, body in zip(good.persons(), good.bodies.to_list(), strict=True):
+            self._count(self._is_unchanged(person, body.encode()))
+
+    def _count(self, same: bool | None) -> None:  # noqa: FBT001 — an answer
+        if same is not None and self._summary.changed is not None:
+            self._summary.known += 1
+            self._summary.changed += not same

@@ -77,7 +77,11 @@ class Digests:
 
     def body(self, request: Request) -> bytes:
         """Return the digest of the body of *request* without its `request_datetime`."""
-        (found,) = self.bodies_of([request.body])
+        return self.begin_of_body(request.body)
+
+    def begin_of_body(self, body: bytes) -> bytes:
+        """Return the same digest for a *body* that ends in or after the key of its `request_datetime`."""
+        (found,) = self.bodies_of([body])
         return found
 
     def bodies_of(self, bodies: Iterable[bytes]) -> list[bytes]:

@@ -5,8 +5,10 @@ from dataclasses import replace
 from typing import Final
 
 from uploader.api import CONSENTS
+from uploader.batch import Batch, has_cells
 from uploader.check.drift import FileTotals
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching
+from uploader.mapping.good_rows import GoodRows
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import Damaged, Record, Rejected, Request, looks_like_data
 
@@ -20,6 +22,7 @@ _FEW: Final = 2
 """A key that fewer objects fill is not stored: it may be one person's data."""
 
 _ANY_TRUE: Final = b'":true'
+_ANY_TRUE_TEXT: Final = _ANY_TRUE.decode()
 _TRUE: Final = tuple((name, f'"{name}":true'.encode()) for name in CONSENTS)
 """The bytes of a true consent in a body; no text can contain them, since its quotes are escaped."""
 
@@ -27,13 +30,15 @@ _TRUE: Final = tuple((name, f'"{name}":true'.encode()) for name in CONSENTS)
 class ColumnProfile:
     """The counts of one source: numbers and column names, no values of rows.
 
-    It has one state, counting: `totals` and `for_baseline` return what was counted so far.
+    It has one state, counting, row by row or by the good rows of batches: `totals` and `for_baseline` return what was
+    counted so far.
     """
 
     def __init__(self, columns: Sequence[str] | None, *, mapped: Iterable[str], null_values: Iterable[str]) -> None:
         """Count *columns* (None where each record brings its own keys) and the *mapped* paths into objects."""
         known = _nameable(columns or (), set(mapped := tuple(mapped)))
         self._mapped = frozenset(mapped)
+        self._has_keys = columns is None
         self._count_cells = self._count_keys if columns is None else self._count_columns
         self._least_share = _RARE if columns is None else 0.0
         self._paths: dict[str, Take] = {name: reaching(name) for name in mapped if is_path(name) and name not in known}
@@ -59,6 +64,31 @@ class ColumnProfile:
                 for name, true in _TRUE:
                     if true in work.body:
                         self._true[name] += 1
+
+    def wants_rows(self, batch: Batch) -> bool:
+        """Whether *batch* has keys that are new: they are kept in the order in which the rows name them."""
+        filled = self._filled
+        return (
+            self._has_keys and len(filled) < _MOST_KEYS and has_cells(batch, set(batch.table.columns) - filled.keys())
+        )
+
+    def add_good(self, good: GoodRows) -> None:
+        """Count the good rows of a batch, and the consents that they send."""
+        from uploader.check.filled_cells import filled_at, filled_cells  # noqa: PLC0415 polars starts slowly
+
+        self._rows += good.count
+        self._sendable += good.count
+        table, form, counted = good.table, good.batch.form, self._filled if self._has_keys else self._blank
+        for name, filled in filled_cells(
+            table, form, [name for name in table.columns if name in counted], self._empty
+        ).items():
+            counted[name] += filled if self._has_keys else good.count - filled
+        for name in self._paths.keys() - set(table.columns):
+            # A row of JSON in a table has no objects, and a text is none.
+            self._filled[name] += filled_at(table, name, self._empty) if form == "typed" else 0
+        true = good.bodies.filter(good.bodies.str.contains(_ANY_TRUE_TEXT, literal=True))
+        for name in CONSENTS if len(true) else ():
+            self._true[name] += int(true.str.contains(f'"{name}":true', literal=True).sum())
 
     def totals(self) -> FileTotals:
         """Return the counts of all columns, without unmapped keys that look like data."""

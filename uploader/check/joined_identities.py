@@ -1,6 +1,6 @@
 """Find the identity values that would join different people into one, in memory that does not grow with the file."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from mmap import mmap
@@ -77,7 +77,7 @@ class JoinedIdentities:
         whole = self._sieve
         if whole is None or not whole.has_candidates:
             return []
-        parts = round(whole.load / _MOST_LOAD + 0.5) if whole.load > _MOST_LOAD else 1
+        parts = parts_of(whole.load)
         found: list[JoinedValue] = []
         for part in range(parts):
             of_part = _ValuesPart(part, parts)
@@ -99,24 +99,43 @@ class JoinedIdentities:
 
     def _compare(self, sieve: "_Sieve", part: "_ValuesPart", plan: Plan, read_again: ReadAgain) -> list[JoinedValue]:
         """Return which of the candidates of *sieve* join too many people, by their values themselves."""
-        candidates: dict[str, _Candidate] = {}
-        room = _MOST_COUNTED
+        candidates = Candidates(self._limits)
         with read_again() as records:
             for record in records:
                 person = plan.person(record)
                 values = [value for value in person if len(person) > 1 and part.has(value) and sieve.passes(value)]
-                if not values or not isinstance(plan.map_row(record, ""), Request):
-                    continue
-                for value in values:
-                    most = self._limits.get(_field_of(value))
-                    if most is None:
-                        continue
-                    candidate = candidates.setdefault(value, _Candidate())
-                    room -= candidate.add(record, [other for other in person if other is not value], most, room)
-        return [*self._joined(candidates)]
+                if values and isinstance(plan.map_row(record, ""), Request):
+                    candidates.add(values, person, record)
+        return candidates.joined()
 
-    def _joined(self, candidates: "dict[str, _Candidate]") -> Iterator[JoinedValue]:
-        for named, candidate in candidates.items():
+
+class Candidates:
+    """The values that may join too many people, with the different values beside each, up to a number of them."""
+
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        """Begin with none; *limits* are the bounds of each field that has one."""
+        self._limits = limits
+        self._found: dict[str, _Candidate] = {}
+        self._room = _MOST_COUNTED
+
+    def add(self, values: Iterable[str], person: Person, record: Record) -> None:
+        """Add those *values* of *person* that may join too many people, of the next *record* that can be sent."""
+        for value in values:
+            most = self._limits.get(_field_of(value))
+            if most is None:
+                continue
+            candidate = self._found.setdefault(value, _Candidate())
+            candidate.rows += 1
+            if len(candidate.places) < PLACES:
+                candidate.places.append((record.number, record.line))
+            self._room -= candidate.add([other for other in person if other is not value], most, self._room)
+
+    def joined(self) -> list[JoinedValue]:
+        """Return those that do join too many people, in the order in which they were found."""
+        return [*self._joined()]
+
+    def _joined(self) -> Iterator[JoinedValue]:
+        for named, candidate in self._found.items():
             name, _, value = named.partition("=")
             beside, others = max(candidate.beside.items(), key=lambda item: len(item[1]))
             if len(others) > self._limits[name]:
@@ -135,11 +154,8 @@ class _Candidate:
     beside: dict[str, set[str]] = field(default_factory=dict)
     is_at_least: set[str] = field(default_factory=set)
 
-    def add(self, record: Record, others: Sequence[str], most: int, room: int) -> int:
-        """Add the *others* in the row of *record*, and return how many were not known; above *most* there is *room*."""
-        self.rows += 1
-        if len(self.places) < PLACES:
-            self.places.append((record.number, record.line))
+    def add(self, others: Sequence[str], most: int, room: int) -> int:
+        """Add the *others* of one row, and return how many were not known; above *most* there is *room*."""
         added = 0
         for other in others:
             name = _field_of(other)
@@ -232,6 +248,11 @@ class _Sieve:
             self._counts[hashed & self._mask] >= self._enough
             and self._counts[(hashed >> self._shift) & self._mask] >= self._enough
         )
+
+
+def parts_of(load: float) -> int:
+    """Return in how many parts the values of a source are looked at, whose sieve has this *load*."""
+    return round(load / _MOST_LOAD + 0.5) if load > _MOST_LOAD else 1
 
 
 def _field_of(value: str) -> str:

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
+from uploader.batch import Batch, has_cells
 from uploader.check.column_profile import ColumnProfile
 from uploader.check.duplicate_identities import DuplicateIdentities
 from uploader.check.joined_identities import JoinedIdentities, JoinedValue
 from uploader.counts import Problems
 from uploader.mapping import Plan, Repairs, resolves
+from uploader.mapping.good_rows import GoodRows
 from uploader.model import Damaged, Record, Rejected, Request, Row
 
 _FEW: Final = 20
@@ -31,8 +33,8 @@ class CheckSummary:
     values in more than one row; it is an estimate unless *duplicates_are_exact*. *joined* are the identity values that
     would join different people, which *joined_identities* finds (None: not wanted).
 
-    States: counting, while `count_rows` reads; and final, at the end of the records, when it sets *repairs* and
-    *duplicates*; *joined* is set after that.
+    States: counting, while `count_rows` or `count_batches` reads; and final, at the end of the records, when it sets
+    *repairs* and *duplicates*; *joined* is set after that.
     """
 
     unseen: set[str] = field(default_factory=set)
@@ -91,6 +93,23 @@ class CheckSummary:
                 self.damaged += 1
             case _ as never:
                 assert_never(never)
+
+    def wants_rows(self, batch: Batch) -> bool:
+        """Whether it must have each row of *batch*, since one of its columns, or of its keys, is new."""
+        profile = self.column_profile
+        if profile is not None and profile.wants_rows(batch):
+            return True
+        return has_cells(batch, self.unseen.intersection(batch.table.columns))
+
+    def add_good(self, good: GoodRows) -> None:
+        """Count the good rows of a batch."""
+        self.read += good.count
+        if self.column_profile is not None:
+            self.column_profile.add_good(good)
+        if self.unseen:
+            times = {column.name: good.count - column.null_count() for column in good.table.iter_columns()}
+            self._add_names({name for name, count in times.items() if count})
+            self._add_names({name for name, count in times.items() if count > 1})
 
     @property
     def names(self) -> set[str]:

@@ -1,20 +1,33 @@
 """Give all rows of a person the same person key, where they need not share an identity value."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
+from uploader.batch import Batch
 from uploader.coalesce.same_person import SamePerson
+from uploader.mapping.good_rows import GoodRows
 from uploader.model import NoWork, Record, Rejected, Request, Work
 
 
-def collecting_people(same_person: SamePerson) -> Callable[[Record, Request | Rejected], None]:
-    """Return a function that adds each row of the next source to *same_person*, in the check."""
-    add_row = same_person.add_row
+class PeopleCollector:
+    """Adds each row of the next source to *same_person* in the check, row by row or by the good rows of batches."""
 
-    def collect(_: Record, work: Request | Rejected) -> None:
-        add_row(work.person)
+    def __init__(self, same_person: SamePerson) -> None:
+        """Add to *same_person*, which has the rows of the sources before."""
+        self._same_person = same_person
+        self._before = same_person.rows
 
-    return collect
+    def __call__(self, record: Record, work: Request | Rejected) -> None:
+        """Add one row."""
+        self._same_person.add_numbered(self._before + record.number, work.person)
+
+    def wants_rows(self, _batch: Batch) -> bool:
+        """Return False: columns are enough."""
+        return False
+
+    def add_good(self, good: GoodRows) -> None:
+        """Add the good rows of a batch."""
+        self._same_person.add_columns((good.numbers + self._before).to_list(), good.identity)
 
 
 def with_person_keys(works: Iterator[Work | NoWork], same_person: SamePerson, before: int) -> Iterator[Work | NoWork]:

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from uploader.batch import Batch
 from uploader.coalesce.person_groups import PersonGroups
 from uploader.coalesce.spill_to_disk import SpilledRows
+from uploader.mapping.good_rows import GoodRows
 from uploader.model import (
     AwaitsMerge,
     NoWork,
@@ -24,13 +26,24 @@ MOST_ROWS: Final = 1000
 """The most rows merged into one request: all of them are in memory when it is made."""
 
 
-def collecting_groups(groups: PersonGroups) -> Callable[[Record, Request | Rejected], None]:
-    """Return a function that adds each row of the check to *groups*."""
+class GroupCollector:
+    """Adds each row of the check to *groups*, row by row or by the good rows of batches."""
 
-    def collect(record: Record, work: Request | Rejected) -> None:
-        groups.add_row(record.number, work.person, is_fit=isinstance(work, Request))
+    def __init__(self, groups: PersonGroups) -> None:
+        """Add to *groups*."""
+        self._groups = groups
 
-    return collect
+    def __call__(self, record: Record, work: Request | Rejected) -> None:
+        """Add one row."""
+        self._groups.add_row(record.number, work.person, is_fit=isinstance(work, Request))
+
+    def wants_rows(self, _batch: Batch) -> bool:
+        """Return False: columns are enough."""
+        return False
+
+    def add_good(self, good: GoodRows) -> None:
+        """Add the good rows of a batch."""
+        self._groups.add_good(good)
 
 
 class MergeStage:

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from uploader.coalesce.same_person import RunNumbers, SamePerson
+from uploader.mapping.good_rows import GoodRows
 from uploader.model import Person
 
 _DISSOLVED: Final = -1
@@ -16,8 +17,8 @@ _MOST_COUNTED: Final = 255
 class PersonGroups:
     """The rows of a source that belong to the same person (`SamePerson`) and can become one request.
 
-    Every row is added once, in order. Rows that can't become one request belong to no group. These are the rows of a
-    person who has a rejected row, or two values of one identity field (a request names one, the other would be lost).
+    Every row is added once, in any order. Rows that can't become one request belong to no group. These are the rows of
+    a person who has a rejected row, or two values of one identity field (a request names one, the other would be lost).
     It is a context manager, since `SamePerson` is one.
     """
 
@@ -41,16 +42,25 @@ class PersonGroups:
 
     def add_row(self, number: int, person: Person, *, is_fit: bool) -> None:
         """Add row *number*, about *person*; *is_fit* is whether it can be sent. Raises StorageError."""
-        same_person, named = self._same_person, self._named
-        while same_person.rows < number - 1:
-            # A row that was not added names no person.
-            same_person.add_row(())
-        same_person.add_row(person)
-        named.extend(bytes(number + 1 - len(named)))
+        named = self._named
+        self._same_person.add_numbered(number, person)
+        named.extend(bytes(max(number + 1 - len(named), 0)))
         for value in person:
-            named[number] |= self._bit_of(value)
+            named[number] |= self._bit_of(value.partition("=")[0])
         if not is_fit:
             self._unfit.append(number)
+
+    def add_good(self, good: GoodRows) -> None:
+        """Add the good rows of a batch; raises StorageError."""
+        if not good.count:
+            return
+        numbers, named = good.numbers.to_list(), self._named
+        self._same_person.add_columns(numbers, good.identity)
+        named.extend(bytes(max(numbers[-1] + 1 - len(named), 0)))
+        for column in good.identity.iter_columns():
+            bit = self._bit_of(column.name)
+            for number in numbers if not column.null_count() else good.numbers.filter(column.is_not_null()).to_list():
+                named[number] |= bit
 
     def seal(self) -> None:
         """Find the groups, once all rows are added, and free what only that needs; raises StorageError."""
@@ -71,8 +81,7 @@ class PersonGroups:
         """Return the number of the last row of *group*."""
         return self._lasts[group]
 
-    def _bit_of(self, value: str) -> int:
-        field, _, _ = value.partition("=")
+    def _bit_of(self, field: str) -> int:
         bit = self._fields.get(field)
         if bit is None:
             bit = self._fields[field] = 1 << len(self._fields)

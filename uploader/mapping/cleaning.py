@@ -65,6 +65,13 @@ class Repairs:
             else:
                 self.omitted[change] = self.omitted.get(change, 0) + 1
 
+    def add(self, other: "Repairs") -> None:
+        """Add the counts of *other*."""
+        for step, count in other.steps.items():
+            self.steps[step] = self.steps.get(step, 0) + count
+        for value, count in other.omitted.items():
+            self.omitted[value] = self.omitted.get(value, 0) + count
+
     def copy(self) -> "Repairs":
         """Return the counts as they are now."""
         return Repairs(dict(self.steps), dict(self.omitted))

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from uploader.changes.change_detection import ChangeDetection
 from uploader.changes.stale_retries import Origins, watch_since
+from uploader.check.batch_observers import NumberedObserver, RowObserver
 from uploader.check.source_summary import CheckSummary
-from uploader.coalesce.assign_person_keys import collecting_people
-from uploader.coalesce.merge_rows import collecting_groups
+from uploader.coalesce.assign_person_keys import PeopleCollector
+from uploader.coalesce.merge_rows import GroupCollector
 from uploader.coalesce.person_groups import PersonGroups
 from uploader.coalesce.same_person import SamePerson
 from uploader.config import Settings
@@ -165,11 +166,11 @@ class RunPlan:
 
             left = _left_by_finished(last) if len(options.sources) > 1 else {}
             left_to_resend = RowsToResend()
-            observers = [*registered_names(source, settings)]
-            observers += [] if same_person is None else [collecting_people(same_person)]
+            observers: list[RowObserver] = [*registered_names(source, settings)]
+            observers += [] if same_person is None else [PeopleCollector(same_person)]
             groups = self._groups() if settings.coalesce else None
-            observers += [] if groups is None else [collecting_groups(groups)]
-            observers += [rebuild] if to_resend else []
+            observers += [] if groups is None else [GroupCollector(groups)]
+            observers += [NumberedObserver(rebuild, to_resend)] if to_resend else []
             observers += [self._collecting_left(left, left_to_resend, since)] if left else []
             observers += [self.changes.counting_changes(summary)] if asks else []
             job = self._prepare(source, summary, observers)
@@ -195,9 +196,7 @@ class RunPlan:
             whole_file_run=whole_file_run,
         )
 
-    def _prepare(
-        self, source: Source, summary: CheckSummary, observers: Sequence[Callable[[Record, Request | Rejected], None]]
-    ) -> Job:
+    def _prepare(self, source: Source, summary: CheckSummary, observers: Sequence[RowObserver]) -> Job:
         return prepare(
             source,
             self.settings,
@@ -208,9 +207,7 @@ class RunPlan:
             on_reason=self.environment.on_reason,
         )
 
-    def _collecting_left(
-        self, left: Container[int], left_to_resend: RowsToResend, since: int
-    ) -> Callable[[Record, Request | Rejected], None]:
+    def _collecting_left(self, left: Container[int], left_to_resend: RowsToResend, since: int) -> RowObserver:
         """Return an observer that adds the people whose rows are *left* to *left_to_resend*."""
 
         def collect_left(record: Record, work: Request | Rejected) -> None:
@@ -219,7 +216,7 @@ class RunPlan:
                 # The interrupted command may not have reached its end, where it records who is one person.
                 self.changes.take_over_unlinked(work.person, since)
 
-        return collect_left
+        return NumberedObserver(collect_left, left)
 
     def join_people(self, source_plans: Sequence[SourcePlan]) -> None:
         """Join the rows of all *source_plans* that are one person's; raises StorageError."""

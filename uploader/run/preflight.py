@@ -6,14 +6,18 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from itertools import chain, islice
-from typing import Final
+from types import TracebackType
+from typing import Final, Protocol, Self
 
+from uploader.batch import Batch, has_cells
+from uploader.check.batch_observers import MapBatch, NotGoodObserver, RowObserver
 from uploader.check.column_profile import ColumnProfile
 from uploader.check.joined_identities import JoinedIdentities, JoinedValue
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, load
 from uploader.errors import ChangedError, InputError
 from uploader.mapping import Plan, compile_plan
+from uploader.mapping.good_rows import GoodRows
 from uploader.mapping.identity_values import column_of_field
 from uploader.mapping.registered_properties import refuse_unregistered
 from uploader.mapping.required_columns import check_columns, needed_columns, refuse_binary_texts
@@ -28,6 +32,39 @@ from uploader.source import Fingerprint, Reading, ReadTrace, Source, open_source
 
 _SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
 """Stands for `now` in bodies that are built only to see whether they can be."""
+
+
+class BatchReading(Protocol):
+    """A pass over the batches of a source, which is like a `Reading` of its records."""
+
+    def __enter__(self) -> Self:
+        """Return the pass."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the file."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Return the batches that are left."""
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The fingerprint of the file, at the end."""
+
+    @property
+    def trace(self) -> ReadTrace | None:
+        """What was read so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReader:
+    """How a source is read and mapped in batches.
+
+    *read* returns a new pass over its batches, which must repeat the pass of a trace. *mapper* returns what maps the
+    tables as a plan maps rows; None where that plan needs whole rows.
+    """
+
+    read: Callable[[ReadTrace | None], BatchReading]
+    mapper: Callable[[Plan], MapBatch | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +154,14 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
     limit: int | None,
     summary: CheckSummary,
     today: date | None = None,
-    observers: Sequence[Callable[[Record, Request | Rejected], None]] = (),
+    observers: Sequence[RowObserver] = (),
     on_reason: Callable[[str, Record, Reason, str], None] | None = None,
+    batches: BatchReader | None = None,
 ) -> Job:
     """Compile the plan for *source* and read it whole into *summary*; *observers* get each record and its work.
 
-    Birth dates are compared with *today* (None: they are not). *on_reason* is that of `Environment`.
+    Birth dates are compared with *today* (None: they are not). *on_reason* is that of `Environment`. With *batches*,
+    the source is read in batches, unless only its first rows are read, or each row is needed; the results are the same.
 
     Raises:
         InputError: the source is unreadable, lacks a mapped column, or is otherwise wrong as a whole.
@@ -143,8 +182,10 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
     if earlier is not None:
         plan = replace(plan, refuse=earlier.refuse)
         observers = [*observers, _warning_of_changed(earlier, summary)]
+        # Each row is held against what was noted of it.
+        batches = None
     if on_reason is not None:
-        observers = [_giving_reasons(source.name, plan, on_reason), *observers]
+        observers = [NotGoodObserver(_giving_reasons(source.name, plan, on_reason)), *observers]
     if source.columns is None:
         summary.unseen.update(plan.columns)
     if settings.guarded is not None and _is_comparable(source, limit):
@@ -153,26 +194,67 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
             mapped=plan.columns,
             null_values=settings.source.null_values,
         )
-    if len(plan.identity_columns) > 1:
-        summary.joined_identities = JoinedIdentities(settings.limits.max_joined, plan.identity_columns)
+    map_batch = None if batches is None or limit is not None else batches.mapper(plan)
+    if batches is None or map_batch is None:
+        read = _count_rows(source, limit, plan, settings, summary, observers)
+    else:
+        read = _count_batches(batches, map_batch, plan, settings, summary, observers)
+    if limit is None and source.suspicion is not None:
+        summary.warnings.add(source.suspicion.reason, source.suspicion.row, source.suspicion.line)
+    _refuse_unseen(source, plan, settings, summary, limit)
+    job = Job(source, plan, summary, read.fingerprint, limit, read.trace, earlier)
+    summary.joined = read.find_joined(job)
+    return job
+
+
+@dataclass(frozen=True, slots=True)
+class _WholePass:
+    """What is known of a file that was read, and what finds the identity values in it that would join people."""
+
+    fingerprint: Fingerprint | None
+    trace: ReadTrace | None
+    find_joined: Callable[[Job], list[JoinedValue]]
+
+
+def _count_rows(  # noqa: PLR0913, PLR0917 — as for `prepare`
+    source: Source,
+    limit: int | None,
+    plan: Plan,
+    settings: Settings,
+    summary: CheckSummary,
+    observers: Sequence[RowObserver],
+) -> _WholePass:
+    joined = JoinedIdentities(settings.limits.max_joined, plan.identity_columns)
+    summary.joined_identities = joined if plan.has_several_identities else None
     with source.read() as reading:
         for record, work in summary.count_rows(islice(reading, limit), plan, _SOME_TIME):
             for observe in observers:
                 observe(record, work)
         fingerprint, trace = reading.fingerprint if limit is None else None, reading.trace
-    if limit is None and source.suspicion is not None:
-        summary.warnings.add(source.suspicion.reason, source.suspicion.row, source.suspicion.line)
-    _refuse_unseen(source, plan, settings, summary, limit)
-    job = Job(source, plan, summary, fingerprint, limit, trace, earlier)
-    if summary.joined_identities is not None:
-        summary.joined = summary.joined_identities.find(plan, job.records_again)
-        summary.joined_identities = None
-    return job
+    summary.joined_identities = None
+    return _WholePass(fingerprint, trace, lambda job: joined.find(plan, job.records_again))
 
 
-def _warning_of_changed(
-    earlier: RetryIdentities, summary: CheckSummary
-) -> Callable[[Record, Request | Rejected], None]:
+def _count_batches(  # noqa: PLR0913, PLR0917 — as for `prepare`
+    batches: BatchReader,
+    map_batch: MapBatch,
+    plan: Plan,
+    settings: Settings,
+    summary: CheckSummary,
+    observers: Sequence[RowObserver],
+) -> _WholePass:
+    # polars starts slowly.
+    from uploader.check.count_batches import count_batches  # noqa: PLC0415
+    from uploader.check.joined_in_batches import JoinedInBatches  # noqa: PLC0415
+
+    joined = JoinedInBatches(settings.limits.max_joined, plan.identity_columns)
+    with batches.read(None) as reading:
+        count_batches(summary, reading, plan, _SOME_TIME, map_batch=map_batch, observers=observers, joined=joined)
+        fingerprint, trace = reading.fingerprint, reading.trace
+    return _WholePass(fingerprint, trace, lambda _: joined.find(plan, map_batch, lambda: batches.read(trace)))
+
+
+def _warning_of_changed(earlier: RetryIdentities, summary: CheckSummary) -> RowObserver:
     def warn_of_changed(record: Record, work: Request | Rejected) -> None:
         if isinstance(work, Request) and (reason := earlier.warning(record)) is not None:
             summary.warnings.add(reason, record.number, record.line)
@@ -180,9 +262,7 @@ def _warning_of_changed(
     return warn_of_changed
 
 
-def _giving_reasons(
-    name: str, plan: Plan, on_reason: Callable[[str, Record, Reason, str], None]
-) -> Callable[[Record, Request | Rejected], None]:
+def _giving_reasons(name: str, plan: Plan, on_reason: Callable[[str, Record, Reason, str], None]) -> RowObserver:
     """Return an observer that gives *on_reason* what the check finds in each record of the source called *name*."""
 
     def give_reasons(record: Record, work: Request | Rejected) -> None:
@@ -193,7 +273,7 @@ def _giving_reasons(
     return give_reasons
 
 
-def registered_names(source: Source, settings: Settings) -> Iterator[Callable[[Record, Request | Rejected], None]]:
+def registered_names(source: Source, settings: Settings) -> Iterator[RowObserver]:
     """Yield what refuses a row of *source* with a property that is not registered, where only its rows show the names.
 
     Raises InputError at once for what the mapping and the columns show: names and types that the service would drop.
@@ -212,14 +292,26 @@ def registered_names(source: Source, settings: Settings) -> Iterator[Callable[[R
     refuse(columns=source.columns or ())
     if source.columns is not None or rules.other_columns != "send":
         return
-    known: set[str] = set()
+    yield _RegisteredKeys(lambda columns: refuse(columns=columns))
 
-    def refuse_row(record: Record, work: Request | Rejected) -> None:
-        if isinstance(record, Row) and isinstance(work, Request) and not record.fields.keys() <= known:
-            refuse(columns=tuple(record.fields))
-            known.update(record.fields)
 
-    yield refuse_row
+class _RegisteredKeys:
+    """Calls *refuse* with the keys of each row that can be sent and has a new one."""
+
+    def __init__(self, refuse: Callable[[tuple[str, ...]], None]) -> None:
+        self._refuse = refuse
+        self._known: set[str] = set()
+
+    def __call__(self, record: Record, work: Request | Rejected) -> None:
+        if isinstance(record, Row) and isinstance(work, Request) and not record.fields.keys() <= self._known:
+            self._refuse(tuple(record.fields))
+            self._known.update(record.fields)
+
+    def wants_rows(self, batch: Batch) -> bool:
+        return has_cells(batch, set(batch.table.columns) - self._known)
+
+    def add_good(self, _good: GoodRows) -> None:
+        """Do nothing: all keys are known."""
 
 
 def refuse_if_too_bad(job: Job, settings: Settings) -> None:

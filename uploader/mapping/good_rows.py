@@ -1,0 +1,47 @@
+"""Take those rows out of a batch that can be sent as they are."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from uploader.batch import Batch
+from uploader.mapping.mapped_batch import MappedBatch
+from uploader.model import Person
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class GoodRows:
+    """The good rows of a *batch*, as `MappedBatch` has them: their *numbers*, and the columns made of them.
+
+    *table* holds their cells, of all columns of the batch. They are in the order of their numbers.
+    """
+
+    batch: Batch
+    numbers: "pl.Series"
+    table: "pl.DataFrame"
+    identity: "pl.DataFrame"
+    bodies: "pl.Series"
+
+    @classmethod
+    def of(cls, batch: Batch, mapped: MappedBatch) -> "GoodRows":
+        """Return the good rows of *batch*, of which *mapped* was made."""
+        good = mapped.good
+        if good.all():
+            return cls(batch, batch.numbers, batch.table, mapped.identity, mapped.bodies)
+        kept = batch.table.filter(good), mapped.identity.filter(good), mapped.bodies.filter(good)
+        return cls(batch, batch.numbers.filter(good), *kept)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.numbers)
+
+    def persons(self) -> Iterator[Person]:
+        """Yield the person of each row, the same as in its request."""
+        named = [(f"{column.name}=", column.to_list()) for column in self.identity.iter_columns()]
+        prefixes = [prefix for prefix, _ in named]
+        for values in zip(*(column for _, column in named), strict=True):
+            yield tuple([prefix + value for prefix, value in zip(prefixes, values, strict=True) if value is not None])
