@@ -7,6 +7,7 @@ from uploader.api import CONSENTS, PropertyType
 from uploader.config.datetime_formats import has_short_year, is_utc, unread_zone
 from uploader.config.error_messages import MisfitError
 from uploader.mapping.birth_dates import is_birth_date
+from uploader.mapping.numeric_times import EPOCHS
 from uploader.mapping.rules import FALSE_WORDS, TRUE_WORDS, Emptiness, PropertyRule
 from uploader.model import Json
 
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
 KINDS = ("string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>")
 """The types that a property can be declared as, those of `api.PropertyType`."""
-
-_EPOCHS = frozenset({"unix", "unix_ms"})
-"""The formats that read a moment, whose date depends on the zone."""
 
 _STEPS = ("trim", "strip", "case", "values", "phone", "thousands", "decimal", "hash")
 _PART_OF_NUMBER = re.compile(r"[0-9+.,-]")
@@ -88,7 +86,7 @@ def _refuse_misplaced(key: str, settings: "PropertySettings", kind: PropertyType
     homes: dict[str, tuple[PropertyType | str, ...]] = {
         "format": ("date", "datetime"),
         "pivot": ("date", "datetime"),
-        "timezone": ("date", "datetime") if _EPOCHS.intersection(settings.format) else ("datetime",),
+        "timezone": ("date", "datetime") if EPOCHS.intersection(settings.format) else ("datetime",),
         "separator": arrays,
         "true": ("boolean",),
         "false": ("boolean",),

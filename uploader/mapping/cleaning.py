@@ -13,7 +13,7 @@ from uploader.mapping.invisible_characters import without_end, without_ends, wit
 from uploader.mapping.phone_numbers import PHONE_READERS
 from uploader.mapping.rules import CleaningRules, Otherwise
 from uploader.mapping.value_errors import Unreadable
-from uploader.model import Json, Reason, WrittenFloat
+from uploader.model import WHOLE_DOUBLES, Json, Reason, WrittenFloat
 
 StepName: TypeAlias = Literal["trim", "strip", "case", "values", "phone", "thousands", "decimal", "hash"]
 Clean: TypeAlias = Callable[[object], object]
@@ -175,7 +175,10 @@ def _uppered(value: object) -> object:
 
 
 def _stripping(texts: Iterable[str], *, signed: bool) -> Clean:
-    """Return a step that removes *texts* at both ends, with the spaces between them and the value."""
+    """Return a step that removes *texts* at both ends, with the spaces between them and the value.
+
+    A number with a fraction is read as a CSV has it, and stays a number where nothing is removed.
+    """
     longest_first = sorted(texts, key=len, reverse=True)
 
     def stripped_once(text: str) -> str:
@@ -189,14 +192,20 @@ def _stripping(texts: Iterable[str], *, signed: bool) -> Clean:
         return text
 
     def stripped(value: object) -> object:
-        if not isinstance(value, str):
+        text = _digits(value) if isinstance(value, float) else value
+        if not isinstance(text, str):
             return value
-        before, after = "", value
+        before, after = "", text
         while before != after:
             before, after = after, stripped_once(after)
-        return after
+        return value if after == text else after
 
     return stripped
+
+
+def _digits(number: float) -> str | None:
+    """Return *number* as a CSV has it, such as `1001.0`; None if it may have lost digits of its whole part."""
+    return str(number) if abs(number) < WHOLE_DOUBLES else None
 
 
 def _mapping(values: Iterable[tuple[str, Json]], otherwise: Otherwise) -> Clean:

@@ -28,6 +28,9 @@ PROPERTIES_LIMIT: Final = 8192
 
 
 _NOT_IDENTITY: Final = Unreadable(Reason("not_identity", "neither text nor a whole number"))
+_WHOLE_FLOAT: Final = Unreadable(
+    Reason("not_identity", 'a number with .0; expected text or a whole number (`strip: [".0"]` removes it)')
+)
 _ALL_OMITTED: Final = Reason("no_property", "no property: every mapped column is empty or omitted")
 
 
@@ -258,7 +261,8 @@ class Plan:
             elif type(value) is int:
                 yield step, str(value), str(value), None
             elif value is not None and value is not MISSING:
-                yield step, None, None, _NOT_IDENTITY.in_column(step.column, step.field, self.columns)
+                unreadable = _WHOLE_FLOAT if isinstance(value, float) and value.is_integer() else _NOT_IDENTITY
+                yield step, None, None, unreadable.in_column(step.column, step.field, self.columns)
 
     def _all_plain(self, identity: Mapping[str, str]) -> bool:
         """Whether nothing at all is odd about *identity*, which is asked of every row."""
