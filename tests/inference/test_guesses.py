@@ -1,7 +1,7 @@
 """What is guessed of the columns of a file, and why."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,6 +11,7 @@ from uploader.inference import FileProfile, guess_mapping
 from uploader.inference.file_profile import MOST_COLUMNS
 from uploader.model import Damaged, Reason, Row
 
+UNSENT = "# LEFT OUT, REVIEW: it: 1 of its 1 value can't be sent (row 1)"
 MANY = [f"{1990 + at // 12}{1 + at % 12:02}15" for at in range(40)]
 
 
@@ -121,7 +122,13 @@ def test_the_digits_of_a_code_are_no_number() -> None:
             "it: {column: it, type: string}  # whole numbers beyond 64 bits: as texts they stay what they are",
         ),
         ([True, False], "it: it  # true and false"),
-        (["1", "2"], "it: it  # text"),
+        (
+            ["1", "2"],
+            (
+                "it: {column: it, type: long}  # all 2 values are whole numbers  # REVIEW: numbers that are written as "
+                "texts; if they are codes, leave out the type"
+            ),
+        ),
         (["2024-01-02"], "it: {column: it, type: date}  # its only value is dates"),
         ([["a"], []], "it: it  # lists of texts"),
         ([[1], [2.5, 1]], 'it: {column: it, type: "array<double>"}  # lists of numbers, some of them whole'),
@@ -129,7 +136,7 @@ def test_the_digits_of_a_code_are_no_number() -> None:
             [True, "a"],
             "# LEFT OUT, REVIEW: it: true and false in 1 row, texts in 1 row; no type reads them all",
         ),
-        ([[True]], "# LEFT OUT: it: 1 of its 1 value can't be sent (row 1)"),
+        ([[True]], f"{UNSENT}: of a kind, or of a size, that the API has no type for"),
         ([{"a": 1}, {"a": 2, "b": {"c": "x"}}], "it.a: it.a  # whole numbers|it.b.c: it.b.c  # text"),
         ([{"a.b": 1}], "# LEFT OUT: it.a.b: the key of an object has a dot in it, which a path can't reach"),
         (
@@ -164,9 +171,14 @@ def test_values_of_json_keep_their_types(values: list[object], line: str) -> Non
             "# LEFT OUT: it: empty in every row",
         ),
         ("other", None, "# LEFT OUT: it: empty in every row"),
-        ("other", b"x", "# LEFT OUT: it: 1 of its 1 value can't be sent (row 1)"),
-        ("other", Decimal("1.5"), "# LEFT OUT: it: 1 of its 1 value can't be sent (row 1)"),
-        ("double", float("nan"), "# LEFT OUT: it: 1 of its 1 value can't be sent (row 1)"),
+        ("other", b"x", f"{UNSENT}: Binary is no type of the API; write it as text"),
+        ("other", Decimal("1.5"), f"{UNSENT}: Decimal is no type of the API; write it as a float, or as text"),
+        (
+            "other",
+            timedelta(1),
+            f"{UNSENT}: Duration is no type of the API; write it as a number, such as its seconds",
+        ),
+        ("double", float("nan"), f"{UNSENT}: of a kind, or of a size, that the API has no type for"),
     ],
 )
 def test_columns_of_parquet_keep_their_types(kind: str, value: object, line: str) -> None:

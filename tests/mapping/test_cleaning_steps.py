@@ -119,6 +119,13 @@ def test_strip_reads_a_number_with_a_fraction_as_a_csv_has_it(value: object, fou
     assert repr(cleaned(value, strip=(".0",))) == repr(found)
 
 
+@pytest.mark.parametrize(
+    ("text", "found"), [("20.0", "20"), ("-20.0", "-20"), (".05", ".05"), ("1.0.0", "1.0.0"), ("20.00", "20.00")]
+)
+def test_of_a_number_only_a_whole_fraction_of_zero_is_stripped(text: str, found: str) -> None:
+    assert cleaned(text, strip=(".0",), signed=True) == found
+
+
 def test_an_id_that_is_a_number_with_a_fraction_is_one_only_where_strip_makes_it_whole() -> None:
     stripped = IdentityRule("line_user_id", "cell", CleaningRules(strip=(".0",)))
 
@@ -128,7 +135,8 @@ def test_an_id_that_is_a_number_with_a_fraction_is_one_only_where_strip_makes_it
     )
     assert identified(IdentityRule("line_user_id", "cell"), 1001.0) == Reason(
         "not_identity",
-        "column 'cell' → line_user_id: a number with .0; expected text or a whole number (`strip: [\".0\"]` removes it)",
+        "column 'cell' → line_user_id: a number with .0; expected text or a whole number "
+        '(`strip: [".0"]` removes it)',
     )
 
 

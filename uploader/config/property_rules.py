@@ -159,7 +159,9 @@ def _refuse_marks_of_numbers(key: str, settings: "PropertySettings") -> None:
             key,
             "decimal",
         )
-    part = next((unit for unit in settings.strip if _PART_OF_NUMBER.search(unit) is not None), None)
+    # Of a whole number, `.0` is no part.
+    units = [unit for unit in settings.strip if settings.type != "long" or unit != ".0"]
+    part = next((unit for unit in units if _PART_OF_NUMBER.search(unit) is not None), None)
     if part is not None:
         raise MisfitError(
             ": one text has a digit, a sign or a point, which may be a part of a number; delete it",

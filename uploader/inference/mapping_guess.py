@@ -26,6 +26,7 @@ from uploader.inference.gender_words import gender_words
 from uploader.inference.identity_columns import IdentityGuess, identities, without_shared
 from uploader.inference.occurrences import Occurrences, without
 from uploader.inference.reviews import Harm, Review
+from uploader.inference.time_guess import is_nearly_all
 from uploader.inference.type_guess import (
     LeftOut,
     TypeGuess,
@@ -195,8 +196,8 @@ class _MappingBuilder:
     def _guessed(self, column: Column) -> PropertyGuess | Omission:
         if len(column.name) > _LONGEST_NAME:
             return Omission(column.name, f"its name has more than {_LONGEST_NAME} letters")
-        if self._profile.rows and not column.filled and not column.nulls.count:
-            return Omission(column.name, "empty in every row")
+        if (why := self._emptiness(column)) is not None:
+            return Omission(column.name, why)
         if column.oversized.count and not self._affords(column.oversized.count):
             why = f"over 8 KB in {_rows(column.oversized)} ({column.oversized.places}), which would be rejected"
             return Omission(column.name, why, Harm.LOSS)
@@ -207,6 +208,18 @@ class _MappingBuilder:
             return self._consent(column, meant.key, meant.remark)
         trouble = meant.trouble or f"by its name a consent, but another column is {meant.key} already"
         return _reviewed(self._property(column), Review(Harm.CONSENT, trouble))
+
+    def _emptiness(self, column: Column) -> str | None:
+        """Return in which way *column* has no value in any row; None if it has one, or if there are no rows."""
+        if not self._profile.rows or column.filled:
+            return None
+        if not column.nulls.count:
+            return "empty in every row"
+        is_all = column.nulls.count == self._profile.rows - self._profile.damaged
+        # Of a consent, a null rejects its row.
+        if name_hints.consent(column.name) is not None or not is_all:
+            return None
+        return "null in every row; mapped, each null would clear the property"
 
     def _consent(self, column: Column, key: str, remark: str) -> PropertyGuess | Omission:
         unread = consent_trouble(column)
@@ -233,7 +246,9 @@ class _MappingBuilder:
         if key == "df_gender" and is_free and (gender := _gender(column)) is not None:
             return self._settled(column, gender, key)
         kind = self._profile.kinds.get(column.name)
-        guessed = guess(column, kind, has_types=self._profile.has_types, today=self._today)
+        has_gaps = column.filled < self._profile.rows - self._profile.damaged
+        has_types = self._profile.has_types
+        guessed = guess(column, kind, has_types=has_types, has_gaps=has_gaps, today=self._today)
         if isinstance(guessed, LeftOut):
             return Omission(column.name, guessed.why, guessed.harm)
         if key is None or not is_free:
@@ -248,7 +263,8 @@ class _MappingBuilder:
         """Return the property of *guessed* as *key*; what it can't read is omitted if that costs too many rows."""
         rule, reviews = guessed.rule if key is None else replace(guessed.rule, key=key), list(guessed.reviews)
         why = guessed.why
-        if guessed.unread.count and self._affords(guessed.unread.count):
+        is_rare = is_nearly_all(guessed.unread.count, column.filled)
+        if guessed.unread.count and is_rare and self._affords(guessed.unread.count):
             reviews.append(Review(Harm.ROWS, _rejected(guessed.unread, guessed.expected)))
         elif guessed.unread.count:
             rule = replace(rule, on_error="omit")

@@ -25,6 +25,7 @@ STEPS: Final[tuple[StepName, ...]] = ("trim", "strip", "case", "values", "phone"
 _LISTED: Final = 12
 """How many words of `values` a reason names."""
 
+_WHOLE_FLOAT: Final = re.compile(r"[+-]?[0-9]+\.0")
 _NOT_TEXT: Final = Reason("not_string", "neither text nor a whole number")
 _NOT_UNICODE: Final = Reason("not_unicode", "half of a surrogate pair, which is no text")
 
@@ -177,12 +178,15 @@ def _uppered(value: object) -> object:
 def _stripping(texts: Iterable[str], *, signed: bool) -> Clean:
     """Return a step that removes *texts* at both ends, with the spaces between them and the value.
 
-    A number with a fraction is read as a CSV has it, and stays a number where nothing is removed.
+    A number with a fraction is read as a CSV has it, and stays a number where nothing is removed. *signed* is whether
+    the value is a number: then `.0` is removed only where it is all of its fraction.
     """
     longest_first = sorted(texts, key=len, reverse=True)
 
     def stripped_once(text: str) -> str:
         for unit in longest_first:
+            if signed and unit == ".0" and _WHOLE_FLOAT.fullmatch(text) is None:
+                continue
             if text.endswith(unit):
                 return without_end(text[: -len(unit)])
             if text.startswith(unit):

@@ -261,8 +261,8 @@ class Plan:
             elif type(value) is int:
                 yield step, str(value), str(value), None
             elif value is not None and value is not MISSING:
-                unreadable = _WHOLE_FLOAT if isinstance(value, float) and value.is_integer() else _NOT_IDENTITY
-                yield step, None, None, unreadable.in_column(step.column, step.field, self.columns)
+                refused = _WHOLE_FLOAT if isinstance(value, float) and value.is_integer() else _NOT_IDENTITY
+                yield step, None, None, refused.in_column(step.column, step.field, self.columns)
 
     def _all_plain(self, identity: Mapping[str, str]) -> bool:
         """Whether nothing at all is odd about *identity*, which is asked of every row."""

@@ -44,8 +44,8 @@ def numeric_parser(form: NumericFormat, together: Collection[str], *, whole_days
 
     Its moments have an offset, but for those of Excel. Where other numeric formats stand *together* with it in a list,
     the magnitude tells them apart: a day of Excel is below 2,958,466, 10^11 or more are milliseconds, and 10^14 or more
-    microseconds. Of one of these alone, a number that may well be of a larger unit is not read, unless only *whole_days*
-    matter: birth dates lie there.
+    microseconds. Of one of these alone, a number that may well be of a larger unit is not read, unless only
+    *whole_days* matter: birth dates lie there.
     """
     parse = {"unix": _of_seconds, "unix_ms": _of_milliseconds, "unix_us": _of_microseconds, "excel": _of_days}[form]
     smaller, larger = _NEIGHBOURS.get(form, (frozenset(), frozenset()))
