@@ -246,7 +246,8 @@ class _MappingBuilder:
         if key == "df_gender" and is_free and (gender := _gender(column)) is not None:
             return self._settled(column, gender, key)
         kind = self._profile.kinds.get(column.name)
-        has_gaps = column.filled < self._profile.rows - self._profile.damaged
+        # No built-in property is a number.
+        has_gaps = key is None and column.filled < self._profile.rows - self._profile.damaged
         has_types = self._profile.has_types
         guessed = guess(column, kind, has_types=has_types, has_gaps=has_gaps, today=self._today)
         if isinstance(guessed, LeftOut):
@@ -318,7 +319,9 @@ def _gender(column: Column) -> TypeGuess | None:
 
 def _fitting(key: str, column: Column, guessed: TypeGuess) -> TypeGuess:
     """Return *guessed*, or text if the built-in *key* is a text and *column* can be read as one."""
-    if key == "df_birth" or guessed.rule.kind is None or not column.holds <= {TEXT, WHOLE}:
+    if guessed.rule.kind is None or not column.holds <= {TEXT, WHOLE}:
+        return guessed
+    if key == "df_birth" and (key != column.name or guessed.rule.kind == "date"):
         return guessed
     rule = text_rule(column)
     return TypeGuess(replace(rule, kind="string") if WHOLE in column.holds else rule, "text, as the service has it")

@@ -17,6 +17,8 @@ _PLAIN: Final = re.compile(r"[^\W\d](?:[\w-]|[./ ](?=\w))*")
 _WORDS: Final = frozenset(["y", "n", "yes", "no", "true", "false", "on", "off", "null", "nan", "inf"])
 _NAMED: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _TAB: Final = "\t"
+_COMMA: Final = re.compile(r', (?=(?:[^"\\]|\\.|"(?:[^"\\]|\\.)*")*$)')
+"""A comma between the parts of a list or a mapping: an even number of quotation marks follows it."""
 _BYTE: Final = 0xFF
 _PLANE: Final = 0xFFFF
 _COLUMN: Final = 44
@@ -218,7 +220,23 @@ def _commented(line: str, why: str, reviews: Sequence[Review] = ()) -> Iterator[
         yield from _wrapped(why, indent)
     for review in reviews:
         yield from _wrapped(f"REVIEW: {review.text}", indent)
-    yield f"{line}{' ' * (_COLUMN - width(line))}  # {why}" if has_room else line
+    yield f"{line}{' ' * (_COLUMN - width(line))}  # {why}" if has_room else _folded(line, indent)
+
+
+def _folded(line: str, indent: str) -> str:
+    """Return *line* with a line break after some of its commas, if it is too long for one."""
+    if width(line) <= _WIDTH:
+        return line
+    found: list[str] = []
+    begin = ""
+    for part in _COMMA.split(line):
+        longer = f"{begin}, {part}" if begin else part
+        if begin.strip() and width(longer) >= _WIDTH:
+            found.append(f"{begin},")
+            begin = f"{indent}    {part}"
+        else:
+            begin = longer
+    return "\n".join([*found, begin])
 
 
 def _wrapped(text: str, indent: str) -> Iterator[str]:
