@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Final
 
+import polars as pl
 import pytest
 
 from tests.command import Type
@@ -167,6 +168,31 @@ def test_a_sample_that_is_written_in_another_way_passes_its_check(typed: Type, e
     assert checked.err[0] == f"people.{suffix}: 1,100 rows, 1,096 can be sent, 4 can't."
 
 
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_numbers_that_a_program_wrote_as_floats_are_sent_as_whole_ones(
+    typed: Type, empty_folder: Path, suffix: str
+) -> None:
+    source = f"people.{suffix}"
+    ids = [1001.0 + at if at % 7 else None for at in range(40)]
+    ages = [20.0 + at if at % 3 else None for at in range(40)]
+    emails = [f"p{at}@example.com" for at in range(40)]
+    frame = pl.DataFrame({"customer_id": ids, "email": emails, "age": ages, "city": ["Seoul"] * 40})
+    match suffix:
+        case "csv":
+            frame.write_csv(empty_folder / source)
+        case "jsonl":
+            frame.write_ndjson(empty_folder / source)
+        case _:
+            frame.write_parquet(empty_folder / source)
+
+    guessed, checked, explained = typed("init", source), typed("check", source), typed("explain", source, "--row", "2")
+
+    assert (guessed.status, checked.status, explained.status) == (0, 0, 0)
+    assert checked.err[0] == f"{source}: 40 rows, all can be sent."
+    assert '"external_id": "1002"' in "\n".join(explained.err)
+    assert '"age": 21,' in "\n".join(explained.err)
+
+
 def test_json_lines_that_are_called_csv_are_known_by_what_they_hold(typed: Type, empty_folder: Path) -> None:
     (empty_folder / "people.csv").write_bytes((SAMPLES / "profiles.jsonl").read_bytes())
 
@@ -226,6 +252,11 @@ def test_a_link_that_leads_nowhere_is_not_followed(typed: Type, empty_folder: Pa
     [
         ("kind,city\na,b\na,b\n", 4, "people.csv: no column says whose row it is:"),
         ("user_id,email\n1,p@example.com\n", 4, "people.csv: there is no column to store, besides who"),
+        (
+            "user_id,memo\n1,\n2,\n",
+            4,
+            "there is no column to store, besides who a row is about. Left out are 'memo': empty in every row.",
+        ),
         ("p@example.com,Seoul\nq@example.com,Busan\n", 4, "people.csv: its first line looks like a row, not like a"),
         ("user_id,city\n1", 4, "people.csv: the last record (record 1, line 2) is incomplete"),
         ("", 4, "people.csv is empty."),

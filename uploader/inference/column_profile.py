@@ -48,6 +48,7 @@ _FLOAT: Final = re.compile(r"-?[0-9]+\.0")
 _GROUPED: Final = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 _ZONE_NAME: Final = re.compile(r".*[0-9]{1,2}:[0-9]{2}.* (?!UTC|GMT|AM|PM|Z)[A-Z]{1,5}", re.DOTALL)
 _FORMULA: Final = re.compile(r'="([^"]*)"')
+_FIRST_MARKS: Final = ("=", "'", "‘", "’")  # noqa: RUF001 — spreadsheets write either
 _APOSTROPHE: Final = re.compile(r"['‘’]([^'‘’]+)")  # noqa: RUF001 — spreadsheets write either
 _POWER: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,3}")
 
@@ -242,6 +243,8 @@ class Column:
 
     def _without_marks(self, text: str, row: int) -> str:
         """Return *text* without what a spreadsheet marks a text with: `="00126"` or `'00126`."""
+        if not text.startswith(_FIRST_MARKS):
+            return text
         for kind, pattern in _MARKS:
             if (found := pattern.fullmatch(text)) is not None:
                 self.damage.setdefault(kind, Occurrences()).add(row)
@@ -250,7 +253,7 @@ class Column:
 
     def _add_text(self, text: str, row: int) -> None:
         self._add_number(text, row)
-        if (dash := unit_of_dash(text)) is not None:
+        if len(text) <= _LONGEST_WORD and (dash := unit_of_dash(text)) is not None:
             _spell(self.dashes, dash[1], row)
             self.dash_units[dash[0]] = None
         elif is_in_parentheses(text):
