@@ -255,7 +255,7 @@ def test_a_link_that_leads_nowhere_is_not_followed(typed: Type, empty_folder: Pa
         (
             "user_id,memo\n1,\n2,\n",
             4,
-            "there is no column to store, besides who a row is about. Left out are 'memo': empty in every row.",
+            "people.csv: there is no column to store, besides who a row is about. Left out are 'memo': empty in every",
         ),
         ("p@example.com,Seoul\nq@example.com,Busan\n", 4, "people.csv: its first line looks like a row, not like a"),
         ("user_id,city\n1", 4, "people.csv: the last record (record 1, line 2) is incomplete"),
