@@ -136,6 +136,14 @@ def test_a_refusal_is_shown_with_the_line_that_turns_it(values: list[object], li
         assert property_line(review.instead) == f"df_sms_ads_optin: {{column: SMS수신불가, {line}}}"
 
 
+def test_a_refusal_of_messages_without_a_consent_is_shown() -> None:
+    draft = drafted([{"user_id": "1", "HasOptedOutOfEmail": True}])
+
+    assert [review.text for _, review in draft.reviews] == [
+        f"{REFUSED.removeprefix('REVIEW: ')}; the service has no consent for it"
+    ]
+
+
 def test_a_refusal_stands_in_the_configuration_with_the_line_to_type() -> None:
     assert lines(["Y", "N"], "SMS해지") == [
         (

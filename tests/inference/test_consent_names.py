@@ -32,6 +32,7 @@ UNNAMED = "by its name a consent, but it doesn't say to which messages"
         ("Accepts SMS Marketing", "df_sms_ads_optin"),
         ("acceptsSMSMarketing", "df_sms_ads_optin"),
         ("consents.sms", "df_sms_ads_optin"),
+        ("SMS_Opt_In__c", "df_sms_ads_optin"),
         ("kakao_ads_optin", "df_kakao_ads_optin"),
         ("친구톡 수신동의", "df_kakao_ads_optin"),
         ("카카오 수신동의", "df_kakao_ads_optin"),
@@ -198,7 +199,13 @@ def test_what_only_resembles_a_consent_is_none(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "likely"),
-    [("SMS", "df_sms_ads_optin"), ("푸시알림", "df_push_optin"), ("앱 알림", None), ("subscribed", None)],
+    [
+        ("SMS", "df_sms_ads_optin"),
+        ("푸시알림", "df_push_optin"),
+        ("앱 알림", None),
+        ("night", "df_push_night_ads_optin"),
+        ("subscribed", None),
+    ],
 )
 def test_a_name_of_messages_alone_may_be_a_consent(name: str, likely: str | None) -> None:
     found = bare_consent(name)

@@ -21,6 +21,7 @@ from uploader.inference import name_hints
         ("이름［한글］", "df_name"),  # noqa: RUF001 — wide brackets are its point
         ("CUST_NM", "df_name"),
         ("user_name", "df_name"),
+        ("Gender__c", "df_gender"),
         ("user.name", "df_name"),
         ("data.user.birth", "df_birth"),
         ("profile.gender", "df_gender"),

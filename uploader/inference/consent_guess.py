@@ -76,7 +76,8 @@ def review_of_name(column: Column, meant: ConsentName) -> Review:
     """Return the review of *column*, which its name *meant* keeps from being mapped."""
     key = meant.likely or (_EXAMPLE if meant.is_unnamed else None)
     if key is None:
-        return Review(Harm.CONSENT, meant.trouble)
+        why = f"{meant.trouble}; the service has no consent for it" if meant.is_refusal else meant.trouble
+        return Review(Harm.CONSENT, why)
     such = ", for each kind of message, a line such as" if meant.is_unnamed else ""
     if meant.is_refusal:
         instead = _reversed(column, key)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from uploader.api import CONSENTS
-from uploader.inference.name_words import words_of
+from uploader.inference.name_words import NameWords, words_of
 
 _SMS, _PUSH, _KAKAO = "df_sms_ads_optin", "df_push_optin", "df_kakao_ads_optin"
 _PUSH_ADS, _NIGHT_PUSH = "df_push_ads_optin", "df_push_night_ads_optin"
@@ -118,7 +118,7 @@ def consent(name: str) -> ConsentName | None:
     """Return the consent that *name* means; None if it means none."""
     if name in CONSENTS:
         return ConsentName(name)
-    found = words_of(name, _KIND)
+    found = _words_of(name)
     exact = next((key for key in CONSENTS if name.casefold().replace("-", "_").replace(" ", "_") == key), None)
     if exact is not None:
         return ConsentName(exact, doubt=1)
@@ -136,9 +136,9 @@ def consent(name: str) -> ConsentName | None:
 
 def bare_consent(name: str) -> ConsentName | None:
     """Return the consent that *name* may mean if its values are yes and no, though nothing in it says so."""
-    found = words_of(name, _KIND)
+    found = _words_of(name)
     kinds = _kinds(found.known)
-    is_channel = bool(kinds & (_CHANNELS.keys() | {"ads", "marketing", "notice", "receive"}))
+    is_channel = bool(kinds & (_CHANNELS.keys() | _SENDING))
     if found.unknown or not (is_channel or not _SUBSCRIBED.isdisjoint(found.known)):
         return None
     if "something else" in kinds or kinds & _OTHER_CHANNELS:
@@ -148,6 +148,11 @@ def bare_consent(name: str) -> ConsentName | None:
 
 
 _SUBSCRIBED: Final = frozenset({"subscribe", "subscribed", "subscribes", "구독"})
+
+
+def _words_of(name: str) -> NameWords:
+    # Salesforce ends the names of fields that users add with __c.
+    return words_of(name.removesuffix("__c"), _KIND)
 
 
 def _kinds(words: tuple[str, ...]) -> frozenset[str]:

@@ -129,8 +129,8 @@ def is_flag(name: str) -> bool:
 
 
 def _without_remark(name: str) -> str:
-    """Return *name* without a remark in brackets at its end, such as that of `성별(남/여)`."""
-    return _REMARK.sub("", name) or name
+    """Return *name* without a remark in brackets at its end, as in `성별(남/여)`, or the `__c` of Salesforce."""
+    return _REMARK.sub("", name).removesuffix("__c") or name
 
 
 def _has(text: str, words: Iterable[str]) -> bool:
