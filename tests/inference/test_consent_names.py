@@ -29,6 +29,7 @@ UNNAMED = "by its name a consent, but it doesn't say to which messages"
         ("SMS_AGREE_YN", "df_sms_ads_optin"),
         ("SMS_RCV_YN", "df_sms_ads_optin"),
         ("mms_agree", "df_sms_ads_optin"),
+        ("SMS 발송 동의", "df_sms_ads_optin"),
         ("Accepts SMS Marketing", "df_sms_ads_optin"),
         ("acceptsSMSMarketing", "df_sms_ads_optin"),
         ("consents.sms", "df_sms_ads_optin"),
@@ -84,7 +85,19 @@ def test_a_consent_that_is_not_quite_clear_is_to_be_looked_at(name: str, key: st
             "doNotPush",
             "push_off",
         ),
-        *("sms_stop", "suppress_sms", "sms_mute", "sms_ads_disabled", "Push Disabled", "SMS제한", "야간 푸시 제한"),
+        *(
+            "sms_stop",
+            "문자발송금지",
+            "문자 수신 의사 없음",
+            "unagree_sms",
+            "Do Not Text",
+            "suppress_sms",
+            "sms_mute",
+            "sms_ads_disabled",
+            "Push Disabled",
+            "SMS제한",
+            "야간 푸시 제한",
+        ),
         *(
             "수신거부여부",
             "unsubscribed",
@@ -201,6 +214,7 @@ def test_what_only_resembles_a_consent_is_none(name: str) -> None:
     ("name", "likely"),
     [
         ("SMS", "df_sms_ads_optin"),
+        ("xyz_sms", "df_sms_ads_optin"),
         ("푸시알림", "df_push_optin"),
         ("앱 알림", None),
         ("night", "df_push_night_ads_optin"),
@@ -212,6 +226,14 @@ def test_a_name_of_messages_alone_may_be_a_consent(name: str, likely: str | None
 
     assert found is not None
     assert (found.key, found.likely) == (None, likely)
+
+
+@pytest.mark.parametrize("name", ["notSubscribed", "구독해지"])
+def test_a_name_that_ends_a_subscription_may_be_a_refusal(name: str) -> None:
+    found = bare_consent(name)
+
+    assert found is not None
+    assert (found.trouble, found.is_refusal) == (REFUSED, True)
 
 
 @pytest.mark.parametrize("name", ["push_token", "email", "active", "smsx", "user", ""])

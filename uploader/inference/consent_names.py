@@ -27,6 +27,7 @@ _WORDS: Final = {
         "communication communications message messages messaging msg msgs 알림 알람 메시지 메세지 연락"
     ),
     "receive": "receive receives receiving recv rcv rcpt rcptn 수신",
+    "send": "send sends sending 발송 전송",
     "opt in": "optin optins optedin optsin optingin",
     "agree": (
         "agree agrees agreed agreement agre agr consent consents consented subscribe subscribes subscribed "
@@ -37,7 +38,7 @@ _WORDS: Final = {
         "enable enabled enables on active activated use using permit permitted permission permissions authorize "
         "authorized 사용 활성 활성화 켜짐 켬 신청 가능 권한"
     ),
-    "yes or no": "yn y n 여부 flag flags flg status state 상태 유무",
+    "yes or no": "yn y n ok chk check checked 여부 flag flags flg status state 상태 유무",
     "no": (
         "dont donot not never off stop stops stopped mute muted mutes suppress suppressed suppression suppresses "
         "disable disabled disables withdraw withdraws withdrawn withdrew withdrawal revoke revoked revokes cancel "
@@ -49,19 +50,20 @@ _WORDS: Final = {
         "deactivate deactivated nonconsent disconsent unconsent nonconsented silence silenced pause paused "
         "terminate terminated 거부 거부함 거절 차단 철회 해지 해제 미동의 비동의 부동의 불가 불가능 불허 불허용 "
         "제한 금지 중지 중단 정지 제외 반대 비허용 미허용 취소 안함 안받음 않음 하지않음 안받기 받지않음 원치않음 "
-        "원하지않음 미승인 비활성 비활성화 미사용 미신청 꺼짐 끔 끄기 탈퇴 미구독 스팸"
+        "원하지않음 미승인 비활성 비활성화 미사용 미신청 꺼짐 끔 끄기 탈퇴 미구독 스팸 없음 싫음 싫어함 "
+        "unagree unagreed unagrees"
     ),
     "opt out": (
         "optout optouts optedout optsout optingout unsub unsubs unsubscribe unsubscribes unsubscribed "
-        "unsubscription unsubscriber dnd donotdisturb donotcontact donotsend nocontact 미수신 비수신 수신거부 "
-        "수신거절 수신차단 수신불가 수신제한 수신안함 수신철회 수신해지"
+        "unsubscription unsubscriber dnd donotdisturb donotcontact donotsend nocontact donottext 미수신 비수신 "
+        "수신거부 수신거절 수신차단 수신불가 수신제한 수신안함 수신철회 수신해지"
     ),
     "something else": (
         "date time datetime day dt ts at timestamp 일시 일자 날짜 시각 시간 일 년월일 count cnt counts 횟수 건수 "
         "수 no number num id idx seq 번호 아이디 version ver 버전 token tokens 토큰 reason reasons 사유 이유 경로 "
         "source src ip level by method 방법 type 유형 종류 cert certs certify certified certification auth "
         "authenticated verify verified verification 인증 본인확인 확인 login logins 로그인 signup join joined "
-        "가입 register registered registration reg 등록 sent send sends sending 발송 전송 received delivered "
+        "가입 register registered registration reg 등록 sent received delivered "
         "delivery 도달 click clicked clicks 클릭 open opened opens 오픈 열람 읽음 fail failed fails failure 실패 "
         "success 성공 bounce bounced bounces complaint link linked 연동 연결 sync response 응답 template 템플릿 "
         "campaign 캠페인 title 제목 url device 기기 sdk key error code 코드 updated changed created expire "
@@ -73,7 +75,7 @@ _WORDS: Final = {
         "settings setting attributes properties custom to for of in the via and or from about text texts event "
         "events news offer offers channel given value current service do does out opt ing 정보 앱 웹 회원 고객 "
         "사용자 유저 개인 이벤트 혜택 소식 안내 서비스 설정 선택 필수 활용 이용 목적 제공 대한 전체 및 의 을 를 "
-        "에 로 성 용 현재 수집 개인정보"
+        "에 로 성 용 현재 수집 개인정보 의사"
     ),
 }
 _KIND: Final = {word: kind for kind, words in reversed(_WORDS.items()) for word in words.split()}
@@ -125,11 +127,10 @@ def consent(name: str) -> ConsentName | None:
     kinds = _kinds(found.known)
     if refusal := _refusal(kinds):
         return refusal
-    sends = kinds & (_SENDING | _CHANNELS.keys())
     asks = kinds & (_STRONG | {"receive", "setting", "yes or no"})
-    if "something else" in kinds or _is_moment(name, kinds) or not asks:
-        return None
-    if not sends | (kinds & {"opt in", "alimtalk"}):
+    # `sms_send_yn` says what was done, `sms_send_agree` what may be done.
+    was_done = "something else" in kinds or ("send" in kinds and not kinds & _STRONG) or _is_moment(name, kinds)
+    if was_done or not asks or not kinds & (_SENDING | _CHANNELS.keys() | {"opt in", "alimtalk"}):
         return None
     return _consent_of(kinds, has_more=bool(found.unknown))
 
@@ -138,13 +139,14 @@ def bare_consent(name: str) -> ConsentName | None:
     """Return the consent that *name* may mean if its values are yes and no, though nothing in it says so."""
     found = _words_of(name)
     kinds = _kinds(found.known)
-    is_channel = bool(kinds & (_CHANNELS.keys() | _SENDING))
-    if found.unknown or not (is_channel or not _SUBSCRIBED.isdisjoint(found.known)):
+    is_sent = kinds & _CHANNELS.keys() or (not found.unknown and kinds & _SENDING)
+    if not is_sent and (found.unknown or _SUBSCRIBED.isdisjoint(found.known)):
         return None
-    if "something else" in kinds or kinds & _OTHER_CHANNELS:
+    if kinds & (_OTHER_CHANNELS | {"something else", "send"}):
         return None
-    likely = _likely(kinds)
-    return ConsentName(None, _BARE, likely=likely, is_unnamed=likely is None)
+    likely, is_refusal = _likely(kinds), "no" in kinds
+    trouble = _REFUSED if is_refusal else _BARE
+    return ConsentName(None, trouble, likely=likely, is_refusal=is_refusal, is_unnamed=likely is None)
 
 
 _SUBSCRIBED: Final = frozenset({"subscribe", "subscribed", "subscribes", "구독"})
@@ -168,7 +170,7 @@ def _is_moment(name: str, kinds: AbstractSet[str]) -> bool:
 
 
 def _refusal(kinds: frozenset[str]) -> ConsentName | None:
-    about = kinds & (_SENDING | _CHANNELS.keys() | _OTHER_CHANNELS)
+    about = kinds & (_SENDING | _CHANNELS.keys() | _OTHER_CHANNELS | {"send"})
     if "opt out" not in kinds and not ("no" in kinds and about):
         return None
     if "something else" in kinds:
