@@ -123,6 +123,7 @@ def test_three_bad_cells_do_not_make_a_text() -> None:
         (["남", "남"], "values: {남: Male, 여: Female}"),
         (["남자", "기타"], "values: {남자: Male, 기타: Other, 여자: Female}"),
         (["1", "2"], 'values: {"1": Male, "2": Female}'),
+        (["M", "F", "N", "성별선택안함"], 'null_values: ["N", 성별선택안함], values: {M: Male, F: Female}'),
     ],
 )
 def test_genders_are_sent_as_the_constants_of_the_service(values: list[str], written: str) -> None:

@@ -39,7 +39,13 @@ MANY = [f"{1990 + at // 12}{1 + at % 12:02}15" for at in range(40)]
             ),
         ),
         (["Y", "n"], "it: {column: it, type: boolean}  # all 2 values are words for true and false"),
-        (["Y", "Y"], "it: it  # text"),
+        (
+            ["Y", "Y"],
+            (
+                "it: it  # text  # REVIEW: the same answer in every row that has one; if it is yes or no, write "
+                "it: {column: it, type: boolean}"
+            ),
+        ),
         (["Y", "N", "?"], "it: it  # text"),
         (
             ["예", "아니오"],
@@ -185,67 +191,6 @@ def test_columns_of_parquet_keep_their_types(kind: str, value: object, line: str
     draft = drafted([{"user_id": "1", "it": value}], kinds={"user_id": "string", "it": kind})
 
     assert lines_of(draft) == [line]
-
-
-DEPRECATED = (
-    "REVIEW: df_push_optin is deprecated: it is sent as df_push_ads_optin, too; delete the one that your service does "
-    "not use"
-)
-SUCCESSOR = "the same column, in the place of df_push_optin"
-
-
-def test_a_consent_gets_the_words_that_it_has() -> None:
-    rule = "{column: 문자수신동의, type: boolean, true: [동의], false: [거부]}"
-
-    assert lines(["동의", "거부", "동의"], "문자수신동의") == [
-        f"df_sms_ads_optin: {rule}  # a consent, by its name; 3 values"
-    ]
-
-
-def test_the_deprecated_consent_is_sent_as_its_successor_too() -> None:
-    assert lines(["Y", "N"], "푸시수신동의") == [
-        f"df_push_optin: 푸시수신동의  # a consent, by its name; 2 values  # {DEPRECATED}",
-        f"df_push_ads_optin: 푸시수신동의  # {SUCCESSOR}",
-    ]
-
-
-def test_the_successor_of_the_deprecated_consent_keeps_a_column_of_its_own() -> None:
-    row = {"user_id": "1", "push_optin": "Y", "push_ads_optin": "N"}
-
-    assert [(it.key, it.column) for it in drafted([row], is_csv=True).properties] == [
-        ("df_push_optin", "push_optin"),
-        ("df_push_ads_optin", "push_ads_optin"),
-    ]
-
-
-def test_a_consent_with_a_few_words_that_nobody_knows_rejects_their_rows() -> None:
-    assert lines([*"YN" * 10, "?"], "sms_optin") == [
-        (
-            "df_sms_ads_optin: sms_optin  # a consent, by its name; 21 values  # REVIEW: 1 value is not true or false, "
-            "which rejects its row: row 21"
-        )
-    ]
-
-
-def test_a_consent_has_no_words_for_nothing() -> None:
-    assert lines([*"YN" * 10, "N/A"], "sms_optin") == [
-        (
-            "df_sms_ads_optin: sms_optin  # a consent, by its name; 20 values  # REVIEW: 1 value is not true or false, "
-            "which rejects its row: row 21"
-        )
-    ]
-
-
-@pytest.mark.parametrize("values", [["A", "B"], [None, None]])
-def test_a_consent_of_which_nothing_is_known_is_left_out(values: list[object]) -> None:
-    trouble = "2 of 3 values are neither true nor false (rows 2, 3)"
-
-    assert lines([True, *values], "push_optin", is_csv=False) == [
-        (
-            f"# LEFT OUT, REVIEW: push_optin: by its name the consent df_push_optin, but {trouble}, and so many rows "
-            "would be rejected"
-        )
-    ]
 
 
 def test_of_two_columns_for_one_key_the_one_of_that_very_name_has_it() -> None:

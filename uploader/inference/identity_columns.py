@@ -6,6 +6,7 @@ from typing import Final
 
 from uploader.inference import name_hints
 from uploader.inference.column_profile import FRACTION, TEXT, WHOLE, Column, is_email, is_phone
+from uploader.inference.consent_names import consent
 from uploader.inference.number_forms import WrittenNumber
 from uploader.inference.occurrences import Occurrences, together, without
 from uploader.inference.reviews import Harm, Review
@@ -52,7 +53,7 @@ class IdentityGuess:
 
 def identities(columns: Sequence[Column], rows: int) -> list[IdentityGuess]:
     """Return the identity fields of a file with *rows* rows, at most one column for each; none if no column fits."""
-    free = [column for column in columns if _can_identify(column) and name_hints.consent(column.name) is None]
+    free = [column for column in columns if _can_identify(column) and consent(column.name) is None]
     found: list[IdentityGuess] = []
     for choose in (_external_id, _email, _phone, _kakao_id, _line_id):
         taken = {identity.column for identity in found}

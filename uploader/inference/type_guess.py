@@ -130,14 +130,6 @@ def values_of(column: Column) -> str:
     return f"{column.filled:,} {'value' if column.filled == 1 else 'values'}"
 
 
-def consent_trouble(column: Column) -> Occurrences:
-    """Return the values of *column* that are not valid for a consent."""
-    unknown = column.unknown_words(is_known)
-    others = [*column.nothing.values(), column.nulls]
-    rows = sorted({*unknown.rows, *(row for occurrences in others for row in occurrences.rows)})
-    return Occurrences(unknown.count + sum(occurrences.count for occurrences in others), rows[:3])
-
-
 def known_words(column: Column) -> list[str]:
     """Return the words of *column* that mean true or false."""
     return [word for word in column.words if is_known(word)]
