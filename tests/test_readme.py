@@ -287,7 +287,7 @@ def test_every_value_becomes_what_is_documented(kind: str, value: str, sent: str
 
 
 def test_every_value_becomes_what_is_documented_of_formats() -> None:
-    formats = ("unix_ms", "unix", "excel", "%Y-%m-%d %p %I:%M:%S.%f")
+    formats = ("unix_us", "unix_ms", "unix", "excel", "%Y-%m-%d %p %I:%M:%S.%f")
     rule = PropertyRule("it", "it", kind="datetime", formats=formats, timezone="Asia/Seoul")
     shown = [(value, sent) for value, sent in values_of("Formats") if value not in formats]
 

@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Final
 
+import polars as pl
 import pytest
 
 from tests.command import Type
@@ -58,7 +59,9 @@ mapping:
     # the same column, in the place of df_push_optin
     df_push_ads_optin: {column: 푸시수신동의, type: boolean, true: [동의], false: [거부]}
     # all 3 values are words for true and false
-    # REVIEW: by its name it says who refused, the opposite of a consent
+    # REVIEW: by its name it says who refused, the opposite of a consent; if all others agreed,
+    # write
+    # df_sms_ads_optin: {column: 문자수신거부, type: boolean, true: ["n"], false: ["y"]}
     문자수신거부: {column: 문자수신거부, type: boolean}
     # REVIEW: some times name no zone, Asia/Seoul is a guess
     가입일시: {column: 가입일시, type: datetime, timezone: Asia/Seoul}  # all 3 values are times
@@ -126,7 +129,8 @@ def test_the_whole_configuration_is_as_it_is_meant(typed: Type, empty_folder: Pa
             "  '푸시수신동의': df_push_optin is deprecated: it is sent as df_push_ads_optin, too; delete the one that "
             "your service does not use"
         ),
-        "  '문자수신거부': by its name it says who refused, the opposite of a consent",
+        "  '문자수신거부': by its name it says who refused, the opposite of a consent; if all others agreed, write",
+        '    df_sms_ads_optin: {column: 문자수신거부, type: boolean, true: ["n"], false: ["y"]}',
         "  '가입일시': some times name no zone, Asia/Seoul is a guess",
         "Each guess says why in a comment. Look them through, then type:",
         "  uploader check people.csv",
@@ -165,6 +169,31 @@ def test_a_sample_that_is_written_in_another_way_passes_its_check(typed: Type, e
 
     assert (guessed.status, checked.status) == (0, 3)
     assert checked.err[0] == f"people.{suffix}: 1,100 rows, 1,096 can be sent, 4 can't."
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_numbers_that_a_program_wrote_as_floats_are_sent_as_whole_ones(
+    typed: Type, empty_folder: Path, suffix: str
+) -> None:
+    source = f"people.{suffix}"
+    ids = [1001.0 + at if at % 7 else None for at in range(40)]
+    ages = [20.0 + at if at % 3 else None for at in range(40)]
+    emails = [f"p{at}@example.com" for at in range(40)]
+    frame = pl.DataFrame({"customer_id": ids, "email": emails, "age": ages, "city": ["Seoul"] * 40})
+    match suffix:
+        case "csv":
+            frame.write_csv(empty_folder / source)
+        case "jsonl":
+            frame.write_ndjson(empty_folder / source)
+        case _:
+            frame.write_parquet(empty_folder / source)
+
+    guessed, checked, explained = typed("init", source), typed("check", source), typed("explain", source, "--row", "2")
+
+    assert (guessed.status, checked.status, explained.status) == (0, 0, 0)
+    assert checked.err[0] == f"{source}: 40 rows, all can be sent."
+    assert '"external_id": "1002"' in "\n".join(explained.err)
+    assert '"age": 21,' in "\n".join(explained.err)
 
 
 def test_json_lines_that_are_called_csv_are_known_by_what_they_hold(typed: Type, empty_folder: Path) -> None:
@@ -226,6 +255,11 @@ def test_a_link_that_leads_nowhere_is_not_followed(typed: Type, empty_folder: Pa
     [
         ("kind,city\na,b\na,b\n", 4, "people.csv: no column says whose row it is:"),
         ("user_id,email\n1,p@example.com\n", 4, "people.csv: there is no column to store, besides who"),
+        (
+            "user_id,memo\n1,\n2,\n",
+            4,
+            "people.csv: there is no column to store, besides who a row is about. Left out are 'memo': empty in every",
+        ),
         ("p@example.com,Seoul\nq@example.com,Busan\n", 4, "people.csv: its first line looks like a row, not like a"),
         ("user_id,city\n1", 4, "people.csv: the last record (record 1, line 2) is incomplete"),
         ("", 4, "people.csv is empty."),
@@ -308,7 +342,41 @@ def test_what_a_human_has_to_look_at_is_printed(typed: Type, empty_folder: Path)
     assert ended.err[ended.err.index("  left out: '팩스'") : -3] == [
         "  left out: '팩스'",
         "REVIEW these first, what can do most harm at the top:",
-        "  '문자수신동의': 1 value is not true or false, which rejects its row: row 11",
+        (
+            "  '문자수신동의': 1 value is not true or false, which rejects its row: row 11; "
+            "add the unknown words to true or false"
+        ),
+        '    df_sms_ads_optin: {column: 문자수신동의, type: boolean, true: ["y"], false: ["n"]}',
+    ]
+
+
+REFUSALS: Final = """\
+user_id,sms_block,push_ads_optin
+u1,Y,NULL
+u2,N,Y
+u3,,N
+"""
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_the_lines_of_a_review_can_be_typed_as_they_are_printed(typed: Type, empty_folder: Path, suffix: str) -> None:
+    answers = {"Y": True, "N": False}
+    rows = [{key: answers.get(it, it) for key, it in row.items() if it} for row in csv.DictReader(StringIO(REFUSALS))]
+    text = REFUSALS if suffix == "csv" else "".join(json.dumps(row) + "\n" for row in rows)
+    (empty_folder / f"people.{suffix}").write_text(text, encoding="utf-8")
+    guessed, refused = typed("init", f"people.{suffix}"), typed("check", f"people.{suffix}")
+    config = (empty_folder / "config.yaml").read_text(encoding="utf-8").partition("  properties:\n")[0]
+    lines = [line for line in guessed.err if line.startswith("    df_")]
+    (empty_folder / "config.yaml").write_text("\n".join([f"{config}  properties:", *lines]), encoding="utf-8")
+
+    checked = typed("check", f"people.{suffix}")
+    shown = [typed("explain", f"people.{suffix}", "--row", row) for row in "123"]
+
+    assert (refused.status, checked.status) == (3, 0)
+    assert [[line.strip(" ,") for line in each.err if line.startswith('      "df_')] for each in shown] == [
+        ['"df_sms_ads_optin": false', '"df_push_ads_optin": false'],
+        ['"df_sms_ads_optin": true', '"df_push_ads_optin": true'],
+        ['"df_push_ads_optin": false'],
     ]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from uploader.api import IDENTITY_FIELDS
 from uploader.config import load
-from uploader.config.mapping_settings import KINDS
+from uploader.config.property_rules import KINDS
 from uploader.config.settings import Settings, keys_of
 from uploader.errors import ConfigError
 

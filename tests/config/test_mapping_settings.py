@@ -4,7 +4,7 @@ import pytest
 
 from tests.make import Load, identity_rules
 from uploader.api import CONSENTS
-from uploader.config.mapping_settings import KINDS
+from uploader.config.property_rules import KINDS
 from uploader.mapping.rules import CleaningRules, MappingRules, MomentRule, PropertyRule
 
 API = "api: {service_id: svc, access_token: canary}\n"

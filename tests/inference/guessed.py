@@ -23,7 +23,8 @@ def lines_of(draft: MappingGuess) -> list[str]:
     _, _, below = spell(draft, SourceText("s")).partition("\n  properties:\n")
     found: list[str] = []
     comments: list[str] = []
-    for line in map(str.strip, below.partition("\n\n")[0].splitlines()):
+    whole = below.partition("\n\n")[0].replace(",\n        ", ", ")
+    for line in map(str.strip, whole.splitlines()):
         if not line.startswith("# "):
             found.append("  # ".join([*map(str.strip, line.split("  # ")), *comments]))
             comments = []

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 import pytest
+import yaml
 
 from tests.inference.guessed import drafted, lines, lines_of
 from uploader.inference import FileProfile, MappingGuess, SharedValues, SourceText, guess_mapping, spell
@@ -122,6 +123,7 @@ def test_three_bad_cells_do_not_make_a_text() -> None:
         (["남", "남"], "values: {남: Male, 여: Female}"),
         (["남자", "기타"], "values: {남자: Male, 기타: Other, 여자: Female}"),
         (["1", "2"], 'values: {"1": Male, "2": Female}'),
+        (["M", "F", "N", "성별선택안함"], 'null_values: ["N", 성별선택안함], values: {M: Male, F: Female}'),
     ],
 )
 def test_genders_are_sent_as_the_constants_of_the_service(values: list[str], written: str) -> None:
@@ -324,3 +326,21 @@ def test_comments_are_below_100_columns_and_begin_at_the_same_one() -> None:
     assert max(width(line) for line in comments) < 100
     assert max(width(line) for line in written if "  # " in line) < 100
     assert {width(text) for text in behind} == {44}
+
+
+def test_a_long_line_is_folded_behind_a_comma_and_means_the_same() -> None:
+    times = [*["2024-03-05 오후 3:12:00"] * 3, *["2024.03.05 15:12:00"] * 2, "20240305 151200", "-", "없음"]
+    name = "아주 긴, 이름 하나"
+
+    text = spell(
+        drafted([{"user_id": str(at), name: time} for at, time in enumerate(times)], is_csv=True), SourceText("s")
+    )
+
+    assert max(width(line) for line in text.splitlines()) < 100
+    assert yaml.safe_load(text)["mapping"]["properties"][name] == {
+        "column": name,
+        "type": "datetime",
+        "format": ["%Y-%m-%d %p %I:%M:%S", "%Y.%m.%d %H:%M:%S", "%Y%m%d %H%M%S"],
+        "timezone": "Asia/Seoul",
+        "null_values": ["-", "없음"],
+    }

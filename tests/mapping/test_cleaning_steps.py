@@ -22,7 +22,7 @@ from uploader.mapping.invisible_characters import INVISIBLE, without_ends
 from uploader.mapping.phone_numbers import korean_number
 from uploader.mapping.rules import CleaningRules, IdentityRule, MappingRules, Otherwise, PropertyRule
 from uploader.mapping.value_errors import Unreadable
-from uploader.model import Reason, Rejected, Request, Row
+from uploader.model import Reason, Rejected, Request, Row, WrittenFloat
 
 NOW = "2024-06-24T06:42:25.394Z"
 KEY = b"canary-hash-key"
@@ -100,6 +100,44 @@ def test_strip_removes_units_at_both_ends_and_after_a_sign(text: str, found: str
     units = ("$", "US$", "원", "₩")
 
     assert cleaned(text, strip=units, signed=True) == (found or MISSING)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (1001.0, "1001"),
+        (-5.0, "-5"),
+        (4.5, 4.5),
+        (2.0**53, 2.0**53),
+        (float("nan"), float("nan")),
+        (10, 10),
+        (WrittenFloat("1002.0"), "1002"),
+    ],
+    ids=repr,
+)
+def test_strip_reads_a_number_with_a_fraction_as_a_csv_has_it(value: object, found: object) -> None:
+    assert repr(cleaned(value, strip=(".0",))) == repr(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("20.0", "20"), ("-20.0", "-20"), (".05", ".05"), ("1.0.0", "1.0.0"), ("20.00", "20.00")]
+)
+def test_of_a_number_only_a_whole_fraction_of_zero_is_stripped(text: str, found: str) -> None:
+    assert cleaned(text, strip=(".0",), signed=True) == found
+
+
+def test_an_id_that_is_a_number_with_a_fraction_is_one_only_where_strip_makes_it_whole() -> None:
+    stripped = IdentityRule("line_user_id", "cell", CleaningRules(strip=(".0",)))
+
+    assert identified(stripped, 1001.0) == {"external_id": "1", "line_user_id": "1001"}
+    assert identified(stripped, 1001.5) == Reason(
+        "not_identity", "column 'cell' → line_user_id: neither text nor a whole number"
+    )
+    assert identified(IdentityRule("line_user_id", "cell"), 1001.0) == Reason(
+        "not_identity",
+        "column 'cell' → line_user_id: a number with .0; expected text or a whole number "
+        '(`strip: [".0"]` removes it)',
+    )
 
 
 @search(max_examples=60)

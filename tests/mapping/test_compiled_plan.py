@@ -88,7 +88,7 @@ def test_an_identity_is_sent_as_text_with_every_digit_as_written(value: object, 
     assert done.person == (f"external_id={identity}",)
 
 
-@pytest.mark.parametrize("value", [1.0, 1.5, True, False, ["ann"], {"id": "ann"}, b"ann"], ids=repr)
+@pytest.mark.parametrize("value", [1.5, True, False, ["ann"], {"id": "ann"}, b"ann"], ids=repr)
 def test_an_identity_that_is_neither_text_nor_a_whole_number_rejects_its_row(value: object) -> None:
     row = Row(1, {"id": value, "name": "Ann"})
 

@@ -53,6 +53,9 @@ def not_datetime(*formats: str) -> Reason:
         ("-1709631000123", "unix_ms", "1915-10-29T14:29:59.877Z"),
         ("0", "unix_ms", "1970-01-01T00:00:00.000Z"),
         ("253402300799999", "unix_ms", "9999-12-31T23:59:59.999Z"),
+        ("1709631000123999", "unix_us", "2024-03-05T09:30:00.123Z"),
+        (1709631000123999.0, "unix_us", "2024-03-05T09:30:00.123Z"),
+        ("253402300799999999", "unix_us", "9999-12-31T23:59:59.999Z"),
     ],
     ids=repr,
 )
@@ -156,6 +159,18 @@ def test_numeric_formats_together_are_told_apart_by_their_magnitude(value: str, 
 def test_seconds_where_milliseconds_are_expected_are_no_time_in_1970(value: object) -> None:
     assert moment(value, "unix_ms") == not_datetime("unix_ms")
     assert isinstance(day(value, "unix_ms", timezone="UTC"), str)
+
+
+@pytest.mark.parametrize("value", ["1709631000", "1709631000123", "99999999999999"])
+def test_larger_units_where_microseconds_are_expected_are_no_time_in_1970(value: str) -> None:
+    assert moment(value, "unix_us") == not_datetime("unix_us")
+    assert isinstance(day(value, "unix_us", timezone="UTC"), str)
+
+
+@pytest.mark.parametrize("value", ["1709631000", "1709631000000", "1709631000000000"])
+def test_in_a_list_the_magnitude_tells_the_units_of_an_epoch_apart(value: str) -> None:
+    assert moment(value, "unix_us", "unix_ms", "unix") == "2024-03-05T09:30:00.000Z"
+    assert moment(value, "unix", "unix_ms", "unix_us") == "2024-03-05T09:30:00.000Z"
 
 
 @pytest.mark.parametrize(

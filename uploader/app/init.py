@@ -27,6 +27,8 @@ from uploader.source import FileDialect, Source, open_unknown
 _MODE: Final = 0o644
 _MOST_BYTES: Final = 1 << 20
 
+_MOST_REASONS: Final = 5
+
 _BY_HAND: Final = "see docs/configuration.md for how to write a configuration by hand"
 
 
@@ -94,7 +96,11 @@ def _refuse_empty(source: str, guess: MappingGuess) -> None:
             f"such as user_id; {_BY_HAND}."
         )
     if not guess.properties:
-        raise InputError(f"{source}: there is no column to store, besides who a row is about. Add one; {_BY_HAND}.")
+        reasons = "; ".join(f"'{left.column}': {left.why}" for left in guess.omissions[:_MOST_REASONS])
+        left_out = f" Left out are {reasons}." if reasons else ""
+        raise InputError(
+            f"{source}: there is no column to store, besides who a row is about.{left_out} Add one; {_BY_HAND}."
+        )
 
 
 def _written(source: str, dialect: FileDialect) -> SourceText:

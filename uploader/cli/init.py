@@ -10,7 +10,7 @@ from uploader.app.init import InitResult, init_config
 from uploader.cli.printed_commands import USUAL, CommandLine, command
 from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, standard_input
-from uploader.inference import MappingGuess
+from uploader.inference import MappingGuess, property_line
 from uploader.run.environment import Environment
 
 
@@ -72,3 +72,5 @@ def _guess_lines(guess: MappingGuess) -> Iterator[str]:
         yield "REVIEW these first, what can do most harm at the top:"
     for column, review in reviews:
         yield f"  {column!r}: {review.text}"
+        if review.instead is not None:
+            yield f"    {property_line(review.instead)}"

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import ValidationInfo
 
 from uploader.config.error_messages import UnfitValueError
-from uploader.config.mapping_settings import KINDS
+from uploader.config.property_rules import KINDS
 from uploader.config.relative_paths import resolved
 from uploader.config.secret_masking import is_name
 from uploader.config.value_parsers import one_of

@@ -4,7 +4,7 @@ from uploader.inference.column_profile import looks_personal
 from uploader.inference.file_profile import FileProfile
 from uploader.inference.mapping_guess import MappingGuess, guess_identities, guess_mapping
 from uploader.inference.shared_values import SharedValues
-from uploader.inference.yaml_text import SourceText, quoted, spell
+from uploader.inference.yaml_text import SourceText, property_line, quoted, spell
 
 __all__ = [
     "FileProfile",
@@ -14,6 +14,7 @@ __all__ = [
     "guess_identities",
     "guess_mapping",
     "looks_personal",
+    "property_line",
     "quoted",
     "spell",
 ]

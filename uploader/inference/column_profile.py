@@ -10,14 +10,20 @@ from uploader.inference.candidate_types import CandidateType
 from uploader.inference.cardinality import Distinct
 from uploader.inference.list_items import SEPARATORS, ListItems
 from uploader.inference.null_words import is_nothing, is_placeholder, is_zero_date, says_nothing
-from uploader.inference.number_forms import WrittenNumber, is_code, written_number
+from uploader.inference.number_forms import (
+    WrittenNumber,
+    is_code,
+    is_in_parentheses,
+    unit_of_dash,
+    written_number,
+)
 from uploader.inference.occurrences import Occurrences, together
 from uploader.inference.time_forms import LONGEST, TimeForm, time_forms
 from uploader.mapping.birth_dates import is_birth_date
 from uploader.mapping.invisible_characters import without_ends
 from uploader.mapping.phone_numbers import korean_number
 from uploader.mapping.value_errors import Unreadable
-from uploader.model import WrittenFloat
+from uploader.model import WHOLE_DOUBLES, WrittenFloat
 
 Reading: TypeAlias = TimeForm | WrittenNumber
 """A way in which a text can be read."""
@@ -25,8 +31,9 @@ Reading: TypeAlias = TimeForm | WrittenNumber
 _MOST_READINGS: Final = 500
 _MOST_WORDS: Final = 50
 _MOST_SPELLINGS: Final = 20
-_LONGEST_WORD: Final = 12
+_LONGEST_WORD: Final = 20
 _LONGEST_NOTHING: Final = 25
+_LONGEST_DIGITS: Final = 20
 _ENOUGH: Final = 20
 _TRIED: Final = 200
 
@@ -37,10 +44,12 @@ _EMAIL: Final = re.compile(
 _PHONE: Final = re.compile(r"\+?\(?[0-9](?:[ ().-]{0,2}[0-9]){7,14}(?:\.0)?")
 _MOBILE: Final = re.compile(r"(?:\+?82[ -]?(?:\(0\)|0)?|0)1[016-9][ .-]?[0-9]{3,4}[ .-]?[0-9]{4}(?:\.0)?")
 _LOST_ZERO: Final = re.compile(r"10[0-9]{8}(?:\.0)?")
-_FLOAT: Final = re.compile(r"[0-9]+\.0")
-_FORMULA: Final = re.compile(r'="[^"]*"')
-_APOSTROPHE: Final = re.compile(r"['‘’][^'‘’]+")  # noqa: RUF001 — spreadsheets write either
-_DAMAGED_FIRST: Final = "='‘’"  # noqa: RUF001 — as above
+_FLOAT: Final = re.compile(r"-?[0-9]+\.0")
+_GROUPED: Final = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+")
+_ZONE_NAME: Final = re.compile(r".*[0-9]{1,2}:[0-9]{2}.* (?!UTC|GMT|AM|PM|Z)[A-Z]{1,5}", re.DOTALL)
+_FORMULA: Final = re.compile(r'="([^"]*)"')
+_FIRST_MARKS: Final = ("=", "'", "‘", "’")  # noqa: RUF001 — spreadsheets write either
+_APOSTROPHE: Final = re.compile(r"['‘’]([^'‘’]+)")  # noqa: RUF001 — spreadsheets write either
 _POWER: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,3}")
 
 LARGEST: Final = 8000
@@ -91,7 +100,10 @@ class Column:
     are not empty (JSON lines). *words* are the short values, *other_words* the other ones. *readings* holds, for each
     set of readings, the texts that exactly these read. *codes* are digits that a number would change. *trimmed* are
     texts with a space or an invisible character at an end; those with nothing else are *blank*. *damage* holds the
-    values of each kind that a spreadsheet or a program damaged. *inside* is whether the name is a path into objects,
+    values of each kind that a spreadsheet or a program damaged; all else is counted of what is left without its marks.
+    *fractions* are numbers that are no whole ones, *dashes* the texts that spreadsheets show
+    for 0, by their dash, with the units in *dash_units*. *in_parentheses* are negative amounts of accounting,
+    *zone_names* times that end in the name of a zone. *inside* is whether the name is a path into objects,
     *is_ever_blank* whether some row has an empty text. *longest* is the length of the longest text. *oversized* are the
     values that are too large for a request.
 
@@ -124,6 +136,14 @@ class Column:
         self.not_phone = Occurrences()
         self.codes = Occurrences()
         self.damage: dict[str, Occurrences] = {}
+        self.fractions = Occurrences()
+        self.dashes: dict[str, Occurrences] = {}
+        self.dash_units: dict[str, None] = {}
+        self.in_parentheses = Occurrences()
+        self.zone_names = Occurrences()
+        self.foreign: Counter[str] = Counter()
+        self.zero_lengths: set[int] = set()
+        self.plain_lengths: dict[int, Occurrences] = {}
         self.readings: dict[frozenset[Reading], Occurrences] = {}
         self.lists: dict[str, ListItems] = {}
         self._is_birth = is_birth_date(name)
@@ -139,20 +159,12 @@ class Column:
         """Add one *value* of *row* that is not empty."""
         family = _family(value)
         if family == TEXT:
-            text = without_ends(str(value))
-            if text != value:
-                self.trimmed.add(row)
+            text = self._bare_text(str(value), row)
             if not text:
-                self.blank += 1
-                return
-            if len(text) <= _LONGEST_NOTHING and is_nothing(text):
-                _spell(self.nothing, text, row)
                 return
             self._add_text(text, row)
-        elif family in _WORDLY:
-            self._add_number(str(value), row)
-        elif family != TRUTH:
-            self.other_words.add(row)
+        else:
+            self._add_other(value, family, row)
         self.filled += 1
         self.families[family] += 1
         if family != TEXT:
@@ -180,6 +192,12 @@ class Column:
         )
 
     @property
+    def without_zeros(self) -> Occurrences:
+        """The values that may have lost zeros: digits that are shorter than all that begin with a zero."""
+        least = min(self.zero_lengths, default=0)
+        return together(occurrences for length, occurrences in self.plain_lengths.items() if length < least)
+
+    @property
     def different(self) -> float:
         """The estimated number of different values, as a part of all values."""
         return min(1.0, self._distinct.estimate() / self.filled) if self.filled else 0.0
@@ -199,8 +217,49 @@ class Column:
         """The families of the values."""
         return frozenset(self.families)
 
+    def _add_other(self, value: object, family: str, row: int) -> None:
+        """Add a *value* that is no text."""
+        if family in _WORDLY:
+            self._add_number(str(value), row)
+        elif family != TRUTH:
+            self.other_words.add(row)
+        if isinstance(value, float) and not (value.is_integer() and abs(value) < WHOLE_DOUBLES):
+            self.fractions.add(row)
+        if family == OTHER:
+            self.foreign[type(value).__name__] += 1
+
+    def _bare_text(self, value: str, row: int) -> str:
+        """Return *value* without what surrounds it; "" if it is none, which is counted."""
+        text = without_ends(value)
+        if text != value:
+            self.trimmed.add(row)
+        text = self._without_marks(text, row)
+        if not text:
+            self.blank += 1
+        elif len(text) <= _LONGEST_NOTHING and is_nothing(text):
+            _spell(self.nothing, text, row)
+            return ""
+        return text
+
+    def _without_marks(self, text: str, row: int) -> str:
+        """Return *text* without what a spreadsheet marks a text with: `="00126"` or `'00126`."""
+        if not text.startswith(_FIRST_MARKS):
+            return text
+        for kind, pattern in _MARKS:
+            if (found := pattern.fullmatch(text)) is not None:
+                self.damage.setdefault(kind, Occurrences()).add(row)
+                return without_ends(found[1])
+        return text
+
     def _add_text(self, text: str, row: int) -> None:
         self._add_number(text, row)
+        if len(text) <= _LONGEST_WORD and (dash := unit_of_dash(text)) is not None:
+            _spell(self.dashes, dash[1], row)
+            self.dash_units[dash[0]] = None
+        elif is_in_parentheses(text):
+            self.in_parentheses.add(row)
+        elif text[-1].isupper() and len(text) <= LONGEST and _ZONE_NAME.fullmatch(text) is not None:
+            self.zone_names.add(row)
         self.longest = max(self.longest, len(text))
         if is_email(text):
             self.emails += 1
@@ -229,12 +288,20 @@ class Column:
                 self.codes.add(row)
             if is_zero_date(text):
                 _spell(self.zero_dates, text, row)
+            if text.isdecimal() and len(text) <= _LONGEST_DIGITS:
+                self._add_length(text, row)
         else:
             self.not_phone.add(row)
-        if text[0] in _DAMAGED_FIRST or text.endswith(".0") or "e" in text or "E" in text:
+        if text.endswith(".0") or "," in text or "e" in text or "E" in text:
             for kind, pattern in _DAMAGE:
                 if pattern.fullmatch(text) is not None:
                     self.damage.setdefault(kind, Occurrences()).add(row)
+
+    def _add_length(self, text: str, row: int) -> None:
+        if text[0] == "0" and text != "0":
+            self.zero_lengths.add(len(text))
+        else:
+            self.plain_lengths.setdefault(len(text), Occurrences()).add(row)
 
     def _add_word(self, text: str, row: int) -> None:
         known = self.words.get(text)
@@ -262,7 +329,10 @@ class Column:
         self.not_phone.add(row)
 
 
-_DAMAGE: Final = (("float", _FLOAT), ("formula", _FORMULA), ("apostrophe", _APOSTROPHE), ("power", _POWER))
+_MARKS: Final = (("formula", _FORMULA), ("apostrophe", _APOSTROPHE))
+"""The marks that a spreadsheet sets around a text."""
+
+_DAMAGE: Final = (("float", _FLOAT), ("grouped", _GROUPED), ("power", _POWER))
 """The kinds of values that a spreadsheet or a program damaged."""
 
 

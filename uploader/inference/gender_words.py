@@ -16,8 +16,21 @@ _MEANING: Final = {
 }
 _UNKNOWN: Final = frozenset(
     {
-        *("미상", "알수없음", "모름", "선택안함", "무응답", "미선택", "미지정", "비공개", "미확인"),
-        *("unknown", "u", "undisclosed", "unspecified", "notspecified", "x", "?"),
+        *(
+            "미상",
+            "알수없음",
+            "모름",
+            "선택안함",
+            "무응답",
+            "미선택",
+            "미지정",
+            "비공개",
+            "미확인",
+            "성별선택안함",
+            "응답안함",
+        ),
+        *("unknown", "u", "undisclosed", "unspecified", "notspecified", "n", "notknown", "notdisclosed"),
+        *("prefernottosay", "x", "?"),
     }
 )
 _CODES: Final = {"1": "Male", "2": "Female"}

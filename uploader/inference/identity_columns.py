@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from uploader.inference import name_hints
-from uploader.inference.column_profile import TEXT, WHOLE, Column, is_email, is_phone
+from uploader.inference.column_profile import FRACTION, TEXT, WHOLE, Column, is_email, is_phone
+from uploader.inference.consent_names import consent
 from uploader.inference.number_forms import WrittenNumber
 from uploader.inference.occurrences import Occurrences, together, without
 from uploader.inference.reviews import Harm, Review
 from uploader.inference.time_guess import guess_times, is_nearly_all
+from uploader.inference.type_guess import MARKS
 from uploader.mapping.rules import CleaningRules, IdentityRule
 
 _LONGEST: Final = 100
@@ -17,7 +19,9 @@ _BY_NAME: Final = 0.5
 _BY_CONTENT: Final = 0.9
 _WEAK: Final = 0.9
 _LAST: Final = 0.95
-_STRIPPED: Final = {"float": (".0",), "formula": ('="', '"'), "apostrophe": ("'", "‘", "’")}  # noqa: RUF001
+_NUMBERED: Final = frozenset({"external_id", "kakao_user_id", "line_user_id"})
+"""The fields whose values are often numbers."""
+_STRIPPED: Final = {"float": (".0",), **MARKS}
 """What each kind of damage leaves at the ends of a value."""
 
 
@@ -49,7 +53,7 @@ class IdentityGuess:
 
 def identities(columns: Sequence[Column], rows: int) -> list[IdentityGuess]:
     """Return the identity fields of a file with *rows* rows, at most one column for each; none if no column fits."""
-    free = [column for column in columns if column.holds <= {TEXT, WHOLE} and name_hints.consent(column.name) is None]
+    free = [column for column in columns if _can_identify(column) and consent(column.name) is None]
     found: list[IdentityGuess] = []
     for choose in (_external_id, _email, _phone, _kakao_id, _line_id):
         taken = {identity.column for identity in found}
@@ -58,6 +62,13 @@ def identities(columns: Sequence[Column], rows: int) -> list[IdentityGuess]:
             found.append(chosen)
     named = {column.name: column for column in free}
     return [_cleaned(each, named[each.column]) for each in found or _most_different(free, rows)]
+
+
+def _can_identify(column: Column) -> bool:
+    """Whether *column* holds texts and whole numbers, which programs may have written as 1001.0."""
+    return column.holds <= {TEXT, WHOLE, FRACTION} and (
+        FRACTION not in column.holds or is_nearly_all(column.fractions.count, column.filled)
+    )
 
 
 def without_shared(guess: IdentityGuess, shared: Mapping[str, Occurrences]) -> IdentityGuess:
@@ -100,10 +111,21 @@ def _cleaned(guess: IdentityGuess, column: Column) -> IdentityGuess:
     if strip:
         what = f"{_values(repaired)} damaged by a program or a spreadsheet, and repaired (strip): {repaired.places}"
         reviews.append(Review(Harm.PEOPLE, what))
+    grouped = column.damage.get("grouped", Occurrences()) if guess.field in _NUMBERED else Occurrences()
+    if grouped.count:
+        what = f"{_values(grouped)} written with separators of thousands, and freed of them: {grouped.places}"
+        reviews.append(Review(Harm.PEOPLE, what))
+    if guess.field in _NUMBERED and (shorter := column.without_zeros).count:
+        what = f"{_values(shorter)} shorter than those with a leading zero; did a spreadsheet take theirs away? "
+        reviews.append(Review(Harm.PEOPLE, f"{what}{shorter.places[0].upper()}{shorter.places[1:]}"))
     cleaning = CleaningRules(
-        trim=column.trimmed.count > 0, strip=strip, phone="KR" if guess.field == "phone_no" else None
+        trim=column.trimmed.count > 0,
+        strip=strip,
+        phone="KR" if guess.field == "phone_no" else None,
+        thousands="," if grouped.count else None,
     )
-    unread, expected = _unread(guess.field, column, [*column.said_nothing.values()])
+    misread = [occurrences for text, occurrences in fakes.items() if not _is_read(guess.field, text)]
+    unread, expected = _unread(guess.field, column, [*column.said_nothing.values(), *misread])
     hint = ""
     if guess.field == "external_id" and column.filled and 2 * (column.emails + column.mobiles) > column.filled:
         reviews.append(Review(Harm.PEOPLE, "personal data as external_id; the service recommends a hash of it"))
@@ -131,7 +153,7 @@ def _unread(field: str, column: Column, nothing: Sequence[Occurrences]) -> tuple
         return without(column.not_email, nothing), "an e-mail address"
     if field == "phone_no":
         return without(column.not_phone, nothing), "a phone number of Korea"
-    return column.damage.get("power", Occurrences()), "an ID with all of its digits"
+    return together([column.damage.get("power", Occurrences()), column.fractions]), "an ID with all of its digits"
 
 
 def _values(occurrences: Occurrences) -> str:
@@ -180,10 +202,18 @@ def _by_pattern(
 ) -> IdentityGuess | None:
     """Return the column whose values match *pattern*: its name for users, a count of likely and of certain matches."""
     what, likely, surely = pattern
-    named = _named(columns, words, rows, lambda column: likely(column) >= _BY_NAME * column.filled)
-    if named is not None:
+
+    def fits(column: Column) -> bool:
+        return likely(column) >= _BY_NAME * column.filled
+
+    found = _all_named(columns, words, rows, fits)
+    if found:
+        # A mobile number is of one person, a land line of a family or a firm.
+        named = max(found, key=lambda column: (surely(column), column.filled))
         looks = f" and {_looks(likely(named), named.filled)} like {what}" if named.filled else ""
-        return _guessed(field, named, f"by its name{looks}")
+        others = [column.name for column in found if column is not named]
+        guess = _guessed(field, named, f"by its name{looks}")
+        return replace(guess, reviews=(_one_of_several(what, others),)) if others else guess
     for column in columns:
         if column.filled and surely(column) >= _BY_CONTENT * column.filled:
             return _guessed(field, column, f"{_looks(surely(column), column.filled)} like {what}")
@@ -194,10 +224,21 @@ def _named(
     columns: Iterable[Column], words: frozenset[str], rows: int, fits: Callable[[Column], bool]
 ) -> Column | None:
     """Return the fullest column that has one of *words* as its name and *fits*; without rows the name is enough."""
-    found = [
+    return max(_all_named(columns, words, rows, fits), key=lambda column: column.filled, default=None)
+
+
+def _all_named(
+    columns: Iterable[Column], words: frozenset[str], rows: int, fits: Callable[[Column], bool]
+) -> list[Column]:
+    return [
         column for column in columns if _is_called(column, words) and (not rows or (column.filled and fits(column)))
     ]
-    return max(found, key=lambda column: column.filled, default=None)
+
+
+def _one_of_several(what: str, others: Sequence[str]) -> Review:
+    names = ", ".join(f"'{name}'" for name in others)
+    verb = "holds" if len(others) == 1 else "hold"
+    return Review(Harm.PEOPLE, f"{names} {verb} {what}, too; that this one identifies a person is a guess")
 
 
 def _is_called(column: Column, words: frozenset[str]) -> bool:

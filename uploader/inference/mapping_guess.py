@@ -7,7 +7,7 @@ from typing import Final
 
 from uploader.api import CONSENTS, PropertyType
 from uploader.inference import name_hints
-from uploader.inference.boolean_words import lists_of
+from uploader.inference.boolean_words import has_both, is_known, lists_of
 from uploader.inference.column_profile import (
     DATE,
     EMPTY_LIST,
@@ -21,18 +21,27 @@ from uploader.inference.column_profile import (
     WHOLES,
     Column,
 )
+from uploader.inference.consent_guess import (
+    are_answers,
+    can_answer,
+    consent_rule,
+    mostly_answers,
+    review_of_name,
+    review_of_unread,
+    unread_consents,
+)
+from uploader.inference.consent_names import bare_consent, consent
 from uploader.inference.file_profile import FileProfile
 from uploader.inference.gender_words import gender_words
 from uploader.inference.identity_columns import IdentityGuess, identities, without_shared
 from uploader.inference.occurrences import Occurrences, without
 from uploader.inference.reviews import Harm, Review
+from uploader.inference.time_guess import is_nearly_all
 from uploader.inference.type_guess import (
     LeftOut,
     TypeGuess,
     cleaned,
-    consent_trouble,
     guess,
-    known_words,
     text_rule,
     values_of,
 )
@@ -40,7 +49,6 @@ from uploader.mapping.rules import PropertyRule
 
 _FEW: Final = 20
 _SMALL: Final = 0.05
-_TENTH: Final = 10
 _LONGEST_NAME: Final = 300
 _DEPRECATED: Final = "df_push_optin"
 _SUCCESSOR: Final = "df_push_ads_optin"
@@ -82,11 +90,15 @@ class PropertyGuess:
 
 @dataclass(frozen=True, slots=True)
 class Omission:
-    """A column that is not mapped, and *why*; *harm* is None where nobody needs to look at it."""
+    """A column that is not mapped, and *why*; *harm* is None where nobody needs to look at it.
+
+    *instead* is the property to type if a human wants the column to be one.
+    """
 
     column: str
     why: str
     harm: Harm | None = None
+    instead: PropertyRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +122,11 @@ class MappingGuess:
         """What a human has to look at, each with its column: what can do most harm first."""
         found = [(each.column, review) for each in self.identities for review in each.reviews]
         found += [(each.column, review) for each in self.properties for review in each.reviews]
-        found += [(left.column, Review(left.harm, f"left out: {left.why}")) for left in self.omissions if left.harm]
+        found += [
+            (left.column, Review(left.harm, f"left out: {left.why}", left.instead))
+            for left in self.omissions
+            if left.harm
+        ]
         return sorted(dict.fromkeys(found), key=lambda item: item[1].harm)
 
 
@@ -180,51 +196,74 @@ class _MappingBuilder:
         columns = [column for column in self._profile.columns if column.name not in self._passed_over]
         # A column whose name is the key itself takes it before one whose name only means it.
         self._keys = {column.name for column in columns}
-        named = {meant.key for column in columns if (meant := name_hints.consent(column.name)) is not None}
-        for column in columns:
-            result = self._guessed(column)
+        named = {meant.key for column in columns if (meant := consent(column.name)) is not None}
+        found: dict[str, PropertyGuess | Omission] = {}
+        for column in sorted(columns, key=_doubt):
+            result = found[column.name] = self._guessed(column)
+            if isinstance(result, PropertyGuess):
+                self._keys.add(result.key)
+        for result in map(found.__getitem__, (column.name for column in columns)):
             if isinstance(result, Omission):
                 self.omissions.append(result)
-                continue
-            self.properties.append(result)
-            self._keys.add(result.key)
-            if result.key == _DEPRECATED and _SUCCESSOR not in self._keys | named:
-                self.properties[-1:] = _with_successor(result)
+            elif result.key == _DEPRECATED and _SUCCESSOR not in self._keys | named:
+                self.properties += _with_successor(result)
                 self._keys.add(_SUCCESSOR)
+            else:
+                self.properties.append(result)
 
     def _guessed(self, column: Column) -> PropertyGuess | Omission:
+        unusable = self._unusable(column)
+        if unusable is not None:
+            return unusable
+        meant = consent(column.name) or (bare_consent(column.name) if are_answers(column) else None)
+        if meant is None:
+            return self._property(column)
+        if meant.key is None:
+            return _reviewed(self._property(column), review_of_name(column, meant))
+        if meant.key != column.name and meant.key in self._keys:
+            trouble = f"by its name a consent, but another column is {meant.key} already; if this is the one, write"
+            review = Review(Harm.CONSENT, trouble, consent_rule(column, meant.key))
+            return _reviewed(self._property(column), review)
+        return self._consent(column, meant.key, meant.remark)
+
+    def _unusable(self, column: Column) -> Omission | None:
         if len(column.name) > _LONGEST_NAME:
             return Omission(column.name, f"its name has more than {_LONGEST_NAME} letters")
-        if self._profile.rows and not column.filled and not column.nulls.count:
-            return Omission(column.name, "empty in every row")
+        if (why := self._emptiness(column)) is not None:
+            return Omission(column.name, why)
         if column.oversized.count and not self._affords(column.oversized.count):
             why = f"over 8 KB in {_rows(column.oversized)} ({column.oversized.places}), which would be rejected"
             return Omission(column.name, why, Harm.LOSS)
-        meant = name_hints.consent(column.name)
-        if meant is None:
-            return self._property(column)
-        if meant.key is not None and (meant.key == column.name or meant.key not in self._keys):
-            return self._consent(column, meant.key, meant.remark)
-        trouble = meant.trouble or f"by its name a consent, but another column is {meant.key} already"
-        return _reviewed(self._property(column), Review(Harm.CONSENT, trouble))
+        return None
+
+    def _emptiness(self, column: Column) -> str | None:
+        """Return in which way *column* has no value in any row; None if it has one, or if there are no rows."""
+        if not self._profile.rows or column.filled:
+            return None
+        if not column.nulls.count:
+            return "empty in every row"
+        is_all = column.nulls.count == self._profile.rows - self._profile.damaged
+        # Of a consent, a null rejects its row.
+        if consent(column.name) is not None or not is_all:
+            return None
+        return "null in every row; mapped, each null would clear the property"
 
     def _consent(self, column: Column, key: str, remark: str) -> PropertyGuess | Omission:
-        unread = consent_trouble(column)
-        total = column.filled + column.nulls.count + sum(occurrences.count for occurrences in column.nothing.values())
-        if unread.count and not (unread.count * _TENTH <= total and self._affords(unread.count)):
-            why = (
-                f"by its name the consent {key}, but {unread.count:,} of {total:,} values are neither true nor false "
-                f"({unread.places}), and so many rows would be rejected"
-            )
-            return Omission(column.name, why, Harm.CONSENT)
-        lists = lists_of(known_words(column))
-        why = f"a consent, by its name; {values_of(column) if column.filled else 'empty in every row'}"
-        rule = replace(PropertyRule(key, column.name), true=lists.true, false=lists.false)
-        # A consent has no words for nothing: each such row is an error.
-        rule = replace(cleaned(column, rule), kind=None if lists.is_default else "boolean", null_values=())
+        if not column.filled:
+            if column.nulls.count:
+                return Omission(column.name, "null in every row, which would reject them all", Harm.CONSENT)
+            return Omission(column.name, "empty in every row")
+        unread = unread_consents(column)
+        if not (mostly_answers if remark else can_answer)(column):
+            text = f"by its name perhaps the consent {key}, but its values say neither yes nor no"
+            return _reviewed(self._property(column), Review(Harm.CONSENT, text))
+        # Rather the whole file is refused than a refusal lost.
+        self._affords(unread.count)
+        rule = consent_rule(column, key)
+        why = f"a consent, by its name; {values_of(column)}"
         reviews = [Review(Harm.CONSENT, remark)] * bool(remark)
         if unread.count:
-            reviews.append(Review(Harm.CONSENT, _rejected(unread, "true or false")))
+            reviews.append(review_of_unread(column, rule, unread))
         return PropertyGuess(rule, "boolean", why, tuple(reviews))
 
     def _property(self, column: Column) -> PropertyGuess | Omission:
@@ -233,13 +272,19 @@ class _MappingBuilder:
         if key == "df_gender" and is_free and (gender := _gender(column)) is not None:
             return self._settled(column, gender, key)
         kind = self._profile.kinds.get(column.name)
-        guessed = guess(column, kind, has_types=self._profile.has_types, today=self._today)
+        # No built-in property is a number.
+        has_gaps = key is None and column.filled < self._profile.rows - self._profile.damaged
+        has_types = self._profile.has_types
+        guessed = guess(column, kind, has_types=has_types, has_gaps=has_gaps, today=self._today)
         if isinstance(guessed, LeftOut):
             return Omission(column.name, guessed.why, guessed.harm)
         if key is None or not is_free:
-            return self._settled(column, guessed)
+            return self._settled(column, guessed if self._profile.has_types else _one_sided(column, guessed))
         guessed = _fitting(key, column, guessed)
         if key == column.name or _fits(key, column, guessed):
+            if name_hints.may_be_login_name(column.name):
+                review = Review(Harm.MEANING, f"by its name {key}, or the name that somebody logs in with")
+                guessed = replace(guessed, reviews=(*guessed.reviews, review))
             return self._settled(column, replace(guessed, why=f"by its name; {guessed.why}"), key)
         review = Review(Harm.LOSS, f"by its name {key}, but it is of another type")
         return self._settled(column, replace(guessed, reviews=(*guessed.reviews, review)))
@@ -248,7 +293,8 @@ class _MappingBuilder:
         """Return the property of *guessed* as *key*; what it can't read is omitted if that costs too many rows."""
         rule, reviews = guessed.rule if key is None else replace(guessed.rule, key=key), list(guessed.reviews)
         why = guessed.why
-        if guessed.unread.count and self._affords(guessed.unread.count):
+        is_rare = is_nearly_all(guessed.unread.count, column.filled)
+        if guessed.unread.count and is_rare and self._affords(guessed.unread.count):
             reviews.append(Review(Harm.ROWS, _rejected(guessed.unread, guessed.expected)))
         elif guessed.unread.count:
             rule = replace(rule, on_error="omit")
@@ -266,6 +312,17 @@ class _MappingBuilder:
             return False
         self._remaining -= rows
         return True
+
+
+def _doubt(column: Column) -> tuple[int, int, bool]:
+    """Return what puts the columns whose names are clearest first; those that name no key come last."""
+    meant = consent(column.name)
+    if meant is not None and meant.key is not None:
+        return 0, meant.doubt, column.inside
+    key = name_hints.built_in(column.name)
+    if key is not None:
+        return 1, name_hints.doubt_of_built_in(column.name), column.inside
+    return 2, 0, False
 
 
 def _with_successor(deprecated: PropertyGuess) -> list[PropertyGuess]:
@@ -300,9 +357,26 @@ def _gender(column: Column) -> TypeGuess | None:
     return TypeGuess(rule, why, unread, "a word for a gender", reviews)
 
 
+def _one_sided(column: Column, guessed: TypeGuess) -> TypeGuess:
+    """Return *guessed*, or a boolean if its text is nothing but words for yes, or nothing but words for no."""
+    words = {word.casefold() for word in column.words}
+    is_text = guessed.rule.kind is None and column.holds == {TEXT} and guessed.rule.cleaning.phone is None
+    if not is_text or name_hints.is_prose(column.name) or column.unknown_words(is_known).count or has_both(words):
+        return guessed
+    rule = replace(guessed.rule, kind="boolean")
+    if words <= {"true", "false"}:
+        return TypeGuess(rule, f"a boolean: the only word is {next(iter(words))}")
+    lists = lists_of(words)
+    text = "the same answer in every row that has one; if it is yes or no, write"
+    review = Review(Harm.LOSS, text, replace(rule, true=lists.true, false=lists.false))
+    return replace(guessed, reviews=(*guessed.reviews, review))
+
+
 def _fitting(key: str, column: Column, guessed: TypeGuess) -> TypeGuess:
     """Return *guessed*, or text if the built-in *key* is a text and *column* can be read as one."""
-    if key == "df_birth" or guessed.rule.kind is None or not column.holds <= {TEXT, WHOLE}:
+    if guessed.rule.kind is None or not column.holds <= {TEXT, WHOLE}:
+        return guessed
+    if key == "df_birth" and (key != column.name or guessed.rule.kind == "date"):
         return guessed
     rule = text_rule(column)
     return TypeGuess(replace(rule, kind="string") if WHOLE in column.holds else rule, "text, as the service has it")
@@ -341,7 +415,8 @@ def _with_limits(properties: Sequence[PropertyGuess]) -> list[PropertyGuess]:
 
 def _reviewed(result: PropertyGuess | Omission, review: Review) -> PropertyGuess | Omission:
     if isinstance(result, Omission):
-        return replace(result, why=f"{result.why}; {review.text}", harm=min(review.harm, result.harm or review.harm))
+        harm = min(review.harm, result.harm or review.harm)
+        return replace(result, why=f"{result.why}; {review.text}", harm=harm, instead=review.instead)
     return replace(result, reviews=(review, *result.reviews))
 
 

@@ -1,11 +1,9 @@
 """Read hints from the name of a column, in English and in Korean."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
-
-from uploader.api import CONSENTS
 
 
 def _words(*lines: str) -> frozenset[str]:
@@ -31,30 +29,30 @@ KAKAO_IDS: Final = _words("kakaouserid kakaoid kakaouserno 카카오id 카카오
 LINE_IDS: Final = _words("lineuserid lineid 라인id 라인아이디")
 
 _BUILT_IN: Final = {
-    "df_name": _words("dfname name fullname customername membername 이름 성명 성함 고객명 회원명 고객이름 회원이름"),
-    "df_gender": _words("dfgender gender sex 성별"),
-    "df_birth": _words("dfbirth birth birthday birthdate dateofbirth dob 생년월일 생일 생년월일자"),
+    "df_name": _words(
+        "dfname name fullname realname username usernm customername customernm custname custnm membername membernm",
+        "mbrname mbrnm korname koreanname",
+        "이름 성명 성함 고객명 회원명 고객이름 회원이름 고객성명 회원성명 사용자명 사용자이름",
+    ),
+    "df_gender": _words("dfgender gender gendercode gendercd sex sexcode sexcd 성별 성별코드"),
+    "df_birth": _words(
+        "dfbirth birth birthday birthdate birthdt birthymd birthdy dateofbirth dob 생년월일 생일 생년월일자",
+    ),
     "df_membership": _words(
-        "dfmembership membership membershiplevel membershiptier membergrade 멤버십 멤버십등급 회원등급 등급"
+        "dfmembership membership membershiplevel membershiptier membershipgrade membergrade custgrade customergrade",
+        "usergrade 멤버십 멤버십등급 멤버쉽 멤버쉽등급 회원등급 회원등급명 고객등급 등급",
     ),
 }
+_LOGIN_NAMES: Final = _words("username usernm")
+_PERSONS: Final = _words(
+    "user users profile userprofile customer member person people account data attributes attrs properties props",
+    "traits userproperties userattributes info userinfo personal basic me contact client 회원 고객",
+    "사용자 회원정보 고객정보",
+)
+"""Names of objects whose fields are those of a person."""
+_REMARK: Final = re.compile(r"\s*[(\[{（［][^()\[\]{}（）［］]*[)\]}）］]\s*$")  # noqa: RUF001 — wide brackets, too
 
-_AGREES: Final = _words("optin agree consent subscri allow 동의 수신 허용 yn")
-_REVERSED: Final = _words(
-    "optout disagree disallow unsubscri refus reject deny block 거부 거절 차단 철회 해지 미동의 비동의"
-)
-_NOT_A_CONSENT: Final = _words(
-    "date time 일시 일자 날짜 시각 시간 채널 channel count 횟수 번호 version 버전 token 토큰 reason 사유 경로"
-)
 _MOMENTS: Final = ("_at", " at", "_on", " on", "_dt", " dt", "_ts", " ts", "일")
-_NIGHT: Final = _words("night 야간")
-_KAKAO: Final = _words("kakao 카카오 카톡 친구톡")
-_SMS: Final = _words("sms lms 문자")
-_PUSH: Final = _words("push 푸시 푸쉬")
-_ADS: Final = _words("ads advert 광고")
-_GENERAL: Final = _words("marketing 마케팅 promotion 프로모션")
-_SENDING: Final = _NIGHT | _KAKAO | _SMS | _PUSH | _ADS | _GENERAL
-_OTHER_CHANNELS: Final = _words("mail 메일 전화 call tm 알림톡 우편")
 
 _DATES: Final = _words("date birth dob 일자 날짜 생일 생년월일 일시 년월일")
 _TIMES: Final = _words(
@@ -68,15 +66,7 @@ _LISTS: Final = _words(
 )
 _PROSE: Final = _words("addr address memo note comment remark desc message 주소 메모 비고 설명 내용 사유 문의")
 _FLAGS: Final = tuple(_words("yn 여부 flag"))
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentName:
-    """The consent that a name means: its *key*, or the *trouble* that keeps it from being mapped by its name."""
-
-    key: str | None
-    trouble: str = ""
-    remark: str = ""
+_IS: Final = re.compile(r"(?:is|has|IS|HAS|Is|Has)_|(?:is|has|Is|Has)(?=[A-Z])")
 
 
 def plain(name: str) -> str:
@@ -85,21 +75,22 @@ def plain(name: str) -> str:
 
 
 def built_in(name: str) -> str | None:
-    """Return the built-in property that *name* means."""
-    text = plain(name)
+    """Return the built-in property that *name* means, alone or as a field of a person: `user.name`."""
+    owner, _, last = _without_remark(name).rpartition(".")
+    if owner and any(plain(part) not in _PERSONS for part in owner.split(".")):
+        return None
+    text = plain(last)
     return next((key for key, words in _BUILT_IN.items() if text in words), None)
 
 
-def consent(name: str) -> ConsentName | None:
-    """Return the consent that *name* means; None if it means none."""
-    if name in CONSENTS:
-        return ConsentName(name)
-    text = plain(name)
-    if _has(text, _NOT_A_CONSENT) or name.casefold().endswith(_MOMENTS):
-        return None
-    if not _has(text, _SENDING) or not _has(text, _AGREES | _REVERSED):
-        return None
-    return _consent_called(text)
+def doubt_of_built_in(name: str) -> int:
+    """Return how clear it is that *name* means a built-in property: 0 is the clearest."""
+    return 0 if built_in(name) == name else 3 if may_be_login_name(name) else 1 if _without_remark(name) == name else 2
+
+
+def may_be_login_name(name: str) -> bool:
+    """Whether *name* may mean the name of a person, or the one that the person logs in with."""
+    return plain(_without_remark(name)) in _LOGIN_NAMES and "." not in name
 
 
 def is_date(name: str) -> bool:
@@ -134,42 +125,12 @@ def is_code(name: str) -> bool:
 
 def is_flag(name: str) -> bool:
     """Whether *name* means a yes-or-no value."""
-    return plain(name).endswith(_FLAGS) or name.casefold().startswith(("is_", "has_"))
+    return plain(name).endswith(_FLAGS) or _IS.match(name) is not None
 
 
-def _consent_called(text: str) -> ConsentName | None:
-    if _has(text, _REVERSED):
-        return ConsentName(None, "by its name it says who refused, the opposite of a consent")
-    key = _channel(text)
-    if key is None:
-        return ConsentName(None, "by its name a consent, but it doesn't say to which messages")
-    if _has(text, _OTHER_CHANNELS):
-        return None
-    return ConsentName(key, remark="" if _has(text, _NAMED[key]) else "it names no channel; does it hold for push?")
-
-
-_NAMED: Final = {
-    "df_push_optin": _PUSH,
-    "df_push_ads_optin": _PUSH,
-    "df_sms_ads_optin": _SMS,
-    "df_kakao_ads_optin": _KAKAO,
-    "df_push_night_ads_optin": _PUSH | _NIGHT,
-}
-"""The words that name the channel of each consent."""
-
-
-def _channel(text: str) -> str | None:
-    """Return the one consent that *text* means; None if it could be several."""
-    channels = [key for key, words in _CHANNELS if _has(text, words)]
-    if _has(text, _NIGHT):
-        return "df_push_night_ads_optin" if channels in ([], ["df_push_optin"]) else None
-    if len(channels) > 1:
-        return None
-    key = channels[0] if channels else None
-    return "df_push_ads_optin" if key in {None, "df_push_optin"} and _has(text, _ADS) else key
-
-
-_CHANNELS: Final = (("df_sms_ads_optin", _SMS), ("df_kakao_ads_optin", _KAKAO), ("df_push_optin", _PUSH))
+def _without_remark(name: str) -> str:
+    """Return *name* without a remark in brackets at its end, as in `성별(남/여)`, or the `__c` of Salesforce."""
+    return _REMARK.sub("", name).removesuffix("__c") or name
 
 
 def _has(text: str, words: Iterable[str]) -> bool:

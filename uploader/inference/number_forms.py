@@ -35,6 +35,10 @@ _AMOUNT: Final = re.compile(
     rf"(?P<sign>-?)(?P<before>{'|'.join(map(re.escape, UNITS_BEFORE))})?(?P<gap>\s*)(?P<inner>-?)"
     rf"(?P<core>[0-9](?:[0-9{re.escape(SEPARATORS)}]*[0-9])?)\s*(?P<after>{'|'.join(map(re.escape, UNITS_AFTER))})?"
 )
+_DASH: Final = re.compile(
+    rf"(?P<before>{'|'.join(map(re.escape, UNITS_BEFORE))})\s*(?P<dash>[-\u2013\u2212]+)"
+    rf"|(?P<first>[-\u2013\u2212]+)\s*(?P<after>{'|'.join(map(re.escape, UNITS_AFTER))})"
+)
 _PLAIN: Final = re.compile(r"0|[1-9][0-9]*")
 _POINT: Final = re.compile(r"(?:0|[1-9][0-9]*)\.[0-9]+")
 _OF_THREE: Final = re.compile(r"[1-9][0-9]{0,2}\.[0-9]{3}")
@@ -82,6 +86,17 @@ def written_number(text: str) -> WrittenNumber | None:
     if shape is None or (shape == "whole" and core == "0" and (found["sign"] or found["inner"])):
         return None
     return WrittenNumber(shape, before or after)
+
+
+def unit_of_dash(text: str) -> tuple[str, str] | None:
+    """Return the unit and the dash of *text*, such as `₩ -`, which spreadsheets show for 0; None if it is no such."""
+    found = _DASH.fullmatch(text)
+    return None if found is None else (found["before"] or found["after"], found["dash"] or found["first"])
+
+
+def is_in_parentheses(text: str) -> bool:
+    """Whether *text* is a number in parentheses, such as `(5,000)`: a negative one, in accounting."""
+    return text.endswith(")") and text.startswith("(") and written_number(text[1:-1]) is not None
 
 
 def best_style(shapes: Mapping[NumberShape, int]) -> NumberStyle:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
+from uploader.mapping.rules import PropertyRule
+
 
 class Harm(IntEnum):
     """What goes wrong if a guess is wrong, the worst first."""
@@ -21,7 +23,8 @@ class Harm(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A *text* for a human to look at, and the *harm* that the guess can do."""
+    """A *text* for a human to look at, and the *harm* that the guess can do; *instead* is the property to type then."""
 
     harm: Harm
     text: str
+    instead: PropertyRule | None = None

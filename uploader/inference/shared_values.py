@@ -94,7 +94,7 @@ class _Field:
             found = self._take(record.fields)
         except Unreadable:
             return ""
-        return without_ends(str(found)) if isinstance(found, str | int) else ""
+        return without_ends(str(found)) if isinstance(found, str | int | float) else ""
 
     def add_person(self, value: str, others: Sequence[str]) -> None:
         """Count that *value* is beside the person with the *others*."""

@@ -32,7 +32,7 @@ _SHORT_MONTH: Final = 3
 _CLOCK: Final = re.compile(
     rf"(?P<before>(?:오전|오후|[AaPp]\.?[Mm]\.?)(?P<space> ?))?(?:00?:00(?P<seconds>:00(?P<part>[.,]0+)?)?"
     rf"|00?시(?P<first> ?)00?분(?P<spoken>(?P<second> ?)00?초)?)"
-    rf"(?P<after>(?P<blank> ?)(?:오전|오후|[AaPp]\.?[Mm]\.?))?(?P<zone>{_OFFSET})?",
+    rf"(?P<after>(?P<blank> ?)(?:오전|오후|[AaPp]\.?[Mm]\.?))?(?P<zone>{_OFFSET})?(?P<kst> ?KST)?",
     re.IGNORECASE,
 )
 _FULL: Final = re.compile(
@@ -45,11 +45,17 @@ _DIGITS: Final = {
     12: "%Y%m%d%H%M",
     10: "unix",
     13: "unix_ms",
+    16: "unix_us",
     5: "excel",
 }
 _WITH_GAP: Final = {"00000000 000000": "%Y%m%d %H%M%S", "00000000T000000": "%Y%m%dT%H%M%S"}
 _FRACTIONS: Final = ((re.compile(r"0{5}\.0+"), "excel"), (re.compile(r"0{10}\.0+"), "unix"))
-_BOUNDS: Final = {"unix": (6e8, 4.1e9), "unix_ms": (6e11, 4.1e12), "excel": (10_000, 73_100)}
+_BOUNDS: Final = {
+    "unix": (6e8, 4.1e9),
+    "unix_ms": (6e11, 4.1e12),
+    "unix_us": (6e14, 4.1e15),
+    "excel": (10_000, 73_100),
+}
 """The numbers that are taken for a time: epochs from 1989 to 2099, days of Excel from 1927 to 2100."""
 
 NUMERIC: Final = frozenset(_BOUNDS)
@@ -69,6 +75,11 @@ class TimeForm:
     has_time: bool = False
     has_zone: bool = False
     order: str = ""
+
+    @property
+    def is_korean(self) -> bool:
+        """Whether the texts end in `KST`, the time of `ZONE`."""
+        return (self.format or "").upper().endswith("KST")
 
 
 def time_forms(text: str, *, is_birth: bool) -> Iterator[TimeForm]:
@@ -150,7 +161,7 @@ def _clock(shape: str) -> tuple[str, bool] | None:
     before = f"%p{found['space']}" if found["before"] else ""
     after = f"{found['blank']}%p" if found["after"] else ""
     zone = f"{found['gap']}%z" if found["zone"] else ""
-    return f"{before}{form}{after}{zone}", bool(zone)
+    return f"{before}{form}{after}{zone}{found['kst'] or ''}", bool(zone)
 
 
 @cache

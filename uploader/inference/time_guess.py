@@ -1,5 +1,6 @@
 """Guess the formats of a column of dates or times."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -9,6 +10,16 @@ from uploader.inference.column_profile import Column, Reading
 from uploader.inference.occurrences import Occurrences, together, without
 from uploader.inference.time_forms import NEEDS_NAME, NUMERIC, ZONE, TimeForm
 from uploader.mapping.birth_dates import is_birth_date
+from uploader.mapping.numeric_times import EPOCHS
+
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_UNITS: Final = frozenset(
+    {
+        *("s", "sec", "secs", "second", "seconds", "ms", "msec", "milli", "millis", "milliseconds"),
+        *("us", "usec", "micro", "micros", "microseconds", "ts", "epoch", "unix"),
+    }
+)
+"""Last words of names that say in which unit a number counts time."""
 
 _MOST_FORMATS: Final = 10
 _KOREAN_SIGNS: Final = ("-", ".")
@@ -18,14 +29,15 @@ _KOREAN_SIGNS: Final = ("-", ".")
 class TimeGuess:
     """The *formats* of a column (none: ISO 8601), in the order of how many values each reads, and what they miss.
 
-    *guessed_order* says which order of day, month and year was chosen; with *is_ambiguous* it is a guess, because
-    another one reads as many values.
+    *is_zone_guessed* is whether nothing says that *timezone* is meant. *guessed_order* says which order of day, month
+    and year was chosen; with *is_ambiguous* it is a guess, because another one reads as many values.
     """
 
     kind: Literal["date", "datetime"]
     formats: tuple[str, ...]
     timezone: str | None
     unread: Occurrences
+    is_zone_guessed: bool = False
     guessed_order: str = ""
     is_ambiguous: bool = False
 
@@ -33,6 +45,21 @@ class TimeGuess:
 @dataclass(frozen=True, slots=True)
 class AmbiguousDates:
     """Dates of which nobody can tell the day from the month."""
+
+
+def counts_time(name: str) -> bool:
+    """Whether the last word of *name* is a unit of time, as in `last_ms`, so that large numbers are moments."""
+    words = _WORD.findall(name)
+    return bool(words) and words[-1].casefold() in _UNITS
+
+
+def epoch_of(column: Column) -> str:
+    """Return the format of an epoch that reads all of *column*; "" if none does. Seconds are too common as numbers."""
+    for form in ("unix_ms", "unix_us"):
+        unread = [found for found in column.readings if all(getattr(each, "format", None) != form for each in found)]
+        if column.readings and not unread:
+            return form
+    return ""
 
 
 def is_nearly_all(unread: int, total: int) -> bool:
@@ -62,12 +89,13 @@ def guess_times(column: Column) -> TimeGuess | AmbiguousDates | None:
     unread = without(together(missed), nothing)
     has_time = any(form.has_time for form in chosen) and not is_birth
     naive = has_time and any(not form.has_zone for form in chosen)
-    has_epoch = any(form.format in {"unix", "unix_ms"} for form in chosen)
+    has_epoch_days = not has_time and any(form.format in EPOCHS for form in chosen)
     return TimeGuess(
         kind="datetime" if has_time else "date",
         formats=_formats(chosen),
-        timezone=ZONE if naive or (has_epoch and not has_time) else None,
+        timezone=ZONE if naive or has_epoch_days else None,
         unread=unread,
+        is_zone_guessed=any(not form.has_zone and not form.is_korean for form in chosen) if naive else has_epoch_days,
         guessed_order=order,
         is_ambiguous=is_even,
     )
@@ -77,7 +105,7 @@ def _is_likely(form: TimeForm, column: Column) -> bool:
     """Whether *form* can be meant: plain digits are dates only by their name, or if many different ones are."""
     name = column.name
     if form.format in NEEDS_NAME:
-        return name_hints.is_time(name)
+        return name_hints.is_time(name) or (form.format in EPOCHS and counts_time(name))
     if form.format == "%Y%m%d":
         return name_hints.is_time(name) or column.has_many_values
     if form.format is not None and "%y" in form.format:

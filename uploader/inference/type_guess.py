@@ -1,6 +1,6 @@
 """Guess the type of a column from all its values, and the cleaning that they need."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
@@ -22,14 +22,16 @@ from uploader.inference.column_profile import (
     WHOLES,
     Column,
     Reading,
+    is_phone,
 )
 from uploader.inference.list_items import ListItems
 from uploader.inference.number_forms import SAME, NumberShape, NumberStyle, WrittenNumber, best_style
-from uploader.inference.occurrences import Occurrences, without
+from uploader.inference.occurrences import Occurrences, together, without
 from uploader.inference.reviews import Harm, Review
 from uploader.inference.time_forms import ZONE
-from uploader.inference.time_guess import AmbiguousDates, guess_times, is_nearly_all
+from uploader.inference.time_guess import AmbiguousDates, counts_time, epoch_of, guess_times, is_nearly_all
 from uploader.mapping.birth_dates import is_birth_date
+from uploader.mapping.numeric_times import EPOCHS
 from uploader.mapping.rules import PropertyRule
 
 _UNIFORM: Final = (TEXT, WHOLE, FRACTION, TRUTH, DATE, MOMENT, TEXTS, WHOLES, FRACTIONS)
@@ -45,7 +47,18 @@ _TOGETHER: Final[tuple[tuple[frozenset[str], CandidateType, str], ...]] = (
     (_LISTS, LISTS[2], "lists of numbers, some of them whole"),
     (_LISTS, LISTS[0], "lists of texts and whole numbers: as texts they stay what they are"),
 )
+_FOREIGN: Final = {
+    "Decimal": ("Decimal is no type of the API", "write it as a float, or as text"),
+    "bytes": ("Binary is no type of the API", "write it as text"),
+    "timedelta": ("Duration is no type of the API", "write it as a number, such as its seconds"),
+    "time": ("a time of day is no type of the API", "write it as text"),
+}
+"""The types of Python that the API has none for, in words, with what to do."""
+_UNKNOWN_KIND: Final = "of a kind, or of a size, that the API has no type for"
 _PHONES_OF_TEN: Final = 9
+_PHONES: Final = tuple(name_hints.PHONES)
+MARKS: Final = {"formula": ('="', '"'), "apostrophe": ("'", "‘", "’")}  # noqa: RUF001 — spreadsheets write either
+"""What each mark of a spreadsheet leaves at the ends of a value."""
 _BITS: Final = frozenset({"0", "1"})
 _ITEMS_OF_TEN: Final = 3
 _LEAST_PARTED: Final = 3
@@ -73,30 +86,48 @@ class LeftOut:
     harm: Harm | None = None
 
 
-def guess(column: Column, kind: str | None, *, has_types: bool, today: date) -> TypeGuess | LeftOut:
-    """Return the type of *column*; *kind* is its Parquet type, *has_types* whether the format has types."""
+def guess(column: Column, kind: str | None, *, has_types: bool, has_gaps: bool, today: date) -> TypeGuess | LeftOut:
+    """Return the type of *column*.
+
+    *kind* is its Parquet type, *has_types* whether the format has types, *has_gaps* whether some rows have no value.
+    """
+    found = _guess(column, kind, has_types=has_types, today=today)
+    if has_gaps and isinstance(found, TypeGuess) and _are_whole_floats(column, found):
+        return _as_long(found)
+    return found
+
+
+def _guess(column: Column, kind: str | None, *, has_types: bool, today: date) -> TypeGuess | LeftOut:
     if not column.filled:
         return _of_nothing(column, kind)
     if column.holds == {TEXT}:
-        return _of_texts(column, has_types=has_types, today=today)
-    if column.holds <= _DIGITS_OR_TEXT and name_hints.is_time(column.name):
+        return _of_texts(column, kind, has_types=has_types, today=today)
+    is_time = name_hints.is_time(column.name)
+    if column.holds <= _DIGITS_OR_TEXT and (is_time or counts_time(column.name)):
         times = _times(column, today)
-        if times is not None:
+        if times is not None and (is_time or EPOCHS.issuperset(times.rule.formats)):
             return times
     return _of_values(column)
+
+
+def _are_whole_floats(column: Column, found: TypeGuess) -> bool:
+    """Whether *column* is found to hold numbers with a fraction, and all of them are written like 20.0."""
+    if column.damage.get("float", Occurrences()).count < column.filled:
+        return False
+    return found.rule.kind == "double" or (found.rule.kind is None and column.holds == {FRACTION})
+
+
+def _as_long(found: TypeGuess) -> TypeGuess:
+    """Return *found* as whole numbers: programs write these as 20.0 where some are missing."""
+    rule = replace(found.rule, kind="long", cleaning=replace(found.rule.cleaning, strip=(".0",)))
+    what = "whole numbers like 20.0, as programs write them where some are missing, are sent as 20"
+    review = Review(Harm.MEANING, f"{what}; for a Double, write type: double without strip")
+    return replace(found, rule=rule, why=f"{found.why}, all whole", reviews=(*found.reviews, review))
 
 
 def values_of(column: Column) -> str:
     """Return the number of values of *column*, with its noun."""
     return f"{column.filled:,} {'value' if column.filled == 1 else 'values'}"
-
-
-def consent_trouble(column: Column) -> Occurrences:
-    """Return the values of *column* that are not valid for a consent."""
-    unknown = column.unknown_words(is_known)
-    others = [*column.nothing.values(), column.nulls]
-    rows = sorted({*unknown.rows, *(row for occurrences in others for row in occurrences.rows)})
-    return Occurrences(unknown.count + sum(occurrences.count for occurrences in others), rows[:3])
 
 
 def known_words(column: Column) -> list[str]:
@@ -116,14 +147,21 @@ def _plain(column: Column) -> PropertyRule:
 
 def text_rule(column: Column) -> PropertyRule:
     """Return the rule of *column* as a text: cleaned at its ends, and without the words for nothing."""
-    return cleaned(column, _plain(column))
+    marked = sum(column.damage[kind].count for kind in MARKS if kind in column.damage)
+    rule = cleaned(column, _plain(column))
+    # In few texts of many, a mark may be meant.
+    return rule if 2 * marked >= column.filled else replace(rule, cleaning=replace(rule.cleaning, strip=()))
 
 
 def cleaned(column: Column, rule: PropertyRule, *more: str) -> PropertyRule:
-    """Return *rule* with `trim` if *column* needs it, and with its words for nothing; *more* are such words, too."""
-    trim = column.trimmed.count > 0
+    """Return *rule* with what *column* needs at the ends of its values, and with its words for nothing.
+
+    *more* are such words, too.
+    """
+    strip = tuple(text for kind, texts in MARKS.items() if kind in column.damage for text in texts)
     nothing = tuple(dict.fromkeys((*column.nothing, *more)))
-    return replace(rule, cleaning=replace(rule.cleaning, trim=trim), null_values=nothing)
+    cleaning = replace(rule.cleaning, trim=column.trimmed.count > 0, strip=strip)
+    return replace(rule, cleaning=cleaning, null_values=nothing)
 
 
 def _of_nothing(column: Column, kind: str | None) -> TypeGuess | LeftOut:
@@ -135,22 +173,32 @@ def _of_nothing(column: Column, kind: str | None) -> TypeGuess | LeftOut:
     return TypeGuess(_plain(column), "empty in every row")
 
 
-def _of_texts(column: Column, *, has_types: bool, today: date) -> TypeGuess:
-    times = _times(column, today)
-    if times is not None:
-        return times
-    if name_hints.is_code(column.name) and not has_types:
+def _of_texts(column: Column, kind: str | None, *, has_types: bool, today: date) -> TypeGuess:
+    found = _times(column, today) or _phone(column)
+    if found is not None:
+        return found
+    is_code = name_hints.is_code(column.name)
+    if is_code and not has_types:
         return TypeGuess(text_rule(column), "text: by its name a code, whose digits are no number")
-    found = _phone(column)
-    if found is None and not has_types:
+    if not has_types:
         found = _boolean(column)
     if found is None:
-        found = _number(column, needs_marks=has_types) or _list(column)
+        # A text in JSON may be a number all the same; one in Parquet is meant.
+        found = _number(column, needs_marks=kind is not None or is_code) or _list(column)
+    if found is not None and has_types and found.rule.kind in {"long", "double"} and _is_unmarked(found.rule):
+        what = "numbers that are written as texts; if they are codes, leave out the type"
+        found = replace(found, reviews=(Review(Harm.MEANING, what), *found.reviews))
     return found or _text(column, has_types=has_types)
+
+
+def _is_unmarked(rule: PropertyRule) -> bool:
+    cleaning = rule.cleaning
+    return not cleaning.strip and cleaning.thousands is None and cleaning.decimal is None
 
 
 def _text(column: Column, *, has_types: bool) -> TypeGuess:
     rule = text_rule(column)
+    reviews = tuple(_of_unread_texts(column))
     if not has_types and column.codes.count:
         plain = column.unread(lambda reading: isinstance(reading, WrittenNumber) and not reading.unit)
         if plain.count == column.codes.count < column.filled:
@@ -159,8 +207,24 @@ def _text(column: Column, *, has_types: bool) -> TypeGuess:
     others = column.unread(lambda reading: isinstance(reading, WrittenNumber))
     if not has_types and 0 < others.count * 2 < column.filled and not column.codes.count:
         numbers = f"{column.filled - others.count:,} of {column.filled:,} are numbers"
-        return TypeGuess(rule, f"text: only {numbers} (not {others.places})")
-    return TypeGuess(rule, "text")
+        review = Review(Harm.LOSS, f"a text, since only {numbers} (not {others.places})")
+        return TypeGuess(rule, "text", reviews=reviews or (review,))
+    return TypeGuess(rule, "text", reviews=reviews)
+
+
+def _of_unread_texts(column: Column) -> Iterator[Review]:
+    """Yield what a human has to know of amounts and times that no step and no format reads."""
+    numbers = column.unread(lambda reading: isinstance(reading, WrittenNumber))
+    amounts = column.in_parentheses
+    if amounts.count and is_nearly_all(numbers.count - amounts.count, column.filled):
+        what = f"{_counted(amounts)} in parentheses, negative amounts that no step reads: {amounts.places}"
+        yield Review(Harm.LOSS, f"{what}. Write them with a minus sign")
+    if 2 * column.zone_names.count > column.filled:
+        yield Review(Harm.LOSS, "times with the name of a zone, which no format reads; write them with an offset")
+
+
+def _counted(occurrences: Occurrences) -> str:
+    return "1 value is" if occurrences.count == 1 else f"{occurrences.count:,} values are"
 
 
 def _times(column: Column, today: date) -> TypeGuess | None:
@@ -180,7 +244,7 @@ def _times(column: Column, today: date) -> TypeGuess | None:
         why += "" if found.is_ambiguous else ", for only so all of them exist" if not found.unread.count else ""
         if found.is_ambiguous:
             reviews.append(Review(Harm.MEANING, f"that the {found.guessed_order} comes first is a guess"))
-    if found.timezone is not None:
+    if found.is_zone_guessed:
         reviews.append(Review(Harm.MEANING, f"some times name no zone, {found.timezone} is a guess"))
     pivot = None
     if any("%y" in form for form in found.formats):
@@ -194,14 +258,15 @@ def _times(column: Column, today: date) -> TypeGuess | None:
 
 
 def _phone(column: Column) -> TypeGuess | None:
-    is_called = name_hints.is_phone(column.name) and 2 * column.phones >= column.filled
+    is_called = name_hints.plain(column.name).endswith(_PHONES) and 2 * column.phones >= column.filled
     has_many = column.mobiles * 10 >= column.filled * _PHONES_OF_TEN
     if not column.phones or not (has_many or is_called):
         return None
-    fakes = [word for word, occurrences in column.placeholders.items() if occurrences.count > 1]
+    fakes = {word: occurrences for word, occurrences in column.placeholders.items() if occurrences.count > 1}
     rule = cleaned(column, _plain(column), *column.said_nothing, *fakes)
     rule = replace(rule, cleaning=replace(rule.cleaning, phone="KR"))
-    unread = without(column.not_phone, column.said_nothing.values())
+    misread = [occurrences for word, occurrences in fakes.items() if not is_phone(word)]
+    unread = without(column.not_phone, [*column.said_nothing.values(), *misread])
     return TypeGuess(rule, f"{_all(column, unread)} phone numbers of Korea", unread, "a phone number of Korea")
 
 
@@ -230,15 +295,36 @@ def _number(column: Column, *, needs_marks: bool) -> TypeGuess | None:
                 shapes[number.shape] = shapes.get(number.shape, 0) + occurrences.count
                 units.update({number.unit: units.get(number.unit, 0) + occurrences.count} if number.unit else {})
     style = best_style(shapes)
-    unread = without(column.unread(_reads(style)), column.said_nothing.values())
-    total = column.filled - sum(occurrences.count for occurrences in column.said_nothing.values())
+    nothing = [*column.said_nothing.values(), *column.dashes.values()]
+    unread = without(column.unread(_reads(style)), nothing)
+    total = column.filled - sum(occurrences.count for occurrences in nothing)
     has_marks = bool(units) or style.thousands is not None or style.decimal is not None
     if not is_nearly_all(unread.count, total) or (not has_marks and (column.codes.count or needs_marks)):
         return None
     if not has_marks and style.kind == "long" and _may_be_dates(column):
         why = "whole numbers that may be dates; give it a type"
         return TypeGuess(text_rule(column), "text", reviews=(Review(Harm.LOSS, why),))
-    return _number_guess(column, style, sorted(units, key=lambda unit: -units[unit]), unread)
+    found = sorted(units, key=lambda unit: -units[unit])
+    guessed = _number_guess(column, style, [*found, *(unit for unit in column.dash_units if unit not in units)], unread)
+    return replace(guessed, reviews=(*guessed.reviews, *_of_marks(column, style, shapes, has_units=bool(units))))
+
+
+def _of_marks(
+    column: Column, style: NumberStyle, shapes: Mapping[NumberShape, int], *, has_units: bool
+) -> Iterator[Review]:
+    """Yield what nobody can tell of the marks of numbers: one mark before three digits, and dashes beside units."""
+    if style.thousands == "," and not has_units and shapes.keys() == {"once ,"}:
+        what = 'that "," parts thousands is a guess; for a decimal mark, write type: double, decimal: "," instead'
+        yield Review(Harm.MEANING, what)
+    if style.kind == "double" and style.thousands is None and shapes.keys() == {"point of three"}:
+        what = 'that "." is the decimal point is a guess; for thousands, write type: long, thousands: "."'
+        yield Review(Harm.MEANING, what)
+    if column.dashes:
+        places = together(column.dashes.values()).places
+        what = f"a dash beside a unit, which spreadsheets show for 0, counts as none (null_values): {places}"
+        yield Review(Harm.MEANING, what)
+    if style == NumberStyle("long") and not has_units and (form := epoch_of(column)):
+        yield Review(Harm.MEANING, f"may be times since 1970; then write type: datetime, format: {form}")
 
 
 def _reads(style: NumberStyle) -> Callable[[Reading], bool]:
@@ -246,8 +332,9 @@ def _reads(style: NumberStyle) -> Callable[[Reading], bool]:
 
 
 def _number_guess(column: Column, style: NumberStyle, units: list[str], unread: Occurrences) -> TypeGuess:
-    rule = cleaned(column, replace(_plain(column), kind=style.kind), *column.said_nothing)
-    cleaning = replace(rule.cleaning, strip=tuple(units), thousands=style.thousands, decimal=style.decimal)
+    rule = cleaned(column, replace(_plain(column), kind=style.kind), *column.said_nothing, *column.dashes)
+    strip = (*rule.cleaning.strip, *units)
+    cleaning = replace(rule.cleaning, strip=strip, thousands=style.thousands, decimal=style.decimal)
     noun = "whole numbers" if style.kind == "long" else "numbers"
     marks = [f"thousands with '{style.thousands}'"] if style.thousands is not None else []
     marks += [f"'{style.decimal}' for the decimal point"] if style.decimal is not None else []
@@ -306,7 +393,11 @@ def _is_list(column: Column, items: ListItems, separator: str) -> bool:
 def _of_values(column: Column) -> TypeGuess | LeftOut:
     held = column.holds - {EMPTY_LIST}
     if len(held) <= 1 and not column.misses(OWN).count:
-        return TypeGuess(_plain(column), next(iter(held), EMPTY_LIST))
+        reviews: tuple[Review, ...] = ()
+        if held == {WHOLE} and (form := epoch_of(column)):
+            what = f"may be times since 1970; then write type: datetime, format: {form}"
+            reviews = (Review(Harm.MEANING, what),)
+        return TypeGuess(_plain(column), next(iter(held), EMPTY_LIST), reviews=reviews)
     if held == {NAIVE} and column.reads_all(NAIVE_TIME):
         rule = replace(_plain(column), kind="datetime", timezone=ZONE)
         return TypeGuess(rule, NAIVE, reviews=(Review(Harm.MEANING, f"{ZONE} is a guess"),))
@@ -314,9 +405,9 @@ def _of_values(column: Column) -> TypeGuess | LeftOut:
         numbers = _number(column, needs_marks=False)
         if numbers is not None and numbers.rule.kind is not None:
             return numbers
-    for together, form, why in _TOGETHER:
-        if held <= together and column.reads_all(form):
-            return TypeGuess(cleaned(column, replace(_plain(column), kind=form.kind)), why)
+    for families, candidate, why in _TOGETHER:
+        if held <= families and column.reads_all(candidate):
+            return TypeGuess(cleaned(column, replace(_plain(column), kind=candidate.kind)), why)
     return _of_few(column, held)
 
 
@@ -326,7 +417,9 @@ def _of_few(column: Column, held: frozenset[str]) -> TypeGuess | LeftOut:
     if len(held) == 1 and held <= frozenset(_UNIFORM) and is_nearly_all(own.count, column.filled):
         return TypeGuess(_plain(column), next(iter(held)), own, "a value that can be sent")
     if len(held) == 1:
-        return LeftOut(f"{own.count:,} of its {values_of(column)} can't be sent ({own.places})")
+        why = f"{own.count:,} of its {values_of(column)} can't be sent ({own.places})"
+        known = [f"{name}; {advice}" for kind, (name, advice) in _FOREIGN.items() if kind in column.foreign]
+        return LeftOut(f"{why}: {known[0]}" if known else f"{why}: {_UNKNOWN_KIND}", Harm.LOSS)
     several = ", ".join(
         f"{family} in {count:,} {'row' if count == 1 else 'rows'}" for family, count in column.families.most_common()
     )

@@ -9,14 +9,17 @@ from typing import Final
 from uploader.api import BUILT_IN_TYPES
 from uploader.inference.file_profile import MOST_COLUMNS
 from uploader.inference.identity_columns import IdentityGuess
-from uploader.inference.mapping_guess import MappingGuess, PropertyGuess
+from uploader.inference.mapping_guess import MappingGuess
 from uploader.inference.reviews import Review
 from uploader.mapping.rules import FALSE_WORDS, TRUE_WORDS, CleaningRules, PropertyRule
+from uploader.model import Json
 
 _PLAIN: Final = re.compile(r"[^\W\d](?:[\w-]|[./ ](?=\w))*")
 _WORDS: Final = frozenset(["y", "n", "yes", "no", "true", "false", "on", "off", "null", "nan", "inf"])
 _NAMED: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _TAB: Final = "\t"
+_COMMA: Final = re.compile(r', (?=(?:[^"\\]|\\.|"(?:[^"\\]|\\.)*")*$)')
+"""A comma between the parts of a list or a mapping: an even number of quotation marks follows it."""
 _BYTE: Final = 0xFF
 _PLANE: Final = 0xFFFF
 _COLUMN: Final = 44
@@ -140,7 +143,7 @@ def _cleaning(rules: CleaningRules, null_values: Sequence[str]) -> Iterator[str]
     if rules.strip:
         yield f"strip: [{_list(rules.strip)}]"
     if rules.values is not None:
-        mapped = ", ".join(f"{_value(word)}: {_value(str(sent))}" for word, sent in rules.values)
+        mapped = ", ".join(f"{_value(word)}: {_sent(sent)}" for word, sent in rules.values)
         yield f"values: {{{mapped}}}"
     if rules.phone is not None:
         yield f"phone: {rules.phone}"
@@ -150,19 +153,24 @@ def _cleaning(rules: CleaningRules, null_values: Sequence[str]) -> Iterator[str]
         yield f"decimal: {_quotes(rules.decimal)}"
 
 
+def _sent(value: Json) -> str:
+    return str(value).lower() if isinstance(value, bool) else _value(str(value))
+
+
 def _properties(guess: MappingGuess) -> Iterator[str]:
     yield "  # What is stored: the name as it is registered in the console, and its column. Change the names."
     yield "  properties:"
     for each in guess.properties:
-        yield from _commented(f"    {quoted(each.key)}: {_rule(each)}", each.why, each.reviews)
+        yield from _commented(f"    {property_line(each.rule)}", each.why, each.reviews)
 
 
-def _rule(each: PropertyGuess) -> str:
-    rule = each.rule
-    parts = [f"column: {_value(each.column)}", *_type(rule), *_cleaning(rule.cleaning, rule.null_values)]
+def property_line(rule: PropertyRule) -> str:
+    """Return the line of a configuration that makes the property of *rule*, without its indentation."""
+    column = _value(rule.column or "")
+    parts = [f"column: {column}", *_type(rule), *_cleaning(rule.cleaning, rule.null_values)]
     if rule.on_error != "reject":
         parts.append(f"on_error: {rule.on_error}")
-    return _value(each.column) if len(parts) == 1 else "{" + ", ".join(parts) + "}"
+    return f"{quoted(rule.key)}: {column if len(parts) == 1 else '{' + ', '.join(parts) + '}'}"
 
 
 def _type(rule: PropertyRule) -> Iterator[str]:
@@ -195,6 +203,8 @@ def _omissions(guess: MappingGuess) -> Iterator[str]:
     for each in guess.omissions:
         mark = "LEFT OUT, REVIEW" if each.harm is not None else "LEFT OUT"
         yield from _wrapped(f"{mark}: {quoted(each.column)}: {each.why}", "    ")
+        if each.instead is not None:
+            yield from _wrapped(property_line(each.instead), "    ")
     if guess.ignored:
         yield f"    # REVIEW: there are more columns; only the first {MOST_COLUMNS:,} were looked at."
     if guess.hidden:
@@ -218,7 +228,25 @@ def _commented(line: str, why: str, reviews: Sequence[Review] = ()) -> Iterator[
         yield from _wrapped(why, indent)
     for review in reviews:
         yield from _wrapped(f"REVIEW: {review.text}", indent)
-    yield f"{line}{' ' * (_COLUMN - width(line))}  # {why}" if has_room else line
+        if review.instead is not None:
+            yield from _wrapped(property_line(review.instead), indent)
+    yield f"{line}{' ' * (_COLUMN - width(line))}  # {why}" if has_room else _folded(line, indent)
+
+
+def _folded(line: str, indent: str) -> str:
+    """Return *line* with a line break after some of its commas, if it is too long for one."""
+    if width(line) <= _WIDTH:
+        return line
+    found: list[str] = []
+    begin = ""
+    for part in _COMMA.split(line):
+        longer = f"{begin}, {part}" if begin else part
+        if begin.strip() and width(longer) >= _WIDTH:
+            found.append(f"{begin},")
+            begin = f"{indent}    {part}"
+        else:
+            begin = longer
+    return "\n".join([*found, begin])
 
 
 def _wrapped(text: str, indent: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from uploader.mapping.invisible_characters import without_end, without_ends, wit
 from uploader.mapping.phone_numbers import PHONE_READERS
 from uploader.mapping.rules import CleaningRules, Otherwise
 from uploader.mapping.value_errors import Unreadable
-from uploader.model import Json, Reason, WrittenFloat
+from uploader.model import WHOLE_DOUBLES, Json, Reason, WrittenFloat
 
 StepName: TypeAlias = Literal["trim", "strip", "case", "values", "phone", "thousands", "decimal", "hash"]
 Clean: TypeAlias = Callable[[object], object]
@@ -25,6 +25,7 @@ STEPS: Final[tuple[StepName, ...]] = ("trim", "strip", "case", "values", "phone"
 _LISTED: Final = 12
 """How many words of `values` a reason names."""
 
+_WHOLE_FLOAT: Final = re.compile(r"[+-]?[0-9]+\.0")
 _NOT_TEXT: Final = Reason("not_string", "neither text nor a whole number")
 _NOT_UNICODE: Final = Reason("not_unicode", "half of a surrogate pair, which is no text")
 
@@ -182,11 +183,17 @@ def _uppered(value: object) -> object:
 
 
 def _stripping(texts: Iterable[str], *, signed: bool) -> Clean:
-    """Return a step that removes *texts* at both ends, with the spaces between them and the value."""
+    """Return a step that removes *texts* at both ends, with the spaces between them and the value.
+
+    A number with a fraction is read as a CSV has it, and stays a number where nothing is removed. *signed* is whether
+    the value is a number: then `.0` is removed only where it is all of its fraction.
+    """
     longest_first = sorted(texts, key=len, reverse=True)
 
     def stripped_once(text: str) -> str:
         for unit in longest_first:
+            if signed and unit == ".0" and _WHOLE_FLOAT.fullmatch(text) is None:
+                continue
             if text.endswith(unit):
                 return without_end(text[: -len(unit)])
             if text.startswith(unit):
@@ -196,14 +203,20 @@ def _stripping(texts: Iterable[str], *, signed: bool) -> Clean:
         return text
 
     def stripped(value: object) -> object:
-        if not isinstance(value, str):
+        text = _digits(value) if isinstance(value, float) else value
+        if not isinstance(text, str):
             return value
-        before, after = "", value
+        before, after = "", text
         while before != after:
             before, after = after, stripped_once(after)
-        return after
+        return value if after == text else after
 
     return stripped
+
+
+def _digits(number: float) -> str | None:
+    """Return *number* as a CSV has it, such as `1001.0`; None if it may have lost digits of its whole part."""
+    return str(number) if abs(number) < WHOLE_DOUBLES else None
 
 
 def _mapping(values: Iterable[tuple[str, Json]], otherwise: Otherwise) -> Clean:

@@ -24,6 +24,9 @@ from uploader.mapping.value_errors import Unreadable
 from uploader.model import OWN_COLUMNS, Damaged, Json, Person, Reason, Record, Rejected, Request, Row
 
 _NOT_IDENTITY: Final = Unreadable(Reason("not_identity", "neither text nor a whole number"))
+_WHOLE_FLOAT: Final = Unreadable(
+    Reason("not_identity", 'a number with .0; expected text or a whole number (`strip: [".0"]` removes it)')
+)
 _ALL_OMITTED: Final = Reason("no_property", "no property: every mapped column is empty or omitted")
 
 
@@ -373,7 +376,8 @@ class Plan:
             return str(value), str(value), None
         if value is None or value is MISSING:
             return None
-        return None, None, _NOT_IDENTITY.in_column(step.column, step.field, self.columns)
+        refused = _WHOLE_FLOAT if isinstance(value, float) and value.is_integer() else _NOT_IDENTITY
+        return None, None, refused.in_column(step.column, step.field, self.columns)
 
     def _no_identity_in(self, row: Row) -> Reason:
         """Return why *row* has no identity: it may be a line of dashes."""

@@ -7,7 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from uploader.mapping.datetime_patterns import UTC_OR_OFFSET, Parser, offset_of, pattern_parser
-from uploader.mapping.numeric_times import NUMERIC_FORMATS, numeric_parser
+from uploader.mapping.numeric_times import EPOCHS, NUMERIC_FORMATS, numeric_parser
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import Reason
 
@@ -26,7 +26,6 @@ _OUT_OF_RANGE: Final = Reason("not_datetime", "a time outside the years 1 to 999
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_OFFSET: Final = timedelta()
 _DAYS: Final = 366
-_EPOCHS: Final = frozenset({"unix", "unix_ms"})
 
 
 def date_reader(
@@ -34,8 +33,8 @@ def date_reader(
 ) -> Callable[[object], str]:
     """Return a function that reads a value as a Date, `yyyy-MM-dd`, by the first of *formats* that reads it.
 
-    No formats at all mean ISO 8601. *pivot* is the last year of `%y` in 20xx. *timezone* is where the day of `unix`
-    and `unix_ms` is looked up; without it only a midnight in UTC has a certain day. The function raises `Unreadable`.
+    No formats at all mean ISO 8601. *pivot* is the last year of `%y` in 20xx. *timezone* is where the day of `EPOCHS`
+    is looked up; without it only a midnight in UTC has a certain day. The function raises `Unreadable`.
     """
     parsers = [_day_parser(form, formats, pivot, timezone) for form in formats] or [_iso_date]
     trouble = Reason("not_date", f"not a date ({', '.join(formats) or '%Y-%m-%d'})")
@@ -209,9 +208,9 @@ def _parser(form: str, formats: Sequence[str], pivot: int | None, *, whole_days:
 
 
 def _day_parser(form: str, formats: Sequence[str], pivot: int | None, timezone: str | None) -> Parser:
-    """Return the parser of *form* for dates: a moment of `unix` or `unix_ms` becomes its local time in *timezone*."""
+    """Return the parser of *form* for dates: a moment of `EPOCHS` becomes its local time in *timezone*."""
     parse = _parser(form, formats, pivot, whole_days=True)
-    if form not in _EPOCHS:
+    if form not in EPOCHS:
         return parse
     zone = UTC if timezone is None else ZoneInfo(timezone)
 

@@ -1,4 +1,4 @@
-"""Read moments that are written as numbers: seconds or milliseconds since 1970, or the day numbers of Excel."""
+"""Read moments that are written as numbers: seconds or parts of them since 1970, or the day numbers of Excel."""
 
 import math
 import re
@@ -8,20 +8,24 @@ from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Final, Literal, TypeAlias
 
 from uploader.mapping.datetime_patterns import Parser
-from uploader.model import WrittenFloat
+from uploader.model import WHOLE_DOUBLES, WrittenFloat
 
-NumericFormat: TypeAlias = Literal["unix", "unix_ms", "excel"]
+NumericFormat: TypeAlias = Literal["unix", "unix_ms", "unix_us", "excel"]
 
-NUMERIC_FORMATS: Final[tuple[NumericFormat, ...]] = ("unix", "unix_ms", "excel")
-"""The formats that read a number: epoch seconds, epoch milliseconds, and the days of Excel's 1900 system."""
+NUMERIC_FORMATS: Final[tuple[NumericFormat, ...]] = ("unix", "unix_ms", "unix_us", "excel")
+"""The formats that read a number: epoch seconds, milli- and microseconds, and the days of Excel's 1900 system."""
 
-_NUMBER: Final = re.compile(r"-?\d{1,15}(?:\.\d{1,20})?", re.ASCII)
-_LARGEST: Final = 1e15
+EPOCHS: Final = frozenset({"unix", "unix_ms", "unix_us"})
+"""Those that count from 1970 in UTC."""
+
+_NUMBER: Final = re.compile(r"-?\d{1,18}(?:\.\d{1,20})?", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_END: Final = 10**11
 """From here on a number of seconds is after the year 5138, and a number of milliseconds is in or after 1973."""
+_MILLISECONDS_END: Final = 10**14
+"""The same of milliseconds and microseconds."""
 _SECONDS_BEGIN: Final = 10**8
-"""From here to `_SECONDS_END`, a number may well be seconds: as milliseconds it is of the days from 1970 to 1973."""
+"""From here on, a number may well be of a larger unit: as milliseconds up to `_SECONDS_END` it is of 1970 to 1973."""
 
 _EXCEL_END: Final = 2_958_466
 """The day after 9999-12-31."""
@@ -39,11 +43,15 @@ def numeric_parser(form: NumericFormat, together: Collection[str], *, whole_days
     """Return the parser of numbers, also written as text, of the format *form*.
 
     Its moments have an offset, but for those of Excel. Where other numeric formats stand *together* with it in a list,
-    the magnitude tells them apart: a day of Excel is below 2,958,466, and 10^11 or more are milliseconds. Of `unix_ms`
-    alone, a number that may well be seconds is not read, unless only *whole_days* matter: birth dates lie there.
+    the magnitude tells them apart: a day of Excel is below 2,958,466, 10^11 or more are milliseconds, and 10^14 or more
+    microseconds. Of one of these alone, a number that may well be of a larger unit is not read, unless only
+    *whole_days* matter: birth dates lie there.
     """
-    parse = {"unix": _of_seconds, "unix_ms": _of_milliseconds, "excel": _of_days}[form]
-    has_seconds, has_milliseconds, has_days = (other in together for other in NUMERIC_FORMATS)
+    parse = {"unix": _of_seconds, "unix_ms": _of_milliseconds, "unix_us": _of_microseconds, "excel": _of_days}[form]
+    smaller, larger = _NEIGHBOURS.get(form, (frozenset(), frozenset()))
+    begin, end = _SIZES.get(form, (0, 0))
+    has_smaller, has_larger = not smaller.isdisjoint(together), not larger.isdisjoint(together)
+    has_days = "excel" in together
 
     def is_other(number: Decimal) -> bool:
         if form == "excel":
@@ -51,9 +59,9 @@ def numeric_parser(form: NumericFormat, together: Collection[str], *, whole_days
         if has_days and 0 <= number < _EXCEL_END:
             return True
         size = abs(number)
-        if form == "unix":
-            return has_milliseconds and size >= _SECONDS_END
-        return size < _SECONDS_END and (has_seconds or (size >= _SECONDS_BEGIN and not whole_days))
+        if has_smaller and size >= end:
+            return True
+        return size < begin and (has_larger or (size >= _SECONDS_BEGIN and not whole_days))
 
     def read(value: object) -> datetime | None:
         number = _number(value)
@@ -67,11 +75,25 @@ def numeric_parser(form: NumericFormat, together: Collection[str], *, whole_days
     return read
 
 
+_NEIGHBOURS: Final = {
+    "unix": (frozenset({"unix_ms", "unix_us"}), frozenset[str]()),
+    "unix_ms": (frozenset({"unix_us"}), frozenset({"unix"})),
+    "unix_us": (frozenset[str](), frozenset({"unix", "unix_ms"})),
+}
+"""The formats of smaller and of larger units than each."""
+_SIZES: Final = {
+    "unix": (0, _SECONDS_END),
+    "unix_ms": (_SECONDS_END, _MILLISECONDS_END),
+    "unix_us": (_MILLISECONDS_END, 0),
+}
+"""Where the numbers of each begin and end in a list with others."""
+
+
 def _number(value: object) -> Decimal | None:
     if isinstance(value, str):
         return Decimal(value) if _NUMBER.fullmatch(value) is not None else None
     if isinstance(value, float):
-        if not math.isfinite(value) or abs(value) >= _LARGEST:
+        if not math.isfinite(value) or abs(value) >= WHOLE_DOUBLES:
             return None
         return Decimal(value.digits if isinstance(value, WrittenFloat) else repr(value))
     return None
@@ -83,6 +105,10 @@ def _of_seconds(number: Decimal) -> datetime:
 
 def _of_milliseconds(number: Decimal) -> datetime:
     return _of_seconds(number / 1000)
+
+
+def _of_microseconds(number: Decimal) -> datetime:
+    return _of_seconds(number / 1_000_000)
 
 
 def _of_days(number: Decimal) -> datetime | None:

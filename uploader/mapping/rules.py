@@ -47,8 +47,8 @@ class PropertyRule:
     """How one property is made: from a *column*, or from the constant *value* where *column* is None.
 
     *kind* None is the short form: text in CSV, the value's own type in JSONL and Parquet. *formats* are strptime
-    patterns, `unix`, `unix_ms` or `excel`, for dates and datetimes, and the first that reads a value counts (none:
-    ISO 8601). *pivot* is the last year that `%y` takes for 20xx. *true* and *false* are compared in any case. *column*
+    patterns or `NUMERIC_FORMATS`, for dates and datetimes, and the first that reads a value counts (none: ISO
+    8601). *pivot* is the last year that `%y` takes for 20xx. *true* and *false* are compared in any case. *column*
     may be a path, `address.city`. *null_values* are texts that mean no value, beside those of all columns. *on_error*
     says what becomes of a value that can't be read.
 
