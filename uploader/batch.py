@@ -1,7 +1,8 @@
 """Hold many records of a source at once, as columns."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import merge
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from uploader.model import Record, Row
@@ -34,6 +35,63 @@ class Batch:
     def row(self, at: int) -> Row:
         """Return the row at the place *at* of the table (from 0), the same as reading row by row makes."""
         return self._row(at)
+
+
+class LateRow(Row):
+    """The row at the place *at* of the table of a *batch*; what it holds is made when it is asked for first.
+
+    It has an origin of its own only in a retry file, whose rows are in no table.
+    """
+
+    __slots__ = ("_at", "_batch", "_made")
+
+    def __init__(self, number: int, batch: Batch, at: int) -> None:
+        """Stand for the row with this *number*."""
+        # The other fields of a row are properties here.
+        self.number = number  # type: ignore[misc] # a record that is never changed, while it is made
+        self.retry_of = None  # type: ignore[misc] # as above
+        self._batch = batch
+        self._at = at
+        self._made: Row | None = None
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """Its values by their columns."""
+        return self._row().fields
+
+    @property
+    def line(self) -> int:
+        """The line on which it starts."""
+        return self._row().line
+
+    @property
+    def text(self) -> str:
+        """The text of a JSON object."""
+        return self._row().text
+
+    def __eq__(self, other: object) -> bool:
+        """Whether *other* is the same row, made or not."""
+        return self._row() == (other._row() if isinstance(other, LateRow) else other)
+
+    def __hash__(self) -> int:
+        """Return the hash of its number."""
+        return hash(self.number)
+
+    def __reduce__(self) -> tuple[type[Row], tuple[object, ...]]:
+        """Become a row that is made, in another place."""
+        row = self._row()
+        return Row, (row.number, row.fields, row.line, row.text, row.retry_of)
+
+    def _row(self) -> Row:
+        if self._made is None:
+            self._made = self._batch.row(self._at)
+        return self._made
+
+
+def records_of(batch: Batch, places: Iterable[int] | None = None) -> Iterator[Record]:
+    """Yield the rows at *places* of the table of *batch* (None: all), and its other records, by their numbers."""
+    rows = map(batch.row, range(batch.table.height) if places is None else places)
+    return merge(rows, batch.others, key=lambda record: record.number)
 
 
 def has_cells(batch: Batch, names: Iterable[str]) -> bool:

@@ -372,8 +372,21 @@ class AwaitsMerge:
     number: int
 
 
-NoWork: TypeAlias = Settled | AwaitsMerge
-"""A row for which there is nothing to do now."""
+@frozen
+class UnchangedRange:
+    """The rows from *first* to *last*, of which each equals what the service last accepted: nothing is made of them."""
+
+    first: int
+    last: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows they are."""
+        return self.last - self.first + 1
+
+
+NoWork: TypeAlias = Settled | AwaitsMerge | UnchangedRange
+"""Rows for which there is nothing to do now."""
 
 
 @frozen

@@ -332,10 +332,11 @@ def test_floats_by_their_different_values_are_found_out(monkeypatch: pytest.Monk
 # The guard at the start
 
 
-def test_the_expressions_read_nasty_values_as_the_plan_does() -> None:
+@pytest.mark.parametrize("form", ["text", "json", "typed"])
+def test_the_expressions_read_nasty_values_as_the_plan_does(form: CellForm) -> None:
     differing_expression.cache_clear()
 
-    assert differing_expression() is None
+    assert differing_expression(form) is None
 
 
 @pytest.mark.parametrize(
@@ -347,7 +348,7 @@ def test_an_expression_that_reads_a_value_in_another_way_is_named(
     monkeypatch.setattr(f"uploader.mapping.column_expressions.{owner}", pattern)
     differing_expression.cache_clear()
 
-    assert differing_expression() == name
+    assert differing_expression("text") == name
 
     differing_expression.cache_clear()
 

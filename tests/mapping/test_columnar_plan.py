@@ -477,7 +477,7 @@ def test_an_object_or_a_refusal_or_an_unknown_column_needs_whole_rows() -> None:
 def test_where_an_expression_differs_no_table_is_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_of(MappingRules(BY_ID, PROPERTIES[:1]))
 
-    monkeypatch.setattr("uploader.mapping.columnar_plan.differing_expression", lambda: "long (text)")
+    monkeypatch.setattr("uploader.mapping.columnar_plan.differing_expression", lambda _: "long (text)")
 
     assert columnar_plan(plan, "text") is None
 

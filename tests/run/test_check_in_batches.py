@@ -69,9 +69,9 @@ class FakeReader:
         self.passes += 1
         return FakeReading(self.source.read(follows), "text" if self.source.format == "csv" else "json")
 
-    def mapper(self, plan: Plan) -> MapBatch | None:
+    def mapper(self, plan: Plan) -> MapBatch | str:
         if not self.maps:
-            return None
+            return "it maps nothing"
         self.mappers.append(FakeMapper(plan))
         return self.mappers[-1]
 

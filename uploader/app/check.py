@@ -11,6 +11,7 @@ from uploader.config import Settings
 from uploader.counts import Counts
 from uploader.model import Record, Rejected, Request
 from uploader.rate import Pace
+from uploader.run.batch_reader import batch_reader
 from uploader.run.drift_check import compare_with_baseline, refuse_drift
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import key_of, mapping_of, service_of
@@ -68,10 +69,11 @@ def check(
             source_result, summary = report.result, report.summary
             try:
                 source = report.source = stack.enter_context(opened(source_result.source, settings, environment))
+                counters = [] if changes is None else [changes.counting_changes(summary)]
                 observers: list[RowObserver] = [
                     *registered_names(source, settings),
                     *_problems(source, environment),
-                    *([] if changes is None else [changes.counting_changes(summary)]),
+                    *counters,
                 ]
                 job = prepare(
                     source,
@@ -81,7 +83,10 @@ def check(
                     today=today,
                     observers=observers,
                     on_reason=environment.on_reason,
+                    batches=batch_reader(source, settings, environment),
                 )
+                for counter in counters:
+                    counter.finish()
                 report.identity_columns = job.plan.identity_columns
                 source_result.blank_lines, source_result.repairs = source.blank_lines, summary.repairs
                 source_result.warnings = summary.warnings

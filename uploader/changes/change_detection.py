@@ -18,6 +18,9 @@ from uploader.model import UNKNOWN_RUN, Person, Record, Rejected, Request
 if TYPE_CHECKING:
     import polars as pl
 
+_AT_ONCE: Final = 500_000
+"""The digests of so many rows are compared at once; they take 40 bytes a row."""
+
 _LOOK_SECONDS: Final = 0.1
 """How often to check whether another run has created the digest store."""
 
@@ -138,16 +141,22 @@ class ChangeDetection:
         *identity* has a column of texts for each identity field, named by it, null where a row has no such value.
         *bodies* are whole, or end within the value of `request_datetime`. Raises StorageError.
         """
-        from uploader.changes.digest_columns import nothing_known, number_columns  # noqa: PLC0415 polars starts slowly
+        from uploader.changes.digest_columns import nothing_known  # noqa: PLC0415 polars starts slowly
 
         if not self._is_recording:
             return nothing_known(len(bodies))
-        return self.store().compare(*number_columns(identity, bodies, self.digests))
+        return self.store().compare(*self.numbers_of(identity, bodies))
+
+    def numbers_of(self, identity: "pl.DataFrame", bodies: "pl.Series") -> "tuple[pl.DataFrame, pl.Series]":
+        """Return the numbers of the people in *identity*, and the digests of *bodies*, for `DigestStore.compare`."""
+        from uploader.changes.digest_columns import number_columns  # noqa: PLC0415 polars starts slowly
+
+        return number_columns(identity, bodies, self.digests)
 
     def counting_changes(self, summary: CheckSummary) -> "ChangesCounter":
         """Return what counts, in *summary*, the records of known people, and how many have changed."""
         summary.changed = 0
-        return ChangesCounter(self.is_unchanged, summary)
+        return ChangesCounter(self, summary)
 
     @cached_property
     def recorded_since(self) -> int:
@@ -208,28 +217,48 @@ class ChangeDetection:
 
 
 class ChangesCounter:
-    """Counts, in a summary, the records of known people in a check, and how many of them have changed."""
+    """Counts, in a summary, the records of known people in a check, and how many of them have changed.
 
-    def __init__(self, is_unchanged: Callable[[Person, bytes], bool | None], summary: CheckSummary) -> None:
-        """Count in *summary*; *is_unchanged* is as `ChangeDetection.is_unchanged`."""
-        self._is_unchanged = is_unchanged
+    The good rows of batches wait until there are many: each comparison of columns reads all digests that are stored.
+    """
+
+    def __init__(self, changes: ChangeDetection, summary: CheckSummary) -> None:
+        """Count in *summary* what *changes* knows."""
+        self._changes = changes
         self._summary = summary
+        self._waiting: list[tuple[pl.DataFrame, pl.Series]] = []
+        self._rows = 0
 
     def __call__(self, _: Record, work: Request | Rejected) -> None:
         """Count one record."""
-        if isinstance(work, Request):
-            self._count(self._is_unchanged(work.person, work.body))
+        if isinstance(work, Request) and (same := self._changes.is_unchanged(work.person, work.body)) is not None:
+            self._count(known=1, same=int(same))
 
     def wants_rows(self, _batch: Batch) -> bool:
         """Return False: bodies are enough."""
         return False
 
     def add_good(self, good: GoodRows) -> None:
-        """Count the good rows of a batch."""
-        for person, body in zip(good.persons(), good.bodies.to_list(), strict=True):
-            self._count(self._is_unchanged(person, body.encode()))
+        """Take the good rows of a batch; raises StorageError."""
+        if not (good.count and self._changes.is_recording):
+            return
+        self._waiting.append(self._changes.numbers_of(good.identity, good.bodies))
+        self._rows += good.count
+        if self._rows >= _AT_ONCE:
+            self.finish()
 
-    def _count(self, same: bool | None) -> None:  # noqa: FBT001 — an answer
-        if same is not None and self._summary.changed is not None:
-            self._summary.known += 1
-            self._summary.changed += not same
+    def finish(self) -> None:
+        """Count the good rows that wait; call it when all are added. Raises StorageError."""
+        if not self._waiting:
+            return
+        from uploader.changes.digest_columns import joined  # noqa: PLC0415 polars starts slowly
+
+        same = self._changes.store().compare(*joined(self._waiting))
+        self._waiting.clear()
+        self._rows = 0
+        self._count(known=len(same) - same.null_count(), same=int(same.sum()))
+
+    def _count(self, *, known: int, same: int) -> None:
+        if self._summary.changed is not None:
+            self._summary.known += known
+            self._summary.changed += known - same

@@ -44,6 +44,11 @@ def number_columns(identity: pl.DataFrame, bodies: pl.Series, digests: Digests) 
     return pl.DataFrame(people), found.set(bodies.is_null(), None)
 
 
+def joined(numbers: Sequence[tuple[pl.DataFrame, pl.Series]]) -> tuple[pl.DataFrame, pl.Series]:
+    """Return what `number_columns` returned several times as one."""
+    return pl.concat(people for people, _ in numbers), pl.concat(digests for _, digests in numbers)
+
+
 def without(people: pl.DataFrame, others: Iterable[int]) -> pl.Series:
     """Return for each row whether none of its *people* (see `compare`) is one of *others*."""
     wanted = pl.Series(others, dtype=pl.Int64).unique().implode()

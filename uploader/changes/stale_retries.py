@@ -130,6 +130,11 @@ class StaleRetries:
                 self._link_values(work.person)
             yield self.newest(work) if isinstance(work, Request) else work
 
+    @property
+    def leaves_all(self) -> bool:
+        """Whether `newest` returns each request as it is, now and for rows that name no other origin."""
+        return (self._accept or self._run >= self._newest_run) and not self._may_be_stale
+
     def newest(self, request: Request) -> Request | NotNewest:
         """Return *request* with only its newest values, or its outcome if it is not sent; raises StorageError.
 

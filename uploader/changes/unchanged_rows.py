@@ -73,6 +73,11 @@ class UnchangedRows:
             self._changes.commit()
             yield from found
 
+    @property
+    def finds_sure_rows(self) -> bool:
+        """Whether `surely_unchanged` may find rows, of which then nothing has to be recorded; raises StorageError."""
+        return self._skips_unchanged and self._changes.is_recording and not self._wants_unchanged()
+
     def surely_unchanged(self, identity: "pl.DataFrame", bodies: "pl.Series", others: Iterable[Person]) -> "pl.Series":
         """Return for each row whether `skip_unchanged` skips it, whatever becomes of the rows around it.
 

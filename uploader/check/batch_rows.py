@@ -1,16 +1,6 @@
-"""Take single records out of a batch, in the order of the source."""
-
-from collections.abc import Iterable, Iterator
-from heapq import merge
+"""Part a batch in two."""
 
 from uploader.batch import Batch
-from uploader.model import Record
-
-
-def records_of(batch: Batch, places: Iterable[int] | None = None) -> Iterator[Record]:
-    """Yield the rows at *places* of the table of *batch* (None: all), and its other records, by their numbers."""
-    rows = map(batch.row, range(batch.table.height) if places is None else places)
-    return merge(rows, batch.others, key=lambda record: record.number)
 
 
 def split_batch(batch: Batch, count: int) -> tuple[Batch, Batch]:

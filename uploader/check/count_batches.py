@@ -5,9 +5,9 @@ from typing import Final
 
 import polars as pl
 
-from uploader.batch import Batch
+from uploader.batch import Batch, records_of
 from uploader.check.batch_observers import BatchObserver, MapBatch, RowObserver
-from uploader.check.batch_rows import records_of, split_batch
+from uploader.check.batch_rows import split_batch
 from uploader.check.duplicate_identities import DuplicateIdentities
 from uploader.check.joined_in_batches import JoinedInBatches
 from uploader.check.source_summary import CheckSummary

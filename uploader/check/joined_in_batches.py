@@ -6,9 +6,8 @@ from typing import Final, TypeAlias
 
 import polars as pl
 
-from uploader.batch import Batch
+from uploader.batch import Batch, records_of
 from uploader.check.batch_observers import MapBatch
-from uploader.check.batch_rows import records_of
 from uploader.check.column_sieve import ColumnSieve, marks_of
 from uploader.check.joined_identities import SLOTS, Candidates, JoinedValue, parts_of
 from uploader.mapping import Plan

@@ -10,7 +10,7 @@ import click
 
 from uploader.app.check import check
 from uploader.app.check_report import CheckReport
-from uploader.cli.check_messages import check_lines, place, route_lines
+from uploader.cli.check_messages import check_lines, place, route_lines, row_by_row_line
 from uploader.cli.common_flags import common
 from uploader.cli.found_values import FoundValues, no_values
 from uploader.cli.printed_commands import CommandLine, completed
@@ -55,6 +55,7 @@ def check_command(
         on_problem=partial(_say_problem, show_values=show_values) if shows_details else None,
         on_reason=found.add if show_values else None,
         on_route=_say_route if shows_details else None,
+        on_row_by_row=_say_row_by_row if shows_details else None,
     )
 
     def tell(job: Job, pace: Pace) -> None:
@@ -86,6 +87,10 @@ def _show(reports: Sequence[CheckReport]) -> None:
     if reports and not any(report.result.exit_status in _NO_JSON_AFTER for report in reports):
         facts = [report.facts() for report in reports]
         show(json.dumps(facts[0] if len(facts) == 1 else facts, ensure_ascii=False, indent=2))
+
+
+def _say_row_by_row(name: str, why: str) -> None:
+    say(row_by_row_line(name, why))
 
 
 def _say_route(route: Route) -> None:

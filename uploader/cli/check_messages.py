@@ -71,6 +71,11 @@ def route_lines(route: Route) -> Iterator[str]:
         yield f"The certificate authorities in {route.ca_file} (api.ca_file) are trusted."
 
 
+def row_by_row_line(name: str, why: str) -> str:
+    """Return the line that says *why* the source called *name* is read row by row though it is large."""
+    return f"{display_name(name)}: read row by row, which takes longer than in batches: {why}."
+
+
 def first_lines(name: str, summary: CheckSummary, values: ShownValues = no_values) -> Iterator[str]:
     """Yield the first problems and warnings that the check of a run found in the source called *name*."""
     if summary.rejected:

@@ -11,7 +11,7 @@ import click
 
 from uploader.app.run import RunResult, run
 from uploader.check.source_summary import CheckSummary
-from uploader.cli.check_messages import first_lines, route_lines, warnings_alone
+from uploader.cli.check_messages import first_lines, route_lines, row_by_row_line, warnings_alone
 from uploader.cli.common_flags import common
 from uploader.cli.found_values import FoundValues, no_values
 from uploader.cli.printed_commands import CommandLine
@@ -93,6 +93,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
         if watched or verbose or show_values
         else _say_warnings,
         on_route=_say_route if verbose and not quiet else None,
+        on_row_by_row=_say_row_by_row if verbose and not quiet else None,
         on_stop=signals_stop,
         raise_if_stopped=raise_if_signalled,
     )
@@ -131,6 +132,10 @@ def _saying_first(found: FoundValues | None) -> Callable[[str, CheckSummary], No
 def _say_warnings(name: str, summary: CheckSummary) -> None:
     for line in warnings_alone(name, summary):
         say(line)
+
+
+def _say_row_by_row(name: str, why: str) -> None:
+    say(row_by_row_line(name, why))
 
 
 def _say_route(route: Route) -> None:

@@ -17,6 +17,7 @@ from uploader.model import (
     Request,
     Settled,
     Superseded,
+    UnchangedRange,
     Work,
     person_key_of,
     values_of,
@@ -83,6 +84,10 @@ class MergeStage:
     def merge(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         """Yield *works*, the rows of a group merged or one after the other; raises StorageError."""
         for work in works:
+            if isinstance(work, UnchangedRange):
+                # No row of a group is in one.
+                yield work
+                continue
             number = _number_of(work)
             group = self._groups.group_of(number)
             if group is None:
@@ -93,7 +98,7 @@ class MergeStage:
         for group in self._spilled.groups():
             yield from self._spilled.take(group)
 
-    def _of_group(self, group: int, number: int, work: Work | NoWork) -> Iterator[Work | NoWork]:
+    def _of_group(self, group: int, number: int, work: Work | Settled | AwaitsMerge) -> Iterator[Work | NoWork]:
         completes = self._completes_group(group, number)
         if isinstance(work, Request):
             if completes:
@@ -160,7 +165,7 @@ def _are_one(requests: Sequence[Request]) -> bool:
     return len({value.partition("=")[0] for value in known}) == len(known)
 
 
-def _number_of(work: Work | NoWork) -> int:
+def _number_of(work: Work | Settled | AwaitsMerge) -> int:
     match work:
         case Request():
             return work.row.number

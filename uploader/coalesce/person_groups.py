@@ -77,6 +77,11 @@ class PersonGroups:
         root = self._same_person.root(number)
         return root if root and self._lasts[root] != _DISSOLVED else None
 
+    def rows_in_groups(self, first: int, last: int) -> list[int]:
+        """Return which of the rows from *first* to *last* are in a group."""
+        rows = self._same_person.rows_with_keys(first, last)
+        return [row for row in rows if self.group_of(row) is not None]
+
     def last_of(self, group: int) -> int:
         """Return the number of the last row of *group*."""
         return self._lasts[group]

@@ -200,6 +200,13 @@ class SamePerson:
             row = parent
         return row if parent else 0
 
+    def rows_with_keys(self, first: int, last: int) -> list[int]:
+        """Return which of the rows from *first* to *last* are not alone; the same as by `root`, and faster."""
+        parents = self._parents
+        if not len(parents):
+            return []
+        return [row for row, parent in enumerate(parents[first : last + 1], first) if parent and self.root(row)]
+
     def person_key(self, row: int) -> str | None:
         """Return the key that all rows of the person of *row* share; None where *row* is alone."""
         root = self.root(row)

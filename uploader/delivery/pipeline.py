@@ -19,6 +19,7 @@ from uploader.model import (
     Rejected,
     Request,
     Settled,
+    UnchangedRange,
     Unsettled,
     Work,
     WorkOutcome,
@@ -52,6 +53,7 @@ class Pipeline:
         *,
         deliver: Deliver,
         settle: Callable[[Outcome | Unsettled], None],
+        settle_unchanged: Callable[[UnchangedRange], None] = lambda _: None,
         stop: Stop,
         canary: Canary | None = None,
         outage_suspected: asyncio.Event | None = None,
@@ -62,6 +64,8 @@ class Pipeline:
     ) -> None:
         """Use *works* in their order; *deliver* sends one, and *settle* gets each outcome.
 
+        *settle_unchanged* gets the rows of which no work is made. They are of nobody of whom a row is in the queue.
+
         Rows are sent one by one until *canary* is over, or until *outage_suspected*: one row alone could not show an
         outage. *blocked_rows* holds back blocked rows. *must_resend* returns whether a person has a row in the retry
         file. *settled* is how many rows earlier sessions have settled; a run that stops early may not reach them all.
@@ -69,6 +73,7 @@ class Pipeline:
         self._works = works
         self._deliver = deliver
         self._settle = settle
+        self._settle_unchanged = settle_unchanged
         self._must_resend = must_resend
         self._stop = stop
         self._canary = canary or Canary(0)
@@ -179,10 +184,23 @@ class Pipeline:
             elif work is None:
                 self._exhausted = True
                 self._wake()
+            elif isinstance(work, UnchangedRange):
+                self._settle_range(work)
             elif not isinstance(work, Settled | AwaitsMerge):
                 self.taken += rows_of(work)
                 queued = queue.admit(work)
         return queued
+
+    def _settle_range(self, rows: UnchangedRange) -> None:
+        self.taken += rows.rows
+        if not self._canary.is_over:
+            # As for a single unchanged row: it was accepted before, with this mapping.
+            self._end_canary()
+        try:
+            self._settle_unchanged(rows)
+        except BaseException as trouble:  # noqa: BLE001 — as above
+            self._fail(trouble)
+            self._unsettled += rows.rows
 
     def _settle_queued(self, queued: QueuedWork, outcome: Outcome | Unsettled) -> None:
         settled = True

@@ -33,6 +33,11 @@ class RowsToResend:
         """Whether *person* has a row in the retry file."""
         return self._people.has_any(person)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody has a row in the retry file."""
+        return self._people.is_empty
+
     def kind(self, outcome: Outcome) -> RetryKind | None:
         """Return why the row of *outcome* must be sent again; None if it need not be."""
         match outcome:

@@ -19,7 +19,7 @@ def columnar_plan(plan: Plan, form: CellForm) -> "ColumnarPlan | None":
 
     None if *plan* needs whole rows, or if expressions can't be trusted here (`differing_expression` names one).
     """
-    if plan.needs_rows or differing_expression() is not None:
+    if plan.needs_rows or differing_expression(form) is not None:
         return None
     constants = {step.key: plan.property_alone(step)({}) for step in plan.property_steps if step.column is None}
     if None in constants.values():

@@ -96,9 +96,12 @@ NASTY_TOKENS: Final = (
 
 
 @cache
-def differing_expression() -> str | None:
-    """Return the name of an expression that reads a value in another way than the plan does; None if all agree."""
-    return next(_differing(), None)
+def differing_expression(form: CellForm) -> str | None:
+    """Return the name of an expression that reads a cell of the *form* in another way than the plan; None if all agree.
+
+    Names are those of `readers`, with the form or the type of the cells.
+    """
+    return next(_differing(form), None)
 
 
 def differs(reader: ColumnReader, cells: pl.Series) -> bool:
@@ -131,20 +134,12 @@ def _plan(rules: MappingRules) -> Plan:
     return compile_plan(rules, source="", config="", columns=None)
 
 
-def _differing() -> Iterator[str]:
-    written: tuple[tuple[CellForm, pl.Series], ...] = (
-        ("text", pl.Series(NASTY_TEXTS)),
-        ("json", pl.Series(NASTY_TOKENS)),
-    )
-    for form, cells in written:
-        for name, reader in readers(form):
+def _differing(form: CellForm) -> Iterator[str]:
+    columns = [pl.Series(NASTY_TEXTS)] if form == "text" else [pl.Series(NASTY_TOKENS)]
+    for name, reader in readers(form):
+        for cells in _typed_columns() if form == "typed" else columns:
             if differs(reader, cells):
-                yield f"{name} ({form})"
-    columns = _typed_columns()
-    for name, reader in readers("typed"):
-        for cells in columns:
-            if differs(reader, cells):
-                yield f"{name} ({cells.dtype})"
+                yield f"{name} ({cells.dtype if form == 'typed' else form})"
 
 
 def _typed_columns() -> list[pl.Series]:

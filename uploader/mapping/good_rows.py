@@ -41,7 +41,12 @@ class GoodRows:
 
     def persons(self) -> Iterator[Person]:
         """Yield the person of each row, the same as in its request."""
-        named = [(f"{column.name}=", column.to_list()) for column in self.identity.iter_columns()]
-        prefixes = [prefix for prefix, _ in named]
-        for values in zip(*(column for _, column in named), strict=True):
-            yield tuple([prefix + value for prefix, value in zip(prefixes, values, strict=True) if value is not None])
+        return persons_of(self.identity)
+
+
+def persons_of(identity: "pl.DataFrame") -> Iterator[Person]:
+    """Yield the person of each row of *identity*: a column of texts for each field, named by it."""
+    named = [(f"{column.name}=", column.to_list()) for column in identity.iter_columns()]
+    prefixes = [prefix for prefix, _ in named]
+    for values in zip(*(column for _, column in named), strict=True):
+        yield tuple([prefix + value for prefix, value in zip(prefixes, values, strict=True) if value is not None])

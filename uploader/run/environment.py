@@ -24,9 +24,10 @@ class Environment:
     what went wrong. *on_problem* gets each row that the check rejects, with the source's name. *on_reason* gets each
     reason why the check or the service rejects a row, or the check omits a value or warns of it: with the source's
     name, the record, and the service's own message. *on_checked* gets what the check of a run found in each source,
-    with its name, before anything is sent. *on_route* gets how the service is
-    reached. *on_stop* gets the `Stop` of a run when it starts to send. *raise_if_stopped* raises what the run was asked
-    to stop with, also while the event loop is too busy to handle it.
+    with its name, before anything is sent. *on_route* gets how the service is reached. *on_row_by_row* gets why a
+    source is read row by row though it is large, with its name. *on_stop* gets the `Stop` of a run when it starts to
+    send. *raise_if_stopped* raises what the run was asked to stop with, also while the event loop is too busy to
+    handle it.
 
     It has no states.
     """
@@ -41,6 +42,7 @@ class Environment:
     on_reason: Callable[[str, Record, Reason, str], None] | None = None
     on_checked: Callable[[str, CheckSummary], None] | None = None
     on_route: "Callable[[Route], None] | None" = None
+    on_row_by_row: Callable[[str, str], None] | None = None
     on_stop: Callable[[Stop], None] | None = None
     raise_if_stopped: Callable[[], None] = lambda: None
     clock: Clock = field(default_factory=real_clock)

@@ -19,6 +19,7 @@ from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import ChangedError, InputError
 from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.outputs.retry_file import RetryFile
+from uploader.run.batch_reader import batch_reader
 from uploader.run.drift_check import compare_with_baseline, refuse_drift
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import inode_of, key_of, reading_of, service_of
@@ -172,8 +173,10 @@ class RunPlan:
             observers += [] if groups is None else [GroupCollector(groups)]
             observers += [NumberedObserver(rebuild, to_resend)] if to_resend else []
             observers += [self._collecting_left(left, left_to_resend, since)] if left else []
-            observers += [self.changes.counting_changes(summary)] if asks else []
-            job = self._prepare(source, summary, observers)
+            counters = [self.changes.counting_changes(summary)] if asks else []
+            job = self._prepare(source, summary, [*observers, *counters])
+            for counter in counters:
+                counter.finish()
             result.blank_lines, result.repairs, result.warnings = source.blank_lines, summary.repairs, summary.warnings
             if groups is not None:
                 groups.seal()
@@ -205,6 +208,7 @@ class RunPlan:
             today=self.environment.today(),
             observers=observers,
             on_reason=self.environment.on_reason,
+            batches=batch_reader(source, self.settings, self.environment),
         )
 
     def _collecting_left(self, left: Container[int], left_to_resend: RowsToResend, since: int) -> RowObserver:

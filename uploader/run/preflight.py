@@ -1,6 +1,6 @@
 """Read and map a source whole, before anything of it is sent."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -60,11 +60,20 @@ class BatchReader:
     """How a source is read and mapped in batches.
 
     *read* returns a new pass over its batches, which must repeat the pass of a trace. *mapper* returns what maps the
-    tables as a plan maps rows; None where that plan needs whole rows.
+    tables as a plan maps rows, or why nothing does. *say_why_not* gets why the source is read row by row after all.
     """
 
     read: Callable[[ReadTrace | None], BatchReading]
-    mapper: Callable[[Plan], MapBatch | None]
+    mapper: Callable[[Plan], MapBatch | str]
+    say_why_not: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class MappedBatches:
+    """The batches of a source, which *read* reads as in `BatchReader`, and what maps their tables."""
+
+    read: Callable[[ReadTrace | None], BatchReading]
+    map_batch: MapBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,8 @@ class Job:
     """One source that is ready to be sent: its plan, what the check found, and the file's fingerprint.
 
     *fingerprint* is None where only the first *limit* rows were read. *trace* is what was read: nothing else is sent.
-    *earlier_identities* are those of the rows of a retry file when it was written.
+    *earlier_identities* are those of the rows of a retry file when it was written. *batches* is how it was read in
+    batches; None where it was read row by row.
     """
 
     source: Source
@@ -82,6 +92,7 @@ class Job:
     limit: int | None
     trace: ReadTrace | None
     earlier_identities: RetryIdentities | None = None
+    batches: MappedBatches | None = None
 
     def records(self) -> tuple[Reading, Iterator[Record]]:
         """Return a new reading of the source, and its records that were checked.
@@ -101,10 +112,20 @@ class Job:
         with reading:
             yield records
 
+    def checked(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield *batches*, which are of the source; raises ChangedError where they have more rows than were checked."""
+        for batch in batches:
+            if batch.first + batch.count - 1 > self.summary.read:
+                raise self._has_more()
+            yield batch
+
     def _none_of(self, records: Iterator[Record]) -> Iterator[Record]:
         for _ in records:
-            raise ChangedError(f"{self.source.name} has more rows than when it was checked. Run again.")
+            raise self._has_more()
         yield from ()
+
+    def _has_more(self) -> ChangedError:
+        return ChangedError(f"{self.source.name} has more rows than when it was checked. Run again.")
 
     def is_swapped(self) -> bool:
         """Return whether the file is no longer the one that was checked, by its size, time and inode."""
@@ -182,8 +203,6 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
     if earlier is not None:
         plan = replace(plan, refuse=earlier.refuse)
         observers = [*observers, _warning_of_changed(earlier, summary)]
-        # Each row is held against what was noted of it.
-        batches = None
     if on_reason is not None:
         observers = [NotGoodObserver(_giving_reasons(source.name, plan, on_reason)), *observers]
     if source.columns is None:
@@ -194,17 +213,31 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
             mapped=plan.columns,
             null_values=settings.source.null_values,
         )
-    map_batch = None if batches is None or limit is not None else batches.mapper(plan)
-    if batches is None or map_batch is None:
+    mapped = None if batches is None else _mapped(batches, plan, source, limit)
+    if mapped is None:
         read = _count_rows(source, limit, plan, settings, summary, observers)
     else:
-        read = _count_batches(batches, map_batch, plan, settings, summary, observers)
+        read = _count_batches(mapped, plan, settings, summary, observers)
     if limit is None and source.suspicion is not None:
         summary.warnings.add(source.suspicion.reason, source.suspicion.row, source.suspicion.line)
     _refuse_unseen(source, plan, settings, summary, limit)
-    job = Job(source, plan, summary, read.fingerprint, limit, read.trace, earlier)
+    job = Job(source, plan, summary, read.fingerprint, limit, read.trace, earlier, mapped)
     summary.joined = read.find_joined(job)
     return job
+
+
+def _mapped(batches: BatchReader, plan: Plan, source: Source, limit: int | None) -> MappedBatches | None:
+    """Return the batches of *source* with what maps them as *plan* does; None where there is none, which is said."""
+    if source.is_retry:
+        found: MapBatch | str = "it is a retry file"
+    elif limit is not None:
+        found = "only its first rows are read (--limit)"
+    else:
+        found = batches.mapper(plan)
+    if isinstance(found, str):
+        batches.say_why_not(found)
+        return None
+    return MappedBatches(batches.read, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +268,8 @@ def _count_rows(  # noqa: PLR0913, PLR0917 — as for `prepare`
     return _WholePass(fingerprint, trace, lambda job: joined.find(plan, job.records_again))
 
 
-def _count_batches(  # noqa: PLR0913, PLR0917 — as for `prepare`
-    batches: BatchReader,
-    map_batch: MapBatch,
+def _count_batches(
+    batches: MappedBatches,
     plan: Plan,
     settings: Settings,
     summary: CheckSummary,
@@ -248,6 +280,7 @@ def _count_batches(  # noqa: PLR0913, PLR0917 — as for `prepare`
     from uploader.check.joined_in_batches import JoinedInBatches  # noqa: PLC0415
 
     joined = JoinedInBatches(settings.limits.max_joined, plan.identity_columns)
+    map_batch = batches.map_batch
     with batches.read(None) as reading:
         count_batches(summary, reading, plan, _SOME_TIME, map_batch=map_batch, observers=observers, joined=joined)
         fingerprint, trace = reading.fingerprint, reading.trace

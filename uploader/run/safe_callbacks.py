@@ -20,6 +20,7 @@ def with_safe_callbacks(environment: Environment) -> Environment:
         on_reason=None if environment.on_reason is None else safe_callback(environment.on_reason),
         on_checked=None if environment.on_checked is None else safe_callback(environment.on_checked),
         on_route=None if environment.on_route is None else safe_callback(environment.on_route),
+        on_row_by_row=None if environment.on_row_by_row is None else safe_callback(environment.on_row_by_row),
     )
 
 

@@ -13,7 +13,7 @@ from uploader.changes.unchanged_rows import UnchangedRows
 from uploader.counts import OutcomeCounts, Traffic
 from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import UploaderError
-from uploader.model import Failed, Outcome, Rejected, Sent, Unsettled, record_of
+from uploader.model import Failed, Outcome, Rejected, Sent, UnchangedRange, Unsettled, record_of
 from uploader.outputs.retry_file import RetryFile, RetryRemark
 from uploader.outputs.shown_values import phrase_with_values
 from uploader.run.mark_finished import now
@@ -112,6 +112,11 @@ class Session:
         self.running_counts.add(outcome)
         if unchanged_rows is not None and unchanged_rows.is_recording:
             unchanged_rows.record_outcome(outcome, unsure=record.number in self.running_counts.unsure)
+
+    def settle_unchanged(self, rows: UnchangedRange) -> None:
+        """Record that *rows* are unchanged, as `settle` does of each of them; raises StorageError."""
+        self._journal.record_unchanged(rows.first, rows.last)
+        self.running_counts.outcomes.unchanged += rows.rows
 
     def record_pause(self, seconds: float) -> None:
         """Record that a throttled reply pauses all requests for *seconds* more; raises StorageError."""

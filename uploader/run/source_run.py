@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Final
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Protocol
 
 from uploader.changes.stale_retries import StaleRetries, watch_since
 from uploader.changes.unchanged_rows import UnchangedRows
@@ -30,8 +31,12 @@ from uploader.run.plan import RunPlan, SourcePlan, refresh_key
 from uploader.run.preflight import Job
 from uploader.run.retry_identities import noted_identities
 from uploader.run.session import Session
+from uploader.source import Fingerprint
 from uploader.state import RunHeader, StoredRun
 from uploader.state.settled_rows import SettledRows
+
+if TYPE_CHECKING:
+    from uploader.mapping.batch_works import FindUnchanged
 
 _BAR_SECONDS: Final = 0.5
 _LINE_SECONDS: Final = 60.0
@@ -56,9 +61,10 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         contextlib.ExitStack() as stack,
     ):
         result.traffic = session.traffic
-        reading, records = job.records()
+        reading, works = _works(
+            job, session.settled, _unchanged_in_batches(source_plan, run_plan, stale_retries, unchanged_rows)
+        )
         stack.enter_context(reading)
-        works = _works(job, records, session.settled)
         if same_person is not None and not same_person.is_empty:
             works = with_person_keys(works, same_person, source_plan.before)
         works = stale_retries.without_stale(prefetched(works, clock.monotonic))
@@ -74,6 +80,7 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
             works,
             deliver=connection.delivery(session, stale_retries, on_suspected_outage=outage_suspected.set).deliver,
             settle=session.settle,
+            settle_unchanged=session.settle_unchanged,
             stop=connection.stop,
             canary=Canary(_canary_rows(job, session, connection.settings)),
             outage_suspected=outage_suspected,
@@ -257,21 +264,91 @@ async def _sync_by(thread: ThreadPoolExecutor, session: Session, connection: Con
                 raise
 
 
-def _works(job: Job, records: Iterator[Record], settled: SettledRows) -> Iterator[Work | NoWork]:
-    """Yield what is to be sent, each row mapped when it is taken; a row that is *settled* needs nothing."""
+class _ReadOnce(Protocol):
+    """A pass over a source, which knows its fingerprint at the end."""
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The fingerprint of the file."""
+
+    def __enter__(self) -> object:
+        """Return the pass."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the file."""
+
+
+def _works(
+    job: Job, settled: SettledRows, find_unchanged: Callable[[], "FindUnchanged"]
+) -> tuple[_ReadOnce, Iterator[Work | NoWork]]:
+    """Return a new pass over the source of *job*, and what is to be sent, each row mapped when it is taken.
+
+    A row that is *settled* needs nothing. *find_unchanged* makes what finds rows of batches that need nothing either.
+    """
+    if job.batches is None:
+        reading, records = job.records()
+        return reading, _until_changed(job, _works_of_rows(job, records, settled))
+    # polars starts slowly.
+    from uploader.mapping.batch_works import works_of  # noqa: PLC0415
+
+    in_batches = job.batches.read(job.trace)
+    works = works_of(
+        job.checked(in_batches),
+        map_batch=job.batches.map_batch,
+        map_row=job.plan.map_row,
+        now=Now(time.time_ns),
+        settled=settled,
+        unchanged=find_unchanged(),
+    )
+    return in_batches, _until_changed(job, works)
+
+
+def _works_of_rows(job: Job, records: Iterator[Record], settled: SettledRows) -> Iterator[Work | NoWork]:
     map_row, now = job.plan.map_row, Now(time.time_ns)
     some_settled = len(settled) > 0
+    for record in records:
+        if some_settled and record.number in settled:
+            yield Settled(record.number)
+            continue
+        yield map_row(record, now())
+
+
+def _until_changed(job: Job, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
+    """Yield *works*; raises ChangedError where the file of *job* is no longer the one that was checked."""
     try:
-        for record in records:
-            if some_settled and record.number in settled:
-                yield Settled(record.number)
-                continue
-            yield map_row(record, now())
+        yield from works
     except ChangedError:
         raise _changed(job) from None
     except InputError as error:
         # The check has read the file to its end, so it has changed since.
         raise ChangedError(f"{job.source.name} changed while it was being sent: {error}") from None
+
+
+def _unchanged_in_batches(
+    source_plan: SourcePlan, run_plan: RunPlan, stale_retries: StaleRetries, unchanged_rows: UnchangedRows
+) -> Callable[[], "FindUnchanged"]:
+    """Return what makes the finder of unchanged rows in the batches of *source_plan*."""
+    same_person, groups, before = run_plan.same_person, source_plan.groups, source_plan.before
+
+    def joined_rows(first: int, last: int) -> Sequence[int]:
+        keyed = [] if same_person is None else same_person.rows_with_keys(before + first, before + last)
+        in_groups = [] if groups is None else groups.rows_in_groups(first, last)
+        return [*(number - before for number in keyed), *in_groups]
+
+    def find_unchanged() -> "FindUnchanged":
+        # polars starts slowly.
+        from uploader.changes.unchanged_in_batches import UnchangedInBatches  # noqa: PLC0415
+
+        return UnchangedInBatches(
+            unchanged_rows,
+            source_plan.job.plan,
+            leaves_all=lambda: stale_retries.leaves_all,
+            must_resend=run_plan.rows_to_resend.has,
+            resends_some=lambda: not run_plan.rows_to_resend.is_empty,
+            joined_rows=joined_rows,
+        )
+
+    return find_unchanged
 
 
 def _changed(job: Job) -> ChangedError:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import BinaryIO, Literal, Self, assert_never
+from typing import BinaryIO, Final, Literal, Self, assert_never
 
+from uploader.batch import CellForm
 from uploader.errors import ConfigError, InputError
 from uploader.model import Unpacking
 from uploader.source.byte_stream import ByteStream, SourceLocation, unreadable
@@ -40,6 +41,7 @@ from uploader.source.take_batches import (
 from uploader.source.temporary_copy import Spool, blocks_of
 
 _UNPACKING = Unpacking()
+_CELL_FORMS: Final[Mapping[Format, CellForm]] = {"csv": "text", "jsonl": "json", "parquet": "typed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,11 @@ class Source:
     def is_columnar(self, choice: Columnar) -> bool:
         """Return whether to read the source in batches, as `source.columnar` has it."""
         return is_columnar(choice, self._location.path)
+
+    @property
+    def cell_form(self) -> CellForm:
+        """What a cell of the tables of its batches is."""
+        return _CELL_FORMS[self.format]
 
     def lines_above_header(self, names: Iterable[str]) -> int | None:
         """Return how many lines are above the header of a CSV, the record that has most of *names*; None if unknown."""

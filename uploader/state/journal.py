@@ -53,22 +53,24 @@ class Journal:
         Consecutive unchanged rows share one line, which is written before the next other line, or by `flush`.
         """
         if isinstance(outcome, Unchanged):
-            self._record_unchanged(outcome.request.row.number)
+            number = outcome.request.row.number
+            self.record_unchanged(number, number)
         else:
             self.append(spell_outcome(outcome, again=again))
+
+    def record_unchanged(self, first: int, last: int) -> None:
+        """Record, as `record` does, that the rows from *first* to *last* are unchanged; raises StorageError."""
+        if self._unchanged is not None and self._unchanged[1] == first - 1:
+            self._unchanged = self._unchanged[0], last
+        else:
+            self.flush()
+            self._unchanged = first, last
 
     def flush(self) -> None:
         """Append the line of the latest unchanged rows, if one is pending; raises StorageError."""
         if self._unchanged is not None:
             waiting, self._unchanged = self._unchanged, None
             self.append(spell_unchanged(*waiting))
-
-    def _record_unchanged(self, number: int) -> None:
-        if self._unchanged is not None and self._unchanged[1] == number - 1:
-            self._unchanged = self._unchanged[0], number
-        else:
-            self.flush()
-            self._unchanged = number, number
 
     def record_pause(self, seconds: float) -> None:
         """Append that a throttled reply pauses all requests for *seconds* more; raises StorageError."""
