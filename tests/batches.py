@@ -10,13 +10,17 @@ import polars as pl
 from tests.make import opened
 from uploader.batch import Batch, CellForm
 from uploader.mapping import Plan, Repairs
+from uploader.mapping.batch_works import MappedRows, works_of
 from uploader.mapping.body_layout import completed
 from uploader.mapping.column_reader import ColumnReader
+from uploader.mapping.columnar_plan import columnar_plan
 from uploader.mapping.compiled_plan import LoneValue
 from uploader.mapping.mapped_batch import MappedBatch
-from uploader.model import Request, Row
+from uploader.model import NoWork, Person, Request, Row, Work
+from uploader.source import Source
 from uploader.source.parquet_types import with_integers
 from uploader.source.parquet_values import rows_of
+from uploader.state.settled_rows import SettledRows
 
 
 def text_batch(rows: Sequence[Mapping[str, str]]) -> Batch:
@@ -55,6 +59,34 @@ def typed_batch(table: pl.DataFrame) -> Batch:
     return _batch(
         table, "typed", [Row(number, fields) for number, fields in enumerate(rows_of(with_integers(table)), 1)]
     )
+
+
+class NoneUnchanged:
+    """Finds no unchanged rows."""
+
+    is_wanted = False
+
+    def find(self, batches: Sequence[MappedRows]) -> Sequence[pl.Series]:
+        raise AssertionError(batches)
+
+    def record_taken(self, person: Person) -> None:
+        """Forget *person*."""
+
+
+def works_in_batches(source: Source, plan: Plan, now: str) -> list[Work | NoWork]:
+    """Return the works of all rows of *source*, made of its batches."""
+    columnar = columnar_plan(plan, source.cell_form)
+    assert columnar is not None
+    with source.batches() as batches:
+        works = works_of(
+            batches,
+            map_batch=columnar.map_batch,
+            map_row=plan.map_row,
+            now=lambda: now,
+            settled=SettledRows(),
+            unchanged=NoneUnchanged(),
+        )
+        return [*works]
 
 
 def _batch(table: pl.DataFrame, form: CellForm, rows: list[Row]) -> Batch:

@@ -18,13 +18,15 @@ from typing import Final, TypeAlias
 
 import pytest
 
+from tests.batches import works_in_batches
 from tests.command import SERVICE, TOKEN, Desk, rules
 from tests.make import identity_rules, opened
 from uploader.errors import UploaderError
-from uploader.mapping import compile_plan
+from uploader.mapping import Plan, compile_plan
 from uploader.mapping.rules import MappingRules, PropertyRule
-from uploader.model import Request
+from uploader.model import NoWork, Request, Work
 from uploader.sandbox import RunningSandbox
+from uploader.source import Source
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -70,6 +72,7 @@ ESCAPED: Final = b'\n{"id": "5", "name": "\\ud83d\\ude00 \\\\ \\n", "age": -1, "
 """A last record of everything that JSON can break off in."""
 
 Fields: TypeAlias = Mapping[str, object]
+NamedReader: TypeAlias = "Callable[[str, bytes], Reading]"
 Reading: TypeAlias = list[str | None] | None
 """The body of each record in its order, None where a record is rejected; or None: the whole file is refused."""
 
@@ -226,14 +229,23 @@ def swaps(content: bytes) -> Iterator[Damage]:
 
 
 def program(name: str, content: bytes) -> Reading:
-    """Return what the program makes of a file called *name* that holds *content*."""
+    """Return what the program makes row by row of a file called *name* that holds *content*."""
+    return _read_by(lambda source, plan: [plan.map_row(record, NOW) for record in source.read()], name, content)
+
+
+def in_batches(name: str, content: bytes) -> Reading:
+    """Return what the program makes of the same file in batches."""
+    return _read_by(lambda source, plan: works_in_batches(source, plan, NOW), name, content)
+
+
+def _read_by(read: Callable[[Source, Plan], Iterable[Work | NoWork]], name: str, content: bytes) -> Reading:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
         try:
             with opened(path) as source:
                 plan = compile_plan(RULES, source="people", config="config.yaml", columns=source.columns)
-                carried = [plan.map_row(record, NOW) for record in source.read()]
+                carried = [*read(source, plan)]
         except UploaderError:
             return None
     return [sent(work.body) if isinstance(work, Request) else None for work in carried]
@@ -270,11 +282,15 @@ def verdicts(damages: Iterable[Damage], truth: Reader, reader: Reader) -> tuple[
     return wrong, counted
 
 
+WAYS: Final = (program, pytest.param(in_batches, marks=pytest.mark.slow))
+
+
+@pytest.mark.parametrize("read", WAYS)
 @pytest.mark.parametrize("name", KINDS)
-def test_the_independent_reader_and_the_program_agree_on_a_sound_file(name: str) -> None:
+def test_the_independent_reader_and_the_program_agree_on_a_sound_file(name: str, read: NamedReader) -> None:
     content, truth = KINDS[name]
 
-    found = program(name, content)
+    found = read(name, content)
 
     assert found == truth(content)
     assert found is not None
@@ -282,21 +298,23 @@ def test_the_independent_reader_and_the_program_agree_on_a_sound_file(name: str)
     assert None not in found
 
 
+@pytest.mark.parametrize("read", WAYS)
 @pytest.mark.parametrize("name", ["people.csv", "people.jsonl"])
-def test_no_flipped_byte_of_a_text_is_read_otherwise_than_it_stands(name: str) -> None:
+def test_no_flipped_byte_of_a_text_is_read_otherwise_than_it_stands(name: str, read: NamedReader) -> None:
     content, truth = KINDS[name]
 
-    wrong, counted = verdicts(flips(content, BITS), truth, partial(program, name))
+    wrong, counted = verdicts(flips(content, BITS), truth, partial(read, name))
 
     assert wrong == []
     assert min(counted[became] for became in ("sent", "rejected in part", "refused")) > 20
 
 
+@pytest.mark.parametrize("read", WAYS)
 @pytest.mark.parametrize("name", KINDS)
-def test_no_cut_gives_a_body_that_nobody_wrote(name: str) -> None:
+def test_no_cut_gives_a_body_that_nobody_wrote(name: str, read: NamedReader) -> None:
     content, truth = KINDS[name]
 
-    wrong, counted = verdicts(cuts(content), truth, partial(program, name))
+    wrong, counted = verdicts(cuts(content), truth, partial(read, name))
 
     assert wrong == []
     assert counted["refused"] > 50
@@ -324,11 +342,12 @@ def test_a_cut_archive_is_always_refused(name: str) -> None:
     assert sent_after == []
 
 
+@pytest.mark.parametrize("read", WAYS)
 @pytest.mark.parametrize("name", PACKED)
-def test_no_flipped_byte_of_an_archive_changes_what_is_sent(name: str) -> None:
+def test_no_flipped_byte_of_an_archive_changes_what_is_sent(name: str, read: NamedReader) -> None:
     content, truth = KINDS[name]
 
-    wrong, counted = verdicts(flips(content, (0x01, 0x80)), truth, partial(program, name))
+    wrong, counted = verdicts(flips(content, (0x01, 0x80)), truth, partial(read, name))
 
     assert wrong == []
     assert counted.keys() <= {"sent", "refused"}
@@ -336,21 +355,23 @@ def test_no_flipped_byte_of_an_archive_changes_what_is_sent(name: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("read", WAYS)
 @pytest.mark.parametrize("name", KINDS)
-def test_no_bit_that_flips_changes_a_body_in_silence(name: str) -> None:
+def test_no_bit_that_flips_changes_a_body_in_silence(name: str, read: NamedReader) -> None:
     content, truth = KINDS[name]
 
-    wrong, _ = verdicts(flips(content, (*BITS, 0x0F, 0xF0, 0xFF)), truth, partial(program, name))
+    wrong, _ = verdicts(flips(content, (*BITS, 0x0F, 0xF0, 0xFF)), truth, partial(read, name))
 
     assert wrong == []
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("read", WAYS)
 @pytest.mark.parametrize("name", ["people.csv", "people.jsonl"])
-def test_no_sign_of_a_format_in_a_wrong_place_changes_a_body_in_silence(name: str) -> None:
+def test_no_sign_of_a_format_in_a_wrong_place_changes_a_body_in_silence(name: str, read: NamedReader) -> None:
     content, truth = KINDS[name]
 
-    wrong, _ = verdicts(swaps(content), truth, partial(program, name))
+    wrong, _ = verdicts(swaps(content), truth, partial(read, name))
 
     assert wrong == []
 
@@ -363,13 +384,14 @@ def desk(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.
     return Desk(tmp_path, capfd, monkeypatch, {"DFINERY_SERVICE_ID": SERVICE, "DFINERY_ACCESS_TOKEN": TOKEN})
 
 
+@pytest.mark.parametrize("columnar", ["off", "on"])
 @pytest.mark.parametrize(("name", "every"), [("people.csv", 23), ("people.jsonl", 41), ("people.csv.gz", 47)])
 def test_what_the_service_got_of_a_damaged_file_is_what_stands_in_it(
-    desk: Desk, sandbox: Callable[..., RunningSandbox], name: str, every: int
+    desk: Desk, sandbox: Callable[..., RunningSandbox], name: str, every: int, columnar: str
 ) -> None:
     content, truth = KINDS[name]
     server = sandbox(rules())
-    desk.configure(server.url, mapping=MAPPING)
+    desk.configure(server.url, mapping=MAPPING, more=f"source: {{columnar: {columnar}}}\n")
     damages = [*flips(content, MASKS), *cuts(content)][::every]
 
     wrong, counted = verdicts(damages, truth, partial(_run, desk, server, name))

@@ -53,15 +53,17 @@ def expected(case: str) -> Mapping[str, Any]:
     return found
 
 
+@pytest.mark.parametrize("columnar", ["off", pytest.param("on", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", CASES)
-def test_a_case_comes_out_as_it_says(case: str, desk: Desk, seen: Seen) -> None:
+def test_a_case_comes_out_as_it_says(case: str, columnar: str, desk: Desk, seen: Seen) -> None:
     """Its check and its dry run end, say, send, store and reject what `expect.json` has."""
     shutil.copytree(FOLDER / case, desk.folder, dirs_exist_ok=True)
     source = next(path.name for path in desk.folder.iterdir() if path.name.startswith("in."))
     wanted = expected(case)
 
-    checked = desk.type("check", source, "--summary", "check.json")
-    ran = desk.type("run", source, "--sandbox", "--summary", "run.json")
+    way = ("--set", f"source.columnar={columnar}")
+    checked = desk.type("check", source, *way, "--summary", "check.json")
+    ran = desk.type("run", source, *way, "--sandbox", "--summary", "run.json")
     seen.rejected = rejected_rows(desk)
 
     assert {*wanted} <= {"why", "check", "run", "never_sent", "never_says"}

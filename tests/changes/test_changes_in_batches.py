@@ -1,39 +1,64 @@
 """Whether people have changed is counted the same row by row and by the good rows of a batch."""
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import polars as pl
+import pytest
 
 from uploader.batch import Batch
-from uploader.changes.change_detection import ChangesCounter
-from uploader.changes.digests import Digests
+from uploader.changes import DigestStores
+from uploader.changes import change_detection as module
+from uploader.changes.change_detection import ChangeDetection
 from uploader.check.source_summary import CheckSummary
+from uploader.clock import real_clock
+from uploader.config import Settings
 from uploader.mapping.good_rows import GoodRows
 from uploader.model import Person, Request, Row
+from uploader.run.open_change_detection import open_change_detection
 
-DIGESTS = Digests(bytes(32), "mapping")
 BODIES = [
     f'{{"identity":{{"email":"{name}"}},"user_properties":{{"a":"{text}"}},"request_datetime":"'
     for name, text in (("a", "x"), ("b", 'y\\",\\"request_datetime\\":'), ("c", "é"), ("d", "x"))
 ]
 
 
-def test_known_and_changed_people_are_counted_by_the_same_digests() -> None:
-    known = {("email=a",): BODIES[0], ("email=b",): BODIES[1], ("email=c",): BODIES[3]}
-    stored = {person: DIGESTS.body(_request(1, person, body)) for person, body in known.items()}
+@pytest.fixture
+def changes(tmp_path: Path, settings: Callable[..., Settings]) -> Iterator[ChangeDetection]:
+    stores = DigestStores(tmp_path, wall=lambda: 0.0)
+    with open_change_detection(stores, "svc", settings("changed_only=true"), clock=real_clock(), mapping="m") as found:
+        yield found
 
-    def is_unchanged(person: Person, body: bytes) -> bool | None:
-        return DIGESTS.begin_of_body(body) == stored[person] if person in stored else None
 
-    by_rows, at_once = CheckSummary(changed=0), CheckSummary(changed=0)
+@pytest.mark.parametrize("at_once", [1, 500_000])
+def test_known_and_changed_people_are_counted_by_the_same_digests(
+    changes: ChangeDetection, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_AT_ONCE", at_once)
+    for name, body in (("a", BODIES[0]), ("b", BODIES[1]), ("c", BODIES[3])):
+        (person,) = changes.digests.people((f"email={name}",))
+        changes.store().add(person, changes.digests.begin_of_body(body.encode()))
+    changes.commit()
+    by_rows, in_batches = CheckSummary(), CheckSummary()
+    count_rows, count_batches = changes.counting_changes(by_rows), changes.counting_changes(in_batches)
+
     for number, (name, body) in enumerate(zip("abcd", BODIES, strict=True), 1):
         request = _request(number, (f"email={name}",), body)
-        ChangesCounter(is_unchanged, by_rows)(request.row, request)
-    numbers = pl.Series([1, 2, 3, 4])
-    table = pl.DataFrame({"mail": ["a", "b", "c", "d"]})
-    batch = Batch(1, 4, table, "text", numbers, [], lambda at: Row(at, {}))
-    good = GoodRows(batch, numbers, table, table.rename({"mail": "email"}), pl.Series(BODIES))
-    ChangesCounter(is_unchanged, at_once).add_good(good)
+        count_rows(request.row, request)
+    for first in (1, 3):
+        count_batches.add_good(_good(first))
+    count_rows.finish()
+    count_batches.finish()
 
-    assert (at_once.known, at_once.changed) == (by_rows.known, by_rows.changed) == (3, 1)
+    assert (in_batches.known, in_batches.changed) == (by_rows.known, by_rows.changed) == (3, 1)
+
+
+def _good(first: int) -> GoodRows:
+    numbers = pl.Series([first, first + 1])
+    table = pl.DataFrame({"mail": [*"abcd"[first - 1 : first + 1]]})
+    batch = Batch(first, 2, table, "text", numbers, [], lambda at: Row(at, {}))
+    bodies = pl.Series(BODIES[first - 1 : first + 1])
+    return GoodRows(batch, numbers, table, table.rename({"mail": "email"}), bodies)
 
 
 def _request(number: int, person: Person, body: str) -> Request:

@@ -23,11 +23,16 @@ HEAVY: Final = frozenset({"aiohttp", "aiolimiter", "polars", "pydantic", "tqdm",
         (["explain", "people.csv", "--row", "1"], {"pydantic"}),
         (["runs"], {"pydantic"}),
         (["check", "people.parquet"], {"pydantic", "polars"}),
+        (["check", "thousand.csv"], {"pydantic"}),
+        (["run", "thousand.csv", "--sandbox", "--limit", "1"], HEAVY - {"polars", "tqdm"}),
+        (["check", "thousand.csv", "--set", "source.columnar=on"], {"pydantic", "polars"}),
     ],
 )
 def test_a_command_loads_nothing_heavy_that_it_does_not_use(folder: Path, words: list[str], loaded: set[str]) -> None:
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
     (folder / "people.csv").write_text("id,name,age\n1,Kim,30\n", encoding="utf-8")
+    rows = "".join(f"{number},Kim,30\n" for number in range(1000))
+    (folder / "thousand.csv").write_text(f"id,name,age\n{rows}", encoding="utf-8")
     if "people.parquet" in words:
         import polars as pl  # noqa: PLC0415 — only this one needs it
 

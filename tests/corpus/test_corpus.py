@@ -26,6 +26,7 @@ pytestmark = pytest.mark.no_cover
 
 CASES: Final = Path(__file__).parent / "cases"
 NAMES: Final = sorted(folder.name for folder in CASES.iterdir())
+COLUMNAR: Final = ("off", pytest.param("on", marks=pytest.mark.slow))
 BESIDE: Final = {"expected.json", "config.yaml"}
 
 Rejection: TypeAlias = tuple[int, str]
@@ -64,12 +65,13 @@ def desk(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.
     return Desk(tmp_path, capfd, monkeypatch, {"DFINERY_SERVICE_ID": SERVICE, "DFINERY_ACCESS_TOKEN": TOKEN})
 
 
+@pytest.mark.parametrize("columnar", COLUMNAR)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_becomes_what_is_written_beside_it(desk: Desk, server: RunningSandbox, name: str) -> None:
+def test_a_file_becomes_what_is_written_beside_it(desk: Desk, server: RunningSandbox, name: str, columnar: str) -> None:
     expected = expectation(name)
     timed = any("request_datetime" in str(body) for body in expected.sent)
 
-    ended = run(desk, server, name, expected.way)
+    ended = run(desk, server, name, expected.way, columnar)
     sent = [body_of(request.body, timed=timed) for request in server.sandbox.requests()]
 
     found = Became(ended.status, sent, rejections(desk))
@@ -82,13 +84,14 @@ def test_a_file_becomes_what_is_written_beside_it(desk: Desk, server: RunningSan
     assert expected.status != 0 or ended.err == "" or "nothing to do" in ended.err, ended.err
 
 
+@pytest.mark.parametrize("columnar", COLUMNAR)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_check_foretells_the_end_of_each_file_and_each_place_but_sends_nothing(
-    desk: Desk, server: RunningSandbox, name: str
+    desk: Desk, server: RunningSandbox, name: str, columnar: str
 ) -> None:
     expected = expectation(name)
 
-    ended = run(desk, server, name, expected.way, command="check")
+    ended = run(desk, server, name, expected.way, columnar, command="check")
 
     assert ended.status == expected.status
     if expected.status == 3:
@@ -123,12 +126,15 @@ def inputs(name: str) -> list[Path]:
     return [path for path in (CASES / name).iterdir() if path.name not in BESIDE]
 
 
-def run(desk: Desk, server: RunningSandbox, name: str, way: str, command: str = "run") -> Ended:
+def run(  # noqa: PLR0913, PLR0917 — where, what, and in which way
+    desk: Desk, server: RunningSandbox, name: str, way: str, columnar: str, command: str = "run"
+) -> Ended:
     """Lay out the case called *name*, and type the command."""
     source, content = layout(name)
     _configure(desk, server, name)
     # So each rejected row is told with its line.
-    words = (command, source, "-v" if expectation(name).status == 3 else "-q")
+    told = "-v" if expectation(name).status == 3 else "-q"
+    words = (command, source, told, "--set", f"source.columnar={columnar}")
     if way == "stdin":
         return desk.type(*words, stdin=content)
     if way == "pipe":

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.batches import works_in_batches
 from tests.make import identity_rules, opened
 from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
@@ -168,7 +169,7 @@ WRITERS: Final[Mapping[str, Callable[[Table], bytes]]] = {"csv": as_csv, "jsonl"
 
 
 def bodies(suffix: str, content: bytes) -> Bodies:
-    """Return what the program makes of a file with *content*."""
+    """Return what the program makes of a file with *content*, which is the same in batches."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"people.{suffix}"
         path.write_bytes(content)
@@ -182,6 +183,8 @@ def bodies(suffix: str, content: bytes) -> Bodies:
                 null_is_empty=source.format == "parquet",
             )
             carried = [plan.map_row(record, NOW) for record in source.read()]
+            in_batches = works_in_batches(source, plan, NOW)
+    assert in_batches == carried
     return [work.reason.code if isinstance(work, Rejected) else work.body for work in carried]
 
 
