@@ -37,6 +37,7 @@ def test_known_and_changed_people_are_counted_by_the_same_digests(
     monkeypatch.setattr(module, "_AT_ONCE", at_once)
     for name, body in (("a", BODIES[0]), ("b", BODIES[1]), ("c", BODIES[3])):
         (person,) = changes.digests.people((f"email={name}",))
+        changes.store().forget([person])
         changes.store().add(person, changes.digests.begin_of_body(body.encode()))
     changes.commit()
     by_rows, in_batches = CheckSummary(), CheckSummary()

@@ -24,7 +24,7 @@ HEAVY: Final = frozenset({"aiohttp", "aiolimiter", "polars", "pydantic", "tqdm",
         (["runs"], {"pydantic"}),
         (["check", "people.parquet"], {"pydantic", "polars"}),
         (["check", "thousand.csv"], {"pydantic"}),
-        (["run", "thousand.csv", "--sandbox", "--limit", "1"], HEAVY - {"polars", "tqdm"}),
+        (["run", "thousand.csv", "--sandbox", "--limit", "1"], HEAVY - {"polars"}),
         (["check", "thousand.csv", "--set", "source.columnar=on"], {"pydantic", "polars"}),
     ],
 )

@@ -14,9 +14,11 @@ from typing import Any, Final
 import polars as pl
 import pytest
 
-from tests.command import Desk, rules
+from tests.command import Desk, rules, sent_ids
 from tests.seeds import seeds
+from uploader.changes.unchanged_rows import UnchangedRows
 from uploader.mapping.compiled_plan import Plan
+from uploader.model import NoWork, Request, Work
 from uploader.sandbox import RunningSandbox
 from uploader.source import take_batches
 from uploader.source.reader import BY_POLARS
@@ -35,6 +37,7 @@ mapping:
     df_push_optin: push
     source: {value: nightly}
 limits: {max_rejected: 100%, canary: 0}
+source: {columnar: auto}
 """
 COLUMNS: Final = ("id", "mail", "name", "age", "score", "joined", "vip", "push", "memo")
 GOOD: Final[Mapping[str, Sequence[str]]] = {
@@ -127,7 +130,11 @@ def came_of(desk: Desk, server: RunningSandbox, way: str, name: str, content: by
         if path.name != "config.yaml":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     desk.write(name, content)
-    words = (name, "-v", "--show-values", "--set", f"source.columnar={way}")
+    config = desk.folder / "config.yaml"
+    config.write_text(
+        re.sub("columnar: [a-z]+", f"columnar: {way}", config.read_text(encoding="utf-8")), encoding="utf-8"
+    )
+    words = (name, "-v", "--show-values")
     checked = desk.type("check", *words, "--json")
     ran = desk.type("run", *words, "--summary", "summary.json")
     summary = desk.summary() if (desk.folder / "summary.json").exists() else {}
@@ -219,6 +226,98 @@ def test_a_damaged_file_comes_to_the_same_in_both_ways(
     same_in_both_ways(desk, server, f"people.{suffix}", content)
 
 
+def nights(desk: Desk, server: RunningSandbox, way: str, files: Sequence[bytes], *more: str) -> list[object]:
+    """Return what comes of sending *files* one night after the other, each under the same name."""
+    shutil.rmtree(desk.folder / ".uploader", ignore_errors=True)
+    found: list[object] = []
+    for content in files:
+        before = len(server.sandbox.requests())
+        desk.write("people.csv", content)
+        words = ("--changed-only", "--set", f"source.columnar={way}", "--summary", "summary.json", *more)
+        ended = desk.type("run", "people.csv", "-q", *words)
+        sent = [without_times(request.body.decode()) for request in server.sandbox.requests()[before:]]
+        found.append((ended.status, sent, desk.books()))
+        for path in desk.folder.glob("*.retry*"):
+            found.append(without_runs(path))
+            path.unlink()
+    found.append([[*outcomes_in(path)] for path in sorted(desk.folder.rglob("*.journal"))])
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.seeded
+@pytest.mark.parametrize("seed", seeds(2))
+@pytest.mark.parametrize("more", [(), ("--set", "coalesce=true")], ids=["apart", "coalesced"])
+@pytest.mark.parametrize("at_once", [7, 200_000])
+def test_changed_nights_come_to_the_same_in_both_ways(  # noqa: PLR0913, PLR0917 — fixtures, and the case
+    desk: Desk,
+    server: RunningSandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[str, ...],
+    at_once: int,
+    seed: int,
+) -> None:
+    monkeypatch.setattr("uploader.mapping.batch_works.AT_ONCE", at_once)
+    monkeypatch.setattr("uploader.source.record_batches.MOST_ROWS", 5)
+    monkeypatch.setattr("uploader.source.csv_batches.MOST_ROWS", 5)
+    monkeypatch.setattr("uploader.changes.merge_digests.FEWEST", 1)
+    dice = random.Random(seed)  # noqa: S311 — as above
+    rows = [*rows_of(dice, 60)]
+    files = []
+    for _ in range(4):
+        files.append(as_csv(random.Random(1), rows))  # noqa: S311 — as above
+        rows = [row | ({"name": f"n{dice.random()}"} if dice.random() < 0.1 else {}) for row in rows]
+
+    by_rows = nights(desk, server, "off", files, *more)
+    in_batches = nights(desk, server, "on", files, *more)
+
+    assert in_batches == by_rows
+
+
+def test_an_unchanged_row_costs_no_request(desk: Desk, server: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.configure(server.url)
+    desk.people(300)
+    words = ("people.csv", "-q", "--changed-only", "--set", "source.columnar=on", "--summary", "summary.json")
+    desk.type("run", *words)
+    path = desk.folder / "people.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("name7\n", "new\n"), encoding="utf-8")
+    made: list[int] = []
+    skip = UnchangedRows._skip_if_unchanged  # noqa: SLF001 — what takes rows one by one
+
+    def counting(self: UnchangedRows, work: Work | NoWork) -> Work | NoWork:
+        if isinstance(work, Request):
+            made.append(work.row.number)
+        return skip(self, work)
+
+    monkeypatch.setattr(UnchangedRows, "_skip_if_unchanged", counting)
+
+    desk.type("run", *words)
+
+    assert made == [7]
+    assert desk.books() == {"sent": 1, "unchanged": 299}
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_is_resumed_in_batches_as_by_rows(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
+    found = []
+    for way in ("off", "on"):
+        shutil.rmtree(desk.folder / ".uploader", ignore_errors=True)
+        server = sandbox(rules("code=40201 for external_id=31 times 1"))
+        desk.configure(server.url)
+        path = desk.folder / "config.yaml"
+        path.write_text(path.read_text(encoding="utf-8").replace("burst: 16", "concurrency: 1"), encoding="utf-8")
+        desk.people(60)
+        words = ("people.csv", "-q", "--set", f"source.columnar={way}", "--summary", "summary.json")
+        stopped = desk.type("run", *words)
+        resumed = desk.type("run", *words)
+        found.append((stopped.status, resumed.status, desk.books(), sent_ids(server)))
+
+    assert found[1] == found[0]
+    assert found[0][:3] == (5, 0, {"sent": 60})
+
+
 def test_good_rows_are_never_mapped_one_by_one(
     desk: Desk, server: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,22 +338,23 @@ def test_good_rows_are_never_mapped_one_by_one(
 
 
 @pytest.mark.parametrize(
-    ("more", "words", "why"),
+    ("name", "words", "why"),
     [
-        ("source: {columnar: off}\n", (), "source.columnar is off"),
-        ("", ("--limit", "1"), "only its first rows are read"),
-        ("", ("--set", "mapping.other_columns=send"), "its mapping needs whole rows"),
+        ("people.csv", ("--set", "source.columnar=off"), "source.columnar is off"),
+        ("people.csv", ("--limit", "1"), "only its first rows are read"),
+        ("people.jsonl", ("--set", "mapping.other_columns=send"), "its mapping needs whole rows"),
     ],
 )
 def test_why_a_large_file_is_read_row_by_row_is_said_with_v(  # noqa: PLR0913, PLR0917 — fixtures, and the case
-    desk: Desk, server: RunningSandbox, monkeypatch: pytest.MonkeyPatch, more: str, words: tuple[str, ...], why: str
+    desk: Desk, server: RunningSandbox, monkeypatch: pytest.MonkeyPatch, name: str, words: tuple[str, ...], why: str
 ) -> None:
     monkeypatch.setattr(take_batches, "_LEAST", 0)
-    desk.configure(server.url, more=more)
+    desk.configure(server.url)
     desk.people(3)
+    desk.write("people.jsonl", '{"id": "1", "name": "Kim"}\n')
 
-    told = desk.type("check", "people.csv", "-v", *words).err
-    silent = desk.type("check", "people.csv", *words).err
+    told = desk.type("check", name, "-v", *words).err
+    silent = desk.type("check", name, *words).err
 
     assert [line for line in told.splitlines() if "read row by row" in line and why in line] != []
     assert "read row by row" not in silent

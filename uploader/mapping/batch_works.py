@@ -133,7 +133,6 @@ def works_of(  # noqa: PLR0913 — what makes works, and of what
     now: Callable[[], str],
     settled: SettledNumbers,
     unchanged: FindUnchanged,
-    at_once: int = AT_ONCE,
 ) -> Iterator[Work | NoWork]:
     """Yield the works of the rows of *batches*, each made at the time when it is taken.
 
@@ -145,9 +144,9 @@ def works_of(  # noqa: PLR0913 — what makes works, and of what
     while trouble is None:
         rows = 0
         try:
-            while rows < at_once and (batch := next(following, None)) is not None:
+            while rows < AT_ONCE and (batch := next(following, None)) is not None:
                 waiting.append(MappedRows.of(batch, map_batch(batch), settled))
-                rows = rows + batch.count + _WEIGHT * len(waiting[-1].left) if unchanged.is_wanted else at_once
+                rows = rows + batch.count + _WEIGHT * len(waiting[-1].left) if unchanged.is_wanted else AT_ONCE
         except Exception as error:  # noqa: BLE001 — raised after the works before it are yielded
             trouble = error
         if not waiting:
