@@ -16,6 +16,7 @@ import pytest
 
 from tests.command import Desk, rules, sent_ids
 from tests.seeds import seeds
+from uploader.app.check_report import CheckReport
 from uploader.changes.unchanged_rows import UnchangedRows
 from uploader.mapping.compiled_plan import Plan
 from uploader.model import NoWork, Request, Work
@@ -377,7 +378,13 @@ def test_all_of_a_clean_file_is_read_by_polars(
     monkeypatch: pytest.MonkeyPatch, desk: Desk, server: RunningSandbox
 ) -> None:
     ways: list[Mapping[str, int]] = []
-    monkeypatch.setattr("uploader.app.check.CheckReport.facts", lambda report: ways.append(report.source.ways) or {})
+
+    def facts(report: CheckReport) -> dict[str, object]:
+        assert report.source is not None
+        ways.append({str(way): count for way, count in report.source.ways.items()})
+        return {}
+
+    monkeypatch.setattr(CheckReport, "facts", facts)
     desk.configure(server.url)
     desk.people(3000)
 
