@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from uploader.inference import name_hints
-from uploader.inference.column_profile import FRACTION, TEXT, WHOLE, Column, is_email, is_phone
+from uploader.inference.column_profile import FRACTION, TEXT, WHOLE, Column
 from uploader.inference.consent_names import consent
 from uploader.inference.number_forms import WrittenNumber
 from uploader.inference.occurrences import Occurrences, together, without
+from uploader.inference.phone_counts import is_phone
 from uploader.inference.reviews import Harm, Review
+from uploader.inference.text_traits import is_email
 from uploader.inference.time_guess import guess_times, is_nearly_all
 from uploader.inference.type_guess import MARKS
 from uploader.mapping.rules import CleaningRules, IdentityRule

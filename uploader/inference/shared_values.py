@@ -126,7 +126,7 @@ class _Field:
                 beside.add(hash(other))
         spelling = self.spelling(record)
         if spelling in candidate.spellings or len(candidate.spellings) < _MOST_SPELLINGS:
-            candidate.spellings.setdefault(spelling, Occurrences()).add(record.number)
+            candidate.spellings.setdefault(spelling, Occurrences()).add(Occurrences.of(record.number))
 
     def shared(self, most: int) -> Mapping[str, Occurrences]:
         """Return the spellings of the values that are beside more than *most* people."""

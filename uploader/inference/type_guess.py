@@ -21,13 +21,13 @@ from uploader.inference.column_profile import (
     WHOLE,
     WHOLES,
     Column,
-    Reading,
-    is_phone,
 )
 from uploader.inference.list_items import ListItems
 from uploader.inference.number_forms import SAME, NumberShape, NumberStyle, WrittenNumber, best_style
 from uploader.inference.occurrences import Occurrences, together, without
+from uploader.inference.phone_counts import is_phone
 from uploader.inference.reviews import Harm, Review
+from uploader.inference.text_traits import Reading
 from uploader.inference.time_forms import ZONE
 from uploader.inference.time_guess import AmbiguousDates, counts_time, epoch_of, guess_times, is_nearly_all
 from uploader.mapping.birth_dates import is_birth_date
