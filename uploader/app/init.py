@@ -67,6 +67,12 @@ def _guessed(source: Source, today: date, columnar: Columnar) -> MappingGuess:
     profile = _profiled(source, columnar)
     people = guess_identities(profile)
 
+    if source.is_columnar(columnar):
+        from uploader.inference.shared_in_batches import SharedInBatches  # noqa: PLC0415 polars starts slowly
+
+        found = SharedInBatches([each.rule for each in people], MAX_JOINED).find(source.batches)
+        return guess_mapping(profile, today=today, people=people, shared=found)
+
     def records() -> Iterator[Record]:
         with source.read() as reading:
             yield from reading

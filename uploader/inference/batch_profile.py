@@ -8,10 +8,9 @@ import polars as pl
 
 from uploader.batch import Batch
 from uploader.inference.column_profile import Column
-from uploader.inference.different_values import ColumnCells, MergedValues, are_held, are_keyed
+from uploader.inference.different_values import ColumnCells, MergedValues, are_held, are_keyed, decoded
 from uploader.inference.file_profile import FileProfile
 from uploader.inference.occurrences import SHOWN, Occurrences
-from uploader.mapping.json_tokens import value_of
 from uploader.model import OWN_COLUMNS, Record, is_mappable
 
 _NULL: Final = "null"
@@ -119,10 +118,8 @@ class BatchProfile(FileProfile):
 
 def _decoded(token: str, batch: Batch, name: str, places: Occurrences) -> object:
     """Return the value of *token* in the column called *name*, as the reader of single rows reads it."""
-    if token.startswith('"') and "\\" not in token:
-        return token[1:-1]
     try:
-        return value_of(token)
+        return decoded(token)
     except ValueError:
         return batch.row(int(batch.numbers.search_sorted(places.rows[0]))).fields[name]
 

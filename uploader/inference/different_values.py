@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 import polars as pl
 
 from uploader.inference.occurrences import SHOWN, Occurrences
+from uploader.mapping.json_tokens import value_of
 
 Found: TypeAlias = tuple[object, Occurrences]
 """A value, and where it is."""
@@ -103,3 +104,8 @@ def are_held(cells: pl.Series) -> bool:
     if isinstance(cells.dtype, pl.Duration):
         return cells.dtype.time_unit != "ms" or _all_between(cells, -(8 * 10**16), 8 * 10**16)
     return not isinstance(cells.dtype, pl.Date | pl.Datetime)
+
+
+def decoded(token: str) -> object:
+    """Return the value of the JSON *token*; raises ValueError where only the reader of whole lines can."""
+    return token[1:-1] if token.startswith('"') and "\\" not in token else value_of(token)
