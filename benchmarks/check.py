@@ -71,7 +71,7 @@ def main() -> int:
         (folder / "config.yaml").write_text(_CONFIG, encoding="utf-8")
         (folder / "config.yaml").chmod(0o600)
         for count in (_FEW, rows):
-            _write_source(folder / f"{count}.csv", count)
+            write_source(folder / f"{count}.csv", count)
         readers = {
             "uploader check": ("-m", "uploader", "check", "-q"),
             "csv.reader": ("-c", _CSV),
@@ -101,7 +101,8 @@ def _median(passes: list[Pass], name: str) -> float:
     return statistics.median(float(getattr(one, name)) for one in passes)
 
 
-def _write_source(path: Path, rows: int) -> None:
+def write_source(path: Path, rows: int) -> None:
+    """Write a CSV of so many *rows*, of 9 columns, to *path*."""
     with path.open("w", encoding="utf-8") as file:
         file.write("user_id,email,phone,name,birth,age,score,joined,push_optin\n")
         file.writelines(_lines(rows))
