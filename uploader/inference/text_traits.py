@@ -98,7 +98,7 @@ class TextTraits:
 def traits_of(text: str, *, is_birth: bool) -> TextTraits:
     """Return the traits of *text*, which is not empty; of a birth date (*is_birth*) only the day matters."""
     # What is longer is rarely of a pattern that comes again.
-    return _of_pattern(text.translate(_PATTERN), is_birth) if len(text) <= LONGEST else _traits(text, is_birth)
+    return _of_pattern(text.translate(_PATTERN), is_birth) if len(text) <= LONGEST else lone_traits(text, is_birth)
 
 
 def is_email(text: str) -> bool:
@@ -106,7 +106,8 @@ def is_email(text: str) -> bool:
     return "@" in text and _EMAIL.fullmatch(text) is not None
 
 
-def _traits(text: str, is_birth: bool) -> TextTraits:  # noqa: FBT001 — a key of the cache
+def lone_traits(text: str, is_birth: bool) -> TextTraits:  # noqa: FBT001 — a key of the cache
+    """Return the traits of *text* as they are found in itself, whatever its pattern."""
     has_digits = text.isascii() or any(map(str.isdecimal, text))
     is_short = len(text) <= LONGEST
     forms = forms_like(text) if has_digits and is_short else ()
@@ -136,7 +137,7 @@ def _traits(text: str, is_birth: bool) -> TextTraits:  # noqa: FBT001 — a key 
     )
 
 
-_of_pattern: Final = lru_cache(_MOST_PATTERNS)(_traits)
+_of_pattern: Final = lru_cache(_MOST_PATTERNS)(lone_traits)
 
 
 def _numbers(text: str) -> frozenset[Reading]:
