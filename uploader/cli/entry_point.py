@@ -16,7 +16,7 @@ from uploader import __version__
 from uploader.cli.printed_commands import CommandLine, completed
 from uploader.cli.signals import end_by, handle_signals
 from uploader.cli.standard_streams import drain_output, reserve_closed_streams, say, take_streams, use_output_thread
-from uploader.errors import ConfigError, SignalledError, StorageError, UploaderError, refused_by_machine
+from uploader.errors import ConfigError, SignalledError, StorageError, UnsuitedError, UploaderError, refused_by_machine
 
 _BUG = 1
 _LAST_WORD_SECONDS: Final = 1.0
@@ -63,7 +63,7 @@ def main() -> NoReturn:
         end_by(error.number)
     except UploaderError as error:
         # Of a configuration every problem is shown, each on its line.
-        for line in str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]:
+        for line in str(error).split("\n") if isinstance(error, (ConfigError, UnsuitedError)) else [str(error)]:
             say(line)
         status = error.exit_status
     except Exception as error:  # noqa: BLE001 — no traceback reaches a user: it may hold values of rows
