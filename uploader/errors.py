@@ -28,6 +28,18 @@ class UnsuitedError(InputError):
     """A source and the mapping do not suit each other in several ways, one line for each; nothing was sent."""
 
 
+class JoinedError(InputError):
+    """Values would join people; nothing was sent. *shown* is the message with these values, for who asked to see them.
+
+    The message itself is kept in reports, and has none of them.
+    """
+
+    def __init__(self, message: str, shown: str) -> None:
+        """Keep both messages."""
+        super().__init__(message)
+        self.shown = shown
+
+
 class RefusedError(UploaderError):
     """The service refuses every request of this run: token, service id, certificate, redirect or URL."""
 

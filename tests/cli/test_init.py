@@ -60,7 +60,7 @@ mapping:
     # all 3 values are words for true and false
     # REVIEW: by its name it says who refused, the opposite of a consent
     문자수신거부: {column: 문자수신거부, type: boolean}
-    # REVIEW: some times name no zone, Asia/Seoul is a guess
+    # REVIEW: times without a zone are read as Asia/Seoul, a guess
     가입일시: {column: 가입일시, type: datetime, timezone: Asia/Seoul}  # all 3 values are times
     "a: b": {column: "a: b", type: boolean}   # all 3 values are words for true and false
 
@@ -127,7 +127,7 @@ def test_the_whole_configuration_is_as_it_is_meant(typed: Type, empty_folder: Pa
             "your service does not use"
         ),
         "  '문자수신거부': by its name it says who refused, the opposite of a consent",
-        "  '가입일시': some times name no zone, Asia/Seoul is a guess",
+        "  '가입일시': times without a zone are read as Asia/Seoul, a guess",
         "Each guess says why in a comment. Look them through, then type:",
         "  uploader check people.csv",
         "  uploader run people.csv --sandbox",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from uploader.app.init import InitResult, init_config
+from uploader.cli.check_messages import place
 from uploader.cli.printed_commands import USUAL, CommandLine, command
 from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, standard_input
@@ -45,13 +46,15 @@ def _lines(result: InitResult, config: Path) -> Iterator[str]:
     said = (
         ("format", written.format),
         ("encoding", written.encoding),
-        ("delimiter", written.delimiter),
+        ("delimiter", "tab" if written.delimiter == "\t" else written.delimiter),
         ("skip_lines", written.skip_lines),
     )
     for key, value in said:
         if value is not None:
             yield f"  {key}: {value}"
     yield from _guess_lines(guess)
+    if result.suspicion is not None:
+        yield f"  {place(result.suspicion.row, result.suspicion.line)}: {result.suspicion.reason.phrase}"
     yield "Each guess says why in a comment. Look them through, then type:"
     given = CommandLine(config=config)
     yield f"  {command('check', [written.source], given)}"

@@ -164,7 +164,7 @@ class _MappingBuilder:
             found = without_shared(each, shared.get(each.field, {}))
             count, is_last = found.unread.count, each is people[-1] and not self.identities
             if count and not self._affords(count) and not is_last:
-                why = f"{count:,} values are not {found.expected}, and so many rows would be rejected"
+                why = f"{_not_read(found.unread, found.expected)}, and so many rows would be rejected"
                 self.omissions.append(
                     Omission(each.column, f"by its name or values {each.field}, but {why}", Harm.PEOPLE)
                 )

@@ -12,7 +12,7 @@ from uploader.check.column_profile import ColumnProfile
 from uploader.check.joined_identities import JoinedIdentities, JoinedValue
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, load
-from uploader.errors import ChangedError, InputError, UnsuitedError
+from uploader.errors import ChangedError, InputError, JoinedError, UnsuitedError
 from uploader.mapping import Plan, compile_plan
 from uploader.mapping.identity_values import column_of_field
 from uploader.mapping.registered_properties import unregistered
@@ -276,20 +276,26 @@ def _refuse_wrong_header(source: Source, rules: MappingRules) -> None:
 
 
 def refuse_joined(job: Job, settings: Settings) -> None:
-    """Raise InputError when an identity value would join more people than `limits.max_joined` lets pass."""
+    """Raise JoinedError when an identity value would join more people than `limits.max_joined` lets pass."""
     worst: dict[str, JoinedValue] = {}
     for joined in job.summary.joined:
         worst.setdefault(joined.name, joined)
     if not worst:
         return
-    found = "; ".join(joined_phrase(joined, job.plan.identity_columns) for joined in worst.values())
     others = len(job.summary.joined) - len(worst)
     more = f"; and {others:,} other value{'s' if others > 1 else ''}" if others else ""
-    raise InputError(
-        f"{job.source.name}: {found}{more}. Nothing was sent: the service joins people for good. If the value stands "
-        "for nobody, add it to source.null_values, or clean the column; if it is right, type "
-        f"--set 'limits.max_joined={_accepted(settings.limits.max_joined, worst, job)}'."
-    )
+    accepted = _accepted(settings.limits.max_joined, worst, job)
+
+    def message(*, shows_values: bool) -> str:
+        columns = job.plan.identity_columns
+        found = "; ".join(joined_phrase(joined, columns, shows_value=shows_values) for joined in worst.values())
+        return (
+            f"{job.source.name}: {found}{more}. Nothing was sent: the service joins people for good. If the value "
+            "stands for nobody, add it to source.null_values, or clean the column; if it is right, type "
+            f"--set 'limits.max_joined={accepted}'."
+        )
+
+    raise JoinedError(message(shows_values=False), message(shows_values=True))
 
 
 def joined_phrase(joined: JoinedValue, columns: Mapping[str, str], *, shows_value: bool = False) -> str:
