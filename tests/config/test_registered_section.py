@@ -23,8 +23,8 @@ NO_FILE: Final = "can't be read as a file of names and types"
         (
             "age: lnog\ndf_name: long\nname: string\n",
             (
-                "has a wrong type on line 1: the type of age is not one of string, long, double, boolean, date, datetime, "
-                "array<string>, array<long>, array<double>; did you mean long?; "
+                "has a wrong type on line 1: the type of age is not one of string, long, double, boolean, date, "
+                "datetime, array<string>, array<long>, array<double>; did you mean long?; "
                 "on line 2: the type of df_name: every service has it as string; write string, or delete the line"
             ),
         ),

@@ -79,8 +79,8 @@ def test_every_wrong_value_has_a_line_beside_the_other_errors(complaint: Callabl
     assert complaint(HEAD + rules).splitlines() == [
         f"config.yaml line 5: {place}.q.value is not a whole number; write one of type long",
         (
-            f"config.yaml line 6: {place}.df_sms_ads_optin.otherwise: a consent that is not among values rejects its row; "
-            "write reject, or delete otherwise"
+            f"config.yaml line 6: {place}.df_sms_ads_optin.otherwise: a consent that is not among values rejects its "
+            "row; write reject, or delete otherwise"
         ),
         f"config.yaml line 6: {place}.df_sms_ads_optin.values: what 'Y' {not_boolean}",
         f"config.yaml line 6: {place}.df_sms_ads_optin.values: what 'N' {not_boolean}",

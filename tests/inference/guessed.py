@@ -1,5 +1,6 @@
 """Guess a mapping from a few rows, and read what would be written of it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 
@@ -23,7 +24,9 @@ def lines_of(draft: MappingGuess) -> list[str]:
     _, _, below = spell(draft, SourceText("s")).partition("\n  properties:\n")
     found: list[str] = []
     comments: list[str] = []
-    for line in map(str.strip, below.partition("\n\n")[0].splitlines()):
+    # A value that takes several lines is read as one.
+    whole = re.sub(r",\n {6}(?! *#)", ", ", below.partition("\n\n")[0])
+    for line in map(str.strip, whole.splitlines()):
         if not line.startswith("# "):
             found.append("  # ".join([*map(str.strip, line.split("  # ")), *comments]))
             comments = []

@@ -40,6 +40,7 @@ from uploader.mapping.rules import PropertyRule
 
 _FEW: Final = 20
 _SMALL: Final = 0.05
+_DOUBLE: Final = "another column has this name, too; give each its own in the file"
 _TENTH: Final = 10
 _LONGEST_NAME: Final = 300
 _DEPRECATED: Final = "df_push_optin"
@@ -138,7 +139,11 @@ def guess_mapping(
         rows=profile.rows,
         identities=tuple(builder.identities),
         properties=tuple(_with_limits(builder.properties)),
-        omissions=(*builder.omissions, *(Omission(*each) for each in profile.unmappable)),
+        omissions=(
+            *builder.omissions,
+            *(Omission(*each) for each in profile.unmappable),
+            *(Omission(name, _DOUBLE, Harm.LOSS) for name in profile.doubles),
+        ),
         ignored=profile.ignored,
         hidden=profile.hidden,
     )

@@ -218,7 +218,48 @@ def _commented(line: str, why: str, reviews: Sequence[Review] = ()) -> Iterator[
         yield from _wrapped(why, indent)
     for review in reviews:
         yield from _wrapped(f"REVIEW: {review.text}", indent)
-    yield f"{line}{' ' * (_COLUMN - width(line))}  # {why}" if has_room else line
+    if has_room:
+        yield f"{line}{' ' * (_COLUMN - width(line))}  # {why}"
+    else:
+        yield from _folded(line, indent)
+
+
+def _folded(line: str, indent: str) -> Iterator[str]:
+    """Yield *line*, a key with its value, on as many lines as it needs to stay below 100 columns.
+
+    It is parted after commas: those between keys, and only where that is not enough, those within lists.
+    """
+    begin, room = f"{indent}  ", _WIDTH
+    parts = [
+        one for part in _parted(line, depth=1) for one in (_parted(part, depth=0) if width(part) > room - 6 else [part])
+    ]
+    so_far = ""
+    for part in parts:
+        longer = f"{so_far} {part}" if so_far else part
+        if so_far and width(longer) > room:
+            yield so_far
+            so_far = begin + part
+        else:
+            so_far = longer
+    yield so_far
+
+
+def _parted(text: str, *, depth: int) -> list[str]:
+    """Return *text* in parts that end after the commas that stand in *depth* brackets, or in more where it is 0."""
+    parts, start, level, is_quoted, is_escaped = list[str](), 0, 0, False, False
+    for place, letter in enumerate(text):
+        if is_quoted:
+            is_quoted, is_escaped = letter != '"' or is_escaped, letter == "\\" and not is_escaped
+        elif letter == '"':
+            is_quoted = True
+        elif letter in "{[":
+            level += 1
+        elif letter in "}]":
+            level -= 1
+        elif text.startswith(", ", place) and (depth in (level, 0)):
+            parts.append(text[start : place + 1])
+            start = place + 2
+    return [*parts, text[start:]]
 
 
 def _wrapped(text: str, indent: str) -> Iterator[str]:

@@ -108,9 +108,8 @@ def refuse_other_json(label: str, head: bytes, encoding: str) -> None:
         if key is not None:
             raise InputError(f"{label} is one JSON object with a list in it. {_EACH_ON_A_LINE} jq -c '{_path(key)}[]'")
         return
-    is_over_lines = first.rstrip().endswith(_GOES_ON) and not any(
-        isinstance(_json_value(line), dict) for line in rest.split("\n") if line.startswith("{")
-    )
+    others = [_json_value(line) for line in rest.split("\n") if line.startswith("{")]
+    is_over_lines = first.rstrip().endswith(_GOES_ON) and bool(rest.strip()) and dict not in map(type, others)
     # Of one long line, only the start is known.
     if envelope is not None and (is_over_lines or not end):
         raise InputError(
