@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from uploader.app.init import InitResult, init_config
-from uploader.cli.check_messages import place
 from uploader.cli.printed_commands import USUAL, CommandLine, command
 from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, standard_input
@@ -53,8 +52,8 @@ def _lines(result: InitResult, config: Path) -> Iterator[str]:
         if value is not None:
             yield f"  {key}: {value}"
     yield from _guess_lines(guess)
-    if result.suspicion is not None:
-        yield f"  {place(result.suspicion.row, result.suspicion.line)}: {result.suspicion.reason.phrase}"
+    if (odd := result.suspicion) is not None:
+        yield f"  row {odd.row:,} (line {odd.line:,}): {odd.reason.phrase}"
     yield "Each guess says why in a comment. Look them through, then type:"
     given = CommandLine(config=config)
     yield f"  {command('check', [written.source], given)}"

@@ -35,9 +35,7 @@ _NOT_BOOLEAN: Final = Reason("not_boolean", "neither true nor false")
 _NULL_CONSENT: Final = Reason("null_consent", "a consent that is null")
 _NOT_ARRAY: Final = Reason("not_array", "not an array")
 _NOT_A_TYPE: Final = Reason("no_such_type", "a value of a kind that the API has no type for")
-_DECIMAL: Final = Reason(
-    "no_such_type", "a DECIMAL with a fraction; its mapping needs `type: double`"
-)
+_DECIMAL: Final = Reason("no_such_type", "a DECIMAL with a fraction; its mapping needs `type: double`")
 _MIXED: Final = Reason("mixed_array", "an array of mixed types")
 _NAIVE: Final = Reason("no_zone", "a time without an offset; its mapping needs `type: datetime` and `timezone`")
 
