@@ -19,6 +19,9 @@ CONSENTS = (
 )
 """The consents of `api.md`: Booleans that must never be lost silently."""
 
+GENDERS: Final = ("Male", "Female", "NonBinary", "Other")
+"""The values that `df_gender` can have (`api.md`, user_properties)."""
+
 PropertyType: TypeAlias = Literal[
     "string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>"
 ]

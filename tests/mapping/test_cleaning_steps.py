@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from tests.make import identity_rules
 from uploader.api import PropertyType
-from uploader.errors import ConfigError
 from uploader.mapping import Plan, Repairs, compile_plan
 from uploader.mapping.cleaning import OmittedValue, cleaner_of
 from uploader.mapping.field_paths import MISSING
@@ -215,17 +214,6 @@ def test_values_are_for_every_type(kind: PropertyType, word: str, sent: str, fou
 @pytest.mark.parametrize("value", [1, "1"], ids=repr)
 def test_values_know_a_number_of_json_by_its_digits(value: object) -> None:
     assert cleaned(value, values=(("1", "Male"),)) == "Male"
-
-
-def test_what_values_send_must_be_of_the_type() -> None:
-    rule = PropertyRule("p", "cell", kind="long", cleaning=CleaningRules(values=(("골드", "gold"),)))
-
-    with pytest.raises(ConfigError) as raised:
-        plan_of(rule)
-
-    assert str(raised.value) == (
-        "mapping.properties.p.values: what '골드' becomes is not a whole number. Write one that is of type long."
-    )
 
 
 def test_a_reason_names_only_the_first_words_of_a_long_list() -> None:

@@ -128,7 +128,7 @@ def refusal(folder: Path, content: bytes) -> str:
     return str(refused.value).removeprefix(f"{folder}/")
 
 
-@pytest.mark.parametrize("content", [b"id,name\n1,a\n", b'["a"]\n[1]\n', b'{\n"a": 1\n}\n'])
+@pytest.mark.parametrize("content", [b"id,name\n1,a\n", b'["a"]\n[1]\n', b'{"a"\n1}\n'])
 def test_a_file_without_a_single_object_is_refused_at_its_end(tmp_path: Path, content: bytes) -> None:
     assert refusal(tmp_path, content) == (
         "people.jsonl: not one line is a JSON object. JSONL has an object on each line; see source.format."

@@ -90,7 +90,7 @@ class SourceSettings(Section):
     ] = "auto"
     encoding: Encoding = "auto"
     delimiter: Delimiter = ","
-    skip_lines: Annotated[int, BeforeValidator(whole(0, 1000, 2))] = 0
+    skip_lines: Annotated[int, BeforeValidator(whole(0, 1000, "how many lines are above the header"))] = 0
     null_values: Annotated[tuple[Annotated[str, BeforeValidator(word)], ...], BeforeValidator(words)] = ("",)
 
 

@@ -392,7 +392,7 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
 
     Raises:
         InputError: a column that the mapping needs is not in the source.
-        ConfigError: a constant can't be read as its type, or the mapping doesn't suit the columns.
+        ConfigError: the mapping doesn't suit the columns.
     """
     needed, repairs = needed_columns(rules), Repairs()
     if columns is not None:
@@ -485,13 +485,12 @@ def _step(rule: PropertyRule, take: Take | None, rules: MappingRules) -> _Step:
     """Return the step of *rule*; *take* reads its value, or is None where that is the value of a column."""
     consent = rule.key in CONSENTS
     if rule.column is None:
-        constant = _constant(rule)
+        constant = reader(rule)(rule.value)
         return _Step(rule.key, None, _constantly, lambda _: constant, sends_null=False, is_consent=consent)
     read, kind = reader(rule), kind_of(rule)
     sends_null = rule.when_empty == "null" and not consent
     cleaner = None
     if rule.cleaning != NO_CLEANING or rule.null_values or rule.on_error == "omit":
-        _check_values(rule, read)
         cleaner = cleaner_of(
             rule.cleaning,
             empty=frozenset((*rules.null_values, *rule.null_values)),
@@ -551,21 +550,6 @@ def _expecting(read: Reader, cleaning: CleaningRules) -> Reader:
     return read_expecting
 
 
-def _check_values(rule: PropertyRule, read: Reader) -> None:
-    """Raise ConfigError for a value that `values` would send, and that is not of the type of *rule*."""
-    kind = kind_of(rule)
-    if rule.cleaning.thousands is not None or rule.cleaning.decimal is not None:
-        return
-    for word, value in rule.cleaning.values or ():
-        try:
-            read([value] if kind is not None and kind.startswith("array<") else value)
-        except Unreadable as unreadable:
-            raise ConfigError(
-                f"mapping.properties.{rule.key}.values: what '{word}' becomes is {unreadable.reason.phrase}. "
-                f"Write one that is of type {kind}."
-            ) from None
-
-
 def _traced(key: str, column: str, clean: Callable[[list[Change]], object]) -> CleanedValue:
     """Return what *clean* did to the value of *key*."""
     changes: list[Change] = []
@@ -577,16 +561,6 @@ def _traced(key: str, column: str, clean: Callable[[list[Change]], object]) -> C
     omitted = next((change.reason for change in changes if isinstance(change, OmittedValue)), None)
     steps = tuple(change for change in changes if isinstance(change, StepChange))
     return CleanedValue(key, column, steps, omitted, omitted=omitted is not None)
-
-
-def _constant(rule: PropertyRule) -> Json:
-    try:
-        return reader(rule)(rule.value)
-    except Unreadable as unreadable:
-        wanted = f"that is of type {kind}" if (kind := kind_of(rule)) else "that the API has a type for"
-        raise ConfigError(
-            f"mapping.properties.{rule.key}.value: {unreadable.reason.phrase}. Write one {wanted}."
-        ) from None
 
 
 def _moment(rules: MappingRules, paths: Mapping[str, Take]) -> tuple[str, Take | None, Callable[[object], Json]] | None:

@@ -6,7 +6,7 @@ from uploader.source.csv_header import refuse_unmappable
 from uploader.source.dialect_detection import FileDialect
 from uploader.source.file_change_detection import ReadTrace
 from uploader.source.open import Source, open_source, open_unknown
-from uploader.source.reader import Reading
+from uploader.source.reader import Reading, Suspicion
 from uploader.source.stdin_and_pipes import descriptor
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "ReadTrace",
     "Reading",
     "Source",
+    "Suspicion",
     "descriptor",
     "open_source",
     "open_unknown",
