@@ -109,7 +109,7 @@ def _refuse_misplaced(key: str, settings: "PropertySettings", kind: PropertyType
 
 def _refuse_misread_dates(key: str, settings: "PropertySettings", kind: PropertyType | None) -> None:
     """Refuse formats that would read another date or time than is meant."""
-    if is_birth_date(key) and has_short_year(settings.format) and settings.pivot is None:
+    if is_birth_date(key, settings.column) and has_short_year(settings.format) and settings.pivot is None:
         raise MisfitError(
             ": %y would make 2050 of 50, and a birth date lies in the past; "
             "add pivot, the last year that is 20xx, for example pivot: 25",
