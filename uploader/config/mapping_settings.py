@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_v
 from uploader.api import IDENTITY_FIELDS, PropertyType
 from uploader.config.datetime_formats import formats, pattern, zone
 from uploader.config.error_messages import MisfitError, UnfitValueError
-from uploader.config.property_rules import KINDS, refuse_misread_times, rule_of
+from uploader.config.property_rules import KINDS, refuse_misread_times, refuse_values_for_nothing, rule_of
 from uploader.config.settings_section import Section
 from uploader.config.value_parsers import flag, one_of, text, whole, word, words
 from uploader.mapping.rules import (
@@ -166,6 +166,21 @@ class IdentitySettings(Section):
     def _names_one(self) -> Self:
         if not self.columns():
             raise MisfitError(f" names no column; give one at least of {', '.join(IDENTITY_FIELDS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _is_cleaned_as_the_service_needs_it(self) -> Self:
+        for name in IDENTITY_FIELDS:
+            found = getattr(self, name)
+            if found is None:
+                continue
+            if found.hash is not None and name != "external_id":
+                raise MisfitError(
+                    ": only an external_id may be a hash, since the service needs this value as it is; delete hash",
+                    name,
+                    "hash",
+                )
+            refuse_values_for_nothing(found, name)
         return self
 
     def columns(self) -> dict[str, str]:

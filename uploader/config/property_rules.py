@@ -4,20 +4,23 @@ import re
 from typing import TYPE_CHECKING
 
 from uploader.api import CONSENTS, PropertyType
-from uploader.config.datetime_formats import has_short_year, is_utc, unread_zone
+from uploader.config.datetime_formats import has_short_year, is_utc, unread_zone, zone_in_text
 from uploader.config.error_messages import MisfitError
 from uploader.mapping.birth_dates import is_birth_date
 from uploader.mapping.rules import FALSE_WORDS, TRUE_WORDS, Emptiness, PropertyRule
 from uploader.model import Json
 
 if TYPE_CHECKING:
-    from uploader.config.mapping_settings import MomentSettings, PropertySettings
+    from uploader.config.mapping_settings import ColumnSettings, MomentSettings, PropertySettings
 
 KINDS = ("string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>")
 """The types that a property can be declared as, those of `api.PropertyType`."""
 
 _EPOCHS = frozenset({"unix", "unix_ms"})
 """The formats that read a moment, whose date depends on the zone."""
+
+_NULLS = frozenset({"", "null", "~"})
+"""What YAML calls null, and what is empty: as a value to be sent, each would be a text."""
 
 _STEPS = ("trim", "strip", "case", "values", "phone", "thousands", "decimal", "hash")
 _PART_OF_NUMBER = re.compile(r"[0-9+.,-]")
@@ -34,6 +37,7 @@ def rule_of(key: str, settings: "PropertySettings", when_empty: Emptiness) -> Pr
     _refuse_misplaced(key, settings, kind)
     _refuse_misplaced_repairs(key, settings)
     _refuse_misread_dates(key, settings, kind)
+    refuse_values_for_nothing(settings, "properties", key, is_consent=consent)
     true, false = _boolean_words(key, settings)
     return PropertyRule(
         key=key,
@@ -129,6 +133,30 @@ def refuse_misread_times(settings: "PropertySettings | MomentSettings", *below: 
         raise MisfitError(
             f": '{form}' passes over the zone in its text; write %z for Z or UTC, or timezone: UTC", *below, "format"
         )
+    other = zone_in_text(settings.format, settings.timezone) if reads_times else None
+    if other is not None:
+        form, abbreviation, zones = other
+        raise MisfitError(
+            f": '{form}' says {abbreviation} in its text, and timezone is another zone; write timezone: {zones}",
+            *below,
+            "format",
+        )
+
+
+def refuse_values_for_nothing(settings: "ColumnSettings", *below: str, is_consent: bool = False) -> None:
+    """Refuse to send an empty text, or null as a text, for a word; the keys stand *below*."""
+    for word, sent in settings.values or ():
+        if sent.strip().lower() in _NULLS:
+            remedy = (
+                "a consent is true or false"
+                if is_consent
+                else f"for no value delete it, and write null_values: ['{word}'] beside values"
+            )
+            raise MisfitError(
+                f": '{word}' would be sent as {'an empty text' if not sent.strip() else 'a text'}; {remedy}",
+                *below,
+                "values",
+            )
 
 
 def _refuse_misplaced_repairs(key: str, settings: "PropertySettings") -> None:

@@ -11,10 +11,11 @@ from uploader.config.property_rules import KINDS
 from uploader.config.relative_paths import resolved
 from uploader.config.secret_masking import is_name
 from uploader.config.value_parsers import one_of
-from uploader.config.yaml_document import read
+from uploader.config.yaml_document import ADVICE, read
 from uploader.errors import ConfigError
 
 _FORM: Final = "write the names and types that the console shows, as {df_name: string, age: long}"
+_FILE_FORM: Final = "write a name and its type on each line, as the console shows them: `age: long`"
 _ARRAY: Final = re.compile(r"arrayof\(?(?P<of>\w+?)s?\)?|(?P<before>\w+)\[\]|array[<(\[](?P<within>\w+)[>)\]]")
 
 
@@ -42,7 +43,8 @@ def _from_file(file: Path) -> dict[str, str]:
         document = read(file)
     except ConfigError as error:
         why = str(error).removeprefix(str(file)).lstrip(": ")
-        raise UnfitValueError(f"can't be read as a file of names and types: {why}") from None
+        why = why.partition(f": {ADVICE}")[0]
+        raise UnfitValueError(f"can't be read as a file of names and types ({why}); {_FILE_FORM}") from None
     section, above = document.tree, tuple[str, ...]()
     inner = section.get("registered")
     if len(section) == 1 and isinstance(inner, dict):

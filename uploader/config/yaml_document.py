@@ -25,7 +25,9 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 FLAG = 0
 """The line number of a key from `--set`."""
 
-_RETAGGED = "move it away and run `uploader init SOURCE` to write one, or name another with --config"
+ADVICE = "move it away and run `uploader init SOURCE` to write one, or name another with --config"
+"""What to do about a configuration that can't be read at all."""
+
 _MOST_BYTES = 1 << 20
 _MOST_VALUES = 100_000
 _PATIENCE_SECONDS = 30.0
@@ -69,11 +71,11 @@ def read(file: Path) -> Document:
     text, mode = _text(file)
     node = _composed(text, str(file))
     if node is None:
-        raise ConfigError(f"{file} is empty: {_RETAGGED}")
+        raise ConfigError(f"{file} is empty: {ADVICE}")
     lines: dict[KeyPath, int] = {}
     tree = _NodeReader(str(file), lines).value(node, ())
     if not isinstance(tree, dict):
-        raise ConfigError(f"{file} is not a mapping of keys to values: {_RETAGGED}")
+        raise ConfigError(f"{file} is not a mapping of keys to values: {ADVICE}")
     return Document(file, tree, lines, mode)
 
 
@@ -94,9 +96,9 @@ def _text(file: Path) -> tuple[str, int]:
         raise ConfigError(f"{missing}: run `uploader init SOURCE` to write one, or name one with --config") from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"{file} can't be read ({why}): {_RETAGGED}") from None
+        raise ConfigError(f"{file} can't be read ({why}): {ADVICE}") from None
     if len(written) > _MOST_BYTES:
-        raise ConfigError(f"{file} is larger than 1 MiB, which no configuration is: {_RETAGGED}")
+        raise ConfigError(f"{file} is larger than 1 MiB, which no configuration is: {ADVICE}")
     try:
         return written.decode("utf-8-sig"), mode
     except UnicodeDecodeError as error:

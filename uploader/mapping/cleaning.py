@@ -9,6 +9,7 @@ from datetime import date
 from typing import Final, Literal, TypeAlias
 
 from uploader.mapping.field_paths import MISSING
+from uploader.mapping.full_width import in_both_widths
 from uploader.mapping.invisible_characters import without_end, without_ends, without_start
 from uploader.mapping.phone_numbers import PHONE_READERS
 from uploader.mapping.rules import CleaningRules, Otherwise
@@ -25,6 +26,7 @@ STEPS: Final[tuple[StepName, ...]] = ("trim", "strip", "case", "values", "phone"
 _LISTED: Final = 12
 """How many words of `values` a reason names."""
 
+_ONLY_UNITS: Final = Reason("only_units", "nothing but a unit (strip)")
 _NOT_TEXT: Final = Reason("not_string", "neither text nor a whole number")
 _NOT_UNICODE: Final = Reason("not_unicode", "half of a surrogate pair, which is no text")
 
@@ -175,8 +177,12 @@ def _uppered(value: object) -> object:
 
 
 def _stripping(texts: Iterable[str], *, signed: bool) -> Clean:
-    """Return a step that removes *texts* at both ends, with the spaces between them and the value."""
-    longest_first = sorted(texts, key=len, reverse=True)
+    """Return a step that removes *texts* at both ends, with the spaces between them and the value.
+
+    A text is found in its full width, too. What is nothing else has no value: a consent is rejected for it, any other
+    value is left out, and counted.
+    """
+    longest_first = sorted({spelling for text in texts for spelling in in_both_widths(text)}, key=len, reverse=True)
 
     def stripped_once(text: str) -> str:
         for unit in longest_first:
@@ -194,6 +200,8 @@ def _stripping(texts: Iterable[str], *, signed: bool) -> Clean:
         before, after = "", value
         while before != after:
             before, after = after, stripped_once(after)
+        if value and not after:
+            raise Unreadable(_ONLY_UNITS, omits=True)
         return after
 
     return stripped

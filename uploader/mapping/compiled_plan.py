@@ -29,7 +29,6 @@ PROPERTIES_LIMIT: Final = 8192
 
 
 _NOT_IDENTITY: Final = Unreadable(Reason("not_identity", "neither text nor a whole number"))
-_ALL_OMITTED: Final = Reason("no_property", "no property: every mapped column is empty or omitted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +188,11 @@ class Plan:
         return {step.field: step.column for step in self._identity}
 
     @property
+    def cleans_identity(self) -> bool:
+        """Whether an identity value may be sent otherwise than it is written."""
+        return any(step.cleaner is not None for step in self._identity)
+
+    @property
     def has_several_identities(self) -> bool:
         """Whether a row may have more than one identity value."""
         return len(self._identity) > 1
@@ -306,9 +310,14 @@ class Plan:
                 now = str(read(row.fields.get(column) if take is None else take(row.fields)))
             except Unreadable as unreadable:
                 return unreadable.in_column(column, "request_datetime", self.columns)
-        if not properties and any(isinstance(change, OmittedValue) for change in self._changes):
-            return _ALL_OMITTED
+        if not properties and (omitted := self._omitted_properties()):
+            return _all_omitted(omitted)
         return _encoded(identity, properties, now)
+
+    def _omitted_properties(self) -> list[OmittedValue]:
+        identity = {(step.field, step.column) for step in self._identity}
+        omitted = [change for change in self._changes if isinstance(change, OmittedValue)]
+        return [change for change in omitted if (change.key, change.column) not in identity]
 
     def _properties(self, row: Row) -> dict[str, Json] | Reason:
         properties: dict[str, Json] = {}
@@ -533,6 +542,19 @@ def _identity_step(rule: IdentityRule, take: Take | None, rules: MappingRules) -
         left = None if rules.sends_odd_identities else is_nothing
         cleaner = cleaner_of(rule.cleaning, empty=empty, hash_key=rules.hash_key, left=left)
     return _IdentityStep(rule.field, rule.column, take, cleaner)
+
+
+def _all_omitted(omitted: Sequence[OmittedValue]) -> Reason:
+    """Return why a row is not sent whose properties are all empty or *omitted*; the first of these stands for all."""
+    first, *others = omitted
+    more = f", and {len(others)} more omitted" if others else ""
+    label = first.reason.phrase.removesuffix(first.reason.expected)
+    return Reason.of_value(
+        "no_property",
+        f"no property is left: {label}".rstrip(": "),
+        f"{first.reason.expected}, and omitted{more}",
+        first.reason.column,
+    )
 
 
 def _before_hash(value: str, changes: Sequence[Change]) -> str:
