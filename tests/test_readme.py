@@ -296,7 +296,7 @@ def test_every_value_becomes_what_is_documented_of_formats() -> None:
 
 PARQUET: Mapping[str, tuple[object, ...]] = {
     "String, Categorical, Enum": ("1",),
-    "integers": (1,),
+    "integers, also `DECIMAL(n,0)`": (1, Decimal(1)),
     "floats": (1.5,),
     "Boolean": (True,),
     "Date": (date(2024, 3, 5),),

@@ -19,9 +19,6 @@ CONSENTS = (
 )
 """The consents of `api.md`: Booleans that must never be lost silently."""
 
-GENDERS: Final = ("Male", "Female", "NonBinary", "Other")
-"""The values that `df_gender` can have (`api.md`, user_properties)."""
-
 PropertyType: TypeAlias = Literal[
     "string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>"
 ]
@@ -37,6 +34,13 @@ BUILT_IN_TYPES: Final[Mapping[str, PropertyType]] = MappingProxyType(
     }
 )
 """The properties that exist in every service (`api.md`, user_properties): they need not be registered."""
+
+GENDER: Final = "df_gender"
+GENDERS: Final = ("Male", "Female", "NonBinary", "Other")
+"""The property of the gender, and its constants (`api.md`, user_properties)."""
+
+BIRTH: Final = "df_birth"
+"""The property of the birth date: a String `yyyy-MM-dd` (`api.md`, user_properties)."""
 
 SUCCESS: Final = "20000"
 """The code of a request that was accepted (`api.md`, Replies)."""

@@ -123,8 +123,12 @@ def test_a_check_tells_what_was_repaired_what_repeats_and_what_may_be_damaged(fo
         "  1 value was freed of separators (thousands).",
         "  Warnings, of rows that can be sent all the same:",
         (
-            "    column 'phone': a Korean mobile number without its leading zero (4 rows): row 2 (line 3), "
-            "row 3 (line 4), row 4 (line 5), …"
+            "    column 'phone' → phone_no: a Korean mobile number without its leading zero; write phone_no: "
+            "{column: phone, phone: KR} (4 rows): row 2 (line 3), row 3 (line 4), row 4 (line 5), …"
+        ),
+        (
+            "    column 'phone' → phone_no: not a phone number as the API has it (821012345678); write phone_no: "
+            "{column: phone, phone: KR}: row 1 (line 2), row 6 (line 7)"
         ),
         "    column 'name': an error of a spreadsheet, such as #N/A or ####: row 3 (line 4)",
         ("    column 'id' → external_id: a word for nothing (such as N/A or -), which is no identity: row 6 (line 7)"),

@@ -11,7 +11,7 @@ api: {service_id: svc, access_token: tok}
 mapping: {identity: {external_id: id}, properties: {df_name: name}}
 registered: %s
 """
-FORM: Final = "write the names and types that the console shows, as {df_name: string, age: long}"
+FORM: Final = "write a name and its type on each line, as the console shows them: `age: long`"
 NO_FILE: Final = "can't be read as a file of names and types"
 
 

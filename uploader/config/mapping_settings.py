@@ -8,7 +8,14 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_v
 from uploader.api import IDENTITY_FIELDS, PropertyType
 from uploader.config.datetime_formats import formats, pattern, zone
 from uploader.config.error_messages import MisfitError, UnfitValueError
-from uploader.config.property_rules import KINDS, misfits_of, misread_times, otherwise_alone, rule_of
+from uploader.config.property_rules import (
+    KINDS,
+    misfits_of,
+    misread_times,
+    otherwise_alone,
+    rule_of,
+    values_for_nothing,
+)
 from uploader.config.settings_section import Section
 from uploader.config.value_parsers import flag, one_of, text, whole, word, words
 from uploader.mapping.rules import (
@@ -164,6 +171,22 @@ class IdentitySettings(Section):
             raise MisfitError(f" names no column; give one at least of {', '.join(IDENTITY_FIELDS)}")
         return self
 
+    @model_validator(mode="after")
+    def _is_cleaned_as_the_service_needs_it(self) -> Self:
+        for name in IDENTITY_FIELDS:
+            found = getattr(self, name)
+            if found is None:
+                continue
+            if found.hash is not None and name != "external_id":
+                raise MisfitError(
+                    ": only an external_id may be a hash, since the service needs this value as it is; delete hash",
+                    name,
+                    "hash",
+                )
+            for misfit in values_for_nothing(found, name):
+                raise misfit
+        return self
+
     def columns(self) -> dict[str, str]:
         """Return identity field → column, for the fields that have one."""
         return {rule.field: rule.column for rule in self.rules()}
@@ -274,6 +297,9 @@ def _nothing_to_send() -> MisfitError:
     )
 
 
+_NEVER_HASHED: Final = frozenset(("identity", field) for field in IDENTITY_FIELDS if field != "external_id")
+
+
 def _without_key(section: str, key: str) -> MisfitError:
     words = " needs mapping.hash_key; write hash_key: ${DFINERY_HASH_KEY} below mapping"
     return MisfitError(words, section, key, "hash", needs=("hash_key",))
@@ -283,7 +309,8 @@ def _hashed(section: str, fields: object) -> Iterator[tuple[str, str]]:
     """Yield the place of each of *fields*, a section as it is written or as it is read, that is to be hashed."""
     for key, field in dict(fields).items() if isinstance(fields, (dict, Section)) else ():
         method = field.get("hash") if isinstance(field, dict) else getattr(field, "hash", None)
-        if method == "hmac-sha256":
+        # Another identity field can't be hashed at all, which is said of it elsewhere.
+        if method == "hmac-sha256" and (section, key) not in _NEVER_HASHED:
             yield section, key
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from uploader.api import CONSENTS, PropertyType
-from uploader.config.datetime_formats import has_short_year, is_utc, unread_zone
+from uploader.config.datetime_formats import has_short_year, is_utc, unread_zone, zone_in_text
 from uploader.config.error_messages import MisfitError
 from uploader.config.unstorable_values import unstorable_values
 from uploader.mapping.birth_dates import is_birth_date
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 KINDS = ("string", "long", "double", "boolean", "date", "datetime", "array<string>", "array<long>", "array<double>")
 """The types that a property can be declared as, those of `api.PropertyType`."""
 
+_NULLS = frozenset({"", "null", "~"})
+"""What YAML calls null, and what is empty: as a value to be sent, each would be a text."""
+
 _STEPS = ("trim", "strip", "case", "values", "phone", "thousands", "decimal", "hash")
 _PART_OF_NUMBER = re.compile(r"[0-9+.,-]")
-_DECIDING = frozenset({"type", "value", "format", "true", "false", "separator"})
+_DECIDING = frozenset({"type", "value", "values", "format", "true", "false", "separator"})
 """The keys that decide how a value is read; where one of them does not fit, no value is tried."""
 
 
@@ -46,6 +49,7 @@ def misfits_of(key: str, settings: "PropertySettings") -> Iterator[MisfitError]:
         *(_unsafe(key, settings) if key in CONSENTS else ()),
         *_misplaced(key, settings, _kind_of(key, settings)),
         *_misplaced_repairs(key, settings),
+        *values_for_nothing(settings, "properties", key, is_consent=key in CONSENTS),
         *_misread_dates(key, settings, _kind_of(key, settings)),
         *(_unfit_boolean_words(key, settings) if _kind_of(key, settings) == "boolean" else ()),
     ]
@@ -145,7 +149,7 @@ def _misplaced(key: str, settings: "PropertySettings", kind: PropertyType | None
 
 def _misread_dates(key: str, settings: "PropertySettings", kind: PropertyType | None) -> Iterator[MisfitError]:
     """Yield formats that would read another date or time than is meant."""
-    if is_birth_date(key) and has_short_year(settings.format) and settings.pivot is None:
+    if is_birth_date(key, settings.column) and has_short_year(settings.format) and settings.pivot is None:
         yield MisfitError(
             ": %y would make 2050 of 50, and a birth date lies in the past; "
             "add pivot, the last year that is 20xx, for example pivot: 25",
@@ -167,6 +171,30 @@ def misread_times(
         yield MisfitError(
             f": '{form}' passes over the zone in its text; write %z for Z or UTC, or timezone: UTC", *below, "format"
         )
+    other = zone_in_text(settings.format, settings.timezone) if reads_times else None
+    if other is not None:
+        form, abbreviation, zones = other
+        yield MisfitError(
+            f": '{form}' says {abbreviation} in its text, and timezone is another zone; write timezone: {zones}",
+            *below,
+            "format",
+        )
+
+
+def values_for_nothing(settings: "ColumnSettings", *below: str, is_consent: bool = False) -> Iterator[MisfitError]:
+    """Yield what would send an empty text, or null as a text, for a word; the keys stand *below*."""
+    for word, sent in settings.values or ():
+        if sent.strip().lower() in _NULLS:
+            remedy = (
+                "a consent is true or false"
+                if is_consent
+                else f"for no value delete it, and write null_values: ['{word}'] beside values"
+            )
+            yield MisfitError(
+                f": '{word}' would be sent as {'an empty text' if not sent.strip() else 'a text'}; {remedy}",
+                *below,
+                "values",
+            )
 
 
 def _misplaced_repairs(key: str, settings: "PropertySettings") -> Iterator[MisfitError]:

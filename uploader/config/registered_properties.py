@@ -16,6 +16,7 @@ from uploader.config.yaml_document import read
 from uploader.errors import ConfigError
 
 _FORM: Final = "write the names and types that the console shows, as {df_name: string, age: long}"
+_FILE_FORM: Final = "write a name and its type on each line, as the console shows them: `age: long`"
 _ARRAY: Final = re.compile(r"arrayof\(?(?P<of>\w+?)s?\)?|(?P<before>\w+)\[\]|array[<(\[](?P<within>\w+)[>)\]]")
 
 
@@ -53,7 +54,7 @@ def _from_file(file: Path) -> dict[str, str]:
     if not file.is_file():
         raise UnfitValueError("is not a file; write its path, relative to the folder of this file")
     try:
-        document = read(file, advice=_FORM)
+        document = read(file, advice=_FILE_FORM)
     except ConfigError as error:
         why = str(error).removeprefix(str(file)).lstrip(": ")
         it = "it " if why.startswith(("is ", "can't ")) else ""

@@ -25,7 +25,9 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 FLAG = 0
 """The line number of a key from `--set`."""
 
-_RETAGGED = "move it away and run `uploader init SOURCE` to write one, or name another with --config"
+_ADVICE = "move it away and run `uploader init SOURCE` to write one, or name another with --config"
+"""What to do about a configuration that can't be read at all."""
+
 _MOST_BYTES = 1 << 20
 _MOST_VALUES = 100_000
 _PATIENCE_SECONDS = 30.0
@@ -61,7 +63,7 @@ class Document:
         return f"{self.file}:" if line is None else f"{self.file} line {line}:"
 
 
-def read(file: Path, *, advice: str = _RETAGGED) -> Document:
+def read(file: Path, *, advice: str = _ADVICE) -> Document:
     """Read the configuration in *file*; an error ends with *advice* where it is none.
 
     Raise ConfigError if it is missing, unreadable, not UTF-8, not YAML, not a mapping, or has a key twice.

@@ -14,7 +14,8 @@ from uploader.mapping.birth_dates import BirthDates
 from uploader.mapping.cleaning import Change, Cleaner, OmittedValue, Repairs, StepChange, cleaner_of
 from uploader.mapping.datetimes import datetime_reader
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching, root_of
-from uploader.mapping.identity_values import dash_line, is_dashes, is_nothing, is_plain, may_have_spaces, odd_identity
+from uploader.mapping.genders import genders_of
+from uploader.mapping.identity_values import dash_line, is_dashes, is_nothing, is_plain, odd_identity
 from uploader.mapping.required_columns import check_columns, check_kinds, needed_columns, within_structs
 from uploader.mapping.rules import NO_CLEANING, CleaningRules, IdentityRule, MappingRules, PropertyRule
 from uploader.mapping.spreadsheet_damage import Spreadsheet
@@ -31,7 +32,6 @@ _NOT_IDENTITY: Final = Unreadable(Reason("not_identity", "neither text nor a who
 _WHOLE_FLOAT: Final = Unreadable(
     Reason("not_identity", 'a number with .0; expected text or a whole number (`strip: [".0"]` removes it)')
 )
-_ALL_OMITTED: Final = Reason("no_property", "no property: every mapped column is empty or omitted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ class Plan:
     *columns* names the columns that the mapping reads, each with the key that reads it. *repairs* counts the values
     cleaned so far. *refuse* returns why a row is not sent whatever it holds, or None.
 
-    It has no states: only the counts of *repairs* change, and the list of the changes to the row at hand.
+    It has no states: only the counts of *repairs* change, and what is kept of the row at hand: the list of the changes
+    to it, and why its identity is odd.
     """
 
     columns: Mapping[str, str]
@@ -100,12 +101,14 @@ class Plan:
     _ignored: frozenset[str]
     _roots: frozenset[str]
     _changes: list[Change]
+    _odd: list[Reason]
     _sends_odd: bool
     _hashes_identity: bool
     refuse: Callable[[Row], Reason | None] | None = None
 
     def map_row(self, record: Record, now: str) -> Request | Rejected:
         """Return the request of *record*, made at *now* (ISO 8601, UTC), or its rejection with column and reason."""
+        self._odd.clear()
         if isinstance(record, Damaged):
             return Rejected(record, (), record.reason)
         if self.refuse is not None and (refused := self.refuse(record)) is not None:
@@ -117,7 +120,7 @@ class Plan:
                 return Request(record, person, body) if isinstance(body, bytes) else Rejected(record, person, body)
         changes = self._changes
         changes.clear()
-        identity, trouble = self._identify(record, changes)
+        identity, trouble = self._identify(record, changes, self._odd)
         person = _person(identity)
         if trouble is None:
             built = self._body(record, identity, self._properties(record), now)
@@ -160,20 +163,15 @@ class Plan:
             identity, person = self._texts.identify(record.fields)
             if self._all_plain(identity):
                 return person
-        return _person(self._identify(record, [])[0])
+        return _person(self._identify(record, [], [])[0])
 
     def suspect(self, request: Request) -> Sequence[Reason]:
-        """Return what is odd about the row of *request*, which can be sent: in its identity, and in its texts."""
-        found, person = self._value_warnings(request), request.person
-        is_clear = not self._sends_odd and not self._hashes_identity and len(person) == len(self._identity)
-        if is_clear and not may_have_spaces(person):
-            return found
-        odd = (
-            odd_identity(step.field, step.column, looked_at)
-            for step, _, looked_at, _ in self._identity_values(request.row, [])
-            if looked_at is not None
-        )
-        return [*(one.reason for one in odd if one is not None), *found]
+        """Return what is odd about the row of *request*, which can be sent: in its identity, and in its texts.
+
+        It must be what `map_row` returned last.
+        """
+        found = self._value_warnings(request)
+        return [*self._odd, *found] if self._odd else found
 
     def written_identity(self, row: Row) -> list[str]:
         """Return the identity columns of *row*, each followed by its value as it is written there, not cleaned."""
@@ -191,6 +189,11 @@ class Plan:
     def identity_columns(self) -> Mapping[str, str]:
         """The column of each identity field that the mapping reads."""
         return {step.field: step.column for step in self._identity}
+
+    @property
+    def cleans_identity(self) -> bool:
+        """Whether an identity value may be sent otherwise than it is written."""
+        return any(step.cleaner is not None for step in self._identity)
 
     @property
     def has_several_identities(self) -> bool:
@@ -222,16 +225,18 @@ class Plan:
             else None
         )
 
-    def _identify(self, row: Row, changes: list[Change]) -> tuple[dict[str, str], Reason | None]:
+    def _identify(self, row: Row, changes: list[Change], all_odd: list[Reason]) -> tuple[dict[str, str], Reason | None]:
         """Return the identity fields of *row* that can be read, and the first reason why it can't be sent.
 
-        Add what the cleaning did to *changes*.
+        Add what the cleaning did to *changes*, and what is odd about each value to *all_odd*.
         """
         identity: dict[str, str] = {}
         trouble: Reason | None = None
         for step, value, looked_at, unreadable in self._identity_values(row, changes):
-            odd = None if looked_at is None or self._sends_odd else odd_identity(step.field, step.column, looked_at)
-            if value is not None and (odd is None or odd.is_sent):
+            odd = None if looked_at is None else odd_identity(step.field, step.column, looked_at)
+            if odd is not None:
+                all_odd.append(odd.reason)
+            if value is not None and (odd is None or odd.is_sent or self._sends_odd):
                 identity[step.field] = value
             elif trouble is None:
                 trouble = unreadable if odd is None or odd.is_absent else odd.reason
@@ -266,10 +271,9 @@ class Plan:
 
     def _all_plain(self, identity: Mapping[str, str]) -> bool:
         """Whether nothing at all is odd about *identity*, which is asked of every row."""
-        if not self._sends_odd:
-            for step in self._identity:
-                if step.field in identity and not is_plain(step.field, step.column, identity[step.field]):
-                    return False
+        for step in self._identity:
+            if step.field in identity and not is_plain(step.field, step.column, identity[step.field]):
+                return False
         return True
 
     def _no_identity_in(self, row: Row) -> Reason:
@@ -310,9 +314,14 @@ class Plan:
                 now = str(read(row.fields.get(column) if take is None else take(row.fields)))
             except Unreadable as unreadable:
                 return unreadable.in_column(column, "request_datetime", self.columns)
-        if not properties and any(isinstance(change, OmittedValue) for change in self._changes):
-            return _ALL_OMITTED
+        if not properties and (omitted := self._omitted_properties()):
+            return _all_omitted(omitted)
         return _encoded(identity, properties, now)
+
+    def _omitted_properties(self) -> list[OmittedValue]:
+        identity = {(step.field, step.column) for step in self._identity}
+        omitted = [change for change in self._changes if isinstance(change, OmittedValue)]
+        return [change for change in omitted if (change.key, change.column) not in identity]
 
     def _properties(self, row: Row) -> dict[str, Json] | Reason:
         properties: dict[str, Json] = {}
@@ -411,14 +420,11 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     identity = tuple(_identity_step(rule, paths.get(rule.column), rules) for rule in rules.identity)
     steps = tuple(_step(rule, paths.get(rule.column or ""), rules) for rule in properties)
     empty = frozenset(rules.null_values)
-    spreadsheet = Spreadsheet(
-        _damageable(rules.identity), properties, paths, unsent=None if others is None else ignored | roots, named=needed
-    )
-    births = None if today is None else BirthDates(properties, today=today, named=needed)
+    spreadsheet = Spreadsheet(properties, paths, unsent=None if others is None else ignored | roots, named=needed)
     return Plan(
         columns=needed,
         repairs=repairs,
-        _value_warnings=spreadsheet if births is None else lambda request: [*spreadsheet(request), *births(request)],
+        _value_warnings=_value_warnings(spreadsheet, properties, today, needed),
         _texts=_texts(identity, steps, empty, needed) if only_texts and others is None else None,
         _identity=identity,
         _steps=steps,
@@ -429,14 +435,30 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
         _ignored=ignored,
         _roots=roots,
         _changes=[],
+        _odd=[],
         _sends_odd=rules.sends_odd_identities,
         _hashes_identity=any(rule.cleaning.hash is not None for rule in rules.identity),
     )
 
 
-def _damageable(identity: Sequence[IdentityRule]) -> Mapping[str, str]:
-    """Return field → column of what a spreadsheet may damage for good; a phone number that is read can't be damaged."""
-    return {rule.field: rule.column for rule in identity if rule.cleaning.phone is None}
+def _value_warnings(
+    spreadsheet: Spreadsheet, properties: Sequence[PropertyRule], today: date | None, named: Mapping[str, str]
+) -> Callable[[Request], Sequence[Reason]]:
+    """Return what finds odd values of *properties* in a request, with as few questions as these properties need."""
+    births = None if today is None else BirthDates(properties, today=today, named=named)
+    genders = genders_of(properties, named=named)
+    if not births and genders is None:
+        return spreadsheet
+
+    def value_warnings(request: Request) -> Sequence[Reason]:
+        found = spreadsheet(request)
+        if genders is not None and (reason := genders(request)) is not None:
+            found = [*found, reason]
+        if births and (of_births := births(request)):
+            found = [*found, *of_births]
+        return found
+
+    return value_warnings
 
 
 def _texts(
@@ -523,6 +545,19 @@ def _identity_step(rule: IdentityRule, take: Take | None, rules: MappingRules) -
         left = None if rules.sends_odd_identities else is_nothing
         cleaner = cleaner_of(rule.cleaning, empty=empty, hash_key=rules.hash_key, left=left)
     return _IdentityStep(rule.field, rule.column, take, cleaner)
+
+
+def _all_omitted(omitted: Sequence[OmittedValue]) -> Reason:
+    """Return why a row is not sent whose properties are all empty or *omitted*; the first of these stands for all."""
+    first, *others = omitted
+    more = f", and {len(others)} more omitted" if others else ""
+    label = first.reason.phrase.removesuffix(first.reason.expected)
+    return Reason.of_value(
+        "no_property",
+        f"no property is left: {label}".rstrip(": "),
+        f"{first.reason.expected}, and omitted{more}",
+        first.reason.column,
+    )
 
 
 def _before_hash(value: str, changes: Sequence[Change]) -> str:
