@@ -296,7 +296,7 @@ def test_every_value_becomes_what_is_documented_of_formats() -> None:
 
 PARQUET: Mapping[str, tuple[object, ...]] = {
     "String, Categorical, Enum": ("1",),
-    "integers": (1,),
+    "integers, also `DECIMAL(n,0)`": (1,),
     "floats": (1.5,),
     "Boolean": (True,),
     "Date": (date(2024, 3, 5),),
@@ -305,7 +305,7 @@ PARQUET: Mapping[str, tuple[object, ...]] = {
     "lists of texts": (["1"],),
     "lists of integers": ([1],),
     "lists of floats": ([1.5],),
-    "Decimal, Time, Duration, Binary, Struct": (
+    "Decimal with decimal places, Time, Duration, Binary, Struct": (
         Decimal("1.5"),
         datetime(2024, 3, 5, tzinfo=UTC).timetz(),
         datetime(2024, 3, 5, tzinfo=UTC) - datetime(2024, 3, 4, tzinfo=UTC),
