@@ -225,6 +225,8 @@ VALUES = st.recursive(
 def test_any_objects_that_json_writes_read_back_equal(
     objects: list[dict[str, object]], *, ascii_only: bool, end: str, encoding: str, block: int
 ) -> None:
+    # A file of one object with nothing but a list in it is refused as a whole.
+    objects = [{**each, "id": 1} for each in objects]
     content = "".join(json.dumps(each, ensure_ascii=ascii_only) + end for each in objects).encode(encoding)
 
     with tempfile.TemporaryDirectory() as folder, mock.patch("uploader.source.byte_stream.BLOCK", block):
