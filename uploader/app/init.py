@@ -22,7 +22,7 @@ from uploader.inference import (
 )
 from uploader.model import MAX_JOINED, Record, looks_like_data
 from uploader.run.environment import Environment
-from uploader.source import Columnar, FileDialect, Source, open_unknown
+from uploader.source import Columnar, FileDialect, Source, Suspicion, open_unknown
 
 _MODE: Final = 0o644
 _MOST_BYTES: Final = 1 << 20
@@ -34,10 +34,11 @@ _BY_HAND: Final = "see docs/configuration.md for how to write a configuration by
 
 @dataclass(frozen=True, slots=True)
 class InitResult:
-    """The mapping guessed for a source, and the format in which the source is written."""
+    """The mapping guessed for a source, the format in which it is written, and what looks wrong at its end."""
 
     guess: MappingGuess
     written: SourceText
+    suspicion: Suspicion | None = None
 
 
 def init_config(source: str, config: Path, environment: Environment, *, columnar: Columnar = "auto") -> InitResult:
@@ -55,7 +56,7 @@ def init_config(source: str, config: Path, environment: Environment, *, columnar
     with opened:
         guess = _guessed(opened, environment.today(), columnar)
     _refuse_empty(source, guess)
-    result = InitResult(guess, _written(source, dialect))
+    result = InitResult(guess, _written(source, dialect), opened.suspicion)
     text = spell(guess, result.written).encode()
     if len(text) > _MOST_BYTES:
         raise InputError(f"{source} has more columns than a configuration of 1 MiB can hold; {_BY_HAND}.")

@@ -6,7 +6,7 @@ from typing import Final
 from uploader.inference.candidate_types import ALL
 from uploader.inference.column_profile import Column
 from uploader.inference.occurrences import Occurrences
-from uploader.model import OWN_COLUMNS, Damaged, Record, Row, is_mappable, looks_like_data, spoken_name
+from uploader.model import OWN_COLUMNS, Damaged, Record, Row, is_mappable, looks_like_data, spoken_name, written_name
 
 MOST_COLUMNS: Final = 1000
 """At most this many columns are profiled, so that memory stays bounded when keys are data."""
@@ -35,7 +35,7 @@ class FileProfile:
         self._readers = [(form, form.maker()) for form in ALL]
         self._columns: dict[tuple[str, ...], Column] = {}
         self._objects: set[tuple[str, ...]] = set()
-        self._nameless = [spoken_name(name) for name in columns or () if not is_mappable(name)]
+        self._nameless = [name for name in columns or () if not is_mappable(name)]
         for name in columns or ():
             if name not in OWN_COLUMNS and is_mappable(name):
                 self._column((name,))
@@ -58,8 +58,13 @@ class FileProfile:
     def unmappable(self) -> list[tuple[str, str]]:
         """The columns that can't be mapped, each with the reason."""
         found = [(column.name, self._trouble(path, column)) for path, column in self._columns.items()]
-        nameless = [(name, "it has no name, or not one of its own") for name in self._nameless]
+        nameless = [(spoken_name(name), "it has no name") for name in self._nameless if not written_name(name)]
         return [*dict.fromkeys((name, trouble) for name, trouble in found if trouble), *nameless]
+
+    @property
+    def doubles(self) -> list[str]:
+        """The columns that can't be mapped because another one has the same name."""
+        return [spoken_name(name) for name in self._nameless if written_name(name)]
 
     def _add_record(self, record: Record) -> None:
         if isinstance(record, Damaged) or self._is_header(record):

@@ -133,7 +133,8 @@ def _cleaned(guess: IdentityGuess, column: Column) -> IdentityGuess:
         reviews.append(Review(Harm.PEOPLE, "personal data as external_id; the service recommends a hash of it"))
         hint = "hash: hmac-sha256"
     if guess.field == "email" and column.capitals:
-        what = f"{column.capitals:,} addresses have capital letters; case: lower makes one person of both spellings"
+        addresses = "1 address has" if column.capitals == 1 else f"{column.capitals:,} addresses have"
+        what = f"{addresses} capital letters; case: lower makes one person of both spellings"
         reviews.append(Review(Harm.PEOPLE, what))
     rule = replace(guess.rule, cleaning=cleaning, null_values=nothing)
     return replace(guess, rule=rule, unread=unread, expected=expected, reviews=tuple(reviews), hint=hint)

@@ -245,7 +245,7 @@ def _times(column: Column, today: date) -> TypeGuess | None:
         if found.is_ambiguous:
             reviews.append(Review(Harm.MEANING, f"that the {found.guessed_order} comes first is a guess"))
     if found.is_zone_guessed:
-        reviews.append(Review(Harm.MEANING, f"some times name no zone, {found.timezone} is a guess"))
+        reviews.append(Review(Harm.MEANING, f"times without a zone are read as {found.timezone}, a guess"))
     pivot = None
     if any("%y" in form for form in found.formats):
         pivot = today.year % 100 if is_birth_date(column.name) else None
