@@ -99,9 +99,9 @@ def main() -> int:
             (folder / config).write_text(text, encoding="utf-8")
             (folder / config).chmod(0o600)
         for kind in _KINDS:
-            _write(folder / kind.name, rows)
+            write_source(folder / kind.name, rows)
         (folder / "few").mkdir()
-        _write(folder / "few" / "easy.csv", min(_FEW, rows))
+        write_source(folder / "few" / "easy.csv", min(_FEW, rows))
         passes: dict[tuple[str, str], list[Pass]] = {}
         plain = {"csv.reader": ("-c", _CSV, "easy.csv"), "polars scan_csv": ("-c", _POLARS, "easy.csv")}
         for _ in range(times):
@@ -150,7 +150,7 @@ def _median(passes: list[Pass], name: str) -> float:
     return statistics.median(float(getattr(one, name)) for one in passes)
 
 
-def _write(path: Path, rows: int) -> None:
+def write_source(path: Path, rows: int) -> None:
     """Write so many *rows* to *path*, in the format that its name says."""
     if path.name == "hard.csv":
         with path.open("w", encoding="utf-8", newline="") as file:

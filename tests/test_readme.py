@@ -296,7 +296,7 @@ def test_every_value_becomes_what_is_documented_of_formats() -> None:
 
 PARQUET: Mapping[str, tuple[object, ...]] = {
     "String, Categorical, Enum": ("1",),
-    "integers": (1,),
+    "integers, also `DECIMAL(n,0)`": (1, Decimal(1)),
     "floats": (1.5,),
     "Boolean": (True,),
     "Date": (date(2024, 3, 5),),
@@ -305,8 +305,8 @@ PARQUET: Mapping[str, tuple[object, ...]] = {
     "lists of texts": (["1"],),
     "lists of integers": ([1],),
     "lists of floats": ([1.5],),
-    "Decimal, Time, Duration, Binary, Struct": (
-        Decimal("1.5"),
+    "Decimal with a fraction": (Decimal("1.5"),),
+    "Time, Duration, Binary, Struct": (
         datetime(2024, 3, 5, tzinfo=UTC).timetz(),
         datetime(2024, 3, 5, tzinfo=UTC) - datetime(2024, 3, 4, tzinfo=UTC),
         b"1",

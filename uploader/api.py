@@ -35,6 +35,13 @@ BUILT_IN_TYPES: Final[Mapping[str, PropertyType]] = MappingProxyType(
 )
 """The properties that exist in every service (`api.md`, user_properties): they need not be registered."""
 
+GENDER: Final = "df_gender"
+GENDERS: Final = ("Male", "Female", "NonBinary", "Other")
+"""The property of the gender, and its constants (`api.md`, user_properties)."""
+
+BIRTH: Final = "df_birth"
+"""The property of the birth date: a String `yyyy-MM-dd` (`api.md`, user_properties)."""
+
 SUCCESS: Final = "20000"
 """The code of a request that was accepted (`api.md`, Replies)."""
 

@@ -4,7 +4,7 @@ import os
 
 
 class UploaderError(Exception):
-    """An error that ends a run: one line for the user (one for each problem of a configuration), and an exit status.
+    """An error that ends a run: one line for the user, or one for each problem, and an exit status.
 
     The message names the thing, what was found and the next step; it has no token and no personal data.
     """
@@ -22,6 +22,22 @@ class InputError(UploaderError):
     """The source is unreadable or wrong as a whole; nothing was sent."""
 
     exit_status = 4
+
+
+class UnsuitedError(InputError):
+    """A source and the mapping do not suit each other in several ways, one line for each; nothing was sent."""
+
+
+class JoinedError(InputError):
+    """Values would join people; nothing was sent. *shown* is the message with these values, for who asked to see them.
+
+    The message itself is kept in reports, and has none of them.
+    """
+
+    def __init__(self, message: str, shown: str) -> None:
+        """Keep both messages."""
+        super().__init__(message)
+        self.shown = shown
 
 
 class RefusedError(UploaderError):

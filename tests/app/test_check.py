@@ -247,7 +247,10 @@ def test_what_a_check_finds_is_known_as_plain_data(folder: Path, world: Environm
             "warnings": [
                 {
                     "code": "phone_zero",
-                    "reason": "column 'phone': a Korean mobile number without its leading zero",
+                    "reason": (
+                        "column 'phone' → phone_no: a Korean mobile number without its leading zero; "
+                        "write phone_no: {column: phone, phone: KR}"
+                    ),
                     "rows": 1,
                     "first": [{"row": 1, "line": 2}],
                 }

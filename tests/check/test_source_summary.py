@@ -79,7 +79,9 @@ def test_a_path_is_seen_in_a_row_in_which_it_leads_somewhere() -> None:
 
 
 NOW = "2000-01-01T00:00:00.000Z"
-ZERO = Reason("phone_zero", "column 'phone': a Korean mobile number without its leading zero")
+KOREAN = "write phone_no: {column: phone, phone: KR}"
+ZERO = Reason("phone_zero", f"column 'phone' → phone_no: a Korean mobile number without its leading zero; {KOREAN}")
+FORM = Reason("phone_form", f"column 'phone' → phone_no: not a phone number as the API has it (821012345678); {KOREAN}")
 ROWS = (
     Row(1, {"phone": "1012345678", "name": " Ann"}, 2),
     Row(2, {"phone": "1012345678", "name": "Ben", "points": "1,000"}, 3),
@@ -109,7 +111,10 @@ def test_what_passes_is_counted_warned_of_and_known_whole_at_the_end() -> None:
     assert (survey.read, survey.rejected, survey.damaged) == (5, 2, 1)
     assert survey.repairs == Repairs({"trim": 2, "thousands": 1})
     assert (survey.duplicates, survey.duplicates_are_exact) == (1, True)
-    assert survey.warnings.most_frequent() == [(ZERO, Problem(2, [(1, 2), (2, 3)]))]
+    assert survey.warnings.most_frequent() == [
+        (ZERO, Problem(2, [(1, 2), (2, 3)])),
+        (FORM, Problem(1, [(4, 5)])),
+    ]
 
 
 def test_what_is_repaired_after_the_survey_is_not_counted_there() -> None:

@@ -113,7 +113,10 @@ def test_what_a_spreadsheet_may_have_damaged_is_said(typed: Type, folder: Path) 
     err = typed("explain", "people.csv", "--row", "1").err
 
     assert [line for line in err if "spreadsheet" in line] == [
-        "A spreadsheet may have damaged it: column 'name': \"#N/A\" is an error of a spreadsheet, such as #N/A or ####."
+        (
+            "It is sent as it stands, with a warning: column 'name': "
+            '"#N/A" is an error of a spreadsheet, such as #N/A or ####.'
+        )
     ]
 
 

@@ -63,7 +63,7 @@ mapping:
     # write
     # df_sms_ads_optin: {column: 문자수신거부, type: boolean, true: ["n"], false: ["y"]}
     문자수신거부: {column: 문자수신거부, type: boolean}
-    # REVIEW: some times name no zone, Asia/Seoul is a guess
+    # REVIEW: times without a zone are read as Asia/Seoul, a guess
     가입일시: {column: 가입일시, type: datetime, timezone: Asia/Seoul}  # all 3 values are times
     "a: b": {column: "a: b", type: boolean}   # all 3 values are words for true and false
 
@@ -131,7 +131,7 @@ def test_the_whole_configuration_is_as_it_is_meant(typed: Type, empty_folder: Pa
         ),
         "  '문자수신거부': by its name it says who refused, the opposite of a consent; if all others agreed, write",
         '    df_sms_ads_optin: {column: 문자수신거부, type: boolean, true: ["n"], false: ["y"]}',
-        "  '가입일시': some times name no zone, Asia/Seoul is a guess",
+        "  '가입일시': times without a zone are read as Asia/Seoul, a guess",
         "Each guess says why in a comment. Look them through, then type:",
         "  uploader check people.csv",
         "  uploader run people.csv --sandbox",
@@ -386,7 +386,26 @@ def test_columns_of_no_name_or_of_the_same_are_left_out(typed: Type, empty_folde
     guessed, checked = typed("init", "people.csv"), typed("check", "people.csv")
 
     assert (guessed.status, checked.status) == (0, 0)
-    assert guessed.err[3].startswith("  left out: 'memo (column 3)', 'memo (column 4)', ")
+    assert guessed.err[3:7] == [
+        "  left out: '(column 5)'",
+        "REVIEW these first, what can do most harm at the top:",
+        "  'memo (column 3)': left out: another column has this name, too; give each its own in the file",
+        "  'memo (column 4)': left out: another column has this name, too; give each its own in the file",
+    ]
+
+
+def test_the_delimiter_is_named_as_its_key_has_it_and_a_missing_line_end_is_said(
+    typed: Type, empty_folder: Path
+) -> None:
+    (empty_folder / "people.tsv").write_text("user_id\tcity\n1\tSeoul\n2\tBus", encoding="utf-8")
+
+    ended = typed("init", "people.tsv")
+
+    assert ended.err[1] == "  delimiter: tab"
+    assert ended.err[-4] == (
+        "  row 2 (line 3): column 'city': the last line has no line end, as all others have: if the file was cut off, "
+        "this value may be shortened, and rows may be missing"
+    )
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])

@@ -9,8 +9,9 @@ import pytest
 from tests.make import CONFIG
 from uploader.app.check import check
 from uploader.app.run import RunResult
+from uploader.check.joined_identities import JoinedValue
 from uploader.check.source_summary import CheckSummary
-from uploader.cli.check_messages import check_lines, duplicate_lines, first_lines, problem_lines
+from uploader.cli.check_messages import check_lines, duplicate_lines, first_lines, problem_lines, warnings_alone
 from uploader.cli.printed_commands import CommandLine
 from uploader.cli.run_messages import run_lines
 from uploader.counts import Counts, Problems, Traffic
@@ -122,8 +123,12 @@ def test_a_check_tells_what_was_repaired_what_repeats_and_what_may_be_damaged(fo
         "  1 value was freed of separators (thousands).",
         "  Warnings, of rows that can be sent all the same:",
         (
-            "    column 'phone': a Korean mobile number without its leading zero (4 rows): row 2 (line 3), "
-            "row 3 (line 4), row 4 (line 5), …"
+            "    column 'phone' → phone_no: a Korean mobile number without its leading zero; write phone_no: "
+            "{column: phone, phone: KR} (4 rows): row 2 (line 3), row 3 (line 4), row 4 (line 5), …"
+        ),
+        (
+            "    column 'phone' → phone_no: not a phone number as the API has it (821012345678); write phone_no: "
+            "{column: phone, phone: KR}: row 1 (line 2), row 6 (line 7)"
         ),
         "    column 'name': an error of a spreadsheet, such as #N/A or ####: row 3 (line 4)",
         ("    column 'id' → external_id: a word for nothing (such as N/A or -), which is no identity: row 6 (line 7)"),
@@ -162,6 +167,27 @@ def test_a_run_of_good_rows_tells_its_warnings_alone_and_without_any_nothing() -
         "    column 'phone': a Korean mobile number without its leading zero: row 7 (line 8)",
     ]
     assert list(first_lines("people.csv", CheckSummary(read=3000))) == []
+
+
+def test_a_run_shows_as_many_kinds_of_warnings_as_fit_and_says_where_the_others_are() -> None:
+    kinds = [(Reason("odd", f"column 'c{number}' is odd"), number, 0) for number in range(1, 15)]
+    few, many = (CheckSummary(read=20, warnings=problems(*kinds[:most])) for most in (12, 14))
+
+    for lines in (first_lines, warnings_alone):
+        assert len(list(lines("people.csv", few))) == 14
+        shown = list(lines("people.csv", many))
+        assert len([line for line in shown if "is odd" in line]) == 12
+        assert shown[-2:] == ["    … and 2 other problems", "  `uploader check` shows them all."]
+
+
+def test_rows_that_would_join_people_are_not_said_to_be_sendable() -> None:
+    joined = [JoinedValue("phone_no", "0", "external_id", 7, False, 7, ((1, 2), (2, 3), (3, 4)))]  # noqa: FBT003
+
+    found = list(first_lines("people.csv", CheckSummary(read=7, warnings=problems((PHONE, 7, 8)), joined=joined)))
+
+    assert found[0] == (
+        "people.csv: 7 rows, all can be sent, but none before the values that join people are cleaned or accepted."
+    )
 
 
 def test_a_check_of_nothing_but_bad_rows_promises_no_time(folder: Path) -> None:

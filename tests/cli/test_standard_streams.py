@@ -146,7 +146,9 @@ def test_what_a_terminal_would_obey_or_hide_in_a_name_is_spelled_out(typed: Type
         [
             (
                 "people.csv has no column 'name', but \"na\\u000ame\" (other spelling). "
-                'Write "na\\u000ame" at mapping.properties.df_name in config.yaml.'
+                'Write "na\\u000ame" at mapping.properties.df_name in config.yaml. '
+                "It has no column 'age' (it has: id, na\\nme, \\u001b[2Jage\\ufeff). "
+                "Change mapping.properties.age in config.yaml."
             )
         ],
     )

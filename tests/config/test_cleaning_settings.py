@@ -20,8 +20,8 @@ def with_property(key: str, rule: str) -> str:
     return f"{API}mapping:\n  identity: {{external_id: id}}\n  properties:\n    {key}: {rule}\n"
 
 
-def with_identity(rule: str, more: str = "") -> str:
-    return f"{API}mapping:\n  identity:\n    email: {rule}\n  properties: {{a: a}}\n{more}"
+def with_identity(rule: str, more: str = "", *, field: str = "email") -> str:
+    return f"{API}mapping:\n  identity:\n    {field}: {rule}\n  properties: {{a: a}}\n{more}"
 
 
 def test_identities_and_properties_have_the_same_steps(loaded: Load) -> None:
@@ -35,12 +35,12 @@ def test_identities_and_properties_have_the_same_steps(loaded: Load) -> None:
 
 def test_numbers_and_hashes_have_their_steps(loaded: Load) -> None:
     amount = loaded(with_property("p", "{column: c, type: double, thousands: '.', decimal: ',', on_error: omit}"))
-    hashed = loaded(with_identity("{column: c, hash: hmac-sha256}", "  hash_key: linnet-0815\n"))
+    hashed = loaded(with_identity("{column: c, hash: hmac-sha256}", "  hash_key: linnet-0815\n", field="external_id"))
 
     assert amount.rules().properties == (
         PropertyRule("p", "c", kind="double", cleaning=CleaningRules(thousands=".", decimal=","), on_error="omit"),
     )
-    assert hashed.rules().identity == (IdentityRule("email", "c", CleaningRules(hash="hmac-sha256")),)
+    assert hashed.rules().identity == (IdentityRule("external_id", "c", CleaningRules(hash="hmac-sha256")),)
     assert hashed.rules().hash_key == b"linnet-0815"
     assert "linnet" not in repr(hashed)
 
@@ -126,7 +126,21 @@ def test_cleaning_that_could_lose_a_consent_is_refused(complaint: Callable[..., 
         ("[c]", ": a list is not a text; write one value"),
         (
             "{column: c, hash: hmac-sha256}",
-            ".hash needs mapping.hash_key; write hash_key: ${DFINERY_HASH_KEY} below mapping",
+            ".hash: only an external_id may be a hash, since the service needs this value as it is; delete hash",
+        ),
+        (
+            "{column: c, values: {모름: null}}",
+            (
+                ".values: '모름' would be sent as a text; "
+                "for no value delete it, and write null_values: ['모름'] beside values"
+            ),
+        ),
+        (
+            "{column: c, values: {a: b, '-': GUEST}}",
+            (
+                ".values: '-' is a word for nothing, which is no identity, and no value is sent for it; "
+                "delete it, or write limits.odd_identities: send"
+            ),
         ),
     ],
 )
@@ -134,6 +148,33 @@ def test_an_identity_that_can_not_be_cleaned_so_is_refused(
     complaint: Callable[..., str], rule: str, words: str
 ) -> None:
     assert complaint(with_identity(rule)) == f"config.yaml line 4: mapping.identity.email{words}"
+
+
+def test_a_hash_of_an_external_id_needs_a_key(complaint: Callable[..., str]) -> None:
+    assert complaint(with_identity("{column: c, hash: hmac-sha256}", field="external_id")) == (
+        "config.yaml line 4: mapping.identity.external_id.hash needs mapping.hash_key; "
+        "write hash_key: ${DFINERY_HASH_KEY} below mapping"
+    )
+
+
+def test_a_word_for_nothing_is_mapped_where_odd_identities_are_sent(loaded: Load) -> None:
+    text = with_identity("{column: c, values: {'-': GUEST}}", "limits: {odd_identities: send}\n")
+
+    assert loaded(text).rules().identity[0].cleaning.values == (("-", "GUEST"),)
+
+
+@pytest.mark.parametrize(("sent", "words"), [("null", "a text"), ("'~'", "a text"), ("''", "an empty text")])
+def test_no_value_is_sent_as_a_text(complaint: Callable[..., str], sent: str, words: str) -> None:
+    line = "config.yaml line 5: mapping.properties."
+    values = f"{{column: c, values: {{남: Male, 모름: {sent}}}}}"
+
+    assert complaint(with_property("p", values)) == (
+        f"{line}p.values: '모름' would be sent as {words}; "
+        "for no value delete it, and write null_values: ['모름'] beside values"
+    )
+    assert complaint(with_property("df_sms_ads_optin", values)) == (
+        f"{line}df_sms_ads_optin.values: '모름' would be sent as {words}; a consent is true or false"
+    )
 
 
 def test_an_identity_is_never_omitted_for_an_error(complaint: Callable[..., str]) -> None:

@@ -115,12 +115,57 @@ def test_the_time_of_the_request_takes_a_list_and_a_pivot(loaded: Load) -> None:
             "{column: a, type: datetime, format: [unix, '%Y-%m-%d %H:%M UTC'], timezone: Europe/London}",
             ".format: '%Y-%m-%d %H:%M UTC' passes over the zone in its text; write %z for Z or UTC, or timezone: UTC",
         ),
+        (
+            "{column: a, type: datetime, format: '%Y-%m-%d %H:%M:%S KST', timezone: UTC}",
+            (
+                ".format: '%Y-%m-%d %H:%M:%S KST' says KST in its text, and timezone is another zone; "
+                "write timezone: Asia/Seoul"
+            ),
+        ),
+        (
+            "{column: a, type: datetime, format: ['%Y-%m-%d', '%Y-%m-%d %H:%M (EST)'], timezone: America/Chicago}",
+            (
+                ".format: '%Y-%m-%d %H:%M (EST)' says EST in its text, and timezone is another zone; "
+                "write timezone: America/New_York"
+            ),
+        ),
+        (
+            "{column: a, type: datetime, format: '%Y-%m-%d %H:%M KST'}",
+            (
+                ".format: '%Y-%m-%d %H:%M KST' says KST in its text, and timezone is another zone; "
+                "write timezone: Asia/Seoul"
+            ),
+        ),
     ],
 )
 def test_a_format_that_can_not_mean_what_it_says_is_refused(
     complaint: Callable[..., str], text: str, words: str
 ) -> None:
     assert complaint(with_property("p", text)) == f"config.yaml line 5: mapping.properties.p{words}"
+
+
+@pytest.mark.parametrize(
+    ("form", "zone"),
+    [
+        ("%Y-%m-%d %H:%M EST", "America/Toronto"),
+        ("%Y-%m-%d %H:%M CST", "Asia/Taipei"),
+        ("%Y-%m-%d AT %H:%M", "Asia/Seoul"),
+        ("%Y-%m-%d %H:%M ABC", "Asia/Seoul"),
+        ("%Y-%m-%d %H:%M KST %z", "UTC"),
+    ],
+)
+def test_a_zone_in_the_text_of_a_format_may_be_that_of_the_setting(loaded: Load, form: str, zone: str) -> None:
+    settings = loaded(with_property("p", f"{{column: a, type: datetime, format: '{form}', timezone: '{zone}'}}"))
+
+    assert settings.rules().properties[0].timezone == zone
+
+
+def test_a_birth_date_is_known_by_its_column_too(complaint: Callable[..., str]) -> None:
+    rule = "{column: 생년월일, type: date, format: '%y%m%d'}"
+
+    assert complaint(with_property("custom", rule)) == (
+        f"config.yaml line 5: mapping.properties.custom.format{BIRTH_YEAR}"
+    )
 
 
 @pytest.mark.parametrize("key", ["df_birth", "birthday", "생년월일"])

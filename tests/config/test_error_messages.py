@@ -227,6 +227,10 @@ def test_every_section_knows_its_keys() -> None:
         ("rate.share=101%", "rate.share: '101%' is more than the whole; write 10% or 0.1"),
         ("limits.max_rejected=10", "limits.max_rejected: '10' is more than the whole; write 10% or 0.1"),
         ("limits.canary=-1", "limits.canary: '-1' is not between 0 and 1000; write 20"),
+        (
+            "source.skip_lines=-1",
+            "source.skip_lines: '-1' is not between 0 and 1000; write how many lines are above the header",
+        ),
         ("limits.canary=few", "limits.canary: 'few' is not a whole number; write 20"),
         (
             "limits.max_joined=0",

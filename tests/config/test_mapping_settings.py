@@ -140,7 +140,7 @@ RESERVED = "is a column that retry files add, which can't be mapped; name a colu
         ("{column: a, type: date, timezone: UTC}", ".timezone needs type: datetime; write it, or delete timezone"),
         ("{column: a, type: long, separator: x}", f".separator needs type: {ARRAYS}; write it, or delete separator"),
         ("{column: a, type: array<long>, separator: ''}", ".separator: '' is not a text; write one value"),
-        ("{column: a, true: [x], false: [y]}", ".true needs type: boolean; write it, or delete true"),
+        ("{column: a, true: [x]}", ".true needs type: boolean; write it, or delete true"),
         ("{column: a, trim: yes}", ".trim: 'yes' is not one of true, false"),
         (
             "{value: a, trim: true}",

@@ -368,6 +368,13 @@ async def test_what_else_a_body_holds_does_not_count(body: bytes) -> None:
         ('{"code":40001,"message":"나이"}', Answer(200, "40001", message="나이")),
         ('{"code":"40001","message":"VALIDATION_FAILURE"}', Answer(200, "40001")),
         ('{"code":"40001","message":null}', Answer(200, "40001")),
+        (
+            '{"code":"40001","message":"VALIDATION_FAILURE","data":"age: text"}',
+            Answer(200, "40001", message="age: text"),
+        ),
+        ('{"code":"40001","message":"bad","data":"age"}', Answer(200, "40001", message="bad: age")),
+        ('{"code":"40001","message":"bad","data":"bad"}', Answer(200, "40001", message="bad")),
+        ('{"code":"40001","message":"BAD_REQUEST","data":{"age":"x"}}', Answer(200, "40001")),
         ('{"code":"40001","message":["age"]}', Answer(200, "40001")),
         ('{"message":"a page"}', Answer(200, "", message="a page")),
         ("a page", Answer(200, "")),

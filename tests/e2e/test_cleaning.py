@@ -80,7 +80,7 @@ def test_the_three_formats_are_cleaned_alike(desk: Desk, sandbox: Start, suffix:
     }
     assert [line for line in ended.err.splitlines() if "value" in line and line.startswith("  ")] == [
         "  2 values were trimmed (trim: true).",
-        "  1 value was freed of units (strip).",
+        "  1 value was freed of texts at the ends (strip).",
         "  1 value was put into one case (case).",
         "  2 values were replaced by what is sent for them (values).",
         "  2 values were written as the API writes phone numbers (phone).",

@@ -229,7 +229,7 @@ MORE = "id,name\n1,name1\n2,name2\n3,name3\n4,name4\n5,name5\n"
     ("content", "words", "what"),
     [
         (MORE, (), "the file"),
-        ("", ("--set", "mapping.properties.df_gender=name"), "the mapping"),
+        ("", ("--set", "mapping.properties.df_membership=name"), "the mapping"),
         (MORE, ("--set", "mapping.when_empty=null"), "the file and the mapping"),
     ],
 )
@@ -261,7 +261,7 @@ def test_what_changed_since_is_begun_anew(
 
 @pytest.mark.parametrize(
     ("content", "words", "what"),
-    [(MORE, (), "the file"), ("", ("--set", "mapping.properties.df_gender=name"), "the mapping")],
+    [(MORE, (), "the file"), ("", ("--set", "mapping.properties.df_membership=name"), "the mapping")],
 )
 def test_what_changed_since_is_refused_if_that_is_wanted(
     desk: Desk, sandbox: Callable[..., RunningSandbox], content: str, words: tuple[str, ...], what: str

@@ -115,3 +115,47 @@ def test_neither_value_nor_token_lies_in_the_state_folder(desk: Desk) -> None:
     kept = b"".join(path.read_bytes() for path in (desk.folder / ".uploader").rglob("*") if path.is_file())
 
     assert [text for text in (b"0001", b"Ann", TOKEN.encode()) if text in kept] == []
+
+
+CLEANED = MAPPING.replace(
+    "{external_id: id}", "{external_id: {column: id, trim: true}, phone_no: {column: tel, phone: KR}}"
+)
+
+
+def failed_with_phone(desk: Desk, url: str, mapping: str = CLEANED) -> None:
+    desk.configure(url, mapping=mapping)
+    desk.write("people.csv", "id,tel,name,age\n0001,010-1234-5678,Ann,1\n0002,,Ben,2\n")
+    assert desk.type("run", "people.csv").status == 3
+
+
+@pytest.mark.parametrize(
+    "changes", [("010-1234-5678", "01012345678"), ("010-1234-5678", "1012345678"), ("0001,", " 0001 ,")]
+)
+def test_a_failed_row_whose_identity_is_written_otherwise_is_still_the_same_person(
+    desk: Desk, changes: tuple[str, str]
+) -> None:
+    with running(rules("http=503 times 4")) as server:
+        failed_with_phone(desk, server.url)
+        rewrite(desk, changes)
+
+        assert retry(desk)[1] == {"sent": 2}
+        assert names(server) == {"0001": "Ann", "0002": "Ben"}
+
+
+@pytest.mark.parametrize("changes", [("010-1234-5678", "010-1234-5679"), ("010-1234-5678", ""), ("0001,", "1,")])
+def test_a_failed_row_whose_identity_is_sent_otherwise_is_refused(desk: Desk, changes: tuple[str, str]) -> None:
+    with running(rules("http=503 times 4")) as server:
+        failed_with_phone(desk, server.url)
+        rewrite(desk, changes)
+
+        assert retry(desk)[1] == {"sent": 1, "rejected": 1}
+
+
+def test_an_identity_that_an_earlier_version_noted_only_as_written_is_compared_as_written(desk: Desk) -> None:
+    plain = CLEANED.replace("{column: id, trim: true}", "id").replace("{column: tel, phone: KR}", "tel")
+    with running(rules("http=503 times 4")) as server:
+        failed_with_phone(desk, server.url, plain)
+        desk.configure(server.url, mapping=CLEANED)
+        rewrite(desk, ("0001,", "1,"))
+
+        assert retry(desk)[1] == {"sent": 1, "rejected": 1}

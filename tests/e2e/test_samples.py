@@ -116,7 +116,7 @@ def _settings(server: RunningSandbox) -> tuple[str, ...]:
 
 def _body(row: Mapping[str, str]) -> Body:
     """Return the body of one row as `config.yaml` maps it, in the order in which it is sent."""
-    identity = {"external_id": row["user_id"], "phone_no": row["phone"], "email": row["email"]}
+    identity = {"external_id": row["user_id"], "phone_no": re.sub("^0", "82", row["phone"]), "email": row["email"]}
     birth, joined, truth = row["birth"], row["joined"], {"Y": True, "true": True, "N": False, "false": False}
     properties = {
         "df_name": row["name"] or None,

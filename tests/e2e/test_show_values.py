@@ -234,6 +234,20 @@ def test_the_rows_merged_into_a_refused_one_have_its_message(desk: Desk, service
     assert [(row[0], row[3]) for row in desk.retry_rows()] == [(1, REASONS[-1][1]), (2, REASONS[-1][1])]
 
 
+def test_a_dry_run_says_why_the_sandbox_refuses_a_row(desk: Desk) -> None:
+    mapping = (
+        "mapping: {identity: {external_id: id}, properties: {joined: {column: joined, type: string}}}\n"
+        "registered: {joined: date}\n"
+    )
+    desk.configure("http://127.0.0.1:1", mapping=mapping)
+    desk.write("people.csv", "id,joined\n1,2024-01-02\n2,soon\n")
+
+    ended = desk.type("run", "people.csv", "--sandbox", "--show-values")
+
+    why = '"joined: wanted date, found a string of another form"'
+    assert f"  refused by the service: VALIDATION_FAILURE (40001): {why}: row 2 (line 3)" in ended.err.splitlines()
+
+
 def test_the_retry_file_of_an_encoding_without_an_arrow_says_it_all_the_same(
     desk: Desk, service: Callable[..., None]
 ) -> None:
@@ -277,6 +291,10 @@ def test_the_value_that_joins_people_and_an_odd_identity_are_shown(desk: Desk) -
     assert f"  column '폰' → phone_no: \"01000000000\" joins 7 {beside}" in checked.err.splitlines()
     places = "row 1 (line 2), row 2 (line 3), row 3 (line 4), …"
     assert f'  phone_no "01000000000" joins 7 people: {places}' in ran.err.splitlines()
+    for ended in (checked, ran):
+        assert f"people.csv: column '폰' → phone_no: \"01000000000\" joins 7 {beside}. Nothing was sent" in ended.err
+        assert "one value" not in ended.err
+    assert f"people.csv: column '폰' → phone_no: one value joins 7 {beside}. Nothing was sent" in silent.err
     values = ("01000000000", "1001.0", '"N/A"')
     kept = silent.err + (desk.folder / "summary.json").read_text(encoding="utf-8")
     assert [value for value in values if value in kept] == []

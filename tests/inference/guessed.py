@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from uploader.inference import FileProfile, MappingGuess, SourceText, guess_mapping, spell
-from uploader.model import Row
+from uploader.inference import FileProfile, MappingGuess, SharedValues, SourceText, guess_mapping, spell
+from uploader.inference.mapping_guess import guess_identities
+from uploader.model import Record, Row
 
 
 def drafted(
@@ -42,3 +43,30 @@ def lines_of(draft: MappingGuess) -> list[str]:
 def lines(values: Sequence[object], name: str = "it", *, is_csv: bool = True) -> list[str]:
     """Return what is written of a column of *values*."""
     return lines_of(drafted([{"user_id": str(at), name: value} for at, value in enumerate(values)], is_csv=is_csv))
+
+
+def rule(values: Sequence[object], name: str = "it", *, is_csv: bool = True) -> str:
+    """Return what is written of a column of *values*, without the comments."""
+    return lines(values, name, is_csv=is_csv)[0].partition("  # ")[0]
+
+
+def identity_lines(guess: MappingGuess) -> list[str]:
+    """Return what is written of the identity, comments among it."""
+    _, _, below = spell(guess, SourceText("s")).partition("  identity:\n")
+    return [line.strip().partition("  # ")[0].strip() for line in below.partition("\n\n")[0].splitlines()]
+
+
+def written_identities(rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return the identity fields that are written for a CSV with *rows*."""
+    return [line for line in identity_lines(guessed(rows)) if not line.startswith("#")]
+
+
+def guessed(rows: Sequence[Mapping[str, object]]) -> MappingGuess:
+    """Return the mapping of a CSV with *rows*, with what stands beside many people."""
+    records: list[Record] = [Row(number, fields) for number, fields in enumerate(rows, 1)]
+    profile = FileProfile(list(rows[0]), {}, null_is_empty=False)
+    for record in records:
+        profile.add_record(record)
+    people = guess_identities(profile)
+    shared = SharedValues([each.rule for each in people], 5).find(lambda: records)
+    return guess_mapping(profile, today=date(2026, 11, 29), people=people, shared=shared)

@@ -1,27 +1,17 @@
 """What is proposed for values as CRMs, spreadsheets and databases export them."""
 
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Sequence
 
 import pytest
 import yaml
 
-from tests.inference.guessed import drafted, lines, lines_of
-from uploader.inference import FileProfile, MappingGuess, SharedValues, SourceText, guess_mapping, spell
-from uploader.inference.mapping_guess import guess_identities
+from tests.inference.guessed import drafted, guessed, identity_lines, lines, lines_of, rule, written_identities
+from uploader.inference import SourceText, spell
 from uploader.inference.yaml_text import width
-from uploader.model import Record, Row
-
-TODAY = date(2026, 11, 29)
 
 
 def repeated(values: Sequence[str], times: int = 20) -> list[str]:
     return [*values] * times
-
-
-def rule(values: Sequence[object], name: str = "it", *, is_csv: bool = True) -> str:
-    """Return what is written of a column of *values*, without the comments."""
-    return lines(values, name, is_csv=is_csv)[0].partition("  # ")[0]
 
 
 @pytest.mark.parametrize(
@@ -185,26 +175,6 @@ def test_a_phone_number_beside_the_identity_is_cleaned_too() -> None:
     assert lines_of(drafted(rows, is_csv=True)) == [
         "other: {column: other, phone: KR}  # all 5 values are phone numbers of Korea"
     ]
-
-
-def identity_lines(guess: MappingGuess) -> list[str]:
-    _, _, below = spell(guess, SourceText("s")).partition("  identity:\n")
-    return [line.strip().partition("  # ")[0].strip() for line in below.partition("\n\n")[0].splitlines()]
-
-
-def written_identities(rows: Sequence[Mapping[str, object]]) -> list[str]:
-    return [line for line in identity_lines(guessed(rows)) if not line.startswith("#")]
-
-
-def guessed(rows: Sequence[Mapping[str, object]]) -> MappingGuess:
-    """Return the mapping of a CSV with *rows*, with what stands beside many people."""
-    records: list[Record] = [Row(number, fields) for number, fields in enumerate(rows, 1)]
-    profile = FileProfile(list(rows[0]), {}, null_is_empty=False)
-    for record in records:
-        profile.add_record(record)
-    people = guess_identities(profile)
-    shared = SharedValues([each.rule for each in people], 5).find(lambda: records)
-    return guess_mapping(profile, today=TODAY, people=people, shared=shared)
 
 
 def people(count: int, **more: str) -> list[dict[str, object]]:

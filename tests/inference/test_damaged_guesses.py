@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.inference.guessed import drafted, lines, lines_of
-from tests.inference.test_cleaning_guesses import guessed, identity_lines, rule, written_identities
+from tests.inference.guessed import drafted, guessed, identity_lines, lines, lines_of, rule, written_identities
 
 WHOLE_FLOATS = (
     "REVIEW: whole numbers like 20.0, as programs write them where some are missing, are sent as 20; for a Double, "

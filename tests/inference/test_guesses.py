@@ -75,8 +75,8 @@ MANY = [f"{1990 + at // 12}{1 + at % 12:02}15" for at in range(40)]
         (
             ["2024-01-02 03:04"],
             (
-                "it: {column: it, type: datetime, timezone: Asia/Seoul}  # its only value is times  # REVIEW: some "
-                "times name no zone, Asia/Seoul is a guess"
+                "it: {column: it, type: datetime, timezone: Asia/Seoul}  # its only value is times  # REVIEW: times "
+                "without a zone are read as Asia/Seoul, a guess"
             ),
         ),
         (
@@ -84,7 +84,7 @@ MANY = [f"{1990 + at // 12}{1 + at % 12:02}15" for at in range(40)]
             (
                 'it: {column: it, type: datetime, format: "%Y/%m/%d %H:%M:%S", timezone: Asia/Seoul}  # its only '
                 "value is "
-                "times  # REVIEW: some times name no zone, Asia/Seoul is a guess"
+                "times  # REVIEW: times without a zone are read as Asia/Seoul, a guess"
             ),
         ),
         # Clocks in Seoul were put forward over this half hour.

@@ -5,12 +5,13 @@ from datetime import date
 import orjson
 import pytest
 
+from uploader.api import PropertyType
 from uploader.mapping.birth_dates import BirthDates, is_birth_date
 from uploader.mapping.rules import PropertyRule
 from uploader.model import Reason, Request, Row
 
 TODAY = date(2026, 11, 29)
-FUTURE, OLD = "birth_in_future", "birth_before_1900"
+FUTURE, OLD, FORM, SHORT = "birth_in_future", "birth_before_1900", "birth_form", "birth_short_year"
 
 
 def warned(properties: dict[str, object], *rules: PropertyRule) -> list[Reason]:
@@ -36,6 +37,51 @@ def test_a_birth_date_after_today_or_before_1900_is_warned_of(value: object, cod
     found = warned({"df_birth": value}, PropertyRule("df_birth", "birth", kind="date"))
 
     assert [reason.code for reason in found] == codes
+
+
+@pytest.mark.parametrize("kind", [None, "string"])
+@pytest.mark.parametrize(
+    ("value", "codes"),
+    [
+        ("1985-03-12", []),
+        ("2050-03-03", [FUTURE]),
+        ("1899-12-31", [OLD]),
+        (None, []),
+        ("85-03-12", [SHORT]),
+        ("850312", [SHORT]),
+        ("85.3.2", [SHORT]),
+        ("19850312", [FORM]),
+        ("1985/03/12", [FORM]),
+        ("1985-3-12", [FORM]),
+        ("1985-02-30", [FORM]),
+        ("1985-03-12 00:00:00", [FORM]),
+        ("851399", [FORM]),
+        ("NULL", [FORM]),
+        (19850312, [FORM]),
+    ],
+)
+def test_the_birth_date_of_the_api_is_looked_at_as_a_text_too(
+    kind: PropertyType | None, value: object, codes: list[str]
+) -> None:
+    found = warned({"df_birth": value}, PropertyRule("df_birth", "birth", kind=kind))
+
+    assert [reason.code for reason in found] == codes
+
+
+def test_as_a_datetime_it_is_not_what_the_api_has() -> None:
+    value, rule = "1985-03-12T00:00:00Z", PropertyRule("df_birth", "birth", kind="datetime")
+
+    assert [reason.code for reason in warned({"df_birth": value}, rule)] == [FORM]
+    assert warned({"dob": value}, PropertyRule("dob", "birth", kind="datetime")) == []
+    assert [reason.code for reason in warned({"dob": value}, PropertyRule("dob", "birth", kind="long"))] == []
+
+
+def test_a_birth_date_of_another_name_is_looked_at_only_where_it_is_a_date() -> None:
+    rules = (PropertyRule("birthday_coupon", "coupon"), PropertyRule("custom", "생년월일", kind="string"))
+
+    found = warned({"birthday_coupon": "10 %", "custom": "2050-01-01"}, *rules)
+
+    assert found == [Reason(FUTURE, "column '생년월일' → custom: a birth date after today")]
 
 
 def test_the_warning_names_the_column_and_the_property() -> None:
@@ -79,5 +125,6 @@ def test_other_properties_and_texts_that_look_alike_are_not() -> None:
         ("joined", False),
     ],
 )
-def test_a_birth_date_is_known_by_the_name_of_its_property(key: str, is_birth: bool) -> None:  # noqa: FBT001 — the expectation of a case
+def test_a_birth_date_is_known_by_the_name_of_its_property_or_column(key: str, is_birth: bool) -> None:  # noqa: FBT001 — the expectation of a case
     assert is_birth_date(key) == is_birth
+    assert is_birth_date("custom", key) == is_birth

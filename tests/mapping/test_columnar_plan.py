@@ -44,6 +44,8 @@ TEXTS: Final = (
     *("a|b", "1|2", "1.5|2", "|", "남", "여", "1001.0", "1.2E+11", "id", "N/A", "--", "ann@example.com"),
     *("Ann@Example.com", "a@b"),
     *("1012345678", "821012345678", "010-1234-5678", "01012345678", "02-123-4567", "'1", '="1"', "1,234,567원", "원"),
+    *(" '1", "\u3000'1", "=", "'90s", "82-10-1234-5678", "Male", "male", "90-01-15", "1990-01-15", "합계"),
+    "010-****-5678",
     *("x" * 70),
 )  # fmt: skip
 PROPERTIES: Final = (
@@ -61,6 +63,9 @@ PROPERTIES: Final = (
     PropertyRule("longs", "c7", kind="array<long>", when_empty="null"),
     PropertyRule("doubles", "c7", kind="array<double>", on_error="omit"),
     PropertyRule(CONSENT, "c8"),
+    PropertyRule("df_gender", "c0", kind="string"),
+    PropertyRule("dob", "c5"),
+    PropertyRule("생일", "c6", kind="string"),
     PropertyRule("channel", value="nightly"),
     PropertyRule("trimmed", "c0", cleaning=CleaningRules(trim=True)),
     PropertyRule("lower", "c0", cleaning=CleaningRules(trim=True, case="lower"), null_values=("-",)),
@@ -515,3 +520,33 @@ def test_the_moments_of_a_column_are_kept_apart() -> None:
     assert found.moments is not None
     assert found.moments.to_list() == ["2024-01-15T03:30:00.000Z", None]
     assert found.good.to_list() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "clean"),
+    [
+        (PropertyRule("df_gender", "c"), "male", "Male"),
+        (PropertyRule("df_birth", "c", kind="string"), "90-01-15", "1990-01-15"),
+        (PropertyRule("dob", "c"), "2999-01-01", "1990-01-15"),
+        (PropertyRule("생일", "c", kind="string"), "1899-12-31", "15 January"),
+        (PropertyRule("text", "c"), "'1", "'90s"),
+        (PropertyRule("text", "c"), "\u3000'1", "\u3000x"),
+        (PropertyRule("text", "c"), '="1"', "=1"),
+        (PropertyRule("text", "c", cleaning=CleaningRules(trim=True)), '="1"', "1="),
+        (PropertyRule("text", "c", cleaning=CleaningRules(case="lower")), "'1", "a'1"),
+    ],
+)
+def test_a_value_that_is_sent_with_a_warning_leaves_its_row_to_the_plan(
+    rule: PropertyRule, value: str, clean: str
+) -> None:
+    batch = texts({"id": "7", "c": value}, {"id": "7", "c": clean})
+    assert mapped(MappingRules(BY_ID, (rule,)), batch).good.to_list() == [False, True]
+
+
+@pytest.mark.parametrize("value", ["1012345678", "01012345678", "010-1234-5678", "82-10-1234-5678", "0821012345678"])
+def test_a_phone_number_that_is_not_as_the_api_has_it_leaves_its_row_to_the_plan(value: str) -> None:
+    rules = MappingRules(identity_rules({"phone_no": "phone"}), (PropertyRule("a", "a"),))
+    rows = [{"phone": value, "a": "x"}, {"phone": "821012345678", "a": "x"}]
+    assert mapped(rules, texts(*rows)).good.to_list() == [False, True]
+    numbers = pl.DataFrame({"phone": [int(value.replace("-", "")), 825012345678], "a": ["x", "x"]})
+    mapped(rules, typed_batch(numbers))

@@ -284,41 +284,6 @@ def test_a_consent_may_be_a_constant() -> None:
     assert properties(mapped(PropertyRule(CONSENT, value="no")), {}) == {CONSENT: False}
 
 
-@pytest.mark.parametrize(
-    ("rule", "message"),
-    [
-        (
-            PropertyRule("age", value="old", kind="long"),
-            "mapping.properties.age.value: not a whole number. Write one that is of type long.",
-        ),
-        (
-            PropertyRule("day", value="2023-02-30", kind="date"),
-            "mapping.properties.day.value: not a date (%Y-%m-%d). Write one that is of type date.",
-        ),
-        (
-            PropertyRule("marks", value=["1", "x"], kind="array<long>"),
-            "mapping.properties.marks.value: not a whole number. Write one that is of type array<long>.",
-        ),
-        (
-            PropertyRule(CONSENT, value="perhaps"),
-            f"mapping.properties.{CONSENT}.value: neither true nor false. Write one that is of type boolean.",
-        ),
-        (
-            PropertyRule("p", value={"a": "b"}),
-            (
-                "mapping.properties.p.value: a value of a kind that the API has no type for. "
-                "Write one that the API has a type for."
-            ),
-        ),
-    ],
-)
-def test_a_constant_that_is_not_of_its_type_is_told_before_the_first_row(rule: PropertyRule, message: str) -> None:
-    with pytest.raises(ConfigError) as trouble:
-        mapped(NAME, rule)
-
-    assert str(trouble.value) == message
-
-
 OTHERS = MappingRules(identity_rules({"external_id": "id"}), (PropertyRule("df_name", "name"),), other_columns="send")
 OWN_COLUMNS: dict[str, object] = {
     "_row": 1,

@@ -35,7 +35,9 @@ def mapped(*, sends_odd: bool = False, null_values: tuple[str, ...] = ("",), **f
 def warned(request: Request | Rejected, *, sends_odd: bool = False) -> list[str]:
     assert isinstance(request, Request)
     rules = MappingRules(IDENTITY, (PropertyRule("n", "name"),), sends_odd_identities=sends_odd)
-    return [reason.code for reason in compile_plan(rules, source="p", config="c", columns=None).suspect(request)]
+    plan = compile_plan(rules, source="p", config="c", columns=None)
+    assert plan.map_row(request.row, NOW) == request
+    return [reason.code for reason in plan.suspect(request)]
 
 
 @pytest.mark.parametrize(
@@ -148,9 +150,87 @@ def test_an_id_as_programs_give_it_is_not_odd(value: str) -> None:
     assert code("external_id", value) is None
 
 
-@pytest.mark.parametrize("value", ["010-1234-5678", "+82 10-1234-5678", "821012345678", "02)123-4567", "1012345678"])
-def test_a_phone_number_as_people_write_it_is_not_odd(value: str) -> None:
+@pytest.mark.parametrize("value", ["821012345678", "82212345678", "8221234567", "8250512345678"])
+def test_a_phone_number_as_the_api_has_it_is_not_odd(value: str) -> None:
     assert code("phone_no", value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("010-1234-5678", "phone_form"),
+        ("+82 10-1234-5678", "phone_form"),
+        ("02)123-4567", "phone_form"),
+        ("01012345678", "phone_form"),
+        ("8201012345678", "phone_form"),
+        ("abc", "phone_form"),
+        ("1012345678", "phone_zero"),
+        ("010-****-5678", "id_masked"),
+        ("010-XXXX-5678", "id_masked"),
+    ],
+)
+def test_a_phone_number_in_another_form_is_sent_with_a_warning(value: str, found: str) -> None:
+    odd = odd_identity("phone_no", "휴대폰", value)
+
+    assert odd is not None
+    assert (odd.is_sent, odd.is_absent, odd.reason.code) == (True, False, found)
+
+
+def test_the_warning_of_a_phone_number_has_the_line_to_type() -> None:
+    plain, quoted = (odd_identity("phone_no", column, "01012345678") for column in ("휴대폰", "전화: 1"))
+
+    assert plain is not None
+    assert plain.reason.phrase == (
+        "column '휴대폰' → phone_no: not a phone number as the API has it (821012345678); "
+        "write phone_no: {column: 휴대폰, phone: KR}"
+    )
+    assert quoted is not None
+    assert quoted.reason.phrase.endswith('write phone_no: {column: "전화: 1", phone: KR}')
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("email", "ab***@naver.com"), ("external_id", "hong**"), ("external_id", "홍●●"), ("line_user_id", "U12＊＊")],  # noqa: RUF001
+)
+def test_a_masked_value_is_sent_with_a_warning(field: str, value: str) -> None:
+    odd = odd_identity(field, "col", value)
+
+    assert odd is not None
+    assert (odd.is_sent, odd.reason.code) == (True, "id_masked")
+
+
+@pytest.mark.parametrize("value", ["합계", "소계", "총계", "합 계", "Total", "TOTAL", "Grand Total", "Sum", " 합계"])
+def test_a_line_of_totals_among_ids_is_sent_with_a_warning(value: str) -> None:
+    odd = odd_identity("external_id", "col", value.strip())
+
+    assert odd is not None
+    assert (odd.is_sent, odd.reason.code) == (True, "totals_line")
+    assert code("external_id", value) == ("id_space" if value.startswith(" ") else "totals_line")
+
+
+@pytest.mark.parametrize(
+    ("field", "found"), [("email", "id_nothing"), ("phone_no", "id_nothing"), ("external_id", None)]
+)
+@pytest.mark.parametrize("value", ["0", "000"])
+def test_zeros_alone_are_no_address_and_no_number_but_may_be_an_id(field: str, value: str, found: str | None) -> None:
+    assert code(field, value) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("001\u200b", "at an end; expected none (`trim: true` removes it)"),
+        ("0\u200b01", "inside, or one that `trim` leaves at an end; expected none"),
+        ("\u200b0\u200b01", "inside, or one that `trim` leaves at an end; expected none"),
+        ("001\ufe0f", "inside, or one that `trim` leaves at an end; expected none"),
+        ("001\u2800", "inside, or one that `trim` leaves at an end; expected none"),
+    ],
+)
+def test_trim_is_named_only_where_it_helps(value: str, words: str) -> None:
+    odd = odd_identity("external_id", "id", value)
+
+    assert odd is not None
+    assert odd.reason.phrase == f"column 'id' → external_id: holds a control or invisible character {words}"
 
 
 @pytest.mark.parametrize("value", ["8.21012E+11", "1E+10"])
@@ -317,9 +397,9 @@ def test_where_odd_identities_are_sent_a_word_for_nothing_is_cleaned_like_any_ot
 
 def test_the_look_follows_the_cleaning() -> None:
     assert cleaned(CleaningRules(trim=True), " a@example.com\u200b").person == ("external_id=7", "email=a@example.com")
-    assert cleaned(CleaningRules(strip=(".0",)), "1001.0", field="phone_no").person == (
+    assert cleaned(CleaningRules(strip=(".0",)), "821012345678.0", field="phone_no").person == (
         "external_id=7",
-        "phone_no=1001",
+        "phone_no=821012345678",
     )
 
 

@@ -71,6 +71,23 @@ def test_columns_may_stand_in_any_order_beside_others() -> None:
             ),
         ),
         (
+            ["User_id", "Name", "updated_at", "other"],
+            (
+                "people.csv has no column 'user_id', but \"User_id\" (other case); nor 'name', but \"Name\" (other "
+                'case). Write "User_id" at mapping.identity.external_id, "Name" at mapping.properties.df_name in '
+                "config.yaml. It has no column 'mail' (it has: User_id, Name, updated_at, other). "
+                "Change mapping.identity.email in config.yaml."
+            ),
+        ),
+        (
+            ["user_id", "name", "email", "update_at"],
+            (
+                "people.csv has no columns 'mail', 'updated_at' (it has: user_id, name, email, update_at). Did you "
+                "mean 'email' for 'mail', 'update_at' for 'updated_at'? Change mapping.identity.email, "
+                "mapping.request_datetime in config.yaml."
+            ),
+        ),
+        (
             [],
             (
                 "people.csv has no column 'user_id', nor any other that the mapping names. Is its first line a header, "
@@ -80,9 +97,9 @@ def test_columns_may_stand_in_any_order_beside_others() -> None:
         (
             ["name", "Ann", "Seoul"],
             (
-                "people.csv has no column 'user_id'. What it has is not shown, since some of that looks like data "
-                "rather than like names. Is its first line a header? "
-                "Otherwise change mapping.identity.external_id in config.yaml."
+                "people.csv has no columns 'user_id', 'mail', 'updated_at'. What it has is not shown, since some of "
+                "that looks like data rather than like names. Is its first line a header? Otherwise change "
+                "mapping.identity.external_id, mapping.identity.email, mapping.request_datetime in config.yaml."
             ),
         ),
         (
@@ -101,7 +118,10 @@ def test_columns_may_stand_in_any_order_beside_others() -> None:
             ),
         ),
     ],
-    ids=["near", "far", "case", "retry file", "a person's data", "none", "a row by chance", "a name like data", "many"],
+    ids=[
+        *("near", "far", "case", "retry file", "a person's data", "several, some in another case", "several", "none"),
+        *("a row by chance", "a name like data", "many"),
+    ],
 )
 def test_a_missing_column_is_told_with_what_to_change_and_no_data_of_a_person(columns: list[str], message: str) -> None:
     with pytest.raises(InputError) as trouble:

@@ -32,6 +32,7 @@ NO_ZONE = Reason("no_zone", "column 'cell' → p: a time with neither an offset 
 NOT_ARRAY = Reason("not_array", "column 'cell' → p: not an array")
 MIXED = Reason("mixed_array", "column 'cell' → p: an array of mixed types")
 NO_TYPE = Reason("no_such_type", "column 'cell' → p: a value of a kind that the API has no type for")
+DECIMAL = Reason("no_such_type", "column 'cell' → p: a DECIMAL with a fraction; its mapping needs `type: double`")
 NAIVE = Reason(
     "no_zone", "column 'cell' → p: a time without an offset; its mapping needs `type: datetime` and `timezone`"
 )
@@ -83,6 +84,11 @@ def declared(kind: PropertyType | None, **options: str) -> PropertyRule:
         ("double", 1, "1.0"),
         ("double", 0.1, "0.1"),
         ("double", 2**53, "9007199254740992.0"),
+        ("double", Decimal("12.50"), "12.5"),
+        ("double", Decimal("0E-10"), "0.0"),
+        ("double", Decimal("-0.000001"), "-1e-6"),
+        ("double", {"Decimal": "12.50"}, "12.5"),
+        ("array<double>", [Decimal("1.50"), 2], "[1.5,2.0]"),
         ("boolean", "true", "true"),
         ("boolean", "YES", "true"),
         ("boolean", "t", "true"),
@@ -155,6 +161,13 @@ def test_a_value_of_its_type_is_sent_as_that_type(kind: PropertyType | None, val
         ("long", [1], NOT_LONG),
         ("double", "1,5", NOT_DOUBLE),
         ("double", "nan", NOT_DOUBLE),
+        ("double", {"Decimal": "x"}, NOT_DOUBLE),
+        ("double", {"Decimal": 1.5}, NOT_DOUBLE),
+        ("double", {"a": "1.5"}, NOT_DOUBLE),
+        ("double", Decimal("9007199254740993.50"), PART_LOST),
+        ("string", Decimal("1.50"), NOT_STRING),
+        ("long", Decimal("1.00"), NOT_LONG),
+        (None, Decimal("1.50"), DECIMAL),
         ("double", "Infinity", NOT_DOUBLE),
         ("double", " 1.5", NOT_DOUBLE),
         ("double", ".", NOT_DOUBLE),
@@ -220,7 +233,6 @@ def test_a_value_of_its_type_is_sent_as_that_type(kind: PropertyType | None, val
         (None, ["a", 1], MIXED),
         (None, [math.inf], NOT_FINITE),
         (None, b"bytes", NO_TYPE),
-        (None, Decimal("1.5"), NO_TYPE),
         (None, datetime(2023, 8, 15), NAIVE),  # noqa: DTZ001 — as above
     ],
     ids=repr,

@@ -299,6 +299,57 @@ ARRAY = (
 )
 
 
+LIST = (
+    "is one JSON object with a list in it. JSONL has each object on a line of its own: write it so, for example with:"
+)
+LINES = (
+    "has JSON objects over several lines. JSONL has each object on a line of its own: write it so, for example with:"
+)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a"])
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('{"users":[{"id":1},{"id":2}]}\n', f"{LIST} jq -c '.users[]'"),
+        ('{"total": 2, "next": null, "data": [{"id": 1}]}', f"{LIST} jq -c '.data[]'"),
+        ('{"010-1234-5678": [{"id": 1}]}', f"{LIST} jq -c '.KEY[]'"),
+        ('{"users":[' + '{"id":1},' * 100_000, f"{LIST} jq -c '.users[]'"),
+        ('{\n  "users": [\n    {\n      "id": 1\n    }\n  ]\n}\n', f"{LIST} jq -c '.users[]'"),
+        ('{\n  "id": 1,\n  "name": "Kim"\n}\n', f"{LINES} jq -c ."),
+        ('{ "id": 1,\n "tags": ["a"] }\n{ "id": 2,\n "tags": [] }\n', f"{LINES} jq -c ."),
+    ],
+    ids=range(7),
+)
+def test_json_that_is_no_json_lines_is_refused_with_what_makes_it_so(
+    tmp_path: Path, name: str, text: str, what: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(InputError) as trouble:
+        opened(path)
+
+    assert str(trouble.value) == f"{path} {what}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"id": 1, "orders": [{"item": 2}]}\n',
+        '{"orders": [{"item": 2}]}\n{"orders": [{"item": 3}], "id": 4}\n',
+        '{"id": 1,\n{"id": 2}\n',
+        '{"id": "1", "name": "Kim",\n',
+    ],
+)
+def test_json_lines_of_which_some_are_damaged_or_hold_lists_are_read(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(text, encoding="utf-8")
+
+    with opened(path) as source:
+        assert source.format == "jsonl"
+
+
 @pytest.mark.parametrize("name", ["a.xls", "a.csv", "a.jsonl", "a"])
 @pytest.mark.parametrize(
     ("text", "what"),

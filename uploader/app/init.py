@@ -22,7 +22,7 @@ from uploader.inference import (
 )
 from uploader.model import MAX_JOINED, Record, looks_like_data
 from uploader.run.environment import Environment
-from uploader.source import FileDialect, Source, open_unknown
+from uploader.source import Columnar, FileDialect, Source, Suspicion, open_unknown
 
 _MODE: Final = 0o644
 _MOST_BYTES: Final = 1 << 20
@@ -34,14 +34,17 @@ _BY_HAND: Final = "see docs/configuration.md for how to write a configuration by
 
 @dataclass(frozen=True, slots=True)
 class InitResult:
-    """The mapping guessed for a source, and the format in which the source is written."""
+    """The mapping guessed for a source, the format in which it is written, and what looks wrong at its end."""
 
     guess: MappingGuess
     written: SourceText
+    suspicion: Suspicion | None = None
 
 
-def init_config(source: str, config: Path, environment: Environment) -> InitResult:
+def init_config(source: str, config: Path, environment: Environment, *, columnar: Columnar = "auto") -> InitResult:
     """Read the whole *source*, guess its mapping, and write it to *config*, which must not exist.
+
+    *columnar* is whether the source is read in batches, which changes nothing but the time that it takes.
 
     Raises:
         ConfigError: *config* exists, or its folder does not.
@@ -51,9 +54,9 @@ def init_config(source: str, config: Path, environment: Environment) -> InitResu
     _refuse_existing(config)
     opened, dialect = open_unknown(source, stdin=environment.stdin)
     with opened:
-        guess = _guessed(opened, environment.today())
+        guess = _guessed(opened, environment.today(), columnar)
     _refuse_empty(source, guess)
-    result = InitResult(guess, _written(source, dialect))
+    result = InitResult(guess, _written(source, dialect), opened.suspicion)
     text = spell(guess, result.written).encode()
     if len(text) > _MOST_BYTES:
         raise InputError(f"{source} has more columns than a configuration of 1 MiB can hold; {_BY_HAND}.")
@@ -61,9 +64,15 @@ def init_config(source: str, config: Path, environment: Environment) -> InitResu
     return result
 
 
-def _guessed(source: Source, today: date) -> MappingGuess:
-    profile = _profiled(source)
+def _guessed(source: Source, today: date, columnar: Columnar) -> MappingGuess:
+    profile = _profiled(source, columnar)
     people = guess_identities(profile)
+
+    if source.is_columnar(columnar):
+        from uploader.inference.shared_in_batches import SharedInBatches  # noqa: PLC0415 polars starts slowly
+
+        found = SharedInBatches([each.rule for each in people], MAX_JOINED).find(source.batches)
+        return guess_mapping(profile, today=today, people=people, shared=found)
 
     def records() -> Iterator[Record]:
         with source.read() as reading:
@@ -73,7 +82,7 @@ def _guessed(source: Source, today: date) -> MappingGuess:
     return guess_mapping(profile, today=today, people=people, shared=shared)
 
 
-def _profiled(source: Source) -> FileProfile:
+def _profiled(source: Source, columnar: Columnar) -> FileProfile:
     columns = source.columns or ()
     if any(map(looks_personal, columns)) or (source.format == "csv" and any(map(looks_like_data, columns))):
         # The names may be a person's data, so the message does not show them.
@@ -81,7 +90,16 @@ def _profiled(source: Source) -> FileProfile:
             f"{source.name}: its first line looks like a row, not like a header: a cell of it is an e-mail address or "
             "a phone number, or looks like other data. Put a line with the names of the columns above it."
         )
-    profile = FileProfile(source.columns, source.kinds, null_is_empty=source.format == "parquet")
+    null_is_empty = source.format == "parquet"
+    if source.is_columnar(columnar):
+        from uploader.inference.batch_profile import BatchProfile  # noqa: PLC0415 polars starts slowly
+
+        of_batches = BatchProfile(source.columns, source.kinds, null_is_empty=null_is_empty)
+        with source.batches() as batches:
+            for batch in batches:
+                of_batches.add_batch(batch)
+        return of_batches
+    profile = FileProfile(source.columns, source.kinds, null_is_empty=null_is_empty)
     with source.read() as reading:
         for record in reading:
             profile.add_record(record)

@@ -22,7 +22,7 @@ _SHOWN: Final = 12
 
 _DONE: Final[Mapping[StepName, str]] = {
     "trim": "trimmed (trim: true)",
-    "strip": "freed of units (strip)",
+    "strip": "freed of texts at the ends (strip)",
     "case": "put into one case (case)",
     "values": "replaced by what is sent for them (values)",
     "phone": "written as the API writes phone numbers (phone)",
@@ -33,7 +33,7 @@ _DONE: Final[Mapping[StepName, str]] = {
 """What each cleaning step does to a value."""
 
 _FIRST: Final = 3
-"""How many different problems, and warnings, a run prints before it sends."""
+"""How many different problems a run prints before it sends; all of them are printed when it has ended."""
 
 
 def check_lines(job: Job, pace: Pace, values: ShownValues = no_values) -> Iterator[str]:
@@ -42,8 +42,7 @@ def check_lines(job: Job, pace: Pace, values: ShownValues = no_values) -> Iterat
     if not summary.read:
         yield f"{name}: no rows, nothing to do."
         return
-    can = f"{summary.sendable:,} can be sent, {summary.rejected:,} can't" if summary.rejected else "all can be sent"
-    yield f"{name}: {count(summary.read, 'row')}, {can}."
+    yield f"{name}: {count(summary.read, 'row')}, {_sendable(summary)}."
     if job.source.blank_lines:
         skipped = "is skipped" if job.source.blank_lines == 1 else "are skipped"
         yield f"  {count(job.source.blank_lines, 'blank line')} {skipped}."
@@ -83,8 +82,8 @@ def first_lines(name: str, summary: CheckSummary, values: ShownValues = no_value
         yield from problem_lines(summary.problems, shown=_FIRST, values=values)
         yield from _odd_identity_lines(summary.problems)
     elif summary.warnings:
-        yield f"{display_name(name)}: {count(summary.read, 'row')}, all can be sent."
-    yield from _warning_lines(summary.warnings, shown=_FIRST, values=values)
+        yield f"{display_name(name)}: {count(summary.read, 'row')}, {_sendable(summary)}."
+    yield from _warning_lines(summary.warnings, shown=_SHOWN, values=values)
     if values is not no_values:
         yield from map(_joined_line, summary.joined[:_FIRST])
 
@@ -93,7 +92,13 @@ def warnings_alone(name: str, summary: CheckSummary) -> Iterator[str]:
     """Yield the first warnings about the source called *name*, for a run that nobody watches."""
     if summary.warnings:
         yield f"{display_name(name)}: {count(summary.read, 'row')}."
-        yield from _warning_lines(summary.warnings, shown=_FIRST, values=no_values)
+        yield from _warning_lines(summary.warnings, shown=_SHOWN, values=no_values)
+
+
+def _sendable(summary: CheckSummary) -> str:
+    """Return how many rows can be sent, as far as each row alone can show it."""
+    can = f"{summary.sendable:,} can be sent, {summary.rejected:,} can't" if summary.rejected else "all can be sent"
+    return f"{can}, but none before the values that join people are cleaned or accepted" if summary.joined else can
 
 
 def problem_lines(problems: Problems, shown: int | None = _SHOWN, *, values: ShownValues = no_values) -> Iterator[str]:
@@ -174,6 +179,8 @@ def _warning_lines(warnings: Problems, *, shown: int | None, values: ShownValues
     if warnings:
         yield "  Warnings, of rows that can be sent all the same:"
         yield from (f"  {line}" for line in problem_lines(warnings, shown, values=values))
+        if shown is not None and len(warnings.most_frequent()) > shown:
+            yield "  `uploader check` shows them all."
 
 
 def _rows(problem: Problem) -> str:

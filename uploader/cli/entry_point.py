@@ -16,7 +16,15 @@ from uploader import __version__
 from uploader.cli.printed_commands import CommandLine, completed
 from uploader.cli.signals import end_by, handle_signals
 from uploader.cli.standard_streams import drain_output, reserve_closed_streams, say, take_streams, use_output_thread
-from uploader.errors import ConfigError, SignalledError, StorageError, UploaderError, refused_by_machine
+from uploader.errors import (
+    ConfigError,
+    JoinedError,
+    SignalledError,
+    StorageError,
+    UnsuitedError,
+    UploaderError,
+    refused_by_machine,
+)
 
 _BUG = 1
 _LAST_WORD_SECONDS: Final = 1.0
@@ -63,7 +71,7 @@ def main() -> NoReturn:
         end_by(error.number)
     except UploaderError as error:
         # Of a configuration every problem is shown, each on its line.
-        for line in str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]:
+        for line in str(error).split("\n") if isinstance(error, (ConfigError, UnsuitedError)) else [str(error)]:
             say(line)
         status = error.exit_status
     except Exception as error:  # noqa: BLE001 — no traceback reaches a user: it may hold values of rows
@@ -133,7 +141,8 @@ def _with_whole_commands(callback: Callable[..., object]) -> Callable[..., objec
         try:
             return callback(**words)
         except UploaderError as error:
-            error.args = (completed(str(error), CommandLine.by(words)),)
+            message = error.shown if isinstance(error, JoinedError) and words.get("show_values") else str(error)
+            error.args = (completed(message, CommandLine.by(words)),)
             raise
 
     return call

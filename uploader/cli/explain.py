@@ -69,7 +69,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         body = json.dumps(explanation.body, ensure_ascii=False, indent=2)
         yield from (f"  {line}" for line in body.split("\n"))
         warnings = (phrase_with_values(record, reason) for reason in explanation.warnings)
-        yield from (f"A spreadsheet may have damaged it: {warning}." for warning in warnings)
+        yield from (f"It is sent as it stands, with a warning: {warning}." for warning in warnings)
         yield "Its request, to be pasted into a shell that has the token:"
         yield explanation.curl or ""
     yield from _run_lines(explanation)

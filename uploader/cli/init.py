@@ -45,13 +45,15 @@ def _lines(result: InitResult, config: Path) -> Iterator[str]:
     said = (
         ("format", written.format),
         ("encoding", written.encoding),
-        ("delimiter", written.delimiter),
+        ("delimiter", "tab" if written.delimiter == "\t" else written.delimiter),
         ("skip_lines", written.skip_lines),
     )
     for key, value in said:
         if value is not None:
             yield f"  {key}: {value}"
     yield from _guess_lines(guess)
+    if (odd := result.suspicion) is not None:
+        yield f"  row {odd.row:,} (line {odd.line:,}): {odd.reason.phrase}"
     yield "Each guess says why in a comment. Look them through, then type:"
     given = CommandLine(config=config)
     yield f"  {command('check', [written.source], given)}"

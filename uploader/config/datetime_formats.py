@@ -57,6 +57,7 @@ _OFFSET = re.compile(r"(?:etc/)?(?:gmt|utc)? ?([+-])0?(\d{1,2})(?::?([0-5]\d))?"
 _POSIX_BEHIND = re.compile(r"Etc/GMT\+([1-9]\d?)", re.ASCII)
 _SEOUL = 9
 _FURTHEST = 14
+_ZONE_LITERAL = re.compile(r"(?<![^\W\d_])[A-Z]{3,4}(?![^\W\d_])")
 _UTC_LITERAL = re.compile(r"(?<![^\W\d_])(?:Z|UTC|GMT)(?![^\W\d_])")
 
 
@@ -105,6 +106,31 @@ def unread_zone(forms: Sequence[str]) -> str | None:
             if any(_UTC_LITERAL.search(text) for text in texts):
                 return form
     return None
+
+
+def zone_in_text(forms: Sequence[str], name: str | None) -> tuple[str, str, str] | None:
+    """Return the first of *forms* whose plain text names another zone than *name* is, such as KST.
+
+    With it come the abbreviation and the zones that it may mean; None if there is none.
+    """
+    for form in forms:
+        if form in NUMERIC_FORMATS or "%z" in directives(form):
+            continue
+        texts = " ".join(piece for piece in directives(form) if not piece.startswith("%"))
+        for abbreviation in _ZONE_LITERAL.findall(texts):
+            zones = _ABBREVIATIONS.get(abbreviation, "")
+            if zones and (name is None or not any(_is_within(name, one) for one in zones.split(" or "))):
+                return form, abbreviation, zones
+    return None
+
+
+def _is_within(name: str, other: str) -> bool:
+    """Whether the clocks of the zone called *name* always show what those of the *other* one show at some time."""
+    ours, theirs = (
+        {moment.astimezone(zoneinfo.ZoneInfo(one)).utcoffset() for moment in _WINTER_AND_SUMMER}
+        for one in (name, other)
+    )
+    return ours <= theirs
 
 
 def is_utc(name: str | None) -> bool:

@@ -39,12 +39,16 @@ class UnfitValueError(ValueError):
 
 
 class MisfitError(ValueError):
-    """Keys do not fit together; the text follows the name of the key at *below*, a path within the section."""
+    """Keys do not fit together; the text follows the name of the key at *below*, a path within the section.
 
-    def __init__(self, words: str, *below: str) -> None:
+    *needs* names keys of the section that are missing; it is no error of its own where one of them is misspelt.
+    """
+
+    def __init__(self, words: str, *below: str, needs: Sequence[str] = ()) -> None:
         """Keep *words*, and the keys from the section to the one that they are about."""
         super().__init__(words)
         self.below = below
+        self.needs = needs
 
 
 def complaint(document: Document, problems: Sequence[ConfigProblem]) -> ConfigError:

@@ -1,7 +1,7 @@
 """Load the settings of a run, or raise one error with everything that is wrong."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,8 @@ from uploader.config.error_messages import (
     named,
     nearest,
 )
-from uploader.config.mapping_settings import misfits_of_properties
+from uploader.config.mapping_settings import misfits_of_mapping
+from uploader.config.registered_properties import contradiction
 from uploader.config.secret_masking import is_short, known_secrets, masked, misplaced, written_out
 from uploader.config.set_overrides import overridden
 from uploader.config.settings import Settings, homes_of, keys_of
@@ -140,15 +141,24 @@ def _problems(configuration: Filled, errors: Sequence[_PydanticError]) -> list[C
         is_misspelt = error.kind == "missing" and error.key_path in misspelt
         if error.key_path in unknown or not (follows or is_misspelt):
             reported.append(_problem(error, configuration.variables))
-    reported += _misfits(configuration.tree)
+    reported += _misfits(configuration.tree, misspelt)
+    reported += _misregistered(configuration.tree)
     return [problem for problem in reported if not (problem.comes_last and problem.key_path in misspelt)]
 
 
-def _misfits(tree: Mapping[str, Tree]) -> Iterator[ConfigProblem]:
-    """Yield a problem for each property whose keys do not fit together: pydantic stops at the first of them."""
+def _misfits(tree: Mapping[str, Tree], misspelt: Container[KeyPath]) -> Iterator[ConfigProblem]:
+    """Yield a problem for all in the mapping that does not fit together: pydantic stops at the first."""
     mapping = tree.get("mapping")
-    for misfit in misfits_of_properties(mapping.get("properties") if isinstance(mapping, dict) else None):
-        yield ConfigProblem(("mapping", *misfit.below), str(misfit))
+    for misfit in misfits_of_mapping(mapping) if isinstance(mapping, dict) else ():
+        if not any(("mapping", key) in misspelt for key in misfit.needs):
+            yield ConfigProblem(("mapping", *misfit.below), str(misfit))
+
+
+def _misregistered(tree: Mapping[str, Tree]) -> Iterator[ConfigProblem]:
+    section = tree.get("registered")
+    for name, kind in section.items() if isinstance(section, dict) else ():
+        if (words := contradiction(name, kind)) is not None:
+            yield ConfigProblem(("registered", name), f": {words}")
 
 
 def _problem(error: _PydanticError, variables: Mapping[KeyPath, str]) -> ConfigProblem:

@@ -1,14 +1,21 @@
 """Read the mapping section into `mapping.rules.MappingRules`."""
 
-from collections.abc import Iterator
-from typing import Annotated, Literal, Self, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 
 from uploader.api import IDENTITY_FIELDS, PropertyType
 from uploader.config.datetime_formats import formats, pattern, zone
 from uploader.config.error_messages import MisfitError, UnfitValueError
-from uploader.config.property_rules import KINDS, refuse_misread_times, rule_of
+from uploader.config.property_rules import (
+    KINDS,
+    misfits_of,
+    misread_times,
+    otherwise_alone,
+    rule_of,
+    values_for_nothing,
+)
 from uploader.config.settings_section import Section
 from uploader.config.value_parsers import flag, one_of, text, whole, word, words
 from uploader.mapping.rules import (
@@ -119,12 +126,6 @@ class ColumnSettings(Section):
     thousands: Annotated[str, BeforeValidator(_separator_of_thousands)] | None = None
     hash: Annotated[Literal["hmac-sha256"] | None, BeforeValidator(one_of("hmac-sha256"))] = None
 
-    @model_validator(mode="after")
-    def _says_otherwise_to_values(self) -> Self:
-        if "otherwise" in self.model_fields_set and self.values is None:
-            raise MisfitError(" needs values; write them, or delete otherwise", "otherwise")
-        return self
-
     def cleaning(self, decimal: str | None = None) -> CleaningRules:
         """Return the steps as plain data."""
         return CleaningRules(
@@ -147,6 +148,8 @@ class IdentityFieldSettings(ColumnSettings):
     def _has_a_column(self) -> Self:
         if self.column is None:
             raise MisfitError(" has no column; write {column: NAME}")
+        for misfit in otherwise_alone(self):
+            raise misfit
         return self
 
 
@@ -166,6 +169,22 @@ class IdentitySettings(Section):
     def _names_one(self) -> Self:
         if not self.columns():
             raise MisfitError(f" names no column; give one at least of {', '.join(IDENTITY_FIELDS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _is_cleaned_as_the_service_needs_it(self) -> Self:
+        for name in IDENTITY_FIELDS:
+            found = getattr(self, name)
+            if found is None:
+                continue
+            if found.hash is not None and name != "external_id":
+                raise MisfitError(
+                    ": only an external_id may be a hash, since the service needs this value as it is; delete hash",
+                    name,
+                    "hash",
+                )
+            for misfit in values_for_nothing(found, name):
+                raise misfit
         return self
 
     def columns(self) -> dict[str, str]:
@@ -200,13 +219,6 @@ class PropertySettings(ColumnSettings):
     decimal: Annotated[str | None, BeforeValidator(_decimal_mark)] = None
     on_error: Annotated[OnError, BeforeValidator(one_of("reject", "omit"))] = "reject"
 
-    @model_validator(mode="after")
-    def _says_where_from(self) -> Self:
-        if (self.column is None) == (self.value is None):
-            found = "neither column nor value" if self.column is None else "both column and value"
-            raise MisfitError(f" has {found}; give the one that it is made from")
-        return self
-
 
 class MomentSettings(Section):
     """The column that `request_datetime` is read from."""
@@ -218,7 +230,8 @@ class MomentSettings(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        refuse_misread_times(self)
+        for misfit in misread_times(self):
+            raise misfit
         return self
 
 
@@ -235,18 +248,16 @@ class MappingSettings(Section):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if not self.properties and self.other_columns == "ignore":
-            raise MisfitError(
-                " maps no column, and mapping.other_columns is ignore: nothing would be sent; "
-                "map one, or write other_columns: send",
-                "properties",
-            )
+            raise _nothing_to_send()
+        hashed = [*_hashed("identity", self.identity), *_hashed("properties", self.properties)]
+        if hashed and self.hash_key is None:
+            raise _without_key(*hashed[0])
         self.rules(())
         return self
 
     def rules(self, null_values: tuple[str, ...]) -> MappingRules:
         """Return the mapping as plain data; a property without `when_empty` gets that of the mapping."""
         moment = self.request_datetime
-        self._refuse_hash_without_key()
         return MappingRules(
             identity=self.identity.rules(),
             properties=tuple(rule_of(key, settings, self.when_empty) for key, settings in self.properties.items()),
@@ -259,26 +270,64 @@ class MappingSettings(Section):
             hash_key=b"" if self.hash_key is None else self.hash_key.get_secret_value().encode(),
         )
 
-    def _refuse_hash_without_key(self) -> None:
-        hashed = [
-            *(("identity", rule.field) for rule in self.identity.rules() if rule.cleaning.hash is not None),
-            *(("properties", key) for key, settings in self.properties.items() if settings.hash is not None),
-        ]
-        if hashed and self.hash_key is None:
-            raise MisfitError(
-                " needs mapping.hash_key; write hash_key: ${DFINERY_HASH_KEY} below mapping", *hashed[0], "hash"
-            )
 
+def misfits_of_mapping(mapping: Mapping[str, object]) -> Iterator[MisfitError]:
+    """Yield what does not fit together in *mapping*, the section as it is written.
 
-def misfits_of_properties(properties: object) -> Iterator[MisfitError]:
-    """Yield what does not fit together in each of *properties*, a section as it is written.
-
-    A property with an error in one of its values is left out: it is reported by itself.
+    Of a section with an error, pydantic reports only that: this finds the misfits beside it.
     """
+    identity, properties = (mapping.get(name) for name in ("identity", "properties"))
+    if "hash_key" not in mapping:
+        yield from (_without_key(*place) for place in _hashed("identity", identity))
+        yield from (_without_key(*place) for place in _hashed("properties", properties))
+    if properties in (None, {}) and "properties" in mapping and mapping.get("other_columns", "ignore") == "ignore":
+        yield _nothing_to_send()
     for key, written in properties.items() if isinstance(properties, dict) else ():
-        try:
-            rule_of(key, PropertySettings.model_validate(_property(written)), "omit")
-        except MisfitError as misfit:
-            yield misfit
-        except (ValidationError, UnfitValueError):
-            continue
+        settings = _without_errors(written)
+        if settings is not None:
+            yield from misfits_of(key, settings)
+
+
+def _nothing_to_send() -> MisfitError:
+    return MisfitError(
+        " maps no column, and mapping.other_columns is ignore: nothing would be sent; "
+        "map one, or write other_columns: send",
+        "properties",
+        needs=("properties", "other_columns"),
+    )
+
+
+_NEVER_HASHED: Final = frozenset(("identity", field) for field in IDENTITY_FIELDS if field != "external_id")
+
+
+def _without_key(section: str, key: str) -> MisfitError:
+    words = " needs mapping.hash_key; write hash_key: ${DFINERY_HASH_KEY} below mapping"
+    return MisfitError(words, section, key, "hash", needs=("hash_key",))
+
+
+def _hashed(section: str, fields: object) -> Iterator[tuple[str, str]]:
+    """Yield the place of each of *fields*, a section as it is written or as it is read, that is to be hashed."""
+    for key, field in dict(fields).items() if isinstance(fields, (dict, Section)) else ():
+        method = field.get("hash") if isinstance(field, dict) else getattr(field, "hash", None)
+        # Another identity field can't be hashed at all, which is said of it elsewhere.
+        if method == "hmac-sha256" and (section, key) not in _NEVER_HASHED:
+            yield section, key
+
+
+def _without_errors(written: object) -> PropertySettings | None:
+    """Return the property as it is *written* without keys that have an error; None if all depends on one of these."""
+    keys = {"column": written} if isinstance(written, str) else written
+    if not isinstance(keys, dict):
+        return None
+    wrong = {key for key, value in keys.items() if value is None}
+    try:
+        PropertySettings.model_validate(keys)
+    except ValidationError as error:
+        wrong |= {str(details["loc"][0]) for details in error.errors(include_url=False)}
+    if not wrong <= _INDEPENDENT:
+        return None
+    return PropertySettings.model_validate({key: value for key, value in keys.items() if key not in wrong})
+
+
+_INDEPENDENT: Final = frozenset({"trim", "case", "phone", "hash", "on_error", "null_values", "when_empty", "otherwise"})
+"""The keys of a property on which no other key depends."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from pydantic import ValidationInfo
 
+from uploader.api import BUILT_IN_TYPES
 from uploader.config.error_messages import UnfitValueError
 from uploader.config.property_rules import KINDS
 from uploader.config.relative_paths import resolved
@@ -15,6 +16,7 @@ from uploader.config.yaml_document import read
 from uploader.errors import ConfigError
 
 _FORM: Final = "write the names and types that the console shows, as {df_name: string, age: long}"
+_FILE_FORM: Final = "write a name and its type on each line, as the console shows them: `age: long`"
 _ARRAY: Final = re.compile(r"arrayof\(?(?P<of>\w+?)s?\)?|(?P<before>\w+)\[\]|array[<(\[](?P<within>\w+)[>)\]]")
 
 
@@ -35,14 +37,28 @@ def registered_kind(value: object) -> str:
     return one_of(*KINDS)(word if found is None else f"array<{found['of'] or found['before'] or found['within']}>")
 
 
+def contradiction(name: str, kind: object) -> str | None:
+    """Return what is wrong with the valid type *kind* of the built-in property *name*; None if nothing is."""
+    of_service = BUILT_IN_TYPES.get(name)
+    try:
+        found = registered_kind(kind)
+    except UnfitValueError:
+        return None
+    # A birth date is a text in the form of a date.
+    if of_service is None or found == of_service or (name == "df_birth" and found == "string"):
+        return None
+    return f"every service has it as {of_service}; write {of_service}, or delete the line"
+
+
 def _from_file(file: Path) -> dict[str, str]:
     if not file.is_file():
         raise UnfitValueError("is not a file; write its path, relative to the folder of this file")
     try:
-        document = read(file)
+        document = read(file, advice=_FILE_FORM)
     except ConfigError as error:
         why = str(error).removeprefix(str(file)).lstrip(": ")
-        raise UnfitValueError(f"can't be read as a file of names and types: {why}") from None
+        it = "it " if why.startswith(("is ", "can't ")) else ""
+        raise UnfitValueError(f"can't be read as a file of names and types: {it}{why}") from None
     section, above = document.tree, tuple[str, ...]()
     inner = section.get("registered")
     if len(section) == 1 and isinstance(inner, dict):
@@ -50,11 +66,13 @@ def _from_file(file: Path) -> dict[str, str]:
     kinds: dict[str, str] = {}
     faults: list[str] = []
     for name, kind in section.items():
+        shown, line = f"the type of {name}" if is_name(name) else "its type", document.line((*above, name))
         try:
             kinds[name] = registered_kind(kind)
         except UnfitValueError as error:
-            shown = f"the type of {name}" if is_name(name) else "its type"
-            faults.append(f"line {document.line((*above, name))}: {shown} {error}")
+            faults.append(f"line {line}: {shown} {error}")
+        if (words := contradiction(name, kind)) is not None:
+            faults.append(f"line {line}: {shown}: {words}")
     if faults:
-        raise UnfitValueError(f"names no type of the API on {'; on '.join(faults)}")
+        raise UnfitValueError(f"has a wrong type on {'; on '.join(faults)}")
     return kinds

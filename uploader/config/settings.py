@@ -38,6 +38,7 @@ from uploader.config.value_parsers import (
     words,
 )
 from uploader.config.yaml_document import KeyPath
+from uploader.mapping.identity_values import is_nothing
 from uploader.mapping.rules import MappingRules
 from uploader.model import MaxJoined, Unpacking
 
@@ -93,7 +94,7 @@ class SourceSettings(Section):
     ] = "auto"
     encoding: Encoding = "auto"
     delimiter: Delimiter = ","
-    skip_lines: Annotated[int, BeforeValidator(whole(0, 1000, 2))] = 0
+    skip_lines: Annotated[int, BeforeValidator(whole(0, 1000, "how many lines are above the header"))] = 0
     null_values: Annotated[tuple[Annotated[str, BeforeValidator(word)], ...], BeforeValidator(words)] = ("",)
     columnar: Annotated[Literal["auto", "on", "off"], BeforeValidator(one_of("auto", "on", "off"))] = "auto"
 
@@ -173,6 +174,23 @@ class Settings(Section):
     retry_last_failures: Annotated[bool, BeforeValidator(flag)] = False
     journal_days: Annotated[int, BeforeValidator(whole(1, 36500, 30))] = 30
     state_dir: Location = Field(default=".uploader", validate_default=True)
+
+    @model_validator(mode="after")
+    def _maps_no_word_for_nothing(self) -> Self:
+        """Refuse `values` for a word that is no identity before it could be mapped."""
+        rules = () if self.limits.odd_identities == "send" else self.mapping.identity.rules()
+        for rule in rules:
+            unsent = next((listed for listed, _ in rule.cleaning.values or () if is_nothing(listed)), None)
+            if unsent is not None:
+                raise MisfitError(
+                    f": '{unsent}' is a word for nothing, which is no identity, and no value is sent for it; "
+                    "delete it, or write limits.odd_identities: send",
+                    "mapping",
+                    "identity",
+                    rule.field,
+                    "values",
+                )
+        return self
 
     _file: Path = PrivateAttr(default=Path("config.yaml"))
     _folder: Path = PrivateAttr(default_factory=Path.cwd)

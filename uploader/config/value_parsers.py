@@ -90,8 +90,8 @@ def unpacking(value: object) -> Unpacking:
     raise UnfitValueError("is neither a multiple nor a size; write 200x, or a size such as 500MB or 10GiB")
 
 
-def whole(least: int, most: int, example: int) -> Callable[[object], int]:
-    """Return a function that reads a whole number from *least* to *most*."""
+def whole(least: int, most: int, example: int | str) -> Callable[[object], int]:
+    """Return a function that reads a whole number from *least* to *most*; its errors say to write *example*."""
 
     def read(value: object) -> int:
         if not isinstance(value, str) or not _WHOLE.fullmatch(value):

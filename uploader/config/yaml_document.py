@@ -25,7 +25,9 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 FLAG = 0
 """The line number of a key from `--set`."""
 
-_RETAGGED = "move it away and run `uploader init SOURCE` to write one, or name another with --config"
+_ADVICE = "move it away and run `uploader init SOURCE` to write one, or name another with --config"
+"""What to do about a configuration that can't be read at all."""
+
 _MOST_BYTES = 1 << 20
 _MOST_VALUES = 100_000
 _PATIENCE_SECONDS = 30.0
@@ -61,19 +63,19 @@ class Document:
         return f"{self.file}:" if line is None else f"{self.file} line {line}:"
 
 
-def read(file: Path) -> Document:
-    """Read the configuration in *file*.
+def read(file: Path, *, advice: str = _ADVICE) -> Document:
+    """Read the configuration in *file*; an error ends with *advice* where it is none.
 
     Raise ConfigError if it is missing, unreadable, not UTF-8, not YAML, not a mapping, or has a key twice.
     """
-    text, mode = _text(file)
+    text, mode = _text(file, advice)
     node = _composed(text, str(file))
     if node is None:
-        raise ConfigError(f"{file} is empty: {_RETAGGED}")
+        raise ConfigError(f"{file} is empty: {advice}")
     lines: dict[KeyPath, int] = {}
     tree = _NodeReader(str(file), lines).value(node, ())
     if not isinstance(tree, dict):
-        raise ConfigError(f"{file} is not a mapping of keys to values: {_RETAGGED}")
+        raise ConfigError(f"{file} is not a mapping of keys to values: {advice}")
     return Document(file, tree, lines, mode)
 
 
@@ -83,7 +85,7 @@ def parse(text: str, name: str) -> Tree:
     return None if node is None else _NodeReader(name, {}).value(node, ())
 
 
-def _text(file: Path) -> tuple[str, int]:
+def _text(file: Path, advice: str) -> tuple[str, int]:
     """Return the text of *file*, and its mode."""
     try:
         with open_at_once(file) as opened:
@@ -94,9 +96,9 @@ def _text(file: Path) -> tuple[str, int]:
         raise ConfigError(f"{missing}: run `uploader init SOURCE` to write one, or name one with --config") from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"{file} can't be read ({why}): {_RETAGGED}") from None
+        raise ConfigError(f"{file} can't be read ({why}): {advice}") from None
     if len(written) > _MOST_BYTES:
-        raise ConfigError(f"{file} is larger than 1 MiB, which no configuration is: {_RETAGGED}")
+        raise ConfigError(f"{file} is larger than 1 MiB, which no configuration is: {advice}")
     try:
         return written.decode("utf-8-sig"), mode
     except UnicodeDecodeError as error:

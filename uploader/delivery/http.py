@@ -226,14 +226,14 @@ def _ends_connection(headers: Mapping[str, str]) -> bool:
 
 @lru_cache(maxsize=16)
 def _code_and_message(text: bytes | None) -> tuple[str, str]:
-    """Return the code in a reply of the API (`docs/api.md`, Replies), and its message if that says more than the code.
+    """Return the code in a reply of the API (`docs/api.md`, Replies), and what its words say beyond the code.
 
-    Each is "" if there is none.
+    Each is "" if there is none. The words are those of the message, and of the data where it is a text.
     """
     reply = _unambiguous(text) if text else {}
-    message = reply.get("message")
-    says_more = isinstance(message, str) and message not in DOCUMENTED_MESSAGES
-    return _code(reply), str(message)[:_LONGEST_MESSAGE] if says_more else ""
+    found = (reply.get("message"), reply.get("data"))
+    words = [word for word in found if isinstance(word, str) and word and word not in DOCUMENTED_MESSAGES]
+    return _code(reply), ": ".join(dict.fromkeys(words))[:_LONGEST_MESSAGE]
 
 
 def _code(reply: Mapping[str, object]) -> str:

@@ -2,55 +2,31 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from datetime import date, datetime
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from uploader.inference.candidate_types import CandidateType
 from uploader.inference.cardinality import Distinct
-from uploader.inference.list_items import SEPARATORS, ListItems
-from uploader.inference.null_words import is_nothing, is_placeholder, is_zero_date, says_nothing
-from uploader.inference.number_forms import (
-    WrittenNumber,
-    is_code,
-    is_in_parentheses,
-    unit_of_dash,
-    written_number,
-)
+from uploader.inference.list_items import ListItems
+from uploader.inference.null_words import is_nothing, is_placeholder
 from uploader.inference.occurrences import Occurrences, together
-from uploader.inference.time_forms import LONGEST, TimeForm, time_forms
+from uploader.inference.phone_counts import PhoneCounts, is_mobile
+from uploader.inference.text_traits import Reading, TextTraits, is_email, traits_of
 from uploader.mapping.birth_dates import is_birth_date
 from uploader.mapping.invisible_characters import without_ends
-from uploader.mapping.phone_numbers import korean_number
-from uploader.mapping.value_errors import Unreadable
 from uploader.model import WHOLE_DOUBLES, WrittenFloat
-
-Reading: TypeAlias = TimeForm | WrittenNumber
-"""A way in which a text can be read."""
 
 _MOST_READINGS: Final = 500
 _MOST_WORDS: Final = 50
 _MOST_SPELLINGS: Final = 20
 _LONGEST_WORD: Final = 20
 _LONGEST_NOTHING: Final = 25
-_LONGEST_DIGITS: Final = 20
 _ENOUGH: Final = 20
-_TRIED: Final = 200
 
-_EMAIL: Final = re.compile(
-    r"[^\s@:;,<>()\[\]\\\"]+@(?:[^\W_](?:(?:[^\W_]|-){0,61}[^\W_])?\.)+(?:[^\W\d_]{2,63}|xn--[a-z0-9-]{2,59})",
-    re.IGNORECASE,
-)
-_PHONE: Final = re.compile(r"\+?\(?[0-9](?:[ ().-]{0,2}[0-9]){7,14}(?:\.0)?")
-_MOBILE: Final = re.compile(r"(?:\+?82[ -]?(?:\(0\)|0)?|0)1[016-9][ .-]?[0-9]{3,4}[ .-]?[0-9]{4}(?:\.0)?")
-_LOST_ZERO: Final = re.compile(r"10[0-9]{8}(?:\.0)?")
-_FLOAT: Final = re.compile(r"-?[0-9]+\.0")
-_GROUPED: Final = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+")
-_ZONE_NAME: Final = re.compile(r".*[0-9]{1,2}:[0-9]{2}.* (?!UTC|GMT|AM|PM|Z)[A-Z]{1,5}", re.DOTALL)
 _FORMULA: Final = re.compile(r'="([^"]*)"')
 _FIRST_MARKS: Final = ("=", "'", "‘", "’")  # noqa: RUF001 — spreadsheets write either
 _APOSTROPHE: Final = re.compile(r"['‘’]([^'‘’]+)")  # noqa: RUF001 — spreadsheets write either
-_POWER: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,3}")
 
 LARGEST: Final = 8000
 """The most bytes of a value that leave its row below the 8 KB of `user_properties`."""
@@ -76,21 +52,17 @@ _WORDLY: Final = (TEXT, WHOLE, FRACTION)
 
 def looks_personal(text: str) -> bool:
     """Whether *text* looks like an e-mail address or a Korean mobile number."""
-    return is_email(text) or _MOBILE.fullmatch(text) is not None
+    return is_email(text) or is_mobile(text)
 
 
-def is_email(text: str) -> bool:
-    """Whether *text* is an e-mail address with a domain that can exist."""
-    return "@" in text and _EMAIL.fullmatch(text) is not None
+class DifferentValues(Protocol):
+    """The different values that a column has in some rows."""
 
+    def __iter__(self) -> Iterator[tuple[object, Occurrences]]:
+        """Yield each value with its occurrences, in the order of their first rows."""
 
-def is_phone(text: str) -> bool:
-    """Whether *text* is a phone number of Korea, in any usual spelling."""
-    try:
-        korean_number(text)
-    except Unreadable:
-        return False
-    return True
+    def by_rows(self) -> Iterable[tuple[int, int]]:
+        """Return each row, in their order, and the number of its value among those, from 0."""
 
 
 class Column:
@@ -118,8 +90,6 @@ class Column:
         self.nulls = Occurrences()
         self.emails = 0
         self.capitals = 0
-        self.phones = 0
-        self.mobiles = 0
         self.longest = 0
         self.is_ever_blank = False
         self.oversized = Occurrences()
@@ -133,7 +103,6 @@ class Column:
         self.trimmed = Occurrences()
         self.blank = 0
         self.not_email = Occurrences()
-        self.not_phone = Occurrences()
         self.codes = Occurrences()
         self.damage: dict[str, Occurrences] = {}
         self.fractions = Occurrences()
@@ -147,30 +116,50 @@ class Column:
         self.readings: dict[frozenset[Reading], Occurrences] = {}
         self.lists: dict[str, ListItems] = {}
         self._is_birth = is_birth_date(name)
+        self._phones = PhoneCounts()
         self._distinct = Distinct()
         self._readers = readers
         self._misses = {form: Occurrences() for form, _ in readers}
 
-    def add_null(self, row: int) -> None:
-        """Add a null of *row*."""
-        self.nulls.add(row)
+    def add_nulls(self, found: Occurrences) -> None:
+        """Add the nulls *found*."""
+        self.nulls.add(found)
 
     def add_value(self, value: object, row: int) -> None:
         """Add one *value* of *row* that is not empty."""
-        family = _family(value)
-        if family == TEXT:
-            text = self._bare_text(str(value), row)
-            if not text:
-                return
-            self._add_text(text, row)
-        else:
-            self._add_other(value, family, row)
-        self.filled += 1
-        self.families[family] += 1
-        if family != TEXT:
-            for form, reads in self._readers:
-                if not reads(value):
-                    self._misses[form].add(row)
+        found = Occurrences.of(row)
+        digits = self._add(value, found)
+        if digits:
+            self._phones.add_likely(digits, row)
+        elif digits is not None:
+            self._phones.add_other(found)
+
+    def add_values(self, values: DifferentValues) -> None:
+        """Add all *values* of some rows, of which none is empty, with the same result as one after the other."""
+        likely: dict[int, str] = {}
+        others: dict[int, Occurrences] = {}
+        for at, (value, found) in enumerate(values):
+            digits = self._add(value, found)
+            if digits:
+                likely[at] = digits
+            if digits is not None:
+                others[at] = found
+        self._phones.add_many(likely, others, values.by_rows)
+
+    @property
+    def phones(self) -> int:
+        """How many values are phone numbers."""
+        return self._phones.phones
+
+    @property
+    def mobiles(self) -> int:
+        """How many values are mobile numbers."""
+        return self._phones.mobiles
+
+    @property
+    def not_phone(self) -> Occurrences:
+        """The values that are no phone numbers."""
+        return self._phones.others
 
     def misses(self, form: CandidateType) -> Occurrences:
         """Return the values that are no text and that *form* does not read."""
@@ -217,135 +206,132 @@ class Column:
         """The families of the values."""
         return frozenset(self.families)
 
-    def _add_other(self, value: object, family: str, row: int) -> None:
-        """Add a *value* that is no text."""
-        if family in _WORDLY:
-            self._add_number(str(value), row)
-        elif family != TRUTH:
-            self.other_words.add(row)
-        if isinstance(value, float) and not (value.is_integer() and abs(value) < WHOLE_DOUBLES):
-            self.fractions.add(row)
-        if family == OTHER:
-            self.foreign[type(value).__name__] += 1
+    def _add(self, value: object, found: Occurrences) -> str | None:
+        """Add the *value* of all rows *found*.
 
-    def _bare_text(self, value: str, row: int) -> str:
+        Return its text if it is like a phone number, "" if it is like none, and None if it is not counted as either.
+        """
+        family = _family(value)
+        digits: str | None
+        if family == TEXT:
+            text = self._bare_text(str(value), found)
+            if not text:
+                return None
+            digits = self._add_text(text, found)
+        else:
+            digits = self._add_other(value, family, found)
+            for form, reads in self._readers:
+                if not reads(value):
+                    self._misses[form].add(found)
+        self.filled += found.count
+        self.families[family] += found.count
+        return digits
+
+    def _add_other(self, value: object, family: str, found: Occurrences) -> str | None:
+        """Add a *value* that is no text."""
+        digits = None
+        if family in _WORDLY:
+            text = str(value)
+            digits = self._add_number(text, traits_of(text, is_birth=self._is_birth), found)
+        elif family != TRUTH:
+            self.other_words.add(found)
+        if isinstance(value, float) and not (value.is_integer() and abs(value) < WHOLE_DOUBLES):
+            self.fractions.add(found)
+        if family == OTHER:
+            self.foreign[type(value).__name__] += found.count
+        return digits
+
+    def _bare_text(self, value: str, found: Occurrences) -> str:
         """Return *value* without what surrounds it; "" if it is none, which is counted."""
         text = without_ends(value)
         if text != value:
-            self.trimmed.add(row)
-        text = self._without_marks(text, row)
+            self.trimmed.add(found)
+        text = self._without_marks(text, found)
         if not text:
-            self.blank += 1
+            self.blank += found.count
         elif len(text) <= _LONGEST_NOTHING and is_nothing(text):
-            _spell(self.nothing, text, row)
+            _spell(self.nothing, text, found)
             return ""
         return text
 
-    def _without_marks(self, text: str, row: int) -> str:
+    def _without_marks(self, text: str, found: Occurrences) -> str:
         """Return *text* without what a spreadsheet marks a text with: `="00126"` or `'00126`."""
         if not text.startswith(_FIRST_MARKS):
             return text
         for kind, pattern in _MARKS:
-            if (found := pattern.fullmatch(text)) is not None:
-                self.damage.setdefault(kind, Occurrences()).add(row)
-                return without_ends(found[1])
+            if (marked := pattern.fullmatch(text)) is not None:
+                self.damage.setdefault(kind, Occurrences()).add(found)
+                return without_ends(marked[1])
         return text
 
-    def _add_text(self, text: str, row: int) -> None:
-        self._add_number(text, row)
-        if len(text) <= _LONGEST_WORD and (dash := unit_of_dash(text)) is not None:
-            _spell(self.dashes, dash[1], row)
-            self.dash_units[dash[0]] = None
-        elif is_in_parentheses(text):
-            self.in_parentheses.add(row)
-        elif text[-1].isupper() and len(text) <= LONGEST and _ZONE_NAME.fullmatch(text) is not None:
-            self.zone_names.add(row)
+    def _add_text(self, text: str, found: Occurrences) -> str:
+        traits = traits_of(text, is_birth=self._is_birth)
+        digits = self._add_number(text, traits, found)
+        if traits.dash is not None:
+            _spell(self.dashes, traits.dash[1], found)
+            self.dash_units[traits.dash[0]] = None
+        elif traits.is_in_parentheses:
+            self.in_parentheses.add(found)
+        elif traits.has_zone_name:
+            self.zone_names.add(found)
         self.longest = max(self.longest, len(text))
-        if is_email(text):
-            self.emails += 1
-            self.capitals += text != text.lower()
+        if traits.is_email:
+            self.emails += found.count
+            self.capitals += traits.has_capitals and found.count
         else:
-            self.not_email.add(row)
+            self.not_email.add(found)
         if len(text) > _LONG_TEXT and len(text.encode("utf-8", "surrogatepass")) > LARGEST:
-            self.oversized.add(row)
-        if is_placeholder(text):
-            _spell(self.placeholders, text, row)
-        elif says_nothing(text):
-            _spell(self.said_nothing, text, row)
-        for separator in SEPARATORS:
-            if separator in text:
-                self.lists.setdefault(separator, ListItems()).add(text, separator)
+            self.oversized.add(found)
+        if traits.may_be_placeholder and is_placeholder(text):
+            _spell(self.placeholders, text, found)
+        elif traits.says_nothing:
+            _spell(self.said_nothing, text, found)
+        for separator in traits.separators:
+            self.lists.setdefault(separator, ListItems()).add(text, separator, found.count)
+        return digits
 
-    def _add_number(self, text: str, row: int) -> None:
-        """Add what any *text*, or the digits of a number, can be."""
+    def _add_number(self, text: str, traits: TextTraits, found: Occurrences) -> str:
+        """Add what any *text*, or the digits of a number, can be; return it if it is like a phone number, else ""."""
         self._distinct.add(text)
-        self._add_word(text, row)
-        has_digits = text.isascii() or any(map(str.isdecimal, text))
-        self._add_readings(text if has_digits else "", row)
-        if has_digits:
-            self._add_phone(text, row)
-            if is_code(text):
-                self.codes.add(row)
-            if is_zero_date(text):
-                _spell(self.zero_dates, text, row)
-            if text.isdecimal() and len(text) <= _LONGEST_DIGITS:
-                self._add_length(text, row)
-        else:
-            self.not_phone.add(row)
-        if text.endswith(".0") or "," in text or "e" in text or "E" in text:
-            for kind, pattern in _DAMAGE:
-                if pattern.fullmatch(text) is not None:
-                    self.damage.setdefault(kind, Occurrences()).add(row)
+        self._add_word(text, found)
+        self._add_readings(traits.readings(text), found)
+        if traits.is_code:
+            self.codes.add(found)
+        if traits.is_zero_date:
+            _spell(self.zero_dates, text, found)
+        if traits.are_padded:
+            self.zero_lengths.add(traits.digits)
+        elif traits.digits:
+            self.plain_lengths.setdefault(traits.digits, Occurrences()).add(found)
+        for kind in traits.damage:
+            self.damage.setdefault(kind, Occurrences()).add(found)
+        return text if traits.is_like_phone else ""
 
-    def _add_length(self, text: str, row: int) -> None:
-        if text[0] == "0" and text != "0":
-            self.zero_lengths.add(len(text))
-        else:
-            self.plain_lengths.setdefault(len(text), Occurrences()).add(row)
-
-    def _add_word(self, text: str, row: int) -> None:
+    def _add_word(self, text: str, found: Occurrences) -> None:
         known = self.words.get(text)
         if known is not None:
-            known.add(row)
+            known.add(found)
         elif len(text) <= _LONGEST_WORD and len(self.words) < _MOST_WORDS:
-            self.words[text] = Occurrences(1, [row])
+            self.words[text] = Occurrences(found.count, [*found.rows])
         else:
-            self.other_words.add(row)
+            self.other_words.add(found)
 
-    def _add_readings(self, text: str, row: int) -> None:
-        readings = frozenset(_readings(text, is_birth=self._is_birth)) if text and len(text) <= LONGEST else frozenset()
-        if readings not in self.readings and len(self.readings) >= _MOST_READINGS:
-            readings = frozenset()
-        self.readings.setdefault(readings, Occurrences()).add(row)
-
-    def _add_phone(self, text: str, row: int) -> None:
-        if _PHONE.fullmatch(text) is not None:
-            # The library for phone numbers is slow: a column of other digits is not tried to its end.
-            tried = self.phones + self.not_phone.count
-            if (tried < _TRIED or 2 * self.phones >= tried) and is_phone(text):
-                self.phones += 1
-                self.mobiles += _MOBILE.fullmatch(text) is not None or _LOST_ZERO.fullmatch(text) is not None
-                return
-        self.not_phone.add(row)
+    def _add_readings(self, readings: frozenset[Reading], found: Occurrences) -> None:
+        known = self.readings.get(readings)
+        if known is None:
+            if len(self.readings) >= _MOST_READINGS:
+                readings = frozenset()
+            known = self.readings.setdefault(readings, Occurrences())
+        known.add(found)
 
 
 _MARKS: Final = (("formula", _FORMULA), ("apostrophe", _APOSTROPHE))
 """The marks that a spreadsheet sets around a text."""
 
-_DAMAGE: Final = (("float", _FLOAT), ("grouped", _GROUPED), ("power", _POWER))
-"""The kinds of values that a spreadsheet or a program damaged."""
 
-
-def _spell(spellings: dict[str, Occurrences], text: str, row: int) -> None:
+def _spell(spellings: dict[str, Occurrences], text: str, found: Occurrences) -> None:
     if text in spellings or len(spellings) < _MOST_SPELLINGS:
-        spellings.setdefault(text, Occurrences()).add(row)
-
-
-def _readings(text: str, *, is_birth: bool) -> Iterable[Reading]:
-    number = written_number(text)
-    if number is not None:
-        yield number
-    yield from time_forms(text, is_birth=is_birth)
+        spellings.setdefault(text, Occurrences()).add(found)
 
 
 def _family(value: object) -> str:

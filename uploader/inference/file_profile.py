@@ -5,7 +5,8 @@ from typing import Final
 
 from uploader.inference.candidate_types import ALL
 from uploader.inference.column_profile import Column
-from uploader.model import OWN_COLUMNS, Damaged, Record, Row, is_mappable, looks_like_data, spoken_name
+from uploader.inference.occurrences import Occurrences
+from uploader.model import OWN_COLUMNS, Damaged, Record, Row, is_mappable, looks_like_data, spoken_name, written_name
 
 MOST_COLUMNS: Final = 1000
 """At most this many columns are profiled, so that memory stays bounded when keys are data."""
@@ -34,7 +35,7 @@ class FileProfile:
         self._readers = [(form, form.maker()) for form in ALL]
         self._columns: dict[tuple[str, ...], Column] = {}
         self._objects: set[tuple[str, ...]] = set()
-        self._nameless = [spoken_name(name) for name in columns or () if not is_mappable(name)]
+        self._nameless = [name for name in columns or () if not is_mappable(name)]
         for name in columns or ():
             if name not in OWN_COLUMNS and is_mappable(name):
                 self._column((name,))
@@ -42,12 +43,7 @@ class FileProfile:
     def add_record(self, record: Record) -> None:
         """Add one record."""
         self.rows += 1
-        if isinstance(record, Damaged) or self._is_header(record):
-            self.damaged += 1
-            return
-        for name, value in record.fields.items():
-            if name not in OWN_COLUMNS and is_mappable(name) and self._is_nameable(name):
-                self._add_value((name,), value, record.number)
+        self._add_record(record)
 
     @property
     def columns(self) -> list[Column]:
@@ -62,8 +58,21 @@ class FileProfile:
     def unmappable(self) -> list[tuple[str, str]]:
         """The columns that can't be mapped, each with the reason."""
         found = [(column.name, self._trouble(path, column)) for path, column in self._columns.items()]
-        nameless = [(name, "it has no name, or not one of its own") for name in self._nameless]
+        nameless = [(spoken_name(name), "it has no name") for name in self._nameless if not written_name(name)]
         return [*dict.fromkeys((name, trouble) for name, trouble in found if trouble), *nameless]
+
+    @property
+    def doubles(self) -> list[str]:
+        """The columns that can't be mapped because another one has the same name."""
+        return [spoken_name(name) for name in self._nameless if written_name(name)]
+
+    def _add_record(self, record: Record) -> None:
+        if isinstance(record, Damaged) or self._is_header(record):
+            self.damaged += 1
+            return
+        for name, value in record.fields.items():
+            if name not in OWN_COLUMNS and is_mappable(name) and self._is_nameable(name):
+                self._add_value((name,), value, record.number)
 
     def _is_header(self, record: Row) -> bool:
         """Whether *record* repeats the names of the columns, as in files that were glued together."""
@@ -85,9 +94,16 @@ class FileProfile:
         if value == "":
             column.is_ever_blank = True
         elif value is not None:
-            column.add_value(value, row)
-        elif not self._null_is_empty:
-            column.add_null(row)
+            self._take_value(column, value, row)
+        else:
+            self._add_nulls(column, Occurrences.of(row))
+
+    def _take_value(self, column: Column, value: object, row: int) -> None:
+        column.add_value(value, row)
+
+    def _add_nulls(self, column: Column, found: Occurrences) -> None:
+        if not self._null_is_empty:
+            column.add_nulls(found)
 
     def _is_nameable(self, name: str) -> bool:
         """Whether the key *name* may be written to a configuration; one that looks like data sets *hidden*."""

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from uploader.inference import name_hints
-from uploader.inference.column_profile import FRACTION, TEXT, WHOLE, Column, is_email, is_phone
+from uploader.inference.column_profile import FRACTION, TEXT, WHOLE, Column
 from uploader.inference.consent_names import consent
 from uploader.inference.number_forms import WrittenNumber
 from uploader.inference.occurrences import Occurrences, together, without
+from uploader.inference.phone_counts import is_phone
 from uploader.inference.reviews import Harm, Review
+from uploader.inference.text_traits import is_email
 from uploader.inference.time_guess import guess_times, is_nearly_all
 from uploader.inference.type_guess import MARKS
 from uploader.mapping.rules import CleaningRules, IdentityRule
@@ -131,7 +133,8 @@ def _cleaned(guess: IdentityGuess, column: Column) -> IdentityGuess:
         reviews.append(Review(Harm.PEOPLE, "personal data as external_id; the service recommends a hash of it"))
         hint = "hash: hmac-sha256"
     if guess.field == "email" and column.capitals:
-        what = f"{column.capitals:,} addresses have capital letters; case: lower makes one person of both spellings"
+        addresses = "1 address has" if column.capitals == 1 else f"{column.capitals:,} addresses have"
+        what = f"{addresses} capital letters; case: lower makes one person of both spellings"
         reviews.append(Review(Harm.PEOPLE, what))
     rule = replace(guess.rule, cleaning=cleaning, null_values=nothing)
     return replace(guess, rule=rule, unread=unread, expected=expected, reviews=tuple(reviews), hint=hint)

@@ -31,14 +31,14 @@ class ListItems:
     is_spaced: bool = False
     are_whole: bool = True
 
-    def add(self, text: str, separator: str) -> None:
-        """Add a *text* that has the *separator*."""
-        self.parted += 1
+    def add(self, text: str, separator: str, count: int = 1) -> None:
+        """Add a *text* that has the *separator*, and that *count* rows have."""
+        self.parted += count
         if self.is_long or len(text) > _LONGEST:
             self.is_long = True
             return
         items = text.split(separator)
-        self.total += len(items)
+        self.total += len(items) * count
         if len(self.lengths) < _LENGTHS:
             self.lengths.add(len(items))
         for item in items:

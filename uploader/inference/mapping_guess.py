@@ -49,6 +49,7 @@ from uploader.mapping.rules import PropertyRule
 
 _FEW: Final = 20
 _SMALL: Final = 0.05
+_DOUBLE: Final = "another column has this name, too; give each its own in the file"
 _LONGEST_NAME: Final = 300
 _DEPRECATED: Final = "df_push_optin"
 _SUCCESSOR: Final = "df_push_ads_optin"
@@ -154,7 +155,11 @@ def guess_mapping(
         rows=profile.rows,
         identities=tuple(builder.identities),
         properties=tuple(_with_limits(builder.properties)),
-        omissions=(*builder.omissions, *(Omission(*each) for each in profile.unmappable)),
+        omissions=(
+            *builder.omissions,
+            *(Omission(*each) for each in profile.unmappable),
+            *(Omission(name, _DOUBLE, Harm.LOSS) for name in profile.doubles),
+        ),
         ignored=profile.ignored,
         hidden=profile.hidden,
     )
@@ -180,7 +185,7 @@ class _MappingBuilder:
             found = without_shared(each, shared.get(each.field, {}))
             count, is_last = found.unread.count, each is people[-1] and not self.identities
             if count and not self._affords(count) and not is_last:
-                why = f"{count:,} values are not {found.expected}, and so many rows would be rejected"
+                why = f"{_not_read(found.unread, found.expected)}, and so many rows would be rejected"
                 self.omissions.append(
                     Omission(each.column, f"by its name or values {each.field}, but {why}", Harm.PEOPLE)
                 )

@@ -16,6 +16,9 @@ _NO_NUMBER: Final = re.compile(
     r"(?:\+?82[ -]?)?0?1[016-9][ .-]?(?:(\d)\1{2,3}[ .-]?\1{4}|1234[ .-]?5678)|0{2,3}[ .-]?0{3,4}[ .-]?0{4}"
 )
 
+_MAYBE_NO_NUMBER: Final = re.compile(r"[+0-9][\d .-]+")
+"""What all that the former matches are: whichever digits they have."""
+
 
 def is_nothing(text: str) -> bool:
     """Whether *text* stands for no value in every column, such as `NULL`, `N/A` or `-`."""
@@ -35,3 +38,8 @@ def is_zero_date(text: str) -> bool:
 def is_placeholder(text: str) -> bool:
     """Whether *text* is an e-mail address or a phone number that people make up, such as `none@none.com`."""
     return (_NO_MAIL if "@" in text else _NO_NUMBER).fullmatch(text) is not None
+
+
+def may_be_placeholder(text: str) -> bool:
+    """Whether `is_placeholder` may hold, whichever digits *text* has."""
+    return _NO_MAIL.fullmatch(text) is not None if "@" in text else _MAYBE_NO_NUMBER.fullmatch(text) is not None

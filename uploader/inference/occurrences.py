@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
-_SHOWN: Final = 3
+SHOWN: Final = 3
+"""So many of the first rows are kept."""
 
 
 @dataclass(slots=True)
@@ -14,11 +15,17 @@ class Occurrences:
     count: int = 0
     rows: list[int] = field(default_factory=list)
 
-    def add(self, row: int) -> None:
-        """Add a value of *row*."""
-        self.count += 1
-        if len(self.rows) < _SHOWN:
-            self.rows.append(row)
+    @classmethod
+    def of(cls, row: int) -> Self:
+        """Return those of one value, that of *row*."""
+        return cls(1, [row])
+
+    def add(self, others: "Occurrences") -> None:
+        """Add *others*, of other rows, which need not come in their order."""
+        self.count += others.count
+        rows = self.rows
+        if len(rows) < SHOWN or others.rows[0] < rows[-1]:
+            self.rows = sorted([*rows, *others.rows])[:SHOWN]
 
     @property
     def places(self) -> str:
@@ -34,7 +41,7 @@ class Occurrences:
 def together(several: Iterable[Occurrences]) -> Occurrences:
     """Return the sum of *several*, of which no row is counted twice in one column."""
     found = list(several)
-    rows = sorted({row for occurrences in found for row in occurrences.rows})[:_SHOWN]
+    rows = sorted({row for occurrences in found for row in occurrences.rows})[:SHOWN]
     return Occurrences(sum(occurrences.count for occurrences in found), rows)
 
 

@@ -33,7 +33,8 @@ class SharedValues:
     def __init__(self, rules: Sequence[IdentityRule], most: int) -> None:
         """Compare the identity fields of *rules*."""
         self._most = most
-        self._fields = [_Field(rule) for rule in rules]
+        self._fields = [FieldValues(rule) for rule in rules]
+        self._people = [_ChangesOfPeople() for _ in rules]
 
     def find(self, read: Records) -> Mapping[str, Mapping[str, Occurrences]]:
         """Return for each identity field the spellings of its shared values, each with its rows."""
@@ -43,13 +44,13 @@ class SharedValues:
             values = self._values(record)
             for at, value in enumerate(values):
                 if value:
-                    self._fields[at].add_person(value, [*values[:at], *values[at + 1 :]])
-        if not any(each.has_candidates(self._most) for each in self._fields):
+                    self._people[at].add(value, [*values[:at], *values[at + 1 :]])
+        if not any(each.has_candidates(self._most) for each in self._people):
             return {}
         for record in read():
             values = self._values(record)
             for at, value in enumerate(values):
-                if value and isinstance(record, Row) and self._fields[at].may_be_shared(value, self._most):
+                if value and isinstance(record, Row) and self._people[at].may_be_shared(value, self._most):
                     self._fields[at].compare(record, at, values, self._most)
         return {each.rule.field: each.shared(self._most) for each in self._fields}
 
@@ -65,21 +66,54 @@ class _BesideOthers:
     spellings: dict[str, Occurrences] = field(default_factory=dict)
 
 
-class _Field:
-    """The values of one identity field."""
+class FieldValues:
+    """The values of one identity field, and what is beside those that may be shared."""
 
     def __init__(self, rule: IdentityRule) -> None:
+        """Start with no value; *rule* says how they are read."""
         self.rule = rule
         self._take = reaching(rule.column)
         self._empty = frozenset(("", *rule.null_values))
         self._cleaner: Cleaner = cleaner_of(rule.cleaning, empty=self._empty, hash_key=b"")
-        self._people = array("I", bytes(array("I").itemsize * _SLOTS))
-        self._changes = bytearray(_SLOTS)
         self._candidates: dict[str, _BesideOthers] = {}
 
     def value(self, record: Row) -> str:
         """Return the value of *record* as it would be sent; as it stands where it can't be; "" for none."""
-        found = self.spelling(record)
+        return self._cleaned(self.spelling(record))
+
+    def value_of(self, cell: object) -> str:
+        """Return the same of a row that has *cell* in the column."""
+        return self._cleaned(_spelled(cell))
+
+    def spelling(self, record: Row) -> str:
+        """Return the value of *record*, without white space at its ends."""
+        try:
+            found = self._take(record.fields)
+        except Unreadable:
+            return ""
+        return _spelled(found)
+
+    def compare(self, record: Row, at: int, values: Sequence[str], most: int) -> None:
+        """Note the *values* of *record* beside that of this field, number *at* of them."""
+        candidate = self._candidates.get(values[at])
+        if candidate is None:
+            if len(self._candidates) >= _MOST_CANDIDATES:
+                return
+            candidate = self._candidates.setdefault(values[at], _BesideOthers())
+        for place, other in enumerate(values):
+            beside = candidate.beside.setdefault(place, set())
+            if other and place != at and len(beside) <= most:
+                beside.add(hash(other))
+        spelling = self.spelling(record)
+        if spelling in candidate.spellings or len(candidate.spellings) < _MOST_SPELLINGS:
+            candidate.spellings.setdefault(spelling, Occurrences()).add(Occurrences.of(record.number))
+
+    def shared(self, most: int) -> Mapping[str, Occurrences]:
+        """Return the spellings of the values that are beside more than *most* people."""
+        found = [each for each in self._candidates.values() if any(len(them) > most for them in each.beside.values())]
+        return {spelling: occurrences for each in found for spelling, occurrences in each.spellings.items()}
+
+    def _cleaned(self, found: str) -> str:
         if not found:
             return ""
         try:
@@ -88,15 +122,19 @@ class _Field:
             return found
         return "" if cleaned is MISSING else str(cleaned)
 
-    def spelling(self, record: Row) -> str:
-        """Return the value of *record*, without white space at its ends."""
-        try:
-            found = self._take(record.fields)
-        except Unreadable:
-            return ""
-        return without_ends(str(found)) if isinstance(found, str | int | float) else ""
 
-    def add_person(self, value: str, others: Sequence[str]) -> None:
+def _spelled(cell: object) -> str:
+    return without_ends(str(cell)) if isinstance(cell, str | int | float) else ""
+
+
+class _ChangesOfPeople:
+    """Counts in slots, which values share, how often the person beside a value changes."""
+
+    def __init__(self) -> None:
+        self._people = array("I", bytes(array("I").itemsize * _SLOTS))
+        self._changes = bytearray(_SLOTS)
+
+    def add(self, value: str, others: Sequence[str]) -> None:
         """Count that *value* is beside the person with the *others*."""
         slot = hash(value) % _SLOTS
         # 0 is no person.
@@ -112,23 +150,3 @@ class _Field:
     def has_candidates(self, most: int) -> bool:
         """Whether any value may be beside more than *most* people."""
         return max(self._changes) > most
-
-    def compare(self, record: Row, at: int, values: Sequence[str], most: int) -> None:
-        """Note the *values* of *record* beside that of this field, number *at* of them."""
-        candidate = self._candidates.get(values[at])
-        if candidate is None:
-            if len(self._candidates) >= _MOST_CANDIDATES:
-                return
-            candidate = self._candidates.setdefault(values[at], _BesideOthers())
-        for place, other in enumerate(values):
-            beside = candidate.beside.setdefault(place, set())
-            if other and place != at and len(beside) <= most:
-                beside.add(hash(other))
-        spelling = self.spelling(record)
-        if spelling in candidate.spellings or len(candidate.spellings) < _MOST_SPELLINGS:
-            candidate.spellings.setdefault(spelling, Occurrences()).add(record.number)
-
-    def shared(self, most: int) -> Mapping[str, Occurrences]:
-        """Return the spellings of the values that are beside more than *most* people."""
-        found = [each for each in self._candidates.values() if any(len(them) > most for them in each.beside.values())]
-        return {spelling: occurrences for each in found for spelling, occurrences in each.spellings.items()}

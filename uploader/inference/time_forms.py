@@ -48,6 +48,15 @@ _DIGITS: Final = {
     16: "unix_us",
     5: "excel",
 }
+_MONTH_AND_DAY: Final = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
+_CALENDAR: Final = {
+    "%Y%m%d": re.compile(rf"[0-9]{{4}}{_MONTH_AND_DAY}"),
+    "%y%m%d": re.compile(rf"[0-9]{{2}}{_MONTH_AND_DAY}"),
+    "%Y%m%d%H%M%S": re.compile(rf"[0-9]{{4}}{_MONTH_AND_DAY}[0-9]{{6}}"),
+    "%Y%m%d%H%M": re.compile(rf"[0-9]{{4}}{_MONTH_AND_DAY}[0-9]{{4}}"),
+}
+"""What all texts that such a format reads are: most digits are IDs, which this tells sooner than the reader."""
+
 _WITH_GAP: Final = {"00000000 000000": "%Y%m%d %H%M%S", "00000000T000000": "%Y%m%dT%H%M%S"}
 _FRACTIONS: Final = ((re.compile(r"0{5}\.0+"), "excel"), (re.compile(r"0{10}\.0+"), "unix"))
 _BOUNDS: Final = {
@@ -82,11 +91,9 @@ class TimeForm:
         return (self.format or "").upper().endswith("KST")
 
 
-def time_forms(text: str, *, is_birth: bool) -> Iterator[TimeForm]:
-    """Yield each form that reads *text*; of a birth date (*is_birth*) only the day matters."""
-    for form in _of_shape(text.translate(_ZERO)):
-        if _reads(form, is_birth)(text):
-            yield form
+def forms_like(text: str) -> tuple[TimeForm, ...]:
+    """Return each form that may read *text*, by its shape: its digits do not matter."""
+    return _of_shape(text.translate(_ZERO))
 
 
 @lru_cache(maxsize=4096)
@@ -165,15 +172,18 @@ def _clock(shape: str) -> tuple[str, bool] | None:
 
 
 @cache
-def _reads(form: TimeForm, is_birth: bool) -> Callable[[str], bool]:  # noqa: FBT001 — a key of the cache
+def form_reader(form: TimeForm, is_birth: bool) -> Callable[[str], bool]:  # noqa: FBT001 — a key of the cache
+    """Return a function that tests whether *form* reads a text; of a birth date (*is_birth*) only the day matters."""
     formats = () if form.format is None else (form.format,)
     zone = ZONE if not form.has_time or form.format in NUMERIC or not form.has_zone else None
     only_day = (is_birth and form.format is not None) or not form.has_time
     read = date_reader(formats, timezone=zone) if only_day else datetime_reader(formats, zone)
-    bounds = _BOUNDS.get(form.format or "")
+    bounds, digits = _BOUNDS.get(form.format or ""), _CALENDAR.get(form.format or "")
 
     def reads(text: str) -> bool:
         if bounds is not None and not bounds[0] <= float(text) < bounds[1]:
+            return False
+        if digits is not None and digits.fullmatch(text) is None:
             return False
         try:
             read(text)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from uploader.inference import name_hints
-from uploader.inference.column_profile import Column, Reading
+from uploader.inference.column_profile import Column
 from uploader.inference.occurrences import Occurrences, together, without
+from uploader.inference.text_traits import Reading
 from uploader.inference.time_forms import NEEDS_NAME, NUMERIC, ZONE, TimeForm
 from uploader.mapping.birth_dates import is_birth_date
 from uploader.mapping.numeric_times import EPOCHS

@@ -21,13 +21,13 @@ from uploader.inference.column_profile import (
     WHOLE,
     WHOLES,
     Column,
-    Reading,
-    is_phone,
 )
 from uploader.inference.list_items import ListItems
 from uploader.inference.number_forms import SAME, NumberShape, NumberStyle, WrittenNumber, best_style
 from uploader.inference.occurrences import Occurrences, together, without
+from uploader.inference.phone_counts import is_phone
 from uploader.inference.reviews import Harm, Review
+from uploader.inference.text_traits import Reading
 from uploader.inference.time_forms import ZONE
 from uploader.inference.time_guess import AmbiguousDates, counts_time, epoch_of, guess_times, is_nearly_all
 from uploader.mapping.birth_dates import is_birth_date
@@ -245,7 +245,7 @@ def _times(column: Column, today: date) -> TypeGuess | None:
         if found.is_ambiguous:
             reviews.append(Review(Harm.MEANING, f"that the {found.guessed_order} comes first is a guess"))
     if found.is_zone_guessed:
-        reviews.append(Review(Harm.MEANING, f"some times name no zone, {found.timezone} is a guess"))
+        reviews.append(Review(Harm.MEANING, f"times without a zone are read as {found.timezone}, a guess"))
     pivot = None
     if any("%y" in form for form in found.formats):
         pivot = today.year % 100 if is_birth_date(column.name) else None

@@ -1,4 +1,4 @@
-"""Find birth dates that no customer can have."""
+"""Find birth dates that no customer can have, or that the API does not know as dates."""
 
 import re
 from collections.abc import Container, Sequence
@@ -7,57 +7,96 @@ from typing import Final
 
 import orjson
 
-from uploader.mapping.rules import PropertyRule
-from uploader.model import Reason, Request, column_in_words
+from uploader.api import BIRTH
+from uploader.mapping.rules import PropertyRule, property_label
+from uploader.model import Reason, Request
 
 _BIRTH: Final = re.compile(r"birth|생년월일|생일|(?<![a-z])dob(?![a-z])", re.IGNORECASE)
 _OLDEST: Final = "1900-01-01"
-_DATE: Final = re.compile(rb'\d{4}-\d{2}-\d{2}(?=")')
+_DATE: Final = re.compile(rb'"(\d{4}-\d{2}-\d{2})(?P<end>["T ])')
+_SHORT_YEAR: Final = re.compile(rb'"(?:\d{2}([-./ ])\d{1,2}\1\d{1,2}|\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))"')
+_NONE: Final = re.compile(rb"null[,}]")
+_KINDS: Final = frozenset({None, "string", "date", "datetime"})
+
+_FUTURE: Final = ("birth_in_future", "a birth date after today")
+_OLD: Final = ("birth_before_1900", "a birth date before 1900")
+_SHORT: Final = (
+    "birth_short_year",
+    "a birth date with a year of two digits; expected yyyy-MM-dd (`type: date`, with `format` and `pivot`, reads it)",
+)
+_FORM: Final = (
+    "birth_form",
+    "not a birth date as the service expects it, yyyy-MM-dd (`type: date`, with `format`, reads other forms)",
+)
 
 
-def is_birth_date(key: str) -> bool:
-    """Return whether the name of the property *key* says that it is a birth date."""
-    return _BIRTH.search(key) is not None
+def is_birth_date(rule_key: str, column: str | None = None) -> bool:
+    """Return whether the name of the property, *rule_key*, or that of its *column* says that it is a birth date."""
+    return any(_BIRTH.search(name) is not None for name in (rule_key, column or ""))
 
 
 class BirthDates:
     """Finds birth dates after today or before 1900: called with a request, it returns a reason for each.
 
-    Looked at are the properties of type date that `is_birth_date` knows by their names. The body is searched for them
-    as bytes; no text in it can contain a name with its quotes, which are escaped.
+    Looked at are the properties that may hold a date and that `is_birth_date` knows by their names; that of the API
+    must hold one. The body is searched for them as bytes; no text in it can contain a name with its quotes, which are
+    escaped.
     """
 
     def __init__(self, properties: Sequence[PropertyRule], *, today: date, named: Container[str]) -> None:
         """Look at those of *properties* that are birth dates; *named* are the columns that the mapping names."""
         self._today = today.isoformat().encode()
         self._oldest = _OLDEST.encode()
-        rules = [rule for rule in properties if rule.kind == "date" and is_birth_date(rule.key)]
-        self._keys = frozenset(rule.key for rule in rules)
-        self._begins = [(orjson.dumps(rule.key) + b':"', _label(rule, named), rule.column) for rule in rules]
+        rules = [rule for rule in properties if rule.kind in _KINDS and is_birth_date(rule.key, rule.column)]
+        self._rules = {rule.key: rule for rule in rules}
+        self._begins = [(orjson.dumps(rule.key) + b":", rule, property_label(rule, named)) for rule in rules]
+
+    def __bool__(self) -> bool:
+        """Return whether there is a birth date among the properties."""
+        return bool(self._begins)
+
+    def __contains__(self, key: str) -> bool:
+        """Return whether the property *key* is a birth date."""
+        return key in self._rules
 
     def __call__(self, request: Request) -> Sequence[Reason]:
         """Return a reason for each birth date in *request* that no customer can have."""
         found: list[Reason] = []
-        for begin, label, column in self._begins:
+        for begin, rule, label in self._begins:
             place = request.body.find(begin)
-            match = None if place < 0 else _DATE.match(request.body, place + len(begin))
-            if match is None:
+            if place < 0:
                 continue
-            if match[0] > self._today:
-                found.append(Reason.of_value("birth_in_future", label, "a birth date after today", column))
-            elif match[0] < self._oldest:
-                found.append(Reason.of_value("birth_before_1900", label, "a birth date before 1900", column))
+            fault = self._fault(rule, request.body, place + len(begin))
+            if fault is not None:
+                found.append(Reason.of_value(fault[0], label, fault[1], rule.column))
         return found
 
-    def is_odd(self, key: str, text: str) -> bool:
-        """Whether *text*, the JSON of the property *key*, is a birth date that no customer can have."""
-        match = _DATE.match(text.encode(), 1) if key in self._keys else None
-        return match is not None and not self._oldest <= match[0] <= self._today
+    def is_odd(self, key: str, text: bytes) -> bool:
+        """Whether *text*, the JSON of the property *key*, would be a reason to return in the body of a request."""
+        rule = self._rules.get(key)
+        # In a body, a comma or the end of its object follows.
+        return rule is not None and self._fault(rule, text + b",", 0) is not None
+
+    def _fault(self, rule: PropertyRule, body: bytes, place: int) -> tuple[str, str] | None:
+        """Return the code and the phrase of what is wrong with the value of *rule* at *place*; None if nothing is."""
+        match = _DATE.match(body, place)
+        if match is not None and match[1] > self._today:
+            return _FUTURE
+        if match is not None and match[1] < self._oldest:
+            return _OLD
+        if rule.key != BIRTH or (match is not None and match["end"] == b'"' and _is_date(rule, match[1])):
+            return None
+        if _NONE.match(body, place) is not None:
+            return None
+        return _SHORT if _SHORT_YEAR.match(body, place) is not None else _FORM
 
 
-def _label(rule: PropertyRule, named: Container[str]) -> str:
-    """Return what a message calls the property of *rule*: its column, and its key where that is another name."""
-    if rule.column is None:
-        return f"'{rule.key}'"
-    column = column_in_words(rule.column, named)
-    return column if rule.column == rule.key else f"{column} → {rule.key}"
+def _is_date(rule: PropertyRule, text: bytes) -> bool:
+    """Whether *text* is a day of the calendar: the type of a date has seen to it."""
+    if rule.kind == "date":
+        return True
+    try:
+        date.fromisoformat(text.decode())
+    except ValueError:
+        return False
+    return True

@@ -3,12 +3,13 @@
 import hmac
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Literal, TypeAlias
 
 from uploader.mapping.field_paths import MISSING
+from uploader.mapping.full_width import in_both_widths
 from uploader.mapping.invisible_characters import without_end, without_ends, without_start
 from uploader.mapping.phone_numbers import PHONE_READERS
 from uploader.mapping.rules import CleaningRules, Otherwise
@@ -26,6 +27,7 @@ _LISTED: Final = 12
 """How many words of `values` a reason names."""
 
 _WHOLE_FLOAT: Final = re.compile(r"[+-]?[0-9]+\.0")
+_ONLY_UNITS: Final = Reason("only_units", "nothing but a unit (strip)")
 _NOT_TEXT: Final = Reason("not_string", "neither text nor a whole number")
 _NOT_UNICODE: Final = Reason("not_unicode", "half of a surrogate pair, which is no text")
 
@@ -185,22 +187,11 @@ def _uppered(value: object) -> object:
 def _stripping(texts: Iterable[str], *, signed: bool) -> Clean:
     """Return a step that removes *texts* at both ends, with the spaces between them and the value.
 
-    A number with a fraction is read as a CSV has it, and stays a number where nothing is removed. *signed* is whether
-    the value is a number: then `.0` is removed only where it is all of its fraction.
+    A text is found in its full width, too. What is nothing else has no value: a consent is rejected for it, any other
+    value is left out, and counted. A number with a fraction is read as a CSV has it, and stays a number where nothing
+    is removed. *signed* is whether the value is a number: then `.0` is removed only where it is all of its fraction.
     """
-    longest_first = sorted(texts, key=len, reverse=True)
-
-    def stripped_once(text: str) -> str:
-        for unit in longest_first:
-            if signed and unit == ".0" and _WHOLE_FLOAT.fullmatch(text) is None:
-                continue
-            if text.endswith(unit):
-                return without_end(text[: -len(unit)])
-            if text.startswith(unit):
-                return without_start(text[len(unit) :])
-            if signed and text[:1] in {"+", "-"} and text.startswith(unit, 1):
-                return text[0] + without_start(text[1 + len(unit) :])
-        return text
+    longest_first = sorted({spelling for text in texts for spelling in in_both_widths(text)}, key=len, reverse=True)
 
     def stripped(value: object) -> object:
         text = _digits(value) if isinstance(value, float) else value
@@ -208,10 +199,26 @@ def _stripping(texts: Iterable[str], *, signed: bool) -> Clean:
             return value
         before, after = "", text
         while before != after:
-            before, after = after, stripped_once(after)
+            before, after = after, _stripped_once(after, longest_first, signed=signed)
+        if text and not after:
+            raise Unreadable(_ONLY_UNITS, omits=True)
         return value if after == text else after
 
     return stripped
+
+
+def _stripped_once(text: str, units: Sequence[str], *, signed: bool) -> str:
+    """Return *text* without the first of *units* that stands at one of its ends."""
+    for unit in units:
+        if signed and unit == ".0" and _WHOLE_FLOAT.fullmatch(text) is None:
+            continue
+        if text.endswith(unit):
+            return without_end(text[: -len(unit)])
+        if text.startswith(unit):
+            return without_start(text[len(unit) :])
+        if signed and text[:1] in {"+", "-"} and text.startswith(unit, 1):
+            return text[0] + without_start(text[1 + len(unit) :])
+    return text
 
 
 def _digits(number: float) -> str | None:

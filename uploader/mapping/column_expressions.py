@@ -38,6 +38,12 @@ PLAIN: Final = (
 Excluded are the first bytes of UTF-8 that `spreadsheet_damage` looks for, and the # of a spreadsheet's errors.
 """
 
+_FIRST: Final = "[^=' \\u{1680}\\u{3000}]"
+"""A character with which no text begins that a spreadsheet marked as text, or wrote as a formula, be it after spaces.
+
+It excludes the spaces among the plain characters.
+"""
+
 _VISIBLE: Final = "[!$-Z^-~가-힣]"
 """A plain character that `trim` never removes."""
 
@@ -58,8 +64,8 @@ _FIGURES: Final = "[+-]?[0-9]{1,15}\\.[0-9]{0,20}"
 
 _ID: Final = "[A-Za-z_-]*[0-9][A-Za-z0-9_-]*"
 _EMAIL: Final = "[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\\.)+[A-Za-z]{2,63}"
-_PHONE: Final = "(?:82|0)[0-9]{8,11}|0[0-9]{1,2}-[0-9]{3,4}-[0-9]{4}"
-"""What is plain for `identity_values.is_plain`; a phone number of these lacks no zero."""
+_PHONE: Final = "82[1-9][0-9]{7,10}"
+"""What is plain for `identity_values.is_plain`."""
 
 _MOBILE: Final = "(?:[0-46-9][0-9]{3}|5[0-8][0-9]{2})"
 _MOBILE_OF_API: Final = f"8210{_MOBILE}[0-9]{{4}}"
@@ -133,10 +139,11 @@ def _plain_texts(cleaning: CleaningRules) -> str | None:
     if not _only(cleaning, {"trim", "case"}):
         return None
     inner = PLAIN if cleaning.case is None else _ONE_CASE[cleaning.case]
+    first = f"[{inner}&&{_FIRST}]"
     if not cleaning.trim:
-        return f"{inner}*"
+        return f"(?:{first}{inner}*)?"
     end = _VISIBLE if cleaning.case is None else f"[{inner}&&{_VISIBLE}]"
-    return f"{end}(?:{inner}*{end})?"
+    return f"[{first}&&{end}](?:{inner}*{end})?"
 
 
 def _longs(cleaning: CleaningRules, form: CellForm) -> Iterable[ColumnExpression]:

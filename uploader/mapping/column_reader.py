@@ -69,7 +69,7 @@ class ColumnReader:
             empties = self._empties()
             expressions = self._expressions(read)
         else:
-            empties, expressions = (), _typed_expressions(self._step, dtype, read)
+            empties, expressions = (), _typed_expressions(self._plan, self._step, dtype, read)
         # Of an empty text that looks damaged, as #N/A, a warning depends on the rest of the row.
         empties = tuple(one for one in empties if read(one) is not None)
         empty = read(empties[0]) if empties else None
@@ -104,6 +104,8 @@ class ColumnReader:
             case PropertyStep() if step.rule.kind == "datetime":
                 is_plain = step.rule.cleaning == NO_CLEANING
                 return datetime_expressions(read, step.rule.formats, form) if is_plain else ()
+            case PropertyStep() if self._plan.asks_each_value(step):
+                return ()
             case PropertyStep():
                 return property_expressions(step, form)
 
@@ -257,16 +259,17 @@ def _alone(plan: Plan, step: Step) -> LoneReader:
             return plan.moment_alone(step)
 
 
-def _typed_expressions(step: Step, dtype: pl.DataType, read: ReadCell) -> tuple[ColumnExpression, ...]:
+def _typed_expressions(plan: Plan, step: Step, dtype: pl.DataType, read: ReadCell) -> tuple[ColumnExpression, ...]:
     """Return the expressions for columns of *dtype* in a table of Parquet, other than texts."""
     match step:
         case MomentStep():
             return (moments_expression(read, dtype),) if isinstance(dtype, pl.Datetime) else ()
         case IdentityStep():
-            is_id = dtype.is_integer() and step.field != "email" and step.cleaner is None
+            is_id = dtype.is_integer() and step.field not in {"email", "phone_no"} and step.cleaner is None
             return (ColumnExpression(_other_than(step.column), _written, quoted=True),) if is_id else ()
         case PropertyStep():
-            return _of_property(step, dtype, read) if step.cleaner is None else ()
+            is_clear = isinstance(dtype, pl.Datetime) or not plan.asks_each_value(step)
+            return _of_property(step, dtype, read) if step.cleaner is None and is_clear else ()
 
 
 def _of_property(step: PropertyStep, dtype: pl.DataType, read: ReadCell) -> tuple[ColumnExpression, ...]:

@@ -1,6 +1,6 @@
 """Compile the mapping once, so that mapping a row takes a few microseconds."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -10,24 +10,22 @@ import orjson
 
 from uploader.api import CONSENTS
 from uploader.errors import ConfigError
-from uploader.mapping.birth_dates import BirthDates
 from uploader.mapping.body_layout import encoded
 from uploader.mapping.cleaning import Change, Cleaner, OmittedValue, Repairs, StepChange, StepName, cleaner_of
 from uploader.mapping.datetimes import datetime_reader
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching, root_of
-from uploader.mapping.identity_values import dash_line, is_dashes, is_nothing, is_plain, may_have_spaces, odd_identity
+from uploader.mapping.identity_values import dash_line, is_dashes, is_nothing, is_plain, odd_identity
 from uploader.mapping.required_columns import check_columns, check_kinds, needed_columns, within_structs
 from uploader.mapping.rules import NO_CLEANING, CleaningRules, IdentityRule, MappingRules, MomentRule, PropertyRule
-from uploader.mapping.spreadsheet_damage import Spreadsheet, is_damaged, lacks_zero
 from uploader.mapping.type_conversion import Reader, kind_of, reader
 from uploader.mapping.value_errors import Unreadable
+from uploader.mapping.value_warnings import ValueWarnings
 from uploader.model import OWN_COLUMNS, Damaged, Json, Person, Reason, Record, Rejected, Request, Row
 
 _NOT_IDENTITY: Final = Unreadable(Reason("not_identity", "neither text nor a whole number"))
 _WHOLE_FLOAT: Final = Unreadable(
     Reason("not_identity", 'a number with .0; expected text or a whole number (`strip: [".0"]` removes it)')
 )
-_ALL_OMITTED: Final = Reason("no_property", "no property: every mapped column is empty or omitted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +111,13 @@ class Plan:
     *columns* names the columns that the mapping reads, each with the key that reads it. *repairs* counts the values
     cleaned so far. *refuse* returns why a row is not sent whatever it holds, or None.
 
-    It has no states: only the counts of *repairs* change, and the list of the changes to the row at hand.
+    It has no states: only the counts of *repairs* change, and what is kept of the row at hand: the list of the changes
+    to it, and why its identity is odd.
     """
 
     columns: Mapping[str, str]
     repairs: Repairs
-    _spreadsheet: Spreadsheet
-    _births: BirthDates | None
+    _warnings: ValueWarnings
     identity_steps: tuple[IdentityStep, ...]
     property_steps: tuple[PropertyStep, ...]
     _empty: frozenset[str]
@@ -129,19 +127,21 @@ class Plan:
     _ignored: frozenset[str]
     _roots: frozenset[str]
     _changes: list[Change]
+    _odd: list[Reason]
     _sends_odd: bool
     _hashes_identity: bool
     refuse: Callable[[Row], Reason | None] | None = None
 
     def map_row(self, record: Record, now: str) -> Request | Rejected:
         """Return the request of *record*, made at *now* (ISO 8601, UTC), or its rejection with column and reason."""
+        self._odd.clear()
         if isinstance(record, Damaged):
             return Rejected(record, (), record.reason)
         if self.refuse is not None and (refused := self.refuse(record)) is not None:
             return Rejected(record, (), refused)
         changes = self._changes
         changes.clear()
-        identity, trouble = self._identify(record, changes)
+        identity, trouble = self._identify(record, changes, self._odd)
         person = _person(identity)
         if trouble is None:
             built = self._body(record, identity, self._properties(record), now)
@@ -180,22 +180,15 @@ class Plan:
         """Return only the person of *record*, the same as that of `map_row`."""
         if isinstance(record, Damaged):
             return ()
-        return _person(self._identify(record, [])[0])
+        return _person(self._identify(record, [], [])[0])
 
     def suspect(self, request: Request) -> Sequence[Reason]:
-        """Return what is odd about the row of *request*, which can be sent: in its identity, and in its texts."""
-        found, person = self._spreadsheet(request), request.person
-        if self._births is not None and (births := self._births(request)):
-            found = [*found, *births]
-        is_clear = not self._sends_odd and not self._hashes_identity and len(person) == len(self.identity_steps)
-        if is_clear and not may_have_spaces(person):
-            return found
-        odd = (
-            odd_identity(step.field, step.column, looked_at)
-            for step, _, looked_at in self._identity_values(request.row.fields, [])
-            if looked_at is not None
-        )
-        return [*(one.reason for one in odd if one is not None), *found]
+        """Return what is odd about the row of *request*, which can be sent: in its identity, and in its texts.
+
+        It must be what `map_row` returned last.
+        """
+        found = self._warnings.of(request)
+        return [*self._odd, *found] if self._odd else found
 
     def written_identity(self, row: Row) -> list[str]:
         """Return the identity columns of *row*, each followed by its value as it is written there, not cleaned."""
@@ -213,6 +206,11 @@ class Plan:
     def identity_columns(self) -> Mapping[str, str]:
         """The column of each identity field that the mapping reads."""
         return {step.field: step.column for step in self.identity_steps}
+
+    @property
+    def cleans_identity(self) -> bool:
+        """Whether an identity value may be sent otherwise than it is written."""
+        return any(step.cleaner is not None for step in self.identity_steps)
 
     @property
     def has_several_identities(self) -> bool:
@@ -264,45 +262,46 @@ class Plan:
         """The texts that mean no value in every column."""
         return self._empty
 
+    def asks_each_value(self, step: PropertyStep) -> bool:
+        """Whether *step* has values that are sent with a warning though no text in them looks damaged."""
+        return self._warnings.ask_each_value(step.key)
+
     def property_alone(self, step: PropertyStep) -> LoneReader:
         """Return a function that reads the value of *step* alone, by the same code as `map_row` and `suspect`."""
         alone = replace(self, property_steps=(step,), _others=None, _changes=[])
         changes, key, column = alone._changes, step.key, step.column  # noqa: SLF001 — another plan of this class
-        is_looked_at = column in self._spreadsheet.text_columns
+        warnings = self._warnings
 
         def read(fields: Mapping[str, object]) -> LoneValue | None:
             changes.clear()
             found = alone._properties(Row(0, fields))  # noqa: SLF001 — as above
             steps = _step_names(changes)
-            if isinstance(found, Reason) or steps is None or (is_looked_at and is_damaged(fields.get(column or ""))):
+            if isinstance(found, Reason) or steps is None or warnings.may_be_damaged(column, fields):
                 return None
             if key not in found:
                 return LoneValue(None, steps)
             try:
-                text = orjson.dumps(found[key]).decode()
+                text = orjson.dumps(found[key])
             except orjson.JSONEncodeError:
                 return None
-            is_odd = self._births is not None and self._births.is_odd(key, text)
-            return None if is_odd else LoneValue(text, steps)
+            return None if warnings.is_odd(key, text) else LoneValue(text.decode(), steps)
 
         return read
 
     def identity_alone(self, step: IdentityStep) -> LoneReader:
         """Return a function that reads the identity field of *step* alone, as `property_alone` does."""
-        alone = replace(self, identity_steps=(step,))
-        may_lack_zero = step.column == self._spreadsheet.phone_column and step.field == "phone_no"
 
         def read(fields: Mapping[str, object]) -> LoneValue | None:
             changes: list[Change] = []
-            text: str | None = None
-            for _, value, looked_at in alone._identity_values(fields, changes):  # noqa: SLF001 — as above
-                text = value
-                if value is None or looked_at is None or odd_identity(step.field, step.column, looked_at) is not None:
-                    return None
+            found = self._identity_of(step, fields, changes)
             steps = _step_names(changes)
-            if steps is None or (text is not None and not _is_its_own_json(text)):
+            if found is None or steps is None:
+                return None if steps is None else LoneValue(None, steps)
+            value, looked_at, _ = found
+            if value is None or looked_at is None or not _is_its_own_json(value):
                 return None
-            return None if may_lack_zero and lacks_zero(fields.get(step.column)) else LoneValue(text, steps)
+            is_odd = odd_identity(step.field, step.column, looked_at) is not None
+            return None if is_odd else LoneValue(value, steps)
 
         return read
 
@@ -318,10 +317,10 @@ class Plan:
 
         return read
 
-    def _identify(self, row: Row, changes: list[Change]) -> tuple[dict[str, str], Reason | None]:
+    def _identify(self, row: Row, changes: list[Change], all_odd: list[Reason]) -> tuple[dict[str, str], Reason | None]:
         """Return the identity fields of *row* that can be read, and the first reason why it can't be sent.
 
-        Add what the cleaning did to *changes*.
+        Add what the cleaning did to *changes*, and what is odd about each value to *all_odd*.
         """
         identity: dict[str, str] = {}
         trouble: Reason | None = None
@@ -339,26 +338,16 @@ class Plan:
             if found is None:
                 continue
             value, looked_at, unreadable = found
-            odd = None if looked_at is None or self._sends_odd else odd_identity(step.field, step.column, looked_at)
-            if value is not None and (odd is None or odd.is_sent):
+            odd = None if looked_at is None else odd_identity(step.field, step.column, looked_at)
+            if odd is not None:
+                all_odd.append(odd.reason)
+            if value is not None and (odd is None or odd.is_sent or self._sends_odd):
                 identity[step.field] = value
             elif trouble is None:
                 trouble = unreadable if odd is None or odd.is_absent else odd.reason
         if trouble is None and not identity:
             trouble = self._no_identity_in(row)
         return identity, trouble
-
-    def _identity_values(
-        self, fields: Mapping[str, object], changes: list[Change]
-    ) -> Iterator[tuple[IdentityStep, str | None, str | None]]:
-        """Yield each identity field of *fields* that is not empty: its step, its value, and the text to be looked at.
-
-        Value and text are None if it can't be read. They differ only where the value is a hash.
-        """
-        for step in self.identity_steps:
-            found = self._identity_of(step, fields, changes)
-            if found is not None:
-                yield step, found[0], found[1]
 
     def _identity_of(
         self, step: IdentityStep, fields: Mapping[str, object], changes: list[Change]
@@ -416,9 +405,14 @@ class Plan:
                 now = _moment_of(step, row.fields)
             except Unreadable as unreadable:
                 return unreadable.in_column(step.column, "request_datetime", self.columns)
-        if not properties and any(isinstance(change, OmittedValue) for change in self._changes):
-            return _ALL_OMITTED
+        if not properties and (omitted := self._omitted_properties()):
+            return _all_omitted(omitted)
         return encoded(identity, properties, now)
+
+    def _omitted_properties(self) -> list[OmittedValue]:
+        identity = {(step.field, step.column) for step in self.identity_steps}
+        omitted = [change for change in self._changes if isinstance(change, OmittedValue)]
+        return [change for change in omitted if (change.key, change.column) not in identity]
 
     def _properties(self, row: Row) -> dict[str, Json] | Reason:
         properties: dict[str, Json] = {}
@@ -494,7 +488,7 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
 
     Raises:
         InputError: a column that the mapping needs is not in the source.
-        ConfigError: a constant can't be read as its type, or the mapping doesn't suit the columns.
+        ConfigError: the mapping doesn't suit the columns.
     """
     needed, repairs = needed_columns(rules), Repairs()
     if columns is not None:
@@ -513,15 +507,12 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     identity = tuple(_identity_step(rule, paths.get(rule.column), rules) for rule in rules.identity)
     steps = tuple(_step(rule, paths.get(rule.column or ""), rules) for rule in properties)
     empty = frozenset(rules.null_values)
-    spreadsheet = Spreadsheet(
-        _damageable(rules.identity), properties, paths, unsent=None if others is None else ignored | roots, named=needed
-    )
-    births = None if today is None else BirthDates(properties, today=today, named=needed)
+    unsent = None if others is None else ignored | roots
+    warnings = ValueWarnings(properties, paths, unsent=unsent, named=needed, today=today)
     return Plan(
         columns=needed,
         repairs=repairs,
-        _spreadsheet=spreadsheet,
-        _births=births,
+        _warnings=warnings,
         identity_steps=identity,
         property_steps=steps,
         _empty=empty,
@@ -531,14 +522,10 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
         _ignored=ignored,
         _roots=roots,
         _changes=[],
+        _odd=[],
         _sends_odd=rules.sends_odd_identities,
         _hashes_identity=any(rule.cleaning.hash is not None for rule in rules.identity),
     )
-
-
-def _damageable(identity: Sequence[IdentityRule]) -> Mapping[str, str]:
-    """Return field → column of what a spreadsheet may damage for good; a phone number that is read can't be damaged."""
-    return {rule.field: rule.column for rule in identity if rule.cleaning.phone is None}
 
 
 class _Others:
@@ -569,7 +556,7 @@ def _step(rule: PropertyRule, take: Take | None, rules: MappingRules) -> Propert
     """Return the step of *rule*; *take* reads its value, or is None where that is the value of a column."""
     consent = rule.key in CONSENTS
     if rule.column is None:
-        constant = _constant(rule)
+        constant = reader(rule)(rule.value)
         return PropertyStep(
             rule.key, None, _constantly, lambda _: constant, sends_null=False, is_consent=consent, rule=rule
         )
@@ -577,7 +564,6 @@ def _step(rule: PropertyRule, take: Take | None, rules: MappingRules) -> Propert
     sends_null = rule.when_empty == "null" and not consent
     cleaner = None
     if rule.cleaning != NO_CLEANING or rule.null_values or rule.on_error == "omit":
-        _check_values(rule, read)
         cleaner = cleaner_of(
             rule.cleaning,
             empty=frozenset((*rules.null_values, *rule.null_values)),
@@ -613,6 +599,19 @@ def _identity_step(rule: IdentityRule, take: Take | None, rules: MappingRules) -
     return IdentityStep(rule.field, rule.column, take, cleaner, rule, is_direct=take is None and cleaner is None)
 
 
+def _all_omitted(omitted: Sequence[OmittedValue]) -> Reason:
+    """Return why a row is not sent whose properties are all empty or *omitted*; the first of these stands for all."""
+    first, *others = omitted
+    more = f", and {len(others)} more omitted" if others else ""
+    label = first.reason.phrase.removesuffix(first.reason.expected)
+    return Reason.of_value(
+        "no_property",
+        f"no property is left: {label}".rstrip(": "),
+        f"{first.reason.expected}, and omitted{more}",
+        first.reason.column,
+    )
+
+
 def _before_hash(value: str, changes: Sequence[Change]) -> str:
     """Return what *value* was before it was hashed, if that is the last of *changes*; else *value*."""
     last = changes[-1] if changes else None
@@ -636,21 +635,6 @@ def _expecting(read: Reader, cleaning: CleaningRules) -> Reader:
             raise Unreadable(Reason(reason.code, f"{reason.phrase} ({expected})")) from None
 
     return read_expecting
-
-
-def _check_values(rule: PropertyRule, read: Reader) -> None:
-    """Raise ConfigError for a value that `values` would send, and that is not of the type of *rule*."""
-    kind = kind_of(rule)
-    if rule.cleaning.thousands is not None or rule.cleaning.decimal is not None:
-        return
-    for word, value in rule.cleaning.values or ():
-        try:
-            read([value] if kind is not None and kind.startswith("array<") else value)
-        except Unreadable as unreadable:
-            raise ConfigError(
-                f"mapping.properties.{rule.key}.values: what '{word}' becomes is {unreadable.reason.phrase}. "
-                f"Write one that is of type {kind}."
-            ) from None
 
 
 def _step_names(changes: Sequence[Change]) -> tuple[StepName, ...] | None:
@@ -678,16 +662,6 @@ def _traced(key: str, column: str, clean: Callable[[list[Change]], object]) -> C
     omitted = next((change.reason for change in changes if isinstance(change, OmittedValue)), None)
     steps = tuple(change for change in changes if isinstance(change, StepChange))
     return CleanedValue(key, column, steps, omitted, omitted=omitted is not None)
-
-
-def _constant(rule: PropertyRule) -> Json:
-    try:
-        return reader(rule)(rule.value)
-    except Unreadable as unreadable:
-        wanted = f"that is of type {kind}" if (kind := kind_of(rule)) else "that the API has a type for"
-        raise ConfigError(
-            f"mapping.properties.{rule.key}.value: {unreadable.reason.phrase}. Write one {wanted}."
-        ) from None
 
 
 def _moment_step(rules: MappingRules, paths: Mapping[str, Take]) -> MomentStep | None:

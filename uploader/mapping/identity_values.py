@@ -6,16 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from uploader.mapping.invisible_characters import INVISIBLE
+from uploader.mapping.invisible_characters import INVISIBLE, without_ends
 from uploader.mapping.mojibake import REPLACEMENT, is_mojibake
-from uploader.model import Person, Reason
+from uploader.mapping.similar_names import exact
+from uploader.model import Reason
 
 _Kind: TypeAlias = tuple[str, str, Callable[[str], bool]]
 """A kind of odd value: its code, its phrase, and what tells it."""
 
 _ID: Final = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9_-]+")
 _EMAIL: Final = re.compile(r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
-"""What most values are: nothing more is asked of them."""
+_PHONE: Final = re.compile("82[1-9][0-9]{7,10}")
+_PLAIN: Final[Mapping[str, re.Pattern[str]]] = {"email": _EMAIL, "phone_no": _PHONE}
+"""What most values are, as `_ID` in the other fields: nothing more is asked of them."""
 
 NOTHING: Final = frozenset(
     {
@@ -30,9 +33,24 @@ EXACTLY_NOTHING: Final = frozenset({"NA"})
 """The same in these letters only."""
 
 SAID_NOTHING: Final = frozenset(
-    {"없음", "(없음)", "해당없음", "해당 없음", "정보없음", "정보 없음", "미입력", "미등록", "미기재"}
+    {
+        *("없음", "(없음)", "해당없음", "해당 없음", "해당사항없음", "해당사항 없음", "정보없음", "정보 없음"),
+        *("미입력", "미등록", "미기재", "미확인", "미상", "불명", "공란", "무응답", "알수없음", "알 수 없음"),
+    }
 )
 """What people write for no value."""
+
+_ZEROS: Final = re.compile("0+")
+_WITHOUT_ZEROS: Final = frozenset({"email", "phone_no"})
+"""The fields in which zeros alone name nobody: an ID may be 0."""
+
+_TOTALS: Final = frozenset(
+    {
+        *("합계", "총계", "소계", "총합계", "총합", "누계", "전체합계", "전체 합계", "중간합계", "중간 합계", "계"),
+        *("total", "totals", "grand total", "subtotal", "sub total", "sub-total", "sum", "합 계", "총 계", "소 계"),
+    }
+)
+"""What the line below a table is called that adds up its columns, in small letters."""
 
 _WORDS: Final = NOTHING | SAID_NOTHING
 _DASH_SIGNS: Final = r"\-\u2010-\u2015\u2212\u2500"
@@ -53,6 +71,9 @@ _DOMAIN: Final = re.compile(
     re.IGNORECASE,
 )
 _INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
+_MASKED: Final = re.compile("[*＊]{2}|[●○]{2}|(?<=[0-9-])[xX]{3}")  # noqa: RUF001 — full width, as people type it
+_PLAIN_KEY: Final = re.compile(r"(?=.*[^\W\d_])[^\W\d][\w.-]*")
+_NO_ZERO: Final = re.compile("10[0-9]{8}|1[16789][0-9]{7,8}")
 _INVISIBLE: Final = INVISIBLE.union("\u17b4\u17b5\u2800", map(chr, range(0xFE00, 0xFE10)))
 """Also vowels of Khmer, a blank of Braille, and variation selectors, which `trim` leaves, since emoji end with them."""
 
@@ -71,7 +92,7 @@ class OddIdentity:
 
 def is_plain(field: str, column: str, value: str) -> bool:
     """Whether *value* of *column*, as the identity *field*, is at one glance nothing odd; False says nothing."""
-    return (_EMAIL if field == "email" else _ID).fullmatch(value) is not None and value != column
+    return _PLAIN.get(field, _ID).fullmatch(value) is not None and value != column
 
 
 def is_nothing(value: str) -> bool:
@@ -89,7 +110,7 @@ def odd_identity(field: str, column: str, value: str) -> OddIdentity | None:
     """Return what is odd about *value* of *column* as the identity *field*, after its cleaning; None if nothing is."""
     if is_plain(field, column, value):
         return None
-    if is_nothing(value):
+    if is_nothing(value) or (field in _WITHOUT_ZEROS and _ZEROS.fullmatch(value) is not None):
         return OddIdentity(
             _reason("id_nothing", field, column, "a word for nothing (such as N/A or -), which is no identity"),
             is_absent=True,
@@ -100,12 +121,8 @@ def odd_identity(field: str, column: str, value: str) -> OddIdentity | None:
         return OddIdentity(_reason(code, field, column, phrase))
     if value != value.strip(" "):
         return OddIdentity(_reason("id_space", field, column, _SPACE_PHRASE), is_sent=True)
-    return None
-
-
-def may_have_spaces(person: Person) -> bool:
-    """Whether some value of *person* may begin or end with a space."""
-    return any(value.endswith(" ") or "= " in value for value in person)
+    code, phrase = _doubtful(field, column, value)
+    return OddIdentity(_reason(code, field, column, phrase), is_sent=True) if code else None
 
 
 def dash_line(field: str, column: str) -> Reason:
@@ -135,6 +152,29 @@ def _odd(field: str, column: str, value: str) -> tuple[str, str]:
     return next(((code, phrase) for code, phrase, is_found in kinds if is_found(value)), ("", ""))
 
 
+def _doubtful(field: str, column: str, value: str) -> tuple[str, str]:
+    """Return the code and the phrase of what is doubtful about *value*, which is sent; both are empty if nothing is."""
+    if value.casefold() in _TOTALS:
+        return "totals_line", "a word for a total (such as 합계 or Total), a line of sums among the records"
+    if _MASKED.search(value) is not None:
+        return "id_masked", "masked (as 010-****-5678), which may be the same for several people"
+    if field != "phone_no":
+        return "", ""
+    remedy = f"write phone_no: {{column: {_in_yaml(column)}, phone: KR}}"
+    if _NO_ZERO.fullmatch(value) is not None:
+        return "phone_zero", f"a Korean mobile number without its leading zero; {remedy}"
+    return "phone_form", f"not a phone number as the API has it (821012345678); {remedy}"
+
+
+def _in_yaml(column: str) -> str:
+    """Return *column* as it stands in a configuration, in quotes where it may need them."""
+    return column if _PLAIN_KEY.fullmatch(column) is not None else exact(column)
+
+
+def _holds_invisible_at_an_end(value: str) -> bool:
+    return _holds_invisible(value) and not _holds_invisible(without_ends(value))
+
+
 def _holds_invisible(value: str) -> bool:
     # All that is not printable, but for the space; and letters that are drawn as nothing.
     return not (value.isascii() and value.isprintable()) and any(map(_is_invisible, value))
@@ -154,7 +194,12 @@ def _is_invisible(character: str) -> bool:
 _ANY_FIELD: Final[tuple[_Kind, ...]] = (
     (
         "id_invisible",
-        "holds a control or invisible character; expected none (`trim: true` removes it at an end)",
+        "holds a control or invisible character at an end; expected none (`trim: true` removes it)",
+        _holds_invisible_at_an_end,
+    ),
+    (
+        "id_invisible",
+        "holds a control or invisible character inside, or one that `trim` leaves at an end; expected none",
         _holds_invisible,
     ),
     (

@@ -18,6 +18,9 @@ _NUMBER: Final = re.compile(r"(?:tel:)?\+?[0-9 ()/.~-]+", re.IGNORECASE)
 """What a number is written with. `phonenumbers` also reads letters as keys, and cuts off what surrounds a number."""
 
 _FLOAT: Final = re.compile(r"(\+?[0-9]+)\.0+")
+_POWER: Final = re.compile(r"([0-9])\.([0-9]+)[eE]\+?([0-9]{1,2})")
+_CODE_IN_BRACKETS: Final = re.compile(r"\(\+?82\)")
+_MOBILE_DIGITS: Final = re.compile("8210[0-9]{8}")
 _ABROAD: Final = re.compile(r"00[ -]?(?=82)")
 _DASHES: Final = dict.fromkeys(map(ord, "‐‑‒–—―−ー"), "-")  # noqa: RUF001 — people type any dash
 _COUNTRY_CODE: Final = 82
@@ -36,6 +39,10 @@ def korean_number(value: object) -> str:
     text = re.sub(r"\s", " ", text)
     if (written_as_float := _FLOAT.fullmatch(text)) is not None:
         text = written_as_float[1]
+    elif (power := _POWER.fullmatch(text)) is not None and len(power[2]) == int(power[3]):
+        # A spreadsheet writes it so, and all digits are there.
+        text = power[1] + power[2]
+    text = _CODE_IN_BRACKETS.sub("+82", text, count=1) if text.startswith("(") else text
     if _NUMBER.fullmatch(text) is None:
         raise Unreadable(_NOT_PHONE)
     return _validated(_ABROAD.sub("+", text, count=1) if text.startswith("00") else text)
@@ -68,4 +75,8 @@ def _validated(text: str) -> str:
         raise Unreadable(_NOT_PHONE) from None
     if number.country_code != _COUNTRY_CODE or not phonenumbers.is_valid_number_for_region(number, "KR"):
         raise Unreadable(_NOT_PHONE)
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+    digits = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+    # `phonenumbers` takes 010 with seven digits for valid, which Korea has given to nobody since 2004.
+    if digits.startswith("8210") and _MOBILE_DIGITS.fullmatch(digits) is None:
+        raise Unreadable(_NOT_PHONE)
+    return digits

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, get_args
 
 from uploader.api import BUILT_IN_TYPES, PropertyType
-from uploader.errors import InputError
 from uploader.mapping.field_paths import is_path, root_of
 from uploader.mapping.required_columns import needed_columns
 from uploader.mapping.rules import MappingRules, PropertyRule
@@ -17,7 +16,7 @@ _TEXTS: Final = frozenset({"string", "date", "datetime"})
 """The types that are strings in JSON: only its values show whether a text is a date."""
 
 
-def refuse_unregistered(  # noqa: PLR0913 — the facts about a source: its columns, their kinds, and the short form's
+def unregistered(  # noqa: PLR0913 — the facts about a source: its columns, their kinds, and the short form's
     rules: MappingRules,
     registered: Mapping[str, PropertyType],
     *,
@@ -25,8 +24,8 @@ def refuse_unregistered(  # noqa: PLR0913 — the facts about a source: its colu
     kinds: Mapping[str, str],
     short_form: PropertyType | None,
     config: str,
-) -> None:
-    """Raise InputError if a property of *rules* is not one of *registered*, or is sent as another type.
+) -> str | None:
+    """Return which properties of *rules* are not among *registered*, or are sent as another type; None if none are.
 
     *columns* and their *kinds* are those of the source (none where each record brings its own keys). *short_form* is
     the type that a property without a declared one has (None: that of each value).
@@ -38,12 +37,13 @@ def refuse_unregistered(  # noqa: PLR0913 — the facts about a source: its colu
             f"{column_in_words(column, ())} (other_columns: send) is not registered{_near(column, known)}"
             for column in unregistered_columns(rules, registered, columns)
         ]
-    if faults:
-        raise InputError(
-            f"{config}: the service would accept and not store what is not registered as it is sent: "
-            f"{'; '.join(faults)}. Correct the mapping, or registered where the console shows something else. "
-            "Nothing was sent."
-        )
+    if not faults:
+        return None
+    return (
+        f"{config}: the service would accept and not store what is not registered as it is sent: "
+        f"{'; '.join(faults)}. Correct the mapping, or registered where the console shows something else. "
+        "Nothing was sent."
+    )
 
 
 def unregistered_columns(

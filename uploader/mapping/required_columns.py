@@ -42,48 +42,62 @@ def within_structs(columns: Sequence[str], kinds: Mapping[str, str]) -> list[str
 
 
 def check_columns(needed: Mapping[str, str], found: Sequence[str], *, source: str, config: str) -> None:
-    """Raise InputError for the columns of *needed* that are spelled otherwise, or for the first that is not *found*."""
-    _refuse_other_spellings(needed, found, source, config)
-    for column, key in needed.items():
-        if column in found:
-            continue
-        shown = [name for name in found if name not in OWN_COLUMNS and is_mappable(name)]
-        if not needed.keys() & set(shown):
-            # Without a header, these "names" may be a person's data: they are not shown.
-            raise InputError(
-                f"{source} has no column '{column}', nor any other that the mapping names. Is its first line a "
-                f"header, and is source.delimiter right? Otherwise change {key} in {config}."
-            )
-        if _may_be_a_row(needed, shown):
-            raise InputError(
-                f"{source} has no column '{column}'. What it has is not shown, since some of that looks like data "
-                f"rather than like names. Is its first line a header? Otherwise change {key} in {config}."
-            )
-        near = difflib.get_close_matches(column, shown, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise InputError(
-            f"{source} has no column '{column}' (it has: {_listed(shown)}).{hint} Change {key} in {config}."
-        )
+    """Raise InputError if there are `missing_columns`."""
+    fault = missing_columns(needed, found, source=source, config=config)
+    if fault is not None:
+        raise InputError(fault)
 
 
-def _refuse_other_spellings(needed: Mapping[str, str], found: Sequence[str], source: str, config: str) -> None:
-    """Raise InputError where a name is *found* only in another case, Unicode form, or with other spaces."""
+def missing_columns(needed: Mapping[str, str], found: Sequence[str], *, source: str, config: str) -> str | None:
+    """Return which columns of *needed* are spelled otherwise, or not *found*, and what to change; None if all are."""
     missing = [column for column in needed if column not in found]
-    others = (name for name in found if name not in OWN_COLUMNS and name not in needed and is_mappable(name))
-    names = {alike(name): name for name in others} if missing else {}
-    near = {column: name for column in missing if (name := alike_names(column, names)) is not None}
-    if near:
-        facts = "; nor ".join(
-            f"'{column}', but {exact(name)} (other {differences_of(column, name)})" for column, name in near.items()
+    if not missing:
+        return None
+    near = _other_spellings(missing, needed, found)
+    others = [column for column in missing if column not in near]
+    if not near:
+        return f"{source} has {_unlike(others, needed, found, config)}"
+    facts = "; nor ".join(
+        f"'{column}', but {exact(name)} (other {differences_of(column, name)})" for column, name in near.items()
+    )
+    advice = ", ".join(f"{exact(name)} at {needed[column]}" for column, name in near.items())
+    spelled = f"{source} has no column {facts}. Write {advice} in {config}."
+    return f"{spelled} It has {_unlike(others, needed, found, config)}" if others else spelled
+
+
+def _unlike(missing: Sequence[str], needed: Mapping[str, str], found: Sequence[str], config: str) -> str:
+    """Return the words for the *missing* columns, to which none of *found* is alike, and what to change."""
+    shown = [name for name in found if name not in OWN_COLUMNS and is_mappable(name)]
+    keys = _listed([needed[column] for column in missing])
+    names = [f"'{column}'" for column in missing]
+    what = f"no column{'s' if len(missing) > 1 else ''} {_listed(names)}"
+    if not needed.keys() & set(shown) and len(missing) == len(needed):
+        # Without a header, these "names" may be a person's data: they are not shown.
+        return (
+            f"no column '{missing[0]}', nor any other that the mapping names. Is its first line a header, "
+            f"and is source.delimiter right? Otherwise change {needed[missing[0]]} in {config}."
         )
-        advice = ", ".join(f"{exact(name)} at {needed[column]}" for column, name in near.items())
-        raise InputError(f"{source} has no column {facts}. Write {advice} in {config}.")
+    if _may_be_a_row(len(needed) - len(missing), needed, shown):
+        return (
+            f"{what}. What it has is not shown, since some of that looks like data rather than like names. "
+            f"Is its first line a header? Otherwise change {keys} in {config}."
+        )
+    near = {column: names[0] for column in missing if (names := difflib.get_close_matches(column, shown, n=1))}
+    hints = [f"'{name}'" if len(missing) == 1 else f"'{name}' for '{column}'" for column, name in near.items()]
+    hint = f" Did you mean {', '.join(hints)}?" if hints else ""
+    return f"{what} (it has: {_listed(shown)}).{hint} Change {keys} in {config}."
 
 
-def _may_be_a_row(needed: Mapping[str, str], names: Sequence[str]) -> bool:
-    """Whether *names* may be a person's data: too few needed columns are among them, or one looks like data."""
-    found = sum(column in names for column in needed)
-    return _FAMILIAR * found < len(needed) or any(looks_like_data(name) for name in names if name not in needed)
+def _other_spellings(missing: Sequence[str], needed: Mapping[str, str], found: Sequence[str]) -> dict[str, str]:
+    """Return those of *missing* that are *found* only in another case, Unicode form, or with other spaces."""
+    others = (name for name in found if name not in OWN_COLUMNS and name not in needed and is_mappable(name))
+    names = {alike(name): name for name in others}
+    return {column: name for column in missing if (name := alike_names(column, names)) is not None}
+
+
+def _may_be_a_row(known: int, needed: Mapping[str, str], names: Sequence[str]) -> bool:
+    """Whether *names* may be a person's data: too few needed columns are *known*, or a name looks like data."""
+    return _FAMILIAR * known < len(needed) or any(looks_like_data(name) for name in names if name not in needed)
 
 
 def _listed(names: Sequence[str]) -> str:

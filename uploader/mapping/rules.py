@@ -1,12 +1,12 @@
 """Hold the mapping as plain data, before it is compiled."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from uploader.api import PropertyType
-from uploader.model import Json
+from uploader.model import Json, column_in_words
 
 Emptiness: TypeAlias = Literal["omit", "null"]
 Otherwise: TypeAlias = Literal["reject", "keep", "omit"]
@@ -69,6 +69,17 @@ class PropertyRule:
     cleaning: CleaningRules = NO_CLEANING
     null_values: tuple[str, ...] = ()
     on_error: OnError = "reject"
+
+
+def property_label(rule: PropertyRule, named: Container[str]) -> str:
+    """Return what a message calls the property of *rule*: its column, and its key where that is another name.
+
+    *named* are the columns that the mapping names.
+    """
+    if rule.column is None:
+        return f"'{rule.key}'"
+    column = column_in_words(rule.column, named)
+    return column if rule.column == rule.key else f"{column} → {rule.key}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Final
 
+import orjson
+
 from uploader.api import CONSENTS
 from uploader.mapping.field_paths import Take
 from uploader.mapping.mojibake import REPLACEMENT, is_mojibake
@@ -11,8 +13,8 @@ from uploader.mapping.rules import PropertyRule
 from uploader.model import Reason, Request, column_in_words
 
 _HASH: Final = ord("#")
-_NO_ZERO: Final = re.compile(r"10[0-9]{8}|1[16789][0-9]{7,8}")
-_NO_ZERO_LENGTHS: Final = frozenset({9, 10})
+_EQUALS: Final = ord("=")
+_APOSTROPHE: Final = ord("'")
 _ERRORS: Final = frozenset(
     {"#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#GETTING_DATA"}
 )
@@ -20,37 +22,37 @@ _NARROW: Final = re.compile("#{3,}")
 _FOREIGN: Final = re.compile(rb"[\xc2\xc3\xc5\xcb\xe2\xe4-\xe9\xef]")
 """First bytes of UTF-8 that mojibake can't do without, and that Korean text seldom has."""
 
+_FORMULA: Final = re.compile(r'=\s*(?:".*"|[A-Z][A-Z0-9.]*\(.*\))', re.DOTALL)
+_MARKED: Final = re.compile(r"'[-+=@(]*[0-9][0-9 ().,:/+-]*")
+"""A number behind the apostrophe that marks it as text; other texts may begin with one, such as '90s."""
+
 _TEXTS: Final = frozenset({None, "string"})
 
 
 class Spreadsheet:
     """Finds damaged values: called with a request, it returns what looks damaged, and in which column.
 
-    Only texts are checked, of identity fields only the phone number's lost zero: `identity_values` looks at the rest.
-    The bytes of the body clear most requests within a fraction of a microsecond.
+    Only texts of properties are checked: `identity_values` looks at the identity. The bytes of the body clear most
+    requests within a fraction of a microsecond.
     """
 
     def __init__(
         self,
-        identity: Mapping[str, str],
         properties: Sequence[PropertyRule],
         paths: Mapping[str, Take],
         *,
         unsent: frozenset[str] | None,
         named: Container[str],
     ) -> None:
-        """Check the columns of *identity* and *properties*; *paths* reads those that are paths.
+        """Check the columns of *properties*; *paths* reads those that are paths.
 
         *unsent* names the columns that are never sent; None means that no other column is sent. *named* are the
         columns that the mapping names.
         """
-        self.phone_column = identity.get("phone_no")
-        """The column of the phone numbers that may lack their first zero."""
         texts = [rule.column for rule in properties if rule.kind in _TEXTS and rule.key not in CONSENTS]
         self.text_columns = tuple(dict.fromkeys(column for column in texts if column is not None))
         """The columns whose texts are checked, each once."""
         self._paths = paths
-        self._phone_of = _taking(self.phone_column, paths)
         self._unsent = unsent
         self._named = named
 
@@ -58,11 +60,10 @@ class Spreadsheet:
         """Return a reason for each value that looks damaged in *request*."""
         body, fields = request.body, request.row.fields
         found: list[Reason] = []
-        if lacks_zero(self._phone_of(fields)):
-            expected = "a Korean mobile number without its leading zero"
-            found.append(Reason.of_value("phone_zero", f"column '{self.phone_column}'", expected, self.phone_column))
         if _HASH in body and b'"#' in body:
             found.extend(self._errors(fields))
+        if (_EQUALS in body and b':"=' in body) or (_APOSTROPHE in body and b":\"'" in body):
+            found.extend(self._quoted(fields, body))
         if _FOREIGN.search(body) is not None:
             found.extend(self._misread(fields))
         return found
@@ -78,6 +79,15 @@ class Spreadsheet:
                 words = column_in_words(column, self._named)
                 expected = "an error of a spreadsheet, such as #N/A or ####"
                 yield Reason.of_value("sheet_error", words, expected, column)
+
+    def _quoted(self, fields: Mapping[str, object], body: bytes) -> Iterator[Reason]:
+        for column in self._sent_texts(fields):
+            value = self._value(fields, column)
+            text = value.strip() if isinstance(value, str) else ""
+            kind = _quoted_kind(text)
+            # The cleaning may have taken it away.
+            if kind is not None and orjson.dumps(text) in body:
+                yield Reason.of_value(kind[0], column_in_words(column, self._named), kind[1], column)
 
     def _misread(self, fields: Mapping[str, object]) -> Iterator[Reason]:
         for column in self._sent_texts(fields):
@@ -99,21 +109,21 @@ class Spreadsheet:
             yield from (column for column in fields if column not in self._unsent)
 
 
-def lacks_zero(value: object) -> bool:
-    """Whether *value* is the text of a Korean phone number without its leading zero."""
-    return type(value) is str and len(value) in _NO_ZERO_LENGTHS and _NO_ZERO.fullmatch(value) is not None
-
-
 def is_damaged(value: object) -> bool:
-    """Whether *value*, of a column whose texts are checked, looks damaged."""
-    return isinstance(value, str) and (_is_sheet_error(value) or REPLACEMENT in value or is_mojibake(value))
+    """Whether *value*, of a column whose texts are checked, looks damaged, or may where the body holds it as it is."""
+    return isinstance(value, str) and (
+        _is_sheet_error(value) or REPLACEMENT in value or is_mojibake(value) or _quoted_kind(value.strip()) is not None
+    )
 
 
 def _is_sheet_error(value: str) -> bool:
     return value.strip() in _ERRORS or _NARROW.fullmatch(value.strip()) is not None
 
 
-def _taking(column: str | None, paths: Mapping[str, Take]) -> Take:
-    if column is None:
-        return lambda _: None
-    return paths.get(column) or (lambda fields: fields.get(column))
+def _quoted_kind(text: str) -> tuple[str, str] | None:
+    """Return the code and the phrase of what a spreadsheet wrote around *text*; None if it wrote nothing."""
+    if _FORMULA.fullmatch(text) is not None and text.isprintable():
+        return "formula", 'a formula of a spreadsheet (as ="001"); expected the value alone'
+    if _MARKED.fullmatch(text) is not None:
+        return "apostrophe", """an apostrophe before a number, as spreadsheets mark text (`strip: ["'"]` removes it)"""
+    return None

@@ -35,6 +35,7 @@ _NOT_BOOLEAN: Final = Reason("not_boolean", "neither true nor false")
 _NULL_CONSENT: Final = Reason("null_consent", "a consent that is null")
 _NOT_ARRAY: Final = Reason("not_array", "not an array")
 _NOT_A_TYPE: Final = Reason("no_such_type", "a value of a kind that the API has no type for")
+_DECIMAL: Final = Reason("no_such_type", "a DECIMAL with a fraction; its mapping needs `type: double`")
 _MIXED: Final = Reason("mixed_array", "an array of mixed types")
 _NAIVE: Final = Reason("no_zone", "a time without an offset; its mapping needs `type: datetime` and `timezone`")
 
@@ -71,6 +72,8 @@ def own_type(value: object) -> Json:
             return spell_utc(value)
         case date():
             return value.isoformat()
+        case Decimal():
+            raise Unreadable(_DECIMAL)
         case _:
             raise Unreadable(_NOT_A_TYPE)
 
@@ -112,6 +115,8 @@ def _long(value: object) -> int:
 
 
 def _double(value: object) -> float:
+    if isinstance(value, Decimal | dict):
+        value = _digits(value)
     if isinstance(value, str):
         if _NUMBER.fullmatch(value) is None:
             raise Unreadable(_NOT_DOUBLE)
@@ -127,6 +132,14 @@ def _double(value: object) -> float:
     if isinstance(value, int) and not isinstance(value, bool):
         return _widened(value)
     raise Unreadable(_NOT_DOUBLE)
+
+
+def _digits(value: Decimal | dict[object, object]) -> object:
+    """Return the digits of a Decimal of Parquet, or of the object that stands for it in a retry file."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    digits = value.get("Decimal")
+    return digits if len(value) == 1 and isinstance(digits, str) else value
 
 
 def _held(number: float, digits: str) -> float:

@@ -15,12 +15,18 @@ from uploader.check.column_profile import ColumnProfile
 from uploader.check.joined_identities import JoinedIdentities, JoinedValue
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, load
-from uploader.errors import ChangedError, InputError
+from uploader.errors import ChangedError, InputError, JoinedError, UnsuitedError
 from uploader.mapping import Plan, compile_plan
 from uploader.mapping.good_rows import GoodRows
 from uploader.mapping.identity_values import column_of_field
-from uploader.mapping.registered_properties import refuse_unregistered
-from uploader.mapping.required_columns import check_columns, needed_columns, refuse_binary_texts
+from uploader.mapping.registered_properties import unregistered
+from uploader.mapping.required_columns import (
+    check_columns,
+    missing_columns,
+    needed_columns,
+    refuse_binary_texts,
+    within_structs,
+)
 from uploader.mapping.rules import MappingRules
 from uploader.model import MAX_JOINED, MaxJoined, Reason, Record, Rejected, Request, Row, alike, is_mappable
 from uploader.outputs.shown_values import quoted
@@ -309,35 +315,40 @@ def _giving_reasons(name: str, plan: Plan, on_reason: Callable[[str, Record, Rea
 def registered_names(source: Source, settings: Settings) -> Iterator[RowObserver]:
     """Yield what refuses a row of *source* with a property that is not registered, where only its rows show the names.
 
-    Raises InputError at once for what the mapping and the columns show: names and types that the service would drop.
+    Raises InputError at once for what the mapping and the columns show: names and types that the service would drop,
+    and beside them the columns that are missing.
     """
     registered, rules = settings.registered, settings.rules()
     if registered is None:
         return
-    refuse = partial(
-        refuse_unregistered,
+    fault_with = partial(
+        unregistered,
         rules,
         registered,
         kinds=source.kinds,
         short_form="string" if source.format == "csv" else None,
         config=str(settings.file),
     )
-    refuse(columns=source.columns or ())
+    if (fault := fault_with(columns=source.columns or ())) is not None:
+        _refuse_wrong_header(source, rules)
+        missing = _missing_columns(source, rules, settings)
+        raise InputError(fault) if missing is None else UnsuitedError(f"{missing}\n{fault}")
     if source.columns is not None or rules.other_columns != "send":
         return
-    yield _RegisteredKeys(lambda columns: refuse(columns=columns))
+    yield _RegisteredKeys(lambda columns: fault_with(columns=columns))
 
 
 class _RegisteredKeys:
-    """Calls *refuse* with the keys of each row that can be sent and has a new one."""
+    """Raises InputError for what *fault_with* finds wrong with the keys of a row that can be sent and has a new one."""
 
-    def __init__(self, refuse: Callable[[tuple[str, ...]], None]) -> None:
-        self._refuse = refuse
+    def __init__(self, fault_with: Callable[[tuple[str, ...]], str | None]) -> None:
+        self._fault_with = fault_with
         self._known: set[str] = set()
 
     def __call__(self, record: Record, work: Request | Rejected) -> None:
         if isinstance(record, Row) and isinstance(work, Request) and not record.fields.keys() <= self._known:
-            self._refuse(tuple(record.fields))
+            if (fault := self._fault_with(tuple(record.fields))) is not None:
+                raise InputError(fault)
             self._known.update(record.fields)
 
     def wants_rows(self, batch: Batch) -> bool:
@@ -345,6 +356,13 @@ class _RegisteredKeys:
 
     def add_good(self, _good: GoodRows) -> None:
         """Do nothing: all keys are known."""
+
+
+def _missing_columns(source: Source, rules: MappingRules, settings: Settings) -> str | None:
+    if source.columns is None:
+        return None
+    columns = [*source.columns, *within_structs(source.columns, source.kinds)]
+    return missing_columns(needed_columns(rules), columns, source=source.name, config=str(settings.file))
 
 
 def refuse_if_too_bad(job: Job, settings: Settings) -> None:
@@ -382,20 +400,26 @@ def _refuse_wrong_header(source: Source, rules: MappingRules) -> None:
 
 
 def refuse_joined(job: Job, settings: Settings) -> None:
-    """Raise InputError when an identity value would join more people than `limits.max_joined` lets pass."""
+    """Raise JoinedError when an identity value would join more people than `limits.max_joined` lets pass."""
     worst: dict[str, JoinedValue] = {}
     for joined in job.summary.joined:
         worst.setdefault(joined.name, joined)
     if not worst:
         return
-    found = "; ".join(joined_phrase(joined, job.plan.identity_columns) for joined in worst.values())
     others = len(job.summary.joined) - len(worst)
     more = f"; and {others:,} other value{'s' if others > 1 else ''}" if others else ""
-    raise InputError(
-        f"{job.source.name}: {found}{more}. Nothing was sent: the service joins people for good. If the value stands "
-        "for nobody, add it to source.null_values, or clean the column; if it is right, type "
-        f"--set 'limits.max_joined={_accepted(settings.limits.max_joined, worst, job)}'."
-    )
+    accepted = _accepted(settings.limits.max_joined, worst, job)
+
+    def message(*, shows_values: bool) -> str:
+        columns = job.plan.identity_columns
+        found = "; ".join(joined_phrase(joined, columns, shows_value=shows_values) for joined in worst.values())
+        return (
+            f"{job.source.name}: {found}{more}. Nothing was sent: the service joins people for good. If the value "
+            "stands for nobody, add it to source.null_values, or clean the column; if it is right, type "
+            f"--set 'limits.max_joined={accepted}'."
+        )
+
+    raise JoinedError(message(shows_values=False), message(shows_values=True))
 
 
 def joined_phrase(joined: JoinedValue, columns: Mapping[str, str], *, shows_value: bool = False) -> str:

@@ -1,6 +1,6 @@
 """Hold the rows of a retry file against the identities that the run had which wrote it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
@@ -24,8 +24,9 @@ _CODE: Final = "identity_changed"
 
 @dataclass(slots=True)
 class RetryIdentities:
-    """Keyed digests of the identities of one source's rows, as they are written there, before they are cleaned.
+    """Keyed digests of the identities of one source's rows, as they are written there, and as they are sent.
 
+    Where the mapping cleans no identity, only those as written are kept, as earlier versions did for all.
     *key* returns the secret of the state folder, which is made when it is first needed. *earlier* are the digests that
     earlier runs have noted, by that of a row's origin. *run* is the run of rows that name none.
     """
@@ -53,7 +54,7 @@ class RetryIdentities:
         if not isinstance(record, Row) or record.retry_of is None or not record.retry_of.run:
             return False
         known = self.earlier.get(self._origin(record), ())
-        return bool(known) and _NO_IDENTITY not in known and self._identity(record) not in known
+        return bool(known) and _NO_IDENTITY not in known and not any(one in known for one in self._identities(record))
 
     def payloads(self, outcome: Outcome) -> list[bytes]:
         """Return the lines of the journal that keep the identity of the row of *outcome*, which must be sent again."""
@@ -63,7 +64,7 @@ class RetryIdentities:
         origin = self._origin(record)
         if isinstance(outcome, Rejected) and outcome.reason.code == _CODE:
             return [spell_retry_identity(origin, identity) for identity in sorted(self.earlier.get(origin, ()))]
-        return [spell_retry_identity(origin, self._identity(record))]
+        return [spell_retry_identity(origin, identity) for identity in self._identities(record)]
 
     def _reason(self, then: str) -> Reason:
         columns = ", ".join(dict.fromkeys(f"'{column}'" for column in self.plan.identity_columns.values()))
@@ -74,9 +75,12 @@ class RetryIdentities:
         origin, columns = origin_of(row, self.run), sorted(set(self.plan.identity_columns.values()))
         return self._digest(_ORIGIN_BYTES, b"origin", [origin.run, str(origin.row), *columns])
 
-    def _identity(self, row: Row) -> bytes:
+    def _identities(self, row: Row) -> Iterator[bytes]:
+        """Yield the digests of the identity of *row*: it is the same person if one of them is the same."""
         written = self.plan.written_identity(row)
-        return self._digest(_IDENTITY_BYTES, b"identity", written) if written else _NO_IDENTITY
+        yield self._digest(_IDENTITY_BYTES, b"identity", written) if written else _NO_IDENTITY
+        if self.plan.cleans_identity and (person := self.plan.person(row)):
+            yield self._digest(_IDENTITY_BYTES, b"cleaned", list(person))
 
     def _digest(self, size: int, person: bytes, parts: list[str]) -> bytes:
         # With its length before it, no part can be taken for two.

@@ -6,7 +6,7 @@ from uploader.source.csv_header import refuse_unmappable
 from uploader.source.dialect_detection import FileDialect
 from uploader.source.file_change_detection import ReadTrace
 from uploader.source.open import Source, open_source, open_unknown
-from uploader.source.reader import BY_POLARS, BatchReading, Reading, Way
+from uploader.source.reader import BY_POLARS, BatchReading, Reading, Suspicion, Way
 from uploader.source.stdin_and_pipes import descriptor
 from uploader.source.take_batches import Columnar
 
@@ -19,6 +19,7 @@ __all__ = [
     "ReadTrace",
     "Reading",
     "Source",
+    "Suspicion",
     "Way",
     "descriptor",
     "open_source",

@@ -36,6 +36,22 @@ _HTML = re.compile(
 )
 _XML = re.compile(r"<\?xml\s", re.IGNORECASE)
 _ARRAY = re.compile(r"\[\s*[\[{\]]")
+_ENVELOPE = re.compile(r'\{\s*"([A-Za-z_]\w*)"\s*:\s*\[\s*\{')
+"""The start of an object whose first key holds a list of objects."""
+
+_GOES_ON = ("{", "[", ",", ":")
+"""How a line ends after which the JSON value continues on the next one."""
+
+_ABOUT_LIST = frozenset(
+    {
+        *("count", "total", "size", "page", "pages", "limit", "offset", "next", "previous", "prev", "cursor", "more"),
+        *("meta", "metadata", "links", "paging", "pagination", "status", "success", "ok", "result", "message", "error"),
+        *("errors", "version", "generated", "exported"),
+    }
+)
+"""Words of the keys that stand beside a list of objects in the reply of an API; no row consists of them."""
+
+_EACH_ON_A_LINE = "JSONL has each object on a line of its own: write it so, for example with:"
 _TAR = slice(257, 262)
 
 
@@ -79,6 +95,49 @@ def refuse_other_text(label: str, head: bytes, encoding: str) -> None:
             f"{label} is one JSON array. JSONL has an object on each line, without brackets and commas around them: "
             "write it so, for example with: jq -c '.[]'"
         )
+
+
+def refuse_other_json(label: str, head: bytes, encoding: str) -> None:
+    """Raise InputError when JSONL is one object with a list of objects in it, or objects over several lines."""
+    text = reads_as(encoding, head).lstrip()
+    first, end, rest = text.partition("\n")
+    envelope = _ENVELOPE.match(text)
+    value = _json_value(first)
+    if isinstance(value, dict):
+        key = None if end and rest.strip() else _only_list(value)
+        if key is not None:
+            raise InputError(f"{label} is one JSON object with a list in it. {_EACH_ON_A_LINE} jq -c '{_path(key)}[]'")
+        return
+    others = [_json_value(line) for line in rest.split("\n") if line.startswith("{")]
+    is_over_lines = first.rstrip().endswith(_GOES_ON) and bool(rest.strip()) and dict not in map(type, others)
+    # Of one long line, only the start is known.
+    if envelope is not None and (is_over_lines or not end):
+        raise InputError(
+            f"{label} is one JSON object with a list in it. {_EACH_ON_A_LINE} jq -c '{_path(envelope[1])}[]'"
+        )
+    if end and first.startswith("{") and is_over_lines:
+        raise InputError(f"{label} has JSON objects over several lines. {_EACH_ON_A_LINE} jq -c .")
+
+
+def _only_list(value: dict[str, object]) -> str | None:
+    """Return the key of *value* that holds a list of objects; None if there are several, or values of a row beside."""
+    lists = [key for key, inner in value.items() if inner and isinstance(inner, list) and isinstance(inner[0], dict)]
+    others = [key for key in value if key not in lists]
+    is_reply = all(_ABOUT_LIST.intersection(re.split(r"[\W_]+", key.lower())) for key in others)
+    return lists[0] if len(lists) == 1 and is_reply else None
+
+
+def _path(key: str) -> str:
+    """Return the path of *key* for jq; a key that is no plain word may be data, and is not shown."""
+    return f".{key}" if re.fullmatch(r"[A-Za-z_]\w{0,30}", key, re.ASCII) else ".KEY"
+
+
+def _json_value(text: str) -> object:
+    """Return the JSON value in *text*; None if there is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_json_array(text: str) -> bool:

@@ -23,6 +23,7 @@ from uploader.source.format_detection import (
     format_by_name,
     refuse_foreign,
     refuse_other_format,
+    refuse_other_json,
     refuse_other_text,
 )
 from uploader.source.jsonl_records import is_retry_jsonl, jsonl_records
@@ -176,6 +177,8 @@ def _described(name: str, location: SourceLocation, head: bytes, dialect: FileDi
     if found != "parquet":
         refuse_without_mark(location.label, settled, head)
         refuse_other_text(location.label, head, settled)
+    if found == "jsonl":
+        refuse_other_json(location.label, head, settled)
     opened = _opened_as(location, found, CsvDialect(settled, dialect.delimiter, dialect.skip_lines), spool)
     return Source(
         name=name,
