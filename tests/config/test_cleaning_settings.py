@@ -187,3 +187,27 @@ def test_a_key_of_hashes_that_is_empty_is_refused(complaint: Callable[..., str])
     assert complaint(with_identity("c", "  hash_key: ' '\n")) == (
         "config.yaml line 6: mapping.hash_key: ' ' is empty, or no text; write ${DFINERY_HASH_KEY}"
     )
+
+
+def test_all_that_no_identity_can_be_is_said_at_once(complaint: Callable[..., str]) -> None:
+    hashed = ": only an external_id may be a hash, since the service needs this value as it is; delete hash"
+
+    found = complaint(
+        """\
+api: {service_id: svc, access_token: tok}
+mapping:
+  identity:
+    phone_no: {column: p, hash: hmac-sha256}
+    email: {column: m, hash: hmac-sha256, values: {a: ""}}
+  properties: {df_name: name}
+"""
+    )
+
+    assert found.splitlines() == [
+        f"config.yaml line 4: mapping.identity.phone_no.hash{hashed}",
+        f"config.yaml line 5: mapping.identity.email.hash{hashed}",
+        (
+            "config.yaml line 5: mapping.identity.email.values: 'a' would be sent as an empty text; "
+            "for no value delete it, and write null_values: ['a'] beside values"
+        ),
+    ]

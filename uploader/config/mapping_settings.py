@@ -1,6 +1,7 @@
 """Read the mapping section into `mapping.rules.MappingRules`."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -153,6 +154,17 @@ class IdentityFieldSettings(ColumnSettings):
         return self
 
 
+def _misfits_of_identity(settings: IdentityFieldSettings, *below: str) -> Iterator[MisfitError]:
+    """Yield what the service can't use as an identity in *settings*; the last of *below* is the field's name."""
+    if settings.hash is not None and below[-1] != "external_id":
+        yield MisfitError(
+            ": only an external_id may be a hash, since the service needs this value as it is; delete hash",
+            *below,
+            "hash",
+        )
+    yield from values_for_nothing(settings, *below)
+
+
 IdentityField: TypeAlias = Annotated[IdentityFieldSettings | None, BeforeValidator(_identity_field)]
 
 
@@ -175,15 +187,7 @@ class IdentitySettings(Section):
     def _is_cleaned_as_the_service_needs_it(self) -> Self:
         for name in IDENTITY_FIELDS:
             found = getattr(self, name)
-            if found is None:
-                continue
-            if found.hash is not None and name != "external_id":
-                raise MisfitError(
-                    ": only an external_id may be a hash, since the service needs this value as it is; delete hash",
-                    name,
-                    "hash",
-                )
-            for misfit in values_for_nothing(found, name):
+            for misfit in () if found is None else _misfits_of_identity(found, name):
                 raise misfit
         return self
 
@@ -280,6 +284,12 @@ def misfits_of_mapping(mapping: Mapping[str, object]) -> Iterator[MisfitError]:
     if "hash_key" not in mapping:
         yield from (_without_key(*place) for place in _hashed("identity", identity))
         yield from (_without_key(*place) for place in _hashed("properties", properties))
+    fields = identity if isinstance(identity, dict) else {}
+    for name, written in ((name, fields[name]) for name in IDENTITY_FIELDS if name in fields):
+        with suppress(ValidationError, UnfitValueError):
+            yield from _misfits_of_identity(
+                IdentityFieldSettings.model_validate(_identity_field(written)), "identity", name
+            )
     if properties in (None, {}) and "properties" in mapping and mapping.get("other_columns", "ignore") == "ignore":
         yield _nothing_to_send()
     for key, written in properties.items() if isinstance(properties, dict) else ():
@@ -297,9 +307,6 @@ def _nothing_to_send() -> MisfitError:
     )
 
 
-_NEVER_HASHED: Final = frozenset(("identity", field) for field in IDENTITY_FIELDS if field != "external_id")
-
-
 def _without_key(section: str, key: str) -> MisfitError:
     words = " needs mapping.hash_key; write hash_key: ${DFINERY_HASH_KEY} below mapping"
     return MisfitError(words, section, key, "hash", needs=("hash_key",))
@@ -310,7 +317,7 @@ def _hashed(section: str, fields: object) -> Iterator[tuple[str, str]]:
     for key, field in dict(fields).items() if isinstance(fields, (dict, Section)) else ():
         method = field.get("hash") if isinstance(field, dict) else getattr(field, "hash", None)
         # Another identity field can't be hashed at all, which is said of it elsewhere.
-        if method == "hmac-sha256" and (section, key) not in _NEVER_HASHED:
+        if method == "hmac-sha256" and (section == "properties" or key == "external_id"):
             yield section, key
 
 
