@@ -82,7 +82,9 @@ def test_columns_find_what_rows_find(changes: ChangeDetection, people: int, seed
     good = [one for one in rows if one.row.number not in bad]
     others = [one.person for one in rows if one.row.number in bad or one.person in again]
 
-    assert changes.are_unchanged(*columns(rows)).to_list() == [changes.is_unchanged(one) for one in rows]
+    assert changes.are_unchanged(*columns(rows)).to_list() == [
+        changes.is_unchanged(one.person, one.body) for one in rows
+    ]
     sure = one_by_one.surely_unchanged(*columns(good), others).to_list()
     works = [Rejected(one.row, one.person, REASON) if one.row.number in bad else one for one in rows]
     skipped = [isinstance(one, Unchanged) for one in one_by_one.skip_unchanged(iter(works))]

@@ -27,6 +27,7 @@ from uploader.model import (
     Sent,
     Settled,
     Silence,
+    UnchangedRange,
     Unsettled,
     WindowState,
     Work,
@@ -43,6 +44,8 @@ def number_of(outcome: Outcome | Unsettled | Work | NoWork) -> int:
     """Return the number of the row that it is about."""
     if isinstance(outcome, Settled | AwaitsMerge):
         return outcome.number
+    if isinstance(outcome, UnchangedRange):
+        return outcome.first
     return (outcome.row if isinstance(outcome, Request) else record_of(outcome)).number
 
 

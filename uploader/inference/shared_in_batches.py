@@ -6,8 +6,7 @@ from typing import Final, TypeAlias
 
 import polars as pl
 
-from uploader.batch import Batch
-from uploader.check.batch_rows import records_of
+from uploader.batch import Batch, records_of
 from uploader.check.column_sieve import ColumnSieve, marks_of
 from uploader.inference.different_values import are_keyed, decoded
 from uploader.inference.occurrences import Occurrences

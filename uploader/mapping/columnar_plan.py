@@ -49,9 +49,9 @@ class ColumnarPlan:
     def map_batch(self, batch: Batch) -> MappedBatch:
         """Return what can be sent of the table of *batch* as it is."""
         table = batch.table
-        identity = [_Member(member(field), self._read(reader, table)) for field, reader in self._identity]
+        identity = [_BodyMember(member(field), self._read(reader, table)) for field, reader in self._identity]
         properties = [
-            _Member(member(key), reader.texts if isinstance(reader, _Constant) else self._read(reader, table))
+            _BodyMember(member(key), reader.texts if isinstance(reader, _Constant) else self._read(reader, table))
             for key, reader in self._properties
         ]
         moment = None if self._moment is None else self._read(self._moment, table)
@@ -82,7 +82,7 @@ class _Constant:
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class _BodyMember:
     """A member of an object in the body: what is before its value, and its *values*, or one JSON for all rows."""
 
     begin: str
@@ -127,7 +127,9 @@ def _good(columns: Sequence[ColumnTexts], height: int) -> pl.Series:
     return good
 
 
-def _bodies(identity: Sequence[_Member], properties: Sequence[_Member], good: pl.Series) -> tuple[pl.Series, pl.Series]:
+def _bodies(
+    identity: Sequence[_BodyMember], properties: Sequence[_BodyMember], good: pl.Series
+) -> tuple[pl.Series, pl.Series]:
     """Return the bodies of the *good* rows up to their time; and which are good after all."""
     if not properties or good.is_empty():
         return pl.Series([None], dtype=pl.String).new_from_index(0, len(good)), good & False
@@ -151,7 +153,7 @@ def _bodies(identity: Sequence[_Member], properties: Sequence[_Member], good: pl
     return bodies, good
 
 
-def _with_commas(members: Sequence[_Member]) -> Iterator[str | pl.Series]:
+def _with_commas(members: Sequence[_BodyMember]) -> Iterator[str | pl.Series]:
     """Yield the pieces of *members*, of which some are in every good row: the first of these needs no comma."""
     first = next(place for place, member in enumerate(members) if not member.may_be_absent)
     for place, one in enumerate(members):
@@ -166,7 +168,7 @@ def _with_commas(members: Sequence[_Member]) -> Iterator[str | pl.Series]:
             yield after
 
 
-def _joined_if_any(members: Sequence[_Member]) -> pl.Series:
+def _joined_if_any(members: Sequence[_BodyMember]) -> pl.Series:
     """Return *members* joined, each of which may be absent; an empty text where all of them are."""
     all_pieces = _Pieces()
     for one in members:
@@ -176,7 +178,7 @@ def _joined_if_any(members: Sequence[_Member]) -> pl.Series:
     return all_pieces.joined().str.strip_prefix(",")
 
 
-def _written(member: _Member) -> tuple[str | pl.Series, ...]:
+def _written(member: _BodyMember) -> tuple[str | pl.Series, ...]:
     values = member.values
     if isinstance(values, str):
         return (member.begin, values)

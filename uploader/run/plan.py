@@ -153,8 +153,6 @@ class RunPlan:
             since = _watched_since(last, source)
             whole_file_run = self._whole_file_run(source, key)
             origin, from_number = self._origin(source, result, whole_file_run)
-            wanted = settings.guarded is not None or options.deadline is not None
-            asks = wanted and self.changes.is_recording and settings.changed_only and not source.is_retry
 
             def rebuild(record: Record, work: Request | Rejected) -> None:
                 row = to_resend.get(record.number)
@@ -173,7 +171,7 @@ class RunPlan:
             observers += [] if groups is None else [GroupCollector(groups)]
             observers += [NumberedObserver(rebuild, to_resend)] if to_resend else []
             observers += [self._collecting_left(left, left_to_resend, since)] if left else []
-            counters = [self.changes.counting_changes(summary)] if asks else []
+            counters = [self.changes.counting_changes(summary)] if self._asks_for_changes(source) else []
             job = self._prepare(source, summary, [*observers, *counters])
             for counter in counters:
                 counter.finish()
@@ -198,6 +196,11 @@ class RunPlan:
             left_to_resend=left_to_resend,
             whole_file_run=whole_file_run,
         )
+
+    def _asks_for_changes(self, source: Source) -> bool:
+        """Whether somebody asks before sending how many rows of *source* have changed."""
+        wanted = self.settings.guarded is not None or self.options.deadline is not None
+        return wanted and self.changes.is_recording and self.settings.changed_only and not source.is_retry
 
     def _prepare(self, source: Source, summary: CheckSummary, observers: Sequence[RowObserver]) -> Job:
         return prepare(

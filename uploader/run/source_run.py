@@ -61,9 +61,8 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         contextlib.ExitStack() as stack,
     ):
         result.traffic = session.traffic
-        reading, works = _works(
-            job, session.settled, _unchanged_in_batches(source_plan, run_plan, stale_retries, unchanged_rows)
-        )
+        in_batches = _unchanged_in_batches(source_plan, run_plan, stale_retries, unchanged_rows)
+        reading, works = _works(job, session.settled, in_batches)
         stack.enter_context(reading)
         if same_person is not None and not same_person.is_empty:
             works = with_person_keys(works, same_person, source_plan.before)
@@ -95,9 +94,7 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
                 await pipeline.run(connection.pace.concurrency)
             session.flush()
             session.sync()
-            # Each block was compared when it was read; the file may have been changed or replaced since.
-            if job.is_swapped() or (job.fingerprint is not None and reading.fingerprint != job.fingerprint):
-                raise _changed(job)
+            _raise_if_changed(job, reading)
         finally:
             result.sending_seconds = clock.monotonic() - began
             result.seconds = stored_run.state.seconds + result.sending_seconds
@@ -107,6 +104,12 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         run_plan.changes.record_full_run(
             refresh_key(job.source, header.key), began=_seconds(header.started), whole=header.full
         )
+
+
+def _raise_if_changed(job: Job, reading: "_ReadOnce") -> None:
+    """Raise `ChangedError` if the file was changed or replaced after the check, though each block was compared."""
+    if job.is_swapped() or (job.fingerprint is not None and reading.fingerprint != job.fingerprint):
+        raise _changed(job)
 
 
 def _session_of(

@@ -48,7 +48,7 @@ _END: Final = re.compile(rf"{_SPACE}\}}{_SPACE}\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class _ShapeMember:
     """A key with all that stands before its value, and the kinds of values that it had, as `_VALUES` has them."""
 
     spelled: str
@@ -68,7 +68,7 @@ class Shape:
     *orders* are the keys of the lines that it was made of, each in their order; *members* keeps to all of them.
     """
 
-    members: Mapping[str, _Member]
+    members: Mapping[str, _ShapeMember]
     before: str
     between: str
     after: str
@@ -99,13 +99,13 @@ class Shape:
         order = _merged(orders)
         if order is None or len(order) > _MOST_KEYS:
             return None
-        members: dict[str, _Member] = {}
+        members: dict[str, _ShapeMember] = {}
         for key in order:
             mine, others = self.members.get(key), other.members.get(key)
             if mine is not None and others is not None:
                 if mine.spelled != others.spelled:
                     return None
-                mine = _Member(mine.spelled, mine.kinds | others.kinds)
+                mine = _ShapeMember(mine.spelled, mine.kinds | others.kinds)
             members[key] = mine or others  # type: ignore[assignment] # a key of the order is in one of them
         kept = orders if len(orders) <= _MOST_ORDERS else (tuple(order),)
         return Shape(members, self.before, self.between, self.after, kept)
@@ -212,12 +212,14 @@ def shape_of(line: str) -> Shape | None:
     if begin is None:
         return None
     at, ended = begin.end(), 0
-    members: dict[str, _Member] = {}
+    members: dict[str, _ShapeMember] = {}
     between: list[str] = []
     while found := _KEY_AND_VALUE.match(line, at):
         kind = found.lastgroup or ""
         between.append(line[ended : found.start("key")])
-        members[json.loads(found["key"])] = _Member(line[found.start("key") : found.start(kind)], frozenset({kind}))
+        members[json.loads(found["key"])] = _ShapeMember(
+            line[found.start("key") : found.start(kind)], frozenset({kind})
+        )
         at = ended = found.end(kind)
         following = _NEXT.match(line, at)
         if following is None:
