@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from uploader.changes.change_detection import ChangeDetection
+from uploader.changes.change_detection import ChangeDetection, ChangesCounter
 from uploader.changes.stale_retries import Origins, watch_since
 from uploader.check.batch_observers import NumberedObserver, RowObserver
 from uploader.check.source_summary import CheckSummary
@@ -171,7 +171,7 @@ class RunPlan:
             observers += [] if groups is None else [GroupCollector(groups)]
             observers += [NumberedObserver(rebuild, to_resend)] if to_resend else []
             observers += [self._collecting_left(left, left_to_resend, since)] if left else []
-            counters = [self.changes.counting_changes(summary)] if self._asks_for_changes(source) else []
+            counters = self._change_counters(source, summary)
             job = self._prepare(source, summary, [*observers, *counters])
             for counter in counters:
                 counter.finish()
@@ -197,10 +197,11 @@ class RunPlan:
             whole_file_run=whole_file_run,
         )
 
-    def _asks_for_changes(self, source: Source) -> bool:
-        """Whether somebody asks before sending how many rows of *source* have changed."""
+    def _change_counters(self, source: Source, summary: CheckSummary) -> list[ChangesCounter]:
+        """Return what counts the changed rows of *source* where somebody asks for them before sending; else none."""
         wanted = self.settings.guarded is not None or self.options.deadline is not None
-        return wanted and self.changes.is_recording and self.settings.changed_only and not source.is_retry
+        asks = wanted and self.changes.is_recording and self.settings.changed_only and not source.is_retry
+        return [self.changes.counting_changes(summary)] if asks else []
 
     def _prepare(self, source: Source, summary: CheckSummary, observers: Sequence[RowObserver]) -> Job:
         return prepare(
