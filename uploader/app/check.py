@@ -57,7 +57,7 @@ def check(
     route = route_of(settings, environment.environ)
     if environment.on_route is not None:
         environment.on_route(route)
-    source_results, pace, today = new_source_results(options), pace_of(settings), environment.today()
+    source_results, pace = new_source_results(options), pace_of(settings)
     reports = [] if reports is None else reports
     reports.extend(CheckReport(source_result, CheckSummary(), pace) for source_result in source_results)
     with (
@@ -68,28 +68,8 @@ def check(
         for report in reports:
             source_result, summary = report.result, report.summary
             try:
-                source = report.source = stack.enter_context(opened(source_result.source, settings, environment))
-                counters = [] if changes is None else [changes.counting_changes(summary)]
-                observers: list[RowObserver] = [
-                    *registered_names(source, settings),
-                    *_problems(source, environment),
-                    *counters,
-                ]
-                job = prepare(
-                    source,
-                    settings,
-                    limit=options.limit,
-                    summary=summary,
-                    today=today,
-                    observers=observers,
-                    on_reason=environment.on_reason,
-                    batches=batch_reader(source, settings, environment),
-                )
-                for counter in counters:
-                    counter.finish()
-                report.identity_columns = job.plan.identity_columns
-                source_result.blank_lines, source_result.repairs = source.blank_lines, summary.repairs
-                source_result.warnings = summary.warnings
+                source = stack.enter_context(opened(source_result.source, settings, environment))
+                job = _checked(report, source, settings, environment, limit=options.limit, changes=changes)
             finally:
                 source_result.counts = Counts(summary.read, rejected=summary.rejected, not_attempted=summary.sendable)
             on_checked(job, pace)
@@ -99,6 +79,36 @@ def check(
                 _refuse_drift(report, job.source, settings)
             source_result.finish()
     return whole.exit_status
+
+
+def _checked(
+    report: CheckReport,
+    source: Source,
+    settings: Settings,
+    environment: Environment,
+    *,
+    limit: int | None,
+    changes: ChangeDetection | None,
+) -> Job:
+    """Read *source* whole, and fill in *report* with what is known of it."""
+    source_result, summary, report.source = report.result, report.summary, source
+    counters = [] if changes is None else [changes.counting_changes(summary)]
+    job = prepare(
+        source,
+        settings,
+        limit=limit,
+        summary=summary,
+        today=environment.today(),
+        observers=[*registered_names(source, settings), *_problems(source, environment), *counters],
+        on_reason=environment.on_reason,
+        batches=batch_reader(source, settings, environment),
+    )
+    for counter in counters:
+        counter.finish()
+    report.identity_columns = job.plan.identity_columns
+    source_result.blank_lines, source_result.repairs = source.blank_lines, summary.repairs
+    source_result.warnings = summary.warnings
+    return job
 
 
 def _refuse_drift(report: CheckReport, source: Source, settings: Settings) -> None:
