@@ -69,7 +69,7 @@ def check(
             source_result, summary = report.result, report.summary
             try:
                 source = stack.enter_context(opened(source_result.source, settings, environment))
-                job = _checked(report, source, settings, environment, limit=options.limit, changes=changes)
+                job = _checked(report, source, settings, environment=environment, limit=options.limit, changes=changes)
             finally:
                 source_result.counts = Counts(summary.read, rejected=summary.rejected, not_attempted=summary.sendable)
             on_checked(job, pace)
@@ -81,12 +81,12 @@ def check(
     return whole.exit_status
 
 
-def _checked(
+def _checked(  # noqa: PLR0913 — what one source is checked with
     report: CheckReport,
     source: Source,
     settings: Settings,
-    environment: Environment,
     *,
+    environment: Environment,
     limit: int | None,
     changes: ChangeDetection | None,
 ) -> Job:
