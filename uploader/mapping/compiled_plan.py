@@ -34,8 +34,7 @@ class PropertyStep:
 
     *column* is None for a constant: *read* returns it whatever *take* finds. *take* is None where the value is that of
     *column*. *cleaner* is None where the value is read as it stands, and a value that can't be read rejects its row;
-    with one, *omits* is whether such a value is left out instead. *rule* is what the step was made of. *is_direct* is
-    whether the value is that of the column, as it stands.
+    with one, *omits* is whether such a value is left out instead. *rule* is what the step was made of.
 
     It has no states.
     """
@@ -47,7 +46,6 @@ class PropertyStep:
     sends_null: bool
     is_consent: bool
     rule: PropertyRule
-    is_direct: bool
     cleaner: Cleaner | None = None
     omits: bool = False
 
@@ -431,15 +429,13 @@ class Plan:
         try:
             for step in self.property_steps if self._others is None else self._steps_of(row):
                 column, key, read = step.column, step.key, step.read
-                if step.is_direct:
-                    value = fields.get(column, MISSING)  # type: ignore[call-overload]  # a constant is not direct
-                elif step.cleaner is not None:
+                if step.cleaner is not None:
                     found = self._cleaned(step, fields, changes)
                     if found is not MISSING:
                         properties[key] = found  # type: ignore[assignment]  # what `read` returned, or None
                     continue
-                else:
-                    value = step.take(fields)
+                take = step.take
+                value = fields.get(column or "", MISSING) if take is None else take(fields)
                 if type(value) is str and value not in empty:
                     properties[key] = read(value)
                 elif value is MISSING or type(value) is str or (value is None and self._null_is_empty):
@@ -576,7 +572,6 @@ def _step(rule: PropertyRule, take: Take | None, rules: MappingRules) -> Propert
             sends_null=False,
             is_consent=consent,
             rule=rule,
-            is_direct=False,
         )
     read, kind = reader(rule), kind_of(rule)
     sends_null = rule.when_empty == "null" and not consent
@@ -598,7 +593,6 @@ def _step(rule: PropertyRule, take: Take | None, rules: MappingRules) -> Propert
         sends_null=sends_null,
         is_consent=consent,
         rule=rule,
-        is_direct=take is None and cleaner is None,
         cleaner=cleaner,
         omits=rule.on_error == "omit",
     )
