@@ -75,8 +75,8 @@ class NoneUnchanged:
 
 def works_in_batches(source: Source, plan: Plan, now: str) -> list[Work | NoWork]:
     """Return the works of all rows of *source*, made of its batches."""
-    columnar = columnar_plan(plan, source.cell_form)
-    assert columnar is not None
+    columnar = columnar_plan(plan, source.cell_form, source.kinds)
+    assert not isinstance(columnar, str)
     with source.batches() as batches:
         works = works_of(
             batches,

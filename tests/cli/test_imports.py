@@ -24,6 +24,7 @@ HEAVY: Final = frozenset({"aiohttp", "aiolimiter", "polars", "pydantic", "tqdm",
         (["runs"], {"pydantic"}),
         (["check", "people.parquet"], {"pydantic", "polars"}),
         (["check", "thousand.csv"], {"pydantic"}),
+        (["check", "thousand.jsonl"], {"pydantic"}),
         (["run", "thousand.csv", "--sandbox", "--limit", "1"], HEAVY - {"polars"}),
         (["check", "thousand.csv", "--set", "source.columnar=on"], {"pydantic", "polars"}),
     ],
@@ -33,6 +34,8 @@ def test_a_command_loads_nothing_heavy_that_it_does_not_use(folder: Path, words:
     (folder / "people.csv").write_text("id,name,age\n1,Kim,30\n", encoding="utf-8")
     rows = "".join(f"{number},Kim,30\n" for number in range(1000))
     (folder / "thousand.csv").write_text(f"id,name,age\n{rows}", encoding="utf-8")
+    lines = "".join(f'{{"id": "{number}", "name": "Kim", "age": 30}}\n' for number in range(1000))
+    (folder / "thousand.jsonl").write_text(lines, encoding="utf-8")
     if "people.parquet" in words:
         import polars as pl  # noqa: PLC0415 — only this one needs it
 

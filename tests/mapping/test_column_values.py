@@ -16,7 +16,7 @@ import pytest
 from tests.batches import differing_cells
 from tests.seeds import seeds
 from uploader.batch import CellForm
-from uploader.mapping import column_reader, compile_plan, expression_guard, unique_values
+from uploader.mapping import Plan, column_reader, compile_plan, expression_guard, unique_values
 from uploader.mapping.column_expressions import ColumnExpression, fits
 from uploader.mapping.column_reader import ColumnReader
 from uploader.mapping.expression_guard import NASTY_TEXTS, NASTY_TOKENS, differing_expression
@@ -90,8 +90,12 @@ RULES: Final[dict[str, MappingRules]] = {
 }
 
 
+def plan_of(rules: MappingRules, form: CellForm = "text") -> Plan:
+    return compile_plan(rules, source="s", config="c", columns=None, null_is_empty=form == "typed")
+
+
 def reader_of(name: str, form: CellForm) -> ColumnReader:
-    plan = compile_plan(RULES[name], source="s", config="c", columns=None, null_is_empty=form == "typed")
+    plan = plan_of(RULES[name], form)
     reads_identity = plan.identity_steps[0].column == "cell"
     return ColumnReader(
         plan, plan.moment_step or (plan.identity_steps if reads_identity else plan.property_steps)[0], form
@@ -331,27 +335,63 @@ def test_floats_by_their_different_values_are_found_out(monkeypatch: pytest.Monk
 
 # The guard at the start
 
+TYPED: Final = ("string", "long", "double", "datetime", "naive datetime")
 
-@pytest.mark.parametrize("form", ["text", "json", "typed"])
-def test_the_expressions_read_nasty_values_as_the_plan_does(form: CellForm) -> None:
-    differing_expression.cache_clear()
 
-    assert differing_expression(form) is None
+@pytest.mark.parametrize("form", ["text", "json", *TYPED])
+def test_the_expressions_read_nasty_values_as_the_plan_does(form: str) -> None:
+    cells: CellForm = "text" if form == "text" else "json" if form == "json" else "typed"
+
+    found = {name: differing_expression(plan_of(rules, cells), cells, {"cell": form}) for name, rules in RULES.items()}
+
+    assert {name: expression for name, expression in found.items() if expression is not None} == {}
 
 
 @pytest.mark.parametrize(
-    ("owner", "pattern", "name"), [("_WHOLE", r"-?\d{1,18}", "long (text)"), ("PLAIN", ".", "text (text)")]
+    ("owner", "broken", "rules", "form", "name"),
+    [
+        ("column_expressions._WHOLE", r"-?\d{1,18}", "long", "text", "long (text)"),
+        ("column_expressions._WHOLE", r"-?\d{1,18}", "long", "json", "long (json)"),
+        ("column_expressions.PLAIN", "[^\\n]", "own type", "text", "text (text)"),
+        ("column_expressions.PLAIN", "[^\\n]", "own type", "typed", "text (String)"),
+        ("column_expressions._ID", ".+", "external_id", "text", "external_id (text)"),
+        ("column_datetimes._SIXTY", "[0-9]{2}", "datetime", "text", "datetime (text)"),
+        ("column_datetimes._SIXTY", "[0-9]{2}", "datetime Asia/Seoul", "text", "datetime (text)"),
+    ],
 )
-def test_an_expression_that_reads_a_value_in_another_way_is_named(
-    owner: str, pattern: str, name: str, monkeypatch: pytest.MonkeyPatch
+def test_an_expression_that_reads_a_value_in_another_way_is_named(  # noqa: PLR0913, PLR0917 — the case
+    owner: str, broken: str, rules: str, form: CellForm, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"uploader.mapping.column_expressions.{owner}", pattern)
-    differing_expression.cache_clear()
+    monkeypatch.setattr(f"uploader.mapping.{owner}", broken)
 
-    assert differing_expression("text") == name
+    assert differing_expression(plan_of(RULES[rules]), form, {"cell": "string"}) == name
 
-    differing_expression.cache_clear()
+
+def test_an_id_column_is_tried_with_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uploader.mapping.column_expressions._other_than", lambda _column, _form, one: one)
+    plan = plan_of(MappingRules((IdentityRule("external_id", "my_id2"),)))
+
+    assert differing_expression(plan, "text", {}) == "external_id (text)"
+
+
+def test_columns_that_are_read_alike_are_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    def no_difference(reader: ColumnReader, _: pl.Series) -> bool:
+        tried.append(reader.column)
+        return False
+
+    monkeypatch.setattr(expression_guard, "differs", no_difference)
+    kinds = {"a": "long", "b": "long", "c": None, "d": "long"}
+    properties = tuple(PropertyRule(name, name, kind=kind) for name, kind in kinds.items())  # type: ignore[arg-type] # a type
+
+    plan = plan_of(MappingRules((IdentityRule("external_id", "id"),), properties))
+
+    assert differing_expression(plan, "text", {}) is None
+    assert tried == ["id", "a", "c"]
 
 
 def test_the_guard_tries_some_two_hundred_values() -> None:
-    assert len({*expression_guard.NASTY_TEXTS}) > 200
+    texts = expression_guard.NASTY_TEXTS
+
+    assert len({*texts}) == len(texts) > 200

@@ -22,11 +22,13 @@ from uploader.mapping.columnar_plan import columnar_plan
 from uploader.mapping.mapped_batch import MappedBatch
 from uploader.mapping.rules import CleaningRules, Emptiness, IdentityRule, MappingRules, MomentRule, PropertyRule
 from uploader.model import Json, Reason
+from uploader.source.parquet_types import kinds_of
 
 NOW: Final = "2024-06-24T06:42:25.394Z"
 TODAY: Final = date(2024, 6, 24)
 KEY: Final = b"canary-hash-key"
 CONSENT: Final = min(CONSENTS)
+NEEDS_ROWS: Final = "its mapping needs whole rows"
 BY_ID: Final = identity_rules({"external_id": "id"})
 WORDS: Final = (("남", "Male"), ("여", "Female"), ("7", 7))
 
@@ -141,8 +143,8 @@ def plan_of(rules: MappingRules, columns: Sequence[str] | None = COLUMNS, *, nul
 def mapped(rules: MappingRules, batch: Batch) -> MappedBatch:
     """Return what becomes of *batch*, which is held to what becomes of its rows."""
     plan = plan_of(rules, None if batch.form == "json" else batch.table.columns, null_is_empty=batch.form == "typed")
-    columnar = columnar_plan(plan, batch.form)
-    assert columnar is not None
+    columnar = columnar_plan(plan, batch.form, kinds_of(batch.table.schema) if batch.form == "typed" else {})
+    assert not isinstance(columnar, str)
     found = columnar.map_batch(batch)
     assert_agrees(found, plan, batch, NOW)
     return found
@@ -476,15 +478,17 @@ def test_an_object_or_a_refusal_or_an_unknown_column_needs_whole_rows() -> None:
 
     plans = [plan_of(inside, None), plan_of(others, None), refusing]
 
-    assert [columnar_plan(plan, "json") for plan in plans] == [None] * 3
+    assert [columnar_plan(plan, "json", {}) for plan in plans] == [NEEDS_ROWS] * 3
 
 
 def test_where_an_expression_differs_no_table_is_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_of(MappingRules(BY_ID, PROPERTIES[:1]))
 
-    monkeypatch.setattr("uploader.mapping.columnar_plan.differing_expression", lambda _: "long (text)")
+    monkeypatch.setattr("uploader.mapping.columnar_plan.differing_expression", lambda *_: "long (text)")
 
-    assert columnar_plan(plan, "text") is None
+    found = columnar_plan(plan, "text", {})
+
+    assert found == "the installed polars reads a long (text) in another way than this program"
 
 
 def test_categories_and_decimals_without_a_fraction_are_texts_and_whole_numbers() -> None:
@@ -509,7 +513,7 @@ def test_other_columns_of_a_header_are_sent_as_columns() -> None:
 def test_a_constant_that_no_customer_can_have_needs_whole_rows() -> None:
     rules = MappingRules(BY_ID, (PropertyRule("df_birth", value="2999-01-01", kind="date"),))
 
-    assert columnar_plan(plan_of(rules), "text") is None
+    assert columnar_plan(plan_of(rules), "text", {}) == NEEDS_ROWS
 
 
 def test_the_moments_of_a_column_are_kept_apart() -> None:

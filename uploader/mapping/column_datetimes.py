@@ -28,6 +28,9 @@ _ZONE: Final = "(?:Z|[+-][0-9]{2}:?[0-9]{2})"
 _SAMPLES: Final = (("00", "00"), ("30", "00"), ("59", "59"))
 """A minute and a second at the begin, in the middle and at the end of an hour."""
 
+_CELL: Final = pl.col("cell")
+"""A cell of the column that is read."""
+
 _HOUR_WIDTH: Final = len("2023-08-15T12")
 _HOUR: Final = timedelta(hours=1)
 _UNITS: Final = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -93,8 +96,7 @@ def moments_expression(read: ReadCell, dtype: pl.Datetime) -> ColumnExpression:
         physical = cells.to_physical()
         seconds = (physical % hour // second).cast(pl.UInt32)
         thousandths = (physical % second // (second // 1000)).cast(pl.UInt32)
-        parts = hours(physical // hour).texts, _OF_HOUR.gather(seconds), _OF_SECOND.gather(thousandths)
-        return _joined(*parts)
+        return _joined(cells, hours(physical // hour).texts, _OF_HOUR.gather(seconds), _OF_SECOND.gather(thousandths))
 
     return ColumnExpression(is_certain, make, quoted=True)
 
@@ -114,9 +116,9 @@ def _by_hours(read: ReadCell, layout: _Layout, form: CellForm) -> ColumnExpressi
     def make(cells: pl.Series) -> pl.Series:
         read_hours = hours(cells.str.slice(0, width)).texts
         if layout.marks == (":", ":"):
-            return _joined(read_hours, cells.str.slice(width, 6), ".000Z")
-        seconds = "00" if second is None else cells.str.slice(second, 2)
-        return _joined(read_hours, ":", cells.str.slice(minute, 2), ":", seconds, ".000Z")
+            return _joined(cells, read_hours, _CELL.str.slice(width, 6), ".000Z")
+        seconds = "00" if second is None else _CELL.str.slice(second, 2)
+        return _joined(cells, read_hours, ":", _CELL.str.slice(minute, 2), ":", seconds, ".000Z")
 
     return ColumnExpression(fits(quote + layout.pattern + quote), make, quoted=True)
 
@@ -133,11 +135,13 @@ def _by_hours_and_zones(read: ReadCell, layout: _Layout, form: CellForm) -> Colu
 
     hours = UniqueValues(hour_in_utc)
 
+    ends = _CELL.str.slice(after).str.strip_suffix('"')
+    fractions = ends.str.extract("\\A(\\.[0-9]{3})").fill_null(".000")
+    zones = ends.str.extract(f"({_ZONE})\\z").fill_null("")
+
     def make(cells: pl.Series) -> pl.Series:
-        ends = cells.str.slice(after).str.strip_suffix('"')
-        fractions = ends.str.extract("\\A(\\.[0-9]{3})").fill_null(".000")
-        zones = ends.str.extract(f"({_ZONE})\\z").fill_null("")
-        return _joined(hours(cells.str.slice(0, width) + zones).texts, cells.str.slice(width, 6), fractions, "Z")
+        keys = _joined(cells, _CELL.str.slice(0, width), zones)
+        return _joined(cells, hours(keys).texts, _CELL.str.slice(width, 6), fractions, "Z")
 
     return ColumnExpression(fits(f"{quote}{layout.pattern}(?:\\.[0-9]{{3}})?{_ZONE}?{quote}"), make, quoted=True)
 
@@ -182,11 +186,10 @@ def _escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", text)
 
 
-def _joined(*parts: "pl.Series | str") -> pl.Series:
-    """Return the texts of *parts* joined, null where one of them is null."""
-    columns = {str(place): part for place, part in enumerate(parts) if isinstance(part, pl.Series)}
-    exprs = [pl.lit(part) if isinstance(part, str) else pl.col(str(place)) for place, part in enumerate(parts)]
-    return pl.DataFrame(columns).select(pl.concat_str(exprs).alias("joined")).to_series()
+def _joined(cells: pl.Series, *parts: pl.Series | pl.Expr | str) -> pl.Series:
+    """Return the texts of *parts*, which may be expressions of `_CELL`, joined; null where one of them is null."""
+    exprs = [pl.lit(part) if isinstance(part, str | pl.Series) else part for part in parts]
+    return cells.to_frame("cell").select(pl.concat_str(exprs).alias("joined")).to_series()
 
 
 _OF_HOUR: Final = pl.Series([f":{second // 60:02}:{second % 60:02}" for second in range(3600)])

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 import orjson
 import polars as pl
@@ -11,12 +11,18 @@ import polars as pl
 from uploader.batch import CellForm
 from uploader.mapping.column_datetimes import datetime_expressions, moments_expression
 from uploader.mapping.column_expressions import ColumnExpression, identity_expressions, property_expressions
-from uploader.mapping.compiled_plan import IdentityStep, LoneReader, LoneValue, MomentStep, Plan, PropertyStep
+from uploader.mapping.compiled_plan import (
+    ColumnStep,
+    IdentityStep,
+    LoneReader,
+    LoneValue,
+    MomentStep,
+    Plan,
+    PropertyStep,
+)
 from uploader.mapping.json_tokens import value_of
 from uploader.mapping.rules import NO_CLEANING
 from uploader.mapping.unique_values import ABSENT, ChangedRows, ReadCell, UniqueValues
-
-Step: TypeAlias = PropertyStep | IdentityStep | MomentStep
 
 _INT64: Final = (-(2**63), 2**63 - 1)
 _WHOLE_DOUBLES: Final = (-(2**53), 2**53)
@@ -43,7 +49,7 @@ class ColumnReader:
     *makes_json* is whether the texts are JSON; those of an identity field or a time are to be put in quotes.
     """
 
-    def __init__(self, plan: Plan, step: Step, form: CellForm) -> None:
+    def __init__(self, plan: Plan, step: ColumnStep, form: CellForm) -> None:
         """Prepare what does not depend on the type of a column."""
         self.column = step.column or ""
         self._plan = plan
@@ -129,13 +135,13 @@ class _TypedReader:
         self.expressions = expressions
         self._values = UniqueValues(read)
         self._empty = empty
-        self._empties = empties
+        self.empties = empties
         self._null = null
         self._makes_json = makes_json
 
     def __call__(self, cells: pl.Series) -> ColumnTexts:
         """Return what each row gets of *cells*."""
-        empty = self.are_empty(cells)
+        empty = self._are_empty(cells)
         if self.expressions and empty is None and not cells.null_count():
             first = self.expressions[0]
             certain = first.is_certain(cells)
@@ -146,9 +152,9 @@ class _TypedReader:
                     return ColumnTexts(texts, first.quoted, changed=changed)
         return self._in_parts(cells, empty)
 
-    def are_empty(self, cells: pl.Series) -> pl.Series | None:
+    def _are_empty(self, cells: pl.Series) -> pl.Series | None:
         """Return the mask of the empty texts in *cells*; None if there is none."""
-        empties = self._empties
+        empties = self.empties
         if not empties:
             return None
         mask = cells.eq(empties[0]) if len(empties) == 1 else cells.is_in(empties)
@@ -249,7 +255,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _alone(plan: Plan, step: Step) -> LoneReader:
+def _alone(plan: Plan, step: ColumnStep) -> LoneReader:
     match step:
         case PropertyStep():
             return plan.property_alone(step)
@@ -259,7 +265,9 @@ def _alone(plan: Plan, step: Step) -> LoneReader:
             return plan.moment_alone(step)
 
 
-def _typed_expressions(plan: Plan, step: Step, dtype: pl.DataType, read: ReadCell) -> tuple[ColumnExpression, ...]:
+def _typed_expressions(
+    plan: Plan, step: ColumnStep, dtype: pl.DataType, read: ReadCell
+) -> tuple[ColumnExpression, ...]:
     """Return the expressions for columns of *dtype* in a table of Parquet, other than texts."""
     match step:
         case MomentStep():

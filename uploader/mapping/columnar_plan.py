@@ -1,7 +1,8 @@
 """Map whole tables by the compiled plan: the rows about which nothing is to be said, and their bodies."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -13,18 +14,20 @@ from uploader.mapping.compiled_plan import LoneValue, Plan
 from uploader.mapping.expression_guard import differing_expression
 from uploader.mapping.mapped_batch import MappedBatch
 
+_NEEDS_ROWS: Final = "its mapping needs whole rows"
 
-def columnar_plan(plan: Plan, form: CellForm) -> "ColumnarPlan | None":
-    """Return what maps tables of the *form* as *plan* maps rows.
 
-    None if *plan* needs whole rows, or if expressions can't be trusted here (`differing_expression` names one).
-    """
-    if plan.needs_rows or differing_expression(form) is not None:
-        return None
+def columnar_plan(plan: Plan, form: CellForm, kinds: Mapping[str, str]) -> "ColumnarPlan | str":
+    """Return what maps tables of the *form* as *plan* maps rows, or why nothing does; *kinds* is that of the source."""
+    if plan.needs_rows:
+        return _NEEDS_ROWS
+    differing = differing_expression(plan, form, kinds)
+    if differing is not None:
+        return f"the installed polars reads a {differing} in another way than this program"
     constants = {step.key: plan.property_alone(step)({}) for step in plan.property_steps if step.column is None}
     if None in constants.values():
         # A constant that is odd is odd in every row.
-        return None
+        return _NEEDS_ROWS
     return ColumnarPlan(plan, form, {key: found for key, found in constants.items() if found is not None})
 
 

@@ -75,6 +75,10 @@ class MomentStep:
     rule: MomentRule
 
 
+ColumnStep: TypeAlias = PropertyStep | IdentityStep | MomentStep
+"""A step that reads a column."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoneValue:
     """What one value alone adds to a request: *text*, or None if that is nothing; and what cleaned it.
@@ -251,11 +255,14 @@ class Plan:
         So it is with paths into objects, with a row that may be refused whatever it holds, and with columns that only
         each row itself names.
         """
-        moment = self.moment_step
-        takes = [step.take for step in self.identity_steps]
-        takes += [step.take for step in self.property_steps if step.column is not None]
-        takes += [] if moment is None else [moment.take]
-        return any(take is not None for take in takes) or self.refuse is not None or self._others is not None
+        has_paths = any(step.take is not None for step in self.column_steps)
+        return has_paths or self.refuse is not None or self._others is not None
+
+    @property
+    def column_steps(self) -> list[ColumnStep]:
+        """All steps but those of constants."""
+        properties = [step for step in self.property_steps if step.column is not None]
+        return [*self.identity_steps, *properties, *(() if self.moment_step is None else (self.moment_step,))]
 
     @property
     def empty_texts(self) -> frozenset[str]:
@@ -421,7 +428,7 @@ class Plan:
         key = ""
         try:
             for step in self.property_steps if self._others is None else self._steps_of(row):
-                column, key = step.column, step.key
+                column, key, read = step.column, step.key, step.read
                 if step.cleaner is not None:
                     found = self._cleaned(step, fields, changes)
                     if found is not MISSING:
@@ -430,12 +437,12 @@ class Plan:
                 take = step.take
                 value = fields.get(column or "", MISSING) if take is None else take(fields)
                 if type(value) is str and value not in empty:
-                    properties[key] = step.read(value)
+                    properties[key] = read(value)
                 elif value is MISSING or type(value) is str or (value is None and self._null_is_empty):
                     if step.sends_null:
                         properties[key] = None
                 elif value is not None or step.is_consent:
-                    properties[key] = step.read(value)
+                    properties[key] = read(value)
                 else:
                     properties[key] = None
         except Unreadable as unreadable:
@@ -558,7 +565,13 @@ def _step(rule: PropertyRule, take: Take | None, rules: MappingRules) -> Propert
     if rule.column is None:
         constant = reader(rule)(rule.value)
         return PropertyStep(
-            rule.key, None, _constantly, lambda _: constant, sends_null=False, is_consent=consent, rule=rule
+            rule.key,
+            None,
+            _constantly,
+            lambda _: constant,
+            sends_null=False,
+            is_consent=consent,
+            rule=rule,
         )
     read, kind = reader(rule), kind_of(rule)
     sends_null = rule.when_empty == "null" and not consent
@@ -678,4 +691,4 @@ def _moment_of(step: MomentStep, fields: Mapping[str, object]) -> str:
 
 
 def _person(identity: Mapping[str, str]) -> Person:
-    return tuple([f"{name}={value}" for name, value in identity.items()])
+    return tuple(map("=".join, identity.items()))

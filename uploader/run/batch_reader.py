@@ -26,12 +26,6 @@ def batch_reader(source: Source, settings: Settings, environment: Environment) -
 def _mapper(source: Source, plan: Plan) -> MapBatch | str:
     # polars starts slowly.
     from uploader.mapping.columnar_plan import columnar_plan  # noqa: PLC0415
-    from uploader.mapping.expression_guard import differing_expression  # noqa: PLC0415
 
-    found = columnar_plan(plan, source.cell_form)
-    if found is not None:
-        return found.map_batch
-    differing = None if plan.needs_rows else differing_expression(source.cell_form)
-    if differing is not None:
-        return f"the installed polars reads a {differing} in another way than this program"
-    return "its mapping needs whole rows"
+    found = columnar_plan(plan, source.cell_form, source.kinds)
+    return found if isinstance(found, str) else found.map_batch
