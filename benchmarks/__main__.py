@@ -2,7 +2,7 @@
 
     python -m benchmarks [--full] [--only PART …] [--rows N] [--rounds N] [--dry]
 
-The parts: unthrottled, limit, sizes, startup, check, and with --full also resume and memory.
+The parts: unthrottled, limit, sizes, startup, check, init, and with --full also resume and memory.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from benchmarks.limit import limit
 from benchmarks.machine import measured
 from benchmarks.measuring import ROOT
 from benchmarks.page import rewrite
-from benchmarks.scripts import CHECK, MEMORY, RESUME, chapters_of
+from benchmarks.scripts import CHECK, INIT, MEMORY, RESUME, chapters_of
 from benchmarks.sizes import sizes
 from benchmarks.startup import startup
 from benchmarks.unthrottled import unthrottled
@@ -78,6 +78,7 @@ def _tell(line: str) -> None:
 _PARTS: Final[dict[str, Callable[[Wish], Iterator[Chapter]]]] = {
     "startup": lambda wish: iter([startup(wish.folder, times=3 * wish.rounds, tell=_tell)]),
     "check": lambda _: chapters_of([CHECK], tell=_tell),
+    "init": lambda _: chapters_of([INIT], tell=_tell),
     "limit": lambda wish: iter([limit(wish.folder, rows=wish.limited_rows, rounds=min(3, wish.rounds), tell=_tell)]),
     "unthrottled": lambda wish: iter([unthrottled(wish.folder, rows=wish.rows, rounds=wish.rounds, tell=_tell)]),
     "sizes": lambda wish: iter([sizes(wish.folder, counts=wish.sizes, tell=_tell)]),

@@ -6,8 +6,8 @@ Both ways take the same files in turn (`source.columnar: on` and `off`): a CSV, 
 with quotes, line ends within values, times of New York, and records that lack a field. The plain readers do much less:
 Python's `csv` takes the CSV apart into lists, polars takes it into one table of texts.
 Wanted of 1,000,000 rows of 9 columns: at least 80,000 rows a second on one core; in batches at least 5, 3.5, 7 and 2
-times as many as row by row; at most 200 MB; and a peak memory within 15 % of that of 100,000 rows. Times are those of
-the processor: on a machine that others use as well, they differ least.
+times as many as row by row; at most 200 MB; and a peak memory within 15 % of that of the same kind of file with 100,000
+rows. Times are those of the processor: on a machine that others use as well, they differ least.
 """
 
 import argparse
@@ -101,7 +101,8 @@ def main() -> int:
         for kind in _KINDS:
             write_source(folder / kind.name, rows)
         (folder / "few").mkdir()
-        write_source(folder / "few" / "easy.csv", min(_FEW, rows))
+        for kind in _KINDS:
+            write_source(folder / "few" / kind.name, min(_FEW, rows))
         passes: dict[tuple[str, str], list[Pass]] = {}
         plain = {"csv.reader": ("-c", _CSV, "easy.csv"), "polars scan_csv": ("-c", _POLARS, "easy.csv")}
         for _ in range(times):
@@ -110,7 +111,7 @@ def main() -> int:
                     passes.setdefault((kind.name, way), []).append(_read(folder, _check(kind.name, way)))
             for reader, words in plain.items():
                 passes.setdefault((reader, ""), []).append(_read(folder, words))
-        few = [_read(folder, _check("few/easy.csv", "on")) for _ in range(times)]
+        few = {kind.name: [_read(folder, _check(f"few/{kind.name}", "on")) for _ in range(times)] for kind in _KINDS}
     return _tell(rows, times, passes, few)
 
 
@@ -120,30 +121,34 @@ def _check(source: str, way: str) -> tuple[str, ...]:
     return ("-m", "uploader", "check", "-q", *flags, source)
 
 
-def _tell(rows: int, times: int, passes: dict[tuple[str, str], list[Pass]], few: list[Pass]) -> int:
-    """Print what the *passes* over *rows* took, and return 0 if it is as wanted."""
+def _tell(rows: int, times: int, passes: dict[tuple[str, str], list[Pass]], few: dict[str, list[Pass]]) -> int:
+    """Print what the *passes* over *rows* took, and return 0 if it is as wanted; *few* are those over few rows."""
     print(f"{rows:,} rows of 9 columns, medians of {times}; all of a process, its start included")
-    print(f"  {'':<16} {'rows/s':>10}   {'row by row':>10}   {'MB':>5}   {'MB row by row':>13}")
-    missed = list[str]()
+    print(f"  {'':<16} {'rows/s':>10}   {'row by row':>10}   {'MB':>5}   {f'at {_FEW:,}':>10}   {'row by row':>10}")
+    missed = False
     for kind in _KINDS:
         on, off = (passes[kind.name, way] for way in _WAYS)
         speed, by_rows = (rows / _median(some, "seconds") for some in (on, off))
-        memory, of_rows = (_median(some, "megabytes") for some in (on, off))
-        print(f"  {kind.name:<16} {speed:>10,.0f}   {by_rows:>10,.0f}   {memory:>5.0f}   {of_rows:>13.0f}")
-        ratio = speed / by_rows
-        print(f"    wanted: {kind.least:g} times the rows row by row (found {ratio:.1f})")
-        missed += [kind.name] if ratio < kind.least or memory > _MOST_MEGABYTES else []
+        memory, of_few, of_rows = (_median(some, "megabytes") for some in (on, few[kind.name], off))
+        speeds, sizes = f"{speed:>10,.0f}   {by_rows:>10,.0f}", f"{memory:>5.0f}   {of_few:>10.0f}   {of_rows:>10.0f}"
+        print(f"  {kind.name:<16} {speeds}   {sizes}")
+        ratio, growth = speed / by_rows, memory / of_few
+        print(
+            f"    wanted: {kind.least:g} times the rows row by row (found {ratio:.1f}), "
+            f"memory at most {_MOST_GROWTH:g} times that of {_FEW:,} rows (found {growth:.2f})"
+        )
+        missed = missed or ratio < kind.least or growth > _MOST_GROWTH or memory > _MOST_MEGABYTES
     for (reader, way), some in passes.items():
         if not way:
             speed, memory = rows / _median(some, "seconds"), _median(some, "megabytes")
             print(f"  {reader:<16} {speed:>10,.0f}   {'':>10}   {memory:>5.0f}")
     speed = rows / _median(passes["easy.csv", "on"], "seconds")
-    growth = _median(passes["easy.csv", "on"], "megabytes") / _median(few, "megabytes")
+    most = max(_median(passes[kind.name, "on"], "megabytes") for kind in _KINDS)
     print(
-        f"wanted of the CSV: {_LEAST_ROWS_PER_SECOND:,} rows a second (found {speed:,.0f}), and memory at most "
-        f"{_MOST_GROWTH:g} times that of {_FEW:,} rows (found {growth:.2f}); of all: {_MOST_MEGABYTES:g} MB"
+        f"wanted of the CSV: {_LEAST_ROWS_PER_SECOND:,} rows a second (found {speed:,.0f}); "
+        f"of all in batches: at most {_MOST_MEGABYTES:g} MB (found {most:.0f})"
     )
-    return 0 if not missed and speed >= _LEAST_ROWS_PER_SECOND and growth <= _MOST_GROWTH else 1
+    return 0 if not missed and speed >= _LEAST_ROWS_PER_SECOND else 1
 
 
 def _median(passes: list[Pass], name: str) -> float:
@@ -192,9 +197,10 @@ def _hard_line(number: int) -> str:
 
 def _read(folder: Path, words: tuple[str, ...]) -> Pass:
     """Start Python with *words* as a process of its own, and measure it."""
-    process = subprocess.Popen(
-        [sys.executable, *words], cwd=folder, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    )
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    # An installed program does not compile its modules at each start.
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    process = subprocess.Popen([sys.executable, *words], cwd=folder, env=environ)
     # wait4 tells the peak memory of this one process.
     _, status, usage = os.wait4(process.pid, 0)
     seconds = usage.ru_utime + usage.ru_stime

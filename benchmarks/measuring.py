@@ -38,14 +38,17 @@ class Usage:
 def measure(command: Sequence[str], *, folder: Path, environ: Mapping[str, str] | None = None) -> Usage:
     """Run *command* in *folder* to its end, and return what it took and what it said on standard output.
 
+    It may keep its compiled modules, as an installed program does.
+
     Raises:
         SystemExit: it failed; names the command and shows what it said on standard error.
     """
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.NamedTemporaryFile(prefix="usage-", suffix=".json") as usage:
         process = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _STARTER, usage.name, *command],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
+            env={**own, "PYTHONPATH": str(ROOT), **(environ or {})},
             capture_output=True,
             text=True,
             errors="replace",

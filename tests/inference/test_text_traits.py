@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from tests.inference.test_batch_profile import TEXTS, any_text
+from tests.inference.odd_texts import TEXTS, any_text
 from tests.seeds import seeds
 from uploader.inference.null_words import is_placeholder, may_be_placeholder
 from uploader.inference.text_traits import TextTraits, lone_traits, traits_of

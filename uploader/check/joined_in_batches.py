@@ -50,24 +50,32 @@ class JoinedInBatches:
         if whole is None or not whole.has_candidates:
             return []
         parts, found = parts_of(whole.load), list[JoinedValue]()
+        if parts > 1:
+            # Each part has a sieve of its own, and memory is to hold one at a time.
+            self._sieve = None
+        del whole
         for part in range(parts):
             pass_ = _Pass(self._fields, tuple(self._limits), plan, map_batch, part, parts)
-            sieve = whole
-            if parts > 1:
-                sieve = self._new_sieve()
-                with read_again() as batches:
-                    for batch in batches:
-                        for hashes in pass_.hashes_in(batch):
-                            self._add(sieve, hashes, pass_)
+            sieve = self._sieve or self._sieve_of(pass_, read_again)
             if sieve.has_candidates:
                 candidates = Candidates(self._limits)
                 with read_again() as batches:
                     for batch in batches:
                         pass_.add_candidates(batch, sieve, candidates)
                 found = candidates.joined()
+            del sieve
             if found:
                 break
         return sorted(found, key=lambda joined: -joined.people)
+
+    def _sieve_of(self, pass_: "_Pass", read_again: ReadBatchesAgain) -> ColumnSieve:
+        """Return a sieve of the values of one part."""
+        sieve = self._new_sieve()
+        with read_again() as batches:
+            for batch in batches:
+                for hashes in pass_.hashes_in(batch):
+                    self._add(sieve, hashes, pass_)
+        return sieve
 
     def _add(self, sieve: ColumnSieve, hashes: pl.DataFrame, pass_: "_Pass | None" = None) -> None:
         if sum(column.null_count() for column in hashes.iter_columns()):

@@ -25,6 +25,9 @@ _LAST: Final = (date(9998, 12, 31) - date(1970, 1, 1)).days
 
 _MOST_KNOWN: Final = 30_000
 
+_FEW: Final = 1000
+"""So many different texts of a column are looked up in the next table before its different texts are sought."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadTexts:
@@ -44,12 +47,15 @@ class UniqueValues:
         """Keep *read*; nothing is known yet."""
         self._read = read
         self._known: dict[object, LoneValue | None] = {}
+        self._replacement = _Replacement([], [])
 
     def __call__(self, cells: pl.Series) -> ReadTexts:
         """Return what becomes of each of *cells*; of a null, null."""
         cells = _readable(cells)
         if not is_keyed(cells.dtype):
             return self._one_by_one(cells)
+        if isinstance(cells.dtype, pl.String):
+            return self._of_texts(cells)
         different = cells.drop_nulls().unique()
         found = self._found(different.to_list())
         texts = pl.Series([_text_of(one) for one in found], dtype=pl.String)
@@ -62,6 +68,19 @@ class UniqueValues:
             return ReadTexts(made)
         codes = cells.replace_strict(different, pl.Series(numbers.codes, dtype=pl.UInt32), return_dtype=pl.UInt32)
         return ReadTexts(made, numbers.rows(codes))
+
+    def _of_texts(self, cells: pl.Series) -> ReadTexts:
+        """Return what `replace_strict` would make of texts, in a third of its time."""
+        replacement = self._replacement
+        places = replacement.places(cells)
+        if places.null_count() > cells.null_count():
+            different = cells.drop_nulls().unique().to_list()
+            values = [*dict.fromkeys([*replacement.values, *different])]
+            values = different if len(values) > _FEW else values
+            replacement = _Replacement(values, self._found(values))
+            self._replacement = replacement if len(values) <= _FEW else _Replacement([], [])
+            places = replacement.places(cells)
+        return replacement.replaced(places)
 
     def _one_by_one(self, cells: pl.Series) -> ReadTexts:
         found = [LoneValue(ABSENT) if cell is None else self._read(cell) for cell in cells.to_list()]
@@ -82,6 +101,26 @@ class UniqueValues:
                 known[value] = one = read(value)
                 found.append(one)
         return found
+
+
+class _Replacement:
+    """Replaces the texts *values* by what was *found* for each."""
+
+    def __init__(self, values: list[str], found: list[LoneValue | None]) -> None:
+        self.values = values
+        self._places = pl.Enum(values)
+        self._texts = pl.Series([_text_of(one) for one in found], dtype=pl.String)
+        self._changes = _numbered_changes(found)
+        self._numbers = pl.Series(self._changes.codes, dtype=pl.UInt32)
+
+    def places(self, cells: pl.Series) -> pl.Series:
+        """Return the place of each of *cells* among the values, null where it is none of them."""
+        return cells.cast(self._places, strict=False).to_physical()
+
+    def replaced(self, places: pl.Series) -> ReadTexts:
+        """Return what the values at *places* become; of a null, null."""
+        changed = self._changes.rows(self._numbers[places]) if any(self._changes.codes) else ()
+        return ReadTexts(self._texts[places], changed)
 
 
 def is_keyed(dtype: pl.DataType) -> bool:

@@ -227,7 +227,8 @@ def whole_records(most_lines: int) -> Cut:
 
     def find(text: bytes) -> int:
         end = cut_lines(text)
-        even, is_odd = end, text.count(b'"', 0, end) % 2
+        # To find none is much faster than to count none.
+        even, is_odd = end, b'"' in text and text.count(b'"', 0, end) % 2
         while is_odd and even:
             before = text.rfind(b"\n", 0, text.rfind(b'"', 0, even)) + 1
             is_odd ^= text.count(b'"', before, even) % 2

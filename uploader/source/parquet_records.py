@@ -17,6 +17,9 @@ from uploader.source.parquet_values import rows_of
 from uploader.source.reader import Batches, PassEnd, Records
 
 _BATCH = 20_000
+_HELD = 3
+"""How many batches are read at once: the fewer, the more often pages are read twice; the more, the more memory."""
+
 _ROWS = 5000
 """How many rows at a time become Python objects."""
 _LOOKED_AT = 100
@@ -88,15 +91,13 @@ class ParquetFile:
 
     def _batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows in batches of a fixed size, so that two readings can be compared."""
-        rest: pl.DataFrame | None = None
-        with self._polars_errors():
-            for batch in self._scan().collect_batches(chunk_size=_BATCH, maintain_order=True, lazy=True):
-                rest = batch if rest is None else rest.vstack(batch)
-                while rest.height >= _BATCH:
-                    yield rest[:_BATCH]
-                    rest = rest[_BATCH:]
-            if rest is not None and rest.height:
-                yield rest
+        # By itself, polars reads several row groups ahead, each of them whole.
+        with self._polars_errors(), self._path.open("rb") as file:
+            # The open file is the same one to the end, whatever becomes of its path.
+            scan, step = pl.scan_parquet(file), _HELD * _BATCH
+            height = scan.select(pl.len()).collect().item()
+            for at in range(0, height, step):
+                yield from scan.slice(at, step).collect().iter_slices(_BATCH)
 
     def _scan(self) -> pl.LazyFrame:
         # The path is one file, even with brackets or equals signs in it.
