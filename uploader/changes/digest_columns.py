@@ -146,7 +146,7 @@ def stream(frames: Iterable[pl.DataFrame], parts: list[Part]) -> Iterator[bytes]
 
 
 def _digested(texts: pl.Series, digests_of: Callable[[Sequence[bytes | None]], Sequence[bytes | None]]) -> pl.Series:
-    """Return what *digests_of* returns of *texts*, a part of them at a time: as objects of Python they take more room."""
+    """Return what *digests_of* returns of *texts*, a part of them at a time: objects of Python take more room."""
     begins = range(0, len(texts) or 1, _TEXTS_AT_ONCE)
     parts = (texts[begin : begin + _TEXTS_AT_ONCE].cast(pl.Binary).to_list() for begin in begins)
     return pl.concat(pl.Series(digests_of(part), dtype=pl.Binary) for part in parts)
