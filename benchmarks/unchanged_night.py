@@ -202,11 +202,12 @@ def _tell(
     ours, other = trees
     columns = ("", "s", "s of CPU", "MB")
     for kind in ours.nights:
-        cells = [(tree.name, *(tree.median(kind, what) for what in ("seconds", "cpu", "megabytes"))) for tree in trees]
-        print("\n".join(Table(kind, columns, tuple(map(_cells, cells))).lines()))
+        medians = [[tree.median(kind, what) for what in ("seconds", "cpu", "megabytes")] for tree in trees]
+        cells = tuple(_cells(tree.name, *found) for tree, found in zip(trees, medians, strict=True))
+        print("\n".join(Table(kind, columns, cells).lines()))
     once = {"first night": first, **peers}
-    cells = [(name, one.seconds, one.cpu, one.megabytes) for name, one in once.items()]
-    print("\n".join(Table("once", columns, tuple(map(_cells, cells))).lines()))
+    cells = tuple(_cells(name, one.seconds, one.cpu, one.megabytes) for name, one in once.items())
+    print("\n".join(Table("once", columns, cells).lines()))
     for name, size in sizes.items():
         print(f"  {name:<18} {size / rows:8.1f} bytes a person on disk")
     ratios = {
@@ -214,17 +215,16 @@ def _tell(
         "1 % changed, less those alone": _besides_sending(other) / _besides_sending(ours),
     }
     most = max(ours.median(kind, "megabytes") for kind in ours.nights)
-    size = sizes[ours.name] / rows
+    bytes_of_person = sizes[ours.name] / rows
     least = _LEAST_TIMES if rows >= _MANY else 1.0
     for kind, ratio in ratios.items():
         print(f"wanted, {kind}: {least:g} times as fast as {other.name} (found {ratio:.1f})")
     print(f"wanted: at most {_MOST_MEGABYTES:g} MB (found {most:.0f})")
-    print(f"wanted: at most {_MOST_BYTES:g} bytes a person (found {size:.1f})")
-    return 0 if min(ratios.values()) >= least and most <= _MOST_MEGABYTES and size <= _MOST_BYTES else 1
+    print(f"wanted: at most {_MOST_BYTES:g} bytes a person (found {bytes_of_person:.1f})")
+    return 0 if min(ratios.values()) >= least and most <= _MOST_MEGABYTES and bytes_of_person <= _MOST_BYTES else 1
 
 
-def _cells(row: tuple[str, float, float, float]) -> tuple[str, ...]:
-    name, seconds, cpu, megabytes = row
+def _cells(name: str, seconds: float, cpu: float, megabytes: float) -> tuple[str, ...]:
     return name, f"{seconds:,.1f}", f"{cpu:,.1f}", f"{megabytes:,.0f}"
 
 
