@@ -2,7 +2,7 @@
 
     python -m benchmarks [--full] [--only PART …] [--rows N] [--rounds N] [--dry]
 
-The parts: unthrottled, limit, sizes, startup, check, init, and with --full also resume and memory.
+The parts: unthrottled, limit, sizes, startup, check, init, nights, and with --full also resume.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from benchmarks.limit import limit
 from benchmarks.machine import measured
 from benchmarks.measuring import ROOT
 from benchmarks.page import rewrite
-from benchmarks.scripts import CHECK, INIT, MEMORY, RESUME, chapters_of
+from benchmarks.scripts import CHECK, INIT, RESUME, chapters_of, unchanged_night
 from benchmarks.sizes import sizes
 from benchmarks.startup import startup
 from benchmarks.unthrottled import unthrottled
@@ -51,7 +51,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="rounds of laps (default: 5, with --full 9)")
     parser.add_argument("--dry", action="store_true", help="print only; leave results and page as they are")
     asked = parser.parse_args()
-    parts = asked.only or [name for name in _PARTS if asked.full or name not in {"resume", "memory"}]
+    parts = asked.only or [name for name in _PARTS if asked.full or name != "resume"]
     install_missing(_PROGRAMS if "unthrottled" in parts else ("nginx",))
     full, rounds = bool(asked.full), int(asked.rounds or (9 if asked.full else 5))
 
@@ -83,7 +83,7 @@ _PARTS: Final[dict[str, Callable[[Wish], Iterator[Chapter]]]] = {
     "unthrottled": lambda wish: iter([unthrottled(wish.folder, rows=wish.rows, rounds=wish.rounds, tell=_tell)]),
     "sizes": lambda wish: iter([sizes(wish.folder, counts=wish.sizes, tell=_tell)]),
     "resume": lambda _: chapters_of([RESUME], tell=_tell),
-    "memory": lambda _: chapters_of([MEMORY], tell=_tell),
+    "nights": lambda wish: chapters_of([unchanged_night(wish.sizes[-1] // 2)], tell=_tell),
 }
 
 

@@ -195,7 +195,7 @@ def plain(err: str) -> Sequence[str]:
     return re.sub(r"in \d+ s$", "in 0 s", err, flags=re.MULTILINE).splitlines()
 
 
-def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait for another process; there is no clock to turn there."""
     patience = time.monotonic() + seconds
     while not true():

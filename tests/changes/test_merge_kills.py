@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -24,12 +26,13 @@ DRIVER: Final = str(Path(__file__).with_name("merge_driver.py"))
 EXPECTED: Final = dict.fromkeys(PEOPLE, OLD) | dict.fromkeys(range(40), NEW) | dict.fromkeys(range(-20, 0))
 
 
-@pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a store with a sorted file, and with as much that has changed since."""
+@pytest.fixture(scope="module", params=["sorted", "of the version before"])
+def before(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """Return the folder of a store, with or without a sorted file, and with as much that has changed since."""
     folder = tmp_path_factory.mktemp("before").resolve()
+    has_file = request.param == "sorted"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(merge_digests, "FEWEST", 1)
+        patch.setattr(merge_digests, "FEWEST", 1 if has_file else 1_000)
         patch.setattr(digest_columns, "PEOPLE_OF_PART", 64)
         with store_in(folder) as store:
             _accept(store, dict.fromkeys(PEOPLE, OLD))
@@ -39,7 +42,15 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
             store.forget(range(-20, 0))
             store.commit()
             store.clear(range(-20, -10), accepted=True)
+    if not has_file:
+        with closing(sqlite3.connect(folder / "svc.memory", isolation_level=None)) as sql:
+            sql.execute("DROP TABLE sorted_parts")
     return folder
+
+
+def files_of(folder: Path) -> list[str]:
+    """Return the names of the sorted files in *folder*, finished or not."""
+    return sorted(one.name for one in folder.iterdir() if one.suffix in {".arrows", ".new"})
 
 
 def store_in(folder: Path) -> DigestStore:
@@ -55,7 +66,8 @@ def _accept(store: DigestStore, bodies: dict[int, bytes]) -> None:
 
 def merge(folder: Path, *, inject: str | None = None, log: Path | None = None, mistake: str = "none") -> int:
     """Merge the store in *folder*, in a process to which *inject* happens; return how it ended."""
-    names = ("svc.memory", "svc.memory-wal", "svc.memory-1.arrows", "svc.memory-2.arrows", "svc.memory-2.new")
+    files = [f"svc.memory-{number}.{kind}" for number in (1, 2) for kind in ("arrows", "new")]
+    names = ("svc.memory", "svc.memory-wal", *files)
     command = ["strace", "-f", "-o", str(log or "/dev/null"), "-e", "trace=" + ",".join(f"?{one}" for one in CALLS)]
     command += [word for path in (folder, *map(folder.joinpath, names)) for word in ("-P", str(path))]
     command += ["-e", f"inject={inject}"] if inject is not None else []
@@ -76,7 +88,7 @@ def judge(folder: Path) -> list[str]:
             return [f"{when}: {error}"]
         if when == "now" and merge(folder):
             wrong.append("the next run can't merge")
-    left = sorted(one.name for one in folder.iterdir() if one.suffix in {".arrows", ".new"})
+    left = files_of(folder)
     return wrong if len(left) == 1 else [*wrong, f"{left} are left"]
 
 
@@ -126,12 +138,14 @@ def test_the_file_is_on_disk_under_its_name_before_sqlite_names_it(before: Path,
     calls_of(before, tmp_path)
     lines = (tmp_path / "log").read_text().splitlines()
 
-    renamed = next(at for at, line in enumerate(lines) if "svc.memory-2.arrows" in line and "rename" in line)
+    (new,), old = files_of(tmp_path / "whole"), files_of(before)
+    renamed = next(at for at, line in enumerate(lines) if new in line and "rename" in line)
     kinds = [line.split()[1].partition("(")[0] for line in lines]
     assert kinds[renamed - 1] == "fsync"
     assert kinds[renamed + 1] == "fsync"
     # What begins the transaction's way to the disk comes after, and ends with a sync as well.
     committed = next(at for at in range(renamed + 2, len(kinds)) if kinds[at] == "pwrite64")
     assert "fdatasync" in kinds[committed:] or "fsync" in kinds[committed:]
-    deleted = next(at for at, line in enumerate(lines) if "svc.memory-1.arrows" in line and "unlink" in line)
-    assert {"fdatasync", "fsync"} & set(kinds[committed:deleted])
+    deleted = [at for at, line in enumerate(lines) if any(name in line for name in old) and "unlink" in line]
+    assert len(deleted) == len(old)
+    assert {"fdatasync", "fsync"} & set(kinds[committed : min(deleted, default=None)])

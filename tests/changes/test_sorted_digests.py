@@ -517,13 +517,16 @@ def test_a_stop_ends_a_merge(path: Path) -> None:
 # Digests of many
 
 
-def test_the_digests_of_many_are_those_of_each() -> None:
+def test_the_digests_of_many_are_those_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digest_columns, "_TEXTS_AT_ONCE", 2)
     digests = Digests(bytes(32), "mapping")
+    identity = pl.DataFrame({"external_id": ["1", None, "é"], "email": ["x", "y", None]})
+    whole = '{"identity":{},"request_datetime":"2026-01-01T00:00:00.000Z"}'
 
-    assert digests.people_of(["external_id=1", None, "email=x"]) == [
-        *digests.people(("external_id=1",)),
-        None,
-        *digests.people(("email=x",)),
-    ]
-    whole = b'{"identity":{},"request_datetime":"2026-01-01T00:00:00.000Z"}'
-    assert len(set(digests.bodies_of([whole, b'{"identity":{},"request_datetime":"']))) == 1
+    people, bodies = digest_columns.number_columns(
+        identity, pl.Series([whole, None, '{"identity":{},"request_datetime":"']), digests
+    )
+
+    persons = [("external_id=1", "email=x"), ("email=y",), ("external_id=é",)]
+    assert [[one for one in row if one is not None] for row in people.rows()] == list(map(digests.people, persons))
+    assert bodies.to_list() == [digests.begin_of_body(whole.encode()), None, bodies[0]]

@@ -275,6 +275,69 @@ def test_changed_nights_come_to_the_same_in_both_ways(  # noqa: PLR0913, PLR0917
     assert in_batches == by_rows
 
 
+def table(names: Sequence[str]) -> bytes:
+    """Return a CSV in which person 3 comes twice, and persons 4 and 5 have one email address."""
+    mails = [f"u{4 if number == 5 else number}@example.com" for number in range(len(names))]
+    lines = [f"u{number},{mails[number]},{name},,,,,,\n" for number, name in enumerate(names)]
+    return "".join([",".join(COLUMNS), "\n", *lines, lines[3]]).encode()
+
+
+def unusual_nights(desk: Desk, server: RunningSandbox, way: str) -> list[tuple[int, list[str], list[Any], list[Any]]]:
+    """Return what comes of nights with rows to resend, two sources, all rows sent again, and a limit."""
+    names = [f"name{number}" for number in range(40)]
+    refused = [*names[:6], "bad", *names[7:20], "bad", *names[21:]]
+    newer = [*names[:8], "new", *names[9:30], "new", *names[31:]]
+    found = []
+    for main, other, words in (
+        (names, [], ()),
+        (refused, [], ()),
+        (refused, [], ("people.retry.csv",)),
+        (names, [*newer[:12], *names[12:20]], ("other.csv",)),
+        (names, [], ()),
+        (newer, [], ("--limit", "20")),
+        (newer, [], ("--full",)),
+        (newer, [], ()),
+        (newer, [], ("--set", "full_every=1ms")),
+        (names, names, ("other.csv", "--set", "full_every=30d")),
+    ):
+        desk.write("people.csv", table(main))
+        desk.write("other.csv", table(other or names))
+        before = len(server.sandbox.requests())
+        flags = ("-q", "--changed-only", "--set", f"source.columnar={way}", "--summary", "summary.json")
+        ended = desk.type("run", "people.csv", *words, *flags)
+        sent = [without_times(request.body.decode()) for request in server.sandbox.requests()[before:]]
+        said: Any = json.loads((desk.folder / "summary.json").read_text(encoding="utf-8"))
+        sources = said if isinstance(said, list) else [said]
+        counts = [{key: one[key] for key in ("read", "sent", "unchanged", "rejected", "requests")} for one in sources]
+        found.append((ended.status, sent, counts, [without_runs(one) for one in sorted(desk.folder.glob("*.retry*"))]))
+    return found
+
+
+@pytest.mark.slow
+def test_unusual_nights_come_to_the_same_in_both_ways(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uploader.mapping.batch_works.AT_ONCE", 7)
+    monkeypatch.setattr("uploader.source.csv_batches.MOST_ROWS", 5)
+    monkeypatch.setattr("uploader.changes.merge_digests.FEWEST", 1)
+    found = []
+    for way in ("off", "on"):
+        shutil.rmtree(desk.folder / ".uploader", ignore_errors=True)
+        for path in desk.folder.glob("*.retry*"):
+            path.unlink()
+        server = sandbox(rules("code=40001 for df_name=bad"))
+        desk.configure(server.url, mapping=CONFIG)
+        path = desk.folder / "config.yaml"
+        path.write_text(path.read_text(encoding="utf-8").replace("burst: 16", "concurrency: 1"), encoding="utf-8")
+        found.append(unusual_nights(desk, server, way))
+
+    for by_rows, in_batches in zip(*found, strict=True):
+        assert in_batches == by_rows
+    # Who shares an email address, and whoever differs from the night before, is sent; all are by --full.
+    unchanged = [[one["unchanged"] for one in night[2]] for night in found[0]]
+    assert unchanged == [[0], [37], [37, 0], [37, 18], [38], [17], [0], [39], [0], [37, 39]]
+
+
 def test_an_unchanged_row_costs_no_request(desk: Desk, server: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.configure(server.url)
     desk.people(300)

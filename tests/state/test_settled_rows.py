@@ -22,6 +22,20 @@ def test_a_bookmark_is_a_set_of_rows_in_whatever_order_they_come(numbers: list[i
     assert len(bookmark) == len(model)
 
 
+@given(ranges=st.lists(st.tuples(st.integers(1, 400), st.integers(-1, 60)), max_size=20))
+def test_a_range_of_rows_is_all_of_its_rows(ranges: list[tuple[int, int]]) -> None:
+    at_once, one_by_one = SettledRows(), SettledRows()
+
+    for first, more in ranges:
+        numbers = range(first, first + more + 1)
+        assert at_once.add_range(first, first + more) == sum(map(one_by_one.add, numbers))
+
+    assert [number for number in range(500) if number in at_once] == [
+        number for number in range(500) if number in one_by_one
+    ]
+    assert len(at_once) == len(one_by_one)
+
+
 def test_a_row_far_behind_the_end_is_not_settled() -> None:
     bookmark = SettledRows()
     bookmark.add(1)

@@ -18,6 +18,7 @@ from uploader.changes.sorted_digests import HEAD_BYTES, PERSON_BYTES, TAIL_BYTES
 from uploader.errors import StorageError
 
 PEOPLE_OF_PART: Final = 2**18
+_TEXTS_AT_ONCE: Final = 16_384
 
 _SCHEMA: Final = {"person": pl.Int64, "head": pl.UInt64, "tail": pl.UInt32}
 _ENDS: Final = pl.DataFrame(schema={"head": pl.UInt64, "tail": pl.UInt32})
@@ -36,12 +37,9 @@ def number_columns(identity: pl.DataFrame, bodies: pl.Series, digests: Digests) 
 
     *identity* has a column of texts for each identity field, named by it.
     """
-    people = {
-        name: pl.Series(digests.people_of((f"{name}=" + values).to_list()), dtype=pl.Int64)
-        for name, values in identity.to_dict().items()
-    }
-    found = pl.Series(digests.bodies_of(body.encode() for body in bodies.fill_null("")), dtype=pl.Binary)
-    return pl.DataFrame(people), found.set(bodies.is_null(), None)
+    people = {name: _digested(f"{name}=" + values, digests.people_of) for name, values in identity.to_dict().items()}
+    numbers = pl.DataFrame(people).select(pl.all().bin.reinterpret(dtype=pl.Int64, endianness="big"))
+    return numbers, _digested(bodies, digests.bodies_of)
 
 
 def joined(numbers: Sequence[tuple[pl.DataFrame, pl.Series]]) -> tuple[pl.DataFrame, pl.Series]:
@@ -100,14 +98,19 @@ def compare(
 
 def parts_with(people: pl.Series, digests: SortedDigests) -> Iterator[pl.DataFrame]:
     """Yield the frames of those parts of *digests* that may have some of *people*, which are sorted."""
-    for at, part in enumerate(digests.parts):
-        if people.search_sorted(part.first, "left") < people.search_sorted(part.last, "right"):
-            yield _frame(digests.message(at))
+    return _frames(
+        digests,
+        (
+            at
+            for at, part in enumerate(digests.parts)
+            if people.search_sorted(part.first, "left") < people.search_sorted(part.last, "right")
+        ),
+    )
 
 
 def all_parts(digests: SortedDigests) -> Iterator[pl.DataFrame]:
     """Yield the frames of all parts of *digests*."""
-    return (_frame(digests.message(at)) for at in range(len(digests.parts)))
+    return _frames(digests, range(len(digests.parts)))
 
 
 def merged(old: Iterator[pl.DataFrame], new: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -140,6 +143,13 @@ def stream(frames: Iterable[pl.DataFrame], parts: list[Part]) -> Iterator[bytes]
         start += len(message)
         yield message
     yield _END
+
+
+def _digested(texts: pl.Series, digests_of: Callable[[Sequence[bytes | None]], Sequence[bytes | None]]) -> pl.Series:
+    """Return what *digests_of* returns of *texts*, a part of them at a time: objects of Python take more room."""
+    begins = range(0, len(texts) or 1, _TEXTS_AT_ONCE)
+    parts = (texts[begin : begin + _TEXTS_AT_ONCE].cast(pl.Binary).to_list() for begin in begins)
+    return pl.concat(pl.Series(digests_of(part), dtype=pl.Binary) for part in parts)
 
 
 def _find(asked: pl.Series, layers: Callable[[pl.Series], Iterable[Iterable[pl.DataFrame]]]) -> pl.DataFrame:
@@ -211,7 +221,7 @@ def _message(frame: pl.DataFrame) -> bytes:
     columns = Columns.of(message, frame.height)
     good = written == b"".join((_header(), message, _END)) and columns.end == len(message)
     good = good and all(_row(message, columns, at) == frame.row(at) for at in (0, frame.height // 2, frame.height - 1))
-    if not good or not _frame(message).equals(frame):
+    if not good or not pl.read_ipc_stream(BytesIO(written)).equals(frame):
         raise StorageError("This version of polars writes Arrow in another way than the digest store reads it.")
     return message
 
@@ -223,8 +233,19 @@ def _row(message: bytes, columns: Columns, at: int) -> tuple[int, int, int]:
     return person, head, tail
 
 
-def _frame(message: bytes) -> pl.DataFrame:
-    return pl.read_ipc_stream(BytesIO(b"".join((_header(), message, _END))))
+def _frames(digests: SortedDigests, places: Iterable[int]) -> Iterator[pl.DataFrame]:
+    """Yield the frames of the parts of *digests* at *places*."""
+    begin = len(_header())
+    # All parts are read into the same memory: to allocate some megabytes for each takes longer than to read them.
+    room = bytearray(begin + max((part.length for part in digests.parts), default=0) + len(_END))
+    room[:begin] = _header()
+    for at in places:
+        end = begin + digests.parts[at].length
+        stream = memoryview(room)[: end + len(_END)]
+        digests.read_message(at, stream[begin:end])
+        stream[end:] = _END
+        # BytesIO copies it, so the frame stays as it is.
+        yield pl.read_ipc_stream(BytesIO(stream))
 
 
 @cache

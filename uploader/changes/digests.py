@@ -54,16 +54,24 @@ class Digests:
 
     def people(self, person: Person) -> list[int]:
         """Return a number of 64 bits for each identity value of *person*."""
-        return [self._person(value) for value in values_of(person)]
+        found = []
+        for value in values_of(person):
+            digest = self._people.copy()
+            digest.update(value.encode("utf-8", "surrogatepass"))
+            found.append(int.from_bytes(digest.digest(), "big", signed=True))
+        return found
 
-    def people_of(self, values: Iterable[str | None]) -> list[int | None]:
-        """Return the number of 64 bits of each of *values*, which are identity values as a `Person` has them."""
-        return [None if value is None else self._person(value) for value in values]
-
-    def _person(self, value: str) -> int:
-        digest = self._people.copy()
-        digest.update(value.encode("utf-8", "surrogatepass"))
-        return int.from_bytes(digest.digest(), "big", signed=True)
+    def people_of(self, values: Iterable[bytes | None]) -> list[bytes | None]:
+        """Return for each of *values*, identity values as a `Person` has them, the big-endian bytes of its number."""
+        found, begin = list[bytes | None](), self._people.copy
+        for value in values:
+            if value is None:
+                found.append(None)
+                continue
+            digest = begin()
+            digest.update(value)
+            found.append(digest.digest())
+        return found
 
     def name(self, name: str) -> bytes:
         """Return the digest of the name of one property."""
@@ -81,13 +89,17 @@ class Digests:
 
     def begin_of_body(self, body: bytes) -> bytes:
         """Return the same digest for a *body* that ends in or after the key of its `request_datetime`."""
-        (found,) = self.bodies_of([body])
-        return found
+        digest = self._bodies.copy()
+        digest.update(body.rpartition(_DATETIME)[0])
+        return digest.digest()
 
-    def bodies_of(self, bodies: Iterable[bytes]) -> list[bytes]:
-        """Return the digests of *bodies*, each without its `request_datetime`, whose value may be missing."""
-        found, begin = [], self._bodies.copy
+    def bodies_of(self, bodies: Iterable[bytes | None]) -> list[bytes | None]:
+        """Return what `begin_of_body` returns of each of *bodies*."""
+        found, begin = list[bytes | None](), self._bodies.copy
         for body in bodies:
+            if body is None:
+                found.append(None)
+                continue
             digest = begin()
             digest.update(body.rpartition(_DATETIME)[0])
             found.append(digest.digest())

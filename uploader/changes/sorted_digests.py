@@ -58,7 +58,7 @@ class Columns:
     end: int
 
     @classmethod
-    def of(cls, message: bytes, people: int) -> Self:
+    def of(cls, message: bytes | memoryview, people: int) -> Self:
         """Return the columns of *message*, a record batch of *people*, as polars lays them out."""
         (metadata,) = struct.unpack_from("<i", message, _LENGTH_AT)
         begin = _PREFIX_BYTES + int(metadata)
@@ -116,23 +116,27 @@ class SortedDigests:
         head = self._read(part.start + columns.heads + place * HEAD_BYTES, HEAD_BYTES)
         return head + self._read(part.start + columns.tails + place * TAIL_BYTES, TAIL_BYTES)
 
-    def message(self, at: int) -> bytes:
-        """Return the Arrow message of the part *at*; raises OSError, and StorageError if it is damaged."""
+    def read_message(self, at: int, room: memoryview) -> None:
+        """Read the Arrow message of the part *at* into *room*, of its length.
+
+        Raises:
+            OSError, StorageError: the file can't be read, or is damaged.
+        """
         part = self.parts[at]
-        message = self._read(part.start, part.length)
+        room[:] = self._read(part.start, part.length)
         if at not in self._verified:
-            if crc32(message) != part.checksum:
+            if crc32(room) != part.checksum:
                 raise damaged(self._path)
             self._verified.add(at)
-        return message
 
     def _columns_of(self, at: int) -> tuple[Columns, "array[int]"]:
         """Return the columns of the part *at*, and the first person of each of its blocks."""
         found = self._columns[at]
         if found is None:
-            message, people = self.message(at), self.parts[at].people
+            people, message = self.parts[at].people, memoryview(bytearray(self.parts[at].length))
+            self.read_message(at, message)
             columns = Columns.of(message, people)
-            numbers = memoryview(message)[columns.people : columns.people + people * PERSON_BYTES].cast("q")
+            numbers = message[columns.people : columns.people + people * PERSON_BYTES].cast("q")
             found = self._columns[at] = columns, array("q", numbers[::_BLOCK].tolist())
         return found
 

@@ -151,7 +151,7 @@ def replay(lines: Iterable[bytes]) -> RunState:
 
 def _replay_unchanged(run_state: RunState, payload: bytes) -> None:
     first, last = map(int, payload[2:].split(b" "))
-    run_state.outcomes.unchanged += sum(run_state.settled.add(number) for number in range(first, last + 1))
+    run_state.outcomes.unchanged += run_state.settled.add_range(first, last)
 
 
 def _replay_superseded(run_state: RunState, payload: bytes) -> None:

@@ -23,10 +23,26 @@ class SettledRows:
         place, bit = number >> 3, 1 << (number & 7)
         bits = self._bits
         if place >= len(bits):
-            # It grows by an eighth, so that rows in order do not cost a copy each.
-            bits.extend(bytes(place - len(bits) + 1 + (len(bits) >> 3)))
+            self._grow(place)
         if bits[place] & bit:
             return False
         bits[place] |= bit
         self._count += 1
         return True
+
+    def add_range(self, first: int, last: int) -> int:
+        """Mark the rows from *first* to *last* as settled; return how many were not settled before."""
+        begin, end = -(-first // 8), (last + 1) // 8
+        if begin >= end:
+            return sum(map(self.add, range(first, last + 1)))
+        if end > len(self._bits):
+            self._grow(end - 1)
+        whole = 8 * (end - begin) - int.from_bytes(self._bits[begin:end], "big").bit_count()
+        self._bits[begin:end] = b"\xff" * (end - begin)
+        self._count += whole
+        edges = (*range(first, 8 * begin), *range(8 * end, last + 1))
+        return whole + sum(map(self.add, edges))
+
+    def _grow(self, place: int) -> None:
+        """Make room for the byte at *place*, and an eighth more, so that rows in order do not cost a copy each."""
+        self._bits.extend(bytes(place - len(self._bits) + 1 + (len(self._bits) >> 3)))
