@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from uploader.check.column_sieve import ColumnSieve, marks_of
 from uploader.check.duplicate_identities import MOST_KEPT, DuplicateIdentities
+from uploader.check.joined_identities import SLOTS
 from uploader.mapping.identity_hashes import hashes_of, hashes_of_column, hashes_of_texts, identity_of
 from uploader.model import Person
 
@@ -131,6 +132,22 @@ def test_a_sieve_lets_few_others_pass() -> None:
 
     assert not sieve.has_candidates
     assert sieve.load < 0.1
+
+
+@pytest.mark.parametrize(("most", "is_enough"), [(2, False), (5, True)])
+def test_ten_million_rows_of_different_people_leave_no_candidate_for_the_usual_limit(
+    most: int, *, is_enough: bool
+) -> None:
+    """As many values for each slot as 30,000,000 are for the slots of a check; a low limit needs a second reading."""
+    slots = 1 << 12
+    numbers = pl.int_range(10_000_000 * slots // SLOTS, dtype=pl.UInt64, eager=True)
+    hashes = pl.DataFrame([numbers.hash(seed=place).alias(name) for place, name in enumerate("abc")])
+    sieve = ColumnSieve(most, slots)
+    for begin in range(0, hashes.height, 1000):
+        part = hashes[begin : begin + 1000]
+        sieve.add(pl.concat([part[name].alias("") for name in part.columns]), pl.concat([marks_of(part)] * 3))
+
+    assert sieve.has_candidates is not is_enough
 
 
 def test_a_mark_is_never_that_of_no_person() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.make import identity_rules
-from uploader.check.joined_identities import JoinedIdentities, JoinedValue
+from uploader.check.joined_identities import SLOTS, JoinedIdentities, JoinedValue
 from uploader.mapping import Plan, compile_plan
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import MaxJoined, Record, Request, Row
@@ -122,6 +122,24 @@ def test_what_is_found_is_what_counting_all_values_finds(
         # Overfull sieves are asked part by part, and the first part with anything to find is all that is told.
         assert {(one.name, one.value): one.people for one in joined}.items() <= wanted.items()
         assert bool(joined) == bool(wanted)
+
+
+def test_ten_million_rows_of_different_people_need_no_second_reading() -> None:
+    """As many for each slot as 30,000,000 values are for the slots of a check."""
+    slots = 1 << 12
+    joined = JoinedIdentities(MaxJoined(), FIELDS, slots=slots)
+    for number in range(10_000_000 * slots // SLOTS):
+        joined.add_row((f"external_id={number}", f"phone_no={number}", f"email={number}"))
+
+    readings: list[int] = []
+
+    @contextmanager
+    def again() -> Iterator[Iterator[Record]]:
+        readings.append(1)
+        yield iter(())
+
+    assert joined.find(PLAN, again) == []
+    assert readings == []
 
 
 def test_memory_does_not_grow_with_the_people() -> None:

@@ -14,10 +14,16 @@ ReadAgain: TypeAlias = Callable[[], AbstractContextManager[Iterable[Record]]]
 """Reads the records of the source once more."""
 
 SLOTS: Final = 1 << 21
-"""How many slots a sieve has: five bytes each, 10 MiB in all."""
+"""How many slots a sieve has: five bytes each, 10 MiB in all, beside the marks."""
 
 _MARKS_IN_SLOT: Final = 64
 """How many values a sieve can mark as seen for each of its slots: a bit each, 16 MiB in all."""
+
+MARKED_TWICE_IN_SLOT: Final = 16
+"""How many values a sieve can mark as seen twice for each of its slots: 4 MiB in all."""
+
+_TWICE_SHIFT: Final = 12
+"""The 25 bits above these are none of those that choose the first mark."""
 
 _SEEN_SHIFT: Final = 37
 """A hash of 64 bits has 27 above these; the lower ones choose the slots."""
@@ -25,7 +31,7 @@ _SEEN_SHIFT: Final = 37
 _PRINT_BYTES: Final = 4
 _PRINT_MASK: Final = (1 << 32) - 1
 _MOST_COUNT: Final = 255
-_MOST_LOAD: Final = 2.5
+_MOST_LOAD: Final = 1.8
 """With more changes in a slot on average, a sieve lets too much pass."""
 
 _MOST_COUNTED: Final = 50_000
@@ -77,13 +83,17 @@ class JoinedIdentities:
         whole = self._sieve
         if whole is None or not whole.has_candidates:
             return []
-        parts = parts_of(whole.load)
-        found: list[JoinedValue] = []
+        parts, found = parts_of(whole.load), list[JoinedValue]()
+        if parts > 1:
+            # Each part has a sieve of its own, and memory is to hold one at a time.
+            self._sieve = None
+        del whole
         for part in range(parts):
             of_part = _ValuesPart(part, parts)
-            sieve = whole if parts == 1 else self._sieve_of(of_part, plan, read_again)
+            sieve = self._sieve or self._sieve_of(of_part, plan, read_again)
             if sieve.has_candidates:
                 found = self._compare(sieve, of_part, plan, read_again)
+            del sieve
             if found:
                 break
         return sorted(found, key=lambda joined: -joined.people)
@@ -184,19 +194,22 @@ class _ValuesPart:
 class _Sieve:
     """Lets pass every value that may be in rows of more than *least* different persons, and few others.
 
-    The first row of a value only sets its bit, so that a value of one row costs no slot. A value that was seen before
-    has two slots. Each holds a fingerprint of the last person, and how often that changed: at least as often as there
-    are different persons with the value, but for the first.
+    The first row of a value only sets a bit, and the second row another one, so that a value of few rows costs no slot.
+    Values share bits: of 30,000,000 different ones a tenth finds its first bit set, and few of those the second one.
+    A value that was seen before has two slots. Each holds a fingerprint of the last person, and how often that
+    changed: at least as often as there are different persons with the value, but for those of the first rows.
     """
 
     def __init__(self, least: int, slots: int) -> None:
-        self._enough = min(least, _MOST_COUNT)
+        self._enough, self._has_second = counted_changes(least)
         self._mask = slots - 1
         self._shift = self._mask.bit_length()
         self._slots = slots
         # The system lends memory of this kind page by page, when it is used: a small file needs little of it.
         self._seen = mmap(-1, slots * _MARKS_IN_SLOT // 8)
         self._seen_mask = slots * _MARKS_IN_SLOT - 1
+        self._twice = mmap(-1, slots * MARKED_TWICE_IN_SLOT // 8)
+        self._twice_mask = slots * MARKED_TWICE_IN_SLOT - 1
         self._prints = memoryview(mmap(-1, slots * _PRINT_BYTES)).cast("I")
         self._counts = mmap(-1, slots)
         self._changes = 0
@@ -215,12 +228,21 @@ class _Sieve:
             hashed = hash(value)
             place = (hashed >> _SEEN_SHIFT) & seen_mask
             at, bit = place >> 3, 1 << (place & 7)
-            if seen[at] & bit:
-                repeated.append(hashed)
-            else:
+            if not seen[at] & bit:
                 seen[at] |= bit
+            elif not self._has_second or self._is_twice(hashed):
+                repeated.append(hashed)
         if repeated:
             self._add_repeated(person, repeated)
+
+    def _is_twice(self, hashed: int) -> bool:
+        """Whether a value that was seen before was so twice; it is from now on."""
+        place = (hashed >> _TWICE_SHIFT) & self._twice_mask
+        at, bit = place >> 3, 1 << (place & 7)
+        if self._twice[at] & bit:
+            return True
+        self._twice[at] |= bit
+        return False
 
     def _add_repeated(self, person: Person, hashes: Iterable[int]) -> None:
         prints, counts, mask, shift = self._prints, self._counts, self._mask, self._shift
@@ -248,6 +270,15 @@ class _Sieve:
             self._counts[hashed & self._mask] >= self._enough
             and self._counts[(hashed >> self._shift) & self._mask] >= self._enough
         )
+
+
+def counted_changes(least: int) -> tuple[int, bool]:
+    """Return how many changes a sieve counts for more than *least* persons, and whether it marks a second row.
+
+    Of a low limit it does not: each value of one person that has three rows would pass.
+    """
+    has_second = least > 2  # noqa: PLR2004 — one change is left for one person
+    return min(least - has_second, _MOST_COUNT), has_second
 
 
 def parts_of(load: float) -> int:
