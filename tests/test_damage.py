@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -282,7 +283,18 @@ def verdicts(damages: Iterable[Damage], truth: Reader, reader: Reader) -> tuple[
     return wrong, counted
 
 
+def some(damages: Iterable[Damage], read: NamedReader) -> Iterable[Damage]:
+    """Return *damages*, of which each fifth is enough in batches: a batch takes ten times as long to begin as a row."""
+    return islice(damages, 0, None, 5) if read is in_batches else damages
+
+
 WAYS: Final = (program, pytest.param(in_batches, marks=pytest.mark.slow))
+
+
+@pytest.fixture(autouse=True)
+def trusted_expressions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try the expressions of the plan for none of thousands of files: tests/mapping tries them."""
+    monkeypatch.setattr("uploader.mapping.columnar_plan.differing_expression", lambda *_: None)
 
 
 @pytest.mark.parametrize("read", WAYS)
@@ -303,7 +315,7 @@ def test_the_independent_reader_and_the_program_agree_on_a_sound_file(name: str,
 def test_no_flipped_byte_of_a_text_is_read_otherwise_than_it_stands(name: str, read: NamedReader) -> None:
     content, truth = KINDS[name]
 
-    wrong, counted = verdicts(flips(content, BITS), truth, partial(read, name))
+    wrong, counted = verdicts(some(flips(content, BITS), read), truth, partial(read, name))
 
     assert wrong == []
     assert min(counted[became] for became in ("sent", "rejected in part", "refused")) > 20
@@ -360,7 +372,7 @@ def test_no_flipped_byte_of_an_archive_changes_what_is_sent(name: str, read: Nam
 def test_no_bit_that_flips_changes_a_body_in_silence(name: str, read: NamedReader) -> None:
     content, truth = KINDS[name]
 
-    wrong, _ = verdicts(flips(content, (*BITS, 0x0F, 0xF0, 0xFF)), truth, partial(read, name))
+    wrong, _ = verdicts(some(flips(content, (*BITS, 0x0F, 0xF0, 0xFF)), read), truth, partial(read, name))
 
     assert wrong == []
 
@@ -371,7 +383,7 @@ def test_no_bit_that_flips_changes_a_body_in_silence(name: str, read: NamedReade
 def test_no_sign_of_a_format_in_a_wrong_place_changes_a_body_in_silence(name: str, read: NamedReader) -> None:
     content, truth = KINDS[name]
 
-    wrong, _ = verdicts(swaps(content), truth, partial(read, name))
+    wrong, _ = verdicts(some(swaps(content), read), truth, partial(read, name))
 
     assert wrong == []
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, NoReturn, Self
 
 from uploader.errors import ChangedError, InputError
 from uploader.model import Unpacking
@@ -117,6 +117,10 @@ class ByteStream:
         """Raise ChangedError where the trace that this stream follows has more rows."""
         if self._follows is not None and len(self.trace.rows) < len(self._follows.rows):
             raise self._changed()
+
+    def raise_unreadable(self, error: InputError) -> NoReturn:
+        """Raise *error*; or ChangedError where an earlier stream has read the whole file, which has changed since."""
+        raise self._changed() if self._follows is not None and self._follows.is_whole else error
 
     def fingerprint(self) -> Fingerprint:
         """Return the fingerprint of the file; it is valid only after the last block was read."""

@@ -76,12 +76,15 @@ class ParquetFile:
     def _tables(self, stream: ByteStream) -> Iterator[pl.DataFrame]:
         """Yield the rows in tables; what follows the last is checked before this ends."""
         digest = blake2b(digest_size=16)
-        for batch in self._batches():
-            digest.update(_spelled(batch))
-            stream.add_rows(digest.copy().digest())
-            with self._polars_errors():
-                table = with_integers(batch)
-            yield table
+        try:
+            for batch in self._batches():
+                digest.update(_spelled(batch))
+                stream.add_rows(digest.copy().digest())
+                with self._polars_errors():
+                    table = with_integers(batch)
+                yield table
+        except InputError as error:
+            stream.raise_unreadable(error)
         stream.end_rows()
         # polars does not read through *stream*; the fingerprint needs every byte.
         for _ in stream.packed_blocks():
