@@ -198,6 +198,8 @@ class _Sieve:
     Values share bits: of 30,000,000 different ones a tenth finds its first bit set, and few of those the second one.
     A value that was seen before has two slots. Each holds a fingerprint of the last person, and how often that
     changed: at least as often as there are different persons with the value, but for those of the first rows.
+
+    It has one state: its tables only fill.
     """
 
     def __init__(self, least: int, slots: int) -> None:
