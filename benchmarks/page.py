@@ -8,7 +8,7 @@ from benchmarks.figures import Chapter
 
 BEGIN: Final = "<!-- figures: what stands from here to the end mark is written by make bench and make profile -->"
 END: Final = "<!-- figures: end -->"
-_ORDER: Final = ("unthrottled", "limit", "sizes", "startup", "check", "init", "resume", "memory", "profile")
+_ORDER: Final = ("unthrottled", "limit", "sizes", "startup", "check", "init", "unchanged_night", "resume", "profile")
 
 
 class UnmarkedError(Exception):
