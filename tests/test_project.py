@@ -153,6 +153,16 @@ def test_no_test_imports_from_a_conftest_or_from_another_test() -> None:
     assert found == []
 
 
+def test_what_is_silenced_or_skipped_says_why() -> None:
+    mute = re.compile(
+        r"# (?:noqa|type: ignore)(?:: [A-Z0-9, ]+|\[[a-z, -]+\])?$|\bskip\(\)|mark\.(?:skip|xfail)$", re.MULTILINE
+    )
+
+    found = [f"{name}: {one}" for name, text in _texts() if name.endswith(".py") for one in mute.findall(text)]
+
+    assert found == []
+
+
 def test_the_folders_that_the_gate_searches_for_paced_tests_have_all_of_them() -> None:
     (searched,) = (line.partition(":=")[2].split() for line in _lines("Makefile") if line.startswith("PACED :="))
     marked = re.compile(r"^(?:@|pytestmark\b.*)pytest\.mark\.paced", re.MULTILINE)

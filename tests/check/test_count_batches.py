@@ -92,7 +92,7 @@ class Table:
         return FakeMapper(plan, lambda row: row.number not in self.unsure)
 
 
-def _without(fields: Mapping[str, object], is_early: bool) -> Mapping[str, object]:  # noqa: FBT001
+def _without(fields: Mapping[str, object], is_early: bool) -> Mapping[str, object]:  # noqa: FBT001 — one of two cases
     return {name: value for name, value in fields.items() if not is_early or name not in {"memo", "push"}}
 
 
@@ -237,9 +237,9 @@ LATE_KEY = Table(
 
 
 @given(tables(), st.booleans())
-@example(LATE_KEY, False)  # noqa: FBT003
+@example(LATE_KEY, False)  # noqa: FBT003 — the same
 @settings(max_examples=40)
-def test_a_check_by_batches_finds_what_a_check_by_rows_finds(table: Table, needs_each: bool) -> None:  # noqa: FBT001
+def test_a_check_by_batches_finds_what_a_check_by_rows_finds(table: Table, needs_each: bool) -> None:  # noqa: FBT001 — one of two cases
     assert by_batches(table, needs_each=needs_each) == by_rows(table, needs_each=needs_each)
 
 

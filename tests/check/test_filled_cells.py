@@ -62,7 +62,7 @@ _VALUE = st.one_of(
     st.sampled_from([FEW, MANY, []]),
 )
 @settings(max_examples=60)
-def test_tokens_of_json(objects: list[dict[str, object]], ascii_only: bool, empty: list[str]) -> None:  # noqa: FBT001
+def test_tokens_of_json(objects: list[dict[str, object]], ascii_only: bool, empty: list[str]) -> None:  # noqa: FBT001 — how json writes
     objects = [{"id": "x", **one} for one in objects]
     names = dict.fromkeys(name for one in objects for name in one)
     table = pl.DataFrame(

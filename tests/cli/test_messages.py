@@ -181,7 +181,7 @@ def test_a_run_shows_as_many_kinds_of_warnings_as_fit_and_says_where_the_others_
 
 
 def test_rows_that_would_join_people_are_not_said_to_be_sendable() -> None:
-    joined = [JoinedValue("phone_no", "0", "external_id", 7, False, 7, ((1, 2), (2, 3), (3, 4)))]  # noqa: FBT003
+    joined = [JoinedValue("phone_no", "0", "external_id", 7, False, 7, ((1, 2), (2, 3), (3, 4)))]  # noqa: FBT003 — the fields in their order
 
     found = list(first_lines("people.csv", CheckSummary(read=7, warnings=problems((PHONE, 7, 8)), joined=joined)))
 

@@ -1,7 +1,7 @@
 """People and groups are the same whether their rows come one by one or in batches."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,12 @@ def show(collector: GroupCollector | PeopleCollector, rows: Sequence[Watched], c
         add_batch(collector, batch, rows, one_by_one)
 
 
-def add_batch(collector: GroupCollector | PeopleCollector, batch: Batch, rows: Sequence[Watched], one_by_one) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+def add_batch(
+    collector: GroupCollector | PeopleCollector,
+    batch: Batch,
+    rows: Sequence[Watched],
+    one_by_one: Callable[[Row, Person, str], None],
+) -> None:
     of_batch = [rows[number - 1] for number in batch.numbers]
     is_good = [kind == "good" for _, kind in of_batch]
     for at, (person, kind) in enumerate(of_batch):

@@ -522,7 +522,7 @@ def test_a_unit_is_stripped_in_either_width(unit: str, value: str) -> None:
 
 def test_units_that_are_told_apart_by_more_than_their_width_stay() -> None:
     assert cleaned("₩1000", strip=("$",)) == "₩1000"
-    assert cleaned("＄1000", strip=("$",)) == "1000"  # noqa: RUF001
+    assert cleaned("＄1000", strip=("$",)) == "1000"  # noqa: RUF001 — a wide dollar sign
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_the_warning_of_a_phone_number_has_the_line_to_type() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("email", "ab***@naver.com"), ("external_id", "hong**"), ("external_id", "홍●●"), ("line_user_id", "U12＊＊")],  # noqa: RUF001
+    [("email", "ab***@naver.com"), ("external_id", "hong**"), ("external_id", "홍●●"), ("line_user_id", "U12＊＊")],  # noqa: RUF001 — wide asterisks
 )
 def test_a_masked_value_is_sent_with_a_warning(field: str, value: str) -> None:
     odd = odd_identity(field, "col", value)

@@ -63,15 +63,7 @@ class Digests:
 
     def people_of(self, values: Iterable[bytes | None]) -> list[bytes | None]:
         """Return for each of *values*, identity values as a `Person` has them, the big-endian bytes of its number."""
-        found, begin = list[bytes | None](), self._people.copy
-        for value in values:
-            if value is None:
-                found.append(None)
-                continue
-            digest = begin()
-            digest.update(value)
-            found.append(digest.digest())
-        return found
+        return _digests(self._people, values)
 
     def name(self, name: str) -> bytes:
         """Return the digest of the name of one property."""
@@ -95,12 +87,17 @@ class Digests:
 
     def bodies_of(self, bodies: Iterable[bytes | None]) -> list[bytes | None]:
         """Return what `begin_of_body` returns of each of *bodies*."""
-        found, begin = list[bytes | None](), self._bodies.copy
-        for body in bodies:
-            if body is None:
-                found.append(None)
-                continue
-            digest = begin()
-            digest.update(body.rpartition(_DATETIME)[0])
-            found.append(digest.digest())
-        return found
+        return _digests(self._bodies, (None if body is None else body.rpartition(_DATETIME)[0] for body in bodies))
+
+
+def _digests(keyed: blake2b, values: Iterable[bytes | None]) -> list[bytes | None]:
+    """Return the digest of each of *values* that is not None, by a copy of *keyed*."""
+    found, begin = list[bytes | None](), keyed.copy
+    for value in values:
+        if value is None:
+            found.append(None)
+            continue
+        digest = begin()
+        digest.update(value)
+        found.append(digest.digest())
+    return found

@@ -65,7 +65,7 @@ def epoch_of(column: Column) -> str:
 
 def is_nearly_all(unread: int, total: int) -> bool:
     """Whether so few of *total* values are *unread* that they are faults: one in a hundred, or three in thirty."""
-    return 0 <= unread < total and (unread * 100 <= total or (unread <= 3 and unread * 10 <= total))  # noqa: PLR2004
+    return 0 <= unread < total and (unread * 100 <= total or (unread <= 3 and unread * 10 <= total))  # noqa: PLR2004 — 1 %, or a few that are at most 10 %
 
 
 def guess_times(column: Column) -> TimeGuess | AmbiguousDates | None:

@@ -8,7 +8,7 @@ import polars as pl
 
 from uploader.batch import CellForm
 from uploader.mapping.cleaning import StepName
-from uploader.mapping.compiled_plan import IdentityStep, PropertyStep
+from uploader.mapping.plan_steps import IdentityStep, PropertyStep
 from uploader.mapping.rules import NO_CLEANING, CleaningRules
 
 Mask: TypeAlias = Callable[[pl.Series], pl.Series]

@@ -11,16 +11,9 @@ import polars as pl
 from uploader.batch import CellForm
 from uploader.mapping.column_datetimes import datetime_expressions, moments_expression
 from uploader.mapping.column_expressions import ColumnExpression, identity_expressions, property_expressions
-from uploader.mapping.compiled_plan import (
-    ColumnStep,
-    IdentityStep,
-    LoneReader,
-    LoneValue,
-    MomentStep,
-    Plan,
-    PropertyStep,
-)
+from uploader.mapping.compiled_plan import LoneReader, LoneValue, Plan
 from uploader.mapping.json_tokens import value_of
+from uploader.mapping.plan_steps import ColumnStep, IdentityStep, MomentStep, PropertyStep
 from uploader.mapping.rules import NO_CLEANING
 from uploader.mapping.unique_values import ABSENT, ChangedRows, ReadCell, UniqueValues
 

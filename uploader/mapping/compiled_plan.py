@@ -8,16 +8,22 @@ from typing import Final, TypeAlias
 
 import orjson
 
-from uploader.api import CONSENTS
-from uploader.errors import ConfigError
 from uploader.mapping.body_layout import encoded
-from uploader.mapping.cleaning import Change, Cleaner, OmittedValue, Repairs, StepChange, StepName, cleaner_of
-from uploader.mapping.datetimes import datetime_reader
-from uploader.mapping.field_paths import MISSING, Take, is_path, reaching, root_of
-from uploader.mapping.identity_values import dash_line, is_dashes, is_nothing, is_plain, odd_identity
+from uploader.mapping.cleaning import Change, OmittedValue, Repairs, StepChange, StepName
+from uploader.mapping.field_paths import MISSING, is_path, reaching, root_of
+from uploader.mapping.identity_values import dash_line, is_dashes, is_plain, odd_identity
+from uploader.mapping.plan_steps import (
+    ColumnStep,
+    IdentityStep,
+    MomentStep,
+    OtherColumns,
+    PropertyStep,
+    identity_step,
+    property_step,
+    time_step,
+)
 from uploader.mapping.required_columns import check_columns, check_kinds, needed_columns, within_structs
-from uploader.mapping.rules import NO_CLEANING, CleaningRules, IdentityRule, MappingRules, MomentRule, PropertyRule
-from uploader.mapping.type_conversion import Reader, kind_of, reader
+from uploader.mapping.rules import MappingRules
 from uploader.mapping.value_errors import Unreadable
 from uploader.mapping.value_warnings import ValueWarnings
 from uploader.model import OWN_COLUMNS, Damaged, Json, Person, Reason, Record, Rejected, Request, Row
@@ -26,57 +32,6 @@ _NOT_IDENTITY: Final = Unreadable(Reason("not_identity", "neither text nor a who
 _WHOLE_FLOAT: Final = Unreadable(
     Reason("not_identity", 'a number with .0; expected text or a whole number (`strip: [".0"]` removes it)')
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PropertyStep:
-    """One property of the plan: where its value is, how it is read, and what an empty one becomes.
-
-    *column* is None for a constant: *read* returns it whatever *take* finds. *take* is None where the value is that of
-    *column*. *cleaner* is None where the value is read as it stands, and a value that can't be read rejects its row;
-    with one, *omits* is whether such a value is left out instead. *rule* is what the step was made of.
-
-    It has no states.
-    """
-
-    key: str
-    column: str | None
-    take: Take | None
-    read: Reader
-    sends_null: bool
-    is_consent: bool
-    rule: PropertyRule
-    cleaner: Cleaner | None = None
-    omits: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class IdentityStep:
-    """One identity field of the plan; *take*, *cleaner* and *rule* are as in `PropertyStep`.
-
-    *is_direct* is whether the value is that of the column, as it stands.
-    """
-
-    field: str
-    column: str
-    take: Take | None
-    cleaner: Cleaner | None
-    rule: IdentityRule
-    is_direct: bool
-
-
-@dataclass(frozen=True, slots=True)
-class MomentStep:
-    """Where the time of a request is read, and how; *take* and *rule* are as in `PropertyStep`."""
-
-    column: str
-    take: Take | None
-    read: Callable[[object], Json]
-    rule: MomentRule
-
-
-ColumnStep: TypeAlias = PropertyStep | IdentityStep | MomentStep
-"""A step that reads a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -504,15 +459,15 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     roots = frozenset(map(root_of, paths))
     ignored = frozenset(OWN_COLUMNS | needed.keys())
     properties = list(rules.properties)
-    others: _Others | None = None
+    others: OtherColumns | None = None
     if rules.other_columns == "send":
-        others = _Others(rules, {rule.key for rule in properties}, source)
+        others = OtherColumns(rules, {rule.key for rule in properties}, source)
         if columns is not None:
             properties.extend(others.rule(column) for column in columns if column not in ignored | roots)
             others = None
     check_kinds(properties, rules.request_datetime, kinds or {})
-    identity = tuple(_identity_step(rule, paths.get(rule.column), rules) for rule in rules.identity)
-    steps = tuple(_step(rule, paths.get(rule.column or ""), rules) for rule in properties)
+    identity = tuple(identity_step(rule, paths.get(rule.column), rules) for rule in rules.identity)
+    steps = tuple(property_step(rule, paths.get(rule.column or ""), rules) for rule in properties)
     empty = frozenset(rules.null_values)
     unsent = None if others is None else ignored | roots
     warnings = ValueWarnings(properties, paths, unsent=unsent, named=needed, today=today)
@@ -524,7 +479,7 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
         property_steps=steps,
         _empty=empty,
         _null_is_empty=null_is_empty,
-        moment_step=_moment_step(rules, paths),
+        moment_step=time_step(rules, paths),
         _others=others,
         _ignored=ignored,
         _roots=roots,
@@ -533,83 +488,6 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
         _sends_odd=rules.sends_odd_identities,
         _hashes_identity=any(rule.cleaning.hash is not None for rule in rules.identity),
     )
-
-
-class _Others:
-    """Make the steps of columns that the mapping does not name, each under its own name."""
-
-    def __init__(self, rules: MappingRules, taken: set[str], source: str) -> None:
-        self._rules = rules
-        self._taken = taken
-        self._source = source
-        self._known: dict[str, PropertyStep] = {}
-
-    def __call__(self, column: str) -> PropertyStep:
-        step = self._known.get(column)
-        if step is None:
-            step = self._known[column] = _step(self.rule(column), None, self._rules)
-        return step
-
-    def rule(self, column: str) -> PropertyRule:
-        if column in self._taken:
-            raise ConfigError(
-                f"mapping.properties.{column}: {self._source} has a column of this name too, and `other_columns: send` "
-                f"would send both. Map column '{column}' to a key of its own, or set mapping.other_columns: ignore."
-            )
-        return PropertyRule(column, column, when_empty=self._rules.when_empty)
-
-
-def _step(rule: PropertyRule, take: Take | None, rules: MappingRules) -> PropertyStep:
-    """Return the step of *rule*; *take* reads its value, or is None where that is the value of a column."""
-    consent = rule.key in CONSENTS
-    if rule.column is None:
-        constant = reader(rule)(rule.value)
-        return PropertyStep(
-            rule.key,
-            None,
-            _constantly,
-            lambda _: constant,
-            sends_null=False,
-            is_consent=consent,
-            rule=rule,
-        )
-    read, kind = reader(rule), kind_of(rule)
-    sends_null = rule.when_empty == "null" and not consent
-    cleaner = None
-    if rule.cleaning != NO_CLEANING or rule.null_values or rule.on_error == "omit":
-        cleaner = cleaner_of(
-            rule.cleaning,
-            empty=frozenset((*rules.null_values, *rule.null_values)),
-            hash_key=rules.hash_key,
-            separator=rule.separator if kind is not None and kind.startswith("array<") else None,
-            signed=kind in {"long", "double"},
-        )
-        read = _expecting(read, rule.cleaning)
-    return PropertyStep(
-        rule.key,
-        rule.column,
-        take,
-        read,
-        sends_null=sends_null,
-        is_consent=consent,
-        rule=rule,
-        cleaner=cleaner,
-        omits=rule.on_error == "omit",
-    )
-
-
-def _constantly(_: Mapping[str, object]) -> bool:
-    return True
-
-
-def _identity_step(rule: IdentityRule, take: Take | None, rules: MappingRules) -> IdentityStep:
-    """Return the step of *rule*; *take* is as in `_step`."""
-    cleaner = None
-    if rule.cleaning != NO_CLEANING or rule.null_values:
-        empty = frozenset((*rules.null_values, *rule.null_values))
-        left = None if rules.sends_odd_identities else is_nothing
-        cleaner = cleaner_of(rule.cleaning, empty=empty, hash_key=rules.hash_key, left=left)
-    return IdentityStep(rule.field, rule.column, take, cleaner, rule, is_direct=take is None and cleaner is None)
 
 
 def _all_omitted(omitted: Sequence[OmittedValue]) -> Reason:
@@ -629,25 +507,6 @@ def _before_hash(value: str, changes: Sequence[Change]) -> str:
     """Return what *value* was before it was hashed, if that is the last of *changes*; else *value*."""
     last = changes[-1] if changes else None
     return str(last.before) if isinstance(last, StepChange) and last.step == "hash" and last.after == value else value
-
-
-def _expecting(read: Reader, cleaning: CleaningRules) -> Reader:
-    """Return *read* with reasons that say how the mapping expects a number to be written."""
-    marks = (("thousands", cleaning.thousands), ("decimal", cleaning.decimal))
-    expected = ", ".join(f"{name}: {mark!r}" for name, mark in marks if mark is not None)
-    if not expected:
-        return read
-
-    def read_expecting(value: object) -> Json:
-        try:
-            return read(value)
-        except Unreadable as unreadable:
-            reason = unreadable.reason
-            if not isinstance(value, str) or reason.code not in {"not_long", "not_double"}:
-                raise
-            raise Unreadable(Reason(reason.code, f"{reason.phrase} ({expected})")) from None
-
-    return read_expecting
 
 
 def _step_names(changes: Sequence[Change]) -> tuple[StepName, ...] | None:
@@ -675,15 +534,6 @@ def _traced(key: str, column: str, clean: Callable[[list[Change]], object]) -> C
     omitted = next((change.reason for change in changes if isinstance(change, OmittedValue)), None)
     steps = tuple(change for change in changes if isinstance(change, StepChange))
     return CleanedValue(key, column, steps, omitted, omitted=omitted is not None)
-
-
-def _moment_step(rules: MappingRules, paths: Mapping[str, Take]) -> MomentStep | None:
-    rule = rules.request_datetime
-    if rule is None:
-        return None
-    return MomentStep(
-        rule.column, paths.get(rule.column), datetime_reader(rule.formats, rule.timezone, pivot=rule.pivot), rule
-    )
 
 
 def _moment_of(step: MomentStep, fields: Mapping[str, object]) -> str:

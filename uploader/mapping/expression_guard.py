@@ -9,7 +9,8 @@ import polars as pl
 
 from uploader.batch import CellForm
 from uploader.mapping.column_reader import ColumnReader
-from uploader.mapping.compiled_plan import ColumnStep, IdentityStep, LoneValue, MomentStep, Plan, PropertyStep
+from uploader.mapping.compiled_plan import LoneValue, Plan
+from uploader.mapping.plan_steps import ColumnStep, IdentityStep, MomentStep, PropertyStep
 
 NASTY_TEXTS: Final = (
     *("", " ", "a", "A", "a b", " a", "a ", "\ta", "a\n", "a\x1c", "\x1fa", "a\x85", "a\xa0", "\u2003a", "a\u200b"),

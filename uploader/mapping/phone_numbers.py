@@ -66,8 +66,7 @@ def _text(value: object) -> str:
 
 
 def _validated(text: str) -> str:
-    # Loaded where a number needs it: that takes a tenth of a second.
-    import phonenumbers  # noqa: PLC0415
+    import phonenumbers  # noqa: PLC0415 — it takes a tenth of a second, which few sources need
 
     try:
         number = phonenumbers.parse(text, "KR")

@@ -24,8 +24,7 @@ def batch_reader(source: Source, settings: Settings, environment: Environment) -
 
 
 def _mapper(source: Source, plan: Plan) -> MapBatch | str:
-    # polars starts slowly.
-    from uploader.mapping.columnar_plan import columnar_plan  # noqa: PLC0415
+    from uploader.mapping.columnar_plan import columnar_plan  # noqa: PLC0415 — polars starts slowly
 
     found = columnar_plan(plan, source.cell_form, source.kinds)
     return found if isinstance(found, str) else found.map_batch

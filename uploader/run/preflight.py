@@ -281,9 +281,8 @@ def _count_batches(
     summary: CheckSummary,
     observers: Sequence[RowObserver],
 ) -> _WholePass:
-    # polars starts slowly.
-    from uploader.check.count_batches import count_batches  # noqa: PLC0415
-    from uploader.check.joined_in_batches import JoinedInBatches  # noqa: PLC0415
+    from uploader.check.count_batches import count_batches  # noqa: PLC0415 — polars starts slowly
+    from uploader.check.joined_in_batches import JoinedInBatches  # noqa: PLC0415 — polars starts slowly
 
     joined = JoinedInBatches(settings.limits.max_joined, plan.identity_columns)
     map_batch = batches.map_batch

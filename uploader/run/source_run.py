@@ -291,8 +291,7 @@ def _works(
     if job.batches is None:
         reading, records = job.records()
         return reading, _until_changed(job, _works_of_rows(job, records, settled))
-    # polars starts slowly.
-    from uploader.mapping.batch_works import works_of  # noqa: PLC0415
+    from uploader.mapping.batch_works import works_of  # noqa: PLC0415 — polars starts slowly
 
     in_batches = job.batches.read(job.trace)
     works = works_of(
@@ -339,8 +338,7 @@ def _unchanged_in_batches(
         return [*(number - before for number in keyed), *in_groups]
 
     def find_unchanged() -> "FindUnchanged":
-        # polars starts slowly.
-        from uploader.changes.unchanged_in_batches import UnchangedInBatches  # noqa: PLC0415
+        from uploader.changes.unchanged_in_batches import UnchangedInBatches  # noqa: PLC0415 — polars starts slowly
 
         return UnchangedInBatches(
             unchanged_rows,
