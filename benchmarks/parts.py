@@ -17,7 +17,7 @@ from benchmarks.people import write_people
 from uploader.clock import real_clock
 from uploader.config import Settings
 from uploader.counts import RunningCounts, Traffic
-from uploader.delivery import Delivery, Http, InFlightRows, WaitLimits
+from uploader.delivery import AttemptRecords, Delivery, Http, InFlightRows, ReplyJudge
 from uploader.delivery.person_ordering import PersonQueue
 from uploader.delivery.pipeline import Pipeline
 from uploader.delivery.retry_policy import RetryPolicy
@@ -141,18 +141,19 @@ class Bench:
         self, post: Callable[[Request], Awaitable[Reply]], stop: Stop, in_flight_rows: InFlightRows
     ) -> Delivery:
         retry = self._settings.retry
+        limiter = self._limiter(stop)
         return Delivery(
             post,
-            policy=RetryPolicy(retry.attempts, retry.base, retry.cap),
-            limiter=self._limiter(stop),
-            in_flight=in_flight_rows,
-            wait_limits=WaitLimits(self._settings.rate.per, retry.outage_timeout),
-            traffic=Traffic(),
+            judge=ReplyJudge(
+                RetryPolicy(retry.attempts, retry.base, retry.cap),
+                breaker=limiter.breaker,
+                jitter=lambda: 0.5,
+                most_rows=CONCURRENCY,
+            ),
+            limiter=limiter,
+            records=AttemptRecords(in_flight_rows, Traffic(), _ignore),
             stop=stop,
             clock=real_clock(),
-            jitter=lambda: 0.5,
-            record_pause=_ignore,
-            most_rows=CONCURRENCY,
         )
 
     def _delivery(self) -> float:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from uploader.clock import Clock
 from uploader.model import WindowState
-from uploader.rate import EstimatedLimit, Notice, OtherClients, Pace, ServerWindow, reserve
+from uploader.rate import EstimatedLimit, Lease, Notice, OtherClients, Pace, ServerWindow, reserve
 from uploader.rate.limiter import Limiter
 from uploader.stop import Stop
 
@@ -51,14 +51,6 @@ class LeapingLoop(asyncio.SelectorEventLoop):
 # The rate limit
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Places in the quota, or when to ask again for one."""
-
-    wait: float
-    taken: int
-
-
 class LoneQuota:
     """A quota that works, kept in memory; it begins with a full burst, and *runs* may be said to share it."""
 
@@ -71,13 +63,13 @@ class LoneQuota:
         self.rest = 0.0
         self.is_stalled = False
 
-    def take(self, *, rate: float, burst: int, most: int) -> Place:
+    def lease(self, *, rate: float, burst: int, most: int) -> Lease:
         now = self._clock()
         if self.paused_until > now:
-            return Place(self.paused_until - now, 0)
+            return Lease(self.paused_until - now, 0)
         self._due, wait, places = reserve(self._due, now=now, rate=rate, burst=burst, most=most)
         self.granted += places
-        return Place(wait, places)
+        return Lease(wait, places)
 
     def pause(self, until: float) -> None:
         self.paused_until = max(self.paused_until, until)
@@ -132,16 +124,22 @@ def gate(  # noqa: PLR0913 — what a test may want to be different
     patience: float = math.inf,
 ) -> Limiter:
     """Return a limiter by *clock*, whose *window* is told nothing unless it is given."""
+
+    def tell(notice: Notice) -> None:
+        if isinstance(notice, OtherClients):
+            on_others(notice)
+        else:
+            on_notice(notice)
+
     return Limiter(
         pace,
         window=window or UntoldWindow(),
         quota=quota or LoneQuota(clock, runs=runs),
         stop=halt,
         clock=Clock(clock, clock, asyncio.sleep),
-        on_others=on_others,
-        on_notice=on_notice,
+        on_notice=tell,
         estimated_limit=estimated_limit,
-        longest_pause=patience,
+        outage_timeout=patience,
     )
 
 

@@ -12,7 +12,7 @@ from tests import make
 from tests.fakes import LoneQuota, RowsInFlight, UntoldWindow
 from uploader.clock import Clock, real_clock
 from uploader.counts import Traffic
-from uploader.delivery import Delivery, Http, WaitLimits
+from uploader.delivery import AttemptRecords, Delivery, Http, ReplyJudge
 from uploader.delivery.firewall_blocks import BlockedRows
 from uploader.delivery.pipeline import Pipeline
 from uploader.delivery.retry_policy import RetryPolicy
@@ -151,8 +151,8 @@ class CountingLimiter(Limiter):
 
     passes = 0
 
-    async def acquire(self) -> Permit:
-        ticket = await super().acquire()
+    async def acquire(self, *, alone: bool = False) -> Permit:
+        ticket = await super().acquire(alone=alone)
         self.passes += 1
         return ticket
 
@@ -186,6 +186,7 @@ class Stage:
             quota=self.quota,
             stop=self.halt,
             clock=Clock(loop.time, loop.time, asyncio.sleep),
+            outage_timeout=self.outage_timeout,
         )
         self.post: Callable[[Request], Awaitable[Reply]] = self._answer
         self.delivery = self.another()
@@ -194,17 +195,17 @@ class Stage:
         """Return a delivery through the same gate, as each source of a run has its own."""
         return Delivery(
             self._post,
-            policy=RetryPolicy(self.attempts, base=0.5, cap=30.0),
+            judge=ReplyJudge(
+                RetryPolicy(self.attempts, base=0.5, cap=30.0),
+                breaker=self.limiter.breaker,
+                jitter=lambda: 1.0,
+                most_rows=self.most_rows,
+                blocked_rows=self.streak,
+            ),
             limiter=self.limiter,
-            in_flight=self.sky,
-            wait_limits=WaitLimits(WINDOW, self.outage_timeout),
-            traffic=self.traffic,
+            records=AttemptRecords(self.sky, self.traffic, self.held.append),
             stop=self.halt,
             clock=Clock(lambda: 0.0, self._loop.time, self._back_off),
-            jitter=lambda: 1.0,
-            record_pause=self.held.append,
-            most_rows=self.most_rows,
-            blocked_rows=self.streak,
         )
 
     @property
@@ -257,7 +258,6 @@ async def send_over_http(  # noqa: PLR0913 — what a test may want to be differ
     limiter: Callable[[Stop], Limiter],
     policy: RetryPolicy,
     workers: int,
-    window: float = 60.0,
     around: Callable[[Post], Post] = lambda post: post,
 ) -> list[Outcome | Unsettled]:
     """Send *requests* to the service at *url* as a run does; *around* may put something else in the place of a post."""
@@ -270,18 +270,14 @@ async def send_over_http(  # noqa: PLR0913 — what a test may want to be differ
         async def post(request: Request) -> Reply:
             return await http.post(request.body)
 
+        through = limiter(halt)
         delivery = Delivery(
             around(post),
-            policy=policy,
-            limiter=limiter(halt),
-            in_flight=RowsInFlight(),
-            wait_limits=WaitLimits(window, 60),
-            traffic=Traffic(),
+            judge=ReplyJudge(policy, breaker=through.breaker, jitter=dice.random, most_rows=workers),
+            limiter=through,
+            records=AttemptRecords(RowsInFlight(), Traffic(), lambda _: None),
             stop=halt,
             clock=real_clock(),
-            jitter=dice.random,
-            record_pause=lambda _: None,
-            most_rows=workers,
         )
         pipeline = Pipeline(iter(requests), deliver=delivery.deliver, settle=settled.append, stop=halt)
         await pipeline.run(workers)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import HOST, Proxy, proxying
 from tests.make import Authority, authority
-from uploader.delivery import Http
+from uploader.delivery import Http, HttpProxy
 from uploader.model import Answer, Reply, Silence
 from uploader.sandbox import RunningSandbox, SandboxRules
 
@@ -36,8 +36,7 @@ def http(proxy: Proxy, company: Authority, *, secret: str | None = None, timeout
         timeout=timeout,
         connections=4,
         wall=lambda: 0.0,
-        proxy=proxy.url,
-        proxy_authorization=secret,
+        proxy=HttpProxy(proxy.url, secret),
         trust=ssl.create_default_context(cafile=company.file),
     )
 

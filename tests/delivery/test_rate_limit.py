@@ -40,7 +40,7 @@ class BurstingLimiter(Limiter):
         )
         self._all_at_once = AsyncLimiter(LIMIT, PER)
 
-    async def acquire(self) -> Permit:
+    async def acquire(self, *, alone: bool = False) -> Permit:  # noqa: ARG002 — as the one that works
         await self._all_at_once.acquire()
         return Permit(time.monotonic())
 
@@ -99,7 +99,6 @@ async def test_no_window_receives_more_than_the_limit(
         limiter=limiter,
         policy=RetryPolicy(40, base=0.001, cap=0.001),
         workers=PACE.concurrency,
-        window=PER,
         around=around,
     )
 

@@ -23,7 +23,7 @@ from tests.delivery.harness import (
 from tests.fakes import Leap
 from uploader.clock import Clock
 from uploader.counts import Traffic
-from uploader.delivery import Delivery, WaitLimits
+from uploader.delivery import AttemptRecords, Delivery, ReplyJudge
 from uploader.delivery.retry_policy import RetryPolicy
 from uploader.errors import OutageError, RefusedError, StorageError
 from uploader.model import (
@@ -150,10 +150,10 @@ def test_a_row_is_in_flight_while_its_request_is_and_as_long_as_its_fate_is_not_
             seen.append(request.row.number in play.sky.rows)
             return await answer(request)
 
-        async def pass_through() -> Permit:
+        async def pass_through(*, alone: bool = False) -> Permit:
             if seen:
                 seen.append(REQUEST.row.number in play.sky.rows)
-            return await wait()
+            return await wait(alone=alone)
 
         play.post, play.limiter.acquire = post, pass_through  # type: ignore[method-assign]  # to look on
         outcome = await play.deliver()
@@ -325,16 +325,11 @@ def test_what_was_in_flight_when_the_outage_began_does_not_end_it(leap: Leap) ->
 
         delivery = Delivery(
             post,
-            policy=RetryPolicy(3, 0.5, 30.0),
+            judge=ReplyJudge(RetryPolicy(3, 0.5, 30.0), breaker=play.limiter.breaker, jitter=lambda: 1.0, most_rows=32),
             limiter=play.limiter,
-            in_flight=play.sky,
-            wait_limits=WaitLimits(WINDOW, 100.0),
-            traffic=play.traffic,
+            records=AttemptRecords(play.sky, play.traffic, play.held.append),
             stop=play.halt,
             clock=Clock(lambda: 0.0, asyncio.get_running_loop().time, asyncio.sleep),
-            jitter=lambda: 1.0,
-            record_pause=play.held.append,
-            most_rows=32,
         )
         early = asyncio.create_task(delivery.deliver(REQUEST))
         await asyncio.sleep(0)

@@ -57,7 +57,7 @@ class Run:
                 self.limiter.release(departure, reply)
                 if accepted:
                     self.accepted[int(self.now // PER)] += 1
-                    self.limiter.close_circuit()
+                    self.limiter.breaker.recover(departure.at)
                 else:
                     self.refused.append(self.now)
                     self.limiter.pause(PER, everybody=True)

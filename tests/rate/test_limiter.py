@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import math
+from collections.abc import Awaitable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -9,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fakes import Leap, LoneQuota, Place, UntoldWindow
+from tests.fakes import Leap, LoneQuota, UntoldWindow
 from tests.fakes import gate as gate_of
 from uploader.clock import Clock
 from uploader.errors import OutageError, StorageError
 from uploader.model import Answer, WindowState
-from uploader.rate import EstimatedLimit, Lowered, Notice, OtherClients, Pace, Paused, ServerWindow, Stalled
+from uploader.rate import EstimatedLimit, Lease, Lowered, Notice, OtherClients, Pace, Paused, ServerWindow, Stalled
 from uploader.rate.limiter import Limiter
 from uploader.stop import Stop, Stopped
 
@@ -284,7 +285,7 @@ def test_after_a_hold_one_goes_alone_until_the_service_is_trusted_again(leap: Le
         await asyncio.sleep(5.0)
         assert gate.passed == []
 
-        gate.limiter.close_circuit()
+        gate.limiter.breaker.recover(math.inf)
         gate.limiter.release(probe, None)
         await asyncio.gather(*others)
 
@@ -395,9 +396,9 @@ class CountedQuota(LoneQuota):
 
     asked = 0
 
-    def take(self, *, rate: float, burst: int, most: int) -> Place:
+    def lease(self, *, rate: float, burst: int, most: int) -> Lease:
         self.asked += 1
-        return super().take(rate=rate, burst=burst, most=most)
+        return super().lease(rate=rate, burst=burst, most=most)
 
 
 def test_at_a_high_rate_places_are_taken_by_the_handful(leap: Leap) -> None:
@@ -436,6 +437,46 @@ def test_no_window_lets_more_go_than_burst_rate_and_one_handful_allow(
         for place, first in enumerate(gate.passed):
             for count, last in enumerate(gate.passed[place:], start=1):
                 assert count <= pace.grants_in(last - first) + pace.handful - 1 + 0.001 * rate + 0.001
+
+    leap(story())
+
+
+class DistantQuota(LoneQuota):
+    """A quota that several hosts share: its leases take half a second to come."""
+
+    def lease(self, *, rate: float, burst: int, most: int) -> Awaitable[Lease]:  # type: ignore[override]  # it may await
+        async def answer() -> Lease:
+            await asyncio.sleep(0.5)
+            return super(DistantQuota, self).lease(rate=rate, burst=burst, most=most)
+
+        return answer()
+
+
+def test_a_lease_may_be_awaited(leap: Leap) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        began, quota = loop.time(), DistantQuota(loop.time)
+        limiter = gate_of(FAST, Stop(), loop.time, quota=quota)
+
+        for _ in range(10):
+            limiter.release(limiter.acquire_now() or await limiter.acquire(), None)
+
+        assert (quota.granted, round(loop.time() - began, 2)) == (10, 1.0)
+
+    leap(story())
+
+
+def test_an_order_to_stop_wakes_those_who_wait_for_a_lease(leap: Leap) -> None:
+    async def story() -> None:
+        gate = Gate(FAST)
+        gate.limiter = gate_of(FAST, gate.halt, asyncio.get_running_loop().time, quota=DistantQuota(lambda: 0.0))
+        tasks = gate.send(3)
+        await asyncio.sleep(0.25)
+
+        gate.halt.request(ORDER)
+        await asyncio.gather(*tasks)
+
+        assert (gate.passed, gate.turned_away) == ([], [0.25] * 3)
 
     leap(story())
 
@@ -579,7 +620,7 @@ def test_who_passes_alone_waits_for_all_in_flight_and_is_waited_for(leap: Leap) 
     async def story() -> None:
         gate = Gate(OPEN)
         flying = [await gate.limiter.acquire() for _ in range(3)]
-        alone = asyncio.create_task(gate.limiter.acquire_alone())
+        alone = asyncio.create_task(gate.limiter.acquire(alone=True))
         await asyncio.sleep(0.1)
         others = gate.send(3)
 
@@ -621,7 +662,7 @@ def test_who_waits_to_pass_alone_hears_the_order_to_stop(leap: Leap) -> None:
     async def story() -> None:
         gate = Gate(OPEN)
         flying = await gate.limiter.acquire()
-        waiting = [asyncio.create_task(gate.limiter.acquire_alone()) for _ in range(2)]
+        waiting = [asyncio.create_task(gate.limiter.acquire(alone=True)) for _ in range(2)]
         await asyncio.sleep(1.0)
 
         gate.halt.request(ORDER)

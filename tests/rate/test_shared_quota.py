@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from uploader.clock import Clock
 from uploader.errors import StorageError
-from uploader.rate.shared_quota import QuotaGrant, SharedQuota
+from uploader.rate import Lease
+from uploader.rate.shared_quota import SharedQuota
 
 RATE = 10.0
 BURST = 4
@@ -53,7 +54,7 @@ with SharedQuota(Path(sys.argv[1]), clock=real_clock(), window=60.0) as quota:
     sys.stdin.readline()
     end, count = time.monotonic() + 1.5, 0
     while time.monotonic() < end:
-        place = quota.take(rate=200.0, burst=4)
+        place = quota.lease(rate=200.0, burst=4)
         time.sleep(place.wait)
         count += place.taken
     print(count, flush=True)
@@ -81,7 +82,7 @@ def opened(folder: Path, clock: Callable[[], float]) -> SharedQuota:
 
 def taken(quota: SharedQuota, times: int) -> list[float]:
     """Return how long each of so many requests waits for its place."""
-    places = [quota.take(rate=RATE, burst=BURST) for _ in range(times)]
+    places = [quota.lease(rate=RATE, burst=BURST) for _ in range(times)]
     assert all(place.taken for place in places)
     return [round(place.wait, 6) for place in places]
 
@@ -134,7 +135,7 @@ def test_what_may_go_at_once_may_be_taken_at_once(folder: Path) -> None:
     with opened(folder, hand) as quota:
         taken(quota, 1)
         hand.now += 5.0
-        places = [quota.take(rate=RATE, burst=BURST, most=3) for _ in range(3)]
+        places = [quota.lease(rate=RATE, burst=BURST, most=3) for _ in range(3)]
 
         assert [(round(place.wait, 6), place.taken) for place in places] == [(0.0, 3), (0.0, 1), (0.1, 1)]
         assert quota.granted == 6
@@ -148,7 +149,7 @@ def test_where_two_runs_share_it_each_takes_one_at_a_time(folder: Path, monkeypa
         with opened(folder, hand):
             hand.now += 5.0
 
-            assert one.take(rate=RATE, burst=BURST, most=3).taken == 1
+            assert one.lease(rate=RATE, burst=BURST, most=3).taken == 1
 
 
 def test_two_runs_at_once_take_turns(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,9 +169,9 @@ def test_a_hold_of_one_run_is_everybodys_until_it_ends(folder: Path) -> None:
         quota.pause(hand.now + 7.0)
         quota.pause(hand.now + 3.0)
 
-        assert quota.take(rate=RATE, burst=BURST) == QuotaGrant(7.0, 0)
+        assert quota.lease(rate=RATE, burst=BURST) == Lease(7.0, 0)
         hand.now += 7.0
-        assert quota.take(rate=RATE, burst=BURST).taken
+        assert quota.lease(rate=RATE, burst=BURST).taken
 
 
 def test_processes_share_the_quota_evenly_and_keep_to_it_together(folder: Path) -> None:
@@ -194,7 +195,7 @@ def test_the_runs_that_share_the_quota_are_counted_and_the_dead_ones_cleared_awa
 
     def runs(quota: SharedQuota) -> int:
         hand.now += 1.0
-        quota.take(rate=RATE, burst=BURST)
+        quota.lease(rate=RATE, burst=BURST)
         return quota.runs
 
     with opened(folder, hand) as quota:
@@ -216,8 +217,8 @@ def test_the_runs_that_share_the_quota_are_counted_and_the_dead_ones_cleared_awa
 def test_runs_of_two_containers_share_the_quota_though_their_processes_have_the_same_number(folder: Path) -> None:
     hand = Hand()
     with opened(folder, hand) as one, opened(folder, hand) as other:
-        one.take(rate=RATE, burst=BURST)
-        other.take(rate=RATE, burst=BURST)
+        one.lease(rate=RATE, burst=BURST)
+        other.lease(rate=RATE, burst=BURST)
 
         assert (one.runs, other.runs, other.granted) == (2, 2, 2)
 
@@ -234,11 +235,11 @@ def test_a_run_that_comes_is_seen_by_the_next_request(folder: Path) -> None:
 
 def test_a_process_killed_while_it_holds_the_file_stalls_nobody(folder: Path) -> None:
     with opened(folder, time.monotonic) as quota, process(SEIZE, folder / "standing") as holder:
-        assert quota.take(rate=RATE, burst=BURST) == QuotaGrant(0.001, taken=False)
+        assert quota.lease(rate=RATE, burst=BURST) == Lease(0.001, taken=False)
 
         holder.send_signal(signal.SIGKILL)
         killed = time.monotonic()
-        while not quota.take(rate=RATE, burst=BURST).taken:
+        while not quota.lease(rate=RATE, burst=BURST).taken:
             time.sleep(0.001)
 
         assert time.monotonic() - killed < SOON
@@ -250,13 +251,13 @@ def test_a_process_stopped_while_it_holds_the_file_blocks_nobody_and_hides_no_ho
         holder.send_signal(signal.SIGSTOP)
         began = time.monotonic()
 
-        stalled = quota.take(rate=RATE, burst=BURST)
+        stalled = quota.lease(rate=RATE, burst=BURST)
         quota.pause(hand.now + 5.0)
 
-        assert (stalled, time.monotonic() - began < SOON) == (QuotaGrant(0.001, taken=False), True)
+        assert (stalled, time.monotonic() - began < SOON) == (Lease(0.001, taken=False), True)
         holder.kill()
         holder.wait()
-        assert quota.take(rate=RATE, burst=BURST) == QuotaGrant(5.0, taken=False)
+        assert quota.lease(rate=RATE, burst=BURST) == Lease(5.0, taken=False)
 
 
 def test_a_run_can_join_and_leave_though_a_stopped_process_holds_the_file(folder: Path) -> None:
@@ -266,19 +267,19 @@ def test_a_run_can_join_and_leave_though_a_stopped_process_holds_the_file(folder
     with process(SEIZE, folder / "standing") as holder:
         holder.send_signal(signal.SIGSTOP)
         with opened(folder, Hand()) as quota:
-            assert not quota.take(rate=RATE, burst=BURST).taken
+            assert not quota.lease(rate=RATE, burst=BURST).taken
 
 
 def test_a_run_goes_on_with_its_own_part_beside_a_process_that_was_stopped_with_the_file(folder: Path) -> None:
     hand = Hand()
     with opened(folder, hand) as quota, process(JOIN, folder), process(SEIZE, folder / "standing") as holder:
         holder.send_signal(signal.SIGSTOP)
-        assert quota.take(rate=RATE, burst=BURST) == QuotaGrant(0.001, 0)
+        assert quota.lease(rate=RATE, burst=BURST) == Lease(0.001, 0)
         hand.now += 1.0
 
         began, gone, within = hand.now, 0, 0
         while hand.now < began + WINDOW:
-            place = quota.take(rate=RATE, burst=BURST)
+            place = quota.lease(rate=RATE, burst=BURST)
             gone += place.taken
             within += place.taken * (hand.now + place.wait <= began + WINDOW)
             hand.now += max(place.wait, 0.001)
@@ -288,9 +289,9 @@ def test_a_run_goes_on_with_its_own_part_beside_a_process_that_was_stopped_with_
         assert 0.45 * RATE * WINDOW <= within <= (BURST + RATE * WINDOW) / 2
         holder.kill()
         holder.wait()
-        assert quota.take(rate=RATE, burst=BURST).taken
+        assert quota.lease(rate=RATE, burst=BURST).taken
         assert getattr(quota, "is_stalled") is False  # noqa: B009 — else mypy holds it for unreachable
-        quota.take(rate=RATE, burst=BURST)
+        quota.lease(rate=RATE, burst=BURST)
         assert quota.granted == gone + 2
 
 
@@ -298,10 +299,10 @@ def test_nobody_goes_beside_a_stopped_process_where_the_quota_is_too_small_to_be
     hand = Hand()
     with opened(folder, hand) as quota, process(JOIN, folder), process(SEIZE, folder / "standing") as holder:
         holder.send_signal(signal.SIGSTOP)
-        quota.take(rate=0.99 / WINDOW, burst=1)
+        quota.lease(rate=0.99 / WINDOW, burst=1)
         hand.now += 1.0
 
-        taken = sum(quota.take(rate=0.99 / WINDOW, burst=1).taken for _ in range(5))
+        taken = sum(quota.lease(rate=0.99 / WINDOW, burst=1).taken for _ in range(5))
 
         assert (taken, quota.is_stalled) == (0, True)
 
@@ -328,44 +329,44 @@ def alone(folder: Path, clock: Callable[[], float], *, rest: float = 0.0) -> Sha
 def test_where_the_limit_is_small_one_request_of_all_runs_is_in_flight(folder: Path) -> None:
     hand = Hand()
     with alone(folder, hand) as one, alone(folder, hand) as other:
-        assert one.take(rate=RATE, burst=1) == QuotaGrant(0.0, 1)
+        assert one.lease(rate=RATE, burst=1) == Lease(0.0, 1)
         hand.now += 5.0
 
-        assert other.take(rate=RATE, burst=1).taken == 0
+        assert other.lease(rate=RATE, burst=1).taken == 0
         one.mark_answered()
-        assert other.take(rate=RATE, burst=1) == QuotaGrant(0.0, 1)
+        assert other.lease(rate=RATE, burst=1) == Lease(0.0, 1)
 
 
 def test_a_request_of_a_limit_of_one_goes_a_window_after_the_reply_to_the_last(folder: Path) -> None:
     hand = Hand()
     with alone(folder, hand, rest=61.0) as one, alone(folder, hand, rest=61.0) as other:
-        one.take(rate=1 / 61.0, burst=1)
+        one.lease(rate=1 / 61.0, burst=1)
         hand.now += 20.0
-        assert other.take(rate=1 / 61.0, burst=1).taken == 0
+        assert other.lease(rate=1 / 61.0, burst=1).taken == 0
         one.mark_answered()
 
-        assert other.take(rate=1 / 61.0, burst=1) == QuotaGrant(61.0, 1)
+        assert other.lease(rate=1 / 61.0, burst=1) == Lease(61.0, 1)
 
 
 def test_a_request_in_flight_of_a_killed_run_counts_as_landed_when_that_is_seen(folder: Path) -> None:
     hand = Hand()
     with alone(folder, hand, rest=61.0) as killed:
-        killed.take(rate=1 / 61.0, burst=1)
-        fcntl.flock(killed._run_handle, fcntl.LOCK_UN)  # noqa: SLF001 — as the kernel does it for a dead process
+        killed.lease(rate=1 / 61.0, burst=1)
+        fcntl.flock(killed._members._handle, fcntl.LOCK_UN)  # noqa: SLF001 — as the kernel does it for a dead process
         hand.now += 20.0
         with alone(folder, hand, rest=61.0) as quota:
-            assert quota.take(rate=1 / 61.0, burst=1) == QuotaGrant(61.0, 1)
+            assert quota.lease(rate=1 / 61.0, burst=1) == Lease(61.0, 1)
 
 
 def test_a_request_in_flight_of_a_stopped_run_is_waited_for_no_longer_than_it_may_last(folder: Path) -> None:
     hand = Hand()
     with alone(folder, hand) as stopped, alone(folder, hand) as quota:
-        stopped.take(rate=RATE, burst=1)
+        stopped.lease(rate=RATE, burst=1)
         hand.now += 29.0
-        assert not quota.take(rate=RATE, burst=1).taken
+        assert not quota.lease(rate=RATE, burst=1).taken
         hand.now += 1.0
 
-        assert quota.take(rate=RATE, burst=1).taken
+        assert quota.lease(rate=RATE, burst=1).taken
 
 
 @pytest.mark.parametrize(("passed", "left"), [(100.0, 500.0), (599.0, 1.0), (601.0, 0.0), (-5_000.0, 600.0)], ids=str)
@@ -377,11 +378,11 @@ def test_a_hold_outlasts_a_new_start_of_the_machine_by_the_clock_on_the_wall(
     with SharedQuota(folder, clock=Clock(wall, hand, asyncio.sleep), window=WINDOW) as quota:
         quota.pause(hand.now + 600.0)
     (tmp_path / "boot").write_text("0f1e2d3c-0000-0000-0000-000000000000\n", encoding="ascii")
-    monkeypatch.setattr("uploader.rate.shared_quota._BOOT_ID", tmp_path / "boot")
+    monkeypatch.setattr("uploader.rate.quota_files._BOOT_ID", tmp_path / "boot")
 
     hand.now, wall.now = 3.0, wall.now + passed
     with SharedQuota(folder, clock=Clock(wall, hand, asyncio.sleep), window=WINDOW) as quota:
-        place = quota.take(rate=RATE, burst=BURST)
+        place = quota.lease(rate=RATE, burst=BURST)
 
     assert (round(place.wait, 3), place.taken) == (left, 0 if left else 1)
 
@@ -393,7 +394,7 @@ def test_a_file_of_an_older_version_is_read_and_its_hold_kept(folder: Path) -> N
     (folder / "standing").write_bytes((folder / "standing").read_bytes()[:52])
 
     with SharedQuota(folder, clock=Clock(hand, hand, asyncio.sleep), window=WINDOW, alone=30.0) as quota:
-        assert quota.take(rate=RATE, burst=BURST) == QuotaGrant(7.0, 0)
+        assert quota.lease(rate=RATE, burst=BURST) == Lease(7.0, 0)
 
 
 @given(st.binary(max_size=120))
@@ -428,7 +429,7 @@ def test_what_was_written_before_the_machine_was_started_anew_is_void(
         taken(quota, 50)
         quota.pause(hand.now + 1e9)
     (tmp_path / "boot").write_text("0f1e2d3c-0000-0000-0000-000000000000\n", encoding="ascii")
-    monkeypatch.setattr("uploader.rate.shared_quota._BOOT_ID", tmp_path / "boot")
+    monkeypatch.setattr("uploader.rate.quota_files._BOOT_ID", tmp_path / "boot")
 
     hand.now = 3.0
     # By the clock on the wall the hold is over.
@@ -442,7 +443,7 @@ def test_a_machine_that_does_not_tell_its_boots_apart_shares_all_the_same(
 ) -> None:
     if boot is not None:
         (tmp_path / "boot").write_text(boot, encoding="ascii")
-    monkeypatch.setattr("uploader.rate.shared_quota._BOOT_ID", tmp_path / "boot")
+    monkeypatch.setattr("uploader.rate.quota_files._BOOT_ID", tmp_path / "boot")
     hand = Hand()
     with opened(folder, hand) as quota:
         taken(quota, 3)
@@ -493,7 +494,7 @@ def test_a_disk_that_fails_is_told(
                 use(quota)
 
         assert str(refused.value).startswith(f"{folder / 'standing'}: Input/output error.")
-        assert quota.take(rate=RATE, burst=BURST).taken
+        assert quota.lease(rate=RATE, burst=BURST).taken
 
 
 def test_a_lock_that_fails_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -503,4 +504,4 @@ def test_a_lock_that_fails_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch
     with opened(folder, Hand()) as quota, monkeypatch.context() as patch:
         patch.setattr(fcntl, "flock", fail)
         with pytest.raises(StorageError, match="No locks available"):
-            quota.take(rate=RATE, burst=BURST)
+            quota.lease(rate=RATE, burst=BURST)

@@ -10,13 +10,13 @@ from uploader.changes.change_detection import ChangeDetection
 from uploader.coalesce.same_person import SamePerson
 from uploader.config import Settings
 from uploader.delivery.rows_to_resend import RowsToResend
-from uploader.rate.open_file_limit import refuse_too_few_files
 from uploader.run.connection import connect
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import mapping_of, service_of
 from uploader.run.flag_conflicts import refuse_double_use
 from uploader.run.mark_finished import RunEndings
 from uploader.run.open_change_detection import open_change_detection, open_stores
+from uploader.run.open_file_limit import refuse_too_few_files
 from uploader.run.options import Options
 from uploader.run.pending_retries import with_pending_retries
 from uploader.run.plan import RunPlan, SourcePlan, newest_ended_run

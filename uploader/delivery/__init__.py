@@ -1,6 +1,7 @@
 """Send requests: attempt after attempt, each through the limiter."""
 
-from uploader.delivery.http import Http
-from uploader.delivery.retry import Delivery, InFlightRows, WaitLimits
+from uploader.delivery.http import Http, HttpProxy
+from uploader.delivery.reply_judge import ReplyJudge
+from uploader.delivery.retry import AttemptRecords, Delivery, InFlightRows
 
-__all__ = ["Delivery", "Http", "InFlightRows", "WaitLimits"]
+__all__ = ["AttemptRecords", "Delivery", "Http", "HttpProxy", "InFlightRows", "ReplyJudge"]

@@ -5,7 +5,7 @@ import json
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, Self
@@ -48,6 +48,14 @@ _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, er
 """The errors by which this machine has no socket, file, port or memory left for one more connection."""
 
 
+@dataclass(frozen=True, slots=True)
+class HttpProxy:
+    """The *url* of a proxy without credentials, for an encrypted address only, and the *authorization* header."""
+
+    url: str
+    authorization: str | None = field(default=None, repr=False)
+
+
 class Http:
     """A pool of connections to the service; `post` never raises for what the network or the server does.
 
@@ -67,14 +75,12 @@ class Http:
         timeout: float,
         connections: int,
         wall: Callable[[], float],
-        proxy: str | None = None,
-        proxy_authorization: str | None = None,
+        proxy: HttpProxy | None = None,
         trust: ssl.SSLContext | None = None,
     ) -> None:
         """Use the address and the credentials; *timeout* bounds one attempt, in seconds.
 
-        *proxy* is a URL without credentials, for an encrypted address only; *proxy_authorization* is the header with
-        them. *trust* has the certificate authorities; None: those of the system.
+        *trust* has the certificate authorities; None: those of the system.
         """
         self._url = (URL(base_url) / PATH.lstrip("/")).with_query(service_id=service_id)
         self._token = access_token
@@ -84,7 +90,6 @@ class Http:
         self._connections = connections
         self._wall = wall
         self._proxy = proxy
-        self._proxy_authorization = proxy_authorization
         self._trust = trust
         self._session: aiohttp.ClientSession | None = None
         # Arguments of each request.
@@ -100,7 +105,9 @@ class Http:
         }
         if self._proxy is not None:
             # aiohttp sends the headers of a session to the proxy as well, in the clear.
-            self._own = {"proxy": self._proxy, "proxy_headers": self._proxy_headers(), "headers": headers}
+            secret = self._proxy.authorization
+            proxy_headers = {"User-Agent": _AGENT} | ({} if secret is None else {"Proxy-Authorization": secret})
+            self._own = {"proxy": self._proxy.url, "proxy_headers": proxy_headers, "headers": headers}
             headers = {}
         self._session = aiohttp.ClientSession(
             connector=ConnectionPool(self._connections, self._trust),
@@ -113,10 +120,6 @@ class Http:
             headers=headers,
         )
         return self
-
-    def _proxy_headers(self) -> dict[str, str]:
-        secret = self._proxy_authorization
-        return {"User-Agent": _AGENT} | ({} if secret is None else {"Proxy-Authorization": secret})
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

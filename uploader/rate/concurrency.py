@@ -39,6 +39,8 @@ class ConcurrencyLimit:
         self._reduced_at = float("-inf")
         self.count = 0
         """How many are in flight."""
+        self.others = 0
+        """How many the other runs of this machine may have in flight."""
 
     @property
     def ceiling(self) -> int:
@@ -50,15 +52,11 @@ class ConcurrencyLimit:
         return self.count < self.bound(now, rate=rate, most=most)
 
     def bound(self, now: float, *, rate: float, most: int) -> int:
-        """Return how many may be in flight; *rate* and *most* are as for `has_room`."""
-        return min(self._ceiling, most, self.wanted(now, rate))
-
-    def wanted(self, now: float, rate: float) -> int:
-        """Return how many requests in flight *rate* (a second) needs at the latency so far."""
+        """Return how many may be in flight: as many as *rate* needs at the latency so far; *most* as for `has_room`."""
         oldest = next(iter(self._in_flight), None)
         # A request that has waited longer than the mean shows that the latency grows.
         latency = self._latency if oldest is None else max(self._latency, now - oldest.at)
-        return max(_LEAST, int(_MARGIN * latency * rate) + 2)
+        return min(self._ceiling, most, max(_LEAST, int(_MARGIN * latency * rate) + 2))
 
     def grant(self, now: float) -> Permit:
         """Count a request that is sent *now*, and return its permit, for `release`."""
@@ -74,13 +72,8 @@ class ConcurrencyLimit:
         latency = now - permit.at
         self._latency += _MEMORY * (latency - self._latency) if self._latency else latency
         if self._ceiling < self._highest:
-            self._grow()
-
-    def _grow(self) -> None:
-        self._since_trouble += 1
-        if self._since_trouble >= _RECOVERED:
-            self._ceiling += 1
-            self._since_trouble = 0
+            self._since_trouble = (self._since_trouble + 1) % _RECOVERED
+            self._ceiling += not self._since_trouble
 
     def reduce(self, *, granted_at: float, now: float) -> bool:
         """Halve the ceiling: this machine had no socket or file left for a request with a permit of *granted_at*.

@@ -5,6 +5,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from uploader.rate.rate_within_limit import Pace
+
 _SAMPLES: Final = 100
 """A window is counted in this many parts."""
 
@@ -79,3 +81,31 @@ class EstimatedLimit:
         over = (throttled.at - last.at) % self._per
         limit = over / (self._per / throttled.accepted - self._per / last.accepted)
         return max(1, int(limit if _LOWEST * throttled.accepted <= limit <= most else most))
+
+
+class LearnedPace:
+    """The pace of a run: lower than at first once the service turns out to take less than the configured limit."""
+
+    def __init__(self, pace: Pace, estimated_limit: EstimatedLimit | None) -> None:
+        """Start with *pace*; *estimated_limit* learns the real limit, unless it is None."""
+        self.now = pace
+        self._estimated_limit = estimated_limit
+        self._throttled = 0
+
+    def add_reply(self, now: float, counted: int, *, sent: float, refused: bool) -> int | None:
+        """Learn from a reply that does not state the window; return the limit if it turns out to be lower than before.
+
+        *counted* is how many requests have arrived, and *refused* whether this one, *sent* then, was throttled.
+        """
+        estimated_limit = self._estimated_limit
+        if estimated_limit is None:
+            return None
+        self._throttled += refused
+        if not refused:
+            estimated_limit.add_accepted(now, counted - self._throttled)
+            return None
+        before = estimated_limit.requests
+        if not estimated_limit.add_throttled(now, counted - self._throttled, sent=sent):
+            return None
+        self.now = self.now.scaled(estimated_limit.requests / before)
+        return estimated_limit.requests

@@ -6,11 +6,9 @@ from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Final
 
 from uploader.model import WindowState
-
-T = TypeVar("T")
 
 _NAMES: Final = (
     *("X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset"),
@@ -42,15 +40,11 @@ def _state(*texts: str | None) -> WindowState:
     """Return what *texts*, the headers of `_NAMES`, say: of two spellings the first that makes sense counts."""
     period, remaining, reset, second_period, second_remaining, second_reset, date = texts
     return WindowState(
-        _first(_period(period), _period(second_period)),
-        _first(_whole(remaining), _whole(second_remaining)),
-        _first(_timestamp(reset), _timestamp(second_reset)),
+        one if (one := _period(period)) is not None else _period(second_period),
+        left if (left := _whole(remaining)) is not None else _whole(second_remaining),
+        at if (at := _timestamp(reset)) is not None else _timestamp(second_reset),
         _http_date(date),
     )
-
-
-def _first(one: T | None, other: T | None) -> T | None:
-    return other if one is None else one
 
 
 @lru_cache(maxsize=16)

@@ -1,26 +1,26 @@
-"""Give each request its permit: at the pace, to one probe alone while half-open, and to none while paused."""
+"""Give each request its permit, once nothing stands in its way."""
 
 import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from aiolimiter import AsyncLimiter
 
 from uploader.clock import Clock
 from uploader.errors import OutageError
-from uploader.model import Answer, Reply
+from uploader.model import Answer, Reply, WindowState
+from uploader.rate.circuit_breaker import CLOSED, WARY, Breaker
 from uploader.rate.concurrency import ConcurrencyLimit, Permit
-from uploader.rate.estimated_limit import EstimatedLimit
-from uploader.rate.events import Lowered, Notice, Paused, Stalled, local_time
-from uploader.rate.other_clients import OtherClients
+from uploader.rate.estimated_limit import EstimatedLimit, LearnedPace
+from uploader.rate.events import Lowered, Notice, Paused, RateReport, Stalled, local_time
+from uploader.rate.quota_lease import Lease, LeasedPlaces, Quota
 from uploader.rate.rate_within_limit import Pace
 from uploader.rate.server_window import ServerWindow
+from uploader.rate.wait_when_throttled import pause_after_throttling
 from uploader.stop import Stop, Stopped
-
-T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("uploader.rate")
 
@@ -30,72 +30,26 @@ _MOST_WHEN_WARY: Final = 4
 _RECHECK_SECONDS: Final = 0.05
 """Seconds after which a request that waits for replies looks again: the bound on those in flight changes with time."""
 
+_LEASE_SECONDS: Final = 0.01
+"""Seconds for which the places of a lease may be used: the rate and the bound on those in flight change with time."""
 
-_LONG_PAUSE_SECONDS: Final = 30.0
-"""A pause of at least this many seconds is reported."""
-
-_HANDFUL_SECONDS: Final = 0.01
-"""Seconds for which a handful may be used: the rate and the bound on those in flight change with time."""
-
-
-class Grant(Protocol):
-    """Places in the quota, or when to ask again for one."""
-
-    @property
-    def wait(self) -> float:
-        """Seconds to wait: until the places come, or before asking again."""
-        ...
-
-    @property
-    def taken(self) -> int:
-        """How many places were taken."""
-        ...
-
-
-class Quota(Protocol):
-    """The service's quota as all runs of this machine share it; times are seconds of the limiter's clock."""
-
-    @property
-    def runs(self) -> int:
-        """How many runs share it."""
-        ...
-
-    @property
-    def granted(self) -> int:
-        """How many requests of all runs were granted so far."""
-        ...
-
-    @property
-    def is_stalled(self) -> bool:
-        """Whether a suspended process keeps the lock of the file by which the runs share it."""
-        ...
-
-    def take(self, *, rate: float, burst: int, most: int) -> Grant:
-        """Take the next place of a bucket of *rate* (a second) and *burst*, or up to *most* that are free now."""
-        ...
-
-    def pause(self, until: float) -> None:
-        """Let no run send before *until*."""
-        ...
-
-    def mark_answered(self) -> None:
-        """Record that a request has its reply."""
-        ...
+_LEAST_PAUSE: Final = 0.05
+"""The shortest pause, in seconds, at the end of a window."""
 
 
 class Limiter:
     """Gives each attempt its permit, one after another, and takes it back with the reply (`release`).
 
-    Each attempt has to pass, in this order:
+    Each attempt asks, in this order, for how many seconds it must wait for
 
-    1. the pause: nothing is sent while it lasts;
-    2. the circuit breaker: while it is half-open, one request alone is sent, as a probe;
-    3. the bound on requests in flight, which follows the latency;
-    4. the service's window, where replies state it;
-    5. the pace: aiolimiter's bucket keeps this process to it, and *quota* keeps all processes to it.
+    1. the circuit breaker: a pause, or the one probe that is in flight after it;
+    2. the bound on requests in flight, which follows the latency;
+    3. the service's window, where replies state it;
+    4. the pace: *quota* keeps all processes to it, and aiolimiter's bucket keeps this process near it.
 
-    States: closed (all may send); wary (only a few in flight, since the service may be out); paused until a time; and
-    half-open, where one request alone is sent as a probe until `close_circuit`.
+    After each wait all are asked again, so that it waits for the longest of them.
+
+    States: those of the circuit breaker; besides, places of the last lease may be left.
     """
 
     def __init__(  # noqa: PLR0913 — what decides when a request is sent, each asked for by name
@@ -106,200 +60,165 @@ class Limiter:
         quota: Quota,
         stop: Stop,
         clock: Clock,
-        on_others: Callable[[OtherClients], None] = lambda _: None,
         on_notice: Callable[[Notice], None] = lambda _: None,
         estimated_limit: EstimatedLimit | None = None,
-        longest_pause: float = math.inf,
+        outage_timeout: float = math.inf,
     ) -> None:
-        """Size the bucket by *pace*; *on_others* is called once, when other clients are seen.
+        """Size the bucket by *pace*; *on_notice* gets what is reported of the rate, and an error in it changes nothing.
 
-        *on_notice* gets what is reported of the pace; an error in it changes nothing. *estimated_limit* learns the real
-        limit where the replies do not state the window. *longest_pause* is how long the pause of another run, or of an
-        earlier one, may last: a longer one ends this run.
+        *estimated_limit* learns the real limit where the replies do not state the window. *outage_timeout* is how many
+        seconds the run may be without a good reply, and how long a pause of another run may last.
         """
-        self._pace = pace
+        self._pace = LearnedPace(pace, estimated_limit)
         self._window = window
         self._quota = quota
         self._stop = stop
-        self._clock = clock.monotonic
-        self._sleep = clock.sleep
-        self._on_others: Callable[[OtherClients], None] | None = on_others
-        self._on_notice = on_notice
-        self._estimated_limit = estimated_limit
-        self._throttled = 0
-        self._wall = clock.wall
-        self._longest_pause = longest_pause
-        self._announced_until = float("-inf")
-        self._is_pace_announced = False
-        self._is_stall_announced = False
-        self._is_lower_limit_announced = False
+        self._clock = clock
+        self._report = RateReport(on_notice)
+        self.breaker = Breaker(outage_timeout)
         # The window's state may allow a little more than the pace; the quota keeps exactly to the pace.
         self._bucket = AsyncLimiter(pace.burst, pace.refill / 1.25)
         self._queue = asyncio.Lock()
         self._concurrency = ConcurrencyLimit(pace.concurrency)
         self._replied = asyncio.Event()
-        self._paused_until = float("-inf")
-        self._paused_seconds = 0.0
-        self.is_half_open = False
-        """Whether the service may be out or throttle us, so that one request alone may be sent, as a probe."""
-        self._probe: Permit | None = None
-        self._is_wary = False
-        # What is left of a handful, until when it may be used, and how many may be in flight with it.
-        self._granted_ahead = 0
-        self._granted_ahead_until = float("-inf")
-        self._most_with_granted = 0
-        self._unused = 0
+        self.leased = LeasedPlaces()
 
     def acquire_now(self) -> Permit | None:
-        """Return a permit where that needs no wait: a place of the last handful is left and may be used.
+        """Return a permit where that needs no wait: a place of the last lease is left and may be used.
 
         None says only that the caller must await `acquire`.
         """
-        if not self._granted_ahead or self._queue.locked() or self._stop.reason is not None:
+        leased = self.leased
+        if not leased.left or self.breaker.state is not CLOSED or self._queue.locked() or self._stop.reason is not None:
             return None
-        now = self._clock()
-        if now >= self._granted_ahead_until or self._concurrency.count >= self._most_with_granted:
+        now, in_flight = self._clock.monotonic(), self._concurrency.count
+        if now >= leased.until or in_flight >= leased.most:
             return None
-        if self._window.is_trusted and self._window.wait(now, in_flight=self._uncounted()) > 0:
+        if self._window.is_trusted and self._window.wait(now, in_flight=in_flight + self._concurrency.others) > 0:
             return None
-        self._granted_ahead -= 1
-        return self._grant(now)
+        leased.left -= 1
+        leased.unused -= 1
+        return self._concurrency.grant(now)
 
-    async def acquire(self) -> Permit:
+    async def acquire(self, *, alone: bool = False) -> Permit:
         """Return a permit once one more request may be sent; raise Stopped if the run has to stop before that.
 
-        If the pause of another run is too long, the run stops with an OutageError.
+        If it goes *alone*, no other request is in flight, and one at a time is sent until a good reply. If the pause of
+        another run is too long, the run stops with an OutageError.
 
         Raises:
             StorageError: the quota's file fails.
         """
-        if (at_once := self.acquire_now()) is not None:
-            return at_once
+        leased = self.leased
         if self._queue.locked():
             await self._stop.wait(self._queue.acquire())
         else:
             await self._queue.acquire()
         try:
-            return await self._wait_for_permit()
+            while True:
+                if self._stop.reason is not None:
+                    raise Stopped
+                now = self._clock.monotonic()
+                if (seconds := self._seconds(now, alone=alone)) > 0:
+                    await self._wait(seconds)
+                elif (
+                    leased.left and now < leased.until and self.breaker.state is CLOSED
+                ) or await self._lease_places():
+                    return self._grant(alone=alone)
         finally:
             self._queue.release()
 
-    async def acquire_alone(self) -> Permit:
-        """Return a permit once no other request is in flight; the next is granted when this one has its reply.
+    def _seconds(self, now: float, *, alone: bool) -> float:
+        """Return for how many seconds to wait before all are asked again; infinity: until a reply, or a moment."""
+        return self.breaker.seconds(now) or self._seconds_until_room(now, alone=alone) or self._seconds_of_window(now)
 
-        Raises what `acquire` raises.
-        """
-        await self._stop.wait(self._queue.acquire())
-        try:
-            while self._concurrency.count:
-                await self._wait_for_a_reply()
-            self._probe = permit = await self._wait_for_permit()
-            self._granted_ahead = 0
-            return permit
-        finally:
-            self._queue.release()
+    def _seconds_until_room(self, now: float, *, alone: bool) -> float:
+        concurrency, pace = self._concurrency, self._pace.now
+        # This process's part of the requests that all runs together may have in flight.
+        part = max(1, pace.concurrency // self._quota.runs)
+        concurrency.others = pace.concurrency - part
+        most = min(part, _MOST_WHEN_WARY) if self.breaker.state is WARY else part
+        self.leased.rate = rate = self._rate(now)
+        has_room = not concurrency.count if alone else concurrency.has_room(now, rate=rate, most=most)
+        return 0.0 if has_room else math.inf
 
-    async def _wait_for_permit(self) -> Permit:
-        while True:
-            if self._stop.is_requested:
-                raise Stopped
-            now = self._clock()
-            if self._paused_until > now:
-                await self._wait(self._paused_until - now)
-            elif self._must_wait_for_others(now):
-                await self._wait_for_a_reply()
-            elif (seconds := self._window.wait(now, in_flight=self._uncounted())) > 0:
-                self._announce_pause(Paused(seconds, "window"))
-                await self._wait(seconds)
-            elif self._granted_ahead and now < self._granted_ahead_until:
-                # An earlier request took a handful and left this place.
-                self._granted_ahead -= 1
-                return self._grant(now)
-            elif await self._take_permits():
-                return self._grant(self._clock())
-
-    def _grant(self, now: float) -> Permit:
-        self._unused -= 1
-        permit = self._concurrency.grant(now)
-        if self.is_half_open:
-            self._probe = permit
-        return permit
-
-    def _must_wait_for_others(self, now: float) -> bool:
-        return self._probe is not None or not self._concurrency.has_room(now, rate=self._rate(now), most=self._most())
-
-    def _most(self) -> int:
-        """Return how many requests this process may have in flight."""
-        return min(self._part(), _MOST_WHEN_WARY) if self._is_wary else self._part()
-
-    def _part(self) -> int:
-        """Return this process's part of the requests that all runs together may have in flight."""
-        return max(1, self._pace.concurrency // self._quota.runs)
-
-    def _uncounted(self) -> int:
-        """Return how many requests the service may not have counted yet when it stated what is left."""
-        others = self._pace.concurrency - self._part() if self._quota.runs > 1 else 0
-        return self._concurrency.count + others
+    def _seconds_of_window(self, now: float) -> float:
+        seconds = self._window.wait(now, in_flight=self._concurrency.count + self._concurrency.others)
+        if seconds > 0:
+            self._report.add_pause(Paused(seconds, "window"), now)
+        return seconds
 
     def _rate(self, now: float) -> float:
-        if self._quota.runs > 1:
+        if self._concurrency.others:
             # What the others have in flight is not known: only the pace that allows for it is safe.
-            return self._pace.rate
-        return self._window.rate(now, in_flight=self._concurrency.count, otherwise=self._pace.rate)
+            return self._pace.now.rate
+        return self._window.rate(now, in_flight=self._concurrency.count, otherwise=self._pace.now.rate)
 
-    async def _take_permits(self) -> bool:
-        """Wait for this request's place; return False if a pause has started, so that the caller must look again.
+    async def _lease_places(self) -> bool:
+        """Wait for a place of bucket and quota; return False if a pause has started, so that all must be asked again.
 
-        At a high rate it takes a handful of places if they are free now, so that the next requests need not ask.
+        At a high rate it leases several places if they are free now, so that the next requests need not ask.
         """
         await self._through_bucket(1)
+        leased, pace = self.leased, self._pace.now
+        most = pace.handful if self.breaker.state is CLOSED else 1
         while True:
-            now = self._clock()
-            rate = self._rate(now)
-            grant = self._quota.take(rate=rate, burst=self._pace.burst, most=self._handful())
-            self._unused += grant.taken
-            self._announce_stall()
-            if not grant.taken and grant.wait > _RECHECK_SECONDS:
-                self._join_pause(grant.wait)
-            elif grant.wait > 0:
-                self._announce_slow_pace(grant.wait)
-                await self._wait(grant.wait)
-            if grant.taken > 1:
-                await self._through_bucket(grant.taken - 1)
+            now = self._clock.monotonic()
+            lease = self._quota.lease(rate=leased.rate, burst=pace.burst, most=most)
+            if not isinstance(lease, Lease):
+                lease = await self._stop.wait(lease)
+                now = self._clock.monotonic()
+            leased.unused += lease.taken
+            if self._quota.is_stalled and self._report.once(Stalled()):
+                _LOG.info("another process is suspended and holds the quota's lock: only this run's part is used")
+            if not lease.taken and lease.wait > _RECHECK_SECONDS:
+                self._join_pause(lease.wait)
+            elif lease.wait > 0:
+                self._report.add_pause(Paused(lease.wait, "pace"), now)
+                await self._wait(lease.wait)
+            if lease.taken > 1:
+                await self._through_bucket(lease.taken - 1)
             # A pause may have started meanwhile.
-            if self._paused_until > self._clock():
+            if self.breaker.seconds(self._clock.monotonic()) > 0:
                 return False
-            if grant.taken:
-                self._granted_ahead = grant.taken - 1
-                self._granted_ahead_until = now + _HANDFUL_SECONDS
-                self._most_with_granted = self._concurrency.bound(now, rate=rate, most=self._most())
+            if lease.taken:
+                leased.left, leased.until = lease.taken, now + _LEASE_SECONDS
+                if lease.taken > 1:
+                    most = pace.concurrency - self._concurrency.others
+                    leased.most = self._concurrency.bound(now, rate=leased.rate, most=most)
                 return True
 
-    async def _through_bucket(self, requests: int) -> None:
-        if self._bucket.has_capacity(requests):
-            await self._bucket.acquire(requests)
-        else:
-            await self._stop.wait(self._bucket.acquire(requests))
+    def _through_bucket(self, requests: int) -> Awaitable[None]:
+        passed = self._bucket.acquire(requests)
+        return passed if self._bucket.has_capacity(requests) else self._stop.wait(passed)
 
-    def _handful(self) -> int:
-        """Return how many places to take at once: one while wary or half-open, and one at a usual pace."""
-        return 1 if self.is_half_open or self._is_wary else self._pace.handful
+    def _grant(self, *, alone: bool) -> Permit:
+        self.leased.left -= 1
+        self.leased.unused -= 1
+        permit = self._concurrency.grant(self._clock.monotonic())
+        if alone:
+            self.breaker.probe()
+        if self.breaker.state is not CLOSED:
+            self.breaker.add_sent(permit)
+        return permit
 
     def _join_pause(self, seconds: float) -> None:
         """Join the pause of another run, or of an earlier one, that was throttled."""
-        if seconds > self._longest_pause:
-            until = local_time(seconds, now=self._wall())
+        longest = self.breaker.outage_timeout
+        if seconds > longest:
+            until = local_time(seconds, now=self._clock.wall())
             self._stop.request(
                 OutageError(
                     "Stopped: another run was throttled, and no request may be sent for "
-                    f"{seconds:,.0f} s (until {until}), longer than retry.outage_timeout ({self._longest_pause:g} s). "
+                    f"{seconds:,.0f} s (until {until}), longer than retry.outage_timeout ({longest:g} s). "
                     "Run again after that to resume."
                 )
             )
             raise Stopped
         _LOG.info("all requests wait %.1f s: another run was throttled", seconds)
-        self._announce_pause(Paused(seconds, "another run"))
-        self.pause(seconds)
+        now = self._clock.monotonic()
+        self._report.add_pause(Paused(seconds, "another run"), now)
+        self._report.paused_seconds += self.breaker.open(now, seconds, "another run was throttled", by_reply=False)
 
     def release(self, permit: Permit, reply: Reply | None) -> None:
         """Take back *permit*: its request got *reply*, or was abandoned (None).
@@ -307,142 +226,99 @@ class Limiter:
         Raises:
             StorageError: the quota's file fails; by then all else is recorded.
         """
-        now = self._clock()
-        self._concurrency.release(permit, now)
-        if self._probe is permit:
-            self._probe = None
+        now, concurrency, window = self._clock.monotonic(), self._concurrency, self._window
+        concurrency.release(permit, now)
+        if self.breaker.state is not CLOSED:
+            self.breaker.add_reply(permit)
         if isinstance(reply, Answer):
-            counted = self._quota.granted - self._unused - self._concurrency.count
-            if reply.window.remaining is None and self._estimated_limit is not None:
-                self._learn_limit(self._estimated_limit, now, counted, permit, refused=reply.is_limit)
-            self._window.add_reply(
+            counted = self._quota.granted - self.leased.unused - concurrency.count
+            if reply.window.remaining is None:
+                self._learn_limit(now, counted, permit, refused=reply.is_limit)
+            window.add_reply(
                 reply.window,
                 sent=permit.at,
                 received=now,
                 counted=counted,
-                in_flight=self._uncounted(),
+                in_flight=concurrency.count + concurrency.others,
                 accepted=not reply.is_limit,
             )
         self._replied.set()
-        # Callbacks come late, and the quota's file last: if they fail, the reply is counted already.
-        tell, others = self._on_others, self._window.others if self._on_others is not None else None
-        if others is not None and tell is not None:
-            self._on_others = None
-            _notify(tell, others)
-        if self._pace.rest or self._pace.concurrency == 1:
+        # Notices come late, and the quota's file last: if it fails, the reply is counted already.
+        if window.others is not None:
+            self._report.once(window.others)
+        if self._pace.now.rest or self._pace.now.concurrency == 1:
             self._quota.mark_answered()
 
-    def pause(self, seconds: float, *, everybody: bool = False) -> float:
+    def _learn_limit(self, now: float, counted: int, permit: Permit, *, refused: bool) -> None:
+        """Learn from a reply that does not state the window, and slow down where the limit is lower."""
+        found = self._pace.add_reply(now, counted, sent=permit.at, refused=refused)
+        if found is not None:
+            self.leased.left = 0
+            _LOG.info("the service takes about %d requests in a window", found)
+            self._report.once(Lowered(found))
+
+    def pause(self, seconds: float, why: str = "", *, everybody: bool = False) -> float:
         """Send nothing for *seconds* from now on; return how many seconds that adds to the present pause.
 
         Of several pauses the longest counts. After it one request alone is sent, as a probe. *everybody* is whether the
-        other runs of this machine pause as well.
+        other runs of this machine pause as well; if not, the next pause lasts twice as long.
 
         Raises:
             StorageError: the quota's file fails.
         """
-        now = self._clock()
-        until = max(self._paused_until, now + seconds)
-        more = until - max(self._paused_until, now)
-        self._paused_seconds += more
-        self._paused_until = until
-        self.is_half_open = True
-        self._granted_ahead = 0
+        now = self._clock.monotonic()
+        more = self.breaker.open(now, seconds, why, backs_off=not everybody)
+        self._report.paused_seconds += more
         if everybody:
-            self._announce_pause(Paused(until - now, "limit"))
-            self._quota.pause(until)
+            left = self.breaker.seconds(now)
+            self._report.add_pause(Paused(left, "limit"), now)
+            self._quota.pause(now + left)
         return more
 
     def pause_all_runs(self, seconds: float) -> None:
         """Let no run of this machine send for *seconds*, though this one ends; raises StorageError."""
-        self._quota.pause(self._clock() + seconds)
-
-    def become_wary(self) -> None:
-        """Let only a few requests be in flight until `close_circuit`: the service may be out."""
-        self._is_wary = True
-        self._granted_ahead = 0
-
-    def close_circuit(self) -> None:
-        """Let all requests be sent again: the service has answered."""
-        self._is_wary = False
-        self.is_half_open = False
-        self._probe = None
+        self._quota.pause(self._clock.monotonic() + seconds)
 
     def reduce_concurrency(self, permit: Permit) -> bool:
         """Halve how many may be in flight: this machine had no socket or file for the request of *permit*.
 
         Return False where even one at a time is too many.
         """
-        self._granted_ahead = 0
-        return self._concurrency.reduce(granted_at=permit.at, now=self._clock())
+        self.leased.left = 0
+        return self._concurrency.reduce(granted_at=permit.at, now=self._clock.monotonic())
 
-    def until_reset(self) -> float | None:
-        """Return in how many seconds the service's window is certainly over; None where that is not known."""
-        return self._window.until_reset(self._clock())
+    def seconds_until_reset(self, window: WindowState) -> float:
+        """Return how long to pause after a throttled reply that states *window*.
+
+        That is as long as a proxy asks (`Retry-After`), else until the service's window is over.
+        """
+        known = self._window.until_reset(self._clock.monotonic())
+        if window.retry_after is not None or known is None:
+            return pause_after_throttling(window, per=self._window.configured, now=self._clock.wall())
+        return max(known, _LEAST_PAUSE)
 
     @property
     def is_paused(self) -> bool:
         """Whether sending is paused."""
-        return self._paused_until > self._clock()
+        return self.breaker.is_open(self._clock.monotonic())
 
     @property
     def paused_seconds(self) -> float:
         """How long sending was paused so far, in seconds."""
-        return self._paused_seconds - max(0.0, self._paused_until - self._clock())
+        now = self._clock.monotonic()
+        return self._report.paused_seconds - (self.breaker.seconds(now) if self.breaker.is_open(now) else 0.0)
 
     @property
     def pace(self) -> Pace:
         """The pace as it is now: lower than at first where a lower limit was found."""
-        return self._pace
+        return self._pace.now
 
-    def _learn_limit(
-        self, estimated_limit: EstimatedLimit, now: float, counted: int, permit: Permit, *, refused: bool
-    ) -> None:
-        """Learn from a reply that does not state the window, and slow down where the limit is lower."""
-        if not refused:
-            estimated_limit.add_accepted(now, counted - self._throttled)
-            return
-        self._throttled += 1
-        before = estimated_limit.requests
-        if estimated_limit.add_throttled(now, counted - self._throttled, sent=permit.at):
-            self._pace = self._pace.scaled(estimated_limit.requests / before)
-            self._granted_ahead = 0
-            _LOG.info("the service takes about %d requests in a window", estimated_limit.requests)
-            if not self._is_lower_limit_announced:
-                self._is_lower_limit_announced = True
-                _notify(self._on_notice, Lowered(estimated_limit.requests))
+    def _wait(self, seconds: float) -> Awaitable[None]:
+        return self._stop.wait(self._clock.sleep(seconds) if seconds < math.inf else self._reply())
 
-    def _announce_pause(self, pause: Paused) -> None:
-        """Report a long pause once, and again only if it lasts longer than reported."""
-        until = self._clock() + pause.seconds
-        if pause.seconds >= _LONG_PAUSE_SECONDS and until > self._announced_until + 1:
-            self._announced_until = until
-            _notify(self._on_notice, pause)
-
-    def _announce_slow_pace(self, seconds: float) -> None:
-        if seconds >= _LONG_PAUSE_SECONDS and not self._is_pace_announced:
-            self._is_pace_announced = True
-            self._announce_pause(Paused(seconds, "pace"))
-
-    def _announce_stall(self) -> None:
-        if self._quota.is_stalled and not self._is_stall_announced:
-            self._is_stall_announced = True
-            _LOG.info("another process is suspended and holds the quota's lock: this run continues with its own part")
-            _notify(self._on_notice, Stalled())
-
-    async def _wait(self, seconds: float) -> None:
-        await self._stop.wait(self._sleep(seconds))
-
-    async def _wait_for_a_reply(self) -> None:
+    async def _reply(self) -> None:
+        """Wait for a reply, for a moment at most."""
         self._replied.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_RECHECK_SECONDS):
-                await self._stop.wait(self._replied.wait())
-
-
-def _notify(callback: Callable[[T], None], notice: T) -> None:
-    """Call *callback* with *notice*; an error in it is dropped."""
-    try:
-        callback(notice)
-    except Exception:  # noqa: BLE001 — no request may be lost for a message
-        _LOG.debug("a message could not be printed")
+                await self._replied.wait()

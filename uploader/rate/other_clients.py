@@ -48,6 +48,8 @@ class OthersUse:
         self._first: WindowUse | None = None
         self._last: WindowUse | None = None
         self._quick = self._slow = 0.0
+        self.rate = 0.0
+        """How many requests a second others make."""
         self.is_seen = False
         """Whether others use some of the quota, for certain."""
         self.seen_at = -math.inf
@@ -56,11 +58,6 @@ class OthersUse:
     def learn_limit(self, limit: int) -> None:
         """Take *limit* as the service's limit."""
         self._noticed = _NOTICED * limit
-
-    @property
-    def rate(self) -> float:
-        """How many requests a second others make."""
-        return max(self._quick, self._slow, 0.0)
 
     def believed(self, period: float) -> float:
         """Return how many requests a second others make; 0 where that may be chance."""
@@ -83,6 +80,7 @@ class OthersUse:
         found = used.others_since(self._last) / elapsed
         self._quick += min(1.0, elapsed / sample / _SMOOTHING) * (found - self._quick)
         self._slow += min(1.0, elapsed / max(sample * _SMOOTHING, period / _LULLS)) * (found - self._slow)
+        self.rate = max(self._quick, self._slow, 0.0)
         self._last = used
         self.seen_at = used.at
         self.is_seen = bool(self.believed(period)) and used.others_for_certain_since(self._first) > self._noticed

@@ -51,7 +51,8 @@ class ServerWindow:
         # How much of the limit this window has shown, and the one before; whether this one was seen from its start.
         self._shown = self._shown_before = 0
         self._is_whole = self._is_fresh = False
-        self._configured = self._period = per
+        self.configured = self._period = per
+        """The configured length of the window, in seconds."""
         self._reset: float | None = None
         self._left = requests
         self._most = requests
@@ -61,6 +62,8 @@ class ServerWindow:
         self._rolled_at: float | None = None
         self.is_trusted = False
         """Whether the replies state the window, as far as can be seen."""
+        self.others: OtherClients | None = None
+        """What others use of the quota; None where no others are seen."""
         self._slides = False
         self._proven = False
         self._state_at = -math.inf
@@ -69,16 +72,6 @@ class ServerWindow:
         self._sample = _sample_of(per)
         self._last_state: tuple[float | None, float, float | None] | None = None
         self._is_plausible = False
-
-    @property
-    def period(self) -> float:
-        """The window's length in seconds: the one that the service names, else the configured one."""
-        return self._period
-
-    @property
-    def others(self) -> OtherClients | None:
-        """What others use of the quota; None where no others are seen."""
-        return OtherClients(self._others.rate * 60) if self._others.is_seen else None
 
     def add_reply(  # noqa: PLR0913 — what a reply says, and all that is known of its request
         self,
@@ -128,6 +121,7 @@ class ServerWindow:
             # Where nothing is left, what others still ask for can't be seen.
             gone = WindowUse(received, self._limit - self._left, counted, in_flight)
             self._others.add_sample(gone, sample=self._sample, period=self._period)
+            self.others = OtherClients(self._others.rate * 60) if self._others.is_seen else None
 
     def wait(self, now: float, *, in_flight: int) -> float:
         """Return for how many seconds to send nothing; 0 where the window has room for one more.
@@ -141,7 +135,7 @@ class ServerWindow:
         room = self._room(in_flight)
         if room < 1:
             return self._ends - now
-        if room - self._expected(now) >= 1:
+        if not self._others.rate or room - self._expected(now) >= 1:
             return 0.0
         looks_at = self._state_at + _PROBE_SAMPLES * self._sample
         if now >= looks_at and not in_flight:
@@ -170,7 +164,7 @@ class ServerWindow:
 
     def _expected(self, now: float) -> float:
         """Return how many requests to leave to others, and to the probes that watch them, until the window is over."""
-        rate = self._others.believed(self._period)
+        rate = self._others.rate and self._others.believed(self._period)
         if not rate:
             return 0.0
         return (rate * _CAUTION + 1 / (_PROBE_SAMPLES * self._sample)) * (self._ends - now)
@@ -180,9 +174,9 @@ class ServerWindow:
 
         A stated length that is shorter than what is left is wrong; then the configured one is used.
         """
-        stated = self._configured if period is None else period
+        stated = self.configured if period is None else period
         if left is not None and left > stated + _WHOLE_SECOND:
-            stated = self._configured
+            stated = self.configured
         if stated != self._period:
             self._period, self._sample = stated, _sample_of(stated)
         return left is None or -_WHOLE_SECOND <= left <= stated + _WHOLE_SECOND
@@ -200,7 +194,7 @@ class ServerWindow:
             self._others.learn_limit(found)
         if self._proven:
             # The first window may be sliding: then it states only what an earlier run has left.
-            self._even = min(found, self._limit) * self._share / self._configured
+            self._even = min(found, self._limit) * self._share / self.configured
 
     def _is_of_this_window(self, remaining: int, reset: float, *, sent: float, received: float) -> bool:
         """Whether a reply is about the present window, which it may start."""

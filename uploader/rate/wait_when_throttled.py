@@ -19,13 +19,9 @@ def pause_after_throttling(window: WindowState, *, per: float, now: float) -> fl
     wrong local clock does no harm; *now* (seconds since 1970) is used where the reply has no date. If the reset makes
     no sense, the pause is one whole window: the one the reply names, or *per* seconds.
     """
-    return min(_pause_after_throttling(window, per=per, now=now), _LONGEST_PAUSE)
-
-
-def _pause_after_throttling(window: WindowState, *, per: float, now: float) -> float:
     if window.retry_after is not None and window.retry_after >= 0:
-        return max(window.retry_after, _LEAST_PAUSE)
-    period = window.period or per
+        return min(max(window.retry_after, _LEAST_PAUSE), _LONGEST_PAUSE)
+    period = min(window.period or per, _LONGEST_PAUSE)
     if window.reset is None:
         return period
     left = window.reset - (now if window.date is None else window.date)

@@ -9,15 +9,15 @@ from typing import Final
 from uploader.changes.stale_retries import StaleRetries
 from uploader.clock import Clock
 from uploader.config import Settings
-from uploader.delivery import Delivery, Http, WaitLimits
+from uploader.delivery import AttemptRecords, Delivery, Http, HttpProxy, ReplyJudge
 from uploader.delivery.firewall_blocks import BlockedRows
 from uploader.delivery.retry_policy import RetryPolicy
-from uploader.rate import EstimatedLimit, Notice, OtherClients, Pace, ServerWindow, is_one_at_a_time
+from uploader.rate import EstimatedLimit, Notice, Pace, ServerWindow, is_one_at_a_time
 from uploader.rate.limiter import Limiter
-from uploader.rate.open_file_limit import fit_to_open_files
 from uploader.rate.shared_quota import SharedQuota
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import service_of
+from uploader.run.open_file_limit import fit_to_open_files
 from uploader.run.preflight import pace_of
 from uploader.run.proxy_and_certificates import Route
 from uploader.run.rate_messages import message_of
@@ -49,20 +49,21 @@ class Connection:
         Before each attempt, *stale_retries* says what of the row is still the newest.
         """
         retry, post = self.settings.retry, self.http.post
+        judge = ReplyJudge(
+            RetryPolicy(retry.attempts, retry.base, retry.cap),
+            breaker=self.limiter.breaker,
+            jitter=random.random,
+            most_rows=self.pace.concurrency,
+            blocked_rows=self.blocked_rows,
+            on_suspected_outage=on_suspected_outage,
+        )
         return Delivery(
             lambda request: post(request.body),
-            policy=RetryPolicy(retry.attempts, retry.base, retry.cap),
+            judge=judge,
             limiter=self.limiter,
-            in_flight=session.in_flight,
-            wait_limits=WaitLimits(self.settings.rate.per, retry.outage_timeout),
-            traffic=session.traffic,
+            records=AttemptRecords(session.in_flight, session.traffic, session.record_pause),
             stop=self.stop,
             clock=self.clock,
-            jitter=random.random,
-            record_pause=session.record_pause,
-            most_rows=self.pace.concurrency,
-            on_suspected_outage=on_suspected_outage,
-            blocked_rows=self.blocked_rows,
             newest=stale_retries.newest,
         )
 
@@ -106,13 +107,6 @@ def _limiter(settings: Settings, pace: Pace, stop: Stop, quota: SharedQuota, env
     """Return the limiter of all requests: it shares the service's *quota* with all other runs of this machine."""
     rate = settings.rate
 
-    def tell(others: OtherClients) -> None:
-        if not environment.quiet:
-            environment.say(
-                f"Others use the same quota, about {others.per_minute:,.0f} requests a minute: "
-                "this run takes what they leave."
-            )
-
     def notify(notice: Notice) -> None:
         if not environment.quiet:
             environment.say(message_of(notice, configured=rate.requests, per=rate.per, now=environment.clock.wall()))
@@ -123,10 +117,9 @@ def _limiter(settings: Settings, pace: Pace, stop: Stop, quota: SharedQuota, env
         quota=quota,
         stop=stop,
         clock=environment.clock,
-        on_others=tell,
         on_notice=notify,
         estimated_limit=EstimatedLimit(requests=rate.requests, per=rate.per, share=rate.share),
-        longest_pause=settings.retry.outage_timeout,
+        outage_timeout=settings.retry.outage_timeout,
     )
 
 
@@ -139,7 +132,6 @@ def _http(settings: Settings, base_url: str, route: Route, pace: Pace, *, wall: 
         timeout=settings.api.timeout,
         connections=pace.concurrency,
         wall=wall,
-        proxy=None if proxy is None else proxy.url,
-        proxy_authorization=None if proxy is None else proxy.authorization,
+        proxy=None if proxy is None else HttpProxy(proxy.url, proxy.authorization),
         trust=route.trust,
     )

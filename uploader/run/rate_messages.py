@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from uploader.outputs.duration_text import spell_seconds
-from uploader.rate import Lowered, Notice, Paused, Stalled, local_time
+from uploader.rate import Lowered, Notice, OtherClients, Paused, Stalled, local_time
 from uploader.rate.events import PauseReason
 
 
@@ -17,6 +17,10 @@ def message_of(notice: Notice, *, configured: int, per: float, now: float) -> st
             return (
                 "Another run of this machine is suspended and holds the quota's lock: this run continues with its own "
                 "part of the limit. Continue the other process (kill -CONT), or end it."
+            )
+        case OtherClients(per_minute):
+            return (
+                f"Others use the same quota, about {per_minute:,.0f} requests a minute: this run takes what they leave."
             )
         case Lowered(requests):
             return (

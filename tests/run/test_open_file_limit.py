@@ -4,8 +4,9 @@ import resource
 
 import pytest
 
-from uploader.rate import Pace, open_file_limit
-from uploader.rate.open_file_limit import fit_to_open_files
+from uploader.rate import Pace
+from uploader.run import open_file_limit
+from uploader.run.open_file_limit import fit_to_open_files
 
 PACE = Pace(burst=4, rate=10.0, concurrency=100)
 ENDLESS = resource.RLIM_INFINITY
