@@ -21,9 +21,9 @@ from uploader.delivery import AttemptRecords, Delivery, Http, InFlightRows, Repl
 from uploader.delivery.person_ordering import PersonQueue
 from uploader.delivery.pipeline import Pipeline
 from uploader.delivery.retry_policy import RetryPolicy
-from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.mapping import Now, Plan, compile_plan
 from uploader.model import Answer, Outcome, Record, Rejected, Reply, Request, Sent, Settled, Unsettled, record_of
+from uploader.outputs.rows_to_resend import RowsToResend
 from uploader.rate import ServerWindow, pace
 from uploader.rate.limiter import Limiter
 from uploader.rate.shared_quota import SharedQuota
@@ -85,7 +85,7 @@ class Bench:
             ("HTTP", "`delivery.http`: one POST over a socket, its reply understood", partial(self._http, server)),
             ("journal", "`state.journal`: one checksummed line, one write; no sync", self._journal),
             ("in flight", "`state.in_flight`: mark and clear", self._in_flight),
-            ("resend", "`delivery.rows_to_resend`: must it be sent again?", self._resend),
+            ("resend", "`outputs.rows_to_resend`: must it be sent again?", self._resend),
             ("counts", "`counts`: the totals", self._counts),
         ]  # fmt: skip
 

@@ -20,7 +20,6 @@ from uploader.changes.unchanged_rows import UnchangedRows
 from uploader.clock import real_clock
 from uploader.config import Settings
 from uploader.delivery.person_ordering import PersonQueue, QueuedWork
-from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.model import (
     UNKNOWN_RUN,
     Failed,
@@ -37,6 +36,7 @@ from uploader.model import (
     Unchanged,
     Work,
 )
+from uploader.outputs.rows_to_resend import RowsToResend
 from uploader.run.open_change_detection import open_change_detection
 from uploader.state import RunHeader
 

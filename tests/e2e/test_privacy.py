@@ -289,7 +289,7 @@ def test_a_rehearsal_tells_no_value(desk: Desk, suffix: str) -> None:
         "uploader.rate.limiter.Limiter.acquire",
         "uploader.delivery.retry.accepts",
         "uploader.counts.RunningCounts.add",
-        "uploader.delivery.rows_to_resend.RowsToResend.kind",
+        "uploader.outputs.rows_to_resend.RowsToResend.kind",
         "uploader.mapping.Plan.map_row",
         "uploader.check.source_summary.CheckSummary.add_row",
         "uploader.run.preflight.compile_plan",

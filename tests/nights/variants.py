@@ -17,8 +17,8 @@ from uploader.changes.newer_properties import NewerProperties
 from uploader.changes.stale_retries import Origins, StaleRetries
 from uploader.coalesce.same_person import SamePerson
 from uploader.delivery.person_ordering import PersonQueue, QueuedWork
-from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.model import Outcome, Request, RetryKind, Sent
+from uploader.outputs.rows_to_resend import RowsToResend
 from uploader.state import RunStore
 
 

@@ -14,10 +14,10 @@ from tests.make import people
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings
 from uploader.counts import Counts, OutcomeCounts
-from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import ChangedError, StorageError, UploaderError
 from uploader.model import Failed, Reason, Rejected, Request, Sent, Unsettled
 from uploader.outputs.retry_file import RetryFile, RetryFormat, RetryRemark
+from uploader.outputs.rows_to_resend import RowsToResend
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import key_of
 from uploader.run.mark_finished import RunEndings

@@ -19,10 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests import make
 from tests.make import BEGUN, NO_VALUE, REASON
-from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import StorageError
 from uploader.model import Failed, Outcome, Rejected, Request, Sent, Unsettled
 from uploader.outputs.retry_file import RetryFile, RetryFormat
+from uploader.outputs.rows_to_resend import RowsToResend
 from uploader.run.mark_finished import RunEndings
 from uploader.run.results import SourceResult
 from uploader.run.resume import refuse_or_start_over, remark_of

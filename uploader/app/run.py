@@ -9,7 +9,7 @@ import uvloop
 from uploader.changes.change_detection import ChangeDetection
 from uploader.coalesce.same_person import SamePerson
 from uploader.config import Settings
-from uploader.delivery.rows_to_resend import RowsToResend
+from uploader.outputs.rows_to_resend import RowsToResend
 from uploader.run.connection import connect
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import mapping_of, service_of

@@ -15,10 +15,10 @@ from uploader.coalesce.person_groups import PersonGroups
 from uploader.coalesce.same_person import SamePerson
 from uploader.config import Settings
 from uploader.counts import Counts
-from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import ChangedError, InputError
 from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.outputs.retry_file import RetryFile
+from uploader.outputs.rows_to_resend import RowsToResend
 from uploader.run.batch_reader import batch_reader
 from uploader.run.drift_check import compare_with_baseline, refuse_drift
 from uploader.run.environment import Environment

@@ -11,10 +11,10 @@ from typing import Self
 from uploader.changes.stale_retries import StaleRetries
 from uploader.changes.unchanged_rows import UnchangedRows
 from uploader.counts import OutcomeCounts, Traffic
-from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import UploaderError
 from uploader.model import Failed, Outcome, Rejected, Sent, UnchangedRange, Unsettled, record_of
 from uploader.outputs.retry_file import RetryFile, RetryRemark
+from uploader.outputs.rows_to_resend import RowsToResend
 from uploader.outputs.shown_values import phrase_with_values
 from uploader.run.mark_finished import now
 from uploader.run.resume import RESEND_PHRASE, counts_of, path_of

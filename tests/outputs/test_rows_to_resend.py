@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from tests import make
 from tests.make import request
-from uploader.delivery import rows_to_resend as module
-from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.model import Failed, Outcome, Person, Reason, Rejected, RetryKind, Sent
+from uploader.outputs import rows_to_resend as module
+from uploader.outputs.rows_to_resend import RowsToResend
 
 REASON = Reason("500", "not accepted by the service: HTTP 500")
 
