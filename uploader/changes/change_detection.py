@@ -60,13 +60,15 @@ class ChangeDetection:
         self._facts = facts
         self._changed_only = changed_only
         self._full_every = full_every
-        self._clock = clock
+        self.clock = clock
         self._mapping = mapping
         self._stack = ExitStack()
         self._store: DigestStore | None = None
         self._digests: Digests | None = None
         self._is_recording = False
-        self._recheck_at = 0.0
+        self.absent_until = 0.0
+        """Until this time of the monotonic *clock*, there is no store, and nobody looks for one."""
+
         self.may_join_people = True
         """Whether people of this command may be the same person as others; True while that is not known."""
 
@@ -95,8 +97,8 @@ class ChangeDetection:
     @property
     def is_open(self) -> bool:
         """Whether there is a store; another run may have created it a moment ago. Raises StorageError."""
-        if self._store is None and self._clock.monotonic() >= self._recheck_at:
-            self._recheck_at = self._clock.monotonic() + _LOOK_SECONDS
+        if self._store is None and self.clock.monotonic() >= self.absent_until:
+            self.absent_until = self.clock.monotonic() + _LOOK_SECONDS
             if self._stores.exists(self._service):
                 self.store()
         return self._store is not None
@@ -114,6 +116,7 @@ class ChangeDetection:
                     self._service, self._facts, record_from_now=self._changed_only, read_only=self._read_only
                 )
             )
+            self.absent_until = 0.0
             if not self._read_only and self._store.recorded_since is None:
                 self._store.set_recorded_since(self._newest_ended_run())
         return self._store
@@ -203,7 +206,7 @@ class ChangeDetection:
         if not self._is_recording or every is None:
             return False
         last = self.store().last_full_run(source)
-        return last is not None and not 0 <= self._clock.wall() - last < every
+        return last is not None and not 0 <= self.clock.wall() - last < every
 
     def record_full_run(self, source: str, *, began: float, whole: bool) -> None:
         """Record that a run of *source* is finished; *began* is in seconds since 1970, *whole*: it skipped no row."""

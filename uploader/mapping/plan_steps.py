@@ -1,5 +1,6 @@
 """Make the steps of the plan, each of which reads one identity field, property or time of a request."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -9,9 +10,9 @@ from uploader.errors import ConfigError
 from uploader.mapping.cleaning import Cleaner, cleaner_of
 from uploader.mapping.datetimes import datetime_reader
 from uploader.mapping.field_paths import Take
-from uploader.mapping.identity_values import is_nothing
+from uploader.mapping.identity_values import is_nothing, plain_form
 from uploader.mapping.rules import NO_CLEANING, CleaningRules, IdentityRule, MappingRules, MomentRule, PropertyRule
-from uploader.mapping.type_conversion import Reader, kind_of, reader
+from uploader.mapping.type_conversion import Reader, keeps_texts, kind_of, reader
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import Json, Reason
 
@@ -21,8 +22,9 @@ class PropertyStep:
     """One property of the plan: where its value is, how it is read, and what an empty one becomes.
 
     *column* is None for a constant: *read* returns it whatever *take* finds. *take* is None where the value is that of
-    *column*. *cleaner* is None where the value is read as it stands, and a value that can't be read rejects its row;
-    with one, *omits* is whether such a value is left out instead. *rule* is what the step was made of.
+    *column*. *keeps_texts* is whether *read* returns a text as it is. *cleaner* is None where the value is read as it
+    stands, and a value that can't be read rejects its row; with one, *omits* is whether such a value is left out
+    instead. *rule* is what the step was made of.
 
     It has no states.
     """
@@ -34,6 +36,7 @@ class PropertyStep:
     sends_null: bool
     is_consent: bool
     rule: PropertyRule
+    keeps_texts: bool = False
     cleaner: Cleaner | None = None
     omits: bool = False
 
@@ -42,7 +45,8 @@ class PropertyStep:
 class IdentityStep:
     """One identity field of the plan; *take*, *cleaner* and *rule* are as in `PropertyStep`.
 
-    *is_direct* is whether the value is that of the column, as it stands.
+    *plain_form* is the form of most values, of which nothing else is asked; None where the value is not that of the
+    column, as it stands.
     """
 
     field: str
@@ -50,7 +54,7 @@ class IdentityStep:
     take: Take | None
     cleaner: Cleaner | None
     rule: IdentityRule
-    is_direct: bool
+    plain_form: re.Pattern[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ def property_step(rule: PropertyRule, take: Take | None, rules: MappingRules) ->
         sends_null=sends_null,
         is_consent=consent,
         rule=rule,
+        keeps_texts=cleaner is None and keeps_texts(read),
         cleaner=cleaner,
         omits=rule.on_error == "omit",
     )
@@ -113,7 +118,8 @@ def identity_step(rule: IdentityRule, take: Take | None, rules: MappingRules) ->
         empty = frozenset((*rules.null_values, *rule.null_values))
         left = None if rules.sends_odd_identities else is_nothing
         cleaner = cleaner_of(rule.cleaning, empty=empty, hash_key=rules.hash_key, left=left)
-    return IdentityStep(rule.field, rule.column, take, cleaner, rule, is_direct=take is None and cleaner is None)
+    is_direct = take is None and cleaner is None
+    return IdentityStep(rule.field, rule.column, take, cleaner, rule, plain_form(rule.field) if is_direct else None)
 
 
 def time_step(rules: MappingRules, paths: Mapping[str, Take]) -> MomentStep | None:

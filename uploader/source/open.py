@@ -27,7 +27,16 @@ from uploader.source.format_detection import (
     refuse_other_text,
 )
 from uploader.source.jsonl_records import is_retry_jsonl, jsonl_records
-from uploader.source.reader import Batches, BatchReading, PassEnd, Reading, Suspicion, TakeApart, Way
+from uploader.source.reader import (
+    RECORDS_AHEAD,
+    Batches,
+    BatchReading,
+    PassEnd,
+    Reading,
+    Suspicion,
+    TakeApart,
+    Way,
+)
 from uploader.source.retry_file_rows import has_retry_columns
 from uploader.source.stdin_and_pipes import STDIN, descriptor, reads_only_once
 from uploader.source.take_batches import (
@@ -105,7 +114,7 @@ class Source:
 
     def read(self, follows: ReadTrace | None = None) -> Reading:
         """Return a new pass over the records, from the first; *follows* is the trace of a pass that it must repeat."""
-        return Reading(self._location, self._take_apart, self._end_pass, follows)
+        return Reading(self._location, self._take_apart, self._end_pass, follows, ahead=RECORDS_AHEAD)
 
     def batches(self, follows: ReadTrace | None = None, size: int = BLOCK) -> BatchReading:
         """Return a new pass over the same records in batches, each of about *size* bytes of the file."""
