@@ -81,6 +81,7 @@ class Sandbox:
         self._lock = threading.Lock()
         # Only the monotonic clock, so that the windows stay even when the machine's clock is set.
         self._epoch = clock.wall() - clock.monotonic()
+        self._kinds = rules.kinds
         self._windows = Windows(rules.limit, rules.per, rules.anchor)
         self._schedule = FaultSchedule(rules.faults, rules.seed)
         self._random = random.Random(rules.seed)  # noqa: S311 - latencies must be the same in every run with this seed
@@ -218,8 +219,10 @@ class Sandbox:
     def _apply(self, parsed: ParsedBody, seq: int) -> ApiReply:
         fits: dict[str, Json] = {}
         flaws: list[str] = []
+        kinds, takes_any_name = self._kinds, self.rules.registered is None
         for name, value in parsed.properties.items():
-            why = self.rules.misfit_of_name(name) or misfit(value, self.rules.kind_of(name))
+            is_known = takes_any_name or name in kinds
+            why = misfit(value, kinds.get(name)) if is_known else "not registered"
             if why is None:
                 fits[name] = value
             else:
