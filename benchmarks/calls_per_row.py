@@ -3,9 +3,9 @@
     python -m benchmarks.calls_per_row [--top 40] [--with-sandbox]
 
 A *call* is a `call` event of `sys.setprofile`, in any thread, of code inside `uploader/`: a function that begins, a
-comprehension, and a generator or coroutine that goes on. A dry run (`uploader run --sandbox`) of 2,000 rows less one of
+comprehension, and a generator or coroutine that is resumed. A dry run (`uploader run --sandbox`) of 2,000 rows less one of
 1,000, divided by 1,000, is what one row costs; what a run costs once drops out. Each run is in a process of its own.
-Its rate is one that never bites, so that no count depends on the time: of several runs the smallest difference is told.
+Its rate is one that never bites, so that no count depends on the time: of several runs the smallest difference counts.
 
 The sandbox is in the same process in the place of the service. Its own calls (code in `uploader/sandbox/`) are counted
 apart: the table is of the uploader alone unless they are asked for.

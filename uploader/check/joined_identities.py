@@ -210,7 +210,6 @@ class _Sieve:
         self._enough, self._has_second = counted_changes(least)
         self._mask = slots - 1
         self._shift = self._mask.bit_length()
-        self._slots = slots
         # The system lends memory of this kind page by page, when it is used: a small file needs little of it.
         self._seen = mmap(-1, slots * _MARKS_IN_SLOT // 8)
         self._seen_mask = slots * _MARKS_IN_SLOT - 1
@@ -224,7 +223,7 @@ class _Sieve:
     @property
     def load(self) -> float:
         """How many changes a slot has on average."""
-        return self._changes / self._slots
+        return self._changes / len(self._counts)
 
     def add(self, people: Iterable[tuple[Person, Iterable[str]]]) -> None:
         """Add some values of each of *people*."""

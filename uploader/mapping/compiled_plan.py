@@ -82,13 +82,9 @@ class Plan:
     _empty: frozenset[str]
     _null_is_empty: bool
     moment_step: MomentStep | None
-    _others: Callable[[str], PropertyStep] | None
-    _ignored: frozenset[str]
-    _roots: frozenset[str]
+    _others: OtherColumns | None
     _changes: list[Change]
     _odd: list[Reason]
-    _sends_odd: bool
-    _hashes_identity: bool
     refuse: Callable[[Row], Reason | None] | None = None
 
     def map_row(self, record: Record, now: str) -> Request | Rejected:
@@ -311,7 +307,7 @@ class Plan:
             odd = None if looked_at is None else odd_identity(step.field, step.column, looked_at)
             if odd is not None:
                 all_odd.append(odd.reason)
-            if value is not None and (odd is None or odd.is_sent or self._sends_odd):
+            if value is not None and (odd is None or odd.is_sent or step.sends_odd):
                 identity[step.field] = value
             elif trouble is None:
                 trouble = unreadable if odd is None or odd.is_absent else odd.reason
@@ -330,7 +326,7 @@ class Plan:
         if type(value) is str:
             if value in self._empty:
                 return None
-            return value, _before_hash(value, changes) if self._hashes_identity else value, None
+            return value, value if step.rule.cleaning.hash is None else _before_hash(value, changes), None
         if type(value) is int:
             return str(value), str(value), None
         if value is None or value is MISSING:
@@ -386,7 +382,9 @@ class Plan:
         column: str | None = None
         key = ""
         try:
-            for step in self.property_steps if self._others is None else self._steps_of(row):
+            for step in (
+                self.property_steps if self._others is None else self._others.steps(self.property_steps, fields)
+            ):
                 column, key, read = step.column, step.key, step.read
                 if step.cleaner is not None:
                     found = self._cleaned(step, fields, changes)
@@ -427,16 +425,6 @@ class Plan:
             changes.append(OmittedValue(column, step.key, unreadable.in_column(column, step.key, self.columns)))
             return MISSING
 
-    def _steps_of(self, row: Row) -> list[PropertyStep]:
-        """Return the steps of the mapping and of the other columns of *row* (`other_columns: send`)."""
-        assert self._others is not None  # noqa: S101 — the caller checked; this line is for the type checker
-        fields, ignored, roots = row.fields, self._ignored, self._roots
-        others = [column for column in fields if column not in ignored]
-        if roots:
-            # Only an object can be the start of a path; any other value of this name is an ordinary column.
-            others = [name for name in others if name not in roots or not isinstance(fields[name], dict | None)]
-        return [*self.property_steps, *map(self._others, others)]
-
 
 def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, columns, their kinds, and what null means
     rules: MappingRules,
@@ -465,7 +453,7 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     properties = list(rules.properties)
     others: OtherColumns | None = None
     if rules.other_columns == "send":
-        others = OtherColumns(rules, {rule.key for rule in properties}, source)
+        others = OtherColumns(rules, {rule.key for rule in properties}, source, ignored, roots)
         if columns is not None:
             properties.extend(others.rule(column) for column in columns if column not in ignored | roots)
             others = None
@@ -485,12 +473,8 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
         _null_is_empty=null_is_empty,
         moment_step=time_step(rules, paths),
         _others=others,
-        _ignored=ignored,
-        _roots=roots,
         _changes=[],
         _odd=[],
-        _sends_odd=rules.sends_odd_identities,
-        _hashes_identity=any(rule.cleaning.hash is not None for rule in rules.identity),
     )
 
 

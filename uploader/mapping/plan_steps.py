@@ -1,7 +1,7 @@
 """Make the steps of the plan, each of which reads one identity field, property or time of a request."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -46,7 +46,7 @@ class IdentityStep:
     """One identity field of the plan; *take*, *cleaner* and *rule* are as in `PropertyStep`.
 
     *plain_form* is the form of most values, of which nothing else is asked; None where the value is not that of the
-    column, as it stands.
+    column, as it stands. *sends_odd* is whether a value is sent though it looks like that of nobody.
     """
 
     field: str
@@ -55,6 +55,7 @@ class IdentityStep:
     cleaner: Cleaner | None
     rule: IdentityRule
     plain_form: re.Pattern[str] | None
+    sends_odd: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,8 @@ def identity_step(rule: IdentityRule, take: Take | None, rules: MappingRules) ->
         left = None if rules.sends_odd_identities else is_nothing
         cleaner = cleaner_of(rule.cleaning, empty=empty, hash_key=rules.hash_key, left=left)
     is_direct = take is None and cleaner is None
-    return IdentityStep(rule.field, rule.column, take, cleaner, rule, plain_form(rule.field) if is_direct else None)
+    form = plain_form(rule.field) if is_direct else None
+    return IdentityStep(rule.field, rule.column, take, cleaner, rule, form, rules.sends_odd_identities)
 
 
 def time_step(rules: MappingRules, paths: Mapping[str, Take]) -> MomentStep | None:
@@ -135,15 +137,29 @@ def time_step(rules: MappingRules, paths: Mapping[str, Take]) -> MomentStep | No
 class OtherColumns:
     """Make the steps of columns that the mapping does not name, each under its own name."""
 
-    def __init__(self, rules: MappingRules, taken: set[str], source: str) -> None:
-        """Make steps by *rules*; *taken* are the properties that they name. Messages call the file *source*."""
+    def __init__(
+        self, rules: MappingRules, taken: set[str], source: str, ignored: frozenset[str], roots: frozenset[str]
+    ) -> None:
+        """Make steps by *rules*; *taken* are the properties that they name. Messages call the file *source*.
+
+        *ignored* are the columns that are not others, *roots* those with which paths of the mapping begin.
+        """
+        self._ignored = ignored
+        self._roots = roots
         self._rules = rules
         self._taken = taken
         self._source = source
         self._known: dict[str, PropertyStep] = {}
 
-    def __call__(self, column: str) -> PropertyStep:
-        """Return the step of *column*, under its own name."""
+    def steps(self, known: Iterable[PropertyStep], fields: Mapping[str, object]) -> list[PropertyStep]:
+        """Return the *known* steps and those of the other columns of a row with these *fields*."""
+        others = [column for column in fields if column not in self._ignored]
+        if self._roots:
+            # Only an object can be the start of a path; any other value of this name is an ordinary column.
+            others = [name for name in others if name not in self._roots or not isinstance(fields[name], dict | None)]
+        return [*known, *map(self._step, others)]
+
+    def _step(self, column: str) -> PropertyStep:
         step = self._known.get(column)
         if step is None:
             step = self._known[column] = property_step(self.rule(column), None, self._rules)

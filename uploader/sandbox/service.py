@@ -67,6 +67,8 @@ class Sandbox:
     """The API of one service, with its window, its profiles and its store; call its methods from any thread.
 
     Use it as a context manager, or call `close`.
+
+    States: open; and closed.
     """
 
     def __init__(self, rules: SandboxRules, store: Path | None = None, clock: Clock | None = None) -> None:
