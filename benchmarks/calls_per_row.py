@@ -1,11 +1,14 @@
 """Count the Python calls that one row costs a dry run, by file and by function.
 
-    python -m benchmarks.calls_per_row [--top 40] [--with-sandbox]
+    python -m benchmarks.calls_per_row [--top 40] [--with-sandbox] [--limited] [--runs 3]
 
 A *call* is a `call` event of `sys.setprofile`, in any thread, of code inside `uploader/`: a function that begins, a
-comprehension, and a generator or coroutine that is resumed. A dry run (`uploader run --sandbox`) of 2,000 rows less one of
-1,000, divided by 1,000, is what one row costs; what a run costs once drops out. Each run is in a process of its own.
-Its rate is one that never bites, so that no count depends on the time: of several runs the smallest difference counts.
+comprehension, and a generator or coroutine that is resumed. A dry run (`uploader run --sandbox`) of 2,000 rows less one
+of 1,000, divided by 1,000, is what one row costs; what a run costs once drops out. Each run is in a process of its own.
+
+The rate is one that never bites. Even so, how many permits the limiter takes at a time depends on how fast the machine
+is just now, by some calls a row: of several runs the smallest difference counts, and two trees are compared in turn.
+With `--limited`, the rate is the service's own, where each row waits for its permit.
 
 The sandbox is in the same process in the place of the service. Its own calls (code in `uploader/sandbox/`) are counted
 apart: the table is of the uploader alone unless they are asked for.
@@ -32,9 +35,9 @@ from typing import Final, TypeAlias
 from benchmarks.people import CONFIG, write_people
 
 _ROWS: Final = 1_000
-_RUNS: Final = 3
 _ON_THE_WAY: Final = 0.5
-_RATE: Final = "{requests: 1000000000, per: 1s, burst: 1000000}"
+_FREE: Final = "{requests: 1000000000, per: 1s, burst: 1000000}"
+_LIMITED: Final = "{}"
 _SANDBOX: Final = "sandbox/"
 _WAYS: Final = {"rows": "off", "batches": "on"}
 """How the source is read, by the value of `source.columnar`."""
@@ -48,6 +51,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--top", type=int, default=0, help="so many functions that are called most (default: none)")
     parser.add_argument("--with-sandbox", action="store_true", help="list files and functions of the sandbox too")
+    parser.add_argument("--limited", action="store_true", help="send at the documented limit, which takes minutes")
+    parser.add_argument("--runs", type=int, default=3, help="pairs of runs of each way (default: %(default)s)")
     parser.add_argument("--traced", nargs=2, metavar=("FILE", "COLUMNAR"), help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.traced:
@@ -55,10 +60,13 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="uploader-calls-") as name:
         folder = Path(name)
-        (folder / "config.yaml").write_text(CONFIG.format(url="http://127.0.0.1:9", rate=_RATE), encoding="utf-8")
-        (folder / "config.yaml").chmod(0o600)
+        config, rate = folder / "config.yaml", _LIMITED if wanted.limited else _FREE
+        config.write_text(CONFIG.format(url="http://127.0.0.1:9", rate=rate), encoding="utf-8")
+        config.chmod(0o600)
         for way, columnar in _WAYS.items():
-            calls = min((_calls_of_one_row(folder, columnar) for _ in range(_RUNS)), key=lambda one: sum(one.values()))
+            calls = min(
+                (_calls_of_one_row(folder, columnar) for _ in range(wanted.runs)), key=lambda one: sum(one.values())
+            )
             print(f"\n{way} (source.columnar: {columnar})")
             print("\n".join(lines(calls, top=wanted.top, with_sandbox=wanted.with_sandbox)))
 

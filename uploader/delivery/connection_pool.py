@@ -131,7 +131,13 @@ class ReplyProtocol(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Read *data* if a reply is expected; aiohttp itself continues reading with empty *data*."""
-        if data and not (self._is_written and self._all_has_left()):
+        below, transport = self._below_tls, self.transport
+        if data and not (
+            self._is_written
+            and (transport is None or transport.get_write_buffer_size() == 0)
+            and (below is None or below.get_write_buffer_size() == 0)
+        ):
+            # Nothing was asked for, or the request has not left as a whole.
             self.throw_away()
             if _may_be_a_reply(data):
                 self._complain()
@@ -165,12 +171,6 @@ class ReplyProtocol(ResponseHandler):
         self.set_exception(EarlyReplyError() if self._is_begun else UnsentError())
         if self.transport is not None:
             self.transport.abort()
-
-    def _all_has_left(self) -> bool:
-        below = self._below_tls
-        return (self.transport is None or self.transport.get_write_buffer_size() == 0) and (
-            below is None or below.get_write_buffer_size() == 0
-        )
 
     def _complain(self) -> None:
         if self._pool is not None:

@@ -23,7 +23,7 @@ _NOT_A_TIME: Final = Reason("no_such_time", "a local time that the clock change 
 _TWICE: Final = Reason("time_twice", "a local time that the clock change gives twice; it needs an offset")
 _OUT_OF_RANGE: Final = Reason("not_datetime", "a time outside the years 1 to 9999")
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 — in UTC, as it is written
 _NO_OFFSET: Final = timedelta()
 _DAYS: Final = 366
 
@@ -111,7 +111,8 @@ class Now:
         milliseconds = self._clock() // 1_000_000
         if milliseconds != self._milliseconds:
             self._milliseconds = milliseconds
-            self._spelled = spell_utc(_EPOCH + timedelta(milliseconds=milliseconds))
+            local = _EPOCH + timedelta(milliseconds=milliseconds)
+            self._spelled = local.isoformat(timespec="milliseconds") + "Z"
         return self._spelled
 
 

@@ -6,6 +6,9 @@ from typing import Final
 from zlib import crc32
 
 _SUM: Final = 8
+LINE: Final = b"%08x %b\n"
+"""A line: its checksum, which covers all lines up to it, and its payload."""
+
 _AT_ONCE: Final = 256
 """So many lines are looked at together."""
 
@@ -13,7 +16,7 @@ _AT_ONCE: Final = 256
 def link(payload: bytes, before: int) -> tuple[bytes, int]:
     """Return the line of *payload* (without a line end) and its checksum; *before* is that of the line before."""
     checksum = crc32(payload, before)
-    return b"%08x %b\n" % (checksum, payload), checksum
+    return LINE % (checksum, payload), checksum
 
 
 def links(lines: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
@@ -31,7 +34,7 @@ def _linked(lines: Iterator[bytes]) -> Iterator[list[tuple[bytes, int]]]:
         for line in some:
             payload = line[_SUM + 1 : -1]
             checksum = crc32(payload, checksum)
-            if line != b"%08x %b\n" % (checksum, payload):
+            if line != LINE % (checksum, payload):
                 yield found
                 return
             found.append((payload, checksum))
