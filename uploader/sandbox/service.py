@@ -124,7 +124,7 @@ class Sandbox:
             if fault is not None and fault.kind == "limit":
                 place = self._windows.lock(self.now())
             verdict = self._judge(arrival.seq, incoming, parsed, fault, over=place.over)
-            shown = _shown(verdict, fault)
+            shown = verdict if fault is None else _shown(verdict, fault)
             self._store.add_request(
                 RequestRecord(
                     arrival.seq,
@@ -244,8 +244,8 @@ class Sandbox:
         return bool(token) and self.rules.token in {None, token}
 
 
-def _shown(verdict: ApiReply, fault: Fault | None) -> ApiReply:
-    match fault.kind if fault is not None else "":
+def _shown(verdict: ApiReply, fault: Fault) -> ApiReply:
+    match fault.kind:
         case "drop-after":
             return NOTHING
         case "garbage":
