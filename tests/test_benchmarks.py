@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from benchmarks.calls_per_row import by_file, files_on_the_way, lines
 from benchmarks.contenders import Absent
 from benchmarks.figures import Chapter, Table, Wanted, keep, read_chapters
 from benchmarks.limit import Used
@@ -271,3 +272,26 @@ def test_curl_is_given_one_transfer_for_each_row(tmp_path: Path) -> None:
         "00000003",
     ]
     assert config.count("next\n") == 2
+
+
+CALLS = {"a.py:1 f": 1.0, "a.py:9 g": 0.25, "b.py:1 h": 0.03, "sandbox/c.py:1 judge": 2.0}
+
+
+def test_calls_are_summed_for_each_file() -> None:
+    assert by_file(CALLS) == {"a.py": 1.25, "b.py": 0.03, "sandbox/c.py": 2.0}
+
+
+def test_a_file_that_is_called_for_every_tenth_row_is_not_on_the_way_of_a_row() -> None:
+    assert files_on_the_way(CALLS) == {"a.py", "sandbox/c.py"}
+
+
+def test_the_calls_of_the_sandbox_are_counted_apart() -> None:
+    assert lines(CALLS, top=1, with_sandbox=False) == [
+        "    1.3 calls a row in 1 files, the uploader alone",
+        "    3.3 calls a row in 2 files, with the sandbox",
+        "",
+        "   1.25  a.py",
+        "   0.03  b.py",
+        "",
+        "   1.00  a.py:1 f",
+    ]

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -13,15 +13,76 @@ NODES: Final = [(path, node) for path, text in TEXTS.items() for node in ast.wal
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 MOST_LINES: Final = 60
-MOST_FIELDS: Final = 10
+MOST_PARAMETERS: Final = 8
+MOST_FIELDS_WITHOUT_NOTE: Final = 10
+MOST_FIELDS: Final = 12
 MOST_FILES: Final = 8
 
 NOTE: Final = re.compile(r"\bStates\b|\bhas (no|one) states?\b")
 """What begins the note, in the docstring of a class of many fields, on the states that they can be in together."""
 
 
+WINDOW_ARITHMETIC: Final = frozenset({"ServerWindow"})
+"""Computes with all numbers of a window at once; its note says which go together."""
+
+TOO_MANY_FIELDS_UNTIL: Final[Mapping[str, str]] = {
+    "Limiter": "until it asks a list of gates, and the breaker has its state",
+    "SharedQuota": "until leases stand between it and the limiter",
+    "Delivery": "until the breaker has its state",
+    "Pipeline": "until the canary is a stage",
+    "Environment": "until one observer takes the place of its callbacks",
+    "Session": "until the order of recorders is a tuple",
+    "SourcePlan": "until the plan makes the list of stages",
+    "SourceResult": "until results are returned, not filled in",
+    "Settings": "until the text of a configuration is parted from its data",
+    "CheckSummary": "until what is found of names, duplicates and joined people is a record each",
+    "Column": "until its counts of texts, times and numbers are parted",
+    "TextTraits": "until the traits of numbers, times and codes are parted",
+    "DigestStore": "until what waits to be written is parted from the file",
+    "PropertyRule": "until the rules of booleans and times are parted",
+    "RequestRecord": "until the place of a request in its window is one field",
+    "SandboxRules": "until what the sandbox says of its window is parted",
+    "RunHeader": "until what identifies a run is parted; its names are in the journal",
+    "RunState": "until the end of a run is parted from its rows",
+}
+"""The classes that have more fields than they may, and until when: an entry that is no longer true fails."""
+
+TOO_MANY_PARAMETERS_UNTIL: Final[Mapping[str, str]] = {
+    "Limiter.__init__": "until it asks a list of gates",
+    "Delivery.__init__": "until it has at most seven collaborators",
+    "Http.__init__": "until the way to the service is one record",
+    "Pipeline.__init__": "until the canary is a stage",
+    "Session.__init__": "until the order of recorders is a tuple",
+}
+"""The same for functions and their parameters."""
+
+
 def _lines(function: Function) -> int:
     return (function.end_lineno or 0) - function.lineno + 1
+
+
+def _parameters(function: Function) -> list[str]:
+    """Return the names of what *function* takes, without the object or class that it is of."""
+    given = function.args
+    named = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+    return [one.arg for one in named if one.arg not in {"self", "cls"}]
+
+
+def _functions(tree: ast.AST, within: str = "") -> Iterator[tuple[str, Function]]:
+    """Yield the functions of *tree* with their names, that of a method after its class's."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, Function):
+            yield within + node.name, node
+        yield from _functions(node, f"{node.name}." if isinstance(node, ast.ClassDef) else within)
+
+
+def _with_too_many_parameters(text: str) -> set[str]:
+    return {name for name, one in _functions(ast.parse(text)) if len(_parameters(one)) > MOST_PARAMETERS}
+
+
+def _with_too_many_fields(text: str) -> set[str]:
+    classes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef))
+    return {one.name for one in classes if len(set(_fields(one))) > MOST_FIELDS}
 
 
 def _fields(class_: ast.ClassDef) -> Iterator[str]:
@@ -49,11 +110,33 @@ def test_a_class_of_many_fields_says_what_states_it_has() -> None:
         node.name
         for _, node in NODES
         if isinstance(node, ast.ClassDef)
-        and len(set(_fields(node))) > MOST_FIELDS
+        and len(set(_fields(node))) > MOST_FIELDS_WITHOUT_NOTE
         and not NOTE.search(ast.get_docstring(node) or "")
     }
 
     assert without == set()
+
+
+def test_no_function_takes_more_than_eight_parameters() -> None:
+    found = {name for text in TEXTS.values() for name in _with_too_many_parameters(text)}
+
+    assert found == TOO_MANY_PARAMETERS_UNTIL.keys()
+
+
+def test_no_class_has_more_than_twelve_fields() -> None:
+    found = {name for text in TEXTS.values() for name in _with_too_many_fields(text)}
+
+    assert found - WINDOW_ARITHMETIC == TOO_MANY_FIELDS_UNTIL.keys()
+
+
+def test_one_parameter_and_one_field_too_many_are_found() -> None:
+    eight = ", ".join("abcdefgh")
+    twelve = "".join(f"        self.{name} = 0\n" for name in "abcdefghijkl")
+    fine = f"class Fine:\n    def __init__(self, {eight}):\n{twelve}"
+    broken = f"class Broken:\n    def __init__(self, {eight}, *, i):\n{twelve}        self.m = 0\n"
+
+    assert (_with_too_many_parameters(fine), _with_too_many_fields(fine)) == (set(), set())
+    assert (_with_too_many_parameters(broken), _with_too_many_fields(broken)) == ({"Broken.__init__"}, {"Broken"})
 
 
 def test_what_a_row_becomes_is_spelled_in_few_files() -> None:

@@ -122,6 +122,8 @@ class StaleRetries:
         self._records_all = records_all
         self._accept = accept
         self._since = since
+        self._is_newest_run = accept or self._run >= newest_run
+        self._monotonic = changes.clock.monotonic
 
     def without_stale(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         """Yield *works*, each request with only its newest values; raises StorageError."""
@@ -133,13 +135,19 @@ class StaleRetries:
     @property
     def leaves_all(self) -> bool:
         """Whether `newest` returns each request as it is, now and for rows that name no other origin."""
-        return (self._accept or self._run >= self._newest_run) and not self._may_be_stale
+        return self._is_newest_run and not self._may_be_stale
 
     def newest(self, request: Request) -> Request | NotNewest:
         """Return *request* with only its newest values, or its outcome if it is not sent; raises StorageError.
 
         It is called again before each attempt: other runs may have sent the person meanwhile.
         """
+        if self._is_newest_run and request.row.retry_of is None and self._monotonic() < self._changes.absent_until:
+            # Nearly every row: it is of the newest run, and nothing is stored of others.
+            return request
+        return self._without_newer(request)
+
+    def _without_newer(self, request: Request) -> Request | NotNewest:
         changes, origin = self._changes, self._origins.of(request.row)
         if not self._accept and self._is_unrecorded(request, origin):
             return Rejected(request.row, request.person, UNRECORDED)
@@ -164,7 +172,7 @@ class StaleRetries:
         *must_resend* is whether its row goes to a retry file.
         """
         match outcome:
-            case Sent():
+            case Sent() if must_resend or self._records_all or self._monotonic() >= self._changes.absent_until:
                 if must_resend:
                     self._changes.watch_durably(outcome.request.person, self._since)
                 if self._record(outcome.request):
@@ -174,7 +182,7 @@ class StaleRetries:
                 # Rows that the check rejects, which may be very many, were recorded when they were read.
                 if must_resend and (outcome.attempts or outcome.reason.code == UNRECORDED.code) and outcome.person:
                     self._changes.watch_durably(outcome.person, self._since)
-            case Unsettled() | Superseded() | Unchanged():
+            case Sent() | Unsettled() | Superseded() | Unchanged():
                 pass
             case _:
                 if must_resend:

@@ -45,15 +45,13 @@ class UnchangedInBatches:
         self._resends_some = resends_some
         self._joined_rows = joined_rows
         self._taken: deque[Person] = deque(maxlen=_ON_THE_WAY)
+        self.record_taken = self._taken.append
+        """Record that the work of a row about a person was taken: *unchanged_rows* may not know the person yet."""
 
     @property
     def is_wanted(self) -> bool:
         """Whether it may find some now; raises StorageError."""
         return self._unchanged_rows.finds_sure_rows and self._leaves_all()
-
-    def record_taken(self, person: Person) -> None:
-        """Record that the work of a row about *person* was taken: it may not be known yet to *unchanged_rows*."""
-        self._taken.append(person)
 
     def find(self, batches: Sequence[MappedRows]) -> Sequence[pl.Series]:
         """Return for each of *batches* which rows of its table are unchanged; raises StorageError."""

@@ -1,5 +1,7 @@
 """Count the identity values that are in more than one row, in memory that does not grow with the file."""
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from uploader.model import Person
@@ -31,8 +33,11 @@ class DuplicateIdentities:
 
     def add_row(self, person: Person) -> None:
         """Add the identity values of one row."""
-        for value in person:
-            hashed = hash(value)
+        self.add_rows((person,))
+
+    def add_rows(self, people: Iterable[Person]) -> None:
+        """Add the identity values of many rows."""
+        for hashed in map(hash, chain.from_iterable(people)):
             if hashed & self._mask:
                 continue
             if hashed in self._once:

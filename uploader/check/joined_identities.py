@@ -75,8 +75,13 @@ class JoinedIdentities:
 
     def add_row(self, person: Person) -> None:
         """Add the identity values of one row that can be sent."""
-        if len(person) > 1 and self._sieve is not None:
-            self._sieve.add(person, person)
+        self.add_rows((person,))
+
+    def add_rows(self, people: Iterable[Person]) -> None:
+        """Add the identity values of many rows that can be sent."""
+        if self._sieve is not None:
+            several = [person for person in people if len(person) > 1]
+            self._sieve.add(zip(several, several, strict=True))
 
     def find(self, plan: Plan, read_again: ReadAgain) -> list[JoinedValue]:
         """Return the values that join too many people, those that join most first; *plan* maps the records."""
@@ -102,9 +107,8 @@ class JoinedIdentities:
         """Return a sieve of only the values of *part*, for a source that is too large for one of all."""
         sieve = self._new_sieve()
         with read_again() as records:
-            for person in map(plan.person, records):
-                if len(person) > 1:
-                    sieve.add(person, list(filter(part.has, person)))
+            several = (person for person in map(plan.person, records) if len(person) > 1)
+            sieve.add((person, list(filter(part.has, person))) for person in several)
         return sieve
 
     def _compare(self, sieve: "_Sieve", part: "_ValuesPart", plan: Plan, read_again: ReadAgain) -> list[JoinedValue]:
@@ -206,7 +210,6 @@ class _Sieve:
         self._enough, self._has_second = counted_changes(least)
         self._mask = slots - 1
         self._shift = self._mask.bit_length()
-        self._slots = slots
         # The system lends memory of this kind page by page, when it is used: a small file needs little of it.
         self._seen = mmap(-1, slots * _MARKS_IN_SLOT // 8)
         self._seen_mask = slots * _MARKS_IN_SLOT - 1
@@ -220,22 +223,22 @@ class _Sieve:
     @property
     def load(self) -> float:
         """How many changes a slot has on average."""
-        return self._changes / self._slots
+        return self._changes / len(self._counts)
 
-    def add(self, person: Person, values: Iterable[str]) -> None:
-        """Add *values* of *person*."""
+    def add(self, people: Iterable[tuple[Person, Iterable[str]]]) -> None:
+        """Add some values of each of *people*."""
         seen, seen_mask = self._seen, self._seen_mask
-        repeated = []
-        for value in values:
-            hashed = hash(value)
-            place = (hashed >> _SEEN_SHIFT) & seen_mask
-            at, bit = place >> 3, 1 << (place & 7)
-            if not seen[at] & bit:
-                seen[at] |= bit
-            elif not self._has_second or self._is_twice(hashed):
-                repeated.append(hashed)
-        if repeated:
-            self._add_repeated(person, repeated)
+        for person, values in people:
+            repeated = []
+            for hashed in map(hash, values):
+                place = (hashed >> _SEEN_SHIFT) & seen_mask
+                at, bit = place >> 3, 1 << (place & 7)
+                if not seen[at] & bit:
+                    seen[at] |= bit
+                elif not self._has_second or self._is_twice(hashed):
+                    repeated.append(hashed)
+            if repeated:
+                self._add_repeated(person, repeated)
 
     def _is_twice(self, hashed: int) -> bool:
         """Whether a value that was seen before was so twice; it is from now on."""

@@ -11,12 +11,15 @@ from uploader.check.joined_identities import JoinedIdentities, JoinedValue
 from uploader.counts import Problems
 from uploader.mapping import Plan, Repairs, resolves
 from uploader.mapping.good_rows import GoodRows
-from uploader.model import Damaged, Record, Rejected, Request, Row
+from uploader.model import Damaged, Person, Record, Rejected, Request, Row
 
 _FEW: Final = 20
 """Up to this many rejected rows never refuse a file, whatever their share (`limits.max_rejected`)."""
 
 _FEW_ROWS: Final = 10
+
+_PEOPLE_AT_ONCE: Final = 1_000
+"""The people of so many rows are looked at together."""
 
 _MOST_NAMES: Final = 10_000
 """About this many column names are collected; a file with more has data in its keys."""
@@ -61,19 +64,29 @@ class CheckSummary:
 
         *now* is the time of the request in each body.
         """
-        duplicates, joined_identities = DuplicateIdentities(), self.joined_identities
+        duplicates, people, sendable_people = DuplicateIdentities(), list[Person](), list[Person]()
         for record in records:
             work = plan.map_row(record, now)
             self.add_row(record, work)
-            duplicates.add_row(work.person)
+            people.append(work.person)
             if isinstance(work, Request):
-                if joined_identities is not None:
-                    joined_identities.add_row(work.person)
+                sendable_people.append(work.person)
                 for reason in plan.suspect(work):
                     self.warnings.add(reason, record.number, record.line)
+            if len(people) >= _PEOPLE_AT_ONCE:
+                self._add_people(people, sendable_people, duplicates)
             yield record, work
+        self._add_people(people, sendable_people, duplicates)
         self.repairs = plan.repairs.copy()
         self.duplicates, self.duplicates_are_exact = duplicates.count, duplicates.are_exact
+
+    def _add_people(self, people: list[Person], sendable_people: list[Person], duplicates: DuplicateIdentities) -> None:
+        """Add the identity values of some rows, and empty both lists."""
+        duplicates.add_rows(people)
+        if self.joined_identities is not None:
+            self.joined_identities.add_rows(sendable_people)
+        people.clear()
+        sendable_people.clear()
 
     def add_row(self, record: Record, work: Request | Rejected) -> None:
         """Count *record*, and *work*, its request or rejection."""

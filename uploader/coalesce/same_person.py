@@ -5,6 +5,7 @@ import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,15 @@ _ITEM: Final = 8
 _NUMBER: Final = 4
 
 
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """How many bytes of *hashes* and of row *numbers* stay in memory, and how many rows are hashed in one *batch*."""
+
+    hashes: int
+    numbers: int
+    batch: int
+
+
 class SamePerson:
     """Which rows belong to the same person, wherever the row is that connects them.
 
@@ -55,9 +65,7 @@ class SamePerson:
         are hashed together.
         """
         self._folder = folder
-        self._most_hashes = most_hashes
-        self._most_numbers = most_numbers
-        self._batch = batch
+        self._limits = _Limits(most_hashes, most_numbers, batch)
         self._pending: list[tuple[int, Person]] = []
         self._rows = 0
         self._hash_texts: Callable[[list[str]], Iterable[int]] = _python_hashes
@@ -89,14 +97,14 @@ class SamePerson:
         """Add the next row, which is about *person*; raises StorageError."""
         self._rows += 1
         self._pending.append((self._rows, person))
-        if len(self._pending) >= self._batch:
+        if len(self._pending) >= self._limits.batch:
             self._hash_pending()
 
     def add_numbered(self, row: int, person: Person) -> None:
         """Add the row with the number *row*, which is about *person*; raises StorageError."""
         self._pending.append((row, person))
         self._rows = max(self._rows, row)
-        if len(self._pending) >= self._batch:
+        if len(self._pending) >= self._limits.batch:
             self._hash_pending()
 
     def add_columns(self, rows: Sequence[int], identity: "pl.DataFrame") -> None:
@@ -135,7 +143,7 @@ class SamePerson:
     def numbers(self) -> RunNumbers:
         """Return a list of zeros with an index for each row number, and for 0; raises StorageError."""
         size = _NUMBER * (self.rows + 1)
-        if size <= self._most_numbers:
+        if size <= self._limits.numbers:
             return array("i", bytes(size))
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:
@@ -261,7 +269,7 @@ class SamePerson:
 
     def _spill_if_large(self) -> None:
         """Move the hashes to disk, if they exceed *most_hashes*."""
-        if _ITEM * sum(map(len, self._parts)) <= self._most_hashes:
+        if _ITEM * sum(map(len, self._parts)) <= self._limits.hashes:
             return
         try:
             if self._file is None:

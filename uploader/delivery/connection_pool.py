@@ -46,17 +46,14 @@ class ConnectionPool(aiohttp.TCPConnector):
         super().__init__(limit=connections, ttl_dns_cache=60, resolver=Resolver(), ssl=True if trust is None else trust)
         kind: Callable[..., ResponseHandler] = ReplyProtocol
         self._factory = partial(kind, self._loop, self)
-
-    @property
-    def is_for_one_request_each(self) -> bool:
+        self.is_for_one_request_each = False
         """Whether no connection may have a second request."""
-        return self._force_close
 
     def let_each_have_one_request(self) -> None:
         """Use no connection for a second request from now on, and log a warning."""
-        if self._force_close:
+        if self.is_for_one_request_each:
             return
-        self._force_close = True
+        self.is_for_one_request_each = self._force_close = True
         _LOG.warning(
             "the service, or something before it, sent a reply that nobody asked for: "
             "from now on each request has a connection of its own"
@@ -109,7 +106,10 @@ class ReplyProtocol(ResponseHandler):
 
     def begin_request(self) -> bool:
         """Return whether a request may leave now: nothing has come since the last reply, not even the end of data."""
-        if not self.is_connected() or self._unread.poll(0) or self._has_had_its_request:
+        pool = self._pool
+        if self.has_served and pool is not None and pool.is_for_one_request_each:
+            return False
+        if not self.is_connected() or self._unread.poll(0):
             return False
         self._is_begun = True
         return True
@@ -117,16 +117,12 @@ class ReplyProtocol(ResponseHandler):
     async def begin_when_read(self) -> bool:
         """Return the same after the socket is read: data of TLS itself, as session tickets, is no obstacle."""
         for _ in range(_LOOP_ITERATIONS):
-            if not self.is_connected() or self._has_had_its_request:
+            if not self.is_connected():
                 break
             await asyncio.sleep(0)  # noqa: TID251 — it gives way and waits for nothing
             if self.begin_request():
                 return True
         return False
-
-    @property
-    def _has_had_its_request(self) -> bool:
-        return self.has_served and self._pool is not None and self._pool.is_for_one_request_each
 
     def start_timeout(self) -> None:
         """Expect the reply: aiohttp calls this when it has written the whole request."""
@@ -135,7 +131,13 @@ class ReplyProtocol(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Read *data* if a reply is expected; aiohttp itself continues reading with empty *data*."""
-        if data and not (self._is_written and self._all_has_left()):
+        below, transport = self._below_tls, self.transport
+        if data and not (
+            self._is_written
+            and (transport is None or transport.get_write_buffer_size() == 0)
+            and (below is None or below.get_write_buffer_size() == 0)
+        ):
+            # Nothing was asked for, or the request has not left as a whole.
             self.throw_away()
             if _may_be_a_reply(data):
                 self._complain()
@@ -169,12 +171,6 @@ class ReplyProtocol(ResponseHandler):
         self.set_exception(EarlyReplyError() if self._is_begun else UnsentError())
         if self.transport is not None:
             self.transport.abort()
-
-    def _all_has_left(self) -> bool:
-        below = self._below_tls
-        return (self.transport is None or self.transport.get_write_buffer_size() == 0) and (
-            below is None or below.get_write_buffer_size() == 0
-        )
 
     def _complain(self) -> None:
         if self._pool is not None:

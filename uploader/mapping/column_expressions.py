@@ -65,7 +65,7 @@ _FIGURES: Final = "[+-]?[0-9]{1,15}\\.[0-9]{0,20}"
 _ID: Final = "[A-Za-z_-]*[0-9][A-Za-z0-9_-]*"
 _EMAIL: Final = "[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\\.)+[A-Za-z]{2,63}"
 _PHONE: Final = "82[1-9][0-9]{7,10}"
-"""What is plain for `identity_values.is_plain`."""
+"""What has a form of `identity_values.plain_form`."""
 
 _MOBILE: Final = "(?:[0-46-9][0-9]{3}|5[0-8][0-9]{2})"
 _MOBILE_OF_API: Final = f"8210{_MOBILE}[0-9]{{4}}"

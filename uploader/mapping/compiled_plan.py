@@ -11,7 +11,7 @@ import orjson
 from uploader.mapping.body_layout import encoded
 from uploader.mapping.cleaning import Change, OmittedValue, Repairs, StepChange, StepName
 from uploader.mapping.field_paths import MISSING, is_path, reaching, root_of
-from uploader.mapping.identity_values import dash_line, is_dashes, is_plain, odd_identity
+from uploader.mapping.identity_values import dash_line, is_dashes, odd_identity
 from uploader.mapping.plan_steps import (
     ColumnStep,
     IdentityStep,
@@ -82,13 +82,9 @@ class Plan:
     _empty: frozenset[str]
     _null_is_empty: bool
     moment_step: MomentStep | None
-    _others: Callable[[str], PropertyStep] | None
-    _ignored: frozenset[str]
-    _roots: frozenset[str]
+    _others: OtherColumns | None
     _changes: list[Change]
     _odd: list[Reason]
-    _sends_odd: bool
-    _hashes_identity: bool
     refuse: Callable[[Row], Reason | None] | None = None
 
     def map_row(self, record: Record, now: str) -> Request | Rejected:
@@ -100,10 +96,15 @@ class Plan:
             return Rejected(record, (), refused)
         changes = self._changes
         changes.clear()
-        identity, trouble = self._identify(record, changes, self._odd)
-        person = _person(identity)
+        identity, person, trouble = self._identify(record, changes, self._odd)
         if trouble is None:
-            built = self._body(record, identity, self._properties(record), now)
+            properties = self._properties(record)
+            if isinstance(properties, Reason):
+                built: bytes | Reason = properties
+            elif properties and self.moment_step is None:
+                built = encoded(identity, properties, now)
+            else:
+                built = self._body(record, identity, properties, now)
             if isinstance(built, bytes):
                 # Of a row that is not sent, nothing is counted.
                 if changes:
@@ -139,7 +140,7 @@ class Plan:
         """Return only the person of *record*, the same as that of `map_row`."""
         if isinstance(record, Damaged):
             return ()
-        return _person(self._identify(record, [], [])[0])
+        return self._identify(record, [], [])[1]
 
     def suspect(self, request: Request) -> Sequence[Reason]:
         """Return what is odd about the row of *request*, which can be sent: in its identity, and in its texts.
@@ -198,7 +199,7 @@ class Plan:
         built = encoded(identity, properties, now)
         last = requests[-1]
         return (
-            replace(last, person=_person(identity), body=built, merged=tuple(requests[:-1]))
+            replace(last, person=tuple(map("=".join, identity.items())), body=built, merged=tuple(requests[:-1]))
             if isinstance(built, bytes)
             else None
         )
@@ -279,8 +280,10 @@ class Plan:
 
         return read
 
-    def _identify(self, row: Row, changes: list[Change], all_odd: list[Reason]) -> tuple[dict[str, str], Reason | None]:
-        """Return the identity fields of *row* that can be read, and the first reason why it can't be sent.
+    def _identify(
+        self, row: Row, changes: list[Change], all_odd: list[Reason]
+    ) -> tuple[dict[str, str], Person, Reason | None]:
+        """Return the identity fields of *row* that can be read, its person, and the first reason why it can't be sent.
 
         Add what the cleaning did to *changes*, and what is odd about each value to *all_odd*.
         """
@@ -288,12 +291,13 @@ class Plan:
         trouble: Reason | None = None
         fields, empty = row.fields, self._empty
         for step in self.identity_steps:
-            if step.is_direct:
+            plain_form = step.plain_form
+            if plain_form is not None:
                 written = fields.get(step.column)
                 if written is None or (type(written) is str and written in empty):
                     continue
-                # Most values are plain, so that nothing else is asked of them.
-                if type(written) is str and is_plain(step.field, step.column, written):
+                # Most values have this form, so that nothing else is asked of them.
+                if type(written) is str and written != step.column and plain_form.fullmatch(written) is not None:
                     identity[step.field] = written
                     continue
             found = self._identity_of(step, fields, changes)
@@ -303,13 +307,13 @@ class Plan:
             odd = None if looked_at is None else odd_identity(step.field, step.column, looked_at)
             if odd is not None:
                 all_odd.append(odd.reason)
-            if value is not None and (odd is None or odd.is_sent or self._sends_odd):
+            if value is not None and (odd is None or odd.is_sent or step.sends_odd):
                 identity[step.field] = value
             elif trouble is None:
                 trouble = unreadable if odd is None or odd.is_absent else odd.reason
         if trouble is None and not identity:
             trouble = self._no_identity_in(row)
-        return identity, trouble
+        return identity, tuple(map("=".join, identity.items())), trouble
 
     def _identity_of(
         self, step: IdentityStep, fields: Mapping[str, object], changes: list[Change]
@@ -322,7 +326,7 @@ class Plan:
         if type(value) is str:
             if value in self._empty:
                 return None
-            return value, _before_hash(value, changes) if self._hashes_identity else value, None
+            return value, value if step.rule.cleaning.hash is None else _before_hash(value, changes), None
         if type(value) is int:
             return str(value), str(value), None
         if value is None or value is MISSING:
@@ -357,11 +361,7 @@ class Plan:
         names = ", ".join(f"'{step.column}'" for step in self.identity_steps)
         return Reason("no_identity", f"no identity: nothing in {names}")
 
-    def _body(
-        self, row: Row, identity: dict[str, str], properties: dict[str, Json] | Reason, now: str
-    ) -> bytes | Reason:
-        if isinstance(properties, Reason):
-            return properties
+    def _body(self, row: Row, identity: dict[str, str], properties: dict[str, Json], now: str) -> bytes | Reason:
         if (step := self.moment_step) is not None:
             try:
                 now = _moment_of(step, row.fields)
@@ -382,7 +382,9 @@ class Plan:
         column: str | None = None
         key = ""
         try:
-            for step in self.property_steps if self._others is None else self._steps_of(row):
+            for step in (
+                self.property_steps if self._others is None else self._others.steps(self.property_steps, fields)
+            ):
                 column, key, read = step.column, step.key, step.read
                 if step.cleaner is not None:
                     found = self._cleaned(step, fields, changes)
@@ -392,7 +394,7 @@ class Plan:
                 take = step.take
                 value = fields.get(column or "", MISSING) if take is None else take(fields)
                 if type(value) is str and value not in empty:
-                    properties[key] = read(value)
+                    properties[key] = value if step.keeps_texts else read(value)
                 elif value is MISSING or type(value) is str or (value is None and self._null_is_empty):
                     if step.sends_null:
                         properties[key] = None
@@ -423,16 +425,6 @@ class Plan:
             changes.append(OmittedValue(column, step.key, unreadable.in_column(column, step.key, self.columns)))
             return MISSING
 
-    def _steps_of(self, row: Row) -> list[PropertyStep]:
-        """Return the steps of the mapping and of the other columns of *row* (`other_columns: send`)."""
-        assert self._others is not None  # noqa: S101 — the caller checked; this line is for the type checker
-        fields, ignored, roots = row.fields, self._ignored, self._roots
-        others = [column for column in fields if column not in ignored]
-        if roots:
-            # Only an object can be the start of a path; any other value of this name is an ordinary column.
-            others = [name for name in others if name not in roots or not isinstance(fields[name], dict | None)]
-        return [*self.property_steps, *map(self._others, others)]
-
 
 def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, columns, their kinds, and what null means
     rules: MappingRules,
@@ -461,7 +453,7 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     properties = list(rules.properties)
     others: OtherColumns | None = None
     if rules.other_columns == "send":
-        others = OtherColumns(rules, {rule.key for rule in properties}, source)
+        others = OtherColumns(rules, {rule.key for rule in properties}, source, ignored, roots)
         if columns is not None:
             properties.extend(others.rule(column) for column in columns if column not in ignored | roots)
             others = None
@@ -481,12 +473,8 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
         _null_is_empty=null_is_empty,
         moment_step=time_step(rules, paths),
         _others=others,
-        _ignored=ignored,
-        _roots=roots,
         _changes=[],
         _odd=[],
-        _sends_odd=rules.sends_odd_identities,
-        _hashes_identity=any(rule.cleaning.hash is not None for rule in rules.identity),
     )
 
 
@@ -538,7 +526,3 @@ def _traced(key: str, column: str, clean: Callable[[list[Change]], object]) -> C
 
 def _moment_of(step: MomentStep, fields: Mapping[str, object]) -> str:
     return str(step.read(fields.get(step.column) if step.take is None else step.take(fields)))
-
-
-def _person(identity: Mapping[str, str]) -> Person:
-    return tuple(map("=".join, identity.items()))

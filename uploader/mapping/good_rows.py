@@ -1,6 +1,6 @@
 """Take those rows out of a batch that can be sent as they are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,8 +45,16 @@ class GoodRows:
 
 
 def persons_of(identity: "pl.DataFrame") -> Iterator[Person]:
-    """Yield the person of each row of *identity*: a column of texts for each field, named by it."""
-    named = [(f"{column.name}=", column.to_list()) for column in identity.iter_columns()]
+    """Return the person of each row of *identity*: a column of texts for each field, named by it."""
+    columns = list(identity.iter_columns())
+    if not any(column.null_count() for column in columns):
+        # Most often: every row has every value.
+        return zip(*((f"{column.name}=" + column).to_list() for column in columns), strict=True)
+    return _persons_with_gaps(columns)
+
+
+def _persons_with_gaps(columns: "Iterable[pl.Series]") -> Iterator[Person]:
+    named = [(f"{column.name}=", column.to_list()) for column in columns]
     prefixes = [prefix for prefix, _ in named]
     for values in zip(*(column for _, column in named), strict=True):
         yield tuple([prefix + value for prefix, value in zip(prefixes, values, strict=True) if value is not None])

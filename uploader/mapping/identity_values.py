@@ -90,9 +90,17 @@ class OddIdentity:
     is_sent: bool = False
 
 
+def plain_form(field: str) -> re.Pattern[str]:
+    """Return the form of most values of the identity *field*.
+
+    A whole value of this form is at one glance nothing odd, unless it is the name of its column.
+    """
+    return _PLAIN.get(field, _ID)
+
+
 def is_plain(field: str, column: str, value: str) -> bool:
     """Whether *value* of *column*, as the identity *field*, is at one glance nothing odd; False says nothing."""
-    return _PLAIN.get(field, _ID).fullmatch(value) is not None and value != column
+    return plain_form(field).fullmatch(value) is not None and value != column
 
 
 def is_nothing(value: str) -> bool:

@@ -1,6 +1,7 @@
 """Make the steps of the plan, each of which reads one identity field, property or time of a request."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -9,9 +10,9 @@ from uploader.errors import ConfigError
 from uploader.mapping.cleaning import Cleaner, cleaner_of
 from uploader.mapping.datetimes import datetime_reader
 from uploader.mapping.field_paths import Take
-from uploader.mapping.identity_values import is_nothing
+from uploader.mapping.identity_values import is_nothing, plain_form
 from uploader.mapping.rules import NO_CLEANING, CleaningRules, IdentityRule, MappingRules, MomentRule, PropertyRule
-from uploader.mapping.type_conversion import Reader, kind_of, reader
+from uploader.mapping.type_conversion import Reader, keeps_texts, kind_of, reader
 from uploader.mapping.value_errors import Unreadable
 from uploader.model import Json, Reason
 
@@ -21,8 +22,9 @@ class PropertyStep:
     """One property of the plan: where its value is, how it is read, and what an empty one becomes.
 
     *column* is None for a constant: *read* returns it whatever *take* finds. *take* is None where the value is that of
-    *column*. *cleaner* is None where the value is read as it stands, and a value that can't be read rejects its row;
-    with one, *omits* is whether such a value is left out instead. *rule* is what the step was made of.
+    *column*. *keeps_texts* is whether *read* returns a text as it is. *cleaner* is None where the value is read as it
+    stands, and a value that can't be read rejects its row; with one, *omits* is whether such a value is left out
+    instead. *rule* is what the step was made of.
 
     It has no states.
     """
@@ -34,6 +36,7 @@ class PropertyStep:
     sends_null: bool
     is_consent: bool
     rule: PropertyRule
+    keeps_texts: bool = False
     cleaner: Cleaner | None = None
     omits: bool = False
 
@@ -42,7 +45,8 @@ class PropertyStep:
 class IdentityStep:
     """One identity field of the plan; *take*, *cleaner* and *rule* are as in `PropertyStep`.
 
-    *is_direct* is whether the value is that of the column, as it stands.
+    *plain_form* is the form of most values, of which nothing else is asked; None where the value is not that of the
+    column, as it stands. *sends_odd* is whether a value is sent though it looks like that of nobody.
     """
 
     field: str
@@ -50,7 +54,8 @@ class IdentityStep:
     take: Take | None
     cleaner: Cleaner | None
     rule: IdentityRule
-    is_direct: bool
+    plain_form: re.Pattern[str] | None
+    sends_odd: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,7 @@ def property_step(rule: PropertyRule, take: Take | None, rules: MappingRules) ->
         sends_null=sends_null,
         is_consent=consent,
         rule=rule,
+        keeps_texts=cleaner is None and keeps_texts(read),
         cleaner=cleaner,
         omits=rule.on_error == "omit",
     )
@@ -113,7 +119,9 @@ def identity_step(rule: IdentityRule, take: Take | None, rules: MappingRules) ->
         empty = frozenset((*rules.null_values, *rule.null_values))
         left = None if rules.sends_odd_identities else is_nothing
         cleaner = cleaner_of(rule.cleaning, empty=empty, hash_key=rules.hash_key, left=left)
-    return IdentityStep(rule.field, rule.column, take, cleaner, rule, is_direct=take is None and cleaner is None)
+    is_direct = take is None and cleaner is None
+    form = plain_form(rule.field) if is_direct else None
+    return IdentityStep(rule.field, rule.column, take, cleaner, rule, form, rules.sends_odd_identities)
 
 
 def time_step(rules: MappingRules, paths: Mapping[str, Take]) -> MomentStep | None:
@@ -129,15 +137,29 @@ def time_step(rules: MappingRules, paths: Mapping[str, Take]) -> MomentStep | No
 class OtherColumns:
     """Make the steps of columns that the mapping does not name, each under its own name."""
 
-    def __init__(self, rules: MappingRules, taken: set[str], source: str) -> None:
-        """Make steps by *rules*; *taken* are the properties that they name. Messages call the file *source*."""
+    def __init__(
+        self, rules: MappingRules, taken: set[str], source: str, ignored: frozenset[str], roots: frozenset[str]
+    ) -> None:
+        """Make steps by *rules*; *taken* are the properties that they name. Messages call the file *source*.
+
+        *ignored* are the columns that are not others, *roots* those with which paths of the mapping begin.
+        """
+        self._ignored = ignored
+        self._roots = roots
         self._rules = rules
         self._taken = taken
         self._source = source
         self._known: dict[str, PropertyStep] = {}
 
-    def __call__(self, column: str) -> PropertyStep:
-        """Return the step of *column*, under its own name."""
+    def steps(self, known: Iterable[PropertyStep], fields: Mapping[str, object]) -> list[PropertyStep]:
+        """Return the *known* steps and those of the other columns of a row with these *fields*."""
+        others = [column for column in fields if column not in self._ignored]
+        if self._roots:
+            # Only an object can be the start of a path; any other value of this name is an ordinary column.
+            others = [name for name in others if name not in self._roots or not isinstance(fields[name], dict | None)]
+        return [*known, *map(self._step, others)]
+
+    def _step(self, column: str) -> PropertyStep:
         step = self._known.get(column)
         if step is None:
             step = self._known[column] = property_step(self.rule(column), None, self._rules)

@@ -50,6 +50,11 @@ def reader(rule: PropertyRule) -> Reader:
     return _scalar(kind, rule)
 
 
+def keeps_texts(read: Reader) -> bool:
+    """Whether *read* returns each text as it is."""
+    return read in {own_type, _string}
+
+
 def kind_of(rule: PropertyRule) -> PropertyType | None:
     """Return the type that *rule* declares; a consent is boolean by default."""
     return "boolean" if rule.kind is None and rule.key in CONSENTS else rule.kind
@@ -122,7 +127,8 @@ def _double(value: object) -> float:
             raise Unreadable(_NOT_DOUBLE)
         if _WHOLE.fullmatch(value) is not None:
             return _widened(int(value))
-        return _held(float(value), value)
+        number = float(value)
+        return number if LEAST_NORMAL <= abs(number) < WHOLE_DOUBLES else _held(number, value)
     if isinstance(value, WrittenFloat):
         return _held(float(value), value.digits)
     if isinstance(value, float):
@@ -144,8 +150,6 @@ def _digits(value: Decimal | dict[object, object]) -> object:
 
 def _held(number: float, digits: str) -> float:
     """Return *number*, the Double nearest to *digits*; only decimal places may be lost to rounding."""
-    if LEAST_NORMAL <= abs(number) < WHOLE_DOUBLES:
-        return number
     if not math.isfinite(number):
         raise Unreadable(_NOT_FINITE)
     if number == 0:

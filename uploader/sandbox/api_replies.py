@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from http import HTTPStatus
 from types import MappingProxyType
 
@@ -75,19 +76,20 @@ def because(verdict: ApiReply, why: str) -> ApiReply:
 def window_headers(rules: SandboxRules, place: WindowPlace) -> dict[str, str]:
     """Return the headers that describe the window, in the spelling and the unit of *rules*."""
     reset = place.reset + rules.clock_skew
-    state_headers = {
-        "Limit": period(rules.per),
-        "Remaining": str(place.remaining),
-        "Reset": str(int(reset * 1000) if rules.unit == "ms" else int(reset)),
-    }
+    values = (period(rules.per), str(place.remaining), str(int(reset * 1000) if rules.unit == "ms" else int(reset)))
     headers: dict[str, str] = {}
     if rules.spelling in {"both", "documented"}:
-        headers |= {f"X-Rate-Limit-{name}": value for name, value in state_headers.items()}
+        headers.update(zip(_DOCUMENTED_NAMES, values, strict=True))
     if rules.spelling in {"both", "lower"}:
-        headers |= {f"x-ratelimit-{name.lower()}": value for name, value in state_headers.items()}
+        headers.update(zip(_LOWER_NAMES, values, strict=True))
     return headers
 
 
+_DOCUMENTED_NAMES = ("X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset")
+_LOWER_NAMES = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
+
+
+@cache
 def period(seconds: float) -> str:
     """Return a window's length as the API writes it, a number and a unit: `1m`, `10s`, `1d`."""
     for unit, length in (("d", 86_400), ("H", 3_600), ("m", 60)):

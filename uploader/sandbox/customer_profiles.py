@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import orjson
 
@@ -62,7 +63,7 @@ class Profiles:
     def _known(self, identity: Mapping[str, str]) -> list[int]:
         found = set[int]()
         for name in identity.items():
-            found.update(row[0] for row in self._run(_FIND, name))
+            found.update(chain.from_iterable(self._run(_FIND, name)))
         return sorted(found)
 
     def _properties(self, known: list[int]) -> dict[str, tuple[int, Json]]:

@@ -18,6 +18,8 @@ class FaultSchedule:
 
         *elapsed* is how many seconds after the first request it arrived.
         """
+        if not self._faults:
+            return None
         due = [fault for fault in self._faults if fault.is_due(parsed) and fault.is_in_time(elapsed)]
         return next((fault.fault for fault in due if fault.happens()), None)
 

@@ -32,7 +32,7 @@ _LONGS = range(-(2**63), 2**63)
 
 def misfit(value: Json, kind: str | None) -> str | None:
     """Return why *value* is no *kind* (None: any type of the API), or None where it fits; null always fits."""
-    found = _found(value)
+    found = _NAMES.get(type(value)) or _found(value)
     if found == "null":
         return None
     if kind is None:

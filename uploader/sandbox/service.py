@@ -67,6 +67,8 @@ class Sandbox:
     """The API of one service, with its window, its profiles and its store; call its methods from any thread.
 
     Use it as a context manager, or call `close`.
+
+    States: open; and closed.
     """
 
     def __init__(self, rules: SandboxRules, store: Path | None = None, clock: Clock | None = None) -> None:
@@ -81,6 +83,7 @@ class Sandbox:
         self._lock = threading.Lock()
         # Only the monotonic clock, so that the windows stay even when the machine's clock is set.
         self._epoch = clock.wall() - clock.monotonic()
+        self._kinds = rules.kinds
         self._windows = Windows(rules.limit, rules.per, rules.anchor)
         self._schedule = FaultSchedule(rules.faults, rules.seed)
         self._random = random.Random(rules.seed)  # noqa: S311 - latencies must be the same in every run with this seed
@@ -121,7 +124,7 @@ class Sandbox:
             if fault is not None and fault.kind == "limit":
                 place = self._windows.lock(self.now())
             verdict = self._judge(arrival.seq, incoming, parsed, fault, over=place.over)
-            shown = _shown(verdict, fault)
+            shown = verdict if fault is None else _shown(verdict, fault)
             self._store.add_request(
                 RequestRecord(
                     arrival.seq,
@@ -218,8 +221,10 @@ class Sandbox:
     def _apply(self, parsed: ParsedBody, seq: int) -> ApiReply:
         fits: dict[str, Json] = {}
         flaws: list[str] = []
+        kinds, takes_any_name = self._kinds, self.rules.registered is None
         for name, value in parsed.properties.items():
-            why = self.rules.misfit_of_name(name) or misfit(value, self.rules.kind_of(name))
+            is_known = takes_any_name or name in kinds
+            why = misfit(value, kinds.get(name)) if is_known else "not registered"
             if why is None:
                 fits[name] = value
             else:
@@ -239,8 +244,8 @@ class Sandbox:
         return bool(token) and self.rules.token in {None, token}
 
 
-def _shown(verdict: ApiReply, fault: Fault | None) -> ApiReply:
-    match fault.kind if fault is not None else "":
+def _shown(verdict: ApiReply, fault: Fault) -> ApiReply:
+    match fault.kind:
         case "drop-after":
             return NOTHING
         case "garbage":

@@ -58,11 +58,7 @@ class SandboxRules:
             if kind is not None and kind not in KINDS:
                 raise ValueError(f"registered: {kind!r}, the type of {name!r}, is none of {', '.join(KINDS)}")
 
-    def misfit_of_name(self, name: str) -> str | None:
-        """Return why a property called *name* is never stored, or None."""
-        known = self.registered is None or name in BUILT_IN or name in self.registered
-        return None if known else "not registered"
-
-    def kind_of(self, name: str) -> str | None:
-        """Return the type of a registered property; None: any type."""
-        return BUILT_IN.get(name) or (self.registered or {}).get(name)
+    @property
+    def kinds(self) -> Mapping[str, str | None]:
+        """The types of the properties that are registered by name; None: any type."""
+        return {**(self.registered or {}), **BUILT_IN}

@@ -54,14 +54,14 @@ def csv_columns(stream: ByteStream, dialect: CsvDialect) -> tuple[str, ...]:
 
 
 def csv_records(stream: ByteStream, dialect: CsvDialect, columns: tuple[str, ...]) -> Records:
-    """Yield the records below the header; blank lines are counted, but are no records.
+    """Return the records below the header; blank lines are counted, but are no records.
 
     Raises InputError for what is wrong with the file as a whole: bytes that are no text, a quote that is never closed,
     a record longer than LIMIT, a truncated last record. Raises ChangedError when the header is no longer *columns*.
     """
     parser = CsvParser(stream, dialect, DecodedText(stream.blocks(), dialect.encoding))
     parser.refuse_other_header(columns)
-    return (yield from parser.records(columns))
+    return parser.records(columns)
 
 
 def lines_above_header(head: str, delimiter: str, names: Iterable[str]) -> int | None:

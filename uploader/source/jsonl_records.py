@@ -45,13 +45,13 @@ def is_retry_jsonl(stream: ByteStream, encoding: str) -> bool:
 
 
 def jsonl_records(stream: ByteStream, encoding: str, *, is_retry: bool) -> Records:
-    """Yield the record on each line; blank lines are counted, but are no records.
+    """Return the record on each line; blank lines are counted, but are no records.
 
     Raises InputError where bytes are no text, where a line is longer than LIMIT, where the last line is truncated, and
     at the end when not one line is an object.
     """
     texts = DecodedText(stream.blocks(), encoding)
-    return (yield from jsonl_records_after(JsonlPlace(), stream.location, encoding, texts, is_retry=is_retry))
+    return jsonl_records_after(JsonlPlace(), stream.location, encoding, texts, is_retry=is_retry)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,16 @@ from uploader.source.format_detection import (
     refuse_other_text,
 )
 from uploader.source.jsonl_records import is_retry_jsonl, jsonl_records
-from uploader.source.reader import Batches, BatchReading, PassEnd, Reading, Suspicion, TakeApart, Way
+from uploader.source.reader import (
+    RECORDS_AHEAD,
+    Batches,
+    BatchReading,
+    PassEnd,
+    Reading,
+    Suspicion,
+    TakeApart,
+    Way,
+)
 from uploader.source.retry_file_rows import has_retry_columns
 from uploader.source.stdin_and_pipes import STDIN, descriptor, reads_only_once
 from uploader.source.take_batches import (
@@ -60,29 +69,18 @@ class _OpenedAs:
 class Source:
     """A file whose records can be read any number of times; closing it deletes its temporary copies.
 
-    *name* is what the user calls it, *path* its file (None for standard input and pipes). *columns* is None where each
-    record has its own (JSONL). *kinds* maps each column of a Parquet file to its type; fields of a struct are `a.b`.
-    *encoding* is the one in use. *blank_lines* is the count of the latest whole pass, *suspicion* what it found at the
-    end. *ways* counts the records of the latest whole pass by how they came into batches.
-
-    States: open, where it can be read any number of times; and closed.
+    *name* is what the user calls it, *path* its file (None for standard input and pipes). *encoding* is the one in use.
     """
 
     name: str
     path: Path | None
     format: Format
-    columns: tuple[str, ...] | None
-    kinds: Mapping[str, str]
     encoding: str
     delimiter: str
-    is_retry: bool
-    blank_lines: int = 0
-    suspicion: Suspicion | None = None
-    ways: Mapping[Way, int] = field(default_factory=lambda: MappingProxyType({}))
     _location: SourceLocation = field(repr=False)
-    _take_apart: TakeApart = field(repr=False)
-    _take_batches: TakeBatches = field(repr=False)
+    _opened: _OpenedAs = field(repr=False)
     _copies: ExitStack = field(repr=False)
+    _last_pass: PassEnd = field(default_factory=PassEnd, repr=False)
 
     def __enter__(self) -> Self:
         """Return the source."""
@@ -96,6 +94,36 @@ class Source:
         """Delete the temporary copies."""
         self._copies.close()
 
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The names of the columns; None where each record has its own (JSONL)."""
+        return self._opened.columns
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        """The type of each column of a Parquet file; fields of a struct are `a.b`."""
+        return self._opened.kinds
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether it is a retry file."""
+        return self._opened.is_retry
+
+    @property
+    def blank_lines(self) -> int:
+        """How many blank lines the latest whole pass has found."""
+        return self._last_pass.blank_lines
+
+    @property
+    def suspicion(self) -> Suspicion | None:
+        """What the latest whole pass has found at the end."""
+        return self._last_pass.suspicion
+
+    @property
+    def ways(self) -> Mapping[Way, int]:
+        """How many records of the latest whole pass came into batches in each way."""
+        return self._last_pass.ways
+
     def digest(self) -> str:
         """Return the digest of the source's bytes, the same as in its fingerprint."""
         with ByteStream(self._location) as stream:
@@ -105,13 +133,13 @@ class Source:
 
     def read(self, follows: ReadTrace | None = None) -> Reading:
         """Return a new pass over the records, from the first; *follows* is the trace of a pass that it must repeat."""
-        return Reading(self._location, self._take_apart, self._end_pass, follows)
+        return Reading(self._location, self._opened.take_apart, self._end_pass, follows, ahead=RECORDS_AHEAD)
 
     def batches(self, follows: ReadTrace | None = None, size: int = BLOCK) -> BatchReading:
         """Return a new pass over the same records in batches, each of about *size* bytes of the file."""
 
         def take(stream: ByteStream) -> Batches:
-            return self._take_batches(stream, size)
+            return self._opened.take_batches(stream, size)
 
         return BatchReading(self._location, take, self._end_pass, follows)
 
@@ -131,7 +159,7 @@ class Source:
         return lines_above_header(reads_as(self.encoding, _head(self._location)), self.delimiter, names)
 
     def _end_pass(self, end: PassEnd) -> None:
-        self.blank_lines, self.suspicion, self.ways = end.blank_lines, end.suspicion, end.ways
+        self._last_pass = end
 
 
 def open_source(  # noqa: PLR0913 the keys of `source:`, and the settings of standard input and compressed files
@@ -184,14 +212,10 @@ def _described(name: str, location: SourceLocation, head: bytes, dialect: FileDi
         name=name,
         path=None if location.spooled else location.path,
         format=found,
-        columns=opened.columns,
-        kinds=opened.kinds,
         encoding=settled,
         delimiter=dialect.delimiter,
-        is_retry=opened.is_retry,
         _location=location,
-        _take_apart=opened.take_apart,
-        _take_batches=opened.take_batches,
+        _opened=opened,
         _copies=spool.handed_over(),
     )
 

@@ -1,11 +1,14 @@
 """Read the records of a source once, from first to last."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
 from types import MappingProxyType, TracebackType
-from typing import Generic, Literal, Self, TypeAlias, TypeVar
+from typing import Final, Generic, Literal, Self, TypeAlias, TypeVar
 
 from uploader.batch import Batch
+from uploader.errors import SignalledError, UploaderError
 from uploader.model import Reason, Record
 from uploader.source.byte_stream import ByteStream, Fingerprint, SourceLocation
 from uploader.source.file_change_detection import ReadTrace
@@ -50,6 +53,9 @@ Batches: TypeAlias = Parts[Batch]
 
 TakeApart: TypeAlias = Callable[[ByteStream], Records]
 
+RECORDS_AHEAD: Final = 32
+"""How many records a pass takes ahead, so that a record costs few calls; each may take a megabyte."""
+
 
 class FilePass(Generic[T]):
     """An iterator over the parts of a source: its records, or batches of them.
@@ -65,10 +71,13 @@ class FilePass(Generic[T]):
         take_apart: Callable[[ByteStream], Parts[T]],
         ended: Callable[[PassEnd], None],
         follows: ReadTrace | None = None,
+        *,
+        ahead: int = 1,
     ) -> None:
         """Read the file at *location* with *take_apart*; *ended* is called at the end of the pass.
 
-        *follows* is the trace of an earlier pass: a ChangedError ends this one where the file differs from it.
+        *follows* is the trace of an earlier pass: a ChangedError ends this one where the file differs from it. The
+        parts are taken apart *ahead* at a time.
         """
         self._location = location
         self._take_apart = take_apart
@@ -76,11 +85,14 @@ class FilePass(Generic[T]):
         self._follows = follows
         self._fingerprint: Fingerprint | None = None
         self._trace: ReadTrace | None = None
-        self._parts = self._pass()
+        self._ahead = ahead
+        self._held: list[T] = []
+        self._lists = self._pass()
+        self._parts = chain.from_iterable(self._lists)
 
     def __iter__(self) -> Iterator[T]:
         """Return the parts that are left."""
-        # The generator itself: this saves one call for each row.
+        # Not this object itself: that saves one call for each row.
         return self._parts
 
     def __next__(self) -> T:
@@ -97,7 +109,8 @@ class FilePass(Generic[T]):
 
     def close(self) -> None:
         """Close the file; no more parts follow."""
-        self._parts.close()
+        self._lists.close()
+        self._held.clear()
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -111,12 +124,35 @@ class FilePass(Generic[T]):
         """What was read so far; None before the first part."""
         return self._trace
 
-    def _pass(self) -> Generator[T, None, None]:
+    def _pass(self) -> Generator[list[T], None, None]:
+        """Yield the parts in lists."""
+        end: PassEnd | None = None
         with ByteStream(self._location, self._follows) as stream:
             self._trace = stream.trace
-            end = yield from self._take_apart(stream)
+            with closing(self._take_apart(stream)) as parts:
+                while end is None:
+                    self._held, end, error = taken(parts, self._ahead)
+                    yield self._held
+                    if error is not None:
+                        raise error
             self._fingerprint = stream.fingerprint()
         self._ended(end)
+
+
+def taken(parts: Parts[T], most: int) -> tuple[list[T], PassEnd | None, UploaderError | None]:
+    """Return the next *parts*, *most* of them at most, and what they ended with: a value, or an error."""
+    held: list[T] = []
+    try:
+        while len(held) < most:
+            held.append(next(parts))
+    except StopIteration as stop:
+        return held, stop.value, None
+    except SignalledError:
+        # It ends the command at once.
+        raise
+    except UploaderError as error:
+        return held, None, error
+    return held, None, None
 
 
 Reading: TypeAlias = FilePass[Record]

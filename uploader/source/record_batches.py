@@ -1,13 +1,12 @@
 """Hold records in batches that were read row by row."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 from uploader.batch import Batch, CellForm
-from uploader.errors import UploaderError
 from uploader.model import Record
 from uploader.source.one_thread import pl
-from uploader.source.reader import Batches, PassEnd
+from uploader.source.reader import Batches, PassEnd, Records, taken
 
 MOST_ROWS = 20_000
 """How many records a batch has at most."""
@@ -16,14 +15,14 @@ _MOST_HELD = 1000
 """How many records are held as rows."""
 
 
-def batches_by_rows(records: Iterator[Record], form: CellForm, columns: Sequence[str] = ()) -> Batches:
+def batches_by_rows(records: Records, form: CellForm, columns: Sequence[str] = ()) -> Batches:
     """Yield *records* in batches of which the table is empty; raises what *records* raises, after those before it.
 
     What *records* returns is returned.
     """
     read, end, error = 0, None, None
     while end is None and error is None:
-        held, end, error = _taken(records)
+        held, end, error = taken(records, _MOST_HELD)
         read += len(held)
         if held:
             yield batch_by_rows(held, form, columns)
@@ -44,19 +43,6 @@ def batch_by_rows(records: list[Record], form: CellForm, columns: Sequence[str] 
         others=records,
         _row=_no_row,
     )
-
-
-def _taken(records: Iterator[Record]) -> tuple[list[Record], PassEnd | None, UploaderError | None]:
-    """Return the next records, and what they ended with: a value, or an error."""
-    held: list[Record] = []
-    try:
-        while len(held) < _MOST_HELD:
-            held.append(next(records))
-    except StopIteration as stop:
-        return held, stop.value, None
-    except UploaderError as error:
-        return held, None, error
-    return held, None, None
 
 
 def _no_row(at: int) -> NoReturn:

@@ -3,12 +3,13 @@
 import os
 from pathlib import Path
 from typing import Self
+from zlib import crc32
 
 from uploader.errors import StorageError
 from uploader.model import Outcome, Unchanged, Unsettled
 from uploader.private_files import open_private, sync_folder, trouble
 from uploader.state.journal_records import Word, spell_facts, spell_outcome, spell_pause, spell_unchanged
-from uploader.state.line_checksums import link
+from uploader.state.line_checksums import LINE
 from uploader.state.replay import RunState
 
 
@@ -87,7 +88,8 @@ class Journal:
             self.flush()
         if self._broken is not None:
             raise self._broken
-        line, checksum = link(payload, self._checksum)
+        checksum = crc32(payload, self._checksum)
+        line = LINE % (checksum, payload)
         try:
             written = os.write(self._handle, line)
         except OSError as error:

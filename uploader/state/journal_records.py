@@ -148,7 +148,8 @@ def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
     """Return the payload of one row's outcome; *again* is whether an accepted row must be sent again."""
     if isinstance(outcome, Sent):
         mark, number = AGAIN if again else SENT, outcome.request.row.number
-        return b"%c %d %d%b%b" % (mark, number, outcome.attempts, _merged_mark(outcome), _unsure_mark(outcome))
+        merged, unsure = MERGED if outcome.merged_into else b"", b"!" if outcome.unsure else b""
+        return b"%c %d %d%b%b" % (mark, number, outcome.attempts, merged, unsure)
     number = record_of(outcome).number
     match outcome:
         case Unchanged():
@@ -170,9 +171,9 @@ def spell_outcome(outcome: Outcome | Unsettled, *, again: bool) -> bytes:
             )
 
 
-def _merged_mark(outcome: Sent | Failed | Rejected) -> bytes:
+def _merged_mark(outcome: Failed | Rejected) -> bytes:
     return MERGED if outcome.merged_into else b""
 
 
-def _unsure_mark(outcome: Sent | Failed | Rejected | Superseded | Unsettled) -> bytes:
+def _unsure_mark(outcome: Failed | Rejected | Superseded | Unsettled) -> bytes:
     return b"!" if outcome.unsure else b""
