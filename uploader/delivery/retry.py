@@ -145,8 +145,14 @@ class Delivery:
         # source may have left the limiter in trouble.
         self._is_circuit_closed = False
         self._trouble_since: float | None = None
+        self._trouble = ""
         self._paused_at = float("-inf")
         self._backoff = 1.0
+
+    @property
+    def outage(self) -> tuple[float, str] | None:
+        """Since when (monotonic) the service is out, and why; None while it is not. Throttling is no outage."""
+        return None if self._trouble_since is None or not self._trouble else (self._trouble_since, self._trouble)
 
     async def deliver(self, request: Request) -> Outcome | Unsettled:
         """Return the outcome of *request*; Unsettled if the run was stopped before it had one.
@@ -319,7 +325,7 @@ class Delivery:
         """Record that the service answered an attempt that *began* then."""
         if began > self._paused_at:
             self._is_circuit_closed = not self._blocked_rows.is_unresolved
-            self._trouble_since = None
+            self._trouble_since, self._trouble = None, ""
             self._backoff = 1.0
             self._outages.add_good_reply(self._clock())
             if not self._blocked_rows.is_unresolved:
@@ -343,6 +349,8 @@ class Delivery:
         now = self._clock()
         if self._trouble_since is None:
             self._trouble_since = now
+        if not everybody:
+            self._trouble = why
         if now + seconds - self._trouble_since > self._wait_limits.outage_timeout + _ROUNDING:
             then = "Run again to resume"
             if everybody:

@@ -1,15 +1,18 @@
-"""Do what a run does beside sending: sync what is settled, and report the progress."""
+"""Do what a run does beside sending: sync what is settled, report the progress, and that the service is out."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final
 
+from uploader.clock import Clock
 from uploader.counts import Progress
+from uploader.delivery import Delivery
 from uploader.errors import StorageError
 from uploader.run.connection import Connection
-from uploader.run.events import Events, Progressed
+from uploader.run.events import Events, Outage, Progressed
 from uploader.run.observers import wants
 from uploader.run.plan import SourcePlan
 from uploader.run.session import Session
@@ -63,6 +66,25 @@ async def _sync_by(thread: ThreadPoolExecutor, session: Session, connection: Con
                 # The thread still runs: the files must not be closed before it ends.
                 await asyncio.wait([syncing])
                 raise
+
+
+async def report_outages(delivery: Delivery, clock: Clock, events: Events) -> None:
+    """Report when the service is out, and when it is no longer or this is cancelled; look twice a second."""
+    known: Outage | None = None
+    try:
+        while wants(events, "outage"):
+            found = delivery.outage
+            if found is not None and known is None:
+                since, why = found
+                known = Outage(clock.wall() - (clock.monotonic() - since), None, why)
+                events.outage(known)
+            elif found is None and known is not None:
+                events.outage(replace(known, until=clock.wall()))
+                known = None
+            await clock.sleep(_PROGRESS_SECONDS)
+    finally:
+        if known is not None:
+            events.outage(replace(known, until=clock.wall()))
 
 
 async def report_progress(source_plan: SourcePlan, session: Session, connection: Connection, events: Events) -> None:

@@ -121,8 +121,8 @@ class ThrottledPause:
 class Outage:
     """The service is out *since* a time (in seconds since 1970); *why* is a fixed phrase.
 
-    It is reported when all requests pause for the first time, with *until* None; and again when the service has
-    answered, or the run has ended.
+    It is reported within a second when all requests pause for it, with *until* None; and again when the service has
+    answered, or the source is stopped. A pause for the rate limit is no outage.
     """
 
     since: float

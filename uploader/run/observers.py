@@ -10,8 +10,8 @@ from uploader.errors import SignalledError
 from uploader.run.environment import Environment
 from uploader.run.events import Events
 
-EventName: TypeAlias = Literal["reason_found", "progressed", "settled"]
-"""The events that are made only if somebody wants them: they are about single rows, or come again and again."""
+EventName: TypeAlias = Literal["reason_found", "progressed", "settled", "outage"]
+"""The events that are looked for only if somebody wants them: about single rows, or again and again."""
 
 _NAMES: Final = tuple(name for name in vars(Events) if not name.startswith("_"))
 

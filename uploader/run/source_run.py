@@ -5,10 +5,11 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from uploader.delivery import Delivery
 from uploader.delivery.canary import Canary
 from uploader.delivery.pipeline import HeldBackRows, Pipeline
 from uploader.errors import StorageError, UploaderError
-from uploader.run.background import background_tasks, keep_synced, report_progress
+from uploader.run.background import background_tasks, keep_synced, report_outages, report_progress
 from uploader.run.connection import Connection
 from uploader.run.drift_check import baseline_totals
 from uploader.run.events import Events, Started
@@ -38,7 +39,9 @@ async def send(source_plan: SourcePlan, connection: Connection, stop: Stop, even
         events.started(_started(line, connection))
         with _stopping(stop):
             async with background_tasks(
-                report_progress(source_plan, line.session, connection, events), keep_synced(line.session, connection)
+                report_progress(source_plan, line.session, connection, events),
+                report_outages(line.delivery, connection.clock, events),
+                keep_synced(line.session, connection),
             ):
                 await line.pipeline.run(connection.pace.concurrency, settled=len(line.session.settled))
             line.session.flush()
@@ -57,6 +60,7 @@ class _OpenLine:
     header: RunHeader
     session: Session
     reading: ReadOnce
+    delivery: Delivery
     pipeline: Pipeline
     began: float
 
@@ -122,7 +126,7 @@ def _opened(source_plan: SourcePlan, connection: Connection, events: Events) -> 
             held_back=HeldBackRows(Canary(_canary_rows(source_plan, session)), connection.blocked_rows),
             must_resend=run_plan.rows_to_resend.has,
         )
-        yield _OpenLine(source_plan, header, session, reading, pipeline, began)
+        yield _OpenLine(source_plan, header, session, reading, delivery, pipeline, began)
 
 
 def _canary_rows(source_plan: SourcePlan, session: Session) -> int:
