@@ -105,12 +105,12 @@ def test_a_source_that_was_never_begun_is_what_is_left_of_the_command(
     write(two, "c.csv", "c", 9)
     send, begun = source_run.send, 0
 
-    async def fail_before_b(*args: object) -> None:
+    async def fail_before_b(*args: object) -> object:
         nonlocal begun
         begun += 1
         if begun == 2:
             raise StorageError("a cable was pulled")
-        await send(*args)  # type: ignore[arg-type]  # as it is called
+        return await send(*args)  # type: ignore[arg-type]  # as it is called
 
     with two.monkeypatch.context() as patch:
         patch.setattr(module, "send", fail_before_b)

@@ -1,7 +1,8 @@
 """Detect whether a row changes what the service accepted last for its person."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -25,6 +26,24 @@ _LOOK_SECONDS: Final = 0.1
 """How often to check whether another run has created the digest store."""
 
 
+@dataclass(frozen=True, slots=True)
+class DetectionSettings:
+    """How the changes of one *service* (a digest) are detected; *facts* are written to a new store of it.
+
+    *mapping* is the fingerprint of the mapping. *changed_only* and *full_every* (seconds) are those of the
+    configuration. *newest_ended_run* returns the number of the latest run of the service that has ended: a new store
+    does not have what such runs set. *read_only* creates and changes nothing.
+    """
+
+    service: str
+    facts: Mapping[str, str]
+    mapping: str
+    changed_only: bool
+    full_every: float | None
+    newest_ended_run: Callable[[], int] = lambda: UNKNOWN_RUN
+    read_only: bool = False
+
+
 class ChangeDetection:
     """The digest store of one service, opened when `changed_only` or a row to resend needs it, or if it exists.
 
@@ -34,34 +53,11 @@ class ChangeDetection:
     recorded); recording (`is_recording`: digests of accepted rows are stored too, so that unchanged rows are found).
     """
 
-    def __init__(  # noqa: PLR0913 — what the settings say of it, each asked for by name
-        self,
-        stores: DigestStores,
-        service: str,
-        *,
-        facts: dict[str, str],
-        mapping: str,
-        changed_only: bool,
-        full_every: float | None,
-        clock: Clock,
-        newest_ended_run: Callable[[], int] = lambda: UNKNOWN_RUN,
-        read_only: bool = False,
-    ) -> None:
-        """Use the digest store of *service* (a digest) in *stores*; *mapping* is the fingerprint of the mapping.
-
-        *facts* are written to a new store. *changed_only* and *full_every* (seconds) are those of the configuration.
-        *newest_ended_run* returns the number of the latest run of the service that has ended: a new store does not
-        have what such runs set. *read_only* creates and changes nothing.
-        """
-        self._newest_ended_run = newest_ended_run
-        self._read_only = read_only
+    def __init__(self, stores: DigestStores, settings: DetectionSettings, *, clock: Clock) -> None:
+        """Use the store of the service of *settings* in *stores*."""
         self._stores = stores
-        self._service = service
-        self._facts = facts
-        self._changed_only = changed_only
-        self._full_every = full_every
+        self._settings = settings
         self._clock = clock
-        self._mapping = mapping
         self._stack = ExitStack()
         self._store: DigestStore | None = None
         self._digests: Digests | None = None
@@ -78,10 +74,10 @@ class ChangeDetection:
 
     def __enter__(self) -> Self:
         """Open the store if it exists or is wanted; raises StorageError, LockedError."""
-        wanted = self._changed_only and not self._read_only
-        if not wanted and not self._read_only:
-            self._stack.enter_context(self._stores.announced(self._service))
-        if wanted or self._stores.exists(self._service):
+        wanted = self._settings.changed_only and not self._settings.read_only
+        if not wanted and not self._settings.read_only:
+            self._stack.enter_context(self._stores.announced(self._settings.service))
+        if wanted or self._stores.exists(self._settings.service):
             self._stack.close()
             self._is_recording = self.store().is_recording
         return self
@@ -97,7 +93,7 @@ class ChangeDetection:
         """Whether there is a store; another run may have created it a moment ago. Raises StorageError."""
         if self._store is None and self._clock.monotonic() >= self._recheck_at:
             self._recheck_at = self._clock.monotonic() + _LOOK_SECONDS
-            if self._stores.exists(self._service):
+            if self._stores.exists(self._settings.service):
                 self.store()
         return self._store is not None
 
@@ -111,18 +107,21 @@ class ChangeDetection:
         if self._store is None:
             self._store = self._stack.enter_context(
                 self._stores.open(
-                    self._service, self._facts, record_from_now=self._changed_only, read_only=self._read_only
+                    self._settings.service,
+                    dict(self._settings.facts),
+                    record_from_now=self._settings.changed_only,
+                    read_only=self._settings.read_only,
                 )
             )
-            if not self._read_only and self._store.recorded_since is None:
-                self._store.set_recorded_since(self._newest_ended_run())
+            if not self._settings.read_only and self._store.recorded_since is None:
+                self._store.set_recorded_since(self._settings.newest_ended_run())
         return self._store
 
     @property
     def digests(self) -> Digests:
         """The digests of people and bodies; raises StorageError."""
         if self._digests is None:
-            self._digests = Digests(self._stores.key(), self._mapping)
+            self._digests = Digests(self._stores.key(), self._settings.mapping)
         return self._digests
 
     def is_unchanged(self, person: Person, body: bytes) -> bool | None:
@@ -162,7 +161,7 @@ class ChangeDetection:
     def recorded_since(self) -> int:
         """The number of the latest run that did not record what it set; raises StorageError."""
         known = self.store().recorded_since if self.is_open else None
-        return self._newest_ended_run() if known is None else known
+        return self._settings.newest_ended_run() if known is None else known
 
     def watch(self, person: Person, since: int) -> None:
         """Record that an older row of *person* may still be sent; runs after *since* record what they set of them.
@@ -199,7 +198,7 @@ class ChangeDetection:
 
         A last time in the future counts as due: the clock was ahead then, and how long ago it was is not known.
         """
-        every = self._full_every
+        every = self._settings.full_every
         if not self._is_recording or every is None:
             return False
         last = self.store().last_full_run(source)
