@@ -60,7 +60,7 @@ class Bench:
     def made(cls, folder: Path, rows: int, config: Path) -> Iterator["Bench"]:
         """Lend a bench for a CSV of so many *rows*, mapped by *config*."""
         path = write_people(folder / f"people-{rows}.csv", rows)
-        environment = Environment({}, sys.stdin.buffer, print)
+        environment = Environment({}, sys.stdin.buffer)
         settings = settings_of(Options((str(path),), config), environment, credentials=False)
         with opened(str(path), settings, environment) as source:
             plan = compile_plan(

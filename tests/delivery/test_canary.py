@@ -1,5 +1,7 @@
 """Hold the first rows back as long as the service rejects all of them, and let them go in their order."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from tests.delivery.harness import Line, number_of
 from tests.make import rejected, request
 from uploader.delivery.canary import Canary
-from uploader.delivery.pipeline import Pipeline
+from uploader.delivery.pipeline import HeldBackRows, Pipeline
 from uploader.errors import RefusedError, SignalledError
 from uploader.model import Failed, Outcome, Reason, Rejected, Request, Sent, Unsettled, Work
 
@@ -44,7 +46,7 @@ class Watched(Line):
             deliver=self._deliver,
             settle=self._settle,
             stop=self.halt,
-            canary=Canary(birds),
+            held_back=HeldBackRows(canary=Canary(birds)),
         )
 
 
@@ -191,3 +193,23 @@ async def test_every_row_is_settled_once_in_its_order_or_left_for_the_next_run(
     assert settled == sorted(set(settled))
     assert len(settled) + line.pipeline.without_outcome(len(works)) == len(works)
     assert is_dead or len(settled) == len(works)
+
+
+async def test_an_outage_that_is_suspected_ends_the_canary_and_settles_what_it_held_back() -> None:
+    line = Watched(people(20), delays=lambda _: 3)
+    line.watch(15, {1, 2})
+    deliver, before = line.deliver, list[int]()
+
+    async def suspect(request: Request) -> Outcome | Unsettled:
+        if request.row.number == 3:
+            before.extend(line.numbers)
+            line.pipeline.end_canary()
+            await asyncio.sleep(0.01)
+        return await deliver(request)
+
+    line.deliver = suspect  # type: ignore[method-assign]  # a test may put another in its place
+    await line.carry(4)
+
+    assert (before, line.numbers[:2], sorted(line.finished)) == ([], [1, 2], [*range(1, 21)])
+    assert line.numbers.index(3) > 2
+    assert line.most_in_flight == 4

@@ -27,14 +27,15 @@ _LOOK_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class WantedDetection:
-    """What the settings say of change detection.
+class DetectionSettings:
+    """How the changes of one *service* (a digest) are detected; *facts* are written to a new store of it.
 
-    *facts* are written to a new store. *mapping* is the fingerprint of the mapping. *changed_only* and *full_every*
-    (seconds) are those of the configuration. *newest_ended_run* returns the number of the latest run of the service
-    that has ended: a new store does not have what such runs set. *read_only* creates and changes nothing.
+    *mapping* is the fingerprint of the mapping. *changed_only* and *full_every* (seconds) are those of the
+    configuration. *newest_ended_run* returns the number of the latest run of the service that has ended: a new store
+    does not have what such runs set. *read_only* creates and changes nothing.
     """
 
+    service: str
     facts: Mapping[str, str]
     mapping: str
     changed_only: bool
@@ -52,11 +53,10 @@ class ChangeDetection:
     recorded); recording (`is_recording`: digests of accepted rows are stored too, so that unchanged rows are found).
     """
 
-    def __init__(self, stores: DigestStores, service: str, wanted: WantedDetection, clock: Clock) -> None:
-        """Use the digest store of *service* (a digest) in *stores*, as it is *wanted*."""
+    def __init__(self, stores: DigestStores, settings: DetectionSettings, *, clock: Clock) -> None:
+        """Use the store of the service of *settings* in *stores*."""
         self._stores = stores
-        self._service = service
-        self._wanted = wanted
+        self._settings = settings
         self.clock = clock
         self._stack = ExitStack()
         self._store: DigestStore | None = None
@@ -76,10 +76,10 @@ class ChangeDetection:
 
     def __enter__(self) -> Self:
         """Open the store if it exists or is wanted; raises StorageError, LockedError."""
-        wanted = self._wanted.changed_only and not self._wanted.read_only
-        if not wanted and not self._wanted.read_only:
-            self._stack.enter_context(self._stores.announced(self._service))
-        if wanted or self._stores.exists(self._service):
+        wanted = self._settings.changed_only and not self._settings.read_only
+        if not wanted and not self._settings.read_only:
+            self._stack.enter_context(self._stores.announced(self._settings.service))
+        if wanted or self._stores.exists(self._settings.service):
             self._stack.close()
             self._is_recording = self.store().is_recording
         return self
@@ -95,7 +95,7 @@ class ChangeDetection:
         """Whether there is a store; another run may have created it a moment ago. Raises StorageError."""
         if self._store is None and self.clock.monotonic() >= self.absent_until:
             self.absent_until = self.clock.monotonic() + _LOOK_SECONDS
-            if self._stores.exists(self._service):
+            if self._stores.exists(self._settings.service):
                 self.store()
         return self._store is not None
 
@@ -107,21 +107,24 @@ class ChangeDetection:
     def store(self) -> DigestStore:
         """Return the store, created if missing; raises StorageError, LockedError."""
         if self._store is None:
-            read_only, from_now = self._wanted.read_only, self._wanted.changed_only
+            settings = self._settings
             opening = self._stores.open(
-                self._service, dict(self._wanted.facts), record_from_now=from_now, read_only=read_only
+                settings.service,
+                dict(settings.facts),
+                record_from_now=settings.changed_only,
+                read_only=settings.read_only,
             )
             self._store = self._stack.enter_context(opening)
             self.absent_until = 0.0
-            if not read_only and self._store.recorded_since is None:
-                self._store.set_recorded_since(self._wanted.newest_ended_run())
+            if not settings.read_only and self._store.recorded_since is None:
+                self._store.set_recorded_since(settings.newest_ended_run())
         return self._store
 
     @property
     def digests(self) -> Digests:
         """The digests of people and bodies; raises StorageError."""
         if self._digests is None:
-            self._digests = Digests(self._stores.key(), self._wanted.mapping)
+            self._digests = Digests(self._stores.key(), self._settings.mapping)
         return self._digests
 
     def is_unchanged(self, person: Person, body: bytes) -> bool | None:
@@ -161,7 +164,7 @@ class ChangeDetection:
     def recorded_since(self) -> int:
         """The number of the latest run that did not record what it set; raises StorageError."""
         known = self.store().recorded_since if self.is_open else None
-        return self._wanted.newest_ended_run() if known is None else known
+        return self._settings.newest_ended_run() if known is None else known
 
     def watch(self, person: Person, since: int) -> None:
         """Record that an older row of *person* may still be sent; runs after *since* record what they set of them.
@@ -198,7 +201,7 @@ class ChangeDetection:
 
         A last time in the future counts as due: the clock was ahead then, and how long ago it was is not known.
         """
-        every = self._wanted.full_every
+        every = self._settings.full_every
         if not self._is_recording or every is None:
             return False
         last = self.store().last_full_run(source)

@@ -5,8 +5,9 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -92,6 +93,28 @@ def pause() -> None:
     time.sleep(_PAUSE_SECONDS)
 
 
+@dataclass(frozen=True, slots=True)
+class _StoreOptions:
+    """What a store is opened for; see `DigestStore`. A new one is *made* at a time since 1970."""
+
+    facts: Mapping[str, str]
+    made: float
+    record_from_now: bool
+    read_only: bool
+    pause: Callable[[], None]
+    raise_if_stopped: Callable[[], None]
+
+
+@dataclass(slots=True)
+class _PendingDigests:
+    """What awaits the next commit: people to forget, digests to add or clear, and people whose acceptance is unsure."""
+
+    forgotten: set[int] = field(default_factory=set)
+    added: dict[int, bytes] = field(default_factory=dict)
+    cleared: dict[int, bool] = field(default_factory=dict)
+    unsure: set[int] = field(default_factory=set)
+
+
 class DigestStore:
     """What one service accepted last: digests only; people are the numbers that `Digests` makes.
 
@@ -126,24 +149,16 @@ class DigestStore:
         file exists. *pause* waits a moment while another process has it locked; what it raises ends the waiting.
         *raise_if_stopped* is called during a merge, which what it raises ends.
         """
-        self._raise_if_stopped = raise_if_stopped
+        self._path = path
+        self._options = _StoreOptions(facts, now, record_from_now, read_only, pause, raise_if_stopped)
         self._sorted: SortedDigests | None = None
         self._ended_well = False
-        self._made = now
-        self._path = path
-        self._facts = facts
-        self._record_from_now = record_from_now
-        self._read_only = read_only
-        self._pause = pause
         self._gave_up_with: StorageError | None = None
         self._epoch = b""
         self._token = b""
         self._stack = ExitStack()
         self._sql: sqlite3.Connection
-        self._forgotten: set[int] = set()
-        self._added: dict[int, bytes] = {}
-        self._cleared: dict[int, bool] = {}
-        self._unsure: set[int] = set()
+        self._pending = _PendingDigests()
         self._is_power_safe = True
         self.newer = NewerProperties(self._retry_while_locked, lambda: self._sql)
         """The properties that later rows have set, of people of whom an older row may still be sent."""
@@ -160,7 +175,7 @@ class DigestStore:
             lock = locked(self._path)
             stack.callback(os.close, lock)
             self._refuse_foreign_files()
-            if self._read_only:
+            if self._options.read_only:
                 share(lock)
                 stack.callback(self._tidy, lock)
                 self._sql = sqlite3.connect(
@@ -175,7 +190,7 @@ class DigestStore:
                         # What a merge left that was killed.
                         unlink_others(self._path, number_of(sql))
                         sql.execute("UPDATE facts SET value = value + 1 WHERE name = 'epoch'")
-                        if self._record_from_now:
+                        if self._options.record_from_now:
                             # A run that has it open would not delete the digests of the people it sends.
                             sql.execute("INSERT OR IGNORE INTO facts VALUES ('kept', '')")
                 share(lock)
@@ -194,7 +209,7 @@ class DigestStore:
     def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         """Write what awaits a commit, as far as that is possible, close the file, and merge it if that pays."""
         try:
-            if not self._read_only:
+            if not self._options.read_only:
                 with suppress(StorageError):
                     self.commit()
                     self._ended_well = kind is None and self._is_merge_due()
@@ -214,7 +229,7 @@ class DigestStore:
         with suppress(StorageError, OSError, sqlite3.Error):
             if self._ended_well and seized(lock):
                 with closing(self._connected()) as sql:
-                    merge(self._path, sql, self._raise_if_stopped)
+                    merge(self._path, sql, self._options.raise_if_stopped)
 
     def _tidy(self, lock: int) -> None:
         """Delete the files that SQLite creates even for reading; a process that writes needs and deletes its own."""
@@ -241,7 +256,7 @@ class DigestStore:
             sql.execute("PRAGMA synchronous = FULL")
             sql.executescript(_SCHEMA)
             migrate(sql)
-            facts = {"format": _FORMAT, "made": f"{self._made:.0f}", "epoch": "1", **self._facts}
+            facts = {"format": _FORMAT, "made": f"{self._options.made:.0f}", "epoch": "1", **self._options.facts}
             sql.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", facts.items())
         except BaseException:
             sql.close()
@@ -254,9 +269,9 @@ class DigestStore:
         return found.pop() if len(found) == 1 else None
 
     def _body(self, person: int) -> bytes | None:
-        if person in self._added:
-            return self._added[person]
-        if person in self._forgotten or person in self._cleared:
+        if person in self._pending.added:
+            return self._pending.added[person]
+        if person in self._pending.forgotten or person in self._pending.cleared:
             return None
         row = self._sql.execute("SELECT body FROM accepted WHERE person = ?", (person,)).fetchone()
         if row is None and self._sorted is not None:
@@ -286,7 +301,7 @@ class DigestStore:
             digest_columns.digest_frame([person for person, _ in rows], [_known(body) for _, body in rows])
             for rows in self._rows_of(people)
         )
-        waiting = {**dict.fromkeys((*self._forgotten, *self._cleared)), **self._added}
+        waiting = {**dict.fromkeys((*self._pending.forgotten, *self._pending.cleared)), **self._pending.added}
         if waiting:
             ordered = sorted(waiting.items())
             yield iter(
@@ -319,9 +334,9 @@ class DigestStore:
     def forget(self, people: Iterable[int]) -> None:
         """Delete the digests of *people*, about whom a request goes out after the next `commit`."""
         for person in people:
-            self._added.pop(person, None)
-            self._cleared.pop(person, None)
-            self._forgotten.add(person)
+            self._pending.added.pop(person, None)
+            self._pending.cleared.pop(person, None)
+            self._pending.forgotten.add(person)
 
     def add(self, person: int, body: bytes, *, unsure: bool = False) -> None:
         """Store with the next `commit` that *body* (a digest) was accepted last for *person*.
@@ -329,29 +344,29 @@ class DigestStore:
         *unsure* is whether the same request may be applied once more. Where a run that is gone has left a request of
         unknown outcome, only the next acceptance is stored: the service may apply that request in between.
         """
-        if person in self._unsure:
+        if person in self._pending.unsure:
             self.clear([person], accepted=True)
         else:
-            self._added[person] = body + _UNSURE_MARK if unsure else body
+            self._pending.added[person] = body + _UNSURE_MARK if unsure else body
 
     def clear(self, people: Iterable[int], *, accepted: bool) -> None:
         """Record with the next `commit` that no request of this run about *people* is in flight; they get no digest.
 
         *accepted* is whether one was accepted: then a request that an earlier run has left no longer matters.
         """
-        self._cleared.update(dict.fromkeys(people, accepted))
+        self._pending.cleared.update(dict.fromkeys(people, accepted))
 
     def commit(self, *, power_safe: bool = True) -> None:
         """Write all that was deleted, stored and recorded; raises StorageError.
 
         It survives a crash of the process. It survives a power cut from the next *power_safe* commit on.
         """
-        waiting = (self._forgotten, self._added, self._cleared)
+        waiting = (self._pending.forgotten, self._pending.added, self._pending.cleared)
         if not any(waiting) and not self.newer.is_dirty and (self._is_power_safe or not power_safe):
             return
         self._retry_while_locked(lambda: self._committed("FULL" if power_safe else "NORMAL"))
         self._is_power_safe = power_safe
-        self._unsure.difference_update(person for person, accepted in self._cleared.items() if accepted)
+        self._pending.unsure.difference_update(person for person, accepted in self._pending.cleared.items() if accepted)
         for changed in waiting:
             changed.clear()
         self.newer.clear()
@@ -372,19 +387,19 @@ class DigestStore:
     def _write(self) -> None:
         sql, token, unsure_token = self._sql, self._token, self._token + _UNSURE_MARK
         # Sorted as they are in the file: far fewer pages are touched.
-        forgotten = sorted(self._forgotten)
+        forgotten = sorted(self._pending.forgotten)
         values = {"token": token, "doubt": unsure_token, "epoch": self._epoch}
         sql.executemany(_FORGET, [{"person": person, **values} for person in forgotten])
         for first in range(0, len(forgotten), _AT_ONCE):
             asked = forgotten[first : first + _AT_ONCE]
             query = f"SELECT person FROM accepted WHERE body = ? AND person IN ({','.join('?' * len(asked))})"  # noqa: S608 — question marks
-            self._unsure.update(person for (person,) in sql.execute(query, (unsure_token, *asked)))
-        sql.executemany(_ADD, [(body, person, token) for person, body in sorted(self._added.items())])
+            self._pending.unsure.update(person for (person,) in sql.execute(query, (unsure_token, *asked)))
+        sql.executemany(_ADD, [(body, person, token) for person, body in sorted(self._pending.added.items())])
         sql.executemany(
             _CLEAR if self._sorted is None else _HIDE,
             [
                 (person, token, unsure_token if accepted else token)
-                for person, accepted in sorted(self._cleared.items())
+                for person, accepted in sorted(self._pending.cleared.items())
             ],
         )
         self.newer.write(sql)
@@ -458,7 +473,7 @@ class DigestStore:
                     f"{self._path}: {error.strerror}. Make room or allow access there, then run again."
                 ) from None
             if left:
-                self._pause()
+                self._options.pause()
         self._gave_up_with = kept_locked(self._path)
         raise self._gave_up_with
 

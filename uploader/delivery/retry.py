@@ -95,6 +95,11 @@ class Delivery:
         self._clock = clock
         self._newest = newest
 
+    @property
+    def outage(self) -> tuple[float, str] | None:
+        """Since when (monotonic) the service is out, and why; None while it is not. Throttling is no outage."""
+        return self._limiter.breaker.outage
+
     async def deliver(self, request: Request) -> Outcome | Unsettled:
         """Return the outcome of *request*; Unsettled if the run was stopped before it had one.
 

@@ -16,11 +16,15 @@ _ROUNDING: Final = 0.001
 
 @frozen
 class Trouble:
-    """No good reply *since* a time; the circuit *opened* last at one; and how many seconds the next back-off lasts."""
+    """No good reply *since* a time; the circuit *opened* last at one; and how many seconds the next back-off lasts.
+
+    *outage* is why the service is out; "" while it has only throttled us.
+    """
 
     since: float
     opened: float
     backoff: float = 1.0
+    outage: str = ""
 
 
 @frozen
@@ -87,14 +91,15 @@ class Breaker:
         """Open for *seconds* from now on; return how many seconds that adds. Of several pauses the longest counts.
 
         *by_reply* is whether a reply to this run is the reason: then the outage timeout counts from the first of them.
-        If it *backs_off*, the next back-off lasts twice as long.
+        If it *backs_off*, the service is out, and the next back-off lasts twice as long.
         """
         state, trouble = self.state, self._trouble
         before = max(state.until, now) if isinstance(state, Open) else now
         until = max(before, now + seconds)
         if by_reply:
-            since, backoff = (now, 1.0) if trouble is None else (trouble.since, trouble.backoff)
-            trouble = Trouble(since, now, min(_LONGEST_BACKOFF, backoff * 2) if backs_off else backoff)
+            trouble = replace(trouble or Trouble(now, now), opened=now)
+            if backs_off:
+                trouble = replace(trouble, backoff=min(_LONGEST_BACKOFF, trouble.backoff * 2), outage=why)
         self.state = Open(until, state.why if isinstance(state, Open) and until == state.until else why, trouble)
         return until - before
 
@@ -149,6 +154,12 @@ class Breaker:
     def is_open(self, now: float) -> bool:
         """Whether nothing may be sent *now*."""
         return isinstance(self.state, Open) and self.state.until > now
+
+    @property
+    def outage(self) -> tuple[float, str] | None:
+        """Since when the service is out, and why; None while it is not. Throttling is no outage."""
+        trouble = self._trouble
+        return None if trouble is None or not trouble.outage else (trouble.since, trouble.outage)
 
     @property
     def _trouble(self) -> Trouble | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from uploader.changes import DigestStores
-from uploader.changes.change_detection import ChangeDetection, WantedDetection
+from uploader.changes.change_detection import ChangeDetection, DetectionSettings
 from uploader.clock import Clock
 from uploader.config import Settings
 from uploader.model import UNKNOWN_RUN
@@ -28,12 +28,16 @@ def open_change_detection(  # noqa: PLR0913 — what finds and makes the store, 
     read_only: bool = False,
 ) -> ChangeDetection:
     """Return the change detection of *service* (a digest) in *stores*, as *settings* want it; see `ChangeDetection`."""
-    wanted = WantedDetection(
-        facts={"base_url": settings.api.base_url, "service_id": settings.api.service_id},
-        mapping=mapping,
-        changed_only=settings.changed_only,
-        full_every=settings.full_every,
-        newest_ended_run=newest_ended_run,
-        read_only=read_only,
+    return ChangeDetection(
+        stores,
+        DetectionSettings(
+            service,
+            {"base_url": settings.api.base_url, "service_id": settings.api.service_id},
+            mapping,
+            settings.changed_only,
+            settings.full_every,
+            newest_ended_run,
+            read_only,
+        ),
+        clock=clock,
     )
-    return ChangeDetection(stores, service, wanted, clock)

@@ -11,17 +11,14 @@ def message_of(notice: Notice, *, configured: int, per: float, now: float) -> st
     """Return one line that says *notice*; the limit is *configured* in *per* seconds, *now* is since 1970."""
     match notice:
         case Paused(seconds, why):
-            until = local_time(seconds, now=now)
-            return f"{_cause_of(why)}: sending pauses for {spell_seconds(seconds)}, until {until}."
+            return pause_line(seconds, why, now=now)
         case Stalled():
             return (
                 "Another run of this machine is suspended and holds the quota's lock: this run continues with its own "
                 "part of the limit. Continue the other process (kill -CONT), or end it."
             )
         case OtherClients(per_minute):
-            return (
-                f"Others use the same quota, about {per_minute:,.0f} requests a minute: this run takes what they leave."
-            )
+            return others_line(per_minute)
         case Lowered(requests):
             return (
                 f"The service took about {requests:,} requests in {spell_seconds(per)} before it refused more, and "
@@ -29,6 +26,18 @@ def message_of(notice: Notice, *, configured: int, per: float, now: float) -> st
             )
         case _ as never:
             assert_never(never)
+
+
+def pause_line(seconds: float, why: PauseReason, *, now: float) -> str:
+    """Return one line that says that sending pauses for *seconds* from *now* on, and why."""
+    until = local_time(seconds, now=now)
+    return f"{_cause_of(why)}: sending pauses for {spell_seconds(seconds)}, until {until}."
+
+
+def others_line(requests_per_minute: float) -> str:
+    """Return one line that says how much other clients use."""
+    use = f"about {requests_per_minute:,.0f} requests a minute"
+    return f"Others use the same quota, {use}: this run takes what they leave."
 
 
 def _cause_of(why: PauseReason) -> str:
