@@ -30,7 +30,6 @@ TOO_MANY_FIELDS_UNTIL: Final[Mapping[str, str]] = {
     "CheckSummary": "until what is found of names, duplicates and joined people is a record each",
     "Column": "until its counts of texts, times and numbers are parted",
     "TextTraits": "until the traits of numbers, times and codes are parted",
-    "DigestStore": "until what waits to be written is parted from the file",
     "PropertyRule": "until the rules of booleans and times are parted",
     "RequestRecord": "until the place of a request in its window is one field",
     "SandboxRules": "until what the sandbox says of its window is parted",
