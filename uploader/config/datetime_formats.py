@@ -63,9 +63,9 @@ _UTC_LITERAL = re.compile(r"(?<![^\W\d_])(?:Z|UTC|GMT)(?![^\W\d_])")
 
 def formats(value: object) -> object:
     """Return *value*, one format or a list of formats, as a list; else raise UnfitValueError."""
-    if isinstance(value, list) and value:
+    if isinstance(value, (list, tuple)) and value:
         return value
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         raise UnfitValueError(f"names no format; {_EXAMPLE}")
     return [pattern(value)]
 

@@ -11,6 +11,8 @@ _TEMPLATE = 'write for example "{dir}/{stem}.retry{suffix}"'
 
 def resolved(value: object, folder: Path) -> Path:
     """Return *value*, a path that may be relative to *folder*, as an absolute path; else raise UnfitValueError."""
+    if isinstance(value, Path):
+        return folder / value
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise UnfitValueError("is not a path; write one that is absolute or starts at the folder of this file")
     if value.startswith("~"):

@@ -1,15 +1,16 @@
 """Hold every setting of a run, typed and checked."""
 
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo
 
 from uploader.api import PropertyType
-from uploader.config.credentials import is_quoted
+from uploader.config.credentials import PLACEHOLDER, is_quoted
 from uploader.config.error_messages import PROPERTIES, MisfitError, UnfitValueError
 from uploader.config.mapping_settings import (
     IdentityFieldSettings,
@@ -22,7 +23,7 @@ from uploader.config.proxy import proxy_url
 from uploader.config.registered_properties import registered, registered_kind
 from uploader.config.relative_paths import resolved, template
 from uploader.config.service_url import base_url
-from uploader.config.settings_section import Section
+from uploader.config.settings_section import Section, SettingsOrigin, origin_of_values
 from uploader.config.value_parsers import (
     delimiter,
     duration,
@@ -71,23 +72,29 @@ Registered: TypeAlias = Annotated[
 Location: TypeAlias = Annotated[Path, BeforeValidator(_path)]
 
 
+@dataclass(frozen=True, kw_only=True)
 class ApiSettings(Section):
     """The URL of the service and the credentials. *access_token* also holds the token from `access_token_file`."""
 
+    key_path: ClassVar[KeyPath] = ("api",)
+
     base_url: Url = "https://openapi.dfinery.ai"
-    service_id: Annotated[str, BeforeValidator(_printable)] = Field(repr=False)
-    access_token: Annotated[SecretStr, BeforeValidator(_printable)]
+    service_id: Annotated[str, BeforeValidator(_printable)] = field(default=PLACEHOLDER, repr=False)
+    access_token: Annotated[str, BeforeValidator(_printable)] = field(default=PLACEHOLDER, repr=False)
     access_token_file: Location | None = None
     timeout: Duration = 30.0
-    proxy: Annotated[SecretStr | None, BeforeValidator(proxy_url)] = None
+    proxy: Annotated[str | None, BeforeValidator(proxy_url)] = field(default=None, repr=False)
     ca_file: Location | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
 class SourceSettings(Section):
     """The format of the source. *skip_lines* is how many lines are above the header of a CSV.
 
     *columnar* is whether it is read in whole batches; "auto": from a certain size on.
     """
+
+    key_path: ClassVar[KeyPath] = ("source",)
 
     format: Annotated[
         Literal["auto", "csv", "jsonl", "parquet"], BeforeValidator(one_of("auto", "csv", "jsonl", "parquet"))
@@ -99,8 +106,11 @@ class SourceSettings(Section):
     columnar: Annotated[Literal["auto", "on", "off"], BeforeValidator(one_of("auto", "on", "off"))] = "auto"
 
 
+@dataclass(frozen=True, kw_only=True)
 class RateSettings(Section):
     """The service's limit of requests in each window, and how much of it this run may use. *per* is in seconds."""
+
+    key_path: ClassVar[KeyPath] = ("rate",)
 
     requests: Annotated[int, BeforeValidator(whole(1, _MANY, 10000))] = 10000
     per: Duration = 60.0
@@ -108,15 +118,17 @@ class RateSettings(Section):
     burst: Annotated[int, BeforeValidator(whole(1, _MANY, 16))] = 16
     concurrency: Annotated[int, BeforeValidator(whole(1, 1000, 32))] = 32
 
-    @model_validator(mode="after")
-    def _leaves_a_request(self) -> Self:
+    def misfits(self) -> Iterator[MisfitError]:
+        """Yield that the share leaves no request."""
         if self.share * self.requests < 1:
-            raise MisfitError(": requests times share is less than one request in a window; raise one of them")
-        return self
+            yield MisfitError(": requests times share is less than one request in a window; raise one of them")
 
 
+@dataclass(frozen=True, kw_only=True)
 class RetrySettings(Section):
     """How often a request is tried, and how long the waits are, in seconds."""
+
+    key_path: ClassVar[KeyPath] = ("retry",)
 
     attempts: Annotated[int, BeforeValidator(whole(1, 1000, 5))] = 5
     base: Duration = 0.5
@@ -124,21 +136,27 @@ class RetrySettings(Section):
     outage_timeout: Duration = 1800.0
 
 
+@dataclass(frozen=True, kw_only=True)
 class LimitsSettings(Section):
     """When a source is wrong as a whole. *max_rejected* is a part of 1, *canary* a number of rows.
 
     *max_joined* is how many different values of another identity field a value may stand beside, for each field.
     """
 
+    key_path: ClassVar[KeyPath] = ("limits",)
+
     max_rejected: Annotated[float, BeforeValidator(share)] = 0.1
-    max_unpacked: Annotated[Unpacking, BeforeValidator(unpacking)] = Unpacking()
+    max_unpacked: Annotated[Unpacking, BeforeValidator(unpacking)] = field(default_factory=Unpacking)
     canary: Annotated[int, BeforeValidator(whole(0, 1000, 20))] = 20
-    max_joined: Annotated[MaxJoined, BeforeValidator(joined_limit)] = MaxJoined()
+    max_joined: Annotated[MaxJoined, BeforeValidator(joined_limit)] = field(default_factory=MaxJoined)
     odd_identities: Annotated[Literal["reject", "send"], BeforeValidator(one_of("reject", "send"))] = "reject"
 
 
+@dataclass(frozen=True, kw_only=True)
 class GuardSettings(Section):
     """How far a file may differ from the baseline, as parts of 1; 1 is no bound."""
+
+    key_path: ClassVar[KeyPath] = ("guard",)
 
     rows: Annotated[float, BeforeValidator(share)] = 0.3
     empty: Annotated[float, BeforeValidator(share)] = 0.2
@@ -146,43 +164,102 @@ class GuardSettings(Section):
     consents: Annotated[float, BeforeValidator(share)] = 0.05
 
 
+@dataclass(frozen=True, kw_only=True)
 class OutputSettings(Section):
     """Where the retry file goes: a template with {dir}, {stem} and {suffix} of the source."""
+
+    key_path: ClassVar[KeyPath] = ("output",)
 
     retry_file: Annotated[str, BeforeValidator(template)] = "{dir}/{stem}.retry{suffix}"
 
 
-class Settings(Section):
+@dataclass(frozen=True, kw_only=True)
+class SectionedSettings(Section):
+    """The sections of the settings; *registered* has the type of each property that the console shows.
+
+    *guard* is None where the configuration does not have this section.
+    """
+
+    api: ApiSettings = field(default_factory=ApiSettings)
+    source: SourceSettings = field(default_factory=SourceSettings)
+    registered: Registered | None = None
+    mapping: MappingSettings
+    rate: RateSettings = field(default_factory=RateSettings)
+    retry: RetrySettings = field(default_factory=RetrySettings)
+    limits: LimitsSettings = field(default_factory=LimitsSettings)
+    guard: GuardSettings | None = None
+    output: OutputSettings = field(default_factory=OutputSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(SectionedSettings):
     """Every setting of a run; durations in seconds, shares as parts of 1, paths absolute.
 
     It has no states: it is frozen.
     """
 
-    api: ApiSettings
-    source: SourceSettings = SourceSettings()
-    registered: Registered | None = None
-    mapping: MappingSettings
-    rate: RateSettings = RateSettings()
-    retry: RetrySettings = RetrySettings()
-    limits: LimitsSettings = LimitsSettings()
-    guard: GuardSettings = GuardSettings()
-    output: OutputSettings = OutputSettings()
     when_changed: Annotated[Literal["fresh", "refuse"], BeforeValidator(one_of("fresh", "refuse"))] = "fresh"
     changed_only: Annotated[bool, BeforeValidator(flag)] = False
     full_every: Duration | None = None
     coalesce: Annotated[bool, BeforeValidator(flag)] = False
     retry_last_failures: Annotated[bool, BeforeValidator(flag)] = False
     journal_days: Annotated[int, BeforeValidator(whole(1, 36500, 30))] = 30
-    state_dir: Location = Field(default=".uploader", validate_default=True)
+    state_dir: Annotated[Location, Field(validate_default=True)] = Path(".uploader")
 
-    @model_validator(mode="after")
-    def _maps_no_word_for_nothing(self) -> Self:
-        """Refuse `values` for a word that is no identity before it could be mapped."""
+    def __post_init__(self) -> None:
+        """Read the values, and keep where they come from."""
+        origin = origin_of_values() or SettingsOrigin(Path("Settings"), Path.cwd())
+        SectionedSettings.__post_init__(self)
+        # It is no setting, and no key has its name.
+        vars(self)["_origin"] = origin
+
+    @classmethod
+    def of(
+        cls, values: Mapping[str, object], *, folder: Path | None = None, environ: Mapping[str, str] | None = None
+    ) -> Self:
+        """Return the settings that *values* make: the sections and keys of a configuration, as Python's own data.
+
+        Texts are read as in a configuration (`1m`, `95%`, `${NAME}` from *environ*); numbers, True and False, lists,
+        paths and sections may be given as well, durations in seconds. Paths start at *folder*, or at the working
+        directory. The service ID and the token may be left out where nothing is sent to the service.
+
+        Raises:
+            ConfigError: a line for each value that is wrong; each names its key.
+        """
+        from uploader.config.load_settings import settings_of_values  # noqa: PLC0415 it makes these
+
+        return settings_of_values(
+            cls, values, folder=folder or Path.cwd(), environ=os.environ if environ is None else environ
+        )
+
+    @classmethod
+    def load(
+        cls,
+        file: Path | str = "config.yaml",
+        *,
+        overrides: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+        credentials: bool = True,
+    ) -> "Settings":
+        """Return the settings in *file*, changed by *overrides* (`key.path=value`), with the variables of *environ*.
+
+        Without *credentials*, the service ID and the token may be missing: a check and a dry run need none.
+
+        Raises:
+            ConfigError: a line for each problem, with the line of the file and the key.
+        """
+        from uploader.config.load_settings import load  # noqa: PLC0415 it makes these
+
+        variables = os.environ if environ is None else environ
+        return load(Path(file), overrides=overrides, environ=variables, credentials=credentials)
+
+    def misfits(self) -> Iterator[MisfitError]:
+        """Yield `values` for a word that is no identity before it could be mapped."""
         rules = () if self.limits.odd_identities == "send" else self.mapping.identity.rules()
         for rule in rules:
             unsent = next((listed for listed, _ in rule.cleaning.values or () if is_nothing(listed)), None)
             if unsent is not None:
-                raise MisfitError(
+                yield MisfitError(
                     f": '{unsent}' is a word for nothing, which is no identity, and no value is sent for it; "
                     "delete it, or write limits.odd_identities: send",
                     "mapping",
@@ -190,43 +267,32 @@ class Settings(Section):
                     rule.field,
                     "values",
                 )
-        return self
-
-    _file: Path = PrivateAttr(default=Path("config.yaml"))
-    _folder: Path = PrivateAttr(default_factory=Path.cwd)
-    _warnings: tuple[str, ...] = PrivateAttr(default=())
 
     @property
     def file(self) -> Path:
-        """The configuration file, as the user named it."""
-        return self._file
+        """The configuration file, as the user named it; `Settings` where Python made them."""
+        return self._found_in.file
 
     @property
     def folder(self) -> Path:
         """The absolute folder of the configuration file, to which its paths are relative."""
-        return self._folder
+        return self._found_in.folder
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """A line for each problem that would refuse a run that sends."""
-        return self._warnings
+        return self._found_in.warnings
 
     @property
-    def guarded(self) -> GuardSettings | None:
-        """The section `guard`; None if the configuration does not have it."""
-        return self.guard if "guard" in self.model_fields_set else None
+    def _found_in(self) -> SettingsOrigin:
+        origin = vars(self)["_origin"]
+        assert isinstance(origin, SettingsOrigin)  # noqa: S101 — it is kept when these are made
+        return origin
 
     def rules(self) -> MappingRules:
         """Return the mapping as plain data."""
         rules = self.mapping.rules(self.source.null_values)
         return replace(rules, sends_odd_identities=self.limits.odd_identities == "send")
-
-    def model_post_init(self, context: Mapping[str, Any] | None, /) -> None:
-        """Keep the *file*, the *folder* and the *warnings* in *context*."""
-        if context is not None:
-            self._file = context["file"]
-            self._folder = context["folder"]
-            self._warnings = context["warnings"]
 
 
 _IDENTITY: KeyPath = ("mapping", "identity")
@@ -249,13 +315,18 @@ _SECTIONS: Mapping[KeyPath, type[Section]] = {
 def keys_of(key_path: KeyPath) -> tuple[str, ...]:
     """Return the keys that the section at *key_path* may have; none if there is no such section."""
     if key_path[:-1] == PROPERTIES:
-        return tuple(PropertySettings.model_fields)
-    if key_path[:-1] == _IDENTITY and key_path[-1] in IdentitySettings.model_fields:
-        return tuple(IdentityFieldSettings.model_fields)
+        return names_of(PropertySettings)
+    if key_path[:-1] == _IDENTITY and key_path[-1] in names_of(IdentitySettings):
+        return names_of(IdentityFieldSettings)
     section = _SECTIONS.get(key_path)
-    return () if section is None else tuple(section.model_fields)
+    return () if section is None else names_of(section)
+
+
+def names_of(section: type[Section]) -> tuple[str, ...]:
+    """Return the keys of *section*."""
+    return tuple(one.name for one in fields(section))
 
 
 def homes_of(key: str) -> tuple[KeyPath, ...]:
     """Return every path at which *key* exists."""
-    return tuple((*key_path, key) for key_path, section in _SECTIONS.items() if key in section.model_fields)
+    return tuple((*key_path, key) for key_path, section in _SECTIONS.items() if key in names_of(section))

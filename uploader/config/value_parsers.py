@@ -2,8 +2,10 @@
 
 import codecs
 import encodings.aliases
+import math
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 from uploader.api import IDENTITY_FIELDS
 from uploader.config.error_messages import UnfitValueError, nearest
@@ -39,15 +41,22 @@ def word(value: object) -> str:
 
 
 def words(value: object) -> list[object]:
-    """Return *value* if it is a list."""
-    if not isinstance(value, list):
+    """Return *value* if it is a list, or a tuple of Python."""
+    if not isinstance(value, (list, tuple)):
         raise UnfitValueError("is not a list; write it in brackets, for example [a, b]")
+    return list(value)
+
+
+def number(value: object) -> float | None:
+    """Return *value* if it is a finite number of Python, which True and False are not; else None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
     return value
 
 
 def duration(value: object) -> float:
-    """Return the seconds in *value*, such as `500ms`, `30s`, `1m` or `2h`."""
-    seconds = seconds_of(value) if isinstance(value, str) else None
+    """Return the seconds in *value*, such as `500ms`, `30s`, `1m` or `2h`; a number of Python is in seconds."""
+    seconds = seconds_of(value) if isinstance(value, str) else _seconds(value)
     if seconds is None:
         raise UnfitValueError("is not a duration; write a number and its unit, as 500ms, 30s, 1m or 2h")
     if not 0 < seconds <= _LONGEST_HOURS * _HOUR:
@@ -55,17 +64,23 @@ def duration(value: object) -> float:
     return seconds
 
 
+def _seconds(value: object) -> float | None:
+    return value.total_seconds() if isinstance(value, timedelta) else number(value)
+
+
 def flag(value: object) -> bool:
     """Return whether *value* is `true`; the other valid word is `false`."""
+    if isinstance(value, bool):
+        return value
     return one_of("true", "false")(value) == "true"
 
 
 def share(value: object) -> float:
     """Return *value*, such as `10%` or `0.1`, as a part of 1."""
     found = _SHARE.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    part = number(value) if found is None else float(found["amount"]) / (_PERCENT if found["percent"] else 1)
+    if part is None or part < 0:
         raise UnfitValueError("is not a share; write 10% or 0.1")
-    part = float(found["amount"]) / (_PERCENT if found["percent"] else 1)
     if part > 1:
         raise UnfitValueError("is more than the whole; write 10% or 0.1")
     return part
@@ -81,6 +96,8 @@ def some_share(value: object) -> float:
 
 def unpacking(value: object) -> Unpacking:
     """Return how large a compressed file may become: a multiple of its size such as `200x`, or `500MB`."""
+    if isinstance(value, Unpacking):
+        return value
     if isinstance(value, str):
         if times := _TIMES.fullmatch(value):
             return Unpacking(times=int(times["times"]))
@@ -94,17 +111,26 @@ def whole(least: int, most: int, example: int | str) -> Callable[[object], int]:
     """Return a function that reads a whole number from *least* to *most*; its errors say to write *example*."""
 
     def read(value: object) -> int:
-        if not isinstance(value, str) or not _WHOLE.fullmatch(value):
+        amount = _whole(value)
+        if amount is None:
             raise UnfitValueError(f"is not a whole number; write {example}")
-        if not least <= int(value) <= most:
+        if not least <= amount <= most:
             raise UnfitValueError(f"is not between {least} and {most}; write {example}")
-        return int(value)
+        return amount
 
     return read
 
 
+def _whole(value: object) -> int | None:
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def joined_limit(value: object) -> MaxJoined:
     """Return beside how many values another may stand: a number, `off`, or one of these for each identity field."""
+    if isinstance(value, MaxJoined):
+        return value
     if not isinstance(value, dict):
         return MaxJoined(_most_joined(value, "5, off, or for one field {phone_no: 50}"))
     unknown = next((name for name in value if name not in IDENTITY_FIELDS), None)
@@ -116,9 +142,10 @@ def joined_limit(value: object) -> MaxJoined:
 def _most_joined(value: object, example: str) -> int | None:
     if value == "off":
         return None
-    if not isinstance(value, str) or not _WHOLE.fullmatch(value) or int(value) < 1:
+    amount = _whole(value)
+    if amount is None or amount < 1:
         raise UnfitValueError(f"is not a whole number from 1 on, or off; write {example}")
-    return int(value)
+    return amount
 
 
 def one_of(*known: str) -> Callable[[object], str]:

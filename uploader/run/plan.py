@@ -199,7 +199,7 @@ class RunPlan:
 
     def _change_counters(self, source: Source, summary: CheckSummary) -> list[ChangesCounter]:
         """Return what counts the changed rows of *source* where somebody asks for them before sending; else none."""
-        wanted = self.settings.guarded is not None or self.options.deadline is not None
+        wanted = self.settings.guard is not None or self.options.deadline is not None
         asks = wanted and self.changes.is_recording and self.settings.changed_only and not source.is_retry
         return [self.changes.counting_changes(summary)] if asks else []
 

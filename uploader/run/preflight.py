@@ -213,7 +213,7 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
         observers = [NotGoodObserver(_giving_reasons(source.name, plan, on_reason)), *observers]
     if source.columns is None:
         summary.unseen.update(plan.columns)
-    if settings.guarded is not None and _is_comparable(source, limit):
+    if settings.guard is not None and _is_comparable(source, limit):
         summary.column_profile = ColumnProfile(
             None if source.columns is None else [*filter(is_mappable, source.columns)],
             mapped=plan.columns,
