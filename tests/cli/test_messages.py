@@ -8,7 +8,6 @@ import pytest
 
 from tests.make import CONFIG
 from uploader.app.check import check
-from uploader.app.run import RunResult
 from uploader.check.joined_identities import JoinedValue
 from uploader.check.source_summary import CheckSummary
 from uploader.cli.check_messages import check_lines, duplicate_lines, first_lines, problem_lines, warnings_alone
@@ -21,7 +20,7 @@ from uploader.rate import Pace
 from uploader.run.environment import Environment
 from uploader.run.options import Options
 from uploader.run.preflight import Job
-from uploader.run.results import SourceResult
+from uploader.run.results import RunResult, SourceResult
 from uploader.sandbox import Report
 
 AGE = Reason("not_long", "column 'age': not a whole number")

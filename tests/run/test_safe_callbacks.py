@@ -9,9 +9,10 @@ import pytest
 
 from tests.make import options, people
 from uploader.app.check import check
-from uploader.app.run import RunResult, run
+from uploader.app.run import run
 from uploader.errors import SignalledError, UploaderError
 from uploader.run.environment import Environment
+from uploader.run.results import RunResult
 from uploader.run.safe_callbacks import between_steps, with_safe_callbacks
 
 ROWS = ("1,Kim,30", "2,Lee,old", "3,Cho,5")

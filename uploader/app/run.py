@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import uvloop
 
@@ -22,22 +22,13 @@ from uploader.run.pending_retries import with_pending_retries
 from uploader.run.plan import RunPlan, SourcePlan, newest_ended_run
 from uploader.run.preflight import pace_of, refuse_if_too_bad, refuse_joined, settings_of
 from uploader.run.proxy_and_certificates import Route, route_of
-from uploader.run.results import SourceResult, SummarizedResults, new_source_results
+from uploader.run.results import RunResult, SummarizedResults, new_source_results
 from uploader.run.safe_callbacks import between_steps, with_safe_callbacks
 from uploader.run.sandbox_dry_run import sandbox_for, state_in, throwaway_folder
 from uploader.run.source_run import background_tasks, send
-from uploader.sandbox import Report, serve
+from uploader.sandbox import serve
 from uploader.state import RunStore
 from uploader.stop import Stop
-
-
-@dataclass(slots=True)
-class RunResult:
-    """The results of all sources of a run, and the sandbox's report of a dry run."""
-
-    results: list[SourceResult]
-    sandbox: Report | None = None
-    exit_status: int = 0
 
 
 def run(options: Options, environment: Environment, result: RunResult) -> None:

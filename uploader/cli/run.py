@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from uploader.app.run import RunResult, run
+from uploader.app.run import run
 from uploader.check.source_summary import CheckSummary
 from uploader.cli.check_messages import first_lines, route_lines, row_by_row_line, warnings_alone
 from uploader.cli.common_flags import common
@@ -22,6 +22,7 @@ from uploader.cli.time_limit_flags import until, within
 from uploader.run.environment import Environment
 from uploader.run.options import Options
 from uploader.run.proxy_and_certificates import Route
+from uploader.run.results import RunResult
 from uploader.run.time_limit import Deadline
 
 

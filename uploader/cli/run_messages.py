@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from uploader.app.run import RunResult
 from uploader.cli.check_messages import count, display_name, problem_lines, repair_lines
 from uploader.cli.found_values import FoundValues, ShownValues, no_values
 from uploader.cli.printed_commands import WITHHELD, CommandLine, command
 from uploader.outputs.duration_text import spell_seconds
-from uploader.run.results import SourceResult
+from uploader.run.results import RunResult, SourceResult
 
 
 def run_lines(

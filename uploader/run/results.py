@@ -5,13 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from uploader.counts import Counts, Problems, Traffic
 from uploader.errors import StorageError, UploaderError
 from uploader.mapping import Repairs
 from uploader.outputs.summary import try_summary, write_summary
 from uploader.run.options import Options
+
+if TYPE_CHECKING:
+    # It starts slowly, and only a dry run has one.
+    from uploader.sandbox import Report
 
 FINISHED: Final = 0
 SOME_LEFT: Final = 3
@@ -84,6 +88,15 @@ class SourceResult:
             "retry_file": None if self.retry_file is None else str(self.retry_file),
             "exit_status": self.exit_status,
         }
+
+
+@dataclass(slots=True)
+class RunResult:
+    """The results of all sources of a run, and the sandbox's report of a dry run."""
+
+    results: list[SourceResult]
+    sandbox: "Report | None" = None
+    exit_status: int = 0
 
 
 def new_source_results(options: Options) -> list[SourceResult]:

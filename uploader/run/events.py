@@ -1,0 +1,192 @@
+"""Define what a run reports while it works, as one class whose methods do nothing until they are overridden."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from uploader.check.source_summary import CheckSummary
+from uploader.counts import Counts
+from uploader.model import Outcome, Reason, Record, UnchangedRange
+from uploader.rate.events import PauseReason
+
+if TYPE_CHECKING:
+    # They load what only a run needs, and every command imports this module.
+    from uploader.run.results import RunResult, SourceResult
+    from uploader.stop import Stop
+
+RemarkLevel: TypeAlias = Literal["detail", "note", "warning"]
+"""For users who ask for details; for all who watch; for all, also if they want to hear only what went wrong."""
+
+ReasonKind: TypeAlias = Literal["rejected", "omitted", "suspect"]
+"""The row is rejected; a value of it is omitted; a value that is sent may be wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRun:
+    """The run of one source: the *source* as the user named it, the run's ID and its *number*.
+
+    Until the source is started, the ID is that of a new run, and *number* is 0.
+    """
+
+    source: str
+    run_id: str = ""
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One source was read whole, before anything of it is sent; *at* is in seconds since 1970.
+
+    *rows_per_second* is how fast the settings let a run send. *identity_columns* has the column of each identity field.
+    *summary* has the values that would join people, which no log may show.
+    """
+
+    run: SourceRun
+    at: float
+    seconds: float
+    summary: CheckSummary
+    blank_lines: int
+    identity_columns: Mapping[str, str]
+    rows_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run starts to send one source, or resumes it; *at* is in seconds since 1970.
+
+    Of its *rows*, *settled* have an outcome of an earlier session. *requests_per_second* is the limit of the service.
+    """
+
+    run: SourceRun
+    at: float
+    rows: int
+    settled: int
+    is_resumed: bool
+    requests_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """The progress of a source, twice a second while it is sent; *paused_seconds* is for how long all sending paused.
+
+    *rows_per_second* is how fast the run may send now.
+    """
+
+    run: SourceRun
+    counts: Counts
+    requests: int
+    paused_seconds: float
+    rows_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class RowSettled:
+    """A row has its *outcome*, or all rows of a range are unchanged; the journal has it. *at* is in seconds since 1970.
+
+    *seconds* is how long the row's last request took, from the first byte sent to the reply; None where it had none.
+    The outcome holds the values of the row.
+    """
+
+    run: SourceRun
+    at: float
+    outcome: Outcome | UnchangedRange
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowReason:
+    """A *reason* that the check found in a record, or for which the service rejected it.
+
+    *message* is the service's own text; "" of the check. It and the record hold values of the row.
+    """
+
+    run: SourceRun
+    kind: ReasonKind
+    record: Record
+    reason: Reason
+    by_service: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottledPause:
+    """No request is sent from *since* to *until* (in seconds since 1970), because of the limit that *why* says."""
+
+    since: float
+    until: float
+    why: PauseReason
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The service is out *since* a time (in seconds since 1970); *why* is a fixed phrase.
+
+    It is reported when all requests pause for the first time, with *until* None; and again when the service has
+    answered, or the run has ended.
+    """
+
+    since: float
+    until: float | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OthersSeen:
+    """Other clients use the same quota; *at* is in seconds since 1970."""
+
+    at: float
+    requests_per_minute: float
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A line for people, about the *source* or (if that is "") the whole run; it holds no value of a row."""
+
+    text: str
+    level: RemarkLevel = "note"
+    source: str = ""
+
+
+class Events:
+    """Watches a run or a check: override the methods whose events are wanted; the others do nothing.
+
+    They are called in the thread of the run, in the order of what happens, and must be quick: the run waits for them.
+    A method that raises changes nothing. Only `settled` and `reason_found` are about single rows, and get their values;
+    for methods that nobody overrides, nothing is made.
+    """
+
+    def remark(self, remark: Remark, /) -> None:
+        """Take a line for people."""
+
+    def reason_found(self, found: RowReason, /) -> None:
+        """Take each reason found in a row, by the check or by the service."""
+
+    def checked(self, checked: Checked, /) -> None:
+        """Take what the check found in one source, before anything of any source is sent."""
+
+    def stoppable(self, stop: "Stop", /) -> None:
+        """Take what stops the run, when its event loop has started; this is called in that loop."""
+
+    def started(self, started: Started, /) -> None:
+        """Take that one source is about to be sent."""
+
+    def progressed(self, progress: Progressed, /) -> None:
+        """Take how far a source is, now and twice a second."""
+
+    def settled(self, settled: RowSettled, /) -> None:
+        """Take what became of one row; the journal has it."""
+
+    def throttled(self, throttled: ThrottledPause, /) -> None:
+        """Take that all requests pause because of the rate limit."""
+
+    def outage(self, outage: Outage, /) -> None:
+        """Take that the service is out, or that it is no longer."""
+
+    def other_clients(self, others: OthersSeen, /) -> None:
+        """Take that other clients use the same quota."""
+
+    def source_finished(self, result: "SourceResult", /) -> None:
+        """Take the result of one source that was started, when it is finished or stopped."""
+
+    def finished(self, result: "RunResult", /) -> None:
+        """Take the result of the whole run, however it ended; nothing comes after it."""
