@@ -22,6 +22,7 @@ from uploader.config.property_rules import (
 from uploader.config.reading_errors import reading_errors
 from uploader.config.settings_section import S, Section, SettingsOrigin, read_section
 from uploader.config.value_parsers import flag, one_of, text, whole, word, words
+from uploader.config.written_form import INNER, NAME, TEXT, capitalized, written_as
 from uploader.config.yaml_document import KeyPath
 from uploader.mapping.rules import (
     CleaningRules,
@@ -38,6 +39,7 @@ SEPARATORS = ",.'’_ \u00a0\u2009\u202f"  # noqa: RUF001 — Swiss numbers use 
 """The characters that may separate groups of three digits."""
 
 
+@written_as(NAME)
 def _column(value: object) -> str:
     name = text(value)
     if name in OWN_COLUMNS:
@@ -45,10 +47,12 @@ def _column(value: object) -> str:
     return name
 
 
+@written_as({"enum": KINDS}, capitalized(*KINDS))
 def _kind(value: object) -> str:
     return one_of(*KINDS)(value.lower().replace(" ", "") if isinstance(value, str) else value)
 
 
+@written_as(TEXT, {"type": "array", "items": TEXT})
 def _constant(value: object) -> str | tuple[str, ...]:
     if isinstance(value, str):
         return value
@@ -59,18 +63,21 @@ def _constant(value: object) -> str | tuple[str, ...]:
     return constants
 
 
+@written_as({"type": "string", "minLength": 1, "maxLength": 1})
 def _separator_of_thousands(value: object) -> str:
     if isinstance(value, str) and len(value) == 1 and value in SEPARATORS:
         return value
     raise UnfitValueError('is not one character that parts thousands; write ",", ".", "\'", or a space in quotes')
 
 
+@written_as({"enum": [",", "."]})
 def _decimal_mark(value: object) -> str:
     if isinstance(value, str) and value in {",", "."}:
         return value
     raise UnfitValueError('is not a decimal mark; write ","')
 
 
+@written_as({"type": "object", "minProperties": 1, "additionalProperties": TEXT})
 def _value_map(value: object) -> tuple[tuple[str, str], ...]:
     if isinstance(value, tuple):
         value = dict(value)
@@ -81,24 +88,28 @@ def _value_map(value: object) -> tuple[tuple[str, str], ...]:
     return tuple((str(word_), sent) for word_, sent in value.items())
 
 
+@written_as(NAME, INNER)
 def _identity_field(value: object) -> object:
     if isinstance(value, (dict, IdentityFieldSettings)):
         return value
     return {"column": _column(value)}
 
 
+@written_as(TEXT)
 def _hash_key(value: object) -> str:
     if isinstance(value, str) and value.strip():
         return value
     raise UnfitValueError("is empty, or no text; write ${DFINERY_HASH_KEY}")
 
 
+@written_as(NAME, INNER)
 def _property(value: object) -> object:
     if isinstance(value, (str, dict, PropertySettings)):
         return {"column": value} if isinstance(value, str) else value
     raise UnfitValueError("is not a property; write the name of a column, or {column: NAME, type: long}")
 
 
+@written_as({"const": "now"}, INNER)
 def _moment(value: object) -> object:
     if value == "now":
         return None
@@ -124,15 +135,25 @@ class ColumnSettings(Section):
     """
 
     column: Column | None = None
+    """The column it is read from; a.b reaches into objects."""
     null_values: NullValues | None = None
+    """Texts that mean no value in this column, beside source.null_values."""
     trim: Annotated[bool | None, BeforeValidator(flag)] = None
+    """Whether white space and invisible characters at both ends are taken away."""
     strip: Words | None = None
+    """Texts that are taken away at both ends, such as 원 or ₩."""
     case: Annotated[Literal["lower", "upper"] | None, BeforeValidator(one_of("lower", "upper"))] = None
+    """lower or upper: how letters are written."""
     values: Annotated[tuple[tuple[str, str], ...] | None, BeforeValidator(_value_map)] = None
+    """What is sent for each word, as {남: Male, 여: Female}."""
     otherwise: Annotated[Otherwise | None, BeforeValidator(one_of("reject", "keep", "omit"))] = None
+    """What becomes of a word that is not among values."""
     phone: Annotated[Literal["KR"] | None, BeforeValidator(one_of("KR"))] = None
+    """KR: reads a phone number in any usual spelling, and sends 821012345678."""
     thousands: Annotated[str, BeforeValidator(_separator_of_thousands)] | None = None
+    """The character that separates groups of three digits."""
     hash: Annotated[Literal["hmac-sha256"] | None, BeforeValidator(one_of("hmac-sha256"))] = None
+    """hmac-sha256: sends a keyed hash in place of the value; needs mapping.hash_key."""
 
     def cleaning(self, decimal: str | None = None) -> CleaningRules:
         """Return the steps as plain data."""
@@ -184,10 +205,15 @@ class IdentitySettings(Section):
     key_path: ClassVar[KeyPath] = ("mapping", "identity")
 
     external_id: IdentityField = None
+    """The ID of a person in your own system."""
     phone_no: IdentityField = None
+    """The phone number of a person."""
     email: IdentityField = None
+    """The e-mail address of a person."""
     kakao_user_id: IdentityField = None
+    """The ID of a person at Kakao."""
     line_user_id: IdentityField = None
+    """The ID of a person at LINE."""
 
     def misfits(self) -> Iterator[MisfitError]:
         """Yield that no field has a column, and what the service can't use as an identity."""
@@ -221,16 +247,27 @@ class PropertySettings(ColumnSettings):
     key_path: ClassVar[KeyPath] = ("mapping", "properties", "NAME")
 
     value: Annotated[str | tuple[str, ...], BeforeValidator(_constant)] | None = None
+    """A constant, the same in every row."""
     type: Annotated[PropertyType, BeforeValidator(_kind)] | None = None
+    """The type of the property; without it, text in CSV, and the value's own type elsewhere."""
     format: Formats = ()
+    """How dates are written, in the signs of strptime, or unix, unix_ms, unix_us, excel; or a list of formats."""
     pivot: Pivot | None = None
+    """The last year of two digits (%y) that is 20xx."""
     timezone: Zone | None = None
+    """The zone of times that name no offset; a place such as Asia/Seoul."""
     separator: Annotated[str, BeforeValidator(text)] | None = None
+    """What separates the items of a list that is written as text."""
     true: Words | None = None
+    """The words for true, in any case; false belongs with it."""
     false: Words | None = None
+    """The words for false."""
     when_empty: WhenEmpty | None = None
+    """What an empty cell does to this property; never null for a consent."""
     decimal: Annotated[str | None, BeforeValidator(_decimal_mark)] = None
+    """The decimal mark; it becomes a point."""
     on_error: Annotated[OnError | None, BeforeValidator(one_of("reject", "omit"))] = None
+    """Whether a value that can't be read rejects its row, or is left out; never omit for a consent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,9 +277,13 @@ class MomentSettings(Section):
     key_path: ClassVar[KeyPath] = ("mapping", "request_datetime")
 
     column: Column
+    """The column with the time of the change."""
     format: Formats = ()
+    """How times are written, in the signs of strptime, or unix, unix_ms, unix_us, excel; or a list of formats."""
     pivot: Pivot | None = None
+    """The last year of two digits (%y) that is 20xx."""
     timezone: Zone | None = None
+    """The zone of times that name no offset; a place such as Asia/Seoul."""
 
     def misfits(self) -> Iterator[MisfitError]:
         """Yield what would read another time than is meant."""
@@ -256,11 +297,17 @@ class MappingSettings(Section):
     key_path: ClassVar[KeyPath] = ("mapping",)
 
     identity: IdentitySettings
+    """Who a row is about: at least one identity field, and its column or its rule."""
     hash_key: Annotated[str | None, BeforeValidator(_hash_key)] = field(default=None, repr=False)
+    """The secret key of hash; write ${DFINERY_HASH_KEY}."""
     properties: dict[str, Annotated[PropertySettings, BeforeValidator(_property)]] = field(default_factory=dict)
+    """What is stored: each property's name, and its column or its rule."""
     when_empty: WhenEmpty = "omit"
+    """What an empty cell does: omit leaves the property as the service has it, null clears it."""
     other_columns: Annotated[Literal["ignore", "send"], BeforeValidator(one_of("ignore", "send"))] = "ignore"
+    """What becomes of columns that are not mapped; send sends each under its own name."""
     request_datetime: Annotated[MomentSettings | None, BeforeValidator(_moment)] = None
+    """When the change was made: now, the time of sending, or a column."""
 
     def misfits(self) -> Iterator[MisfitError]:
         """Yield that nothing would be sent, a hash without its key, and what does not fit together in a property."""

@@ -38,6 +38,7 @@ from uploader.config.value_parsers import (
     word,
     words,
 )
+from uploader.config.written_form import PATH, TEXT, written_as
 from uploader.config.yaml_document import KeyPath
 from uploader.mapping.identity_values import is_nothing
 from uploader.mapping.rules import MappingRules
@@ -46,6 +47,7 @@ from uploader.model import MaxJoined, Unpacking
 _MANY = 10**9
 
 
+@written_as(TEXT)
 def _printable(value: object) -> str:
     name = value.strip() if isinstance(value, str) else ""
     if is_quoted(name):
@@ -57,6 +59,7 @@ def _printable(value: object) -> str:
     return name
 
 
+@written_as(PATH)
 def _path(value: object, info: ValidationInfo) -> Path:
     return resolved(value, info.context["folder"] if info.context else Path.cwd())
 
@@ -79,12 +82,19 @@ class ApiSettings(Section):
     key_path: ClassVar[KeyPath] = ("api",)
 
     base_url: Url = "https://openapi.dfinery.ai"
+    """The address of the service; `http://` on this machine only."""
     service_id: Annotated[str, BeforeValidator(_printable)] = field(default=PLACEHOLDER, repr=False)
+    """The ID of your service; write `${DFINERY_SERVICE_ID}`."""
     access_token: Annotated[str, BeforeValidator(_printable)] = field(default=PLACEHOLDER, repr=False)
+    """The import API token; write `${DFINERY_ACCESS_TOKEN}`, or access_token_file in its place."""
     access_token_file: Location | None = None
+    """The file that holds the token, alone and with mode 0600."""
     timeout: Duration = 30.0
+    """How long one request may take, its reply included."""
     proxy: Annotated[str | None, BeforeValidator(proxy_url)] = field(default=None, repr=False)
+    """The proxy through which the service is reached; else that of the environment."""
     ca_file: Location | None = None
+    """The certificate authorities that are trusted alone (PEM); else those of SSL_CERT_FILE or the system."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +109,17 @@ class SourceSettings(Section):
     format: Annotated[
         Literal["auto", "csv", "jsonl", "parquet"], BeforeValidator(one_of("auto", "csv", "jsonl", "parquet"))
     ] = "auto"
+    """What the file is; auto goes by its name, and by its first bytes where the name says nothing."""
     encoding: Encoding = "auto"
+    """How its characters are written; auto is UTF-8, or UTF-16 with a byte order mark."""
     delimiter: Delimiter = ","
+    """What separates the cells of a CSV file: one ASCII character, or tab."""
     skip_lines: Annotated[int, BeforeValidator(whole(0, 1000, "how many lines are above the header"))] = 0
+    """How many lines are above the header of a CSV file, such as a title."""
     null_values: Annotated[tuple[Annotated[str, BeforeValidator(word)], ...], BeforeValidator(words)] = ("",)
+    """Texts that count as empty."""
     columnar: Annotated[Literal["auto", "on", "off"], BeforeValidator(one_of("auto", "on", "off"))] = "auto"
+    """Whether whole batches of rows are read and checked at once; auto: from 2 MB on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +129,15 @@ class RateSettings(Section):
     key_path: ClassVar[KeyPath] = ("rate",)
 
     requests: Annotated[int, BeforeValidator(whole(1, _MANY, 10000))] = 10000
+    """The service's limit of requests in each window."""
     per: Duration = 60.0
+    """How long a window of the service's limit is."""
     share: Annotated[float, BeforeValidator(some_share)] = 0.95
+    """How much of the limit all runs of this machine may use together."""
     burst: Annotated[int, BeforeValidator(whole(1, _MANY, 16))] = 16
+    """How many requests may go at once after a pause, at most."""
     concurrency: Annotated[int, BeforeValidator(whole(1, 1000, 32))] = 32
+    """How many requests may be in flight at once, at most."""
 
     def misfits(self) -> Iterator[MisfitError]:
         """Yield that the share leaves no request."""
@@ -131,9 +152,13 @@ class RetrySettings(Section):
     key_path: ClassVar[KeyPath] = ("retry",)
 
     attempts: Annotated[int, BeforeValidator(whole(1, 1000, 5))] = 5
+    """How often one row is tried before it counts as failed."""
     base: Duration = 0.5
+    """The longest backoff before the second attempt; each later one may be twice as long, up to cap."""
     cap: Duration = 30.0
+    """The longest backoff."""
     outage_timeout: Duration = 1800.0
+    """How long the service may be unreachable, or throttle, before the run stops (exit status 6)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +171,15 @@ class LimitsSettings(Section):
     key_path: ClassVar[KeyPath] = ("limits",)
 
     max_rejected: Annotated[float, BeforeValidator(share)] = 0.1
+    """When more than this share of the rows, and more than 20, can't be sent, nothing is (exit status 4)."""
     max_unpacked: Annotated[Unpacking, BeforeValidator(unpacking)] = field(default_factory=Unpacking)
+    """How much a compressed file may hold, as a multiple of its size or as a size."""
     canary: Annotated[int, BeforeValidator(whole(0, 1000, 20))] = 20
+    """The first rows go one by one until one is accepted; when so many are rejected, the run stops (exit status 5)."""
     max_joined: Annotated[MaxJoined, BeforeValidator(joined_limit)] = field(default_factory=MaxJoined)
+    """Beside how many different values of another identity field a value may stand; off: any number."""
     odd_identities: Annotated[Literal["reject", "send"], BeforeValidator(one_of("reject", "send"))] = "reject"
+    """What becomes of identity values that no person has, such as 1001.0: reject the row, or send it with a warning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,9 +189,13 @@ class GuardSettings(Section):
     key_path: ClassVar[KeyPath] = ("guard",)
 
     rows: Annotated[float, BeforeValidator(share)] = 0.3
+    """How much the number of rows may have gone up or down."""
     empty: Annotated[float, BeforeValidator(share)] = 0.2
+    """By how many points a column's share of empty cells may have risen."""
     changed: Annotated[float, BeforeValidator(share)] = 0.5
+    """How large a part of the people may have changed; only known with changed_only."""
     consents: Annotated[float, BeforeValidator(share)] = 0.05
+    """By how many points the share of rows in which a consent is true may have risen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +205,7 @@ class OutputSettings(Section):
     key_path: ClassVar[KeyPath] = ("output",)
 
     retry_file: Annotated[str, BeforeValidator(template)] = "{dir}/{stem}.retry{suffix}"
+    """Where the rows to send again go; {dir}, {stem} and {suffix} are those of the source."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,14 +216,23 @@ class SectionedSettings(Section):
     """
 
     api: ApiSettings = field(default_factory=ApiSettings)
+    """The service, and who you are to it."""
     source: SourceSettings = field(default_factory=SourceSettings)
+    """What the file is, and how it is read."""
     registered: Registered | None = None
+    """Each registered property with its type; or the path of a file of names and types."""
     mapping: MappingSettings
+    """How columns become identities, properties and the time of the request."""
     rate: RateSettings = field(default_factory=RateSettings)
+    """The service's limit of requests, and how much of it is used."""
     retry: RetrySettings = field(default_factory=RetrySettings)
+    """How often a request is tried, and how long the waits are."""
     limits: LimitsSettings = field(default_factory=LimitsSettings)
+    """When a source is wrong as a whole."""
     guard: GuardSettings | None = None
+    """How far a file may differ from the last one; without this section, files are not compared."""
     output: OutputSettings = field(default_factory=OutputSettings)
+    """Where the retry file goes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,12 +243,19 @@ class Settings(SectionedSettings):
     """
 
     when_changed: Annotated[Literal["fresh", "refuse"], BeforeValidator(one_of("fresh", "refuse"))] = "fresh"
+    """What becomes of an interrupted run whose file or mapping has changed: start over, or refuse (exit status 9)."""
     changed_only: Annotated[bool, BeforeValidator(flag)] = False
+    """Whether rows are skipped that are as the service accepted them last."""
     full_every: Duration | None = None
+    """After how long a run with changed_only sends every row all the same."""
     coalesce: Annotated[bool, BeforeValidator(flag)] = False
+    """Whether all rows of one person in a source become one request, later values winning."""
     retry_last_failures: Annotated[bool, BeforeValidator(flag)] = False
+    """Whether a run first sends the retry file of the last finished run of the same source."""
     journal_days: Annotated[int, BeforeValidator(whole(1, 36500, 30))] = 30
+    """For how many days finished runs are kept."""
     state_dir: Annotated[Location, Field(validate_default=True)] = Path(".uploader")
+    """The folder where runs keep their state, so that they can be resumed."""
 
     def __post_init__(self) -> None:
         """Read the values, and keep where they come from."""
