@@ -26,7 +26,7 @@ from pathlib import Path
 from uploader.app.init import init_config
 from uploader.run.environment import Environment
 source, config, *columnar = sys.argv[1:]
-world = Environment(environ={}, stdin=BytesIO(), say=print)
+world = Environment(environ={}, stdin=BytesIO())
 init_config(source, Path(config), world, **({"columnar": columnar[0]} if columnar else {}))
 """
 

@@ -16,6 +16,7 @@ import pytest
 import uploader
 from tests import make
 from tests.fakes import Leap, LeapingLoop
+from tests.watching import Lines
 from uploader.config import Settings, load
 from uploader.run.environment import Environment
 from uploader.sandbox import RunningSandbox, SandboxRules, running
@@ -102,4 +103,4 @@ def said() -> list[str]:
 @pytest.fixture
 def world(said: list[str]) -> Environment:
     """Return the world as it looks from there: no environment, an empty standard input."""
-    return Environment(environ={}, stdin=BytesIO(b""), say=said.append)
+    return Environment(environ={}, stdin=BytesIO(b""), events=Lines(said))

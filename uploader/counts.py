@@ -170,3 +170,12 @@ class Traffic:
     requests: int = 0
     retries: int = 0
     limited: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The progress of one source: its rows, its requests, and for how many seconds all sending was paused."""
+
+    counts: Counts
+    requests: int
+    paused_seconds: float

@@ -390,6 +390,11 @@ NoWork: TypeAlias = Settled | AwaitsMerge | UnchangedRange
 
 
 @frozen
+class NotYet:
+    """No row may be taken now, though there are more; ask again when one that is at work is settled."""
+
+
+@frozen
 class Unsettled:
     """The run stopped before the row had an outcome; it is sent when the run resumes."""
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -11,28 +10,28 @@ import polars as pl
 import pytest
 
 from tests.make import options, people, repairs
-from uploader.app.check import check
-from uploader.app.check_report import CheckReport
+from tests.watching import check
+from uploader.app.check import check as whole_check
 from uploader.config import Settings
 from uploader.errors import ConfigError, InputError
-from uploader.model import Reason, Rejected
-from uploader.rate import Pace
+from uploader.model import Reason
 from uploader.run.environment import Environment
+from uploader.run.events import Checked, Events, RowReason
 from uploader.run.flag_conflicts import refuse_double_use
-from uploader.run.preflight import Job, pace_of
+from uploader.run.preflight import pace_of
 
 Load = Callable[..., Settings]
 
 
-class Heard:
+class Heard(Events):
     """Keeps what the check told of each source: its name, and how many rows were read and rejected."""
 
     def __init__(self) -> None:
         self.jobs: list[tuple[str, int, int]] = []
 
-    def __call__(self, job: Job, pace: Pace) -> None:
-        assert pace.rate > 0
-        self.jobs.append((job.source.name, job.summary.read, job.summary.rejected))
+    def checked(self, checked: Checked) -> None:
+        assert checked.rows_per_second > 0
+        self.jobs.append((checked.run.source, checked.summary.read, checked.summary.rejected))
 
 
 def refused(world: Environment, *sources: str, **more: object) -> InputError:
@@ -79,10 +78,12 @@ def test_a_row_that_cannot_be_sent_is_3_and_named(folder: Path, world: Environme
     people(folder / "people.csv", ["1,Kim,30", "2,Lee,old", ",Park,1"])
     problems: list[tuple[str, int, int, Reason]] = []
 
-    def on_problem(name: str, rejected: Rejected) -> None:
-        problems.append((name, rejected.record.number, rejected.record.line, rejected.reason))
+    class Problems(Events):
+        def reason_found(self, found: RowReason) -> None:
+            assert found.kind == "rejected"
+            problems.append((found.run.source, found.record.number, found.record.line, found.reason))
 
-    status = check(options("people.csv"), replace(world, on_problem=on_problem), Heard())
+    status = check(options("people.csv"), world, Problems())
 
     assert (status, problems) == (
         3,
@@ -131,7 +132,7 @@ def test_too_many_rejected_rows_refuse_a_source(
     flags = options("people.csv", overrides=(f"limits.max_rejected={share}",))
 
     try:
-        found = check(flags, Environment({}, BytesIO(), print), Heard())
+        found = check(flags, Environment({}, BytesIO()), Heard())
     except InputError as error:
         found = error.exit_status
 
@@ -209,10 +210,7 @@ mapping:
 
 def findings_of(world: Environment, *sources: str, **more: object) -> list[dict[str, object]]:
     """Return what a check of *sources* finds as plain data, also if it refuses them."""
-    findings: list[CheckReport] = []
-    with suppress(InputError):
-        check(options(*sources, **more), world, Heard(), findings)
-    return [dict(finding.facts()) for finding in findings]
+    return [dict(report.facts()) for report in whole_check(options(*sources, **more), world).reports]
 
 
 def test_what_a_check_finds_is_known_as_plain_data(folder: Path, world: Environment) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from uploader.app.check import check
+from tests.watching import check
 from uploader.app.init import init_config
 from uploader.errors import ConfigError, InputError, StorageError
 from uploader.run.environment import Environment
 from uploader.run.options import Options
 
-WORLD = Environment(environ={}, stdin=BytesIO(), say=print)
+WORLD = Environment(environ={}, stdin=BytesIO())
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_where_files_can_not_be_linked_it_is_written_all_the_same(
 
     init_config(people, tmp_path / "config.yaml", WORLD)
 
-    assert check(Options((people,), tmp_path / "config.yaml"), WORLD, lambda *_: None) == 0
+    assert check(Options((people,), tmp_path / "config.yaml"), WORLD) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "people.csv"]
 
 
@@ -101,7 +101,7 @@ def test_columns_of_parquet_that_have_names_or_types_of_their_own_pass_the_check
 
     drafted = init_config(source, tmp_path / "config.yaml", WORLD).guess
 
-    assert check(Options((source,), tmp_path / "config.yaml"), WORLD, lambda *_: None) == 0
+    assert check(Options((source,), tmp_path / "config.yaml"), WORLD) == 0
     assert [each.key for each in drafted.properties] == [
         "a.b",
         "a",
@@ -128,6 +128,6 @@ def test_consents_that_reject_some_rows_never_reject_too_many(tmp_path: Path) ->
 
     drafted = init_config(source, tmp_path / "config.yaml", WORLD).guess
 
-    assert check(Options((source,), tmp_path / "config.yaml"), WORLD, lambda *_: None) in {0, 3}
+    assert check(Options((source,), tmp_path / "config.yaml"), WORLD) in {0, 3}
     found = {each.column for each in drafted.consents} | {each.column for each in drafted.omissions}
     assert found == set(consents)

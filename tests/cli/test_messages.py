@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from tests.make import CONFIG
-from uploader.app.check import check
+from tests.watching import Lines, check
 from uploader.check.joined_identities import JoinedValue
 from uploader.check.source_summary import CheckSummary
 from uploader.cli.check_messages import check_lines, duplicate_lines, first_lines, problem_lines, warnings_alone
 from uploader.cli.printed_commands import CommandLine
 from uploader.cli.run_messages import run_lines
 from uploader.counts import Counts, Problems, Traffic
+from uploader.errors import OutageError
 from uploader.mapping import Repairs
 from uploader.model import Reason, Rejected, Row
-from uploader.rate import Pace
 from uploader.run.environment import Environment
+from uploader.run.events import Checked
 from uploader.run.options import Options
-from uploader.run.preflight import Job
-from uploader.run.results import RunResult, SourceResult
+from uploader.run.results import RunResult, SourceFindings, SourceResult, Times
 from uploader.sandbox import Report
 
 AGE = Reason("not_long", "column 'age': not a whole number")
@@ -37,13 +37,12 @@ def problems(*found: tuple[Reason, int, int]) -> Problems:
 
 def account(source: str = "people.csv", *, counts: Counts, requests: int = 0, limited: int = 0) -> SourceResult:
     traffic = Traffic(requests, limited=limited)
-    return SourceResult("run-1", source, "2024-03-05T02:15:00+00:00", counts, traffic, seconds=19.2)
+    return SourceResult("run-1", source, "2024-03-05T02:15:00+00:00", counts, traffic, times=Times(total=19.2))
 
 
 def told(*accounts: SourceResult, sandbox: Report | None = None, complete: bool = True) -> list[str]:
-    return list(
-        run_lines(RunResult(list(accounts), sandbox), CommandLine(), dry_run=sandbox is not None, complete=complete)
-    )
+    result = RunResult(accounts, error=None if complete else OutageError("away"), sandbox=sandbox)
+    return list(run_lines(result, CommandLine(), dry_run=sandbox is not None))
 
 
 def found(folder: Path, content: str, *, stdin: bool = False, rate: float = 158.0, config: str = CONFIG) -> list[str]:
@@ -52,11 +51,13 @@ def found(folder: Path, content: str, *, stdin: bool = False, rate: float = 158.
     (folder / "people.csv").write_text(content, encoding="utf-8")
     lines: list[str] = []
 
-    def hear(job: Job, pace: Pace) -> None:
-        lines.extend(check_lines(job, replace(pace, rate=rate)))
+    class Said(Lines):
+        def checked(self, checked: Checked) -> None:
+            lines.extend(check_lines(replace(checked, rows_per_second=rate)))
 
     source = "-" if stdin else "people.csv"
-    check(Options((source,), Path("config.yaml")), Environment({}, BytesIO(content.encode()), lines.append), hear)
+    world = Environment({}, BytesIO(content.encode()), Said(lines))
+    check(Options((source,), Path("config.yaml")), world)
     return lines
 
 
@@ -228,9 +229,9 @@ def test_a_run_of_one_row_counts_one_as_one() -> None:
 def test_a_run_tells_everything_that_happened() -> None:
     whole = replace(
         account(counts=Counts(3000, sent=2900, rejected=1, failed=9, not_attempted=90), requests=3100, limited=2),
-        limited_seconds=41.0,
+        times=Times(total=19.2, limited=41.0),
+        findings=SourceFindings(repairs=Repairs({"trim": 1204})),
         maybe_sent_twice=2,
-        repairs=Repairs({"trim": 1204}),
         problems=problems((AGE, 480, 481), *((SERVICE, number, number + 1) for number in range(1001, 1010))),
         retry_file=Path("people.retry.csv"),
     )

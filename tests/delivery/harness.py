@@ -71,12 +71,11 @@ class Line:
             settle=self._settle,
             stop=self.halt,
             room=self.room,
-            settled=self.before,
         )
 
     async def carry(self, workers: int = 4) -> None:
         async with asyncio.timeout(10):
-            await self.pipeline.run(workers)
+            await self.pipeline.run(workers, settled=self.before)
 
     async def deliver(self, request: Request) -> Outcome | Unsettled:
         """Deliver one request; a test may put another in its place."""

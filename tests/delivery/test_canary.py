@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.delivery.harness import Line, number_of
 from tests.make import rejected, request
 from uploader.delivery.canary import Canary
-from uploader.delivery.pipeline import Pipeline
+from uploader.delivery.pipeline import HeldBackRows, Pipeline
 from uploader.errors import RefusedError, SignalledError
 from uploader.model import Failed, Outcome, Reason, Rejected, Request, Sent, Unsettled, Work
 
@@ -44,7 +44,7 @@ class Watched(Line):
             deliver=self._deliver,
             settle=self._settle,
             stop=self.halt,
-            canary=Canary(birds),
+            held_back=HeldBackRows(canary=Canary(birds)),
         )
 
 

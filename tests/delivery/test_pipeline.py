@@ -13,7 +13,7 @@ from tests.delivery.harness import Line, number_of
 from tests.make import REASON, rejected, request, requests
 from uploader.delivery.canary import Canary
 from uploader.delivery.firewall_blocks import BlockedRows
-from uploader.delivery.pipeline import Pipeline
+from uploader.delivery.pipeline import HeldBackRows, Pipeline
 from uploader.errors import RefusedError, StorageError
 from uploader.model import (
     AwaitsMerge,
@@ -573,7 +573,11 @@ async def test_what_settles_together_stops_settling_where_it_breaks(breaks: int)
 async def test_first_rows_that_are_all_rejected_take_back_those_that_they_took_along() -> None:
     line = Line([_taker(2, 1), *(request(number, f"id={number}") for number in (3, 4, 5))])
     line.pipeline = Pipeline(
-        iter(line.works), deliver=line.refuse, settle=line.settled.append, stop=line.halt, canary=Canary(2)
+        iter(line.works),
+        deliver=line.refuse,
+        settle=line.settled.append,
+        stop=line.halt,
+        held_back=HeldBackRows(canary=Canary(2)),
     )
 
     with pytest.raises(RefusedError, match="every one of the first rows"):
@@ -615,7 +619,11 @@ class Firewalled(Line):
 
         self.deliver = deliver  # type: ignore[method-assign]  # what becomes of each
         self.pipeline = Pipeline(
-            iter(self.works), deliver=self._deliver, settle=self._settle, stop=self.halt, blocked_rows=streak
+            iter(self.works),
+            deliver=self._deliver,
+            settle=self._settle,
+            stop=self.halt,
+            held_back=HeldBackRows(blocked_rows=streak),
         )
 
 

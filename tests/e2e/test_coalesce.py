@@ -226,7 +226,7 @@ def test_rows_that_an_accepted_request_took_along_follow_in_the_retry_file_thoug
 ) -> None:
     server = sandbox(rules("code=50000 for external_id=ann times 2"))
     desk.configure(server.url, mapping=MAPPING, more=COALESCE)
-    desk.monkeypatch.setattr("uploader.run.source_run.MergeStage", partial(MergeStage, most_rows=3))
+    desk.monkeypatch.setattr("uploader.run.stages.MergeStage", partial(MergeStage, most_rows=3))
     names: list[Record] = [{"id": "ann", "name": f"name{number}"} for number in range(7)]
     desk.write("people.jsonl", jsonl(ANN, *names[1:3], {"id": "ann", "push": False}, *names[4:]))
 

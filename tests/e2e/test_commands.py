@@ -10,7 +10,6 @@ from tests.command import Desk, Ended, books_of, names, rules, sent_ids, until
 from uploader.app import run as module
 from uploader.errors import StorageError
 from uploader.run import source_run
-from uploader.run.plan import RunPlan as EveryDesk
 from uploader.sandbox import RunningSandbox, running
 
 RUN: Final = ("--set", "rate.concurrency=1", "--summary", "summary.json")
@@ -372,7 +371,7 @@ def test_a_command_of_an_earlier_version_that_numbered_no_run_goes_on_too(
     server = sandbox(rules(STOP))
     two.configure(server.url)
     with two.monkeypatch.context() as patch:
-        patch.setattr(EveryDesk, "assign_numbers", lambda _, sendings: sendings)
+        patch.setattr(module, "assign_numbers", lambda _, sendings: sendings)
         first = two.type("run", "a.csv", "b.csv", *RUN)
 
     again = two.type("run", "a.csv", "b.csv", *RUN)

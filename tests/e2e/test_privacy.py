@@ -293,7 +293,7 @@ def test_a_rehearsal_tells_no_value(desk: Desk, suffix: str) -> None:
         "uploader.mapping.Plan.map_row",
         "uploader.check.source_summary.CheckSummary.add_row",
         "uploader.run.preflight.compile_plan",
-        "uploader.run.plan.retry_path",
+        "uploader.run.check_source.retry_path",
         "uploader.cli.run.run_lines",
     ],
 )

@@ -24,7 +24,7 @@ from uploader.model import Record
 from uploader.run.environment import Environment
 from uploader.source import Source, open_unknown
 
-WORLD: Final = Environment(environ={}, stdin=BytesIO(), say=print)
+WORLD: Final = Environment(environ={}, stdin=BytesIO())
 BLOCKS: Final = (64, 700, 1024 * 1024)
 Draw = Callable[[], str]
 

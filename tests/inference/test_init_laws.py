@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uploader.app.check import check
+from tests.watching import check
 from uploader.app.init import init_config
 from uploader.errors import InputError
 from uploader.run.environment import Environment
+from uploader.run.events import Events, RowReason
 from uploader.run.options import Options
 
 NASTY: Final = (
@@ -68,14 +69,18 @@ def complaints(name: str, content: bytes) -> set[str] | None:
         file, config = Path(folder) / name, Path(folder) / "config.yaml"
         file.write_bytes(content)
         found: set[str] = set()
-        world = Environment(
-            environ={}, stdin=BytesIO(), say=lambda _: None, on_problem=lambda _, it: found.add(it.reason.code)
-        )
+
+        class Codes(Events):
+            def reason_found(self, it: RowReason) -> None:
+                if it.kind == "rejected":
+                    found.add(it.reason.code)
+
+        world = Environment(environ={}, stdin=BytesIO(), events=Codes())
         try:
             init_config(str(file), config, world)
         except InputError:
             return None
-        status = check(Options((str(file),), config), world, lambda *_: None)
+        status = check(Options((str(file),), config), world)
         assert status == (3 if found else 0)
         return found
 

@@ -5,9 +5,9 @@ from io import StringIO
 
 import pytest
 
-from uploader.counts import Counts
+from uploader.counts import Counts, Progress
 from uploader.outputs.duration_text import spell_seconds
-from uploader.outputs.progress import Bar, Progress, plain_line
+from uploader.outputs.progress import Bar, plain_line
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,12 @@ from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, load
 from uploader.errors import InputError
 from uploader.mapping import Plan
-from uploader.model import Reason, Record, Rejected, Request
+from uploader.model import Record, Rejected, Request
 from uploader.run.environment import Environment
-from uploader.run.preflight import BatchReader, Job, opened, prepare, refuse_joined, registered_names
+from uploader.run.events import Events, RowReason
+from uploader.run.job import BatchReader, Job
+from uploader.run.preflight import opened, prepare
+from uploader.run.refusals import refuse_joined, registered_names
 from uploader.source import Fingerprint, Reading, ReadTrace, Source
 
 CONFIG = """\
@@ -210,15 +213,19 @@ def test_reasons_are_given_in_the_order_of_the_rows(
         for reader in (None, FakeReader(source).reader()):
             numbers: list[int] = []
 
-            def hear(_name: str, record: Record, _reason: Reason, _after: str, numbers: list[int] = numbers) -> None:
-                numbers.append(record.number)
+            class Numbers(Events):
+                def __init__(self, numbers: list[int]) -> None:
+                    self.numbers = numbers
+
+                def reason_found(self, found: RowReason) -> None:
+                    self.numbers.append(found.record.number)
 
             prepare(
                 source,
                 settings,
                 limit=None,
                 summary=CheckSummary(),
-                on_reason=hear,
+                events=Numbers(numbers),
                 batches=reader,
             )
             heard.append(numbers)

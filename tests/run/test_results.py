@@ -21,7 +21,7 @@ from uploader.errors import (
     UploaderError,
 )
 from uploader.mapping import Repairs
-from uploader.run.results import SourceResult, SummarizedResults
+from uploader.run.results import Ending, SourceFindings, SourceResult, SummarizedResults, Times
 
 EMPTY = SourceResult("run-1", "people.csv", "2024-03-05T02:15:00+00:00")
 
@@ -49,14 +49,11 @@ def test_the_summary_has_the_keys_of_the_contract_in_their_order() -> None:
         started="2024-03-05T02:15:00+00:00",
         counts=Counts(10, sent=5, unchanged=1, superseded=1, rejected=1, failed=1, not_attempted=1),
         traffic=Traffic(requests=12, retries=5, limited=2),
-        seconds=4.12345,
-        sending_seconds=4.0,
-        limited_seconds=1.00049,
+        times=Times(total=4.12345, sending=4.0, limited=1.00049),
+        findings=SourceFindings(blank_lines=2, repairs=Repairs({"trim": 4, "thousands": 3})),
         maybe_sent_twice=1,
         retry_file=Path("people.retry.csv"),
-        exit_status=3,
-        blank_lines=2,
-        repairs=Repairs({"trim": 4, "thousands": 3}),
+        ending=Ending(3),
     )
 
     assert list(account.summary().items()) == [
@@ -104,9 +101,7 @@ def test_a_run_that_sent_nothing_has_no_rate_and_no_retry_file() -> None:
 def test_a_source_that_came_to_its_end_is_0_or_3(counts: Counts, status: int) -> None:
     account = replace(EMPTY, counts=counts)
 
-    account.finish()
-
-    assert account.exit_status == status
+    assert account.finished().exit_status == status
 
 
 @pytest.mark.parametrize("counts", [Counts(3, sent=2), Counts(3, sent=4), Counts(0, failed=1)])
@@ -114,7 +109,7 @@ def test_books_that_do_not_balance_are_a_bug(counts: Counts) -> None:
     account = replace(EMPTY, counts=counts)
 
     with pytest.raises(UploaderError) as caught:
-        account.finish()
+        account.finished()
 
     assert (caught.value.exit_status, account.exit_status) == (1, None)
     assert str(caught.value) == (
@@ -153,18 +148,24 @@ def test_no_summary_is_written_for_a_bug_or_a_wrong_word(tmp_path: Path, error: 
     assert summary_after(tmp_path, error, replace(EMPTY)) is None
 
 
-def test_what_ended_a_run_is_known_at_the_source_where_it_did(tmp_path: Path) -> None:
-    done, stopped, after = (replace(EMPTY, exit_status=0), replace(EMPTY), replace(EMPTY))
+def test_what_ended_a_run_is_known_at_the_source_where_it_did() -> None:
+    done, stopped, after = (
+        replace(EMPTY, ending=Ending(0)),
+        replace(EMPTY, source="b.csv"),
+        replace(EMPTY, source="c.csv"),
+    )
+    error = InputError("people.csv is cut off")
 
-    summary_after(tmp_path, InputError("people.csv is cut off"), done, stopped, after)
+    with pytest.raises(InputError), SummarizedResults([done, stopped, after], summary=None, clock=at(0.0)) as whole:
+        raise error
 
-    assert [account.error for account in (done, stopped, after)] == [None, "people.csv is cut off", None]
+    assert [account.ending for account in whole.results] == [Ending(0), Ending(4, "people.csv is cut off"), Ending(4)]
 
 
 def test_a_stop_ends_the_sources_after_it_and_leaves_those_before_it(tmp_path: Path) -> None:
-    done = replace(EMPTY, counts=Counts(3, sent=2, failed=1), seconds=1.0, exit_status=3)
-    stopped = replace(EMPTY, counts=Counts(3, sent=1, not_attempted=2))
-    waiting = replace(EMPTY, counts=Counts(3, not_attempted=3))
+    done = replace(EMPTY, counts=Counts(3, sent=2, failed=1), times=Times(1.0), ending=Ending(3))
+    stopped = replace(EMPTY, source="b.csv", counts=Counts(3, sent=1, not_attempted=2))
+    waiting = replace(EMPTY, source="c.csv", counts=Counts(3, not_attempted=3))
 
     summary = summary_after(tmp_path, RefusedError("bad token"), done, stopped, waiting)
 
@@ -173,7 +174,7 @@ def test_a_stop_ends_the_sources_after_it_and_leaves_those_before_it(tmp_path: P
 
 
 def test_a_run_of_several_sources_is_3_when_one_of_them_is() -> None:
-    accounts = [replace(EMPTY, exit_status=status) for status in (0, 3, 0)]
+    accounts = [replace(EMPTY, source=f"{place}.csv", ending=Ending(status)) for place, status in enumerate((0, 3, 0))]
 
     with SummarizedResults(accounts, summary=None, clock=at(0.0)) as whole:
         pass

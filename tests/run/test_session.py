@@ -22,7 +22,7 @@ from uploader.run.environment import Environment
 from uploader.run.fingerprints import key_of
 from uploader.run.mark_finished import RunEndings
 from uploader.run.preflight import opened, prepare
-from uploader.run.results import SourceResult
+from uploader.run.results import Ending, SourceResult, Times
 from uploader.run.resume import header_of, refuse_or_start_over, remark_of
 from uploader.run.session import Session
 from uploader.state import RowToResend, RunHeader, RunState, RunStore, StoredRun, read_run
@@ -99,7 +99,7 @@ def test_a_run_is_known_by_the_service_and_the_real_path(
 
 def test_a_run_of_standard_input_is_known_by_its_content(settings: Callable[..., Settings]) -> None:
     def key(content: bytes) -> str:
-        with opened("-", settings(), Environment({}, BytesIO(content), print)) as source:
+        with opened("-", settings(), Environment({}, BytesIO(content))) as source:
             return key_of(settings(), source)
 
     assert key(b"id,name,age\n1,a,1\n") == key(b"id,name,age\n1,a,1\n")
@@ -338,7 +338,7 @@ def test_a_life_that_dies_at_its_beginning_leaves_the_rows_in_flight_to_the_next
 
 
 def account(status: int) -> SourceResult:
-    return SourceResult(BEGUN.run_id, "people.csv", BEGUN.started, seconds=2.5, exit_status=status)
+    return SourceResult(BEGUN.run_id, "people.csv", BEGUN.started, times=Times(2.5), ending=Ending(status))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from uploader.errors import StorageError
 from uploader.model import Failed, Outcome, Rejected, Request, Sent, Unsettled
 from uploader.outputs.retry_file import RetryFile, RetryFormat
 from uploader.run.mark_finished import RunEndings
-from uploader.run.results import SourceResult
+from uploader.run.results import Ending, SourceResult, Times
 from uploader.run.resume import refuse_or_start_over, remark_of
 from uploader.run.session import Session
 from uploader.state import RunStore, StoredRun, read_run
@@ -346,7 +346,8 @@ class Lives(RuleBasedStateMachine):
         assert self.life is not None
         volume = self.life.final_state(must_agree=error is None)
         with RunEndings(self.shelf, journal_days=10**5) as endings:
-            endings.add(SourceResult(BEGUN.run_id, BEGUN.source, BEGUN.started, seconds=1, exit_status=status), volume)
+            result = SourceResult(BEGUN.run_id, BEGUN.source, BEGUN.started, times=Times(1), ending=Ending(status))
+            endings.add(result, volume)
             if error is not None:
                 raise error
 

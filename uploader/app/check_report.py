@@ -11,9 +11,9 @@ from uploader.run.results import SourceResult
 from uploader.source import Source
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What the check has found in one source so far; *source* is None until it is opened.
+    """What the check has found in one source so far; *source* is None if it was not opened.
 
     *comparison* is None if there is no baseline to compare with.
     """
@@ -38,7 +38,7 @@ class CheckReport:
             "sendable": summary.sendable,
             "rejected": summary.rejected,
             "changed": None if summary.changed is None else summary.to_send,
-            "blank_lines": self.result.blank_lines,
+            "blank_lines": self.result.findings.blank_lines,
             "repairs": summary.repairs.facts(),
             "repeated_identities": summary.duplicates,
             "problems": summary.problems.facts(),
@@ -49,7 +49,8 @@ class CheckReport:
             "seconds": round(summary.to_send / rate, 1),
             "exit_status": self.result.exit_status,
         }
-        return facts if self.result.error is None else {**facts, "error": self.result.error}
+        ending = self.result.ending
+        return facts if ending is None or ending.error is None else {**facts, "error": ending.error}
 
     def _joined(self, joined: JoinedValue) -> Mapping[str, object]:
         """Return what *joined* would do, without its value."""

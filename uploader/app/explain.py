@@ -19,8 +19,9 @@ from uploader.mapping import CleanedValue, Now
 from uploader.model import UNKNOWN_RUN, Damaged, Reason, Record, Rejected, Request, Row, spoken_name
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import key_of, reading_of
+from uploader.run.job import Job
 from uploader.run.options import Options
-from uploader.run.preflight import Job, opened, prepare, settings_of
+from uploader.run.preflight import opened, prepare, settings_of
 from uploader.source import Source
 from uploader.state import RunState, RunStore, StoredRun
 from uploader.state.replay import Fate

@@ -1,6 +1,7 @@
 """Check every source, then send the rows that can be sent."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 
@@ -11,83 +12,101 @@ from uploader.coalesce.same_person import SamePerson
 from uploader.config import Settings
 from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.rate.open_file_limit import refuse_too_few_files
+from uploader.run.background import background_tasks
+from uploader.run.check_source import check_source
+from uploader.run.choose_runs import assign_numbers, choose_runs, refuse_drifted
 from uploader.run.connection import connect
 from uploader.run.environment import Environment
+from uploader.run.events import Remark
 from uploader.run.fingerprints import mapping_of, service_of
 from uploader.run.flag_conflicts import refuse_double_use
+from uploader.run.link_people import join_people, link_joined_people, link_people_to_resend
 from uploader.run.mark_finished import RunEndings
+from uploader.run.observers import between_steps, with_observers
 from uploader.run.open_change_detection import open_change_detection, open_stores
 from uploader.run.options import Options
+from uploader.run.other_runs import newest_ended_run, prune
 from uploader.run.pending_retries import with_pending_retries
-from uploader.run.plan import RunPlan, SourcePlan, newest_ended_run
-from uploader.run.preflight import pace_of, refuse_if_too_bad, refuse_joined, settings_of
+from uploader.run.plan import RunPlan, SourcePlan
+from uploader.run.preflight import checked_event, pace_of, settings_of
 from uploader.run.proxy_and_certificates import Route, route_of
-from uploader.run.results import RunResult, SummarizedResults, new_source_results
-from uploader.run.safe_callbacks import between_steps, with_safe_callbacks
+from uploader.run.refusals import refuse_if_too_bad, refuse_joined
+from uploader.run.remarks import route_lines
+from uploader.run.results import RunResult, SummarizedResults, new_source_results, status_of
 from uploader.run.sandbox_dry_run import sandbox_for, state_in, throwaway_folder
-from uploader.run.source_run import background_tasks, send
-from uploader.sandbox import serve
+from uploader.run.source_run import send
+from uploader.sandbox import Sandbox, serve
 from uploader.state import RunStore
 from uploader.stop import Stop
 
 
-def run(options: Options, environment: Environment, result: RunResult) -> None:
-    """Check every source, then send them in order; *result* holds what is known, also when this raises.
+def run(options: Options, environment: Environment) -> RunResult:
+    """Check every source, then send them in order, and return what is known of each.
+
+    An error is not raised, but returned with the results; its exit status is that of the run.
+    """
+    environment = with_observers(environment)
+    results = SummarizedResults(summary=options.summary, clock=environment.clock.monotonic)
+    trouble: BaseException | None = None
+    try:
+        _check_and_send(options, environment, results)
+    except BaseException as error:  # noqa: BLE001 — it is returned
+        trouble = error
+    result = RunResult(
+        results.results,
+        results.exit_status if trouble is None else status_of(trouble),
+        trouble,
+        results.sandbox,
+    )
+    environment.events.finished(result)
+    return result
+
+
+def _check_and_send(options: Options, environment: Environment, results: SummarizedResults) -> None:
+    """Check and send every source; *results* have what is known if this raises.
 
     Raises:
-        UploaderError: the error that ended the run; its exit status is that of the run.
+        UploaderError: the error that ends the run.
     """
-    environment = with_safe_callbacks(environment)
     refuse_double_use(options)
     settings = settings_of(options, environment, credentials=not options.sandbox)
     route = Route() if options.sandbox else route_of(settings, environment.environ)
-    if environment.on_route is not None and not options.sandbox:
-        environment.on_route(route)
+    for line in () if options.sandbox else route_lines(route):
+        environment.events.remark(Remark(line, "detail"))
     with ExitStack() as stack:
         folder = stack.enter_context(throwaway_folder()) if options.sandbox else None
         run_store = RunStore(settings.state_dir if folder is None else state_in(folder))
         if settings.retry_last_failures and options.limit is None:
             options = with_pending_retries(options, settings, run_store)
-        result.results.extend(new_source_results(options))
+        results.begin(new_source_results(options))
         changes = stack.enter_context(_open_changes(settings, run_store, environment))
-        endings = stack.enter_context(RunEndings(run_store, journal_days=settings.journal_days))
-        with SummarizedResults(
-            result.results, summary=options.summary, clock=environment.clock.monotonic
-        ) as source_results:
+        endings = RunEndings(run_store, journal_days=settings.journal_days, latest=results.latest)
+        stack.enter_context(endings)
+        with results:
             # With only one identity field, no row can show that two values are the same person.
             same_person = (
                 stack.enter_context(SamePerson(run_store.state)) if len(settings.rules().identity) > 1 else None
             )
             changes.may_join_people = same_person is not None
             run_plan = RunPlan(
-                options, settings, environment, run_store, folder, stack, RowsToResend(), changes, same_person
+                options,
+                settings,
+                environment,
+                run_store,
+                folder,
+                stack,
+                RowsToResend(),
+                changes,
+                same_person,
+                results,
+                endings,
             )
-            source_plans = [run_plan.check(source_result) for source_result in result.results]
-            for source_plan in source_plans:
-                if environment.on_checked is not None:
-                    environment.on_checked(source_plan.job.source.name, source_plan.job.summary)
-                refuse_if_too_bad(source_plan.job, settings)
-                refuse_joined(source_plan.job, settings)
-            run_plan.join_people(source_plans)
-            source_plans = run_plan.decide_resume(source_plans)
-            result.results[:] = [source_plan.result for source_plan in source_plans]
-            run_plan.refuse_drift(source_plans)
-            if options.deadline is not None:
-                options.deadline.refuse_if_over()
-                if not environment.quiet:
-                    environment.say(options.deadline.forecast(sum(map(_to_send, source_plans)), pace_of(settings)))
+            source_plans = _decided(run_plan, _checked(run_plan))
             if any(source_plan.job.summary.read for source_plan in source_plans):
-                source_plans = run_plan.assign_numbers(source_plans)
-                run_plan.prune(source_plans)
-                run_plan.link_joined_people(source_plans)
-                refuse_too_few_files(sandbox=options.sandbox)
-                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                    runner.run(_send_all(source_plans, run_plan, route, endings, result))
-                run_plan.link_people_to_resend(source_plans)
+                _send(run_plan, source_plans, route)
             else:
-                for source_result in result.results:
-                    source_result.finish()
-        result.exit_status = source_results.exit_status
+                for result in results.results:
+                    results.keep(result.finished())
 
 
 def _open_changes(settings: Settings, run_store: RunStore, environment: Environment) -> ChangeDetection:
@@ -102,6 +121,34 @@ def _open_changes(settings: Settings, run_store: RunStore, environment: Environm
     )
 
 
+def _checked(run_plan: RunPlan) -> list[SourcePlan]:
+    """Check all sources, and refuse those that are wrong as a whole."""
+    settings, events, clock = run_plan.settings, run_plan.environment.events, run_plan.environment.clock
+    pace, checked = pace_of(settings), list[tuple[SourcePlan, float, float]]()
+    for result in run_plan.results.results:
+        began = clock.monotonic()
+        checked.append((check_source(run_plan, result), clock.wall(), clock.monotonic() - began))
+    for source_plan, at, seconds in checked:
+        events.checked(checked_event(source_plan.job, pace, at=at, seconds=seconds))
+        refuse_if_too_bad(source_plan.job, settings)
+        refuse_joined(source_plan.job, settings)
+    return [source_plan for source_plan, _, _ in checked]
+
+
+def _decided(run_plan: RunPlan, source_plans: Sequence[SourcePlan]) -> list[SourcePlan]:
+    """Return *source_plans* with the run that each continues; refuse what must not be sent now."""
+    options, environment = run_plan.options, run_plan.environment
+    join_people(run_plan, source_plans)
+    chosen = choose_runs(run_plan, source_plans)
+    run_plan.results.begin([source_plan.result for source_plan in chosen])
+    refuse_drifted(run_plan, chosen)
+    if options.deadline is not None:
+        options.deadline.refuse_if_over()
+        forecast = options.deadline.forecast(sum(map(_to_send, chosen)), pace_of(run_plan.settings))
+        environment.events.remark(Remark(forecast))
+    return chosen
+
+
 def _to_send(source_plan: SourcePlan) -> int:
     """Return the maximum number of rows of *source_plan* that are still to be sent."""
     summary = source_plan.job.summary
@@ -109,22 +156,35 @@ def _to_send(source_plan: SourcePlan) -> int:
     return min(summary.sendable - unchanged, source_plan.result.counts.not_attempted)
 
 
+def _send(run_plan: RunPlan, source_plans: Sequence[SourcePlan], route: Route) -> None:
+    """Send *source_plans*, in their order, by *route*; a dry run sends to a sandbox."""
+    options, results = run_plan.options, run_plan.results
+    source_plans = assign_numbers(run_plan, source_plans)
+    results.begin([source_plan.result for source_plan in source_plans])
+    prune(run_plan, source_plans)
+    link_joined_people(run_plan, source_plans)
+    refuse_too_few_files(sandbox=options.sandbox)
+    with ExitStack() as stack:
+        sandbox = None
+        if options.sandbox:
+            typed = any(source_plan.job.source.format != "csv" for source_plan in source_plans)
+            sandbox = stack.enter_context(sandbox_for(run_plan.settings, typed=typed))
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_send_all(run_plan, source_plans, route, sandbox))
+        finally:
+            results.sandbox = None if sandbox is None else sandbox.report()
+    link_people_to_resend(run_plan, source_plans)
+
+
 async def _send_all(
-    source_plans: list[SourcePlan], run_plan: RunPlan, route: Route, endings: RunEndings, result: RunResult
+    run_plan: RunPlan, source_plans: Sequence[SourcePlan], route: Route, sandbox: Sandbox | None
 ) -> None:
-    settings, stop, run_plan = (
-        run_plan.settings,
-        Stop(),
-        replace(run_plan, environment=between_steps(run_plan.environment)),
-    )
-    if run_plan.environment.on_stop is not None:
-        run_plan.environment.on_stop(stop)
+    settings, stop, events = run_plan.settings, Stop(), between_steps(run_plan.environment.events)
+    events.stoppable(stop)
     async with AsyncExitStack() as stack:
-        base_url, sandbox = settings.api.base_url, None
-        if run_plan.options.sandbox:
-            sandbox = stack.enter_context(
-                sandbox_for(settings, typed=any(s.job.source.format != "csv" for s in source_plans))
-            )
+        base_url = settings.api.base_url
+        if sandbox is not None:
             base_url = await stack.enter_async_context(serve(sandbox))
         connecting = connect(
             settings,
@@ -132,14 +192,17 @@ async def _send_all(
             route=route,
             run_store=run_plan.run_store,
             stop=stop,
-            environment=run_plan.environment,
+            environment=replace(run_plan.environment, events=events),
         )
         connection = await stack.enter_async_context(connecting)
         deadline = run_plan.options.deadline
-        try:
-            async with background_tasks(*([] if deadline is None else [deadline.keep(stop)])):
-                for source_plan in source_plans:
-                    if not source_plan.is_already_finished:
-                        await send(source_plan, connection, run_plan, endings)
-        finally:
-            result.sandbox = None if sandbox is None else sandbox.report()
+        async with background_tasks(*([] if deadline is None else [deadline.keep(stop)])):
+            for source_plan in source_plans:
+                if source_plan.is_already_finished:
+                    continue
+                try:
+                    run_plan.results.keep(await send(source_plan, connection, stop, events))
+                finally:
+                    events.source_finished(run_plan.results.latest(source_plan.result))
+                if stop.reason is not None:
+                    raise stop.reason

@@ -122,12 +122,22 @@ class StaleRetries:
         self._records_all = records_all
         self._accept = accept
         self._since = since
+        # No row names the origin of another run, and no other run is newer.
+        self._is_newest_run = not has_older and (accept or self._run >= newest_run)
+
+    @property
+    def leaves_works(self) -> bool:
+        """Whether `without_stale` yields each work as it is, though it may have to link the values of rejected rows.
+
+        This holds until another run creates the store; `newest` then finds what is stale before each attempt.
+        """
+        return self._is_newest_run and not (self._records_all or self._changes.is_open)
 
     def without_stale(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         """Yield *works*, each request with only its newest values; raises StorageError."""
         for work in works:
             if isinstance(work, Rejected):
-                self._link_values(work.person)
+                self.link_values(work.person)
             yield self.newest(work) if isinstance(work, Request) else work
 
     @property
@@ -140,6 +150,11 @@ class StaleRetries:
 
         It is called again before each attempt: other runs may have sent the person meanwhile.
         """
+        if self._is_newest_run and not self._changes.is_open:
+            return request
+        return self._newest(request)
+
+    def _newest(self, request: Request) -> Request | NotNewest:
         changes, origin = self._changes, self._origins.of(request.row)
         if not self._accept and self._is_unrecorded(request, origin):
             return Rejected(request.row, request.person, UNRECORDED)
@@ -158,7 +173,7 @@ class StaleRetries:
         # With --accept, a row of unknown origin is sent as it is: somebody has compared it.
         return without(request, set() if origin.run == UNKNOWN_RUN and self._accept else newer) or Superseded(request)
 
-    def record_before_journal(self, outcome: Outcome | Unsettled, *, must_resend: bool) -> None:
+    def record_before_journal(self, outcome: Outcome | Unsettled, *, must_resend: bool = False) -> None:
         """Record what other rows need to know of *outcome*, before the journal gets it; raises StorageError.
 
         *must_resend* is whether its row goes to a retry file.
@@ -194,13 +209,13 @@ class StaleRetries:
     def _record(self, request: Request) -> bool:
         """Record what *request* has set if it may be needed later; return whether it may. Raises StorageError."""
         changes = self._changes
-        if not self._link_values(request.person):
+        if not self.link_values(request.person):
             return False
         people, names = changes.digests.people(request.person), changes.digests.names(property_names(request))
         changes.store().newer.record(people, names, self._origins.of(request.row))
         return True
 
-    def _link_values(self, person: Person) -> bool:
+    def link_values(self, person: Person) -> bool:
         """Link the values of *person* if they may be needed later; return whether they may. Raises StorageError."""
         changes = self._changes
         if not (self._records_all or changes.is_open):

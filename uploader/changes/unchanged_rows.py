@@ -41,14 +41,17 @@ class UnchangedRows:
         since: int = 0,
         on_unchanged: Callable[[Request], None] = lambda _: None,
         wants_unchanged: Callable[[], bool] = lambda: True,
+        on_rejected: Callable[[Person], object] = lambda _: None,
     ) -> None:
         """Use *changes*; *skips_unchanged* is whether unchanged rows are skipped.
 
         *must_resend* returns whether a person has a row in the retry file of this run. Runs after *since* record what
-        they set of people whom the check rejects. *on_unchanged* gets each skipped row, and its records are committed
-        before the rows are yielded. *wants_unchanged* returns, once for each batch, whether *on_unchanged* is called.
+        they set of people whom the check rejects; `watch_rejected` passes each of these to *on_rejected* before.
+        *on_unchanged* gets each skipped row, and its records are committed before the rows are yielded.
+        *wants_unchanged* returns, once for each batch, whether *on_unchanged* is called.
         """
         self._wants_unchanged = wants_unchanged
+        self._on_rejected = on_rejected
         self._is_wanted = False
         self._since = since
         self._on_unchanged = on_unchanged
@@ -58,6 +61,13 @@ class UnchangedRows:
         self._skips_unchanged = skips_unchanged
         self._must_resend = must_resend
         self._pending: dict[int, int] = {}
+
+    def watch_rejected(self, works: Iterable[Work | NoWork]) -> None:
+        """Do what `skip_unchanged` does where nothing is skipped or stored: watch the people of rejected rows."""
+        for work in works:
+            if isinstance(work, Rejected) and work.person:
+                self._on_rejected(work.person)
+                self._changes.watch(work.person, self._since)
 
     def skip_unchanged(self, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
         """Yield *works*, unchanged rows as `Unchanged`; raises StorageError."""

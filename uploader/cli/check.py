@@ -3,27 +3,24 @@
 import json
 import os
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any, Final
 
 import click
 
 from uploader.app.check import check
 from uploader.app.check_report import CheckReport
-from uploader.cli.check_messages import check_lines, place, route_lines, row_by_row_line
 from uploader.cli.common_flags import common
-from uploader.cli.found_values import FoundValues, no_values
+from uploader.cli.found_values import FoundValues
+from uploader.cli.observers import Collecting, RejectedRows, Remarks, all_findings
 from uploader.cli.printed_commands import CommandLine, completed
 from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, show, standard_input
 from uploader.errors import StorageError, UploaderError
-from uploader.model import Rejected
-from uploader.outputs.shown_values import phrase_with_values
-from uploader.rate import Pace
 from uploader.run.environment import Environment
+from uploader.run.events import Events
+from uploader.run.observers import Observers
 from uploader.run.options import Options
-from uploader.run.preflight import Job
-from uploader.run.proxy_and_certificates import Route
 
 _NO_JSON_AFTER: Final = frozenset({None, 1, 2})
 """The exit statuses after which no JSON is printed."""
@@ -45,41 +42,32 @@ def check_command(
     With -v, name every row that can't be sent. The exit status is 3 if there are some, 4 if there are so many that
     `run` would send nothing.
     """
-    shows_details = verbose > 0 and not quiet
-    found = FoundValues()
-    environment = Environment(
-        environ=os.environ,
-        stdin=standard_input(),
-        say=say,
-        quiet=quiet,
-        on_problem=partial(_say_problem, show_values=show_values) if shows_details else None,
-        on_reason=found.add if show_values else None,
-        on_route=_say_route if shows_details else None,
-        on_row_by_row=_say_row_by_row if shows_details else None,
-    )
-
-    def tell(job: Job, pace: Pace) -> None:
-        for line in (
-            () if quiet else check_lines(job, pace, found.in_source(job.source.name) if show_values else no_values)
-        ):
-            say(line)
-
-    reports: list[CheckReport] = []
-    try:
-        with raise_on_signals():
-            status = check(Options(**words), environment, tell, reports)
-    except UploaderError:
-        for report in reports:
-            if report.result.error is not None:
-                report.result.error = completed(report.result.error, CommandLine.by(words))
+    shows_details, found = verbose > 0 and not quiet, FoundValues()
+    observers: list[Events] = [Remarks(quiet=quiet, verbose=verbose > 0)]
+    observers += [Collecting(found)] if show_values else []
+    observers += [RejectedRows(show_values=show_values)] if shows_details else []
+    observers += [] if quiet else [all_findings(found if show_values else None)]
+    environment = Environment(environ=os.environ, stdin=standard_input(), events=Observers(observers))
+    with raise_on_signals():
+        result = check(Options(**words), environment)
+    if isinstance(result.error, UploaderError):
+        # The error that ended the check decides the exit status; one of the output is only printed.
         try:
-            _show(reports if as_json else [])
+            _show([_completed(report, CommandLine.by(words)) for report in result.reports] if as_json else [])
         except StorageError as trouble:
-            # The error that ended the check decides the exit status; this one is only printed.
             say(str(trouble))
-        raise
-    _show(reports if as_json else [])
-    return status
+    if result.error is not None:
+        raise result.error
+    _show(result.reports if as_json else [])
+    return result.exit_status
+
+
+def _completed(report: CheckReport, given: CommandLine) -> CheckReport:
+    """Return *report* whose error names commands with the flags in *given*."""
+    ending = report.result.ending
+    if ending is None or ending.error is None:
+        return report
+    return replace(report, result=replace(report.result, ending=replace(ending, error=completed(ending.error, given))))
 
 
 def _show(reports: Sequence[CheckReport]) -> None:
@@ -87,18 +75,3 @@ def _show(reports: Sequence[CheckReport]) -> None:
     if reports and not any(report.result.exit_status in _NO_JSON_AFTER for report in reports):
         facts = [report.facts() for report in reports]
         show(json.dumps(facts[0] if len(facts) == 1 else facts, ensure_ascii=False, indent=2))
-
-
-def _say_row_by_row(name: str, why: str) -> None:
-    say(row_by_row_line(name, why))
-
-
-def _say_route(route: Route) -> None:
-    for line in route_lines(route):
-        say(line)
-
-
-def _say_problem(name: str, rejected: Rejected, *, show_values: bool) -> None:
-    record, reason = rejected.record, rejected.reason
-    phrase = phrase_with_values(record, reason) if show_values else reason.phrase
-    say(f"{name}: {place(record.number, record.line)}: {phrase}")

@@ -13,9 +13,9 @@ from uploader.mapping.identity_values import ODD_CODES
 from uploader.model import Reason
 from uploader.outputs.duration_text import spell_seconds
 from uploader.outputs.shown_values import quoted
-from uploader.rate import Pace
-from uploader.run.preflight import Job, joined_phrase
-from uploader.run.proxy_and_certificates import Route
+from uploader.run.events import Checked
+from uploader.run.refusals import joined_phrase
+from uploader.run.remarks import display_name
 
 _SHOWN: Final = 12
 """How many different problems a summary lists."""
@@ -36,43 +36,28 @@ _FIRST: Final = 3
 """How many different problems a run prints before it sends; all of them are printed when it has ended."""
 
 
-def check_lines(job: Job, pace: Pace, values: ShownValues = no_values) -> Iterator[str]:
+def check_lines(checked: Checked, values: ShownValues = no_values) -> Iterator[str]:
     """Yield what the check of one source found, with the *values* that were asked for."""
-    summary, name = job.summary, display_name(job.source.name)
+    summary, name = checked.summary, display_name(checked.run.source)
     if not summary.read:
         yield f"{name}: no rows, nothing to do."
         return
     yield f"{name}: {count(summary.read, 'row')}, {_sendable(summary)}."
-    if job.source.blank_lines:
-        skipped = "is skipped" if job.source.blank_lines == 1 else "are skipped"
-        yield f"  {count(job.source.blank_lines, 'blank line')} {skipped}."
+    if checked.blank_lines:
+        skipped = "is skipped" if checked.blank_lines == 1 else "are skipped"
+        yield f"  {count(checked.blank_lines, 'blank line')} {skipped}."
     yield from problem_lines(summary.problems, shown=None, values=values)
     yield from _odd_identity_lines(summary.problems)
-    yield from _joined_lines(job, shows_values=values is not no_values)
+    yield from _joined_lines(checked, shows_values=values is not no_values)
     yield from duplicate_lines(summary)
     yield from repair_lines(summary.repairs, values)
     yield from _warning_lines(summary.warnings, shown=None, values=values)
     if summary.changed is not None:
         yield f"  About {summary.to_send:,} changed since the service accepted them last; the others need no request."
     if summary.to_send:
-        seconds = summary.to_send / pace.rate
+        seconds = summary.to_send / checked.rows_per_second
         takes = "less than a second" if seconds < 1 else f"about {spell_seconds(seconds)}"
-        yield f"  At {pace.rate * 60:,.0f} requests a minute, sending takes {takes}."
-
-
-def route_lines(route: Route) -> Iterator[str]:
-    """Yield how the service is reached, without the user and password of a proxy; nothing for this machine itself."""
-    if route.proxy is not None:
-        yield f"The service is reached through the proxy {route.proxy.url} ({route.proxy.named})."
-    elif not route.is_local:
-        yield "The service is reached without a proxy."
-    if route.ca_file is not None:
-        yield f"The certificate authorities in {route.ca_file} (api.ca_file) are trusted."
-
-
-def row_by_row_line(name: str, why: str) -> str:
-    """Return the line that says *why* the source called *name* is read row by row though it is large."""
-    return f"{display_name(name)}: read row by row, which takes longer than in batches: {why}."
+        yield f"  At {checked.rows_per_second * 60:,.0f} requests a minute, sending takes {takes}."
 
 
 def first_lines(name: str, summary: CheckSummary, values: ShownValues = no_values) -> Iterator[str]:
@@ -167,10 +152,10 @@ def _joined_line(joined: JoinedValue) -> str:
     return f"  {joined.name} {quoted(joined.value)} joins {more}{joined.people:,} people: {places}, …"
 
 
-def _joined_lines(job: Job, *, shows_values: bool) -> Iterator[str]:
-    joined = job.summary.joined
+def _joined_lines(checked: Checked, *, shows_values: bool) -> Iterator[str]:
+    joined = checked.summary.joined
     for one in joined[:_SHOWN]:
-        yield f"  {joined_phrase(one, job.plan.identity_columns, shows_value=shows_values)}"
+        yield f"  {joined_phrase(one, checked.identity_columns, shows_value=shows_values)}"
     if len(joined) > _SHOWN:
         yield f"  … and {count(len(joined) - _SHOWN, 'other value')} that would join people"
 
@@ -193,8 +178,3 @@ def _rows(problem: Problem) -> str:
 def count(number: int, noun: str) -> str:
     """Return *number* and its *noun*, in the singular for 1."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def display_name(source: str) -> str:
-    """Return the name of *source* for people."""
-    return "standard input" if source == "-" else source

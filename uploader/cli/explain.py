@@ -11,6 +11,7 @@ import click
 from uploader.app.explain import Explanation, LastRun, explain, plain, visible
 from uploader.cli.check_messages import place
 from uploader.cli.common_flags import config_flag, set_flag
+from uploader.cli.observers import Remarks
 from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, show, standard_input
 from uploader.model import Damaged, Rejected, spoken_name
@@ -40,7 +41,7 @@ def explain_command(*, source: str, number: int, config: Path, overrides: tuple[
 
     The request is a curl command that takes the token from the environment. Nothing is sent.
     """
-    environment = Environment(environ=os.environ, stdin=standard_input(), say=say)
+    environment = Environment(environ=os.environ, stdin=standard_input(), events=Remarks())
     with raise_on_signals():
         explanation = explain(Options((source,), config, overrides), number, environment)
     if as_json:

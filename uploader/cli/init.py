@@ -29,7 +29,7 @@ def init(*, source: str, config: Path) -> int:
 
     Each guess says why in a comment. Look them through before you send anything. An existing file is never overwritten.
     """
-    environment = Environment(environ=os.environ, stdin=standard_input(), say=say)
+    environment = Environment(environ=os.environ, stdin=standard_input())
     with raise_on_signals():
         result = init_config(source, config, environment)
     for line in _lines(result, config):

@@ -2,26 +2,30 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from uploader.app.run import run
-from uploader.check.source_summary import CheckSummary
-from uploader.cli.check_messages import first_lines, route_lines, row_by_row_line, warnings_alone
 from uploader.cli.common_flags import common
-from uploader.cli.found_values import FoundValues, no_values
+from uploader.cli.found_values import FoundValues
+from uploader.cli.observers import Collecting, Remarks, first_findings, only_warnings
 from uploader.cli.printed_commands import CommandLine
+from uploader.cli.progress_observers import ProgressBar, ProgressLines, StopOnSignals
 from uploader.cli.run_messages import quiet_lines, run_lines
-from uploader.cli.signals import raise_if_signalled, raise_on_signals, signals_stop
+from uploader.cli.signals import raise_if_signalled, raise_on_signals
 from uploader.cli.standard_streams import is_terminal, say, say_detail, standard_input, terminal, use_output_thread
 from uploader.cli.time_limit_flags import until, within
+from uploader.errors import SignalledError
 from uploader.run.environment import Environment
+from uploader.run.events import Events
+from uploader.run.observers import Observers
 from uploader.run.options import Options
-from uploader.run.proxy_and_certificates import Route
 from uploader.run.results import RunResult
 from uploader.run.time_limit import Deadline
 
@@ -78,69 +82,48 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     options = Options(**words, overrides=overrides, deadline=until or within)
     use_output_thread()
     _log(verbose)
-    result = RunResult([])
     watched, found = is_terminal(), FoundValues()
+    observers = _observers(found if show_values else None, watched=watched, quiet=quiet, verbose=verbose > 0)
     environment = Environment(
-        environ=os.environ,
-        stdin=standard_input(),
-        say=say,
-        terminal=None if quiet else terminal(),
-        lines=verbose > 0,
-        quiet=quiet,
-        on_reason=found.add if show_values else None,
-        on_checked=None
-        if quiet
-        else _saying_first(found if show_values else None)
-        if watched or verbose or show_values
-        else _say_warnings,
-        on_route=_say_route if verbose and not quiet else None,
-        on_row_by_row=_say_row_by_row if verbose and not quiet else None,
-        on_stop=signals_stop,
-        raise_if_stopped=raise_if_signalled,
+        environ=os.environ, stdin=standard_input(), events=Observers(observers), raise_if_stopped=raise_if_signalled
     )
-    complete = False
+    result = RunResult()
     try:
         with raise_on_signals():
-            run(options, environment, result)
-        complete = True
-    finally:
-        lines = run_lines(result, given, dry_run=options.sandbox, complete=complete, found=found)
-        _tell(result, lines, complete=complete, quiet=quiet, watched=watched or verbose > 0)
+            result = run(options, environment)
+    except SignalledError as error:
+        # It came when the run was over already.
+        result = replace(result, error=error, exit_status=error.exit_status)
+    lines = run_lines(result, given, dry_run=options.sandbox, found=found)
+    _print_end(result, lines, quiet=quiet, watched=watched or verbose > 0)
+    if result.error is not None:
+        raise result.error
     return result.exit_status
 
 
-def _tell(result: RunResult, lines: Iterator[str], *, complete: bool, quiet: bool, watched: bool) -> None:
+def _observers(found: FoundValues | None, *, watched: bool, quiet: bool, verbose: bool) -> list[Events]:
+    """Return what watches a run; the values that are wrong are collected in *found* and printed, unless it is None."""
+    observers = [StopOnSignals(), Remarks(quiet=quiet, verbose=verbose)]
+    if found is not None:
+        observers.append(Collecting(found))
+    if not quiet:
+        observers.append(first_findings(found) if watched or verbose or found is not None else only_warnings())
+    stream = None if quiet else terminal()
+    if stream is not None:
+        observers.append(ProgressBar(stream, time.monotonic))
+    elif verbose:
+        observers.append(ProgressLines(time.monotonic))
+    return observers
+
+
+def _print_end(result: RunResult, lines: Iterator[str], *, quiet: bool, watched: bool) -> None:
     # Without a terminal, a run in which every row was accepted prints nothing: cron would mail it.
-    is_empty = any(not source_result.counts.read for source_result in result.results)
+    is_empty = any(not source_result.counts.read for source_result in result.sources)
     if quiet:
         lines = quiet_lines(result)
-    elif not (watched or result.exit_status or is_empty or not complete):
+    elif not (watched or result.exit_status or is_empty):
         return
     for line in lines:
-        say(line)
-
-
-def _saying_first(found: FoundValues | None) -> Callable[[str, CheckSummary], None]:
-    """Return what prints the first problems of a source, with the values in *found*."""
-
-    def say_first(name: str, summary: CheckSummary) -> None:
-        for line in first_lines(name, summary, no_values if found is None else found.in_source(name)):
-            say(line)
-
-    return say_first
-
-
-def _say_warnings(name: str, summary: CheckSummary) -> None:
-    for line in warnings_alone(name, summary):
-        say(line)
-
-
-def _say_row_by_row(name: str, why: str) -> None:
-    say(row_by_row_line(name, why))
-
-
-def _say_route(route: Route) -> None:
-    for line in route_lines(route):
         say(line)
 
 

@@ -2,24 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 
-from uploader.cli.check_messages import count, display_name, problem_lines, repair_lines
+from uploader.cli.check_messages import count, problem_lines, repair_lines
 from uploader.cli.found_values import FoundValues, ShownValues, no_values
 from uploader.cli.printed_commands import WITHHELD, CommandLine, command
 from uploader.outputs.duration_text import spell_seconds
+from uploader.run.remarks import display_name
 from uploader.run.results import RunResult, SourceResult
 
 
 def run_lines(
-    result: RunResult, given: CommandLine, *, dry_run: bool, complete: bool, found: FoundValues | None = None
+    result: RunResult, given: CommandLine, *, dry_run: bool, found: FoundValues | None = None
 ) -> Iterator[str]:
-    """Yield the summary of a run with the flags in *given*; *complete* is whether every source was finished.
-
-    The values in *found* are shown.
-    """
-    has_started = complete or any(_has_started(source_result) for source_result in result.results)
-    for source_result in result.results if has_started else ():
+    """Yield the summary of a run with the flags in *given*; the values in *found* are shown."""
+    complete = result.error is None
+    has_started = complete or any(_has_started(source_result) for source_result in result.sources)
+    for source_result in result.sources if has_started else ():
         yield from _source_lines(source_result, no_values if found is None else found.in_source(source_result.source))
-    kept = [source_result for source_result in result.results if source_result.retry_file is not None]
+    kept = [source_result for source_result in result.sources if source_result.retry_file is not None]
     if dry_run:
         yield from _dry_run_lines(kept)
     else:
@@ -33,7 +32,7 @@ def run_lines(
 
 def quiet_lines(result: RunResult) -> Iterator[str]:
     """Yield only which rows were not accepted."""
-    for source_result in result.results:
+    for source_result in result.sources:
         left = source_result.counts.not_accepted
         if left and source_result.retry_file is not None:
             name = display_name(source_result.source)
@@ -49,7 +48,7 @@ def _source_lines(source_result: SourceResult, values: ShownValues) -> Iterator[
         yield f"{name}: {count(counts.read, 'row')}, not attempted"
         return
     requests = count(source_result.traffic.requests, "request")
-    yield f"{name}: {count(counts.read, 'row')}, {requests} in {spell_seconds(source_result.seconds)}"
+    yield f"{name}: {count(counts.read, 'row')}, {requests} in {spell_seconds(source_result.times.total)}"
     yield f"  accepted       {counts.sent:>9,}"
     for kind, number in counts.not_sent().items():
         yield f"  {kind:<14} {number:>9,}"
@@ -58,10 +57,10 @@ def _source_lines(source_result: SourceResult, values: ShownValues) -> Iterator[
     if counts.not_attempted:
         yield f"  not attempted  {counts.not_attempted:>9,}"
     if source_result.traffic.limited:
-        yield f"  Throttled: sending paused for {spell_seconds(source_result.limited_seconds)}."
+        yield f"  Throttled: sending paused for {spell_seconds(source_result.times.limited)}."
     if source_result.maybe_sent_twice:
         yield f"  {count(source_result.maybe_sent_twice, 'row')} may have been sent twice: a reply was lost."
-    yield from repair_lines(source_result.repairs, values)
+    yield from repair_lines(source_result.findings.repairs, values)
     if counts.not_accepted:
         yield "Not accepted:"
         yield from problem_lines(source_result.problems, values=values)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from uploader.coalesce.merged_row_outcomes import outcomes_of_merged
@@ -13,6 +14,7 @@ from uploader.errors import RefusedError
 from uploader.model import (
     AwaitsMerge,
     Failed,
+    NotYet,
     NoWork,
     Outcome,
     Person,
@@ -37,14 +39,22 @@ _ROWS_BETWEEN_YIELDS: Final = 256
 Deliver: TypeAlias = Callable[[Request], Awaitable[Outcome | Unsettled]]
 
 
+@dataclass(frozen=True, slots=True)
+class HeldBackRows:
+    """What holds back the outcomes of rows until more is known: the canary of the first rows, and blocked rows."""
+
+    canary: Canary = field(default_factory=lambda: Canary(0))
+    blocked_rows: BlockedRows = field(default_factory=BlockedRows)
+
+
 class Pipeline:
     """The straight line from work to outcome: workers that share one iterator, and no queue.
 
     When the source, a delivery or the settling of an outcome raises, the run stops: no new row starts, and the requests
     in flight end and are settled.
 
-    States: canary (the first rows, one by one); all workers; exhausted (the source has ended, and rows still wait for
-    their person); and stopping (no new row starts).
+    States: at work; exhausted (the source has ended, and rows still wait for their person); and stopping (no new row
+    starts). The canary keeps all but one worker waiting while it lasts.
     """
 
     def __init__(  # noqa: PLR0913 — the collaborators, each asked for by name
@@ -55,77 +65,60 @@ class Pipeline:
         settle: Callable[[Outcome | Unsettled], None],
         settle_unchanged: Callable[[UnchangedRange], None] = lambda _: None,
         stop: Stop,
-        canary: Canary | None = None,
-        outage_suspected: asyncio.Event | None = None,
-        blocked_rows: BlockedRows | None = None,
+        held_back: HeldBackRows | None = None,
         must_resend: Callable[[Person], bool] = lambda _: False,
         room: int = MOST_WAITING,
-        settled: int = 0,
     ) -> None:
         """Use *works* in their order; *deliver* sends one, and *settle* gets each outcome.
 
         *settle_unchanged* gets the rows of which no work is made. They are of nobody of whom a row is in the queue.
-
-        Rows are sent one by one until *canary* is over, or until *outage_suspected*: one row alone could not show an
-        outage. *blocked_rows* holds back blocked rows. *must_resend* returns whether a person has a row in the retry
-        file. *settled* is how many rows earlier sessions have settled; a run that stops early may not reach them all.
+        *held_back* holds back outcomes. *must_resend* returns whether a person has a row in the retry file.
         """
-        self._works = works
+        self._held_back = held_back or HeldBackRows()
+        self._works = self._held_back.canary.one_by_one(works)
         self._deliver = deliver
         self._settle = settle
         self._settle_unchanged = settle_unchanged
         self._must_resend = must_resend
         self._stop = stop
-        self._canary = canary or Canary(0)
-        self._blocked_rows = blocked_rows or BlockedRows()
         self._queue = PersonQueue(room)
         self._exhausted = False
-        self._at_work = 0
         self._woken = asyncio.Event()
-        self._outage_suspected = outage_suspected or asyncio.Event()
-        self.taken = settled
+        self.taken = 0
         self._unsettled = 0
 
     def without_outcome(self, total: int) -> int:
         """Return how many of *total* rows have no outcome: never read, still waiting, or interrupted."""
         return total - self.taken + self._queue.waiting + self._unsettled
 
-    async def run(self, workers: int) -> None:
+    async def run(self, workers: int, *, settled: int = 0) -> None:
         """Process all rows, at most *workers* at a time.
 
-        When the run is stopped, wait until the requests in flight have ended, then raise the reason of the stop.
+        *settled* is how many rows earlier sessions have settled; a run that stops early may not reach them all. When
+        the run is stopped, wait until the requests in flight have ended, then raise the reason of the stop.
 
         Raises:
             RefusedError: the service rejected all of the first rows.
         """
-        first = asyncio.create_task(self._work_first())
-        await self._canary_or_suspected_outage(first)
-        self._end_canary()
-        rest = (self._work() for _ in range(workers if first.done() else workers - 1))
-        results = await asyncio.gather(first, *rest, return_exceptions=True)
+        self.taken = settled
+        results = await asyncio.gather(*(self._work() for _ in range(workers)), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 self._fail(result)
-        self._settle_released(self._blocked_rows.release())
+        self._end_canary()
+        self._settle_released(self._held_back.blocked_rows.release())
         if self._stop.reason is not None:
             raise self._stop.reason
 
-    async def _canary_or_suspected_outage(self, first: asyncio.Task[None]) -> None:
-        """Wait until the *first* worker has finished the canary, or an outage is suspected."""
-        outage_suspected = asyncio.create_task(self._outage_suspected.wait())
-        await asyncio.wait({first, outage_suspected}, return_when=asyncio.FIRST_COMPLETED)
-        outage_suspected.cancel()
-
-    async def _work_first(self) -> None:
-        """Process rows until the canary is over; if an outage is suspected, continue as one of all workers."""
-        await self._work(as_canary=True)
-        if self._outage_suspected.is_set():
-            await self._work()
+    def end_canary(self) -> None:
+        """End the canary after the current step: an outage is suspected, which one row alone could not show."""
+        if not self._held_back.canary.is_over:
+            asyncio.get_running_loop().call_soon(self._end_canary)
 
     def _end_canary(self) -> None:
-        """Settle what the canary still holds back: there are no more rows, or the run is stopped."""
-        self._canary.is_over = True
-        self._settle_released(self._canary.release())
+        """Settle what the canary still holds back, and let all workers begin."""
+        self._settle_released(self._held_back.canary.end())
+        self._wake()
 
     def _settle_released(self, released: Sequence[WorkOutcome]) -> None:
         """Settle the rows that were held back to the end; if the run is stopped, leave them unsettled."""
@@ -138,15 +131,15 @@ class Pipeline:
                 # The resumed run's check rejects it again, in its order.
                 self._unsettled += rows_of(work)
 
-    async def _work(self, *, as_canary: bool = False) -> None:
-        """Process rows until there are no more; *as_canary*, only until the canary is over."""
+    async def _work(self) -> None:
+        """Process rows until there are no more."""
         since_yield = 0
-        while not self._stop.is_requested and not (as_canary and self._canary.is_over):
+        while not self._stop.is_requested:
             queued = self._next_queued()
             if queued is None:
                 if self._exhausted and not self._queue.waiting:
                     return
-                if self._exhausted or not self._queue.has_room:
+                if self._exhausted or not self._queue.has_room or self._held_back.canary.is_waiting:
                     await self._wait_for_ready()
                 else:
                     since_yield = _ROWS_BETWEEN_YIELDS
@@ -186,6 +179,8 @@ class Pipeline:
                 self._wake()
             elif isinstance(work, UnchangedRange):
                 self._settle_range(work)
+            elif isinstance(work, NotYet):
+                break
             elif not isinstance(work, Settled | AwaitsMerge):
                 self.taken += rows_of(work)
                 queued = queue.admit(work)
@@ -193,7 +188,7 @@ class Pipeline:
 
     def _settle_range(self, rows: UnchangedRange) -> None:
         self.taken += rows.rows
-        if not self._canary.is_over:
+        if not self._held_back.canary.is_over:
             # As for a single unchanged row: it was accepted before, with this mapping.
             self._end_canary()
         try:
@@ -203,8 +198,8 @@ class Pipeline:
             self._unsettled += rows.rows
 
     def _settle_queued(self, queued: QueuedWork, outcome: Outcome | Unsettled) -> None:
-        settled = True
-        if self._canary.is_over and self._blocked_rows.is_over:
+        settled, held_back = True, self._held_back
+        if held_back.canary.is_over and held_back.blocked_rows.is_over:
             settled = self._settle_whole(queued.work, outcome)
         else:
             for one in self._filter_outcome(queued.work, outcome):
@@ -215,8 +210,11 @@ class Pipeline:
 
     def _filter_outcome(self, work: Work, outcome: Outcome | Unsettled) -> Iterator[WorkOutcome]:
         """Yield what may be settled, in its order, now that *work* has its *outcome*."""
-        canary = self._canary
-        for one in self._blocked_rows.filter_outcome(work, outcome):
+        canary = self._held_back.canary
+        if not canary.is_over:
+            canary.pass_next()
+            self._wake()
+        for one in self._held_back.blocked_rows.filter_outcome(work, outcome):
             if canary.is_over:
                 yield one
             else:

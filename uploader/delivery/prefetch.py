@@ -1,6 +1,6 @@
 """Make works ahead, in batches, while they are taken quickly."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -11,8 +11,12 @@ _FAST: Final = 0.005
 """If a batch is used up within so many seconds, the next batch is twice as large."""
 
 
-def prefetched(works: Iterator[T], clock: Callable[[], float]) -> Iterator[T]:
+def prefetched(
+    works: Iterator[T], clock: Callable[[], float], look: Callable[[Sequence[T]], None] | None = None
+) -> Iterator[T]:
     """Yield *works* in their order, some made ahead while they are taken quickly; *clock* gives seconds.
+
+    *look* gets those that were made ahead before the first of them is yielded. So it costs no step for each of them.
 
     A row costs a tenth less that way: the code that makes works stays in the processor's caches. If works are taken
     slowly, each is made when it is taken, so that its time is that of sending.
@@ -26,6 +30,8 @@ def prefetched(works: Iterator[T], clock: Callable[[], float]) -> Iterator[T]:
             trouble = error
         if not batch:
             break
+        if look is not None:
+            look(batch)
         began = clock()
         yield from batch
         size = min(2 * size, _MOST) if clock() - began < _FAST else 1

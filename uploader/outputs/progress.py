@@ -1,25 +1,15 @@
 """Show the progress of a run: a bar on a terminal, elsewhere one plain line a minute."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Self, TextIO
 
 from tqdm import tqdm
 
-from uploader.counts import Counts
+from uploader.counts import Progress
 from uploader.outputs.duration_text import spell_seconds
 
 _FORM: Final = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 _SHARE_SECONDS: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """The progress of one source: its rows, its requests, and for how many seconds all sending was paused."""
-
-    counts: Counts
-    requests: int
-    paused_seconds: float
 
 
 class Bar:

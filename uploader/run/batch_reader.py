@@ -3,23 +3,23 @@
 from uploader.check.batch_observers import MapBatch
 from uploader.config import Settings
 from uploader.mapping import Plan
-from uploader.run.environment import Environment
-from uploader.run.preflight import BatchReader
+from uploader.run.events import Events, Remark
+from uploader.run.job import BatchReader
+from uploader.run.remarks import row_by_row_line
 from uploader.source import Source
 
 
-def batch_reader(source: Source, settings: Settings, environment: Environment) -> BatchReader | None:
+def batch_reader(source: Source, settings: Settings, events: Events) -> BatchReader | None:
     """Return how *source* is read in batches; None where it is read row by row, because of its size or the settings."""
-    choice, tell = settings.source.columnar, environment.on_row_by_row
+    choice = settings.source.columnar
 
-    def say(why: str) -> None:
-        if tell is not None:
-            tell(source.name, why)
+    def report(why: str) -> None:
+        events.remark(Remark(row_by_row_line(source.name, why), "detail", source.name))
 
     if source.is_columnar(choice):
-        return BatchReader(source.batches, lambda plan: _mapper(source, plan), say)
+        return BatchReader(source.batches, lambda plan: _mapper(source, plan), report)
     if source.is_columnar("auto"):
-        say(f"source.columnar is {choice}")
+        report(f"source.columnar is {choice}")
     return None
 
 

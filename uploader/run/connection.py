@@ -12,15 +12,17 @@ from uploader.config import Settings
 from uploader.delivery import Delivery, Http, WaitLimits
 from uploader.delivery.firewall_blocks import BlockedRows
 from uploader.delivery.retry_policy import RetryPolicy
-from uploader.rate import EstimatedLimit, Notice, OtherClients, Pace, ServerWindow, is_one_at_a_time
+from uploader.rate import EstimatedLimit, Notice, OtherClients, Pace, Paused, ServerWindow, is_one_at_a_time
 from uploader.rate.limiter import Limiter
 from uploader.rate.open_file_limit import fit_to_open_files
 from uploader.rate.shared_quota import SharedQuota
 from uploader.run.environment import Environment
+from uploader.run.events import OthersSeen, Remark, ThrottledPause
 from uploader.run.fingerprints import service_of
 from uploader.run.preflight import pace_of
 from uploader.run.proxy_and_certificates import Route
 from uploader.run.rate_messages import message_of
+from uploader.run.row_events import RowEvents
 from uploader.run.session import Session
 from uploader.state import RunStore
 from uploader.stop import Stop
@@ -42,15 +44,20 @@ class Connection:
     blocked_rows: BlockedRows
 
     def delivery(
-        self, session: Session, stale_retries: StaleRetries, *, on_suspected_outage: Callable[[], None]
+        self,
+        session: Session,
+        stale_retries: StaleRetries,
+        row_events: RowEvents,
+        *,
+        on_suspected_outage: Callable[[], None],
     ) -> Delivery:
         """Return a delivery whose attempts, pauses and counts *session* records; *on_suspected_outage* see there.
 
-        Before each attempt, *stale_retries* says what of the row is still the newest.
+        Before each attempt, *stale_retries* says what of the row is still the newest. *row_events* reports its time.
         """
         retry, post = self.settings.retry, self.http.post
         return Delivery(
-            lambda request: post(request.body),
+            row_events.timed(lambda request: post(request.body)),
             policy=RetryPolicy(retry.attempts, retry.base, retry.cap),
             limiter=self.limiter,
             in_flight=session.in_flight,
@@ -106,16 +113,16 @@ def _limiter(settings: Settings, pace: Pace, stop: Stop, quota: SharedQuota, env
     """Return the limiter of all requests: it shares the service's *quota* with all other runs of this machine."""
     rate = settings.rate
 
-    def tell(others: OtherClients) -> None:
-        if not environment.quiet:
-            environment.say(
-                f"Others use the same quota, about {others.per_minute:,.0f} requests a minute: "
-                "this run takes what they leave."
-            )
+    events, wall = environment.events, environment.clock.wall
 
-    def notify(notice: Notice) -> None:
-        if not environment.quiet:
-            environment.say(message_of(notice, configured=rate.requests, per=rate.per, now=environment.clock.wall()))
+    def report_others(others: OtherClients) -> None:
+        events.other_clients(OthersSeen(wall(), others.per_minute))
+
+    def report_notice(notice: Notice) -> None:
+        if isinstance(notice, Paused):
+            events.throttled(ThrottledPause(wall(), notice.seconds, notice.why))
+        else:
+            events.remark(Remark(message_of(notice, configured=rate.requests, per=rate.per, now=wall())))
 
     return Limiter(
         pace,
@@ -123,8 +130,8 @@ def _limiter(settings: Settings, pace: Pace, stop: Stop, quota: SharedQuota, env
         quota=quota,
         stop=stop,
         clock=environment.clock,
-        on_others=tell,
-        on_notice=notify,
+        on_others=report_others,
+        on_notice=report_notice,
         estimated_limit=EstimatedLimit(requests=rate.requests, per=rate.per, share=rate.share),
         longest_pause=settings.retry.outage_timeout,
     )

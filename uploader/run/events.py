@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from uploader.check.source_summary import CheckSummary
-from uploader.counts import Counts
+from uploader.counts import Progress
 from uploader.model import Outcome, Reason, Record, UnchangedRange
 from uploader.rate.events import PauseReason
 
@@ -67,15 +67,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """The progress of a source, twice a second while it is sent; *paused_seconds* is for how long all sending paused.
-
-    *rows_per_second* is how fast the run may send now.
-    """
+    """The *progress* of a source, twice a second while it is sent; *rows_per_second* is how fast it may be sent now."""
 
     run: SourceRun
-    counts: Counts
-    requests: int
-    paused_seconds: float
+    progress: Progress
     rows_per_second: float
 
 
@@ -110,11 +105,16 @@ class RowReason:
 
 @dataclass(frozen=True, slots=True)
 class ThrottledPause:
-    """No request is sent from *since* to *until* (in seconds since 1970), because of the limit that *why* says."""
+    """No request is sent for *seconds*, *since* a time (in seconds since 1970), because of the limit in *why*."""
 
     since: float
-    until: float
+    seconds: float
     why: PauseReason
+
+    @property
+    def until(self) -> float:
+        """When the pause ends, in seconds since 1970."""
+        return self.since + self.seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Mark the end of each run in its journal, after the summary is written, and delete old runs."""
 
 import contextlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -15,9 +16,19 @@ from uploader.state.journal_records import spell_facts
 class RunEndings:
     """Marks the end of each run in its journal, after the summary is written, and deletes old runs."""
 
-    def __init__(self, run_store: RunStore, *, journal_days: int) -> None:
-        """Use *run_store*; finished runs older than *journal_days* are deleted."""
+    def __init__(
+        self,
+        run_store: RunStore,
+        *,
+        journal_days: int,
+        latest: Callable[[SourceResult], SourceResult] = lambda result: result,
+    ) -> None:
+        """Use *run_store*; finished runs older than *journal_days* are deleted.
+
+        *latest* returns the result that the source of a result has at the end.
+        """
         self._run_store = run_store
+        self._latest = latest
         self._journal_days = journal_days
         self._ended: list[tuple[SourceResult, StoredRun, FileTotals | None]] = []
 
@@ -35,7 +46,7 @@ class RunEndings:
         """Mark each run; raises StorageError, but not over what ended the run."""
         with contextlib.suppress(StorageError) if error is not None else contextlib.nullcontext():
             for result, stored_run, totals in self._ended:
-                self._mark(result, stored_run, totals)
+                self._mark(self._latest(result), stored_run, totals)
         # What can't be deleted now is deleted another time.
         with contextlib.suppress(StorageError):
             self._run_store.delete_older(self._journal_days, now=datetime.now(UTC))
@@ -44,7 +55,7 @@ class RunEndings:
         if result.exit_status == StorageError.exit_status:
             # A disk that failed is not tried again: without a mark in its journal the run counts as interrupted.
             return
-        facts: dict[str, object] = {"status": result.exit_status, "at": now(), "seconds": round(result.seconds, 3)}
+        facts: dict[str, object] = {"status": result.exit_status, "at": now(), "seconds": round(result.times.total, 3)}
         if result.exit_status in {FINISHED, SOME_LEFT}:
             if totals is not None and stored_run.state.header is not None:
                 began = stored_run.state.header

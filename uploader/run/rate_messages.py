@@ -11,8 +11,7 @@ def message_of(notice: Notice, *, configured: int, per: float, now: float) -> st
     """Return one line that says *notice*; the limit is *configured* in *per* seconds, *now* is since 1970."""
     match notice:
         case Paused(seconds, why):
-            until = local_time(seconds, now=now)
-            return f"{_cause_of(why)}: sending pauses for {spell_seconds(seconds)}, until {until}."
+            return pause_line(seconds, why, now=now)
         case Stalled():
             return (
                 "Another run of this machine is suspended and holds the quota's lock: this run continues with its own "
@@ -25,6 +24,18 @@ def message_of(notice: Notice, *, configured: int, per: float, now: float) -> st
             )
         case _ as never:
             assert_never(never)
+
+
+def pause_line(seconds: float, why: PauseReason, *, now: float) -> str:
+    """Return one line that says that sending pauses for *seconds* from *now* on, and why."""
+    until = local_time(seconds, now=now)
+    return f"{_cause_of(why)}: sending pauses for {spell_seconds(seconds)}, until {until}."
+
+
+def others_line(requests_per_minute: float) -> str:
+    """Return one line that says how much other clients use."""
+    use = f"about {requests_per_minute:,.0f} requests a minute"
+    return f"Others use the same quota, {use}: this run takes what they leave."
 
 
 def _cause_of(why: PauseReason) -> str:

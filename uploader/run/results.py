@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -24,15 +24,40 @@ _NO_SUMMARY_AFTER: Final = frozenset({1, 2})
 _SIGINT: Final = 130
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds that a source took: *total* of all sessions, *sending* in this one, *limited* while it was throttled."""
+
+    total: float = 0.0
+    sending: float = 0.0
+    limited: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFindings:
+    """What the check found in a source besides its rows: blank lines, values that were repaired, and warnings."""
+
+    blank_lines: int = 0
+    repairs: Repairs = field(default_factory=Repairs)
+    warnings: Problems = field(default_factory=Problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a source ended: with this exit status, and by this *error*, if one ended the run there."""
+
+    exit_status: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SourceResult:
-    """The result of one source, as far as it is known; times in seconds.
+    """The result of one source, as far as it is known.
 
-    *number* is that of its run, 0 before it has one. *blank_lines*, *repairs* and *warnings* are those that the check
-    found.
-    *error* is what ended the run at this source.
+    *number* is that of its run, 0 before it has one. *maybe_sent_twice* counts rows, *retry_file* is None where no row
+    has to be sent again.
 
-    States: open, as long as *exit_status* is None; finished (0 or 3); and ended early, by *error* or by that of another
+    States: open, as long as *ending* is None; finished (0 or 3); and ended early, by an error here or at another
     source. Nothing is counted until the source is checked. Then all its rows are not attempted, and at the end the
     counts say what became of them.
     """
@@ -43,20 +68,20 @@ class SourceResult:
     counts: Counts = field(default_factory=Counts)
     traffic: Traffic = field(default_factory=Traffic)
     problems: Problems = field(default_factory=Problems)
-    seconds: float = 0.0
-    sending_seconds: float = 0.0
-    limited_seconds: float = 0.0
+    times: Times = Times()
+    findings: SourceFindings = field(default_factory=SourceFindings)
     maybe_sent_twice: int = 0
     retry_file: Path | None = None
-    exit_status: int | None = None
-    blank_lines: int = 0
-    repairs: Repairs = field(default_factory=Repairs)
-    warnings: Problems = field(default_factory=Problems)
-    error: str | None = None
+    ending: Ending | None = None
     number: int = 0
 
-    def finish(self) -> None:
-        """Close the result of a source whose rows all have an outcome.
+    @property
+    def exit_status(self) -> int | None:
+        """The exit status that the source ended with; None while it has not ended."""
+        return None if self.ending is None else self.ending.exit_status
+
+    def finished(self) -> "SourceResult":
+        """Return it as the result of a source whose rows all have an outcome.
 
         Raises:
             UploaderError: its counts do not add up, which is a bug.
@@ -66,23 +91,23 @@ class SourceResult:
             raise UploaderError(
                 f"{self.source}: the counts do not add up: {asdict(counts)}. This is a bug; keep the file."
             )
-        self.exit_status = SOME_LEFT if counts.not_accepted else FINISHED
+        return replace(self, ending=Ending(SOME_LEFT if counts.not_accepted else FINISHED))
 
     def summary(self) -> Mapping[str, object]:
         """Return what the summary file says of the source."""
-        traffic = self.traffic
-        per_second = traffic.requests / self.sending_seconds if self.sending_seconds else 0.0
+        traffic, times, findings = self.traffic, self.times, self.findings
+        per_second = traffic.requests / times.sending if times.sending else 0.0
         return {
             "run_id": self.run_id,
             "source": self.source,
             "started": self.started,
-            "seconds": round(self.seconds, 3),
+            "seconds": round(times.total, 3),
             **asdict(self.counts),
-            "blank_lines": self.blank_lines,
-            "repairs": self.repairs.facts(),
-            "warnings": self.warnings.facts(),
+            "blank_lines": findings.blank_lines,
+            "repairs": findings.repairs.facts(),
+            "warnings": findings.warnings.facts(),
             **asdict(traffic),
-            "limited_seconds": round(self.limited_seconds, 3),
+            "limited_seconds": round(times.limited, 3),
             "maybe_sent_twice": self.maybe_sent_twice,
             "requests_per_second": round(per_second, 1),
             "retry_file": None if self.retry_file is None else str(self.retry_file),
@@ -90,13 +115,18 @@ class SourceResult:
         }
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RunResult:
-    """The results of all sources of a run, and the sandbox's report of a dry run."""
+    """The result of a run: of all its sources, also of those that were not started, and the sandbox's of a dry run.
 
-    results: list[SourceResult]
-    sandbox: "Report | None" = None
+    *error* is what ended the run early; *exit_status* is that of the command. Without an error, every source is
+    finished. An error before the sources were known leaves none.
+    """
+
+    sources: tuple[SourceResult, ...] = ()
     exit_status: int = 0
+    error: BaseException | None = None
+    sandbox: "Report | None" = None
 
 
 def new_source_results(options: Options) -> list[SourceResult]:
@@ -113,17 +143,40 @@ def new_source_results(options: Options) -> list[SourceResult]:
 
 
 class SummarizedResults:
-    """The results of a run's sources; leaving it writes the summary, however the run ended (except with 1 and 2).
+    """The results of a run's sources as far as they are known; leaving it writes the summary, however the run ended.
 
-    Without its summary no source is finished: the next run resumes it, sends nothing, and writes the summary.
+    (Except with 1 and 2.) Without its summary no source is finished: the next run resumes it, sends nothing, and writes
+    the summary.
     """
 
-    def __init__(self, results: Sequence[SourceResult], *, summary: Path | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, results: Sequence[SourceResult] = (), *, summary: Path | None, clock: Callable[[], float]
+    ) -> None:
         """Keep *results*, one for each source; *clock* is monotonic."""
-        self._source_results = results
+        self._results = {result.source: result for result in results}
+        self.sandbox: Report | None = None
+        """What the sandbox of a dry run reports."""
+
         self._summary = summary
         self._clock = clock
         self._began = clock()
+
+    @property
+    def results(self) -> tuple[SourceResult, ...]:
+        """The results, in the order of the sources."""
+        return tuple(self._results.values())
+
+    def begin(self, results: Sequence[SourceResult]) -> None:
+        """Keep *results*, one for each source, instead of those before."""
+        self._results = {result.source: result for result in results}
+
+    def keep(self, result: SourceResult) -> None:
+        """Keep *result* as the latest one of its source."""
+        self._results[result.source] = result
+
+    def latest(self, result: SourceResult) -> SourceResult:
+        """Return the latest result of the source of *result*."""
+        return self._results.get(result.source, result)
 
     def __enter__(self) -> Self:
         """Check that the summary can be written; raises StorageError if it can't."""
@@ -133,30 +186,32 @@ class SummarizedResults:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Close what is still open with the status of *error*, and write the summary."""
-        still_open = [result for result in self._source_results if result.exit_status is None]
-        for result in still_open:
-            result.exit_status = _status(error)
-            result.seconds = self._clock() - self._began
-        if still_open and isinstance(error, UploaderError):
-            still_open[0].error = str(error)
-        if self._summary is None or (error is not None and _status(error) in _NO_SUMMARY_AFTER):
+        message = str(error) if isinstance(error, UploaderError) else None
+        for result in self.results:
+            if result.ending is None:
+                seconds = self._clock() - self._began
+                ending = Ending(status_of(error), message)
+                self.keep(replace(result, ending=ending, times=replace(result.times, total=seconds)))
+                # The error ended the run at the first source that was still open.
+                message = None
+        if self._summary is None or (error is not None and status_of(error) in _NO_SUMMARY_AFTER):
             return
         try:
-            write_summary(self._summary, [result.summary() for result in self._source_results])
+            write_summary(self._summary, [result.summary() for result in self.results])
         except StorageError as trouble:
             # What ended the run is reported first, and not a summary that can't be written.
             if error is None:
-                for result in self._source_results:
-                    result.exit_status = _status(trouble)
+                self.begin([replace(result, ending=Ending(trouble.exit_status)) for result in self.results])
                 raise
 
     @property
     def exit_status(self) -> int:
         """The status of a finished run: 3 when some row was not accepted, else 0."""
-        return max((result.exit_status or FINISHED for result in self._source_results), default=FINISHED)
+        return max((result.exit_status or FINISHED for result in self.results), default=FINISHED)
 
 
-def _status(error: BaseException | None) -> int:
+def status_of(error: BaseException | None) -> int:
+    """Return the exit status of a command that *error* ended; None: nothing did."""
     match error:
         case None:
             return FINISHED

@@ -1,8 +1,8 @@
 """Decide whether a run is resumed or started over, and restore what its journal holds."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from uploader import __version__
 from uploader.config import Settings
@@ -11,9 +11,34 @@ from uploader.delivery.retry_policy import proves_by
 from uploader.errors import ChangedError
 from uploader.outputs.retry_file import RetryRemark
 from uploader.run.fingerprints import reading_of
-from uploader.run.preflight import Job
-from uploader.run.results import SourceResult
-from uploader.state import RowToResend, RunHeader, RunState
+from uploader.run.job import Job
+from uploader.run.results import SourceResult, Times
+from uploader.state import RowToResend, RunHeader, RunState, StoredRun
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A source starts a new run; *replaced* is the interrupted one in whose place it comes."""
+
+    replaced: StoredRun | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResumedRun:
+    """A source resumes its interrupted run."""
+
+    stored_run: StoredRun
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A source is not sent again: an interrupted command has finished its run."""
+
+    stored_run: StoredRun
+
+
+RunChoice: TypeAlias = NewRun | ResumedRun | FinishedRun
+"""Which run a source continues, if any."""
 
 RESEND_PHRASE: Final = "accepted, but an earlier row of the same person was not: send it after that"
 
@@ -91,21 +116,24 @@ def remark_of(row: RowToResend) -> RetryRemark:
     return RetryRemark(row.kind, row.reason.code, row.reason.phrase or RESEND_PHRASE, row.attempts)
 
 
-def restore_result(result: SourceResult, run_state: RunState) -> None:
-    """Close *result* as that of the finished run of *run_state*."""
-    if run_state.header is None:
-        return
-    result.run_id, result.started, result.number = (
-        run_state.header.run_id,
-        run_state.header.started,
-        run_state.header.order,
-    )
-    running_counts, result.traffic = counts_of(run_state)
-    result.counts, result.problems = run_state.counts, running_counts.problems
-    result.seconds = result.sending_seconds = run_state.seconds
-    result.limited_seconds, result.maybe_sent_twice = run_state.held_seconds, run_state.maybe_sent_twice
-    result.retry_file = path_of(run_state.retry_file)
-    result.finish()
+def result_of(result: SourceResult, run_state: RunState) -> SourceResult:
+    """Return *result* as that of the finished run of *run_state*."""
+    header = run_state.header
+    if header is None:
+        return result
+    running_counts, traffic = counts_of(run_state)
+    return replace(
+        result,
+        run_id=header.run_id,
+        started=header.started,
+        number=header.order,
+        counts=run_state.counts,
+        traffic=traffic,
+        problems=running_counts.problems,
+        times=Times(run_state.seconds, run_state.seconds, run_state.held_seconds),
+        maybe_sent_twice=run_state.maybe_sent_twice,
+        retry_file=path_of(run_state.retry_file),
+    ).finished()
 
 
 def counts_of(run_state: RunState) -> tuple[RunningCounts, Traffic]:

@@ -13,12 +13,15 @@ from uploader.changes.unchanged_rows import UnchangedRows
 from uploader.counts import OutcomeCounts, Traffic
 from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import UploaderError
-from uploader.model import Failed, Outcome, Rejected, Sent, UnchangedRange, Unsettled, record_of
+from uploader.model import Failed, Outcome, Rejected, RetryKind, Sent, UnchangedRange, Unsettled, record_of
 from uploader.outputs.retry_file import RetryFile, RetryRemark
 from uploader.outputs.shown_values import phrase_with_values
 from uploader.run.mark_finished import now
+from uploader.run.plan import SessionName
+from uploader.run.recorders import Recorder, Recorders
 from uploader.run.resume import RESEND_PHRASE, counts_of, path_of
 from uploader.state import InFlightFile, Journal, StoredRun, read_run
+from uploader.state.settled_rows import SettledRows
 
 
 class Session:
@@ -38,32 +41,49 @@ class Session:
         stale_retries: StaleRetries | None = None,
         unchanged_rows: UnchangedRows | None = None,
         *,
-        command: str = "",
-        number: int = 0,
+        name: SessionName | None = None,
         identities_of: Callable[[Outcome], Sequence[bytes]] = lambda _: (),
-        on_rejected: Callable[[Rejected], None] = lambda _: None,
+        report: Callable[[Outcome | Unsettled | UnchangedRange], None] | None = None,
     ) -> None:
         """Start or resume *stored_run*; *retry* and *rows_to_resend* have what its earlier sessions left.
 
-        *stale_retries* gets each outcome before the journal, *unchanged_rows* after it. *command* is the one that opens
-        this session. *number* is drawn for it, so that it counts as later than what was sent before. *identities_of*
-        returns what the journal keeps of the identity of a row that must be sent again. *on_rejected* gets each row
-        that the service rejects.
+        *stale_retries* gets each outcome before the journal, *unchanged_rows* after it, *report* at the end. *name* is
+        what the journal says of the session. *identities_of* returns what the journal keeps of the identity of a row
+        that must be sent again.
         """
-        self._identities_of = identities_of
-        self._on_rejected = on_rejected
-        self._number = number
-        self._stale_retries = stale_retries
-        self._command = command
+        self._name = name or SessionName()
         self._unchanged_rows = unchanged_rows
+        self._report = report
         self.stored_run = stored_run
-        self.settled = stored_run.state.settled
         self.running_counts, self.traffic = counts_of(stored_run.state)
         self._retry = retry
         self._rows_to_resend = rows_to_resend
         self._journal = Journal(stored_run.path, stored_run.state)
         self.in_flight = InFlightFile(stored_run.in_flight_path)
+        self._recorders = Recorders(self._in_order(stale_retries, identities_of))
         self._stack = ExitStack()
+
+    def _in_order(
+        self, stale_retries: StaleRetries | None, identities_of: Callable[[Outcome], Sequence[bytes]]
+    ) -> Sequence[Recorder]:
+        """Return the recorders of an outcome, in an order in which a crash between any two of them is harmless.
+
+        What other rows must know of it comes before the journal: recorded without an outcome, it costs at most a
+        needless question. All that can be made again from the journal comes after it (`docs/inside-journal.md`).
+        """
+        journal, changes = self._journal, self._unchanged_rows
+        records_changes = changes is not None and changes.is_recording
+        recorders = (
+            None if stale_retries is None else _before_journal(stale_retries),
+            Recorder.of_resent(lambda outcome, _: self._record_identities(identities_of(outcome))),
+            Recorder(journal.record, lambda outcome, kind: journal.record(outcome, again=kind == "again")),
+            Recorder.of_all(self._leave_flight),
+            Recorder.of_resent(self._write_retry_row),
+            Recorder.of_all(self.running_counts.add),
+            Recorder.of_all(self._record_change) if records_changes else None,
+            None if self._report is None else Recorder.of_all(self._report),
+        )
+        return [recorder for recorder in recorders if recorder is not None]
 
     def __enter__(self) -> Self:
         """Open the journal, and record that this session starts; raises StorageError."""
@@ -73,8 +93,8 @@ class Session:
             in_flight = sorted(row for row in self.in_flight.rows() if row not in self.settled)
             self.running_counts.unsure.update(in_flight)
             self.traffic.requests += len(in_flight)
-            facts = {"pid": os.getpid(), "at": now(), "in_flight": in_flight, "command": self._command}
-            facts["number"] = self._number
+            facts = {"pid": os.getpid(), "at": now(), "in_flight": in_flight, "command": self._name.command}
+            facts["number"] = self._name.number
             self._journal.record_facts("life", facts)
             if in_flight:
                 self._journal.sync()
@@ -90,33 +110,42 @@ class Session:
         """Close the files."""
         self._stack.close()
 
+    @property
+    def settled(self) -> SettledRows:
+        """The rows that earlier sessions have settled."""
+        return self.stored_run.state.settled
+
     def settle(self, outcome: Outcome | Unsettled) -> None:
         """Record *outcome* in the journal, the retry file, the totals and change detection; raises StorageError."""
-        record, unchanged_rows = record_of(outcome), self._unchanged_rows
-        if isinstance(outcome, Unsettled):
-            if outcome.attempts:
-                self._journal.record(outcome)
-            self.in_flight.clear(record.number)
-        else:
-            kind = self._rows_to_resend.kind(outcome)
-            if self._stale_retries is not None:
-                self._stale_retries.record_before_journal(outcome, must_resend=kind is not None)
-            for payload in () if kind is None else self._identities_of(outcome):
-                self._journal.append(payload)
-            self._journal.record(outcome, again=kind == "again")
-            self.in_flight.release(record.number)
-            if kind is not None and isinstance(outcome, Sent | Failed | Rejected):
-                self._retry.write(record, _remark(kind, outcome))
-            if isinstance(outcome, Rejected) and outcome.attempts:
-                self._on_rejected(outcome)
-        self.running_counts.add(outcome)
-        if unchanged_rows is not None and unchanged_rows.is_recording:
-            unchanged_rows.record_outcome(outcome, unsure=record.number in self.running_counts.unsure)
+        kind = None if isinstance(outcome, Unsettled) else self._rows_to_resend.kind(outcome)
+        self._recorders.record(outcome, kind)
 
     def settle_unchanged(self, rows: UnchangedRange) -> None:
         """Record that *rows* are unchanged, as `settle` does of each of them; raises StorageError."""
         self._journal.record_unchanged(rows.first, rows.last)
         self.running_counts.outcomes.unchanged += rows.rows
+        if self._report is not None:
+            self._report(rows)
+
+    def _record_identities(self, payloads: Sequence[bytes]) -> None:
+        for payload in payloads:
+            self._journal.append(payload)
+
+    def _leave_flight(self, outcome: Outcome | Unsettled) -> None:
+        number = record_of(outcome).number
+        if isinstance(outcome, Unsettled):
+            self.in_flight.clear(number)
+        else:
+            self.in_flight.release(number)
+
+    def _write_retry_row(self, outcome: Outcome, kind: RetryKind) -> None:
+        if isinstance(outcome, Sent | Failed | Rejected):
+            self._retry.write(record_of(outcome), _remark(kind, outcome))
+
+    def _record_change(self, outcome: Outcome | Unsettled) -> None:
+        if self._unchanged_rows is not None:
+            unsure = record_of(outcome).number in self.running_counts.unsure
+            self._unchanged_rows.record_outcome(outcome, unsure=unsure)
 
     def record_pause(self, seconds: float) -> None:
         """Record that a throttled reply pauses all requests for *seconds* more; raises StorageError."""
@@ -160,7 +189,12 @@ class Session:
         return stored_run
 
 
-def _remark(kind: str, outcome: Sent | Failed | Rejected) -> RetryRemark:
+def _before_journal(stale_retries: StaleRetries) -> Recorder:
+    record = stale_retries.record_before_journal
+    return Recorder(record, lambda outcome, _: record(outcome, must_resend=True))
+
+
+def _remark(kind: RetryKind, outcome: Sent | Failed | Rejected) -> RetryRemark:
     if isinstance(outcome, Sent):
         return RetryRemark(kind, "", RESEND_PHRASE, outcome.attempts)
     message = outcome.message if isinstance(outcome, Rejected) else ""

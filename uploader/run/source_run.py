@@ -1,386 +1,179 @@
-"""Send one source: its rows pass through all stages, while the journal is synced and the bar is shown."""
+"""Send one source: its rows pass through all stages, while the journal is synced."""
 
-import asyncio
-import contextlib
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Protocol
 
-from uploader.changes.stale_retries import StaleRetries, watch_since
-from uploader.changes.unchanged_rows import UnchangedRows
-from uploader.coalesce.assign_person_keys import with_person_keys
-from uploader.coalesce.merge_rows import MergeStage
-from uploader.coalesce.person_groups import PersonGroups
-from uploader.coalesce.spill_to_disk import SpilledRows
-from uploader.config import Settings
 from uploader.delivery.canary import Canary
-from uploader.delivery.pipeline import Pipeline
-from uploader.delivery.prefetch import prefetched
-from uploader.errors import ChangedError, InputError, StorageError, UploaderError
-from uploader.mapping import Now
-from uploader.model import UNKNOWN_RUN, NoWork, Record, Rejected, Settled, Work
-from uploader.outputs.progress import Bar, Progress, plain_line
+from uploader.delivery.pipeline import HeldBackRows, Pipeline
+from uploader.errors import StorageError, UploaderError
+from uploader.run.background import background_tasks, keep_synced, report_progress
 from uploader.run.connection import Connection
 from uploader.run.drift_check import baseline_totals
-from uploader.run.environment import Environment
-from uploader.run.mark_finished import RunEndings
-from uploader.run.plan import RunPlan, SourcePlan, refresh_key
-from uploader.run.preflight import Job
+from uploader.run.events import Events, Started
+from uploader.run.other_runs import is_proven
+from uploader.run.plan import SourcePlan, refresh_key
+from uploader.run.read_requests import ReadOnce, read_requests, refuse_changed, refuse_swapped
+from uploader.run.results import SourceResult, Times
 from uploader.run.retry_identities import noted_identities
+from uploader.run.row_events import RowEvents
 from uploader.run.session import Session
-from uploader.source import Fingerprint
-from uploader.state import RunHeader, StoredRun
-from uploader.state.settled_rows import SettledRows
-
-if TYPE_CHECKING:
-    from uploader.mapping.batch_works import FindUnchanged
-
-_BAR_SECONDS: Final = 0.5
-_LINE_SECONDS: Final = 60.0
+from uploader.run.stages import stages_of, stale_retries_of, unchanged_in_batches, unchanged_rows_of
+from uploader.state import RunHeader
+from uploader.stop import Stop
 
 
-_SYNC_SECONDS: Final = 0.5
+async def send(source_plan: SourcePlan, connection: Connection, stop: Stop, events: Events) -> SourceResult:
+    """Send what is left of *source_plan* over *connection*, and return its result, also if *stop* ended it early.
 
+    What goes wrong while rows are sent requests *stop* and is not raised, so that the result is known.
 
-async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPlan, endings: RunEndings) -> None:
-    """Send what is left of *source_plan* over *connection*, and fill in its result; raises what ends the run early."""
-    job, result, same_person = source_plan.job, source_plan.result, run_plan.same_person
-    clock = run_plan.environment.clock
-    began = clock.monotonic()
-    if job.is_swapped():
-        raise ChangedError(f"{job.source.name} changed after it was checked; nothing of it was sent. Run again.")
-    stored_run = source_plan.open_run(run_plan.run_store)
-    header = stored_run.state.header or source_plan.header
-    stale_retries = _stale_retries_of(source_plan, run_plan, header)
-    unchanged_rows = _unchanged_rows_of(source_plan, run_plan, header, stale_retries)
-    with (
-        _session_of(source_plan, run_plan, stored_run, stale_retries, unchanged_rows) as session,
-        contextlib.ExitStack() as stack,
-    ):
-        result.traffic = session.traffic
-        in_batches = _unchanged_in_batches(source_plan, run_plan, stale_retries, unchanged_rows)
-        reading, works = _works(job, session.settled, in_batches)
-        stack.enter_context(reading)
-        if same_person is not None and not same_person.is_empty:
-            works = with_person_keys(works, same_person, source_plan.before)
-        works = stale_retries.without_stale(prefetched(works, clock.monotonic))
-        if source_plan.groups is not None:
-            waiting = stack.enter_context(SpilledRows(run_plan.run_store.state))
-            works = _merging(source_plan.groups, waiting, source_plan, run_plan, stored_run).merge(works)
-        works = unchanged_rows.skip_unchanged(works)
-        connection.blocked_rows.begin_source(result.source if len(run_plan.options.sources) > 1 else "")
-        if run_plan.is_proven(source_plan, stored_run.state):
-            connection.blocked_rows.mark_proven()
-        outage_suspected = asyncio.Event()
-        pipeline = Pipeline(
-            works,
-            deliver=connection.delivery(session, stale_retries, on_suspected_outage=outage_suspected.set).deliver,
-            settle=session.settle,
-            settle_unchanged=session.settle_unchanged,
-            stop=connection.stop,
-            canary=Canary(_canary_rows(job, session, connection.settings)),
-            outage_suspected=outage_suspected,
-            blocked_rows=connection.blocked_rows,
-            must_resend=run_plan.rows_to_resend.has,
-            settled=len(session.settled),
-        )
-        try:
+    Raises:
+        UploaderError: nothing was sent, as the file has changed or a local file can't be written; or the journal does
+            not agree with the result, which the run keeps.
+    """
+    refuse_swapped(source_plan.job)
+    with _opened(source_plan, connection, events) as line:
+        events.started(_started(line, connection))
+        with _stopping(stop):
             async with background_tasks(
-                _show_progress(source_plan, session, connection, run_plan.environment), _sync(session, connection)
+                report_progress(source_plan, line.session, connection, events), keep_synced(line.session, connection)
             ):
-                await pipeline.run(connection.pace.concurrency)
-            session.flush()
-            session.sync()
-            _raise_if_changed(job, reading)
-        finally:
-            result.sending_seconds = clock.monotonic() - began
-            result.seconds = stored_run.state.seconds + result.sending_seconds
-            _close_result(source_plan, session, pipeline, endings, reason=connection.stop.reason)
-    result.finish()
-    if job.limit is None and not job.source.is_retry:
-        run_plan.changes.record_full_run(
-            refresh_key(job.source, header.key), began=_seconds(header.started), whole=header.full
+                await line.pipeline.run(connection.pace.concurrency, settled=len(line.session.settled))
+            line.session.flush()
+            line.session.sync()
+            refuse_changed(source_plan.job, line.reading)
+        result = line.result(connection.clock.monotonic() - line.began)
+        source_plan.run_plan.results.keep(result)
+        return _ended(line, result, stop.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenLine:
+    """The open straight line of one source, which *began* at that time of a monotonic clock."""
+
+    source_plan: SourcePlan
+    header: RunHeader
+    session: Session
+    reading: ReadOnce
+    pipeline: Pipeline
+    began: float
+
+    def result(self, seconds: float) -> SourceResult:
+        """Return what has become of the rows, after so many *seconds*."""
+        plan, session, pipeline = self.source_plan, self.session, self.pipeline
+        running_counts = session.running_counts
+        read = max(plan.job.summary.read, pipeline.taken)
+        return replace(
+            plan.result,
+            counts=running_counts.outcomes.counts(read=read, not_attempted=pipeline.without_outcome(read)),
+            problems=running_counts.problems,
+            traffic=session.traffic,
+            times=Times(session.stored_run.state.seconds + seconds, seconds),
+            maybe_sent_twice=len(running_counts.unsure),
+            retry_file=plan.retry.path,
         )
 
 
-def _raise_if_changed(job: Job, reading: "_ReadOnce") -> None:
-    """Raise `ChangedError` if the file was changed or replaced after the check, though each block was compared."""
-    if job.is_swapped() or (job.fingerprint is not None and reading.fingerprint != job.fingerprint):
-        raise _changed(job)
-
-
-def _session_of(
-    source_plan: SourcePlan,
-    run_plan: RunPlan,
-    stored_run: StoredRun,
-    stale_retries: StaleRetries,
-    unchanged_rows: UnchangedRows,
-) -> Session:
-    """Return the session of this command in *stored_run*, the run of *source_plan*."""
-    header, job = stored_run.state.header or source_plan.header, source_plan.job
+@contextmanager
+def _opened(source_plan: SourcePlan, connection: Connection, events: Events) -> Iterator[_OpenLine]:
+    """Open the journal and the source of *source_plan*, and lay its stages; raises StorageError, LockedError."""
+    began, job, run_plan = connection.clock.monotonic(), source_plan.job, source_plan.run_plan
+    stored_run = source_plan.open_run()
+    header = stored_run.state.header or source_plan.header
+    stale_retries = stale_retries_of(source_plan, header)
+    unchanged_rows = unchanged_rows_of(source_plan, header, stale_retries)
+    row_events = RowEvents(events, source_plan.source_run, connection.clock)
     identities = noted_identities(
         run_plan.run_store.state, job.plan, run_plan.origins(header).label, job.earlier_identities
     )
-    return Session(
+    session = Session(
         stored_run,
         source_plan.retry,
         run_plan.rows_to_resend,
         stale_retries,
         unchanged_rows,
-        command=source_plan.command,
-        number=source_plan.number,
+        name=source_plan.session,
         identities_of=identities.payloads,
-        on_rejected=_giving_messages(source_plan, run_plan.environment),
+        report=row_events.report if row_events.are_wanted else None,
     )
+    with session, ExitStack() as stack:
+        reading, works = read_requests(
+            job, session.settled, lambda: unchanged_in_batches(source_plan, stale_retries, unchanged_rows)
+        )
+        stack.enter_context(reading)
+        for stage in stages_of(source_plan, stored_run.state, stale_retries, unchanged_rows, stack):
+            works = stage(works)
+        connection.blocked_rows.begin_source(source_plan.result.source if len(run_plan.options.sources) > 1 else "")
+        if is_proven(source_plan, stored_run.state):
+            connection.blocked_rows.mark_proven()
+
+        def end_canary() -> None:
+            pipeline.end_canary()
+
+        delivery = connection.delivery(session, stale_retries, row_events, on_suspected_outage=end_canary)
+        pipeline = Pipeline(
+            works,
+            deliver=delivery.deliver,
+            settle=session.settle,
+            settle_unchanged=session.settle_unchanged,
+            stop=connection.stop,
+            held_back=HeldBackRows(Canary(_canary_rows(source_plan, session)), connection.blocked_rows),
+            must_resend=run_plan.rows_to_resend.has,
+        )
+        yield _OpenLine(source_plan, header, session, reading, pipeline, began)
 
 
-def _giving_messages(source_plan: SourcePlan, environment: Environment) -> Callable[[Rejected], None]:
-    """Return what gives the message of the service on a rejected row to the user who asked for it."""
-    name, on_reason = source_plan.job.source.name, environment.on_reason
-
-    def give_message(rejected: Rejected) -> None:
-        if on_reason is not None:
-            on_reason(name, rejected.record, rejected.reason, rejected.message)
-
-    return give_message
-
-
-def _stale_retries_of(source_plan: SourcePlan, run_plan: RunPlan, header: RunHeader) -> StaleRetries:
-    """Return what keeps the rows of *source_plan* from overwriting newer ones, in the run that has *header*."""
-    is_retry = source_plan.job.source.is_retry
-    return StaleRetries(
-        run_plan.changes,
-        header,
-        run_plan.origins(header),
-        newest_run=run_plan.newest_other_run(header) if source_plan.may_be_stale else UNKNOWN_RUN,
-        has_older=is_retry or source_plan.whole_file_run is not None,
-        records_all=run_plan.has_older_to_continue(header),
-        # A dry run knows of no other run, and its sandbox has nobody's values.
-        accept=run_plan.options.accept or run_plan.options.sandbox,
-        since=watch_since(header, is_retry=is_retry),
-    )
-
-
-def _unchanged_rows_of(
-    source_plan: SourcePlan, run_plan: RunPlan, header: RunHeader, stale_retries: StaleRetries
-) -> UnchangedRows:
-    """Return what skips the rows of *source_plan* that need no request, in the run that has *header*."""
-    return UnchangedRows(
-        run_plan.changes,
-        skips_unchanged=run_plan.settings.changed_only
-        and not (header.full or source_plan.header.full)
-        and not source_plan.job.source.is_retry,
-        must_resend=run_plan.rows_to_resend.has,
-        since=watch_since(header, is_retry=source_plan.job.source.is_retry),
-        on_unchanged=stale_retries.record_unchanged,
-        wants_unchanged=stale_retries.must_record,
-    )
-
-
-def _merging(
-    groups: PersonGroups, waiting: SpilledRows, source_plan: SourcePlan, run_plan: RunPlan, stored_run: StoredRun
-) -> MergeStage:
-    """Return the stage that makes one request of each of *groups*, as the run of *stored_run* has done so far."""
-    same_person = run_plan.same_person
-    return MergeStage(
-        groups,
-        waiting,
-        merged=source_plan.job.plan.merged,
-        must_resend=run_plan.rows_to_resend.has,
-        merged_into=lambda row: stored_run.state.replaced_by.get(row, row),
-        rows_with_key=lambda person_key: 0 if same_person is None else same_person.rows_with(person_key),
-    )
-
-
-def _seconds(started: str) -> float:
-    return datetime.fromisoformat(started).timestamp()
-
-
-def _canary_rows(job: Job, session: Session, settings: Settings) -> int:
+def _canary_rows(source_plan: SourcePlan, session: Session) -> int:
     """Return how many first rows test the mapping: none where the service has accepted some already."""
-    return 0 if job.source.is_retry or session.running_counts.outcomes.sent else settings.limits.canary
+    if source_plan.job.source.is_retry or session.running_counts.outcomes.sent:
+        return 0
+    return source_plan.run_plan.settings.limits.canary
 
 
-def _close_result(
-    source_plan: SourcePlan, session: Session, pipeline: Pipeline, endings: RunEndings, *, reason: BaseException | None
-) -> None:
-    """Fill in the result of *source_plan* from the totals; *reason* is what ended the run early."""
-    result, running_counts = source_plan.result, session.running_counts
-    read = max(source_plan.job.summary.read, pipeline.taken)
-    result.counts = running_counts.outcomes.counts(read=read, not_attempted=pipeline.without_outcome(read))
-    result.problems, result.retry_file = running_counts.problems, source_plan.retry.path
-    result.maybe_sent_twice = len(running_counts.unsure)
-    # After a disk error, or a bug in the middle of a step, the totals can't agree.
-    in_order = reason is None or (isinstance(reason, UploaderError) and not isinstance(reason, StorageError))
-    with contextlib.nullcontext() if in_order else contextlib.suppress(StorageError):
-        stored_run = session.final_state(must_agree=in_order)
-        result.limited_seconds = stored_run.state.held_seconds
-        endings.add(result, stored_run, baseline_totals(source_plan.job.summary))
-
-
-@contextlib.asynccontextmanager
-async def background_tasks(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run *tasks* while the context lasts."""
-    running = [asyncio.create_task(task) for task in tasks]
+@contextmanager
+def _stopping(stop: Stop) -> Iterator[None]:
+    """Request *stop* for what is raised, and raise it no further."""
     try:
         yield
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+    except BaseException as trouble:  # noqa: BLE001 — the reason of the stop is raised when the result is known
+        stop.request(trouble)
 
 
-async def _sync(session: Session, connection: Connection) -> None:
-    """Sync what is settled within a second; a sync that fails ends the run, and is not tried again."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        try:
-            # This starts the thread now, so that it is there when the machine has no more.
-            await asyncio.get_running_loop().run_in_executor(thread, session.is_dirty.__bool__)
-        except RuntimeError:
-            connection.stop.request(
-                StorageError("This machine has no thread left to sync the journal. Run again to resume.")
-            )
-            return
-        await _sync_by(thread, session, connection)
-
-
-async def _sync_by(thread: ThreadPoolExecutor, session: Session, connection: Connection) -> None:
-    loop = asyncio.get_running_loop()
-    syncing: asyncio.Future[None] = loop.create_future()
-    syncing.set_result(None)
-    while True:
-        await connection.clock.sleep(_SYNC_SECONDS)
-        if session.is_dirty:
-            try:
-                session.flush()
-                syncing = loop.run_in_executor(thread, session.sync)
-                await asyncio.shield(syncing)
-            except StorageError as error:
-                connection.stop.request(error)
-                return
-            except asyncio.CancelledError:
-                # The thread still runs: the files must not be closed before it ends.
-                await asyncio.wait([syncing])
-                raise
-
-
-class _ReadOnce(Protocol):
-    """A pass over a source, which knows its fingerprint at the end."""
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """The fingerprint of the file."""
-
-    def __enter__(self) -> object:
-        """Return the pass."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close the file."""
-
-
-def _works(
-    job: Job, settled: SettledRows, find_unchanged: Callable[[], "FindUnchanged"]
-) -> tuple[_ReadOnce, Iterator[Work | NoWork]]:
-    """Return a new pass over the source of *job*, and what is to be sent, each row mapped when it is taken.
-
-    A row that is *settled* needs nothing. *find_unchanged* makes what finds rows of batches that need nothing either.
-    """
-    if job.batches is None:
-        reading, records = job.records()
-        return reading, _until_changed(job, _works_of_rows(job, records, settled))
-    from uploader.mapping.batch_works import works_of  # noqa: PLC0415 — polars starts slowly
-
-    in_batches = job.batches.read(job.trace)
-    works = works_of(
-        job.checked(in_batches),
-        map_batch=job.batches.map_batch,
-        map_row=job.plan.map_row,
-        now=Now(time.time_ns),
-        settled=settled,
-        unchanged=find_unchanged(),
+def _started(line: _OpenLine, connection: Connection) -> Started:
+    source_plan, rate = line.source_plan, connection.settings.rate
+    return Started(
+        source_plan.source_run,
+        connection.clock.wall(),
+        rows=source_plan.job.summary.read,
+        settled=len(line.session.settled),
+        is_resumed=source_plan.resumes,
+        requests_per_second=rate.requests / rate.per,
     )
-    return in_batches, _until_changed(job, works)
 
 
-def _works_of_rows(job: Job, records: Iterator[Record], settled: SettledRows) -> Iterator[Work | NoWork]:
-    map_row, now = job.plan.map_row, Now(time.time_ns)
-    some_settled = len(settled) > 0
-    for record in records:
-        if some_settled and record.number in settled:
-            yield Settled(record.number)
-            continue
-        yield map_row(record, now())
+def _ended(line: _OpenLine, result: SourceResult, reason: BaseException | None) -> SourceResult:
+    """Return *result* with what the journal knows, which must agree with it; finished, unless there is a *reason*.
 
+    It is the reason of the stop.
 
-def _until_changed(job: Job, works: Iterator[Work | NoWork]) -> Iterator[Work | NoWork]:
-    """Yield *works*; raises ChangedError where the file of *job* is no longer the one that was checked."""
-    try:
-        yield from works
-    except ChangedError:
-        raise _changed(job) from None
-    except InputError as error:
-        # The check has read the file to its end, so it has changed since.
-        raise ChangedError(f"{job.source.name} changed while it was being sent: {error}") from None
-
-
-def _unchanged_in_batches(
-    source_plan: SourcePlan, run_plan: RunPlan, stale_retries: StaleRetries, unchanged_rows: UnchangedRows
-) -> Callable[[], "FindUnchanged"]:
-    """Return what makes the finder of unchanged rows in the batches of *source_plan*."""
-    same_person, groups, before = run_plan.same_person, source_plan.groups, source_plan.before
-
-    def joined_rows(first: int, last: int) -> Sequence[int]:
-        keyed = [] if same_person is None else same_person.rows_with_keys(before + first, before + last)
-        in_groups = [] if groups is None else groups.rows_in_groups(first, last)
-        return [*(number - before for number in keyed), *in_groups]
-
-    def find_unchanged() -> "FindUnchanged":
-        from uploader.changes.unchanged_in_batches import UnchangedInBatches  # noqa: PLC0415 — polars starts slowly
-
-        return UnchangedInBatches(
-            unchanged_rows,
-            source_plan.job.plan,
-            leaves_all=lambda: stale_retries.leaves_all,
-            must_resend=run_plan.rows_to_resend.has,
-            resends_some=lambda: not run_plan.rows_to_resend.is_empty,
-            joined_rows=joined_rows,
-        )
-
-    return find_unchanged
-
-
-def _changed(job: Job) -> ChangedError:
-    return ChangedError(f"{job.source.name} changed while it was being sent. Run again with the file as it is now.")
-
-
-async def _show_progress(
-    source_plan: SourcePlan, session: Session, connection: Connection, environment: Environment
-) -> None:
-    """Show how far the run is, until cancelled: a bar on a terminal, a line a minute if wanted."""
-    name, rate, running_counts = source_plan.job.source.name, connection.settings.rate, session.running_counts
-
-    def progress() -> Progress:
-        return Progress(
-            running_counts.outcomes.counts(read=source_plan.job.summary.read),
-            requests=session.traffic.requests,
-            paused_seconds=connection.limiter.paused_seconds,
-        )
-
-    if environment.terminal is not None:
-        limit = rate.requests / rate.per
-        with Bar(
-            name,
-            total=source_plan.job.summary.read,
-            limit=limit,
-            stream=environment.terminal,
-            clock=connection.clock.monotonic,
-        ) as bar:
-            while True:
-                bar.show(progress())
-                await connection.clock.sleep(_BAR_SECONDS)
-    while environment.lines:
-        await connection.clock.sleep(_LINE_SECONDS)
-        environment.say(plain_line(name, progress(), rows_per_second=connection.limiter.pace.rate))
+    Raises:
+        UploaderError: they do not agree, or the counts do not add up, which is a bug.
+        StorageError: a state file can't be read or written.
+    """
+    source_plan = line.source_plan
+    run_plan, job = source_plan.run_plan, source_plan.job
+    # After a disk error, or a bug in the middle of a step, the totals can't agree.
+    in_order = reason is None or (isinstance(reason, UploaderError) and not isinstance(reason, StorageError))
+    with nullcontext() if in_order else suppress(StorageError):
+        stored_run = line.session.final_state(must_agree=in_order)
+        result = replace(result, times=replace(result.times, limited=stored_run.state.held_seconds))
+        run_plan.endings.add(result, stored_run, baseline_totals(job.summary))
+    if reason is not None:
+        return result
+    result = result.finished()
+    if job.limit is None and not job.source.is_retry:
+        began = datetime.fromisoformat(line.header.started).timestamp()
+        run_plan.changes.record_full_run(refresh_key(job.source, line.header.key), began=began, whole=line.header.full)
+    return result

@@ -10,7 +10,7 @@ from uploader.model import (
     Record,
     Request,
 )
-from uploader.run.preflight import Job
+from uploader.run.job import Job
 from uploader.state import RunState
 
 

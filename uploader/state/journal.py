@@ -50,12 +50,13 @@ class Journal:
     def record(self, outcome: Outcome | Unsettled, *, again: bool = False) -> None:
         """Append one row's *outcome*; raises StorageError unless the whole line was written.
 
-        Consecutive unchanged rows share one line, which is written before the next other line, or by `flush`.
+        Nothing is recorded of a row that is unsettled and had no request. Consecutive unchanged rows share one line,
+        which is written before the next other line, or by `flush`.
         """
         if isinstance(outcome, Unchanged):
             number = outcome.request.row.number
             self.record_unchanged(number, number)
-        else:
+        elif not isinstance(outcome, Unsettled) or outcome.attempts:
             self.append(spell_outcome(outcome, again=again))
 
     def record_unchanged(self, first: int, last: int) -> None:

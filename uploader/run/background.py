@@ -1,0 +1,76 @@
+"""Do what a run does beside sending: sync what is settled, and report the progress."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Final
+
+from uploader.counts import Progress
+from uploader.errors import StorageError
+from uploader.run.connection import Connection
+from uploader.run.events import Events, Progressed
+from uploader.run.observers import wants
+from uploader.run.plan import SourcePlan
+from uploader.run.session import Session
+
+_PROGRESS_SECONDS: Final = 0.5
+
+_SYNC_SECONDS: Final = 0.5
+
+
+@asynccontextmanager
+async def background_tasks(*tasks: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run *tasks* while the context lasts."""
+    running = [asyncio.create_task(task) for task in tasks]
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def keep_synced(session: Session, connection: Connection) -> None:
+    """Sync what is settled within a second; a sync that fails ends the run, and is not tried again."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        try:
+            # This starts the thread now, so that it is there when the machine has no more.
+            await asyncio.get_running_loop().run_in_executor(thread, session.is_dirty.__bool__)
+        except RuntimeError:
+            connection.stop.request(
+                StorageError("This machine has no thread left to sync the journal. Run again to resume.")
+            )
+            return
+        await _sync_by(thread, session, connection)
+
+
+async def _sync_by(thread: ThreadPoolExecutor, session: Session, connection: Connection) -> None:
+    loop = asyncio.get_running_loop()
+    syncing: asyncio.Future[None] = loop.create_future()
+    syncing.set_result(None)
+    while True:
+        await connection.clock.sleep(_SYNC_SECONDS)
+        if session.is_dirty:
+            try:
+                session.flush()
+                syncing = loop.run_in_executor(thread, session.sync)
+                await asyncio.shield(syncing)
+            except StorageError as error:
+                connection.stop.request(error)
+                return
+            except asyncio.CancelledError:
+                # The thread still runs: the files must not be closed before it ends.
+                await asyncio.wait([syncing])
+                raise
+
+
+async def report_progress(source_plan: SourcePlan, session: Session, connection: Connection, events: Events) -> None:
+    """Report now and twice a second how far the source is, until cancelled; not at all if nobody wants it."""
+    run, read, limiter = source_plan.source_run, source_plan.job.summary.read, connection.limiter
+    while wants(events, "progressed"):
+        progress = Progress(
+            session.running_counts.outcomes.counts(read=read), session.traffic.requests, limiter.paused_seconds
+        )
+        events.progressed(Progressed(run, progress, limiter.pace.rate))
+        await connection.clock.sleep(_PROGRESS_SECONDS)
