@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, ValidationInfo
 
 from uploader.api import PropertyType
-from uploader.config.credentials import PLACEHOLDER, is_quoted
+from uploader.config.credentials import PLACEHOLDER, is_quoted, token_in
 from uploader.config.error_messages import PROPERTIES, MisfitError, UnfitValueError
 from uploader.config.mapping_settings import (
     IdentityFieldSettings,
@@ -40,6 +40,7 @@ from uploader.config.value_parsers import (
 )
 from uploader.config.written_form import PATH, TEXT, written_as
 from uploader.config.yaml_document import KeyPath
+from uploader.errors import ConfigError
 from uploader.mapping.identity_values import is_nothing
 from uploader.mapping.rules import MappingRules
 from uploader.model import MaxJoined, Unpacking
@@ -303,6 +304,23 @@ class Settings(SectionedSettings):
 
         variables = os.environ if environ is None else environ
         return load(Path(file), overrides=overrides, environ=variables, credentials=credentials)
+
+    def with_credentials(self) -> "Settings":
+        """Return the settings with the token of `api.access_token_file`, if that is where it stands.
+
+        Raises:
+            ConfigError: the service ID or the token is missing, or its file can't be read.
+        """
+        api = self.api
+        if api.access_token == PLACEHOLDER and api.access_token_file is not None:
+            api = replace(api, access_token=token_in(api.access_token_file))
+        missing = [key for key in ("service_id", "access_token") if getattr(api, key) == PLACEHOLDER]
+        if missing:
+            lines = (f"api.{key} is missing; a run needs it, unless it is a dry run (sandbox=True)" for key in missing)
+            raise ConfigError("\n".join(lines))
+        settings = replace(self, api=api)
+        vars(settings)["_origin"] = self._found_in
+        return settings
 
     def misfits(self) -> Iterator[MisfitError]:
         """Yield `values` for a word that is no identity before it could be mapped."""

@@ -29,6 +29,8 @@ _SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
 
 def settings_of(options: Options, environment: Environment, *, credentials: bool) -> Settings:
     """Return the settings that *options* and the environment give, and report their warnings; raises ConfigError."""
+    if environment.settings is not None:
+        return environment.settings
     settings = load(options.config, overrides=options.overrides, environ=environment.environ, credentials=credentials)
     for warning in settings.warnings:
         environment.events.remark(Remark(f"Warning: {warning}"))
