@@ -34,7 +34,7 @@ class Watcher(Events):
 
     def progressed(self, progress: Progressed, /) -> None:
         """Print how many rows were sent so far."""
-        print(f"sent so far: {progress.counts.sent:,}")
+        print(f"sent so far: {progress.progress.counts.sent:,}")
 
 
 def main(file: Path) -> int:

@@ -37,7 +37,8 @@ async def upload(file: Path) -> dict[str, int]:
 @flow(name="customers")
 async def customers() -> dict[str, int]:
     """Send the export of last night."""
-    return await upload(HERE / "samples" / "profiles.csv")
+    counts: dict[str, int] = await upload(HERE / "samples" / "profiles.csv")
+    return counts
 
 
 if __name__ == "__main__":

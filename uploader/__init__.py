@@ -37,11 +37,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
+def _offered(name: str) -> object:
     """Return what the library offers as *name*; it is loaded when it is used, so that a command starts fast."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("uploader.app.library"), name)
+
+
+if not TYPE_CHECKING:
+    # A type checker would take it for a promise that every name is there.
+    __getattr__ = _offered
 
 
 class _CallableRoom(ModuleType):
@@ -52,7 +57,7 @@ class _CallableRoom(ModuleType):
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Call the function of the library."""
-        function = __getattr__(self.__name__.rpartition(".")[2])
+        function = _offered(self.__name__.rpartition(".")[2])
         assert callable(function)  # noqa: S101 — `check` and `run` are
         return function(*args, **kwargs)
 

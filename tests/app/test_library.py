@@ -151,7 +151,7 @@ def test_the_token_of_a_file_is_read_when_a_run_needs_it(tmp_path: Path) -> None
     tree = {"api": {"service_id": "svc", "access_token_file": "token.txt"}, "mapping": MAPPING}
     settings = Settings.of(tree, folder=tmp_path)
 
-    with pytest.raises(ConfigError, match="^api.access_token_file: there is no such file"):
+    with pytest.raises(ConfigError, match=r"^api\.access_token_file: there is no such file"):
         settings.with_credentials()
     token.write_text("linnet-0815\n", encoding="utf-8")
     token.chmod(0o600)

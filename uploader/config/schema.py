@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
 
 from uploader.config.credentials import PLACEHOLDER
 from uploader.config.settings import Settings
@@ -42,7 +41,7 @@ def json_schema() -> Mapping[str, Any]:
 class _SettingsSchema(GenerateJsonSchema):
     """Makes the schema of what is written, not of what is read from it."""
 
-    def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
+    def function_before_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ANN401 — a schema of pydantic's core
         """Return how the values that a function of ours reads are written."""
         forms = forms_of(schema["function"]["function"])
         written = [self.generate_inner(schema["schema"]) if form is INNER else _as_json(form) for form in forms]
@@ -50,11 +49,11 @@ class _SettingsSchema(GenerateJsonSchema):
             written.append(_as_json(VARIABLE))
         return written[0] if len(written) == 1 else {"anyOf": written}
 
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+    def nullable_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ANN401 — a schema of pydantic's core
         """Return the schema of the value itself: a configuration leaves out what has none."""
         return self.generate_inner(schema["schema"])
 
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+    def default_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ANN401 — a schema of pydantic's core
         """Return the schema with the default, where that can be written as it is."""
         inner, default = self.generate_inner(schema["schema"]), schema.get("default")
         if isinstance(default, (bool, int, str)) and default != PLACEHOLDER:
