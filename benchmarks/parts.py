@@ -22,6 +22,7 @@ from uploader.delivery.person_ordering import PersonQueue
 from uploader.delivery.pipeline import Pipeline
 from uploader.delivery.retry_policy import RetryPolicy
 from uploader.delivery.rows_to_resend import RowsToResend
+from uploader.endpoints import USER_PROFILE
 from uploader.mapping import Now, Plan, compile_plan
 from uploader.model import Answer, Outcome, Record, Rejected, Reply, Request, Sent, Settled, Unsettled, record_of
 from uploader.rate import ServerWindow, pace
@@ -65,6 +66,7 @@ class Bench:
         with opened(str(path), settings, environment) as source:
             plan = compile_plan(
                 settings.rules(),
+                endpoint=USER_PROFILE,
                 source=source.name,
                 config="config.yaml",
                 columns=source.columns,

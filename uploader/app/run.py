@@ -13,7 +13,7 @@ from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.rate.open_file_limit import refuse_too_few_files
 from uploader.run.connection import connect
 from uploader.run.environment import Environment
-from uploader.run.fingerprints import mapping_of, service_of
+from uploader.run.fingerprints import mapping_of, service_of_settings
 from uploader.run.flag_conflicts import refuse_double_use
 from uploader.run.mark_finished import RunEndings
 from uploader.run.open_change_detection import open_change_detection, open_stores
@@ -103,7 +103,7 @@ def _open_changes(settings: Settings, run_store: RunStore, environment: Environm
     """Return change detection for the service of *settings*, a context manager."""
     return open_change_detection(
         open_stores(run_store.state, wall=environment.clock.wall, raise_if_stopped=environment.raise_if_stopped),
-        service_of(settings.api.base_url, settings.api.service_id),
+        service_of_settings(settings),
         settings,
         clock=environment.clock,
         mapping=mapping_of(settings),

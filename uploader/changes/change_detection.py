@@ -1,7 +1,8 @@
 """Detect whether a row changes what the service accepted last for its person."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -12,6 +13,7 @@ from uploader.changes.digests import Digests
 from uploader.changes.stores_by_service import DigestStores
 from uploader.check.source_summary import CheckSummary
 from uploader.clock import Clock
+from uploader.endpoints import USER_PROFILE, Endpoint
 from uploader.mapping.good_rows import GoodRows
 from uploader.model import UNKNOWN_RUN, Person, Record, Rejected, Request
 
@@ -25,6 +27,20 @@ _LOOK_SECONDS: Final = 0.1
 """How often to check whether another run has created the digest store."""
 
 
+@dataclass(frozen=True, slots=True)
+class DetectionRules:
+    """What the digests of a service are about: the requests of *endpoint*, made by *mapping* (its fingerprint).
+
+    *facts* are written to a new store. *changed_only* and *full_every* (seconds) are those of the configuration.
+    """
+
+    facts: Mapping[str, str]
+    mapping: str
+    changed_only: bool = False
+    full_every: float | None = None
+    endpoint: Endpoint = USER_PROFILE
+
+
 class ChangeDetection:
     """The digest store of one service, opened when `changed_only` or a row to resend needs it, or if it exists.
 
@@ -34,22 +50,18 @@ class ChangeDetection:
     recorded); recording (`is_recording`: digests of accepted rows are stored too, so that unchanged rows are found).
     """
 
-    def __init__(  # noqa: PLR0913 — what the settings say of it, each asked for by name
+    def __init__(  # noqa: PLR0913 — where the store is, what it is about, and what surrounds it
         self,
         stores: DigestStores,
         service: str,
+        rules: DetectionRules,
         *,
-        facts: dict[str, str],
-        mapping: str,
-        changed_only: bool,
-        full_every: float | None,
         clock: Clock,
         newest_ended_run: Callable[[], int] = lambda: UNKNOWN_RUN,
         read_only: bool = False,
     ) -> None:
-        """Use the digest store of *service* (a digest) in *stores*; *mapping* is the fingerprint of the mapping.
+        """Use the digest store of *service* (a digest) in *stores*, by *rules*.
 
-        *facts* are written to a new store. *changed_only* and *full_every* (seconds) are those of the configuration.
         *newest_ended_run* returns the number of the latest run of the service that has ended: a new store does not
         have what such runs set. *read_only* creates and changes nothing.
         """
@@ -57,11 +69,8 @@ class ChangeDetection:
         self._read_only = read_only
         self._stores = stores
         self._service = service
-        self._facts = facts
-        self._changed_only = changed_only
-        self._full_every = full_every
+        self._rules = rules
         self._clock = clock
-        self._mapping = mapping
         self._stack = ExitStack()
         self._store: DigestStore | None = None
         self._digests: Digests | None = None
@@ -78,7 +87,7 @@ class ChangeDetection:
 
     def __enter__(self) -> Self:
         """Open the store if it exists or is wanted; raises StorageError, LockedError."""
-        wanted = self._changed_only and not self._read_only
+        wanted = self._rules.changed_only and not self._read_only
         if not wanted and not self._read_only:
             self._stack.enter_context(self._stores.announced(self._service))
         if wanted or self._stores.exists(self._service):
@@ -111,7 +120,10 @@ class ChangeDetection:
         if self._store is None:
             self._store = self._stack.enter_context(
                 self._stores.open(
-                    self._service, self._facts, record_from_now=self._changed_only, read_only=self._read_only
+                    self._service,
+                    dict(self._rules.facts),
+                    record_from_now=self._rules.changed_only,
+                    read_only=self._read_only,
                 )
             )
             if not self._read_only and self._store.recorded_since is None:
@@ -122,13 +134,22 @@ class ChangeDetection:
     def digests(self) -> Digests:
         """The digests of people and bodies; raises StorageError."""
         if self._digests is None:
-            self._digests = Digests(self._stores.key(), self._mapping)
+            self._digests = Digests(self._stores.key(), self._rules.mapping, self.endpoint)
         return self._digests
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint that the requests go to."""
+        return self._rules.endpoint
+
+    def names_in(self, request: Request) -> bytes:
+        """Return the digests of the names of the properties that *request* sets, sorted and joined."""
+        return self.digests.names(self.endpoint.property_names(request.body))
 
     def is_unchanged(self, person: Person, body: bytes) -> bool | None:
         """Whether *body* equals what was accepted last for *person*; None if no digest of them is stored.
 
-        It may end after the key of its `request_datetime`.
+        It may end after the key of its time.
         """
         if not self._is_recording:
             return None
@@ -139,7 +160,7 @@ class ChangeDetection:
         """Return for each row whether it equals what was accepted last for its person; null: no digest is stored.
 
         *identity* has a column of texts for each identity field, named by it, null where a row has no such value.
-        *bodies* are whole, or end within the value of `request_datetime`. Raises StorageError.
+        *bodies* are whole, or end after the key of their time. Raises StorageError.
         """
         from uploader.changes.digest_columns import nothing_known  # noqa: PLC0415 polars starts slowly
 
@@ -199,7 +220,7 @@ class ChangeDetection:
 
         A last time in the future counts as due: the clock was ahead then, and how long ago it was is not known.
         """
-        every = self._full_every
+        every = self._rules.full_every
         if not self._is_recording or every is None:
             return False
         last = self.store().last_full_run(source)

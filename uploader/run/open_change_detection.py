@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from uploader.changes import DigestStores
-from uploader.changes.change_detection import ChangeDetection
+from uploader.changes.change_detection import ChangeDetection, DetectionRules
 from uploader.clock import Clock
 from uploader.config import Settings
+from uploader.endpoints import ENDPOINTS, USER_PROFILE
 from uploader.model import UNKNOWN_RUN
 
 
@@ -28,13 +29,19 @@ def open_change_detection(  # noqa: PLR0913 — what finds and makes the store, 
     read_only: bool = False,
 ) -> ChangeDetection:
     """Return the change detection of *service* (a digest) in *stores*, as *settings* want it; see `ChangeDetection`."""
+    endpoint = ENDPOINTS[settings.api.endpoint]
+    path = "" if endpoint is USER_PROFILE else endpoint.path
     return ChangeDetection(
         stores,
         service,
-        facts={"base_url": settings.api.base_url, "service_id": settings.api.service_id},
-        mapping=mapping,
-        changed_only=settings.changed_only,
-        full_every=settings.full_every,
+        DetectionRules(
+            # The digests of another endpoint are another store's, which is told by its address.
+            {"base_url": settings.api.base_url + path, "service_id": settings.api.service_id},
+            mapping=mapping,
+            changed_only=settings.changed_only,
+            full_every=settings.full_every,
+            endpoint=endpoint,
+        ),
         clock=clock,
         newest_ended_run=newest_ended_run,
         read_only=read_only,

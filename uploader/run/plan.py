@@ -22,7 +22,7 @@ from uploader.outputs.retry_file import RetryFile
 from uploader.run.batch_reader import batch_reader
 from uploader.run.drift_check import compare_with_baseline, refuse_drift
 from uploader.run.environment import Environment
-from uploader.run.fingerprints import inode_of, key_of, reading_of, service_of
+from uploader.run.fingerprints import inode_of, key_of, reading_of, service_of_run, service_of_settings
 from uploader.run.finished_sources import CommandSource, interrupted_command
 from uploader.run.options import Options
 from uploader.run.output_paths import refuse_taken, retry_format, retry_path
@@ -446,20 +446,20 @@ class RunPlan:
 
     def has_older_to_continue(self, header: RunHeader) -> bool:
         """Whether a run that is older than that of *header* may still send rows to the same service."""
-        service = service_of(header.base_url, header.service_id)
+        service = service_of_run(header)
         return any(
             other.order < header.order
-            and service_of(other.base_url, other.service_id) == service
+            and service_of_run(other) == service
             and (other.limit is None or self.run_store.is_at_work(other))
             for other in self.run_store.unfinished()
         )
 
     def newest_other_run(self, header: RunHeader) -> int:
         """Return the greatest number of another run that may have sent to the same service as that of *header*."""
-        service = service_of(header.base_url, header.service_id)
+        service = service_of_run(header)
         known = list(self.run_store.headers())
         others = (other for other in known if other.run_id != header.run_id)
-        same = (other.from_order for other in others if service_of(other.base_url, other.service_id) == service)
+        same = (other.from_order for other in others if service_of_run(other) == service)
         # What the deleted runs sent is not known; they are older than all that are left.
         gone = min((other.order for other in known), default=header.order) - 1
         return max(gone, *same, UNKNOWN_RUN)
@@ -468,17 +468,17 @@ class RunPlan:
         """Delete what was recorded for runs that can no longer be resumed; raises StorageError."""
         if not self.changes.is_open:
             return
-        services = {service_of(one.base_url, one.service_id) for one in self.run_store.unfinished()}
+        services = {service_of_run(one) for one in self.run_store.unfinished()}
         header = source_plans[0].header
-        if service_of(header.base_url, header.service_id) not in services:
+        if service_of_run(header) not in services:
             self.changes.store().newer.forget_unwatched(before=header.order)
 
     def _proves(self, stored_run: StoredRun) -> bool:
         """Whether *stored_run* sent to the same service, however its URL is spelled, and proves it."""
-        header, api = stored_run.state.header, self.settings.api
+        header = stored_run.state.header
         if header is None:
             return False
-        same = service_of(header.base_url, header.service_id) == service_of(api.base_url, api.service_id)
+        same = service_of_run(header) == service_of_settings(self.settings)
         return same and has_proof(stored_run.state)
 
     def _origin(self, source: Source, result: SourceResult, whole_file_run: StoredRun | None) -> tuple[str, int]:
@@ -543,9 +543,9 @@ def newest_ended_run(run_store: RunStore, settings: Settings) -> int:
     Raises:
         StorageError: a journal can't be read.
     """
-    service, newest = service_of(settings.api.base_url, settings.api.service_id), UNKNOWN_RUN
+    service, newest = service_of_settings(settings), UNKNOWN_RUN
     for header in run_store.headers():
-        is_of_service = service_of(header.base_url, header.service_id) == service
+        is_of_service = service_of_run(header) == service
         # The journal that is resumed may have millions of lines, and is at work.
         if is_of_service and not run_store.is_at_work(header) and _has_sent(run_store.read(header).state):
             return header.order

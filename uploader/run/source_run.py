@@ -77,7 +77,7 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         outage_suspected = asyncio.Event()
         pipeline = Pipeline(
             works,
-            deliver=connection.delivery(session, stale_retries, on_suspected_outage=outage_suspected.set).deliver,
+            deliver=connection.deliverer(session, stale_retries, on_suspected_outage=outage_suspected.set),
             settle=session.settle,
             settle_unchanged=session.settle_unchanged,
             stop=connection.stop,
@@ -298,6 +298,7 @@ def _works(
         job.checked(in_batches),
         map_batch=job.batches.map_batch,
         map_row=job.plan.map_row,
+        complete=job.plan.body_format.complete,
         now=Now(time.time_ns),
         settled=settled,
         unchanged=find_unchanged(),
