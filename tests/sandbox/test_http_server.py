@@ -137,7 +137,8 @@ async def test_a_skewed_clock_shows_in_the_date() -> None:
     [
         ("GET", "/api/v1/user-profile", 405),
         ("PUT", "/api/v1/user-profile", 405),
-        ("POST", "/api/v1/identities", 404),
+        ("GET", "/api/v1/identities", 405),
+        ("POST", "/api/v1/identities/delete", 404),
         ("GET", "/", 404),
     ],
 )

@@ -50,7 +50,7 @@ class BodyFormat(Protocol):
         ...
 
     def member_begin(self, key: str) -> str:
-        """Return what is right before the value of the field or property *key*; no text in a body can contain it."""
+        """Return what is right before the value of the field or property *key*; no value in a body can contain it."""
         ...
 
     def text_begin(self, first: str) -> bytes:
