@@ -12,7 +12,9 @@ from tests.crash.yard import FULL, KILLED, Life, Yard, moments, opened
 from uploader.sandbox import RequestRecord
 
 KILLS, ROWS = (40, 6_000) if FULL else (10, 1_500)
-FIRST: Final = ("--set", "api.register_first=true")
+FIRST: Final = ("--set", "api.register_first=true", "--set", "rate.requests=10000000")
+"""With the limit of the sandbox, so that neither call waits for a window of its own."""
+
 OUTAGES: Final = ("http=503 from 0.3s until 0.8s", "drop-before from 1.5s until 2s", "code=50000 from 3s until 3.3s")
 
 
