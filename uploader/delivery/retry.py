@@ -116,6 +116,7 @@ class Delivery:
         on_suspected_outage: Callable[[], None] = lambda: None,
         blocked_rows: BlockedRows | None = None,
         newest: Callable[[Request], Request | NotNewest] = lambda request: request,
+        outages: OutageDetector | None = None,
     ) -> None:
         """Use the collaborators; *jitter* gives 0 to 1.
 
@@ -123,7 +124,7 @@ class Delivery:
         reply pauses all requests. *on_suspected_outage* is called when bad replies may be the service's fault: the more
         rows are in delivery, the sooner that is known. *blocked_rows* counts blocked rows for all sources of the
         command. *newest* is called before each attempt: it returns the request with only its newest values, or the
-        row's outcome if it is not sent.
+        row's outcome if it is not sent. *outages* judges the service; deliveries that share it have one service.
         """
         self._newest = newest
         self._post = post
@@ -138,7 +139,7 @@ class Delivery:
         self._wall = clock.wall
         self._jitter = jitter
         self._record_pause = record_pause
-        self._outages = OutageDetector(most_rows)
+        self._outages = outages or OutageDetector(most_rows)
         self._on_suspected_outage = on_suspected_outage
         self._blocked_rows = blocked_rows or BlockedRows()
         # Whether the latest reply was good, and no trouble is left. It starts as False: the delivery of an earlier

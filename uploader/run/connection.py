@@ -12,6 +12,7 @@ from uploader.clock import Clock
 from uploader.config import Settings
 from uploader.delivery import Delivery, Http, WaitLimits
 from uploader.delivery.firewall_blocks import BlockedRows
+from uploader.delivery.outage_detection import OutageDetector
 from uploader.delivery.retry import InFlightRows
 from uploader.delivery.retry_policy import RetryPolicy
 from uploader.endpoints import ENDPOINTS, IDENTITIES, Endpoint
@@ -67,12 +68,15 @@ class Connection:
         Before each attempt, *stale_retries* says what of the row is still the newest. Where people are registered
         first, so is whom the row is about. *on_suspected_outage* is that of `Delivery`.
         """
+        # Rows that are registered and rows that are sent wait for the same service: together they show an outage.
+        outages = OutageDetector(self.pace.concurrency)
         sending = self._delivery(
             ENDPOINTS[self.settings.api.endpoint],
             self.limiter,
             session,
             in_flight=session.in_flight,
             newest=stale_retries.newest,
+            outages=outages,
             on_suspected_outage=on_suspected_outage,
         )
         registration = self.registration
@@ -84,6 +88,7 @@ class Connection:
             session,
             in_flight=Unmarked(),
             newest=lambda request: request,
+            outages=outages,
             on_suspected_outage=on_suspected_outage,
         )
         return RegisterFirst(
@@ -98,6 +103,7 @@ class Connection:
         *,
         in_flight: InFlightRows,
         newest: Callable[[Request], Request | NotNewest],
+        outages: OutageDetector,
         on_suspected_outage: Callable[[], None],
     ) -> Delivery:
         """Return a delivery to *endpoint* through *limiter*; see `Delivery` for the others."""
@@ -117,6 +123,7 @@ class Connection:
             on_suspected_outage=on_suspected_outage,
             blocked_rows=self.blocked_rows,
             newest=newest,
+            outages=outages,
         )
 
 
