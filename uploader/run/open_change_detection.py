@@ -35,7 +35,7 @@ def open_change_detection(  # noqa: PLR0913 — what finds and makes the store, 
         stores,
         service,
         DetectionRules(
-            # The digests of another endpoint are another store's, which is told by its address.
+            # The digests of another endpoint are in a store of their own, which its address names.
             {"base_url": settings.api.base_url + path, "service_id": settings.api.service_id},
             mapping=mapping,
             changed_only=settings.changed_only,

@@ -15,7 +15,7 @@ _ABOUT: Final = "registering the person: "
 
 
 class Unmarked:
-    """Marks no row as in flight: what a registration leaves undone is done again, and no profile is in doubt."""
+    """Marks no row as in flight: what a registration leaves undone is done again, and no profile is unsure."""
 
     def mark(self, row: int) -> None:
         """Store nothing about *row*."""
