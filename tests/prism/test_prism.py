@@ -78,7 +78,7 @@ def test_prism_accepts_every_body_of_both_calls(desk: Desk) -> None:
     identities = sent(
         desk, "run", sample, "--config", config, "--retry-file", "none.csv", "--set", "api.endpoint=identities"
     )
-    paths = {endpoint.name: endpoint.path for endpoint in (USER_PROFILE, IDENTITIES)}
+    paths: dict[str, str] = {endpoint.name: endpoint.path for endpoint in (USER_PROFILE, IDENTITIES)}
 
     with mocking() as url:
         found = Counter(
