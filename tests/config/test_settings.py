@@ -18,6 +18,8 @@ api:
   base_url: http://127.0.0.1:8080/prefix/
   service_id: svc-2
   access_token: linnet-0815
+  endpoint: user-profile
+  register_first: true
   timeout: 500ms
   proxy: http://host:3128
   ca_file: company.pem
@@ -61,6 +63,8 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
             "access_token": settings.api.access_token,
             "access_token_file": None,
             "timeout": 0.5,
+            "endpoint": "user-profile",
+            "register_first": True,
             "proxy": settings.api.proxy,
             "ca_file": tmp_path / "company.pem",
         },
@@ -104,6 +108,8 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
             "service_id": "svc-1",
             "access_token_file": None,
             "timeout": 30.0,
+            "endpoint": "user-profile",
+            "register_first": False,
             "proxy": None,
             "ca_file": None,
         },

@@ -251,13 +251,16 @@ class MappingSettings(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if not self.properties and self.other_columns == "ignore":
-            raise _nothing_to_send()
         hashed = [*_hashed("identity", self.identity), *_hashed("properties", self.properties)]
         if hashed and self.hash_key is None:
             raise _without_key(*hashed[0])
         self.rules(())
         return self
+
+    @property
+    def names_a_property(self) -> bool:
+        """Whether some property may be sent."""
+        return bool(self.properties) or self.other_columns == "send"
 
     def rules(self, null_values: tuple[str, ...]) -> MappingRules:
         """Return the mapping as plain data; a property without `when_empty` gets that of the mapping."""
@@ -275,10 +278,11 @@ class MappingSettings(Section):
         )
 
 
-def misfits_of_mapping(mapping: Mapping[str, object]) -> Iterator[MisfitError]:
+def misfits_of_mapping(mapping: Mapping[str, object], *, needs_property: bool) -> Iterator[MisfitError]:
     """Yield what does not fit together in *mapping*, the section as it is written.
 
-    Of a section with an error, pydantic reports only that: this finds the misfits beside it.
+    *needs_property* is whether nothing is sent without a property. Of a section with an error, pydantic reports only
+    that: this finds the misfits beside it.
     """
     identity, properties = (mapping.get(name) for name in ("identity", "properties"))
     if "hash_key" not in mapping:
@@ -290,18 +294,20 @@ def misfits_of_mapping(mapping: Mapping[str, object]) -> Iterator[MisfitError]:
             yield from _misfits_of_identity(
                 IdentityFieldSettings.model_validate(_identity_field(written)), "identity", name
             )
-    if properties in (None, {}) and "properties" in mapping and mapping.get("other_columns", "ignore") == "ignore":
-        yield _nothing_to_send()
+    if needs_property and properties in (None, {}) and mapping.get("other_columns", "ignore") == "ignore":
+        yield nothing_to_send()
     for key, written in properties.items() if isinstance(properties, dict) else ():
         settings = _without_errors(written)
         if settings is not None:
             yield from misfits_of(key, settings)
 
 
-def _nothing_to_send() -> MisfitError:
+def nothing_to_send(*below: str) -> MisfitError:
+    """Return the error of a mapping, the section at *below*, that has no property to send."""
     return MisfitError(
         " maps no column, and mapping.other_columns is ignore: nothing would be sent; "
         "map one, or write other_columns: send",
+        *below,
         "properties",
         needs=("properties", "other_columns"),
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationInfo, model_validator
 
-from uploader.api import PropertyType
+from uploader.api import EndpointName, PropertyType
 from uploader.config.credentials import is_quoted
 from uploader.config.error_messages import PROPERTIES, MisfitError, UnfitValueError
 from uploader.config.mapping_settings import (
@@ -17,6 +17,7 @@ from uploader.config.mapping_settings import (
     MappingSettings,
     MomentSettings,
     PropertySettings,
+    nothing_to_send,
 )
 from uploader.config.proxy import proxy_url
 from uploader.config.registered_properties import registered, registered_kind
@@ -72,15 +73,29 @@ Location: TypeAlias = Annotated[Path, BeforeValidator(_path)]
 
 
 class ApiSettings(Section):
-    """The URL of the service and the credentials. *access_token* also holds the token from `access_token_file`."""
+    """The URL of the service, the endpoint and the credentials.
+
+    *access_token* also holds the token from `access_token_file`. *register_first* is whether each person who is not
+    known to be registered is sent to `identities` before their profile.
+    """
 
     base_url: Url = "https://openapi.dfinery.ai"
     service_id: Annotated[str, BeforeValidator(_printable)] = Field(repr=False)
     access_token: Annotated[SecretStr, BeforeValidator(_printable)]
     access_token_file: Location | None = None
     timeout: Duration = 30.0
+    endpoint: Annotated[EndpointName, BeforeValidator(one_of("user-profile", "identities"))] = "user-profile"
+    register_first: Annotated[bool, BeforeValidator(flag)] = False
     proxy: Annotated[SecretStr | None, BeforeValidator(proxy_url)] = None
     ca_file: Location | None = None
+
+    @model_validator(mode="after")
+    def _registers_before_profiles(self) -> Self:
+        if self.register_first and self.endpoint != "user-profile":
+            raise MisfitError(
+                f" is for profiles, and api.endpoint is {self.endpoint}; delete one of the two", "register_first"
+            )
+        return self
 
 
 class SourceSettings(Section):
@@ -176,6 +191,12 @@ class Settings(Section):
     state_dir: Location = Field(default=".uploader", validate_default=True)
 
     @model_validator(mode="after")
+    def _sends_something(self) -> Self:
+        if self.api.endpoint == "user-profile" and not self.mapping.names_a_property:
+            raise nothing_to_send("mapping")
+        return self
+
+    @model_validator(mode="after")
     def _maps_no_word_for_nothing(self) -> Self:
         """Refuse `values` for a word that is no identity before it could be mapped."""
         rules = () if self.limits.odd_identities == "send" else self.mapping.identity.rules()
@@ -219,6 +240,9 @@ class Settings(Section):
     def rules(self) -> MappingRules:
         """Return the mapping as plain data."""
         rules = self.mapping.rules(self.source.null_values)
+        if self.api.endpoint == "identities":
+            # No column is read, checked or sent for a property.
+            rules = replace(rules, properties=(), other_columns="ignore")
         return replace(rules, sends_odd_identities=self.limits.odd_identities == "send")
 
     def model_post_init(self, context: Mapping[str, Any] | None, /) -> None:
