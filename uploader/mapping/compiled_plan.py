@@ -8,7 +8,8 @@ from typing import Final, TypeAlias
 
 import orjson
 
-from uploader.mapping.body_layout import encoded
+from uploader.api import TIME_KEY
+from uploader.mapping.body_format import BodyFormat
 from uploader.mapping.cleaning import Change, OmittedValue, Repairs, StepChange, StepName
 from uploader.mapping.field_paths import MISSING, is_path, reaching, root_of
 from uploader.mapping.identity_values import dash_line, is_dashes, odd_identity
@@ -68,7 +69,8 @@ class Plan:
     """The compiled mapping: `map_row` returns the request of a record, or its rejection.
 
     *columns* names the columns that the mapping reads, each with the key that reads it. *repairs* counts the values
-    cleaned so far. *refuse* returns why a row is not sent whatever it holds, or None.
+    cleaned so far. *body_format* is that of the endpoint that gets the requests. *refuse* returns why a row is not sent
+    whatever it holds, or None.
 
     It has no states: only the counts of *repairs* change, and what is kept of the row at hand: the list of the changes
     to it, and why its identity is odd.
@@ -76,6 +78,7 @@ class Plan:
 
     columns: Mapping[str, str]
     repairs: Repairs
+    body_format: BodyFormat
     _warnings: ValueWarnings
     identity_steps: tuple[IdentityStep, ...]
     property_steps: tuple[PropertyStep, ...]
@@ -102,7 +105,7 @@ class Plan:
             if isinstance(properties, Reason):
                 built: bytes | Reason = properties
             elif properties and self.moment_step is None:
-                built = encoded(identity, properties, now)
+                built = self.body_format.encode(identity, properties, now)
             else:
                 built = self._body(record, identity, properties, now)
             if isinstance(built, bytes):
@@ -186,17 +189,16 @@ class Plan:
         properties: dict[str, Json] = {}
         now = ""
         for request in requests:
-            # orjson reads back exactly what it wrote, to the last digit.
-            body = orjson.loads(request.body)
-            identity |= body["identity"]
-            properties |= body["user_properties"]
-            now = body["request_datetime"]
+            parts = self.body_format.parts(request.body)
+            identity |= parts.identity
+            properties |= parts.properties
+            now = parts.time
         # The order is that of a single row, so that the same values make the same body.
         identity = {step.field: identity[step.field] for step in self.identity_steps if step.field in identity}
         properties = {
             step.key: properties[step.key] for step in self.property_steps if step.key in properties
         } | properties
-        built = encoded(identity, properties, now)
+        built = self.body_format.encode(identity, properties, now)
         last = requests[-1]
         return (
             replace(last, person=tuple(map("=".join, identity.items())), body=built, merged=tuple(requests[:-1]))
@@ -366,10 +368,10 @@ class Plan:
             try:
                 now = _moment_of(step, row.fields)
             except Unreadable as unreadable:
-                return unreadable.in_column(step.column, "request_datetime", self.columns)
+                return unreadable.in_column(step.column, TIME_KEY, self.columns)
         if not properties and (omitted := self._omitted_properties()):
             return _all_omitted(omitted)
-        return encoded(identity, properties, now)
+        return self.body_format.encode(identity, properties, now)
 
     def _omitted_properties(self) -> list[OmittedValue]:
         identity = {(step.field, step.column) for step in self.identity_steps}
@@ -426,9 +428,10 @@ class Plan:
             return MISSING
 
 
-def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, columns, their kinds, and what null means
+def compile_plan(  # noqa: PLR0913 — the endpoint, and the facts about a source: its name, columns, their kinds, and what null means
     rules: MappingRules,
     *,
+    endpoint: BodyFormat,
     source: str,
     config: str,
     columns: Sequence[str] | None,
@@ -438,7 +441,7 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
 ) -> Plan:
     """Compile *rules* for a source with *columns* (None where each record brings its own keys).
 
-    Birth dates are compared with *today* (None: they are not).
+    The requests are those of *endpoint*. Birth dates are compared with *today* (None: they are not).
 
     Raises:
         InputError: a column that the mapping needs is not in the source.
@@ -462,10 +465,11 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     steps = tuple(property_step(rule, paths.get(rule.column or ""), rules) for rule in properties)
     empty = frozenset(rules.null_values)
     unsent = None if others is None else ignored | roots
-    warnings = ValueWarnings(properties, paths, unsent=unsent, named=needed, today=today)
+    warnings = ValueWarnings(properties, paths, endpoint, unsent=unsent, named=needed, today=today)
     return Plan(
         columns=needed,
         repairs=repairs,
+        body_format=endpoint,
         _warnings=warnings,
         identity_steps=identity,
         property_steps=steps,

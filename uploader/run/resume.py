@@ -63,6 +63,7 @@ def header_of(  # noqa: PLR0913 — all that identifies a run
         origin=origin,
         full=full,
         from_number=from_number,
+        endpoint=settings.api.endpoint,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final, Literal, TypeAlias
 
+from uploader.api import EndpointName
 from uploader.model import (
     Failed,
     Outcome,
@@ -51,6 +52,7 @@ AGAIN: Final = LETTERS["again"]
 UNSETTLED: Final = ord("u")
 RETRY_IDENTITY: Final = ord("i")
 PAUSED: Final = ord("h")
+REGISTERED: Final = ord("g")
 MERGED: Final = b"^"
 """Follows the attempts of a row that was merged into another one: they were made for that one."""
 
@@ -64,7 +66,7 @@ class RunHeader:
     check, of which *damaged* records can't be split into fields. *origin* is the run that the rows come from: that of
     a retry file, else this one. *from_number* is the number of the run that rows without an origin of their own come
     from (0: this one). *full* is whether unchanged rows are sent too. *command* is the command that started the run,
-    *next_key* the key of its next SOURCE.
+    *next_key* the key of its next SOURCE. *endpoint* is that of the service.
 
     It has no states: it is written once, when the run starts.
     """
@@ -89,6 +91,7 @@ class RunHeader:
     state: str = ""
     command: str = ""
     next_key: str = ""
+    endpoint: EndpointName = "user-profile"
 
     @property
     def order(self) -> int:
@@ -132,6 +135,11 @@ def has_ended(line: bytes) -> bool:
 def spell_pause(seconds: float) -> bytes:
     """Return the payload that says that a throttled reply paused all requests for *seconds* more."""
     return b"h %.3f" % seconds
+
+
+def spell_registered(row: int, attempts: int) -> bytes:
+    """Return the payload that says that the person of *row* was registered, with so many *attempts* of their own."""
+    return b"%c %d %d" % (REGISTERED, row, attempts)
 
 
 def spell_unchanged(first: int, last: int) -> bytes:
