@@ -47,7 +47,6 @@ class ColumnProfile:
         self._mapped = frozenset(mapped)
         self._has_keys = columns is None
         self._count_cells = self._count_keys if columns is None else self._count_columns
-        self._least_share = _RARE if columns is None else 0.0
         self._paths: dict[str, Take] = {name: reaching(name) for name in mapped if is_path(name) and name not in known}
         self._empty = frozenset(null_values)
         # Below a header the empty cells are counted, since they are few; of JSON keys the filled ones.
@@ -109,7 +108,7 @@ class ColumnProfile:
         """Return the counts to be stored as the baseline: without JSON keys that hardly any object fills."""
         totals = self.totals()
         split = self._rows - self._damaged
-        least = max(_FEW, self._least_share * split) if self._least_share else 0.0
+        least = max(_FEW, _RARE * split) if self._has_keys else 0.0
         kept = {name: count for name, count in totals.columns.items() if split - count >= least}
         return replace(totals, columns=kept)
 

@@ -1,7 +1,7 @@
 """Compile the mapping once, so that mapping a row takes a few microseconds."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from typing import Final, TypeAlias
@@ -65,6 +65,14 @@ class CleanedValue:
 
 
 @dataclass(frozen=True, slots=True)
+class RowNotes:
+    """What is noted of the row at hand while it is mapped: the *changes* to it, and why its identity is *odd*."""
+
+    changes: list[Change] = field(default_factory=list)
+    odd: list[Reason] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The compiled mapping: `map_row` returns the request of a record, or its rejection.
 
@@ -72,8 +80,7 @@ class Plan:
     cleaned so far. *body_format* is that of the endpoint that gets the requests. *refuse* returns why a row is not sent
     whatever it holds, or None.
 
-    It has no states: only the counts of *repairs* change, and what is kept of the row at hand: the list of the changes
-    to it, and why its identity is odd.
+    It has no states: only the counts of *repairs* change, and what is noted of the row at hand.
     """
 
     columns: Mapping[str, str]
@@ -86,20 +93,19 @@ class Plan:
     _null_is_empty: bool
     moment_step: MomentStep | None
     _others: OtherColumns | None
-    _changes: list[Change]
-    _odd: list[Reason]
+    _noted: RowNotes
     refuse: Callable[[Row], Reason | None] | None = None
 
     def map_row(self, record: Record, now: str) -> Request | Rejected:
         """Return the request of *record*, made at *now* (ISO 8601, UTC), or its rejection with column and reason."""
-        self._odd.clear()
+        self._noted.odd.clear()
         if isinstance(record, Damaged):
             return Rejected(record, (), record.reason)
         if self.refuse is not None and (refused := self.refuse(record)) is not None:
             return Rejected(record, (), refused)
-        changes = self._changes
+        changes = self._noted.changes
         changes.clear()
-        identity, person, trouble = self._identify(record, changes, self._odd)
+        identity, person, trouble = self._identify(record, changes, self._noted.odd)
         if trouble is None:
             properties = self._properties(record)
             if isinstance(properties, Reason):
@@ -137,7 +143,7 @@ class Plan:
         """Return why values were left out of *work*, which must be what `map_row` returned last."""
         if isinstance(work, Rejected):
             return []
-        return [change.reason for change in self._changes if isinstance(change, OmittedValue)]
+        return [change.reason for change in self._noted.changes if isinstance(change, OmittedValue)]
 
     def person(self, record: Record) -> Person:
         """Return only the person of *record*, the same as that of `map_row`."""
@@ -151,7 +157,7 @@ class Plan:
         It must be what `map_row` returned last.
         """
         found = self._warnings.of(request)
-        return [*self._odd, *found] if self._odd else found
+        return [*self._noted.odd, *found] if self._noted.odd else found
 
     def written_identity(self, row: Row) -> list[str]:
         """Return the identity columns of *row*, each followed by its value as it is written there, not cleaned."""
@@ -233,8 +239,8 @@ class Plan:
 
     def property_alone(self, step: PropertyStep) -> LoneReader:
         """Return a function that reads the value of *step* alone, by the same code as `map_row` and `suspect`."""
-        alone = replace(self, property_steps=(step,), _others=None, _changes=[])
-        changes, key, column = alone._changes, step.key, step.column  # noqa: SLF001 — another plan of this class
+        alone = replace(self, property_steps=(step,), _others=None, _noted=RowNotes())
+        changes, key, column = alone._noted.changes, step.key, step.column  # noqa: SLF001 — another plan of this class
         warnings = self._warnings
 
         def read(fields: Mapping[str, object]) -> LoneValue | None:
@@ -375,12 +381,12 @@ class Plan:
 
     def _omitted_properties(self) -> list[OmittedValue]:
         identity = {(step.field, step.column) for step in self.identity_steps}
-        omitted = [change for change in self._changes if isinstance(change, OmittedValue)]
+        omitted = [change for change in self._noted.changes if isinstance(change, OmittedValue)]
         return [change for change in omitted if (change.key, change.column) not in identity]
 
     def _properties(self, row: Row) -> dict[str, Json] | Reason:
         properties: dict[str, Json] = {}
-        fields, empty, changes = row.fields, self._empty, self._changes
+        fields, empty, changes = row.fields, self._empty, self._noted.changes
         column: str | None = None
         key = ""
         try:
@@ -477,8 +483,7 @@ def compile_plan(  # noqa: PLR0913 — the endpoint, and the facts about a sourc
         _null_is_empty=null_is_empty,
         moment_step=time_step(rules, paths),
         _others=others,
-        _changes=[],
-        _odd=[],
+        _noted=RowNotes(),
     )
 
 
