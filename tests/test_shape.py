@@ -28,8 +28,6 @@ WINDOW_ARITHMETIC: Final = frozenset({"ServerWindow"})
 TOO_MANY_FIELDS_UNTIL: Final[Mapping[str, str]] = {
     "Settings": "until the text of a configuration is parted from its data",
     "CheckSummary": "until what is found of names, duplicates and joined people is a record each",
-    "Column": "until its counts of texts, times and numbers are parted",
-    "TextTraits": "until the traits of numbers, times and codes are parted",
     "PropertyRule": "until the rules of booleans and times are parted",
     "RequestRecord": "until the place of a request in its window is one field",
     "SandboxRules": "until what the sandbox says of its window is parted",
