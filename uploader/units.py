@@ -15,6 +15,9 @@ _BYTES: Final = {
 DURATION: Final = rf"{_NUMBER}(?:{'|'.join(_SECONDS)})"
 """A regular expression for a duration, to be part of a larger one."""
 
+SIZE: Final = rf"{_NUMBER}(?:{'|'.join(_BYTES)})"
+"""The same for a size."""
+
 _DURATION: Final = re.compile(rf"({_NUMBER})({'|'.join(_SECONDS)})", re.ASCII)
 _SIZE: Final = re.compile(rf"({_NUMBER})({'|'.join(_BYTES)})", re.ASCII)
 

@@ -25,6 +25,7 @@ PEOPLE: Final = """\
 0003,임현우,p3@example.com,010-1111-2224,1992-03-04,,골드,동의,N,2024-01-04 03:04:05,1
 """
 WRITTEN: Final = """\
+# yaml-language-server: $schema=config.schema.json
 # Guessed from people.csv, from all its 3 rows. Each guess says why; what is marked REVIEW needs a
 # look.
 

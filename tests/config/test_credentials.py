@@ -33,7 +33,7 @@ def test_a_token_is_read_from_its_file_and_stripped(loaded: Load, tmp_path: Path
 
     settings = loaded(FROM_FILE)
 
-    assert (settings.api.access_token.get_secret_value(), settings.api.access_token_file) == ("linnet-4711", file)
+    assert (settings.api.access_token, settings.api.access_token_file) == ("linnet-4711", file)
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
@@ -221,7 +221,7 @@ def test_quotes_and_a_mark_in_a_variable_are_named_with_what_to_do(
 def test_a_rehearsal_needs_no_credentials(loaded: Load, text: str) -> None:
     settings = loaded(text, environ={}, credentials=False)
 
-    assert (settings.api.service_id, settings.api.access_token.get_secret_value()) == ("dry-run", "dry-run")
+    assert (settings.api.service_id, settings.api.access_token) == ("dry-run", "dry-run")
 
 
 def test_a_rehearsal_never_opens_the_token_file(loaded: Load, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_rehearsal_never_opens_the_token_file(loaded: Load, tmp_path: Path) ->
 
     settings = loaded(FROM_FILE, environ={}, credentials=False)
 
-    assert (settings.api.service_id, settings.api.access_token.get_secret_value()) == ("svc", "dry-run")
+    assert (settings.api.service_id, settings.api.access_token) == ("svc", "dry-run")
 
 
 def test_a_rehearsal_goes_by_the_credentials_that_are_there(loaded: Load) -> None:
@@ -237,7 +237,7 @@ def test_a_rehearsal_goes_by_the_credentials_that_are_there(loaded: Load) -> Non
 
     settings = loaded(FROM_ENVIRONMENT, environ=environ, credentials=False)
 
-    assert (settings.api.service_id, settings.api.access_token.get_secret_value()) == ("svc", "linnet")
+    assert (settings.api.service_id, settings.api.access_token) == ("svc", "linnet")
 
 
 def test_a_rehearsal_still_needs_the_other_variables(complaint: Callable[..., str]) -> None:

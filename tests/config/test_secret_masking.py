@@ -191,7 +191,7 @@ def test_a_set_may_name_the_variable_that_holds_the_token(loaded: Load, least: s
 
     settings = loaded(least, override, "api.service_id=svc", environ=environ)
 
-    assert settings.api.access_token.get_secret_value() == "linnet-0815"
+    assert settings.api.access_token == "linnet-0815"
 
 
 LITERAL: Final = "api: {service_id: svc, access_token: linnet}\nmapping: {identity: {email: a}, properties: {b: b}}\n"

@@ -39,6 +39,7 @@ _COMMANDS: Final = {
     "run": ("run_command", "Check, then send."),
     "runs": ("runs", "List past runs, newest first."),
     "sandbox": ("sandbox", "Run a mock server of the API, for dry runs."),
+    "schema": ("schema", "Print the JSON Schema of the configuration."),
 }
 """Each command's function in the module of its name, and what it does.
 

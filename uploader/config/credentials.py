@@ -13,6 +13,7 @@ from uploader.config.error_messages import ConfigProblem, UnfitValueError
 from uploader.config.relative_paths import resolved
 from uploader.config.secret_masking import SECRETS, shown
 from uploader.config.yaml_document import KeyPath, Tree
+from uploader.errors import ConfigError
 from uploader.private_files import open_at_once
 
 PLACEHOLDER = "dry-run"
@@ -91,6 +92,15 @@ def _token(configuration: Filled, api: Mapping[str, Tree], folder: Path) -> tupl
         return _read(file, _shown(file, configuration.variables.get(_TOKEN_FILE), written)), ()
     except UnfitValueError as error:
         return PLACEHOLDER, (ConfigProblem(_TOKEN_FILE, f": {error}"),)
+
+
+def token_in(file: Path) -> str:
+    """Return the token in *file*, which only its owner may read; raises ConfigError."""
+    try:
+        return _read(file, _shown(file, None, str(file)))
+    except UnfitValueError as error:
+        words = f"api.access_token_file: {error}"
+    raise ConfigError(words)
 
 
 def _shown(file: Path, variables: str | None, written: str) -> str | None:

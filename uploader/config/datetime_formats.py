@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from uploader.config.error_messages import UnfitValueError, did_you_mean
+from uploader.config.written_form import INNER, NAME, Form, written_as
 from uploader.mapping.datetime_patterns import directives
 from uploader.mapping.numeric_times import NUMERIC_FORMATS
 
@@ -61,15 +62,20 @@ _ZONE_LITERAL = re.compile(r"(?<![^\W\d_])[A-Z]{3,4}(?![^\W\d_])")
 _UTC_LITERAL = re.compile(r"(?<![^\W\d_])(?:Z|UTC|GMT)(?![^\W\d_])")
 
 
+_FORMAT: Form = {"anyOf": [{"enum": NUMERIC_FORMATS}, {"type": "string", "pattern": "%"}]}
+
+
+@written_as(INNER, _FORMAT)
 def formats(value: object) -> object:
     """Return *value*, one format or a list of formats, as a list; else raise UnfitValueError."""
-    if isinstance(value, list) and value:
+    if isinstance(value, (list, tuple)) and value:
         return value
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         raise UnfitValueError(f"names no format; {_EXAMPLE}")
     return [pattern(value)]
 
 
+@written_as(_FORMAT)
 def pattern(value: object) -> str:
     """Return *value* if it is a strptime pattern that reads year, month and day, or the name of a numeric format.
 
@@ -141,6 +147,7 @@ def is_utc(name: str | None) -> bool:
     return not any(moment.astimezone(here).utcoffset() for moment in _WINTER_AND_SUMMER)
 
 
+@written_as(NAME)
 def zone(value: object) -> str:
     """Return *value* if it names a time zone that means what its name says; else raise UnfitValueError."""
     name = value if isinstance(value, str) else ""

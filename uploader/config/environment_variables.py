@@ -34,7 +34,7 @@ def filled(tree: Mapping[str, Tree], environ: Mapping[str, str]) -> Filled:
             return {key: inside(below, (*key_path, key)) for key, below in value.items()}
         if isinstance(value, list):
             return [inside(below, (*key_path, index)) for index, below in enumerate(value)]
-        if value is None or "${" not in value:
+        if not isinstance(value, str) or "${" not in value:
             return value
         trouble = _trouble(value, environ)
         if trouble is not None:

@@ -51,6 +51,11 @@ class MisfitError(ValueError):
         self.needs = needs
 
 
+def worded(problems: Iterable[ConfigProblem]) -> ConfigError:
+    """Return the error with a line for each of *problems*, which are of no file."""
+    return ConfigError("\n".join(dict.fromkeys(_one_line(f"{_name(problem)}{problem.words}") for problem in problems)))
+
+
 def complaint(document: Document, problems: Sequence[ConfigProblem]) -> ConfigError:
     """Return the error with a line for each of *problems*, in the order of the file."""
 
@@ -63,8 +68,11 @@ def complaint(document: Document, problems: Sequence[ConfigProblem]) -> ConfigEr
 
 
 def _line(document: Document, problem: ConfigProblem) -> str:
-    name = named((*problem.key_path[:-1], "")) if problem.nameless else named(problem.key_path)
-    return _one_line(f"{document.origin(problem.key_path)} {name}{problem.words}")
+    return _one_line(f"{document.origin(problem.key_path)} {_name(problem)}{problem.words}")
+
+
+def _name(problem: ConfigProblem) -> str:
+    return named((*problem.key_path[:-1], "")) if problem.nameless else named(problem.key_path)
 
 
 def named(key_path: KeyPath) -> str:
@@ -99,11 +107,11 @@ def found(key_path: KeyPath, value: object, variables: Mapping[KeyPath, str]) ->
     if key_path[:1] == (_UNSHOWN,):
         return "its value"
     match value:
-        case str() if not is_short(value):
-            return "its value"
         case str():
-            return f"'{value}'"
-        case list():
+            return f"'{value}'" if is_short(value) else "its value"
+        case bool() | int() | float():
+            return str(value)
+        case list() | tuple():
             return "a list"
         case _:
             return "a section"

@@ -2,29 +2,21 @@
 
 import shlex
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
 from uploader.config.credentials import PLACEHOLDER, supplied
 from uploader.config.environment_variables import Filled, filled
-from uploader.config.error_messages import (
-    ConfigProblem,
-    MisfitError,
-    UnfitValueError,
-    beginning,
-    complaint,
-    found,
-    named,
-    nearest,
-)
+from uploader.config.error_messages import ConfigProblem, beginning, complaint, named, nearest, worded
 from uploader.config.mapping_settings import misfits_of_mapping
+from uploader.config.reading_errors import UNKNOWN_KEY, ReadingError, reading_errors, value_problem
 from uploader.config.registered_properties import contradiction
 from uploader.config.secret_masking import is_short, known_secrets, masked, misplaced, written_out
 from uploader.config.set_overrides import overridden
 from uploader.config.settings import Settings, homes_of, keys_of
+from uploader.config.settings_section import SettingsOrigin, read_section
 from uploader.config.yaml_document import Document, KeyPath, Tree, read
 from uploader.errors import ConfigError
 
@@ -38,16 +30,17 @@ _EXAMPLES: Mapping[KeyPath, str] = {
     ("mapping", "identity"): "write for example identity: {external_id: user_id}",
     ("mapping", "request_datetime", "column"): "write for example request_datetime: {column: updated_at}",
 }
+"""What to do about a missing key of a configuration."""
+
+_EXAMPLES_OF_PYTHON: Mapping[KeyPath, str] = {
+    **_EXAMPLES,
+    ("mapping",): (
+        'write for example "mapping": {"identity": {"external_id": "user_id"}, "properties": {"df_name": "name"}}'
+    ),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class _PydanticError:
-    """An error of pydantic, without its message."""
-
-    key_path: KeyPath
-    kind: str
-    value: object
-    cause: object
+S = TypeVar("S", bound=Settings)
 
 
 def load(
@@ -81,18 +74,47 @@ def _loaded(
     exposed = _exposed(written)
     strays = [_stray(key_path, secrets) for key_path in misplaced(configuration.tree, secrets)]
     warnings = () if credentials else tuple(str(complaint(document, [problem])) for problem in exposed)
-    errors: Sequence[_PydanticError] = ()
-    settings = None
-    try:
-        context = {"file": path, "folder": folder, "warnings": warnings}
-        settings = Settings.model_validate(configuration.tree, context=context)
-    except ValidationError as error:
-        errors = _pydantic_errors(error)
-    problems = [*strays, *_problems(configuration, errors), *(exposed if credentials else ())]
-    # Raised outside the except block, so that no traceback shows the values in pydantic's error.
+    settings, found = _read_or_problems(Settings, configuration, SettingsOrigin(path, folder, warnings))
+    problems = [*strays, *found, *(exposed if credentials else ())]
     if problems or settings is None:
         raise complaint(document, problems)
     return settings
+
+
+def settings_of_values(kind: type[S], values: Mapping[str, object], *, folder: Path, environ: Mapping[str, str]) -> S:
+    """Return the settings that *values* of Python make; `Settings.of` says more. Raise ConfigError."""
+    raw = filled(_tree(values), environ)
+    configuration = supplied(raw, folder, wanted=False)
+    settings, problems = _read_or_problems(
+        kind, configuration, SettingsOrigin(Path("Settings"), folder), _EXAMPLES_OF_PYTHON
+    )
+    if problems or settings is None:
+        words = str(worded(sorted(problems, key=lambda problem: problem.comes_last)))
+        raise ConfigError(masked(words, known_secrets(configuration.tree, environ)))
+    return settings
+
+
+def _tree(value: object) -> Any:  # noqa: ANN401 — what a `Tree` is, and other values of Python
+    """Return *value* of Python as a configuration has it: lists and sections, without what is None."""
+    match value:
+        case Mapping():
+            return {str(key): _tree(below) for key, below in value.items() if below is not None}
+        case list() | tuple():
+            return [_tree(item) for item in value]
+        case _:
+            return value
+
+
+def _read_or_problems(
+    kind: type[S], configuration: Filled, origin: SettingsOrigin, examples: Mapping[KeyPath, str] = _EXAMPLES
+) -> tuple[S | None, Sequence[ConfigProblem]]:
+    """Return the settings that *configuration* makes, or None, and all that is wrong with it."""
+    try:
+        settings, errors = read_section(kind, configuration.tree, origin), []
+    except ValidationError as error:
+        settings, errors = None, reading_errors(error)
+    # What is raised comes after the except block, so that no traceback shows the values in pydantic's error.
+    return settings, _problems(configuration, errors, examples)
 
 
 def _stray(key_path: KeyPath, secrets: Sequence[str]) -> ConfigProblem:
@@ -116,16 +138,11 @@ def _exposed(written: Document) -> list[ConfigProblem]:
     ]
 
 
-def _pydantic_errors(error: ValidationError) -> list[_PydanticError]:
-    return [
-        _PydanticError(details["loc"], details["type"], details["input"], details.get("ctx", {}).get("error"))
-        for details in error.errors(include_url=False)
-    ]
-
-
-def _problems(configuration: Filled, errors: Sequence[_PydanticError]) -> list[ConfigProblem]:
+def _problems(
+    configuration: Filled, errors: Sequence[ReadingError], examples: Mapping[KeyPath, str]
+) -> list[ConfigProblem]:
     """Return the problems, without those that only follow from another one."""
-    unknown = {error.key_path for error in errors if error.kind == "extra_forbidden"}
+    unknown = {error.key_path for error in errors if error.kind == UNKNOWN_KEY}
     reported = [problem for problem in configuration.problems if not _is_within(problem.key_path, unknown)]
     unset = {problem.key_path for problem in configuration.problems}
     empty = [
@@ -140,7 +157,7 @@ def _problems(configuration: Filled, errors: Sequence[_PydanticError]) -> list[C
         follows = any(key_path[: len(error.key_path)] == error.key_path for key_path in valueless)
         is_misspelt = error.kind == "missing" and error.key_path in misspelt
         if error.key_path in unknown or not (follows or is_misspelt):
-            reported.append(_problem(error, configuration.variables))
+            reported.append(_problem(error, configuration.variables, examples))
     reported += _misfits(configuration.tree, misspelt)
     reported += _misregistered(configuration.tree)
     return [problem for problem in reported if not (problem.comes_last and problem.key_path in misspelt)]
@@ -161,22 +178,17 @@ def _misregistered(tree: Mapping[str, Tree]) -> Iterator[ConfigProblem]:
             yield ConfigProblem(("registered", name), f": {words}")
 
 
-def _problem(error: _PydanticError, variables: Mapping[KeyPath, str]) -> ConfigProblem:
+def _problem(error: ReadingError, variables: Mapping[KeyPath, str], examples: Mapping[KeyPath, str]) -> ConfigProblem:
     key_path = error.key_path
-    cause = error.cause
-    if isinstance(cause, MisfitError):
-        return ConfigProblem((*key_path, *cause.below), str(cause))
-    if isinstance(cause, UnfitValueError):
-        return ConfigProblem(key_path, f": {found(key_path, error.value, variables)} {cause}")
     match error.kind:
-        case "extra_forbidden":
+        case "unexpected_keyword_argument":
             return ConfigProblem(
                 key_path, f" is not a key{_instead(key_path)}", nameless=not _may_be_repeated(key_path)
             )
         case "missing":
-            return ConfigProblem(key_path, f" is missing; {_EXAMPLES[key_path]}", comes_last=True)
+            return ConfigProblem(key_path, f" is missing; {examples[key_path]}", comes_last=True)
         case _:
-            return ConfigProblem(key_path, " is not a section; write its keys below it, indented")
+            return value_problem(error, variables)
 
 
 def _instead(key_path: KeyPath) -> str:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Annotated, Final, Literal, Self, TypeAlias
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, ValidationError
 
 from uploader.api import IDENTITY_FIELDS, PropertyType
 from uploader.config.datetime_formats import formats, pattern, zone
@@ -17,8 +19,11 @@ from uploader.config.property_rules import (
     rule_of,
     values_for_nothing,
 )
-from uploader.config.settings_section import Section
+from uploader.config.reading_errors import reading_errors
+from uploader.config.settings_section import S, Section, SettingsOrigin, read_section
 from uploader.config.value_parsers import flag, one_of, text, whole, word, words
+from uploader.config.written_form import INNER, NAME, TEXT, capitalized, written_as
+from uploader.config.yaml_document import KeyPath
 from uploader.mapping.rules import (
     CleaningRules,
     Emptiness,
@@ -34,6 +39,7 @@ SEPARATORS = ",.'’_ \u00a0\u2009\u202f"  # noqa: RUF001 — Swiss numbers use 
 """The characters that may separate groups of three digits."""
 
 
+@written_as(NAME)
 def _column(value: object) -> str:
     name = text(value)
     if name in OWN_COLUMNS:
@@ -41,33 +47,40 @@ def _column(value: object) -> str:
     return name
 
 
+@written_as({"enum": KINDS}, capitalized(*KINDS))
 def _kind(value: object) -> str:
     return one_of(*KINDS)(value.lower().replace(" ", "") if isinstance(value, str) else value)
 
 
+@written_as(TEXT, {"type": "array", "items": TEXT})
 def _constant(value: object) -> str | tuple[str, ...]:
     if isinstance(value, str):
         return value
-    items = value if isinstance(value, list) else [value]
+    items = value if isinstance(value, (list, tuple)) else [value]
     constants = tuple(item for item in items if isinstance(item, str))
     if len(constants) != len(items):
         raise UnfitValueError("is not a constant; write one text, or a list of texts")
     return constants
 
 
+@written_as({"type": "string", "minLength": 1, "maxLength": 1})
 def _separator_of_thousands(value: object) -> str:
     if isinstance(value, str) and len(value) == 1 and value in SEPARATORS:
         return value
     raise UnfitValueError('is not one character that parts thousands; write ",", ".", "\'", or a space in quotes')
 
 
-def _decimal_mark(value: object) -> str | None:
-    if value in (",", "."):
-        return None if value == "." else ","
+@written_as({"enum": [",", "."]})
+def _decimal_mark(value: object) -> str:
+    if isinstance(value, str) and value in {",", "."}:
+        return value
     raise UnfitValueError('is not a decimal mark; write ","')
 
 
+@written_as({"type": "object", "minProperties": 1, "additionalProperties": TEXT})
 def _value_map(value: object) -> tuple[tuple[str, str], ...]:
+    if isinstance(value, tuple):
+        value = dict(value)
     if not isinstance(value, dict) or not value:
         raise UnfitValueError("is not a map of values; write for example {남: Male, 여: Female}")
     if any(not isinstance(sent, str) for sent in value.values()):
@@ -75,28 +88,32 @@ def _value_map(value: object) -> tuple[tuple[str, str], ...]:
     return tuple((str(word_), sent) for word_, sent in value.items())
 
 
+@written_as(NAME, INNER)
 def _identity_field(value: object) -> object:
-    if isinstance(value, dict):
+    if isinstance(value, (dict, IdentityFieldSettings)):
         return value
     return {"column": _column(value)}
 
 
+@written_as(TEXT)
 def _hash_key(value: object) -> str:
     if isinstance(value, str) and value.strip():
         return value
     raise UnfitValueError("is empty, or no text; write ${DFINERY_HASH_KEY}")
 
 
+@written_as(NAME, INNER)
 def _property(value: object) -> object:
-    if isinstance(value, (str, dict)):
+    if isinstance(value, (str, dict, PropertySettings)):
         return {"column": value} if isinstance(value, str) else value
     raise UnfitValueError("is not a property; write the name of a column, or {column: NAME, type: long}")
 
 
+@written_as({"const": "now"}, INNER)
 def _moment(value: object) -> object:
     if value == "now":
         return None
-    if isinstance(value, dict):
+    if isinstance(value, (dict, MomentSettings)):
         return value
     raise UnfitValueError("is neither now nor a column; write now, or {column: updated_at, timezone: Asia/Seoul}")
 
@@ -110,6 +127,7 @@ NullValues: TypeAlias = Annotated[tuple[Annotated[str, BeforeValidator(word)], .
 WhenEmpty: TypeAlias = Annotated[Emptiness, BeforeValidator(one_of("omit", "null"))]
 
 
+@dataclass(frozen=True, kw_only=True)
 class ColumnSettings(Section):
     """The column of one identity field or property, and the steps that clean its values, in their order.
 
@@ -117,41 +135,53 @@ class ColumnSettings(Section):
     """
 
     column: Column | None = None
-    null_values: NullValues = ()
-    trim: Annotated[bool, BeforeValidator(flag)] = False
-    strip: Words = ()
+    """The column it is read from; a.b reaches into objects."""
+    null_values: NullValues | None = None
+    """Texts that mean no value in this column, beside source.null_values."""
+    trim: Annotated[bool | None, BeforeValidator(flag)] = None
+    """Whether white space and invisible characters at both ends are taken away."""
+    strip: Words | None = None
+    """Texts that are taken away at both ends, such as 원 or ₩."""
     case: Annotated[Literal["lower", "upper"] | None, BeforeValidator(one_of("lower", "upper"))] = None
+    """lower or upper: how letters are written."""
     values: Annotated[tuple[tuple[str, str], ...] | None, BeforeValidator(_value_map)] = None
-    otherwise: Annotated[Otherwise, BeforeValidator(one_of("reject", "keep", "omit"))] = "reject"
+    """What is sent for each word, as {남: Male, 여: Female}."""
+    otherwise: Annotated[Otherwise | None, BeforeValidator(one_of("reject", "keep", "omit"))] = None
+    """What becomes of a word that is not among values."""
     phone: Annotated[Literal["KR"] | None, BeforeValidator(one_of("KR"))] = None
+    """KR: reads a phone number in any usual spelling, and sends 821012345678."""
     thousands: Annotated[str, BeforeValidator(_separator_of_thousands)] | None = None
+    """The character that separates groups of three digits."""
     hash: Annotated[Literal["hmac-sha256"] | None, BeforeValidator(one_of("hmac-sha256"))] = None
+    """hmac-sha256: sends a keyed hash in place of the value; needs mapping.hash_key."""
 
     def cleaning(self, decimal: str | None = None) -> CleaningRules:
         """Return the steps as plain data."""
         return CleaningRules(
-            trim=self.trim,
-            strip=self.strip,
+            trim=bool(self.trim),
+            strip=self.strip or (),
             case=self.case,
             values=self.values,
-            otherwise=self.otherwise,
+            otherwise=self.otherwise or "reject",
             phone=self.phone,
             thousands=self.thousands,
-            decimal=decimal,
+            # A point is what a number has without this step.
+            decimal=None if decimal == "." else decimal,
             hash=self.hash,
         )
 
 
+@dataclass(frozen=True, kw_only=True)
 class IdentityFieldSettings(ColumnSettings):
     """Where one identity field comes from."""
 
-    @model_validator(mode="after")
-    def _has_a_column(self) -> Self:
+    key_path: ClassVar[KeyPath] = ("mapping", "identity", "NAME")
+
+    def misfits(self) -> Iterator[MisfitError]:
+        """Yield that there is no column, or `otherwise` without `values`."""
         if self.column is None:
-            raise MisfitError(" has no column; write {column: NAME}")
-        for misfit in otherwise_alone(self):
-            raise misfit
-        return self
+            yield MisfitError(" has no column; write {column: NAME}")
+        yield from otherwise_alone(self)
 
 
 def _misfits_of_identity(settings: IdentityFieldSettings, *below: str) -> Iterator[MisfitError]:
@@ -168,28 +198,30 @@ def _misfits_of_identity(settings: IdentityFieldSettings, *below: str) -> Iterat
 IdentityField: TypeAlias = Annotated[IdentityFieldSettings | None, BeforeValidator(_identity_field)]
 
 
+@dataclass(frozen=True, kw_only=True)
 class IdentitySettings(Section):
     """The column of each identity field of `api.IDENTITY_FIELDS`; at least one has a column."""
 
+    key_path: ClassVar[KeyPath] = ("mapping", "identity")
+
     external_id: IdentityField = None
+    """The ID of a person in your own system."""
     phone_no: IdentityField = None
+    """The phone number of a person."""
     email: IdentityField = None
+    """The e-mail address of a person."""
     kakao_user_id: IdentityField = None
+    """The ID of a person at Kakao."""
     line_user_id: IdentityField = None
+    """The ID of a person at LINE."""
 
-    @model_validator(mode="after")
-    def _names_one(self) -> Self:
+    def misfits(self) -> Iterator[MisfitError]:
+        """Yield that no field has a column, and what the service can't use as an identity."""
         if not self.columns():
-            raise MisfitError(f" names no column; give one at least of {', '.join(IDENTITY_FIELDS)}")
-        return self
-
-    @model_validator(mode="after")
-    def _is_cleaned_as_the_service_needs_it(self) -> Self:
+            yield MisfitError(f" names no column; give one at least of {', '.join(IDENTITY_FIELDS)}")
         for name in IDENTITY_FIELDS:
             found = getattr(self, name)
-            for misfit in () if found is None else _misfits_of_identity(found, name):
-                raise misfit
-        return self
+            yield from () if found is None else _misfits_of_identity(found, name)
 
     def columns(self) -> dict[str, str]:
         """Return identity field → column, for the fields that have one."""
@@ -199,65 +231,93 @@ class IdentitySettings(Section):
         """Return the fields that have a column as plain data."""
         fields = ((name, getattr(self, name)) for name in IDENTITY_FIELDS)
         return tuple(
-            IdentityRule(name, found.column, found.cleaning(), found.null_values)
+            IdentityRule(name, found.column, found.cleaning(), found.null_values or ())
             for name, found in fields
             if found is not None
         )
 
 
+@dataclass(frozen=True, kw_only=True)
 class PropertySettings(ColumnSettings):
     """How one property is made: from a column, or from a constant.
 
     It has no states: it is frozen.
     """
 
+    key_path: ClassVar[KeyPath] = ("mapping", "properties", "NAME")
+
     value: Annotated[str | tuple[str, ...], BeforeValidator(_constant)] | None = None
+    """A constant, the same in every row."""
     type: Annotated[PropertyType, BeforeValidator(_kind)] | None = None
+    """The type of the property; without it, text in CSV, and the value's own type elsewhere."""
     format: Formats = ()
+    """How dates are written, in the signs of strptime, or unix, unix_ms, unix_us, excel; or a list of formats."""
     pivot: Pivot | None = None
+    """The last year of two digits (%y) that is 20xx."""
     timezone: Zone | None = None
+    """The zone of times that name no offset; a place such as Asia/Seoul."""
     separator: Annotated[str, BeforeValidator(text)] | None = None
+    """What separates the items of a list that is written as text."""
     true: Words | None = None
+    """The words for true, in any case; false belongs with it."""
     false: Words | None = None
+    """The words for false."""
     when_empty: WhenEmpty | None = None
+    """What an empty cell does to this property; never null for a consent."""
     decimal: Annotated[str | None, BeforeValidator(_decimal_mark)] = None
-    on_error: Annotated[OnError, BeforeValidator(one_of("reject", "omit"))] = "reject"
+    """The decimal mark; it becomes a point."""
+    on_error: Annotated[OnError | None, BeforeValidator(one_of("reject", "omit"))] = None
+    """Whether a value that can't be read rejects its row, or is left out; never omit for a consent."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class MomentSettings(Section):
     """The column that `request_datetime` is read from."""
 
+    key_path: ClassVar[KeyPath] = ("mapping", "request_datetime")
+
     column: Column
+    """The column with the time of the change."""
     format: Formats = ()
+    """How times are written, in the signs of strptime, or unix, unix_ms, unix_us, excel; or a list of formats."""
     pivot: Pivot | None = None
+    """The last year of two digits (%y) that is 20xx."""
     timezone: Zone | None = None
+    """The zone of times that name no offset; a place such as Asia/Seoul."""
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        for misfit in misread_times(self):
-            raise misfit
-        return self
+    def misfits(self) -> Iterator[MisfitError]:
+        """Yield what would read another time than is meant."""
+        yield from misread_times(self)
 
 
+@dataclass(frozen=True, kw_only=True)
 class MappingSettings(Section):
     """How columns become identities, properties and the time of the request."""
 
-    identity: IdentitySettings
-    hash_key: Annotated[SecretStr | None, BeforeValidator(_hash_key)] = None
-    properties: dict[str, Annotated[PropertySettings, BeforeValidator(_property)]] = Field(default_factory=dict)
-    when_empty: WhenEmpty = "omit"
-    other_columns: Annotated[Literal["ignore", "send"], BeforeValidator(one_of("ignore", "send"))] = "ignore"
-    request_datetime: Annotated[MomentSettings | None, BeforeValidator(_moment)] = None
+    key_path: ClassVar[KeyPath] = ("mapping",)
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
+    identity: IdentitySettings
+    """Who a row is about: at least one identity field, and its column or its rule."""
+    hash_key: Annotated[str | None, BeforeValidator(_hash_key)] = field(default=None, repr=False)
+    """The secret key of hash; write ${DFINERY_HASH_KEY}."""
+    properties: dict[str, Annotated[PropertySettings, BeforeValidator(_property)]] = field(default_factory=dict)
+    """What is stored: each property's name, and its column or its rule."""
+    when_empty: WhenEmpty = "omit"
+    """What an empty cell does: omit leaves the property as the service has it, null clears it."""
+    other_columns: Annotated[Literal["ignore", "send"], BeforeValidator(one_of("ignore", "send"))] = "ignore"
+    """What becomes of columns that are not mapped; send sends each under its own name."""
+    request_datetime: Annotated[MomentSettings | None, BeforeValidator(_moment)] = None
+    """When the change was made: now, the time of sending, or a column."""
+
+    def misfits(self) -> Iterator[MisfitError]:
+        """Yield that nothing would be sent, a hash without its key, and what does not fit together in a property."""
         if not self.properties and self.other_columns == "ignore":
-            raise _nothing_to_send()
-        hashed = [*_hashed("identity", self.identity), *_hashed("properties", self.properties)]
-        if hashed and self.hash_key is None:
-            raise _without_key(*hashed[0])
-        self.rules(())
-        return self
+            yield _nothing_to_send()
+        hashed = [*_hashed("identity", vars(self.identity)), *_hashed("properties", self.properties)]
+        if self.hash_key is None:
+            yield from (_without_key(*place) for place in hashed)
+        for key, settings in self.properties.items():
+            yield from misfits_of(key, settings)
 
     def rules(self, null_values: tuple[str, ...]) -> MappingRules:
         """Return the mapping as plain data; a property without `when_empty` gets that of the mapping."""
@@ -271,7 +331,7 @@ class MappingSettings(Section):
             request_datetime=None
             if moment is None
             else MomentRule(moment.column, moment.format, moment.timezone, moment.pivot),
-            hash_key=b"" if self.hash_key is None else self.hash_key.get_secret_value().encode(),
+            hash_key=b"" if self.hash_key is None else self.hash_key.encode(),
         )
 
 
@@ -287,9 +347,7 @@ def misfits_of_mapping(mapping: Mapping[str, object]) -> Iterator[MisfitError]:
     fields = identity if isinstance(identity, dict) else {}
     for name, written in ((name, fields[name]) for name in IDENTITY_FIELDS if name in fields):
         with suppress(ValidationError, UnfitValueError):
-            yield from _misfits_of_identity(
-                IdentityFieldSettings.model_validate(_identity_field(written)), "identity", name
-            )
+            yield from _misfits_of_identity(_read(IdentityFieldSettings, _identity_field(written)), "identity", name)
     if properties in (None, {}) and "properties" in mapping and mapping.get("other_columns", "ignore") == "ignore":
         yield _nothing_to_send()
     for key, written in properties.items() if isinstance(properties, dict) else ():
@@ -314,8 +372,8 @@ def _without_key(section: str, key: str) -> MisfitError:
 
 def _hashed(section: str, fields: object) -> Iterator[tuple[str, str]]:
     """Yield the place of each of *fields*, a section as it is written or as it is read, that is to be hashed."""
-    for key, field in dict(fields).items() if isinstance(fields, (dict, Section)) else ():
-        method = field.get("hash") if isinstance(field, dict) else getattr(field, "hash", None)
+    for key, written in fields.items() if isinstance(fields, dict) else ():
+        method = written.get("hash") if isinstance(written, dict) else getattr(written, "hash", None)
         # Another identity field can't be hashed at all, which is said of it elsewhere.
         if method == "hmac-sha256" and (section == "properties" or key == "external_id"):
             yield section, key
@@ -325,15 +383,20 @@ def _without_errors(written: object) -> PropertySettings | None:
     """Return the property as it is *written* without keys that have an error; None if all depends on one of these."""
     keys = {"column": written} if isinstance(written, str) else written
     if not isinstance(keys, dict):
-        return None
+        return keys if isinstance(keys, PropertySettings) else None
     wrong = {key for key, value in keys.items() if value is None}
     try:
-        PropertySettings.model_validate(keys)
+        _read(PropertySettings, keys)
     except ValidationError as error:
-        wrong |= {str(details["loc"][0]) for details in error.errors(include_url=False)}
+        wrong |= {str(one.key_path[0]) for one in reading_errors(error)}
     if not wrong <= _INDEPENDENT:
         return None
-    return PropertySettings.model_validate({key: value for key, value in keys.items() if key not in wrong})
+    return _read(PropertySettings, {key: value for key, value in keys.items() if key not in wrong})
+
+
+def _read(section: type[S], values: object) -> S:
+    """Return the *section* that *values* make, which holds no path; raises ValidationError."""
+    return read_section(section, values, SettingsOrigin(Path(), Path()))
 
 
 _INDEPENDENT: Final = frozenset({"trim", "case", "phone", "hash", "on_error", "null_values", "when_empty", "otherwise"})

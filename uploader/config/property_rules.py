@@ -64,7 +64,7 @@ def misfits_of(key: str, settings: "PropertySettings") -> Iterator[MisfitError]:
 
 def otherwise_alone(settings: "ColumnSettings") -> Iterator[MisfitError]:
     """Yield `otherwise` where there are no `values` that it could complete."""
-    if "otherwise" in settings.model_fields_set and settings.values is None:
+    if settings.otherwise is not None and settings.values is None:
         yield MisfitError(" needs values; write them, or delete otherwise", "otherwise")
 
 
@@ -83,14 +83,19 @@ def _rule(key: str, settings: "PropertySettings", when_empty: Emptiness) -> Prop
         false=settings.false or FALSE_WORDS,
         when_empty="omit" if consent else settings.when_empty or when_empty,
         cleaning=settings.cleaning(settings.decimal),
-        null_values=settings.null_values,
-        on_error=settings.on_error,
+        null_values=settings.null_values or (),
+        on_error=settings.on_error or "reject",
     )
 
 
 def _kind_of(key: str, settings: "PropertySettings") -> PropertyType | None:
     """Return the type that is declared, or that a consent and a constant have without a declared one."""
     return settings.type or ("boolean" if key in CONSENTS else None if settings.value is None else "string")
+
+
+def _is_given(settings: "PropertySettings", name: str) -> bool:
+    """Whether the key *name*, whose default says nothing, has a value in *settings*."""
+    return getattr(settings, name) not in {None, ()}
 
 
 def _unsafe(key: str, settings: "PropertySettings") -> Iterator[MisfitError]:
@@ -101,14 +106,14 @@ def _unsafe(key: str, settings: "PropertySettings") -> Iterator[MisfitError]:
         yield MisfitError(
             ": a consent is never cleared; write omit, or delete when_empty", "properties", key, "when_empty"
         )
-    if settings.otherwise != "reject":
+    if settings.otherwise not in {None, "reject"}:
         yield MisfitError(
             ": a consent that is not among values rejects its row; write reject, or delete otherwise",
             "properties",
             key,
             "otherwise",
         )
-    if settings.on_error != "reject":
+    if settings.on_error not in {None, "reject"}:
         yield MisfitError(
             ": a consent that can't be read rejects its row; write reject, or delete on_error",
             "properties",
@@ -141,7 +146,7 @@ def _misplaced(key: str, settings: "PropertySettings", kind: PropertyType | None
     for name, kinds in homes.items():
         # The short form is a text where steps of texts are asked for.
         found = kind or ("string" if settings.value is None else None)
-        if name in settings.model_fields_set and found not in kinds:
+        if _is_given(settings, name) and found not in kinds:
             yield MisfitError(f" needs type: {' or '.join(kinds)}; write it, or delete {name}", "properties", key, name)
     if isinstance(settings.value, tuple) and kind not in arrays:
         yield MisfitError(f": a list needs type: {' or '.join(arrays)}; write it", "properties", key, "value")
@@ -200,7 +205,7 @@ def values_for_nothing(settings: "ColumnSettings", *below: str, is_consent: bool
 def _misplaced_repairs(key: str, settings: "PropertySettings") -> Iterator[MisfitError]:
     """Yield what would repair a constant, or a value that the repair would damage."""
     for name in (*_STEPS, "null_values", "on_error"):
-        if settings.column is None and name in settings.model_fields_set:
+        if settings.column is None and _is_given(settings, name):
             yield MisfitError(
                 f" repairs a column, and this is a constant; write value as it is meant, and delete {name}",
                 "properties",
@@ -213,14 +218,14 @@ def _misplaced_repairs(key: str, settings: "PropertySettings") -> Iterator[Misfi
 
 def _marks_of_numbers(key: str, settings: "PropertySettings") -> Iterator[MisfitError]:
     """Yield each step that would take a part of a number for something else."""
-    if settings.thousands == "." and settings.type == "double" and settings.decimal is None:
+    if settings.thousands == "." and settings.type == "double" and settings.decimal in {None, "."}:
         yield MisfitError(
             ": '.' is the decimal point of a double; write another character, or type: long",
             "properties",
             key,
             "thousands",
         )
-    if settings.decimal is not None and settings.decimal == settings.thousands:
+    elif settings.decimal is not None and settings.decimal == settings.thousands:
         yield MisfitError(
             f": '{settings.decimal}' is the separator of thousands, too; write another character in one of them",
             "properties",
@@ -228,7 +233,7 @@ def _marks_of_numbers(key: str, settings: "PropertySettings") -> Iterator[Misfit
             "decimal",
         )
     # Of a whole number, `.0` is no part.
-    units = [unit for unit in settings.strip if settings.type != "long" or unit != ".0"]
+    units = [unit for unit in settings.strip or () if settings.type != "long" or unit != ".0"]
     part = next((unit for unit in units if _PART_OF_NUMBER.search(unit) is not None), None)
     if part is not None:
         yield MisfitError(

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
-from pydantic import SecretStr
-
 from uploader.config.error_messages import UnfitValueError
 from uploader.config.service_url import is_loopback
+from uploader.config.written_form import pattern, written_as
 from uploader.errors import ConfigError
 
 _URL = re.compile(r"[!-~]+")
@@ -29,13 +28,14 @@ class Proxy:
     authorization: str | None = field(default=None, repr=False)
 
 
+@written_as(pattern(r"[Hh][Tt][Tt][Pp][Ss]?://\S+"))
 def proxy_url(value: object) -> str:
     """Return *value* if it is the URL of a proxy; else raise UnfitValueError, which never quotes it."""
     _split(value)
     return str(value)
 
 
-def proxy_to(base_url: str, given: SecretStr | None, environ: Mapping[str, str]) -> Proxy | None:
+def proxy_to(base_url: str, given: str | None, environ: Mapping[str, str]) -> Proxy | None:
     """Return the proxy to *base_url*: *given*, else the one that *environ* names; None if there is none.
 
     A loopback address is always reached directly, so that no proxy sees an unencrypted request. The variables are read
@@ -50,7 +50,7 @@ def proxy_to(base_url: str, given: SecretStr | None, environ: Mapping[str, str])
     if is_loopback(host):
         return None
     if given is not None:
-        return _proxy(given.get_secret_value(), "api.proxy")
+        return _proxy(given, "api.proxy")
     if _is_excepted(host, service.port or _PORTS[service.scheme], _value(environ, _EXCEPTIONS)[1]):
         return None
     name, value = next((found for found in (_value(environ, one) for one in _VARIABLES) if found[1]), ("", ""))

@@ -12,14 +12,17 @@ from uploader.config.property_rules import KINDS
 from uploader.config.relative_paths import resolved
 from uploader.config.secret_masking import is_name
 from uploader.config.value_parsers import one_of
+from uploader.config.written_form import INNER, PATH, capitalized, pattern, written_as
 from uploader.config.yaml_document import read
 from uploader.errors import ConfigError
 
 _FORM: Final = "write the names and types that the console shows, as {df_name: string, age: long}"
 _FILE_FORM: Final = "write a name and its type on each line, as the console shows them: `age: long`"
+_CONSOLE_ARRAY: Final = pattern(r"[Aa]rray *[oO]f *\(? *\w+ *\)?|\w+\[\]|[Aa]rray *[(\[] *\w+ *[)\]]")
 _ARRAY: Final = re.compile(r"arrayof\(?(?P<of>\w+?)s?\)?|(?P<before>\w+)\[\]|array[<(\[](?P<within>\w+)[>)\]]")
 
 
+@written_as(INNER, PATH)
 def registered(value: object, info: ValidationInfo) -> object:
     """Return the section: *value* itself, or the content of the file that it names, of which every type is valid."""
     if isinstance(value, dict):
@@ -30,6 +33,7 @@ def registered(value: object, info: ValidationInfo) -> object:
     return _from_file(resolved(value, folder))
 
 
+@written_as({"enum": KINDS}, capitalized(*KINDS), _CONSOLE_ARRAY)
 def registered_kind(value: object) -> str:
     """Return the type that *value* names: `Long` and `Array of String` as the console has them, or `array<string>`."""
     word = value.lower().replace(" ", "").replace("_", "") if isinstance(value, str) else value

@@ -4,6 +4,7 @@ import string
 from pathlib import Path
 
 from uploader.config.error_messages import UnfitValueError
+from uploader.config.written_form import PATH, written_as
 
 _PLACEHOLDERS = ("dir", "stem", "suffix")
 _TEMPLATE = 'write for example "{dir}/{stem}.retry{suffix}"'
@@ -11,6 +12,8 @@ _TEMPLATE = 'write for example "{dir}/{stem}.retry{suffix}"'
 
 def resolved(value: object, folder: Path) -> Path:
     """Return *value*, a path that may be relative to *folder*, as an absolute path; else raise UnfitValueError."""
+    if isinstance(value, Path):
+        return folder / value
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise UnfitValueError("is not a path; write one that is absolute or starts at the folder of this file")
     if value.startswith("~"):
@@ -18,6 +21,7 @@ def resolved(value: object, folder: Path) -> Path:
     return folder / value
 
 
+@written_as(PATH)
 def template(value: object) -> str:
     """Return *value* if it is a path with no placeholders but {dir}, {stem}, {suffix}; else raise UnfitValueError."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:

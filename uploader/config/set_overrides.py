@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from uploader.config.environment_variables import filled
 from uploader.config.error_messages import PROPERTIES, named
+from uploader.config.reading_errors import UNKNOWN_KEY, reading_errors
 from uploader.config.secret_masking import is_name, known_secrets, misplaced, shown, written_out
 from uploader.config.settings import Settings
+from uploader.config.settings_section import SettingsOrigin, read_section
 from uploader.config.yaml_document import FLAG, Document, KeyPath, Tree, parse
 from uploader.errors import ConfigError
 
@@ -61,14 +63,12 @@ def _may_hold_secrets(tree: Mapping[str, Tree], folder: Path, environ: Mapping[s
         if isinstance(written, str) and not shown(written, "") and not os.path.exists(folder / written):  # noqa: PTH110 — a Path's own raises where the name is too long
             return True
     try:
-        context = {"file": folder, "folder": folder, "warnings": ()}
-        Settings.model_validate(filled(tree, environ).tree, context=context)
+        read_section(Settings, filled(tree, environ).tree, SettingsOrigin(folder, folder))
     except ValidationError as error:
         # Missing keys are in the file, and None is a variable that is not set here.
         return any(
-            details["type"] == "extra_forbidden"
-            or (details["loc"][:1] == ("api",) and details["type"] != "missing" and details["input"] is not None)
-            for details in error.errors(include_url=False)
+            one.kind == UNKNOWN_KEY or (one.key_path[:1] == ("api",) and one.value is not None)
+            for one in reading_errors(error)
         )
     return False
 

@@ -2,18 +2,22 @@
 
 import codecs
 import encodings.aliases
+import math
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 from uploader.api import IDENTITY_FIELDS
 from uploader.config.error_messages import UnfitValueError, nearest
+from uploader.config.written_form import EMPTY_OR_TEXT, INNER, NAME, pattern, written_as
 from uploader.model import MaxJoined, Unpacking
-from uploader.units import bytes_of, seconds_of
+from uploader.units import DURATION, SIZE, bytes_of, seconds_of
 
 _LONGEST_HOURS = 8784
 _HOUR = 3600.0
 
 _SHARE = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<percent>%?)")
+_SHARE_TEXT = r"[0-9]{1,12}(?:\.[0-9]{1,12})?%?"
 _PERCENT = 100
 
 _TIMES = re.compile(r"(?P<times>[1-9][0-9]{0,8})x")
@@ -23,7 +27,12 @@ _NOT_FOR_FILES = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicod
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 
+_DURATION_FORM = pattern(DURATION)
+_SHARE_FORMS = ({"type": "number", "minimum": 0, "maximum": 1}, pattern(_SHARE_TEXT))
+_MOST_JOINED = ({"type": "integer", "minimum": 1}, {"enum": ["off"]}, pattern("[1-9][0-9]{0,17}"))
 
+
+@written_as(NAME)
 def text(value: object) -> str:
     """Return *value* if it is a text that is not empty; else raise UnfitValueError, as all functions here do."""
     if not isinstance(value, str) or not value:
@@ -31,6 +40,7 @@ def text(value: object) -> str:
     return value
 
 
+@written_as(EMPTY_OR_TEXT)
 def word(value: object) -> str:
     """Return *value* if it is a text, also an empty one."""
     if not isinstance(value, str):
@@ -38,16 +48,25 @@ def word(value: object) -> str:
     return value
 
 
+@written_as(INNER)
 def words(value: object) -> list[object]:
-    """Return *value* if it is a list."""
-    if not isinstance(value, list):
+    """Return *value* if it is a list, or a tuple of Python."""
+    if not isinstance(value, (list, tuple)):
         raise UnfitValueError("is not a list; write it in brackets, for example [a, b]")
+    return list(value)
+
+
+def number(value: object) -> float | None:
+    """Return *value* if it is a finite number of Python, which True and False are not; else None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
     return value
 
 
+@written_as(_DURATION_FORM)
 def duration(value: object) -> float:
-    """Return the seconds in *value*, such as `500ms`, `30s`, `1m` or `2h`."""
-    seconds = seconds_of(value) if isinstance(value, str) else None
+    """Return the seconds in *value*, such as `500ms`, `30s`, `1m` or `2h`; a number of Python is in seconds."""
+    seconds = seconds_of(value) if isinstance(value, str) else _seconds(value)
     if seconds is None:
         raise UnfitValueError("is not a duration; write a number and its unit, as 500ms, 30s, 1m or 2h")
     if not 0 < seconds <= _LONGEST_HOURS * _HOUR:
@@ -55,22 +74,31 @@ def duration(value: object) -> float:
     return seconds
 
 
+def _seconds(value: object) -> float | None:
+    return value.total_seconds() if isinstance(value, timedelta) else number(value)
+
+
+@written_as({"type": "boolean"}, {"enum": ["true", "false"]})
 def flag(value: object) -> bool:
     """Return whether *value* is `true`; the other valid word is `false`."""
+    if isinstance(value, bool):
+        return value
     return one_of("true", "false")(value) == "true"
 
 
+@written_as(*_SHARE_FORMS)
 def share(value: object) -> float:
     """Return *value*, such as `10%` or `0.1`, as a part of 1."""
     found = _SHARE.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    part = number(value) if found is None else float(found["amount"]) / (_PERCENT if found["percent"] else 1)
+    if part is None or part < 0:
         raise UnfitValueError("is not a share; write 10% or 0.1")
-    part = float(found["amount"]) / (_PERCENT if found["percent"] else 1)
     if part > 1:
         raise UnfitValueError("is more than the whole; write 10% or 0.1")
     return part
 
 
+@written_as({"type": "number", "exclusiveMinimum": 0, "maximum": 1}, _SHARE_FORMS[1])
 def some_share(value: object) -> float:
     """Return *value* as a part of 1, if it is above 0."""
     part = share(value)
@@ -79,8 +107,11 @@ def some_share(value: object) -> float:
     return part
 
 
+@written_as(pattern("[1-9][0-9]{0,8}x"), pattern(SIZE))
 def unpacking(value: object) -> Unpacking:
     """Return how large a compressed file may become: a multiple of its size such as `200x`, or `500MB`."""
+    if isinstance(value, Unpacking):
+        return value
     if isinstance(value, str):
         if times := _TIMES.fullmatch(value):
             return Unpacking(times=int(times["times"]))
@@ -93,18 +124,36 @@ def unpacking(value: object) -> Unpacking:
 def whole(least: int, most: int, example: int | str) -> Callable[[object], int]:
     """Return a function that reads a whole number from *least* to *most*; its errors say to write *example*."""
 
+    @written_as({"type": "integer", "minimum": least, "maximum": most}, pattern(_WHOLE.pattern))
     def read(value: object) -> int:
-        if not isinstance(value, str) or not _WHOLE.fullmatch(value):
+        amount = _whole(value)
+        if amount is None:
             raise UnfitValueError(f"is not a whole number; write {example}")
-        if not least <= int(value) <= most:
+        if not least <= amount <= most:
             raise UnfitValueError(f"is not between {least} and {most}; write {example}")
-        return int(value)
+        return amount
 
     return read
 
 
+def _whole(value: object) -> int | None:
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+@written_as(
+    *_MOST_JOINED,
+    {
+        "type": "object",
+        "properties": {name: {"anyOf": _MOST_JOINED} for name in IDENTITY_FIELDS},
+        "additionalProperties": False,
+    },
+)
 def joined_limit(value: object) -> MaxJoined:
     """Return beside how many values another may stand: a number, `off`, or one of these for each identity field."""
+    if isinstance(value, MaxJoined):
+        return value
     if not isinstance(value, dict):
         return MaxJoined(_most_joined(value, "5, off, or for one field {phone_no: 50}"))
     unknown = next((name for name in value if name not in IDENTITY_FIELDS), None)
@@ -116,14 +165,16 @@ def joined_limit(value: object) -> MaxJoined:
 def _most_joined(value: object, example: str) -> int | None:
     if value == "off":
         return None
-    if not isinstance(value, str) or not _WHOLE.fullmatch(value) or int(value) < 1:
+    amount = _whole(value)
+    if amount is None or amount < 1:
         raise UnfitValueError(f"is not a whole number from 1 on, or off; write {example}")
-    return int(value)
+    return amount
 
 
 def one_of(*known: str) -> Callable[[object], str]:
     """Return a function that reads one of the words *known*."""
 
+    @written_as({"enum": known})
     def read(value: object) -> str:
         if isinstance(value, str) and value in known:
             return value
@@ -133,6 +184,7 @@ def one_of(*known: str) -> Callable[[object], str]:
     return read
 
 
+@written_as(pattern(r"[\x01-\x7e]|tab|\\t"))
 def delimiter(value: object) -> str:
     r"""Return the character that separates fields; `tab` and `\t` mean a tab."""
     if value in ("tab", r"\t"):
@@ -142,6 +194,7 @@ def delimiter(value: object) -> str:
     return value
 
 
+@written_as(NAME)
 def encoding(value: object) -> str:
     """Return `auto`, or Python's name of the text encoding *value*."""
     if value == "auto":

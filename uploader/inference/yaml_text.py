@@ -28,6 +28,9 @@ _WIDTH: Final = 99
 _LEAST: Final = 40
 """So many columns a wrapped comment has at least."""
 
+_SCHEMA: Final = "# yaml-language-server: $schema=config.schema.json"
+"""Where an editor finds the keys and their values; `uploader schema` prints that file."""
+
 _API: Final = """\
 api:
   service_id: ${DFINERY_SERVICE_ID}       # of your service, from the environment
@@ -64,7 +67,7 @@ def spell(guess: MappingGuess, written: SourceText) -> str:
         f"Guessed from {quoted(written.source)}, from {rows}. Each guess says why; what is marked REVIEW needs a look."
     )
     parts = (
-        list(_wrapped(first, "")),
+        [_SCHEMA, *_wrapped(first, "")],
         _API.splitlines(),
         list(_source(written)),
         ["mapping:", *_identity(guess), "", *_properties(guess), *_omissions(guess)],

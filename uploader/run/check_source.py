@@ -122,7 +122,7 @@ class _Rebuilding:
 def _change_counters(run_plan: RunPlan, source: Source, summary: CheckSummary) -> list[ChangesCounter]:
     """Return what counts the changed rows of *source* where somebody asks for them before sending; else none."""
     settings, changes = run_plan.settings, run_plan.changes
-    wanted = settings.guarded is not None or run_plan.options.deadline is not None
+    wanted = settings.guard is not None or run_plan.options.deadline is not None
     asks = wanted and changes.is_recording and settings.changed_only and not source.is_retry
     return [changes.counting_changes(summary)] if asks else []
 

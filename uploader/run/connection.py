@@ -142,7 +142,7 @@ def _http(settings: Settings, base_url: str, route: Route, pace: Pace, *, wall: 
     return Http(
         base_url=base_url,
         service_id=settings.api.service_id,
-        access_token=settings.api.access_token.get_secret_value(),
+        access_token=settings.api.access_token,
         timeout=settings.api.timeout,
         connections=pace.concurrency,
         wall=wall,

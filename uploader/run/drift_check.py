@@ -40,7 +40,7 @@ def compare_with_baseline(
 
     None where it is not guarded, or has no baseline. Raises StorageError.
     """
-    guard, column_profile = settings.guarded, summary.column_profile
+    guard, column_profile = settings.guard, summary.column_profile
     baseline = None if guard is None or column_profile is None else baselines.last(key)
     if guard is None or column_profile is None or baseline is None:
         return None

@@ -3,18 +3,22 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from uploader.clock import Clock, real_clock
 from uploader.run.events import Events
+
+if TYPE_CHECKING:
+    # It loads pydantic, and not every command has a configuration.
+    from uploader.config import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
     """What is outside of a run: environment variables, the clock, the input, and the observers of its events.
 
-    *stdin* is None where it is closed. *raise_if_stopped* raises what the run was asked to stop with, also while the
-    event loop is too busy to handle it.
+    *settings* are those of a program; None where a configuration is to be read. *stdin* is None where it is closed.
+    *raise_if_stopped* raises what the run was asked to stop with, also while the event loop is too busy to handle it.
     """
 
     environ: Mapping[str, str]
@@ -22,6 +26,7 @@ class Environment:
     events: Events = field(default_factory=Events)
     raise_if_stopped: Callable[[], None] = lambda: None
     clock: Clock = field(default_factory=real_clock)
+    settings: "Settings | None" = None
 
     def today(self) -> date:
         """Return the date of the clock in the zone of this machine."""

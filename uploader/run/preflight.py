@@ -29,6 +29,8 @@ _SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
 
 def settings_of(options: Options, environment: Environment, *, credentials: bool) -> Settings:
     """Return the settings that *options* and the environment give, and report their warnings; raises ConfigError."""
+    if environment.settings is not None:
+        return environment.settings
     settings = load(options.config, overrides=options.overrides, environ=environment.environ, credentials=credentials)
     for warning in settings.warnings:
         environment.events.remark(Remark(f"Warning: {warning}"))
@@ -95,7 +97,7 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
         observers = [NotGoodObserver(_reporting_reasons(source.name, plan, events)), *observers]
     if source.columns is None:
         summary.unseen.update(plan.columns)
-    if settings.guarded is not None and _is_comparable(source, limit):
+    if settings.guard is not None and _is_comparable(source, limit):
         summary.column_profile = ColumnProfile(
             None if source.columns is None else [*filter(is_mappable, source.columns)],
             mapped=plan.columns,

@@ -129,6 +129,19 @@ class RunResult:
     sandbox: "Report | None" = None
 
 
+class RunError(UploaderError):
+    """An error that ended a run which a program started: *result* is what became of the rows so far.
+
+    *exit_status* is that of the error itself, which is its cause (`__cause__`).
+    """
+
+    def __init__(self, message: str, result: RunResult, exit_status: int) -> None:
+        """Keep the *result* and the *exit_status*."""
+        super().__init__(message)
+        self.result = result
+        self.exit_status = exit_status
+
+
 def new_source_results(options: Options) -> list[SourceResult]:
     """Return an empty result for each source of *options*, all started now.
 

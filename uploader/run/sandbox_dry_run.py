@@ -28,7 +28,7 @@ def sandbox_for(settings: Settings, *, typed: bool) -> Sandbox:
         SandboxRules(
             limit=settings.rate.requests,
             per=settings.rate.per,
-            token=settings.api.access_token.get_secret_value(),
+            token=settings.api.access_token,
             service_id=settings.api.service_id,
             registered=known,
             refuses_misfits=registered is not None,
