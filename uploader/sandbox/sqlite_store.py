@@ -16,6 +16,15 @@ from uploader.sandbox.report import Report, WindowCount, reply_name
 
 
 @dataclass(frozen=True, slots=True)
+class RequestWindow:
+    """The window that counted a request: its *number* and *start*; and whether the request was *over* the limit."""
+
+    number: int
+    start: float
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRecord:
     """One request and its reply: the order and the time of its arrival, the window that counted it, its result.
 
@@ -28,9 +37,7 @@ class RequestRecord:
     seq: int
     arrived: float
     monotonic: float
-    window: int
-    window_start: float
-    over: bool
+    window: RequestWindow
     status: int = 0
     code: str = ""
     identity: Mapping[str, Json] = field(default_factory=dict, repr=False)
@@ -101,9 +108,9 @@ class SandboxStore:
                 record.seq,
                 record.arrived,
                 record.monotonic,
-                record.window,
-                record.window_start,
-                record.over,
+                record.window.number,
+                record.window.start,
+                record.window.over,
                 record.status,
                 record.code,
                 orjson.dumps(_spoken(record.identity)).decode(),
@@ -200,9 +207,7 @@ def _record(row: tuple[Any, ...]) -> RequestRecord:
         seq,
         arrived,
         monotonic,
-        window,
-        start,
-        bool(over),
+        RequestWindow(window, start, bool(over)),
         status,
         code,
         orjson.loads(identity),
