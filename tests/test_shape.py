@@ -26,9 +26,7 @@ WINDOW_ARITHMETIC: Final = frozenset({"ServerWindow"})
 """Computes with all numbers of a window at once; its note says which go together."""
 
 TOO_MANY_FIELDS_UNTIL: Final[Mapping[str, str]] = {
-    "Settings": "until the text of a configuration is parted from its data",
     "CheckSummary": "until what is found of names, duplicates and joined people is a record each",
-    "PropertyRule": "until the rules of booleans and times are parted",
     "RunHeader": "until what identifies a run is parted; its names are in the journal",
     "RunState": "until the end of a run is parted from its rows",
 }

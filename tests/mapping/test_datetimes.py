@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.make import identity_rules
 from uploader.api import PropertyType
 from uploader.mapping import Now, compile_plan
-from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
+from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule, TimeRule
 from uploader.model import Reason, Request, Row
 
 NOW = "2024-06-24T06:42:25.394Z"
@@ -32,7 +32,9 @@ OUT_OF_RANGE = Reason("not_datetime", "column 'cell' → p: a time outside the y
 def read(
     value: object, *, kind: PropertyType = "datetime", pattern: str | None = None, timezone: str | None = None
 ) -> str | Reason:
-    rule = PropertyRule("p", "cell", kind=kind, formats=() if pattern is None else (pattern,), timezone=timezone)
+    rule = PropertyRule(
+        "p", "cell", kind=kind, times=TimeRule(formats=() if pattern is None else (pattern,), timezone=timezone)
+    )
     plan = compile_plan(
         MappingRules(identity_rules({"external_id": "id"}), (rule,)),
         source="people.csv",

@@ -32,7 +32,7 @@ from uploader.inference.time_forms import ZONE
 from uploader.inference.time_guess import AmbiguousDates, counts_time, epoch_of, guess_times, is_nearly_all
 from uploader.mapping.birth_dates import is_birth_date
 from uploader.mapping.numeric_times import EPOCHS
-from uploader.mapping.rules import PropertyRule
+from uploader.mapping.rules import PropertyRule, TimeRule
 
 _UNIFORM: Final = (TEXT, WHOLE, FRACTION, TRUTH, DATE, MOMENT, TEXTS, WHOLES, FRACTIONS)
 _NUMBERS: Final = frozenset({WHOLE, FRACTION})
@@ -105,7 +105,7 @@ def _guess(column: Column, kind: str | None, *, has_types: bool, today: date) ->
     is_time = name_hints.is_time(column.name)
     if column.types.held <= _DIGITS_OR_TEXT and (is_time or counts_time(column.name)):
         times = _times(column, today)
-        if times is not None and (is_time or EPOCHS.issuperset(times.rule.formats)):
+        if times is not None and (is_time or EPOCHS.issuperset(times.rule.times.formats)):
             return times
     return _of_values(column)
 
@@ -166,7 +166,7 @@ def cleaned(column: Column, rule: PropertyRule, *more: str) -> PropertyRule:
 
 def _of_nothing(column: Column, kind: str | None) -> TypeGuess | LeftOut:
     if kind == "naive datetime":
-        rule = replace(_plain(column), kind="datetime", timezone=ZONE)
+        rule = replace(_plain(column), kind="datetime", times=TimeRule(timezone=ZONE))
         return TypeGuess(rule, f"empty in every row; its times have no zone, {ZONE} is a guess")
     if kind == "other":
         return LeftOut("empty in every row, and of a type that the API does not have")
@@ -251,7 +251,7 @@ def _times(column: Column, today: date) -> TypeGuess | None:
         pivot = today.year % 100 if is_birth_date(column.name) else None
         last = pivot if pivot is not None else 68
         reviews.append(Review(Harm.MEANING, f"years of two digits: up to {last:02} they are 20xx (pivot), else 19xx"))
-    rule = replace(_plain(column), kind=found.kind, formats=found.formats, timezone=found.timezone, pivot=pivot)
+    rule = replace(_plain(column), kind=found.kind, times=TimeRule(found.formats, pivot, found.timezone))
     rule = cleaned(column, rule, *column.stand_ins.zero_dates, *column.stand_ins.said_nothing)
     expected = "a date" if found.kind == "date" else "a date and time"
     return TypeGuess(rule, why, found.unread, expected, tuple(reviews))
@@ -402,7 +402,7 @@ def _of_values(column: Column) -> TypeGuess | LeftOut:
             reviews = (Review(Harm.MEANING, what),)
         return TypeGuess(_plain(column), next(iter(held), EMPTY_LIST), reviews=reviews)
     if held == {NAIVE} and column.types.reads_all(NAIVE_TIME):
-        rule = replace(_plain(column), kind="datetime", timezone=ZONE)
+        rule = replace(_plain(column), kind="datetime", times=TimeRule(timezone=ZONE))
         return TypeGuess(rule, NAIVE, reviews=(Review(Harm.MEANING, f"{ZONE} is a guess"),))
     if TEXT in held and held <= _DIGITS_OR_TEXT and not column.numbers.codes.count:
         numbers = _number(column, needs_marks=False)
