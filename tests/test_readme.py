@@ -25,7 +25,7 @@ from uploader.cli.entry_point import cli, every_command
 from uploader.config import Settings, load
 from uploader.config.settings import keys_of
 from uploader.errors import ConfigError, UploaderError
-from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule
+from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule, TimeRule
 from uploader.model import Request, Row
 from uploader.rate import Pace
 from uploader.run.results import SourceResult
@@ -264,7 +264,7 @@ def values_of(kind: str) -> list[tuple[str, str]]:
 def carried(kind: PropertyType | None, value: object) -> str:
     """Return as JSON what is sent for *value*; where it is refused, why."""
     zone = "Europe/Berlin" if kind == "datetime" else None
-    return carried_by(PropertyRule("it", "it", kind=kind, timezone=zone), {"it": value})
+    return carried_by(PropertyRule("it", "it", kind=kind, times=TimeRule(timezone=zone)), {"it": value})
 
 
 def carried_by(rule: PropertyRule, fields: Mapping[str, object]) -> str:
@@ -290,7 +290,7 @@ def test_every_value_becomes_what_is_documented(kind: str, value: str, sent: str
 
 def test_every_value_becomes_what_is_documented_of_formats() -> None:
     formats = ("unix_us", "unix_ms", "unix", "excel", "%Y-%m-%d %p %I:%M:%S.%f")
-    rule = PropertyRule("it", "it", kind="datetime", formats=formats, timezone="Asia/Seoul")
+    rule = PropertyRule("it", "it", kind="datetime", times=TimeRule(formats=formats, timezone="Asia/Seoul"))
     shown = [(value, sent) for value, sent in values_of("Formats") if value not in formats]
 
     assert [carried_by(rule, {"it": json.loads(value)}) for value, _ in shown] == [sent for _, sent in shown]

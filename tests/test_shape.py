@@ -27,11 +27,6 @@ WINDOW_ARITHMETIC: Final = frozenset({"ServerWindow"})
 
 TOO_MANY_FIELDS_UNTIL: Final[Mapping[str, str]] = {
     "CheckSummary": "until what is found of names, duplicates and joined people is a record each",
-    "Column": "until its counts of texts, times and numbers are parted",
-    "TextTraits": "until the traits of numbers, times and codes are parted",
-    "PropertyRule": "until the rules of booleans and times are parted",
-    "RequestRecord": "until the place of a request in its window is one field",
-    "SandboxRules": "until what the sandbox says of its window is parted",
     "RunHeader": "until what identifies a run is parted; its names are in the journal",
     "RunState": "until the end of a run is parted from its rows",
 }

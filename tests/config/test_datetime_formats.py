@@ -8,7 +8,7 @@ import pytest
 from tests.make import Load
 from uploader.config.datetime_formats import pattern, zone
 from uploader.config.error_messages import UnfitValueError
-from uploader.mapping.rules import MomentRule, PropertyRule
+from uploader.mapping.rules import MomentRule, PropertyRule, TimeRule
 
 HEAD = "api: {service_id: svc, access_token: canary}\nmapping:\n  identity: {email: mail}\n"
 EXAMPLE = 'write for example "%Y-%m-%d" or "%Y%m%d%H%M%S"'
@@ -27,27 +27,33 @@ def with_property(key: str, text: str) -> str:
     [
         (
             "{column: a, type: date, format: ['%Y.%m.%d', '%Y-%m-%d']}",
-            PropertyRule("p", "a", kind="date", formats=("%Y.%m.%d", "%Y-%m-%d")),
+            PropertyRule("p", "a", kind="date", times=TimeRule(formats=("%Y.%m.%d", "%Y-%m-%d"))),
         ),
         (
             "{column: a, type: datetime, format: [unix_ms, Unix, EXCEL], timezone: Asia/Seoul}",
-            PropertyRule("p", "a", kind="datetime", formats=("unix_ms", "unix", "excel"), timezone="Asia/Seoul"),
+            PropertyRule(
+                "p", "a", kind="datetime", times=TimeRule(formats=("unix_ms", "unix", "excel"), timezone="Asia/Seoul")
+            ),
         ),
         (
             "{column: a, type: date, format: '%y%m%d', pivot: 30}",
-            PropertyRule("p", "a", kind="date", formats=("%y%m%d",), pivot=30),
+            PropertyRule("p", "a", kind="date", times=TimeRule(formats=("%y%m%d",), pivot=30)),
         ),
         (
             "{column: a, type: date, format: unix, timezone: UTC}",
-            PropertyRule("p", "a", kind="date", formats=("unix",), timezone="UTC"),
+            PropertyRule("p", "a", kind="date", times=TimeRule(formats=("unix",), timezone="UTC")),
         ),
         (
             "{column: a, type: datetime, format: '%Y-%m-%dT%H:%M:%SZ', timezone: Etc/UTC}",
-            PropertyRule("p", "a", kind="datetime", formats=("%Y-%m-%dT%H:%M:%SZ",), timezone="Etc/UTC"),
+            PropertyRule(
+                "p", "a", kind="datetime", times=TimeRule(formats=("%Y-%m-%dT%H:%M:%SZ",), timezone="Etc/UTC")
+            ),
         ),
         (
             "{column: a, type: datetime, format: '%Y-%m-%d %H:%M:%S KST', timezone: Asia/Seoul}",
-            PropertyRule("p", "a", kind="datetime", formats=("%Y-%m-%d %H:%M:%S KST",), timezone="Asia/Seoul"),
+            PropertyRule(
+                "p", "a", kind="datetime", times=TimeRule(formats=("%Y-%m-%d %H:%M:%S KST",), timezone="Asia/Seoul")
+            ),
         ),
     ],
 )
@@ -157,7 +163,7 @@ def test_a_format_that_can_not_mean_what_it_says_is_refused(
 def test_a_zone_in_the_text_of_a_format_may_be_that_of_the_setting(loaded: Load, form: str, zone: str) -> None:
     settings = loaded(with_property("p", f"{{column: a, type: datetime, format: '{form}', timezone: '{zone}'}}"))
 
-    assert settings.rules().properties[0].timezone == zone
+    assert settings.rules().properties[0].times.timezone == zone
 
 
 def test_a_birth_date_is_known_by_its_column_too(complaint: Callable[..., str]) -> None:
@@ -177,13 +183,15 @@ def test_a_year_of_two_digits_needs_a_pivot_in_a_birth_date(
     without = with_property(key, f"{{{rule}}}")
 
     assert complaint(without) == f"config.yaml line 5: mapping.properties.{key}.format{BIRTH_YEAR}"
-    assert loaded(with_property(key, f"{{{rule}, pivot: 25}}")).rules().properties[0].pivot == 25
+    assert loaded(with_property(key, f"{{{rule}, pivot: 25}}")).rules().properties[0].times.pivot == 25
 
 
 def test_a_year_of_two_digits_needs_none_elsewhere(loaded: Load) -> None:
     settings = loaded(with_property("joined", "{column: a, type: date, format: '%y%m%d'}"))
 
-    assert settings.rules().properties == (PropertyRule("joined", "a", kind="date", formats=("%y%m%d",)),)
+    assert settings.rules().properties == (
+        PropertyRule("joined", "a", kind="date", times=TimeRule(formats=("%y%m%d",))),
+    )
 
 
 @pytest.mark.parametrize(

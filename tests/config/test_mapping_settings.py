@@ -5,7 +5,7 @@ import pytest
 from tests.make import Load, identity_rules
 from uploader.api import CONSENTS
 from uploader.config.property_rules import KINDS
-from uploader.mapping.rules import CleaningRules, MappingRules, MomentRule, PropertyRule
+from uploader.mapping.rules import CleaningRules, MappingRules, MomentRule, PropertyRule, TimeRule
 
 API = "api: {service_id: svc, access_token: canary}\n"
 
@@ -20,10 +20,15 @@ def with_property(key: str, text: str) -> str:
         ("age", PropertyRule("p", column="age")),
         ("{column: age}", PropertyRule("p", column="age")),
         ("{column: age, type: Long}", PropertyRule("p", column="age", kind="long")),
-        ("{column: a, type: date, format: '%Y%m%d'}", PropertyRule("p", column="a", kind="date", formats=("%Y%m%d",))),
+        (
+            "{column: a, type: date, format: '%Y%m%d'}",
+            PropertyRule("p", column="a", kind="date", times=TimeRule(formats=("%Y%m%d",))),
+        ),
         (
             "{column: a, type: datetime, format: '%d/%m/%y %I:%M %p', timezone: Asia/Seoul}",
-            PropertyRule("p", column="a", kind="datetime", formats=("%d/%m/%y %I:%M %p",), timezone="Asia/Seoul"),
+            PropertyRule(
+                "p", column="a", kind="datetime", times=TimeRule(formats=("%d/%m/%y %I:%M %p",), timezone="Asia/Seoul")
+            ),
         ),
         (
             "{column: a, type: 'ARRAY< long >', separator: ' ; '}",

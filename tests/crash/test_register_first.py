@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from tests.crash.yard import FULL, KILLED, Life, Yard, moments, opened
-from uploader.sandbox import RequestRecord
+from uploader.sandbox import RequestRecord, RequestWindow
 
 KILLS, ROWS = (40, 6_000) if FULL else (10, 1_500)
 FIRST: Final = ("--set", "api.register_first=true", "--set", "rate.requests=10000000")
@@ -103,8 +103,11 @@ def test_a_run_that_is_killed_again_and_again_registers_nobody_late(tmp_path: Pa
     assert killed >= 0.8 * KILLS
 
 
+WINDOW: Final = RequestWindow(1, 1.0, over=False)
+
+
 def record(seq: int, call: str, *, applied: bool = True, **identity: str) -> RequestRecord:
-    return RequestRecord(seq, 1.0, 1.0, 1, 1.0, over=False, identity=identity, applied=applied, call=call)
+    return RequestRecord(seq, 1.0, 1.0, WINDOW, identity=identity, applied=applied, call=call)
 
 
 def test_the_judge_sees_what_comes_too_early_and_too_often() -> None:

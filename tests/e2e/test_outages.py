@@ -144,7 +144,7 @@ def test_an_outage_of_any_kind_costs_a_pause_and_no_row(desk: Desk) -> None:
             "books": desks[kind].books(),
             "during": trial.during(),
             "silence": trial.silence_after(),
-            "over": sum(request.over for request in trial.requests),
+            "over": sum(request.window.over for request in trial.requests),
         }
         for kind, trial in trials.items()
         if (trial.run.status, trial.run.err) != (0, "")
@@ -152,7 +152,7 @@ def test_an_outage_of_any_kind_costs_a_pause_and_no_row(desk: Desk) -> None:
         or trial.stored != expected
         or trial.during() > CONCURRENCY + 12
         or trial.silence_after() > soon
-        or any(request.over for request in trial.requests)
+        or any(request.window.over for request in trial.requests)
     }
     assert wrong == {}
 

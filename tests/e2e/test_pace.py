@@ -8,7 +8,7 @@ from typing import Final, Literal
 import pytest
 
 from tests.command import Desk, books_of, busiest, ended, until
-from uploader.sandbox import RunningSandbox, SandboxRules
+from uploader.sandbox import ReplyStyle, RunningSandbox, SandboxRules
 
 LIMIT: Final = 1000
 PER: Final = 2.0
@@ -70,7 +70,7 @@ def test_the_limit_is_never_exceeded_and_nearly_used_up(
 def test_another_client_that_burns_the_quota_costs_a_pause_and_no_row(
     desk: Desk, sandbox: Callable[..., RunningSandbox], reply: Literal["429", "40401"], unit: Literal["s", "ms"]
 ) -> None:
-    server = sandbox(SandboxRules(limit=LIMIT, per=PER, anchor=0.3, limit_reply=reply, unit=unit))
+    server = sandbox(SandboxRules(limit=LIMIT, per=PER, anchor=0.3, replies=ReplyStyle(reply, unit=unit)))
     desk.configure(server.url)
     desk.people(3000)
 
@@ -80,12 +80,12 @@ def test_another_client_that_burns_the_quota_costs_a_pause_and_no_row(
         run = ended(process)
 
     requests = server.sandbox.requests()
-    refused = [request for request in requests if request.over]
+    refused = [request for request in requests if request.window.over]
     assert (run.status, run.err) == (0, "")
     assert desk.books() == {"sent": 3000}
     assert 1 <= len(refused) <= CONCURRENCY
-    assert len({request.window for request in refused}) == 1
-    reset = refused[0].window_start + PER
+    assert len({request.window.number for request in refused}) == 1
+    reset = refused[0].window.start + PER
     again = min(request.arrived for request in requests if request.arrived >= reset)
     assert again - reset <= 2.0
     assert desk.summary()["limited"] == len(refused)
@@ -118,7 +118,7 @@ def test_a_service_that_tells_nothing_of_its_window_gets_the_configured_pace(
     desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     # 167 a second, as documented: a busy machine has time for them.
-    server = sandbox(SandboxRules(limit=LIMIT, per=6.0, spelling="none"))
+    server = sandbox(SandboxRules(limit=LIMIT, per=6.0, replies=ReplyStyle(spelling="none")))
     desk.configure(server.url)
     desk.people(4 * LIMIT)
 
@@ -133,7 +133,7 @@ def test_a_service_that_tells_nothing_of_its_window_gets_the_configured_pace(
 @pytest.mark.long
 @pytest.mark.paced
 def test_another_client_is_noticed_and_leaves_its_quota(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
-    server = sandbox(SandboxRules(limit=LIMIT, per=4.0, unit="ms"))
+    server = sandbox(SandboxRules(limit=LIMIT, per=4.0, replies=ReplyStyle(unit="ms")))
     desk.configure(server.url)
     desk.people(1500)
 
@@ -152,7 +152,7 @@ def test_another_client_is_noticed_and_leaves_its_quota(desk: Desk, sandbox: Cal
 def test_a_log_that_is_full_when_another_client_is_noticed_changes_nothing(
     desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
-    server = sandbox(SandboxRules(limit=LIMIT, per=4.0, unit="ms"))
+    server = sandbox(SandboxRules(limit=LIMIT, per=4.0, replies=ReplyStyle(unit="ms")))
     desk.configure(server.url)
     desk.people(1500)
     words = ("--set", "rate.per=4s", "--summary", "summary.json")

@@ -7,7 +7,7 @@ from typing import NoReturn
 import pytest
 
 from tests.command import TOKEN, Desk, Ended, rules
-from uploader.sandbox import FAULT_KINDS, RunningSandbox
+from uploader.sandbox import FAULT_KINDS, ReplyStyle, RunningSandbox
 
 WORD = "canary"
 """Stands in the token and in every value of every row here, and in no column, path or message."""
@@ -51,7 +51,7 @@ def test_a_run_with_every_lasting_fault_tells_no_value(desk: Desk, sandbox: Call
 
 def test_a_run_with_every_holding_fault_tells_no_value(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:
     faults = [f"{fault} for external_id={_id(number)} times 1" for number, fault in enumerate(HOLDING)]
-    server = sandbox(rules(*faults, unit="ms"))
+    server = sandbox(rules(*faults, replies=ReplyStyle(unit="ms")))
     desk.configure(server.url, mapping=MAPPING)
     _write_csv(desk, 6)
 

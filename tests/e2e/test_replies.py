@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 
 from tests.command import Desk, books_of, names, names_of, plain, rules, sent_ids
-from uploader.sandbox import FAULT_KINDS, RunningSandbox
+from uploader.sandbox import FAULT_KINDS, ReplyStyle, RunningSandbox
 
 ROWS = 6
 THIRD = "for external_id=3"
@@ -192,7 +193,7 @@ def test_a_trouble_that_passes_is_mended_by_another_attempt(
 def test_the_limit_holds_everybody_and_costs_no_row_an_attempt(
     desk: Desk, sandbox: Callable[..., RunningSandbox], fault: str
 ) -> None:
-    server = sandbox(rules(f"{fault} {THIRD} times 1", unit="ms"))
+    server = sandbox(rules(f"{fault} {THIRD} times 1", replies=ReplyStyle(unit="ms")))
     desk.configure(server.url)
     desk.people(ROWS)
 
@@ -208,9 +209,9 @@ def test_the_limit_holds_everybody_and_costs_no_row_an_attempt(
 
 @pytest.mark.parametrize("reply", ["429", "40401"])
 def test_nobody_sends_while_the_window_is_locked(
-    desk: Desk, sandbox: Callable[..., RunningSandbox], reply: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], reply: Literal["429", "40401"]
 ) -> None:
-    server = sandbox(rules(f"limit={reply} after 10 times 1", unit="ms", limit_reply=reply))
+    server = sandbox(rules(f"limit={reply} after 10 times 1", replies=ReplyStyle(reply, unit="ms")))
     desk.configure(server.url)
     desk.people(40)
     concurrency = 4
@@ -304,9 +305,9 @@ def test_a_reply_that_concerns_every_row_until_one_was_accepted_stops_the_run(
 
 @pytest.mark.parametrize("reply", ["429", "40401"])
 def test_a_limit_that_never_ends_gives_up_after_the_outage_timeout(
-    desk: Desk, sandbox: Callable[..., RunningSandbox], reply: str
+    desk: Desk, sandbox: Callable[..., RunningSandbox], reply: Literal["429", "40401"]
 ) -> None:
-    server = sandbox(rules(limit=0, limit_reply=reply))
+    server = sandbox(rules(limit=0, replies=ReplyStyle(reply)))
     desk.configure(server.url)
     desk.people(ROWS)
 

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO, StringIO
+from operator import attrgetter
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -142,17 +143,20 @@ def by_batches(source: Source, size: int) -> BatchProfile:
 
 
 PROFILED: Final = (
-    *("name", "filled", "nulls", "emails", "capitals", "phones", "mobiles", "longest", "is_ever_blank", "oversized"),
-    *("families", "words", "other_words", "nothing", "said_nothing", "zero_dates", "placeholders", "trimmed", "blank"),
-    *("not_email", "not_phone", "codes", "damage", "fractions", "dashes", "dash_units", "in_parentheses", "zone_names"),
-    *("foreign", "zero_lengths", "plain_lengths", "readings", "different"),
+    *("name", "filled", "gaps.nulls", "emails.addresses", "emails.capitals", "phones.phones", "phones.mobiles"),
+    *("texts.longest", "gaps.has_empty_text", "texts.oversized", "types.families", "words.short", "words.others"),
+    *("gaps.words", "stand_ins.said_nothing", "stand_ins.zero_dates", "stand_ins.placeholders", "texts.trimmed"),
+    *("gaps.blank", "emails.others", "phones.others", "numbers.codes", "texts.damage", "numbers.fractions"),
+    *("stand_ins.dashes", "stand_ins.dash_units", "texts.in_parentheses", "texts.zone_names", "types.foreign"),
+    *("numbers.zero_lengths", "numbers.plain_lengths", "readings", "different"),
 )
 
 
 def all_of(profile: FileProfile) -> object:
     """Return all that is guessed from: also in which order things were first seen, where that counts."""
-    columns = [[getattr(column, name) for name in PROFILED] for column in profile.columns]
-    orders = [[[*one.families], [*one.words], [*one.readings], [*one.damage], [*one.lists]] for one in profile.columns]
+    columns = [[attrgetter(name)(column) for name in PROFILED] for column in profile.columns]
+    ordered = attrgetter("types.families", "words.short", "readings", "texts.damage", "texts.lists")
+    orders = [[[*each] for each in ordered(column)] for column in profile.columns]
     return profile.rows, profile.damaged, profile.hidden, profile.ignored, profile.unmappable, columns, orders
 
 

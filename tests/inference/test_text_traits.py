@@ -20,8 +20,8 @@ OF_DIGITS: Final = {"%Y%m%d": 8, "%y%m%d": 6, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 
 
 def written(traits: TextTraits, text: str) -> list[object]:
     """Return all of *traits* that is compared: a number of many digits is found in each text."""
-    names = [field.name for field in fields(traits) if field.name not in {"reads", "found", "numbers"}]
-    return [traits.readings(text), *(getattr(traits, name) for name in names)]
+    readings, others = traits.readings, [getattr(traits, one.name) for one in fields(traits) if one.name != "readings"]
+    return [readings.of(text), readings.is_long, readings.forms, *others]
 
 
 def other_digits(random: Random, text: str) -> str:

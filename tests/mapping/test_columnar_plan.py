@@ -21,7 +21,15 @@ from uploader.endpoints import USER_PROFILE
 from uploader.mapping import Plan
 from uploader.mapping.columnar_plan import columnar_plan
 from uploader.mapping.mapped_batch import MappedBatch
-from uploader.mapping.rules import CleaningRules, Emptiness, IdentityRule, MappingRules, MomentRule, PropertyRule
+from uploader.mapping.rules import (
+    CleaningRules,
+    Emptiness,
+    IdentityRule,
+    MappingRules,
+    MomentRule,
+    PropertyRule,
+    TimeRule,
+)
 from uploader.model import Json, Reason
 from uploader.source.parquet_types import kinds_of
 
@@ -59,10 +67,16 @@ PROPERTIES: Final = (
     PropertyRule("double", "c3", kind="double"),
     PropertyRule("vip", "c4", kind="boolean", true=("예", "y", "1"), false=("아니오", "n", "0")),
     PropertyRule("df_birth", "c5", kind="date"),
-    PropertyRule("birth_2", "c5", kind="date", formats=("%Y%m%d", "%d.%m.%Y")),
-    PropertyRule("seen", "c6", kind="datetime", timezone="America/New_York"),
-    PropertyRule("made", "c6", kind="datetime", formats=("%Y-%m-%d %H:%M:%S",), timezone="Asia/Seoul", on_error="omit"),
-    PropertyRule("at", "c6", kind="datetime", formats=("unix_ms", "unix")),
+    PropertyRule("birth_2", "c5", kind="date", times=TimeRule(formats=("%Y%m%d", "%d.%m.%Y"))),
+    PropertyRule("seen", "c6", kind="datetime", times=TimeRule(timezone="America/New_York")),
+    PropertyRule(
+        "made",
+        "c6",
+        kind="datetime",
+        times=TimeRule(formats=("%Y-%m-%d %H:%M:%S",), timezone="Asia/Seoul"),
+        on_error="omit",
+    ),
+    PropertyRule("at", "c6", kind="datetime", times=TimeRule(formats=("unix_ms", "unix"))),
     PropertyRule("tags", "c7", kind="array<string>"),
     PropertyRule("longs", "c7", kind="array<long>", when_empty="null"),
     PropertyRule("doubles", "c7", kind="array<double>", on_error="omit"),
@@ -349,7 +363,7 @@ def test_a_date_that_polars_would_take_is_left_to_the_plan(value: str) -> None:
     ],
 )
 def test_a_time_that_is_none_is_left_to_the_plan(value: str) -> None:
-    rule = PropertyRule("p", "c", kind="datetime", timezone="America/New_York")
+    rule = PropertyRule("p", "c", kind="datetime", times=TimeRule(timezone="America/New_York"))
 
     assert mapped(MappingRules(BY_ID, (rule,)), texts({"c": value}, {"c": "2024-01-15 01:30:00"})).good.to_list() == [
         False,
@@ -381,7 +395,7 @@ def test_each_half_hour_of_a_year_is_read_by_the_rules_of_its_zone(zone: str) ->
     rows = [
         {"c": (begin + timedelta(minutes=31 * step)).isoformat(" ")} for begin in begins for step in range(0, 1440, 5)
     ]
-    rule = PropertyRule("p", "c", kind="datetime", timezone=zone)
+    rule = PropertyRule("p", "c", kind="datetime", times=TimeRule(timezone=zone))
 
     mapped(MappingRules(BY_ID, (rule,)), texts(*rows))
 

@@ -12,7 +12,7 @@ from tests.plans import compile_plan
 from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
 from uploader.errors import ConfigError
 from uploader.mapping import Plan
-from uploader.mapping.rules import Emptiness, MappingRules, PropertyRule
+from uploader.mapping.rules import Emptiness, MappingRules, PropertyRule, TimeRule
 from uploader.model import Damaged, Json, Reason, Rejected, Request, Row
 
 NOW = "2024-06-24T06:42:25.394Z"
@@ -260,9 +260,9 @@ def test_every_consent_is_a_boolean_without_a_word_of_its_type(consent: str, cel
         (PropertyRule("p", value="007", kind="long"), "7"),
         (PropertyRule("p", value="1", kind="double"), "1.0"),
         (PropertyRule("p", value="yes", kind="boolean"), "true"),
-        (PropertyRule("p", value="15.08.2023", kind="date", formats=("%d.%m.%Y",)), '"2023-08-15"'),
+        (PropertyRule("p", value="15.08.2023", kind="date", times=TimeRule(formats=("%d.%m.%Y",))), '"2023-08-15"'),
         (
-            PropertyRule("p", value="2023-08-15 12:30", kind="datetime", timezone="Asia/Seoul"),
+            PropertyRule("p", value="2023-08-15 12:30", kind="datetime", times=TimeRule(timezone="Asia/Seoul")),
             '"2023-08-15T03:30:00.000Z"',
         ),
         (PropertyRule("p", value=["a", "b|c"], kind="array<string>"), '["a","b|c"]'),

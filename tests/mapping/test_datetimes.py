@@ -17,7 +17,7 @@ from tests.make import identity_rules
 from tests.plans import compile_plan
 from uploader.api import PropertyType
 from uploader.mapping import Now
-from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
+from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule, TimeRule
 from uploader.model import Reason, Request, Row
 
 NOW = "2024-06-24T06:42:25.394Z"
@@ -33,7 +33,9 @@ OUT_OF_RANGE = Reason("not_datetime", "column 'cell' → p: a time outside the y
 def read(
     value: object, *, kind: PropertyType = "datetime", pattern: str | None = None, timezone: str | None = None
 ) -> str | Reason:
-    rule = PropertyRule("p", "cell", kind=kind, formats=() if pattern is None else (pattern,), timezone=timezone)
+    rule = PropertyRule(
+        "p", "cell", kind=kind, times=TimeRule(formats=() if pattern is None else (pattern,), timezone=timezone)
+    )
     plan = compile_plan(
         MappingRules(identity_rules({"external_id": "id"}), (rule,)),
         source="people.csv",

@@ -6,7 +6,7 @@ from tests.make import identity_rules
 from tests.plans import compile_plan
 from uploader.api import PropertyType
 from uploader.errors import ConfigError, InputError
-from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
+from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule, TimeRule
 
 RULES = MappingRules(
     identity_rules({"external_id": "user_id", "email": "mail"}),
@@ -163,7 +163,7 @@ def test_a_parquet_column_of_times_without_a_zone_needs_one_in_the_mapping() -> 
 @pytest.mark.parametrize("kind", ["date", "datetime"])
 def test_a_pattern_for_a_parquet_column_of_dates_is_refused(column_kind: str, kind: PropertyType) -> None:
     with pytest.raises(ConfigError) as trouble:
-        compiled(PropertyRule("joined", "at", kind=kind, formats=("%Y%m%d",)), column_kind)
+        compiled(PropertyRule("joined", "at", kind=kind, times=TimeRule(formats=("%Y%m%d",))), column_kind)
 
     assert str(trouble.value) == (
         "mapping.properties.joined.format: column 'at' holds dates, not text. Remove `format`."
@@ -172,7 +172,7 @@ def test_a_pattern_for_a_parquet_column_of_dates_is_refused(column_kind: str, ki
 
 @pytest.mark.parametrize("column_kind", ["date", "datetime", "naive datetime"])
 def test_a_pattern_for_the_time_of_the_request_is_refused_alike(column_kind: str) -> None:
-    rule = PropertyRule("joined", "at", kind="datetime", timezone="Asia/Seoul")
+    rule = PropertyRule("joined", "at", kind="datetime", times=TimeRule(timezone="Asia/Seoul"))
 
     with pytest.raises(ConfigError) as trouble:
         compiled(rule, column_kind, MomentRule("updated", ("%Y%m%d",), "Asia/Seoul"))
@@ -187,9 +187,9 @@ def test_a_pattern_for_the_time_of_the_request_is_refused_alike(column_kind: str
     [
         (PropertyRule("joined", "at"), "datetime"),
         (PropertyRule("joined", "at"), "date"),
-        (PropertyRule("joined", "at", kind="datetime", timezone="Asia/Seoul"), "naive datetime"),
-        (PropertyRule("joined", "at", kind="datetime", formats=("%Y%m%d",)), "string"),
-        (PropertyRule("joined", "at", kind="date", formats=("%Y%m%d",)), "string"),
+        (PropertyRule("joined", "at", kind="datetime", times=TimeRule(timezone="Asia/Seoul")), "naive datetime"),
+        (PropertyRule("joined", "at", kind="datetime", times=TimeRule(formats=("%Y%m%d",))), "string"),
+        (PropertyRule("joined", "at", kind="date", times=TimeRule(formats=("%Y%m%d",))), "string"),
         (PropertyRule("joined", value="x"), "naive datetime"),
     ],
 )

@@ -47,6 +47,14 @@ def test_a_mapping_without_later_keys_has_the_key_that_the_first_version_gave_it
     assert (mapping_of(settings), reading_of(settings)) == ("915b2347576a6ce5b6ebe8f8", "b34fbd832201b2ed3cd97486")
 
 
+def test_a_mapping_with_later_keys_has_the_key_that_it_always_had(tmp_path: Path) -> None:
+    steps = MAPPING.replace("df_name: name", "df_name: {column: name, strip: [님], null_values: [none]}")
+    later = steps.replace('"%Y-%m-%d %H:%M"}', '["%y-%m-%d %H:%M", unix], pivot: 30, on_error: omit}')
+    settings = mapped(tmp_path, later)
+
+    assert (mapping_of(settings), reading_of(settings)) == ("99ee7272e1847466f0e9ddb4", "be4d1f372610403f196fe0c7")
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

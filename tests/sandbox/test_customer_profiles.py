@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.errors import StorageError
-from uploader.sandbox import Profile, RequestRecord, Stray
+from uploader.sandbox import Profile, RequestRecord, RequestWindow, Stray
 from uploader.sandbox.sqlite_store import SandboxStore
 
 
@@ -93,7 +93,8 @@ def test_no_two_profiles_share_a_name_and_the_last_request_stands(
 
 def test_a_store_in_a_file_is_found_again_and_read_by_others(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.db"
-    record = RequestRecord(7, 1.0, 2.0, 3, 4.0, over=True, status=429, identity={"email": "a@x"}, body=b"{}")
+    window = RequestWindow(3, 4.0, over=True)
+    record = RequestRecord(7, 1.0, 2.0, window, status=429, identity={"email": "a@x"}, body=b"{}")
     store = SandboxStore(path)
     store.add_request(record)
     store.add_stray(Stray("GET", "/", token=True))

@@ -17,7 +17,18 @@ import pytest
 import trustme
 
 from uploader.clock import Clock, real_clock
-from uploader.sandbox import Fault, Profile, Report, RunningSandbox, Sandbox, SandboxRules, Stray, running, serve
+from uploader.sandbox import (
+    Fault,
+    Profile,
+    ReplyStyle,
+    Report,
+    RunningSandbox,
+    Sandbox,
+    SandboxRules,
+    Stray,
+    running,
+    serve,
+)
 from uploader.sandbox.calls import USER_PROFILE, Call
 from uploader.sandbox.service import Arrival
 
@@ -104,18 +115,18 @@ async def test_a_right_request_is_answered_as_documented() -> None:
     ("rules", "expected"),
     [
         (
-            SandboxRules(spelling="documented", unit="ms", per=2),
+            SandboxRules(per=2, replies=ReplyStyle(spelling="documented", unit="ms")),
             {"x-rate-limit-limit": "2s", "x-rate-limit-remaining": "9999", "x-rate-limit-reset": "1719397770000"},
         ),
         (
-            SandboxRules(spelling="lower", per=90, anchor=None),
+            SandboxRules(per=90, anchor=None, replies=ReplyStyle(spelling="lower")),
             {"x-ratelimit-limit": "90s", "x-ratelimit-remaining": "9999", "x-ratelimit-reset": "1719397859"},
         ),
         (
-            SandboxRules(spelling="lower", per=86_400, anchor=None, unit="ms", clock_skew=100.5),
+            SandboxRules(per=86_400, anchor=None, replies=ReplyStyle("429", "lower", "ms", clock_skew=100.5)),
             {"x-ratelimit-limit": "1d", "x-ratelimit-remaining": "9999", "x-ratelimit-reset": "1719484269750"},
         ),
-        (SandboxRules(spelling="none"), {}),
+        (SandboxRules(replies=ReplyStyle(spelling="none")), {}),
     ],
 )
 async def test_the_window_is_told_in_the_spelling_and_unit_of_the_rules(
@@ -128,7 +139,10 @@ async def test_the_window_is_told_in_the_spelling_and_unit_of_the_rules(
 
 
 async def test_a_skewed_clock_shows_in_the_date() -> None:
-    async with served(SandboxRules(clock_skew=-3600), now=7_200.5) as client, client.post() as reply:
+    async with (
+        served(SandboxRules(replies=ReplyStyle(clock_skew=-3600)), now=7_200.5) as client,
+        client.post() as reply,
+    ):
         assert reply.headers["Date"] == formatdate(3600, usegmt=True)
 
 

@@ -8,7 +8,16 @@ import pytest
 
 from uploader.clock import Clock, real_clock
 from uploader.model import Json
-from uploader.sandbox import Fault, Profile, RequestRecord, Sandbox, SandboxRules, WindowCount
+from uploader.sandbox import (
+    Fault,
+    Profile,
+    ReplyStyle,
+    RequestRecord,
+    RequestWindow,
+    Sandbox,
+    SandboxRules,
+    WindowCount,
+)
 from uploader.sandbox.calls import IDENTITIES
 from uploader.sandbox.service import IncomingRequest, PlannedReply
 
@@ -123,9 +132,7 @@ def test_a_right_request_is_stored_and_remembered() -> None:
                 seq=1,
                 arrived=1_000.0,
                 monotonic=100.0,
-                window=16,
-                window_start=960.0,
-                over=False,
+                window=RequestWindow(16, 960.0, over=False),
                 status=200,
                 code="20000",
                 identity={"external_id": "ann"},
@@ -220,7 +227,7 @@ def test_without_rules_any_token_and_service_will_do_but_none_will_not() -> None
 
 @pytest.mark.parametrize(("how", "expected"), [("429", (429, "")), ("40401", (200, "40401"))])
 def test_a_wrong_token_counts_and_the_limit_is_judged_before_it(how: str, expected: tuple[int, str]) -> None:
-    rules = SandboxRules(limit=1, token="secret", limit_reply="429" if how == "429" else "40401")
+    rules = SandboxRules(limit=1, token="secret", replies=ReplyStyle("429" if how == "429" else "40401"))
     with Sandbox(rules, clock=FakeTime().clock()) as box:
         wrong = replace(letter(), token="wrong")
 
@@ -256,7 +263,7 @@ def test_a_played_limit_locks_everybody_out_until_the_reset() -> None:
 
         assert [reply(act) for act in (played, later, afterwards)] == [(200, "40401"), (429, ""), (200, "20000")]
         assert played.headers["X-Rate-Limit-Remaining"] == "0"
-        assert [(record.over, record.fault) for record in box.requests()] == [
+        assert [(record.window.over, record.fault) for record in box.requests()] == [
             (True, "limit=40401"),
             (True, ""),
             (False, ""),
@@ -264,7 +271,7 @@ def test_a_played_limit_locks_everybody_out_until_the_reset() -> None:
 
 
 def test_a_limit_played_without_a_form_takes_that_of_the_rules() -> None:
-    with Sandbox(SandboxRules(limit_reply="40401", faults=(Fault.parse("limit"),))) as box:
+    with Sandbox(SandboxRules(replies=ReplyStyle("40401"), faults=(Fault.parse("limit"),))) as box:
         assert reply(ask(box)) == (200, "40401")
 
 

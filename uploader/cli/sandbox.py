@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 import textwrap
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import click
 from uploader.cli.signals import call_on_signal
 from uploader.cli.standard_streams import say
 from uploader.errors import ConfigError
-from uploader.sandbox import FAULT_KINDS, Fault, Sandbox, SandboxRules, serve
+from uploader.sandbox import FAULT_KINDS, Fault, ReplyStyle, Sandbox, SandboxRules, serve
 from uploader.sandbox.faults import GRAMMAR
 from uploader.sandbox.property_types import KINDS
 from uploader.units import seconds_of
@@ -174,7 +175,9 @@ def sandbox(*, port: int, latency: float, limit: tuple[int, float], store: Path 
     It follows the documentation of the API: it counts windows, checks tokens, types and names, and stores profiles
     and every request.
     """
-    with Sandbox(SandboxRules(limit=limit[0], per=limit[1], latency=(0.0, latency), **words), store) as service:
+    replies = ReplyStyle(**{each.name: words.pop(each.name) for each in fields(ReplyStyle)})
+    rules = SandboxRules(limit=limit[0], per=limit[1], latency=(0.0, latency), replies=replies, **words)
+    with Sandbox(rules, store) as service:
         asyncio.run(_serve(service, port))
         for line in service.report().lines():
             say(line)

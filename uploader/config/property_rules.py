@@ -10,7 +10,7 @@ from uploader.config.error_messages import MisfitError
 from uploader.config.unstorable_values import unstorable_values
 from uploader.mapping.birth_dates import is_birth_date
 from uploader.mapping.numeric_times import EPOCHS
-from uploader.mapping.rules import FALSE_WORDS, TRUE_WORDS, Emptiness, PropertyRule
+from uploader.mapping.rules import FALSE_WORDS, TRUE_WORDS, Emptiness, PropertyRule, TimeRule
 from uploader.model import Json
 
 if TYPE_CHECKING:
@@ -75,9 +75,7 @@ def _rule(key: str, settings: "PropertySettings", when_empty: Emptiness) -> Prop
         column=settings.column,
         value=list[Json](settings.value) if isinstance(settings.value, tuple) else settings.value,
         kind=_kind_of(key, settings),
-        formats=settings.format,
-        pivot=settings.pivot,
-        timezone=settings.timezone,
+        times=TimeRule(formats=settings.format, pivot=settings.pivot, timezone=settings.timezone),
         separator=settings.separator or "|",
         true=settings.true or TRUE_WORDS,
         false=settings.false or FALSE_WORDS,

@@ -101,7 +101,7 @@ class BatchProfile(FileProfile):
         if isinstance(cells.dtype, pl.String):
             is_blank = cells == ('""' if batch.form == "json" else "")
             if is_blank.any():
-                column.is_ever_blank = True
+                column.gaps.has_empty_text = True
                 cells, numbers = cells.filter(~is_blank), numbers.filter(~is_blank)
         if batch.form == "json":
             is_null = cells == _NULL

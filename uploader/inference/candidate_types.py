@@ -6,7 +6,7 @@ from typing import Final
 
 from uploader.api import PropertyType
 from uploader.inference.time_forms import ZONE
-from uploader.mapping.rules import PropertyRule
+from uploader.mapping.rules import PropertyRule, TimeRule
 from uploader.mapping.type_conversion import reader
 from uploader.mapping.value_errors import Unreadable
 
@@ -20,7 +20,7 @@ class CandidateType:
 
     def maker(self) -> Callable[[object], bool]:
         """Return a function that tests whether this type reads a value without changing its meaning."""
-        read = reader(PropertyRule("it", "it", kind=self.kind, timezone=self.timezone))
+        read = reader(PropertyRule("it", "it", kind=self.kind, times=TimeRule(timezone=self.timezone)))
 
         def reads(value: object) -> bool:
             try:

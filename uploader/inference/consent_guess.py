@@ -21,11 +21,11 @@ _EXAMPLE: Final = "df_sms_ads_optin"
 def consent_rule(column: Column, key: str) -> PropertyRule:
     """Return how *column* is read as the consent *key*: it never has words for nothing."""
     words = _known_words(column)
-    cleaning = CleaningRules(trim=column.trimmed.count > 0)
+    cleaning = CleaningRules(trim=column.texts.trimmed.count > 0)
     rule = PropertyRule(key, column.name, cleaning=cleaning)
-    if FRACTION in column.holds:
+    if FRACTION in column.types.held:
         # A number such as 1.0 is no word of a list.
-        found = {**dict.fromkeys(words), **dict.fromkeys(("true", "false") if TRUTH in column.holds else ())}
+        found = {**dict.fromkeys(words), **dict.fromkeys(("true", "false") if TRUTH in column.types.held else ())}
         values = tuple((word, meaning_in_consent(word)) for word in found)
         return replace(rule, cleaning=replace(cleaning, values=values)) if values else rule
     lists = lists_of_consent(words)
@@ -34,25 +34,25 @@ def consent_rule(column: Column, key: str) -> PropertyRule:
 
 def unread_consents(column: Column) -> Occurrences:
     """Return the values of *column* that are not valid for a consent: unknown words, words for nothing, and nulls."""
-    unknown = column.unknown_words(_is_known)
-    others = [*column.nothing.values(), column.nulls]
+    unknown = column.words.unknown(_is_known)
+    others = [*column.gaps.words.values(), column.gaps.nulls]
     rows = sorted({*unknown.rows, *(row for occurrences in others for row in occurrences.rows)})
     return Occurrences(unknown.count + sum(occurrences.count for occurrences in others), rows[:3])
 
 
 def are_answers(column: Column) -> bool:
     """Whether all values of *column* are words for yes and no, or for nothing."""
-    return column.filled > 0 and column.holds <= _ANSWERS and not column.unknown_words(_is_known).count
+    return column.filled > 0 and column.types.held <= _ANSWERS and not column.words.unknown(_is_known).count
 
 
 def can_answer(column: Column) -> bool:
     """Whether some value of *column* is of a type that can say yes or no, as a date can't."""
-    return bool(column.holds & _ANSWERS)
+    return bool(column.types.held & _ANSWERS)
 
 
 def mostly_answers(column: Column) -> bool:
     """Whether at least half of the values of *column*, but for words for nothing, are yes or no."""
-    return can_answer(column) and 2 * column.unknown_words(_is_known).count <= column.filled
+    return can_answer(column) and 2 * column.words.unknown(_is_known).count <= column.filled
 
 
 def review_of_unread(column: Column, rule: PropertyRule, unread: Occurrences) -> Review:
@@ -62,10 +62,10 @@ def review_of_unread(column: Column, rule: PropertyRule, unread: Occurrences) ->
         f"{unread.count:,} {'value is' if is_one else 'values are'} not true or false{_kinds_of(column, unread)}, "
         f"which rejects {'its row' if is_one else 'their rows'}: {unread.places}"
     )
-    nothing = (*column.nothing, *(word for word in column.said_nothing if not _is_known(word)))
-    spelled = column.nothing | column.said_nothing
-    unknown = unread.count - column.nulls.count - sum(spelled[word].count for word in nothing)
-    advice = ["a consent can't be null, but its key may be missing"] if column.nulls.count else []
+    nothing = (*column.gaps.words, *(word for word in column.stand_ins.said_nothing if not _is_known(word)))
+    spelled = column.gaps.words | column.stand_ins.said_nothing
+    unknown = unread.count - column.gaps.nulls.count - sum(spelled[word].count for word in nothing)
+    advice = ["a consent can't be null, but its key may be missing"] if column.gaps.nulls.count else []
     advice += ["add the unknown words to true or false"] if unknown else []
     advice += ["if the words for nothing mean no, add them to false"] if nothing else []
     instead = _with_false(column, rule, nothing) if unknown or nothing else None
@@ -92,14 +92,14 @@ def _is_known(word: str) -> bool:
 
 
 def _known_words(column: Column) -> list[str]:
-    return [word for word in column.words if _is_known(word)]
+    return [word for word in column.words.short if _is_known(word)]
 
 
 def _kinds_of(column: Column, unread: Occurrences) -> str:
     """Return the kinds of the values *unread* in brackets, without a value that may be personal."""
-    said = [occurrences for word, occurrences in column.said_nothing.items() if not _is_known(word)]
-    nothing = sum(occurrences.count for occurrences in (*column.nothing.values(), *said))
-    nulls = column.nulls.count
+    said = [occurrences for word, occurrences in column.stand_ins.said_nothing.items() if not _is_known(word)]
+    nothing = sum(occurrences.count for occurrences in (*column.gaps.words.values(), *said))
+    nulls = column.gaps.nulls.count
     counts = (("words for nothing", nothing), ("null", nulls), ("unknown", unread.count - nothing - nulls))
     found = [f"{count:,} {kind}" for kind, count in counts if count]
     return f" ({', '.join(found)})" if nothing or nulls else ""
@@ -119,9 +119,9 @@ def _reversed(column: Column, key: str) -> PropertyRule | None:
     words = _known_words(column)
     if not all(map(is_neutral, words)):
         return None
-    rule = PropertyRule(key, column.name, cleaning=CleaningRules(trim=column.trimmed.count > 0))
-    if column.holds & {TRUTH, FRACTION}:
-        found = (*words, *(("true", "false") if TRUTH in column.holds else ()))
+    rule = PropertyRule(key, column.name, cleaning=CleaningRules(trim=column.texts.trimmed.count > 0))
+    if column.types.held & {TRUTH, FRACTION}:
+        found = (*words, *(("true", "false") if TRUTH in column.types.held else ()))
         values = tuple((word, not meaning_in_consent(word)) for word in found)
         return replace(rule, cleaning=replace(rule.cleaning, values=values))
     lists = found_in_consent(words or _USUAL)

@@ -92,7 +92,7 @@ class FileProfile:
         if column is None:
             return
         if value == "":
-            column.is_ever_blank = True
+            column.gaps.has_empty_text = True
         elif value is not None:
             self._take_value(column, value, row)
         else:
@@ -126,7 +126,7 @@ class FileProfile:
     def _is_a_leaf(self, path: tuple[str, ...]) -> bool:
         """Whether some row has a value or an empty text at *path*, not an object or a null."""
         column = self._columns[path]
-        return column.filled > 0 or column.is_ever_blank or column.blank > 0 or bool(column.nothing)
+        return column.filled > 0 or column.gaps.has_empty_text or column.gaps.blank > 0 or bool(column.gaps.words)
 
     def _trouble(self, path: tuple[str, ...], column: Column) -> str:
         if not self._holds_values(path):

@@ -68,8 +68,8 @@ def identities(columns: Sequence[Column], rows: int) -> list[IdentityGuess]:
 
 def _can_identify(column: Column) -> bool:
     """Whether *column* holds texts and whole numbers, which programs may have written as 1001.0."""
-    return column.holds <= {TEXT, WHOLE, FRACTION} and (
-        FRACTION not in column.holds or is_nearly_all(column.fractions.count, column.filled)
+    return column.types.held <= {TEXT, WHOLE, FRACTION} and (
+        FRACTION not in column.types.held or is_nearly_all(column.numbers.fractions.count, column.filled)
     )
 
 
@@ -101,10 +101,10 @@ def _is_read(field: str, text: str) -> bool:
 
 def _cleaned(guess: IdentityGuess, column: Column) -> IdentityGuess:
     """Return *guess* with the cleaning that the values of *column* need, and with what a human has to look at."""
-    fakes = {text: occurrences for text, occurrences in column.placeholders.items() if occurrences.count > 1}
+    fakes = {text: occurrences for text, occurrences in column.stand_ins.placeholders.items() if occurrences.count > 1}
     if guess.field not in {"email", "phone_no"}:
         fakes = {}
-    nothing = tuple(dict.fromkeys((*column.nothing, *column.said_nothing, *fakes)))
+    nothing = tuple(dict.fromkeys((*column.gaps.words, *column.stand_ins.said_nothing, *fakes)))
     reviews = list(guess.reviews)
     if fakes:
         places = together(fakes.values()).places
@@ -113,27 +113,28 @@ def _cleaned(guess: IdentityGuess, column: Column) -> IdentityGuess:
     if strip:
         what = f"{_values(repaired)} damaged by a program or a spreadsheet, and repaired (strip): {repaired.places}"
         reviews.append(Review(Harm.PEOPLE, what))
-    grouped = column.damage.get("grouped", Occurrences()) if guess.field in _NUMBERED else Occurrences()
+    grouped = column.texts.damage.get("grouped", Occurrences()) if guess.field in _NUMBERED else Occurrences()
     if grouped.count:
         what = f"{_values(grouped)} written with separators of thousands, and freed of them: {grouped.places}"
         reviews.append(Review(Harm.PEOPLE, what))
-    if guess.field in _NUMBERED and (shorter := column.without_zeros).count:
+    if guess.field in _NUMBERED and (shorter := column.numbers.without_zeros).count:
         what = f"{_values(shorter)} shorter than those with a leading zero; did a spreadsheet take theirs away? "
         reviews.append(Review(Harm.PEOPLE, f"{what}{shorter.places[0].upper()}{shorter.places[1:]}"))
     cleaning = CleaningRules(
-        trim=column.trimmed.count > 0,
+        trim=column.texts.trimmed.count > 0,
         strip=strip,
         phone="KR" if guess.field == "phone_no" else None,
         thousands="," if grouped.count else None,
     )
     misread = [occurrences for text, occurrences in fakes.items() if not _is_read(guess.field, text)]
-    unread, expected = _unread(guess.field, column, [*column.said_nothing.values(), *misread])
+    unread, expected = _unread(guess.field, column, [*column.stand_ins.said_nothing.values(), *misread])
     hint = ""
-    if guess.field == "external_id" and column.filled and 2 * (column.emails + column.mobiles) > column.filled:
+    contacts = column.emails.addresses + column.phones.mobiles
+    if guess.field == "external_id" and column.filled and 2 * contacts > column.filled:
         reviews.append(Review(Harm.PEOPLE, "personal data as external_id; the service recommends a hash of it"))
         hint = "hash: hmac-sha256"
-    if guess.field == "email" and column.capitals:
-        addresses = "1 address has" if column.capitals == 1 else f"{column.capitals:,} addresses have"
+    if guess.field == "email" and column.emails.capitals:
+        addresses = "1 address has" if column.emails.capitals == 1 else f"{column.emails.capitals:,} addresses have"
         what = f"{addresses} capital letters; case: lower makes one person of both spellings"
         reviews.append(Review(Harm.PEOPLE, what))
     rule = replace(guess.rule, cleaning=cleaning, null_values=nothing)
@@ -146,17 +147,18 @@ def _strip(field: str, column: Column) -> tuple[tuple[str, ...], Occurrences]:
         kinds: tuple[str, ...] = ("formula", "apostrophe")
     else:
         kinds = ("float", "formula", "apostrophe")
-    found = [kind for kind in kinds if kind in column.damage]
+    found = [kind for kind in kinds if kind in column.texts.damage]
     texts = dict.fromkeys(text for kind in found for text in _STRIPPED[kind])
-    return tuple(texts), together(column.damage[kind] for kind in found)
+    return tuple(texts), together(column.texts.damage[kind] for kind in found)
 
 
 def _unread(field: str, column: Column, nothing: Sequence[Occurrences]) -> tuple[Occurrences, str]:
     if field == "email":
-        return without(column.not_email, nothing), "an e-mail address"
+        return without(column.emails.others, nothing), "an e-mail address"
     if field == "phone_no":
-        return without(column.not_phone, nothing), "a phone number of Korea"
-    return together([column.damage.get("power", Occurrences()), column.fractions]), "an ID with all of its digits"
+        return without(column.phones.others, nothing), "a phone number of Korea"
+    powers = column.texts.damage.get("power", Occurrences())
+    return together([powers, column.numbers.fractions]), "an ID with all of its digits"
 
 
 def _values(occurrences: Occurrences) -> str:
@@ -176,13 +178,21 @@ def _external_id(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
 
 def _email(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
     return _by_pattern(
-        "email", name_hints.EMAILS, columns, rows, ("an e-mail address", lambda it: it.emails, lambda it: it.emails)
+        "email",
+        name_hints.EMAILS,
+        columns,
+        rows,
+        ("an e-mail address", lambda it: it.emails.addresses, lambda it: it.emails.addresses),
     )
 
 
 def _phone(columns: Sequence[Column], rows: int) -> IdentityGuess | None:
     return _by_pattern(
-        "phone_no", name_hints.PHONES, columns, rows, ("a phone number", lambda it: it.phones, lambda it: it.mobiles)
+        "phone_no",
+        name_hints.PHONES,
+        columns,
+        rows,
+        ("a phone number", lambda it: it.phones.phones, lambda it: it.phones.mobiles),
     )
 
 
@@ -275,7 +285,7 @@ def _is_measure(column: Column) -> bool:
         is_number
         or guess_times(column) is not None
         or name_hints.built_in(column.name) is not None
-        or column.longest > _LONGEST
+        or column.texts.longest > _LONGEST
     )
 
 

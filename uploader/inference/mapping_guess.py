@@ -236,8 +236,9 @@ class _MappingBuilder:
             return Omission(column.name, f"its name has more than {_LONGEST_NAME} letters")
         if (why := self._emptiness(column)) is not None:
             return Omission(column.name, why)
-        if column.oversized.count and not self._affords(column.oversized.count):
-            why = f"over 8 KB in {_rows(column.oversized)} ({column.oversized.places}), which would be rejected"
+        oversized = column.texts.oversized
+        if oversized.count and not self._affords(oversized.count):
+            why = f"over 8 KB in {_rows(oversized)} ({oversized.places}), which would be rejected"
             return Omission(column.name, why, Harm.LOSS)
         return None
 
@@ -245,9 +246,9 @@ class _MappingBuilder:
         """Return in which way *column* has no value in any row; None if it has one, or if there are no rows."""
         if not self._profile.rows or column.filled:
             return None
-        if not column.nulls.count:
+        if not column.gaps.nulls.count:
             return "empty in every row"
-        is_all = column.nulls.count == self._profile.rows - self._profile.damaged
+        is_all = column.gaps.nulls.count == self._profile.rows - self._profile.damaged
         # Of a consent, a null rejects its row.
         if consent(column.name) is not None or not is_all:
             return None
@@ -255,7 +256,7 @@ class _MappingBuilder:
 
     def _consent(self, column: Column, key: str, remark: str) -> PropertyGuess | Omission:
         if not column.filled:
-            if column.nulls.count:
+            if column.gaps.nulls.count:
                 return Omission(column.name, "null in every row, which would reject them all", Harm.CONSENT)
             return Omission(column.name, "empty in every row")
         unread = unread_consents(column)
@@ -305,10 +306,10 @@ class _MappingBuilder:
             rule = replace(rule, on_error="omit")
             what = f"{_not_read(guessed.unread, guessed.expected)}, and omitted (on_error): {guessed.unread.places}"
             reviews.append(Review(Harm.LOSS, what))
-        if column.nulls.count:
-            why += f"; null in {_rows(column.nulls)}, which clears it"
-        if column.oversized.count:
-            what = f"over 8 KB in {_rows(column.oversized)}, which rejects it ({column.oversized.places})"
+        if column.gaps.nulls.count:
+            why += f"; null in {_rows(column.gaps.nulls)}, which clears it"
+        if column.texts.oversized.count:
+            what = f"over 8 KB in {_rows(column.texts.oversized)}, which rejects it ({column.texts.oversized.places})"
             reviews.append(Review(Harm.ROWS, what))
         return PropertyGuess(rule, _kind(column, rule), why, tuple(reviews))
 
@@ -343,16 +344,17 @@ _SUCCESSOR_WHY: Final = f"the same column, in the place of {_DEPRECATED}"
 
 def _gender(column: Column) -> TypeGuess | None:
     """Return *column* with the constant of the API for each of its words; None if these mean no genders."""
-    words = gender_words(column.words) if column.holds <= {TEXT, WHOLE} else None
+    words = gender_words(column.words.short) if column.types.held <= {TEXT, WHOLE} else None
     if words is None:
         return None
     known = {word for word, _ in words.values}
     unread = without(
-        column.unknown_words(known), [column.words[word] for word in words.nothing] + [*column.said_nothing.values()]
+        column.words.unknown(known),
+        [column.words.short[word] for word in words.nothing] + [*column.stand_ins.said_nothing.values()],
     )
     if 2 * unread.count > column.filled:
         return None
-    rule = cleaned(column, text_rule(column), *words.nothing, *column.said_nothing)
+    rule = cleaned(column, text_rule(column), *words.nothing, *column.stand_ins.said_nothing)
     reviews: tuple[Review, ...] = ()
     if words.are_codes:
         reviews = (Review(Harm.MEANING, "that 1 is Male and 2 is Female is a guess"),)
@@ -364,9 +366,9 @@ def _gender(column: Column) -> TypeGuess | None:
 
 def _one_sided(column: Column, guessed: TypeGuess) -> TypeGuess:
     """Return *guessed*, or a boolean if its text is nothing but words for yes, or nothing but words for no."""
-    words = {word.casefold() for word in column.words}
-    is_text = guessed.rule.kind is None and column.holds == {TEXT} and guessed.rule.cleaning.phone is None
-    if not is_text or name_hints.is_prose(column.name) or column.unknown_words(is_known).count or has_both(words):
+    words = {word.casefold() for word in column.words.short}
+    is_text = guessed.rule.kind is None and column.types.held == {TEXT} and guessed.rule.cleaning.phone is None
+    if not is_text or name_hints.is_prose(column.name) or column.words.unknown(is_known).count or has_both(words):
         return guessed
     rule = replace(guessed.rule, kind="boolean")
     if words <= {"true", "false"}:
@@ -379,27 +381,29 @@ def _one_sided(column: Column, guessed: TypeGuess) -> TypeGuess:
 
 def _fitting(key: str, column: Column, guessed: TypeGuess) -> TypeGuess:
     """Return *guessed*, or text if the built-in *key* is a text and *column* can be read as one."""
-    if guessed.rule.kind is None or not column.holds <= {TEXT, WHOLE}:
+    if guessed.rule.kind is None or not column.types.held <= {TEXT, WHOLE}:
         return guessed
     if key == "df_birth" and (key != column.name or guessed.rule.kind == "date"):
         return guessed
     rule = text_rule(column)
-    return TypeGuess(replace(rule, kind="string") if WHOLE in column.holds else rule, "text, as the service has it")
+    return TypeGuess(
+        replace(rule, kind="string") if WHOLE in column.types.held else rule, "text, as the service has it"
+    )
 
 
 def _fits(key: str, column: Column, guessed: TypeGuess) -> bool:
     """Whether the built-in *key* has the type that is *guessed* for *column*."""
     kind = guessed.rule.kind
     if key == "df_birth":
-        return kind == "date" or (kind is None and column.holds == {DATE})
-    return kind == "string" or (kind is None and column.holds <= {TEXT})
+        return kind == "date" or (kind is None and column.types.held == {DATE})
+    return kind == "string" or (kind is None and column.types.held <= {TEXT})
 
 
 def _kind(column: Column, rule: PropertyRule) -> PropertyType:
     """Return the type that the values of *column* have when *rule* reads them."""
     if rule.kind is not None:
         return rule.kind
-    family = next(iter(column.holds - {EMPTY_LIST}), EMPTY_LIST if column.holds else TEXT)
+    family = next(iter(column.types.held - {EMPTY_LIST}), EMPTY_LIST if column.types.held else TEXT)
     return _FAMILIES.get(family, "string")
 
 

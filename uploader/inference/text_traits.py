@@ -49,39 +49,20 @@ _NOTHING: Final[frozenset[Reading]] = frozenset()
 
 
 @frozen
-class TextTraits:
-    """What all texts of one pattern have in common.
+class PatternReadings:
+    """The ways in which the texts of one pattern can be read.
 
     *numbers* is how they are a number, which is uncertain if it *is_long*. *reads* tests for each of *forms* whether it
-    reads a text, and *found* holds the readings by what these said. *digits* is how many digits they are, 0 for other
-    texts; those that *are_padded* begin with a zero. *dash* is the unit and the dash that stands for 0. *separators*
-    may part a list.
-
-    It has no states: *found* is filled as texts come.
+    reads a text, and *found* holds the readings by what these said: it is filled as texts come.
     """
 
-    has_digits: bool
-    is_long: bool
     numbers: frozenset[Reading]
+    is_long: bool
     forms: tuple[TimeForm, ...]
     reads: tuple[Callable[[str], bool], ...]
     found: dict[tuple[bool, ...], frozenset[Reading]]
-    is_like_phone: bool
-    is_code: bool
-    is_zero_date: bool
-    digits: int
-    are_padded: bool
-    damage: tuple[str, ...]
-    dash: tuple[str, str] | None
-    is_in_parentheses: bool
-    has_zone_name: bool
-    is_email: bool
-    has_capitals: bool
-    may_be_placeholder: bool
-    says_nothing: bool
-    separators: tuple[str, ...]
 
-    def readings(self, text: str) -> frozenset[Reading]:
+    def of(self, text: str) -> frozenset[Reading]:
         """Return the ways in which *text*, of this pattern, can be read."""
         numbers = _numbers(text) if self.is_long else self.numbers
         if not self.forms:
@@ -93,6 +74,43 @@ class TextTraits:
             found = numbers.union(form for form, is_read in zip(self.forms, said, strict=True) if is_read)
             self.found[said] = found
         return found
+
+
+@frozen
+class NumberTraits:
+    """What the texts of one pattern are beside a plain number.
+
+    *digits* is how many digits they are, 0 for other texts; those that *are_padded* begin with a zero. Of a code, a
+    number would lose digits. *dash* is the unit and the dash that stands for 0.
+    """
+
+    is_code: bool
+    digits: int
+    are_padded: bool
+    dash: tuple[str, str] | None
+    is_in_parentheses: bool
+
+
+@frozen
+class TextTraits:
+    """What all texts of one pattern have in common.
+
+    *damage* is what a spreadsheet or a program did to them, *separators* may part a list.
+
+    It has no states.
+    """
+
+    readings: PatternReadings
+    number: NumberTraits
+    is_like_phone: bool
+    is_zero_date: bool
+    damage: tuple[str, ...]
+    has_zone_name: bool
+    is_email: bool
+    has_capitals: bool
+    may_be_placeholder: bool
+    says_nothing: bool
+    separators: tuple[str, ...]
 
 
 def traits_of(text: str, *, is_birth: bool) -> TextTraits:
@@ -109,26 +127,14 @@ def is_email(text: str) -> bool:
 def lone_traits(text: str, is_birth: bool) -> TextTraits:  # noqa: FBT001 — a key of the cache
     """Return the traits of *text* as they are found in itself, whatever its pattern."""
     has_digits = text.isascii() or any(map(str.isdecimal, text))
-    is_short = len(text) <= LONGEST
-    forms = forms_like(text) if has_digits and is_short else ()
     is_mail = is_email(text)
-    is_decimal = len(text) <= _LONGEST_DIGITS and text.isdecimal()
     return TextTraits(
-        has_digits=has_digits,
-        is_long=len(text) >= _SHORTEST_LONG and sum(map(str.isdecimal, text)) >= _SHORTEST_LONG,
-        numbers=_numbers(text) if has_digits else _NOTHING,
-        forms=forms,
-        reads=tuple(form_reader(form, is_birth) for form in forms),
-        found={},
+        readings=_readings(text, has_digits=has_digits, is_birth=is_birth),
+        number=_number_traits(text, has_digits=has_digits),
         is_like_phone=has_digits and is_like_phone(text),
-        is_code=has_digits and is_code(text),
         is_zero_date=has_digits and is_zero_date(text),
-        digits=len(text) if is_decimal else 0,
-        are_padded=is_decimal and text[0] == "0" and text != "0",
         damage=_damage(text),
-        dash=unit_of_dash(text) if len(text) <= _LONGEST_WORD else None,
-        is_in_parentheses=is_in_parentheses(text),
-        has_zone_name=text[-1].isupper() and is_short and _ZONE_NAME.fullmatch(text) is not None,
+        has_zone_name=text[-1].isupper() and len(text) <= LONGEST and _ZONE_NAME.fullmatch(text) is not None,
         is_email=is_mail,
         has_capitals=is_mail and text != text.lower(),
         may_be_placeholder=may_be_placeholder(text),
@@ -138,6 +144,28 @@ def lone_traits(text: str, is_birth: bool) -> TextTraits:  # noqa: FBT001 — a 
 
 
 _of_pattern: Final = lru_cache(_MOST_PATTERNS)(lone_traits)
+
+
+def _readings(text: str, *, has_digits: bool, is_birth: bool) -> PatternReadings:
+    forms = forms_like(text) if has_digits and len(text) <= LONGEST else ()
+    return PatternReadings(
+        numbers=_numbers(text) if has_digits else _NOTHING,
+        is_long=len(text) >= _SHORTEST_LONG and sum(map(str.isdecimal, text)) >= _SHORTEST_LONG,
+        forms=forms,
+        reads=tuple(form_reader(form, is_birth) for form in forms),
+        found={},
+    )
+
+
+def _number_traits(text: str, *, has_digits: bool) -> NumberTraits:
+    is_decimal = len(text) <= _LONGEST_DIGITS and text.isdecimal()
+    return NumberTraits(
+        is_code=has_digits and is_code(text),
+        digits=len(text) if is_decimal else 0,
+        are_padded=is_decimal and text[0] == "0" and text != "0",
+        dash=unit_of_dash(text) if len(text) <= _LONGEST_WORD else None,
+        is_in_parentheses=is_in_parentheses(text),
+    )
 
 
 def _numbers(text: str) -> frozenset[Reading]:

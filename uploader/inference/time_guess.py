@@ -75,7 +75,7 @@ def guess_times(column: Column) -> TimeGuess | AmbiguousDates | None:
         readings: frozenset(form for form in readings if isinstance(form, TimeForm) and _is_likely(form, column))
         for readings in column.readings
     }
-    nothing = [*column.zero_dates.values(), *column.said_nothing.values()]
+    nothing = [*column.stand_ins.zero_dates.values(), *column.stand_ins.said_nothing.values()]
     unread = without(together(column.readings[readings] for readings, forms in sets.items() if not forms), nothing)
     total = column.filled - sum(occurrences.count for occurrences in nothing)
     if not is_nearly_all(unread.count, total) and not (is_birth and 0 < 2 * (total - unread.count) >= total):
@@ -108,9 +108,9 @@ def _is_likely(form: TimeForm, column: Column) -> bool:
     if form.format in NEEDS_NAME:
         return name_hints.is_time(name) or (form.format in EPOCHS and counts_time(name))
     if form.format == "%Y%m%d":
-        return name_hints.is_time(name) or column.has_many_values
+        return name_hints.is_time(name) or column.words.are_many
     if form.format is not None and "%y" in form.format:
-        return name_hints.is_time(name) or column.has_many_values
+        return name_hints.is_time(name) or column.words.are_many
     return True
 
 

@@ -32,7 +32,7 @@ from uploader.inference.time_forms import ZONE
 from uploader.inference.time_guess import AmbiguousDates, counts_time, epoch_of, guess_times, is_nearly_all
 from uploader.mapping.birth_dates import is_birth_date
 from uploader.mapping.numeric_times import EPOCHS
-from uploader.mapping.rules import PropertyRule
+from uploader.mapping.rules import PropertyRule, TimeRule
 
 _UNIFORM: Final = (TEXT, WHOLE, FRACTION, TRUTH, DATE, MOMENT, TEXTS, WHOLES, FRACTIONS)
 _NUMBERS: Final = frozenset({WHOLE, FRACTION})
@@ -100,21 +100,21 @@ def guess(column: Column, kind: str | None, *, has_types: bool, has_gaps: bool, 
 def _guess(column: Column, kind: str | None, *, has_types: bool, today: date) -> TypeGuess | LeftOut:
     if not column.filled:
         return _of_nothing(column, kind)
-    if column.holds == {TEXT}:
+    if column.types.held == {TEXT}:
         return _of_texts(column, kind, has_types=has_types, today=today)
     is_time = name_hints.is_time(column.name)
-    if column.holds <= _DIGITS_OR_TEXT and (is_time or counts_time(column.name)):
+    if column.types.held <= _DIGITS_OR_TEXT and (is_time or counts_time(column.name)):
         times = _times(column, today)
-        if times is not None and (is_time or EPOCHS.issuperset(times.rule.formats)):
+        if times is not None and (is_time or EPOCHS.issuperset(times.rule.times.formats)):
             return times
     return _of_values(column)
 
 
 def _are_whole_floats(column: Column, found: TypeGuess) -> bool:
     """Whether *column* is found to hold numbers with a fraction, and all of them are written like 20.0."""
-    if column.damage.get("float", Occurrences()).count < column.filled:
+    if column.texts.damage.get("float", Occurrences()).count < column.filled:
         return False
-    return found.rule.kind == "double" or (found.rule.kind is None and column.holds == {FRACTION})
+    return found.rule.kind == "double" or (found.rule.kind is None and column.types.held == {FRACTION})
 
 
 def _as_long(found: TypeGuess) -> TypeGuess:
@@ -132,7 +132,7 @@ def values_of(column: Column) -> str:
 
 def known_words(column: Column) -> list[str]:
     """Return the words of *column* that mean true or false."""
-    return [word for word in column.words if is_known(word)]
+    return [word for word in column.words.short if is_known(word)]
 
 
 def _all(column: Column, unread: Occurrences | None = None) -> str:
@@ -147,7 +147,7 @@ def _plain(column: Column) -> PropertyRule:
 
 def text_rule(column: Column) -> PropertyRule:
     """Return the rule of *column* as a text: cleaned at its ends, and without the words for nothing."""
-    marked = sum(column.damage[kind].count for kind in MARKS if kind in column.damage)
+    marked = sum(column.texts.damage[kind].count for kind in MARKS if kind in column.texts.damage)
     rule = cleaned(column, _plain(column))
     # In few texts of many, a mark may be meant.
     return rule if 2 * marked >= column.filled else replace(rule, cleaning=replace(rule.cleaning, strip=()))
@@ -158,15 +158,15 @@ def cleaned(column: Column, rule: PropertyRule, *more: str) -> PropertyRule:
 
     *more* are such words, too.
     """
-    strip = tuple(text for kind, texts in MARKS.items() if kind in column.damage for text in texts)
-    nothing = tuple(dict.fromkeys((*column.nothing, *more)))
-    cleaning = replace(rule.cleaning, trim=column.trimmed.count > 0, strip=strip)
+    strip = tuple(text for kind, texts in MARKS.items() if kind in column.texts.damage for text in texts)
+    nothing = tuple(dict.fromkeys((*column.gaps.words, *more)))
+    cleaning = replace(rule.cleaning, trim=column.texts.trimmed.count > 0, strip=strip)
     return replace(rule, cleaning=cleaning, null_values=nothing)
 
 
 def _of_nothing(column: Column, kind: str | None) -> TypeGuess | LeftOut:
     if kind == "naive datetime":
-        rule = replace(_plain(column), kind="datetime", timezone=ZONE)
+        rule = replace(_plain(column), kind="datetime", times=TimeRule(timezone=ZONE))
         return TypeGuess(rule, f"empty in every row; its times have no zone, {ZONE} is a guess")
     if kind == "other":
         return LeftOut("empty in every row, and of a type that the API does not have")
@@ -199,13 +199,13 @@ def _is_unmarked(rule: PropertyRule) -> bool:
 def _text(column: Column, *, has_types: bool) -> TypeGuess:
     rule = text_rule(column)
     reviews = tuple(_of_unread_texts(column))
-    if not has_types and column.codes.count:
+    if not has_types and column.numbers.codes.count:
         plain = column.unread(lambda reading: isinstance(reading, WrittenNumber) and not reading.unit)
-        if plain.count == column.codes.count < column.filled:
-            why = f"{column.codes.count:,} of {column.filled:,} are digits with a leading zero or a plus sign"
+        if plain.count == column.numbers.codes.count < column.filled:
+            why = f"{column.numbers.codes.count:,} of {column.filled:,} are digits with a leading zero or a plus sign"
             return TypeGuess(rule, f"text: {why}")
     others = column.unread(lambda reading: isinstance(reading, WrittenNumber))
-    if not has_types and 0 < others.count * 2 < column.filled and not column.codes.count:
+    if not has_types and 0 < others.count * 2 < column.filled and not column.numbers.codes.count:
         numbers = f"{column.filled - others.count:,} of {column.filled:,} are numbers"
         review = Review(Harm.LOSS, f"a text, since only {numbers} (not {others.places})")
         return TypeGuess(rule, "text", reviews=reviews or (review,))
@@ -215,11 +215,11 @@ def _text(column: Column, *, has_types: bool) -> TypeGuess:
 def _of_unread_texts(column: Column) -> Iterator[Review]:
     """Yield what a human has to know of amounts and times that no step and no format reads."""
     numbers = column.unread(lambda reading: isinstance(reading, WrittenNumber))
-    amounts = column.in_parentheses
+    amounts = column.texts.in_parentheses
     if amounts.count and is_nearly_all(numbers.count - amounts.count, column.filled):
         what = f"{_counted(amounts)} in parentheses, negative amounts that no step reads: {amounts.places}"
         yield Review(Harm.LOSS, f"{what}. Write them with a minus sign")
-    if 2 * column.zone_names.count > column.filled:
+    if 2 * column.texts.zone_names.count > column.filled:
         yield Review(Harm.LOSS, "times with the name of a zone, which no format reads; write them with an offset")
 
 
@@ -251,29 +251,29 @@ def _times(column: Column, today: date) -> TypeGuess | None:
         pivot = today.year % 100 if is_birth_date(column.name) else None
         last = pivot if pivot is not None else 68
         reviews.append(Review(Harm.MEANING, f"years of two digits: up to {last:02} they are 20xx (pivot), else 19xx"))
-    rule = replace(_plain(column), kind=found.kind, formats=found.formats, timezone=found.timezone, pivot=pivot)
-    rule = cleaned(column, rule, *column.zero_dates, *column.said_nothing)
+    rule = replace(_plain(column), kind=found.kind, times=TimeRule(found.formats, pivot, found.timezone))
+    rule = cleaned(column, rule, *column.stand_ins.zero_dates, *column.stand_ins.said_nothing)
     expected = "a date" if found.kind == "date" else "a date and time"
     return TypeGuess(rule, why, found.unread, expected, tuple(reviews))
 
 
 def _phone(column: Column) -> TypeGuess | None:
-    is_called = name_hints.plain(column.name).endswith(_PHONES) and 2 * column.phones >= column.filled
-    has_many = column.mobiles * 10 >= column.filled * _PHONES_OF_TEN
-    if not column.phones or not (has_many or is_called):
+    is_called = name_hints.plain(column.name).endswith(_PHONES) and 2 * column.phones.phones >= column.filled
+    has_many = column.phones.mobiles * 10 >= column.filled * _PHONES_OF_TEN
+    if not column.phones.phones or not (has_many or is_called):
         return None
-    fakes = {word: occurrences for word, occurrences in column.placeholders.items() if occurrences.count > 1}
-    rule = cleaned(column, _plain(column), *column.said_nothing, *fakes)
+    fakes = {word: occurrences for word, occurrences in column.stand_ins.placeholders.items() if occurrences.count > 1}
+    rule = cleaned(column, _plain(column), *column.stand_ins.said_nothing, *fakes)
     rule = replace(rule, cleaning=replace(rule.cleaning, phone="KR"))
     misread = [occurrences for word, occurrences in fakes.items() if not is_phone(word)]
-    unread = without(column.not_phone, [*column.said_nothing.values(), *misread])
+    unread = without(column.phones.others, [*column.stand_ins.said_nothing.values(), *misread])
     return TypeGuess(rule, f"{_all(column, unread)} phone numbers of Korea", unread, "a phone number of Korea")
 
 
 def _boolean(column: Column) -> TypeGuess | None:
     words = known_words(column)
-    unread = without(column.unknown_words(is_known), column.said_nothing.values())
-    total = column.filled - sum(occurrences.count for occurrences in column.said_nothing.values())
+    unread = without(column.words.unknown(is_known), column.stand_ins.said_nothing.values())
+    total = column.filled - sum(occurrences.count for occurrences in column.stand_ins.said_nothing.values())
     if not is_nearly_all(unread.count, total):
         return None
     if not name_hints.is_flag(column.name) and (not has_both(words) or set(words) <= _BITS):
@@ -281,7 +281,7 @@ def _boolean(column: Column) -> TypeGuess | None:
     lists = lists_of(words)
     said = "" if lists.is_default else f", {lists.true[0]} and {lists.false[0]}"
     rule = replace(_plain(column), kind="boolean", true=lists.true, false=lists.false)
-    rule = cleaned(column, rule, *column.said_nothing)
+    rule = cleaned(column, rule, *column.stand_ins.said_nothing)
     return TypeGuess(rule, f"{_all(column, unread)} words for true and false{said}", unread, "true or false")
 
 
@@ -295,17 +295,18 @@ def _number(column: Column, *, needs_marks: bool) -> TypeGuess | None:
                 shapes[number.shape] = shapes.get(number.shape, 0) + occurrences.count
                 units.update({number.unit: units.get(number.unit, 0) + occurrences.count} if number.unit else {})
     style = best_style(shapes)
-    nothing = [*column.said_nothing.values(), *column.dashes.values()]
+    nothing = [*column.stand_ins.said_nothing.values(), *column.stand_ins.dashes.values()]
     unread = without(column.unread(_reads(style)), nothing)
     total = column.filled - sum(occurrences.count for occurrences in nothing)
     has_marks = bool(units) or style.thousands is not None or style.decimal is not None
-    if not is_nearly_all(unread.count, total) or (not has_marks and (column.codes.count or needs_marks)):
+    if not is_nearly_all(unread.count, total) or (not has_marks and (column.numbers.codes.count or needs_marks)):
         return None
     if not has_marks and style.kind == "long" and _may_be_dates(column):
         why = "whole numbers that may be dates; give it a type"
         return TypeGuess(text_rule(column), "text", reviews=(Review(Harm.LOSS, why),))
     found = sorted(units, key=lambda unit: -units[unit])
-    guessed = _number_guess(column, style, [*found, *(unit for unit in column.dash_units if unit not in units)], unread)
+    of_dashes = [unit for unit in column.stand_ins.dash_units if unit not in units]
+    guessed = _number_guess(column, style, [*found, *of_dashes], unread)
     return replace(guessed, reviews=(*guessed.reviews, *_of_marks(column, style, shapes, has_units=bool(units))))
 
 
@@ -319,8 +320,8 @@ def _of_marks(
     if style.kind == "double" and style.thousands is None and shapes.keys() == {"point of three"}:
         what = 'that "." is the decimal point is a guess; for thousands, write type: long, thousands: "."'
         yield Review(Harm.MEANING, what)
-    if column.dashes:
-        places = together(column.dashes.values()).places
+    if column.stand_ins.dashes:
+        places = together(column.stand_ins.dashes.values()).places
         what = f"a dash beside a unit, which spreadsheets show for 0, counts as none (null_values): {places}"
         yield Review(Harm.MEANING, what)
     if style == NumberStyle("long") and not has_units and (form := epoch_of(column)):
@@ -332,7 +333,8 @@ def _reads(style: NumberStyle) -> Callable[[Reading], bool]:
 
 
 def _number_guess(column: Column, style: NumberStyle, units: list[str], unread: Occurrences) -> TypeGuess:
-    rule = cleaned(column, replace(_plain(column), kind=style.kind), *column.said_nothing, *column.dashes)
+    nothing = (*column.stand_ins.said_nothing, *column.stand_ins.dashes)
+    rule = cleaned(column, replace(_plain(column), kind=style.kind), *nothing)
     strip = (*rule.cleaning.strip, *units)
     cleaning = replace(rule.cleaning, strip=strip, thousands=style.thousands, decimal=style.decimal)
     noun = "whole numbers" if style.kind == "long" else "numbers"
@@ -340,7 +342,8 @@ def _number_guess(column: Column, style: NumberStyle, units: list[str], unread: 
     marks += [f"'{style.decimal}' for the decimal point"] if style.decimal is not None else []
     marks += [f"units {', '.join(units)}" if len(units) > 1 else f"unit {units[0]}"] if units else []
     why = "; ".join([f"{_all(column, unread)} {noun}", *marks])
-    if style == NumberStyle("long") and not units and set(column.words) <= _BITS and not column.other_words.count:
+    are_bits = set(column.words.short) <= _BITS and not column.words.others.count
+    if style == NumberStyle("long") and not units and are_bits:
         why += "; if 0 and 1 mean no and yes, write type: boolean"
     reviews: tuple[Review, ...] = ()
     if style.thousands == "." or style.decimal is not None:
@@ -358,10 +361,10 @@ def _may_be_dates(column: Column) -> bool:
 
 
 def _list(column: Column) -> TypeGuess | None:
-    for separator, items in column.lists.items():
+    for separator, items in column.texts.lists.items():
         if not _is_list(column, items, separator):
             continue
-        are_whole = items.are_whole and not column.codes.count
+        are_whole = items.are_whole and not column.numbers.codes.count
         singles = column.filled - items.parted
         # The texts without a separator must be numbers too.
         if are_whole and singles:
@@ -391,36 +394,37 @@ def _is_list(column: Column, items: ListItems, separator: str) -> bool:
 
 
 def _of_values(column: Column) -> TypeGuess | LeftOut:
-    held = column.holds - {EMPTY_LIST}
-    if len(held) <= 1 and not column.misses(OWN).count:
+    held = column.types.held - {EMPTY_LIST}
+    if len(held) <= 1 and not column.types.misses(OWN).count:
         reviews: tuple[Review, ...] = ()
         if held == {WHOLE} and (form := epoch_of(column)):
             what = f"may be times since 1970; then write type: datetime, format: {form}"
             reviews = (Review(Harm.MEANING, what),)
         return TypeGuess(_plain(column), next(iter(held), EMPTY_LIST), reviews=reviews)
-    if held == {NAIVE} and column.reads_all(NAIVE_TIME):
-        rule = replace(_plain(column), kind="datetime", timezone=ZONE)
+    if held == {NAIVE} and column.types.reads_all(NAIVE_TIME):
+        rule = replace(_plain(column), kind="datetime", times=TimeRule(timezone=ZONE))
         return TypeGuess(rule, NAIVE, reviews=(Review(Harm.MEANING, f"{ZONE} is a guess"),))
-    if TEXT in held and held <= _DIGITS_OR_TEXT and not column.codes.count:
+    if TEXT in held and held <= _DIGITS_OR_TEXT and not column.numbers.codes.count:
         numbers = _number(column, needs_marks=False)
         if numbers is not None and numbers.rule.kind is not None:
             return numbers
     for families, candidate, why in _TOGETHER:
-        if held <= families and column.reads_all(candidate):
+        if held <= families and column.types.reads_all(candidate):
             return TypeGuess(cleaned(column, replace(_plain(column), kind=candidate.kind)), why)
     return _of_few(column, held)
 
 
 def _of_few(column: Column, held: frozenset[str]) -> TypeGuess | LeftOut:
     """Return the type of a column in which no type reads every value."""
-    own = column.misses(OWN)
+    own = column.types.misses(OWN)
     if len(held) == 1 and held <= frozenset(_UNIFORM) and is_nearly_all(own.count, column.filled):
         return TypeGuess(_plain(column), next(iter(held)), own, "a value that can be sent")
     if len(held) == 1:
         why = f"{own.count:,} of its {values_of(column)} can't be sent ({own.places})"
-        known = [f"{name}; {advice}" for kind, (name, advice) in _FOREIGN.items() if kind in column.foreign]
+        known = [f"{name}; {advice}" for kind, (name, advice) in _FOREIGN.items() if kind in column.types.foreign]
         return LeftOut(f"{why}: {known[0]}" if known else f"{why}: {_UNKNOWN_KIND}", Harm.LOSS)
     several = ", ".join(
-        f"{family} in {count:,} {'row' if count == 1 else 'rows'}" for family, count in column.families.most_common()
+        f"{family} in {count:,} {'row' if count == 1 else 'rows'}"
+        for family, count in column.types.families.most_common()
     )
     return LeftOut(f"{several}; no type reads them all", Harm.LOSS)

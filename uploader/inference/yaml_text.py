@@ -179,14 +179,14 @@ def property_line(rule: PropertyRule) -> str:
 def _type(rule: PropertyRule) -> Iterator[str]:
     if rule.kind is not None:
         yield f"type: {quoted(rule.kind)}"
-    if len(rule.formats) == 1:
-        yield f"format: {quoted(rule.formats[0])}"
-    elif rule.formats:
-        yield f"format: [{', '.join(map(quoted, rule.formats))}]"
-    if rule.pivot is not None:
-        yield f"pivot: {rule.pivot}"
-    if rule.timezone is not None:
-        yield f"timezone: {rule.timezone}"
+    if len(rule.times.formats) == 1:
+        yield f"format: {quoted(rule.times.formats[0])}"
+    elif rule.times.formats:
+        yield f"format: [{', '.join(map(quoted, rule.times.formats))}]"
+    if rule.times.pivot is not None:
+        yield f"pivot: {rule.times.pivot}"
+    if rule.times.timezone is not None:
+        yield f"timezone: {rule.times.timezone}"
     if rule.kind == "boolean" and (rule.true, rule.false) != (TRUE_WORDS, FALSE_WORDS):
         yield f"true: [{_list(rule.true)}]"
         yield f"false: [{_list(rule.false)}]"

@@ -102,7 +102,7 @@ class ColumnReader:
                 return datetime_expressions(read, step.rule.formats, form)
             case PropertyStep() if step.rule.kind == "datetime":
                 is_plain = step.rule.cleaning == NO_CLEANING
-                return datetime_expressions(read, step.rule.formats, form) if is_plain else ()
+                return datetime_expressions(read, step.rule.times.formats, form) if is_plain else ()
             case PropertyStep() if self._plan.asks_each_value(step):
                 return ()
             case PropertyStep():

@@ -124,7 +124,7 @@ def check_kinds(properties: Sequence[PropertyRule], moment: MomentRule | None, k
                 f"mapping.properties.{rule.key}: column '{rule.column}' holds times without a zone. "
                 f"Write {{column: {rule.column}, type: datetime, timezone: Asia/Seoul}}."
             )
-    formats = [(f"properties.{rule.key}", rule.column or "", rule.formats) for rule in properties]
+    formats = [(f"properties.{rule.key}", rule.column or "", rule.times.formats) for rule in properties]
     if moment is not None:
         formats.append((TIME_KEY, moment.column, moment.formats))
     for key, column, given in formats:

@@ -43,14 +43,29 @@ NO_CLEANING = CleaningRules()
 
 
 @dataclass(frozen=True, slots=True)
+class TimeRule:
+    """How a date or a time is read: *formats* are strptime patterns or `NUMERIC_FORMATS`.
+
+    The first format that reads a value counts (none: ISO 8601). *pivot* is the last year that `%y` takes for 20xx.
+    *timezone* is that of a time without an offset.
+    """
+
+    formats: tuple[str, ...] = ()
+    pivot: int | None = None
+    timezone: str | None = None
+
+
+ISO_TIMES = TimeRule()
+"""Reads dates and times of ISO 8601."""
+
+
+@dataclass(frozen=True, slots=True)
 class PropertyRule:
     """How one property is made: from a *column*, or from the constant *value* where *column* is None.
 
-    *kind* None is the short form: text in CSV, the value's own type in JSONL and Parquet. *formats* are strptime
-    patterns or `NUMERIC_FORMATS`, for dates and datetimes, and the first that reads a value counts (none: ISO
-    8601). *pivot* is the last year that `%y` takes for 20xx. *true* and *false* are compared in any case. *column*
-    may be a path, `address.city`. *null_values* are texts that mean no value, beside those of all columns. *on_error*
-    says what becomes of a value that can't be read.
+    *kind* None is the short form: text in CSV, the value's own type in JSONL and Parquet. *times* is for dates and
+    datetimes. *true* and *false* are compared in any case. *column* may be a path, `address.city`. *null_values* are
+    texts that mean no value, beside those of all columns. *on_error* says what becomes of a value that can't be read.
 
     It has no states.
     """
@@ -59,9 +74,7 @@ class PropertyRule:
     column: str | None = None
     value: Json = None
     kind: PropertyType | None = None
-    formats: tuple[str, ...] = ()
-    pivot: int | None = None
-    timezone: str | None = None
+    times: TimeRule = ISO_TIMES
     separator: str = "|"
     true: tuple[str, ...] = TRUE_WORDS
     false: tuple[str, ...] = FALSE_WORDS
@@ -94,7 +107,7 @@ class IdentityRule:
 
 @dataclass(frozen=True, slots=True)
 class MomentRule:
-    """The column that `request_datetime` is read from; *formats* and *pivot* are those of `PropertyRule`."""
+    """The column that `request_datetime` is read from; *formats* and *pivot* are those of `TimeRule`."""
 
     column: str
     formats: tuple[str, ...] = ()

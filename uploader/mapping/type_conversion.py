@@ -94,9 +94,9 @@ def _scalar(kind: PropertyType, rule: PropertyRule) -> Reader:
         case "boolean":
             return _boolean(rule.true, rule.false)
         case "date":
-            return date_reader(rule.formats, pivot=rule.pivot, timezone=rule.timezone)
+            return date_reader(rule.times.formats, pivot=rule.times.pivot, timezone=rule.times.timezone)
         case _:
-            return datetime_reader(rule.formats, rule.timezone, pivot=rule.pivot)
+            return datetime_reader(rule.times.formats, rule.times.timezone, pivot=rule.times.pivot)
 
 
 def _string(value: object) -> str:

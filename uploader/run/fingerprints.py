@@ -95,9 +95,20 @@ def _spelled(rules: MappingRules) -> str:
 def _spelled_property(rule: PropertyRule) -> str:
     return (
         f"PropertyRule(key={rule.key!r}, column={rule.column!r}, value={rule.value!r}, kind={rule.kind!r}, "
-        f"format={_first(rule.formats)!r}, timezone={rule.timezone!r}, separator={rule.separator!r}, "
+        f"format={_first(rule.times.formats)!r}, timezone={rule.times.timezone!r}, separator={rule.separator!r}, "
         f"true={rule.true!r}, false={rule.false!r}, when_empty={rule.when_empty!r}, trim={rule.cleaning.trim!r}, "
         f"thousands={rule.cleaning.thousands!r})"
+    )
+
+
+def _spelled_with_later_keys(rule: PropertyRule) -> str:
+    """Return *rule* with all its settings, as it was spelled when they were fields of one class."""
+    times = rule.times
+    return (
+        f"PropertyRule(key={rule.key!r}, column={rule.column!r}, value={rule.value!r}, kind={rule.kind!r}, "
+        f"formats={times.formats!r}, pivot={times.pivot!r}, timezone={times.timezone!r}, "
+        f"separator={rule.separator!r}, true={rule.true!r}, false={rule.false!r}, when_empty={rule.when_empty!r}, "
+        f"cleaning={rule.cleaning!r}, null_values={rule.null_values!r}, on_error={rule.on_error!r})"
     )
 
 
@@ -116,11 +127,10 @@ def _later_keys(rules: MappingRules) -> Iterator[str]:
             yield repr(identity)
     for rule in rules.properties:
         cleaning = CleaningRules(trim=rule.cleaning.trim, thousands=rule.cleaning.thousands)
-        spoken = replace(
-            rule, formats=rule.formats[:1], pivot=None, cleaning=cleaning, null_values=(), on_error="reject"
-        )
+        times = replace(rule.times, formats=rule.times.formats[:1], pivot=None)
+        spoken = replace(rule, times=times, cleaning=cleaning, null_values=(), on_error="reject")
         if rule != spoken:
-            yield repr(rule)
+            yield _spelled_with_later_keys(rule)
     moment = rules.request_datetime
     if moment is not None and (len(moment.formats) > 1 or moment.pivot is not None):
         yield repr(moment)

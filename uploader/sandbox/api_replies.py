@@ -75,12 +75,13 @@ def because(verdict: ApiReply, why: str) -> ApiReply:
 
 def window_headers(rules: SandboxRules, place: WindowPlace) -> dict[str, str]:
     """Return the headers that describe the window, in the spelling and the unit of *rules*."""
-    reset = place.reset + rules.clock_skew
-    values = (period(rules.per), str(place.remaining), str(int(reset * 1000) if rules.unit == "ms" else int(reset)))
+    style = rules.replies
+    reset = place.reset + style.clock_skew
+    values = (period(rules.per), str(place.remaining), str(int(reset * 1000) if style.unit == "ms" else int(reset)))
     headers: dict[str, str] = {}
-    if rules.spelling in {"both", "documented"}:
+    if style.spelling in {"both", "documented"}:
         headers.update(zip(_DOCUMENTED_NAMES, values, strict=True))
-    if rules.spelling in {"both", "lower"}:
+    if style.spelling in {"both", "lower"}:
         headers.update(zip(_LOWER_NAMES, values, strict=True))
     return headers
 

@@ -80,7 +80,7 @@ class _Handler:
             raise
 
     def _now(self) -> dict[str, str]:
-        second = int(self._sandbox.now() + self._sandbox.rules.clock_skew)
+        second = int(self._sandbox.now() + self._sandbox.rules.replies.clock_skew)
         if second != self._second:
             self._second, self._date = second, {"Date": formatdate(second, usegmt=True)}
         return self._date

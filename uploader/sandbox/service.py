@@ -31,7 +31,7 @@ from uploader.sandbox.rate_limit import WindowPlace, Windows
 from uploader.sandbox.report import Report
 from uploader.sandbox.request_body import PROPERTY_BYTES, ParsedBody, parse_body
 from uploader.sandbox.settings import SandboxRules
-from uploader.sandbox.sqlite_store import RequestRecord, SandboxStore, Stray
+from uploader.sandbox.sqlite_store import RequestRecord, RequestWindow, SandboxStore, Stray
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,7 @@ class Sandbox:
                     arrival.seq,
                     arrival.wall,
                     arrival.monotonic,
-                    arrival.place.window,
-                    arrival.place.start,
-                    place.over,
+                    RequestWindow(arrival.place.window, arrival.place.start, place.over),
                     shown.status,
                     shown.code,
                     parsed.identity,
@@ -156,16 +154,8 @@ class Sandbox:
     def record_lost(self, arrival: Arrival, status: int = 0) -> None:
         """Record a request whose body did not arrive whole, answered with *status* (0: not at all)."""
         place = arrival.place
-        record = RequestRecord(
-            arrival.seq,
-            arrival.wall,
-            arrival.monotonic,
-            place.window,
-            place.start,
-            place.over,
-            status,
-            call=arrival.call.name,
-        )
+        window = RequestWindow(place.window, place.start, place.over)
+        record = RequestRecord(arrival.seq, arrival.wall, arrival.monotonic, window, status, call=arrival.call.name)
         with self._lock:
             self._store.add_request(record)
 
@@ -215,7 +205,7 @@ class Sandbox:
         if fault is not None and fault.in_front:
             return self._faulty(fault)
         if over:
-            return LIMITED[self.rules.limit_reply]
+            return LIMITED[self.rules.replies.limit_reply]
         if not incoming.service_id or self.rules.service_id not in {None, incoming.service_id}:
             return WRONG_SERVICE
         if not self._token_ok(incoming.token):
@@ -226,7 +216,7 @@ class Sandbox:
 
     def _faulty(self, fault: Fault) -> ApiReply:
         if fault.kind == "limit" and not fault.status and not fault.code:
-            return LIMITED[self.rules.limit_reply]
+            return LIMITED[self.rules.replies.limit_reply]
         if fault.kind in {"hang", "drop-before"}:
             return NOTHING
         return ApiReply(fault.status or 200, fault.code)

@@ -10,22 +10,34 @@ from uploader.sandbox.property_types import BUILT_IN, KINDS
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyStyle:
+    """How replies tell of the limit and the time.
+
+    Once the limit is exceeded, *limit_reply* answers until the window resets. *spelling* and *unit* are those of the
+    window headers (*unit* "s" drops the fraction). *clock_skew* is how many seconds the server's clock is ahead, in
+    `Date` and in the reset.
+    """
+
+    limit_reply: Literal["429", "40401"] = "429"
+    spelling: Literal["both", "documented", "lower", "none"] = "both"
+    unit: Literal["s", "ms"] = "s"
+    clock_skew: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxRules:
     """What the sandbox enforces and how it behaves; raises ValueError for an invalid rule.
 
     *limit* requests are accepted in each window of *per* seconds. Windows start at multiples of *per* plus *anchor*
-    seconds of the clock; *anchor* None: the first request of a window opens it. Once the limit is exceeded,
-    *limit_reply* answers until the window resets.
+    seconds of the clock; *anchor* None: the first request of a window opens it.
 
     *token* and *service_id* are what a request must carry; None: any value that is not empty. *registered* maps the
     names of properties to their types (None: any type); *registered* None: every name is registered. The API's own
     properties always are, with their own types. A request with another property is answered with success, as the
     documentation says, and that property is not stored; *refuses_misfits*: it is refused, so that the sender sees it.
 
-    *spelling* and *unit* are those of the window headers (*unit* "s" drops the fraction). *clock_skew* is how many
-    seconds the server's clock is ahead, in `Date` and in the reset. *latency* (seconds, from and to) is the wait
-    between storing and replying. *seed* is the random seed of *faults* and latency. *certificate* is a PEM file with
-    key and chain; with it, https is served.
+    *latency* (seconds, from and to) is the wait between storing and replying. *seed* is the random seed of *faults* and
+    latency. *certificate* is a PEM file with key and chain; with it, https is served.
 
     It has no states.
     """
@@ -33,14 +45,11 @@ class SandboxRules:
     limit: int = 10_000
     per: float = 60.0
     anchor: float | None = 0.0
-    limit_reply: Literal["429", "40401"] = "429"
     token: str | None = field(default=None, repr=False)
     service_id: str | None = None
     registered: Mapping[str, str | None] | None = None
     refuses_misfits: bool = False
-    spelling: Literal["both", "documented", "lower", "none"] = "both"
-    unit: Literal["s", "ms"] = "s"
-    clock_skew: float = 0.0
+    replies: ReplyStyle = ReplyStyle()
     latency: tuple[float, float] = (0.0, 0.0)
     faults: tuple[Fault, ...] = ()
     seed: int = 0

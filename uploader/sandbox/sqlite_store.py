@@ -17,6 +17,15 @@ from uploader.sandbox.report import Report, WindowCount, reply_name
 
 
 @dataclass(frozen=True, slots=True)
+class RequestWindow:
+    """The window that counted a request: its *number* and *start*; and whether the request was *over* the limit."""
+
+    number: int
+    start: float
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRecord:
     """One request and its reply: the order and the time of its arrival, the window that counted it, its result.
 
@@ -29,9 +38,7 @@ class RequestRecord:
     seq: int
     arrived: float
     monotonic: float
-    window: int
-    window_start: float
-    over: bool
+    window: RequestWindow
     status: int = 0
     code: str = ""
     identity: Mapping[str, Json] = field(default_factory=dict, repr=False)
@@ -104,9 +111,9 @@ class SandboxStore:
                 record.seq,
                 record.arrived,
                 record.monotonic,
-                record.window,
-                record.window_start,
-                record.over,
+                record.window.number,
+                record.window.start,
+                record.window.over,
                 record.status,
                 record.code,
                 orjson.dumps(_spoken(record.identity)).decode(),
@@ -208,9 +215,7 @@ def _record(row: tuple[Any, ...]) -> RequestRecord:
         seq,
         arrived,
         monotonic,
-        window,
-        start,
-        bool(over),
+        RequestWindow(window, start, bool(over)),
         status,
         code,
         orjson.loads(identity),
