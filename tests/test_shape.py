@@ -26,7 +26,6 @@ WINDOW_ARITHMETIC: Final = frozenset({"ServerWindow"})
 """Computes with all numbers of a window at once; its note says which go together."""
 
 TOO_MANY_FIELDS_UNTIL: Final[Mapping[str, str]] = {
-    "CheckSummary": "until what is found of names, duplicates and joined people is a record each",
     "RunHeader": "until what identifies a run is parted; its names are in the journal",
     "RunState": "until the end of a run is parted from its rows",
 }

@@ -10,7 +10,7 @@ from uploader.batch import Batch
 from uploader.changes import DigestStores
 from uploader.changes import change_detection as module
 from uploader.changes.change_detection import ChangeDetection
-from uploader.check.source_summary import CheckSummary
+from uploader.check.source_summary import ChangeCounts, CheckSummary
 from uploader.clock import real_clock
 from uploader.config import Settings
 from uploader.mapping.good_rows import GoodRows
@@ -51,7 +51,7 @@ def test_known_and_changed_people_are_counted_by_the_same_digests(
     count_rows.finish()
     count_batches.finish()
 
-    assert (in_batches.known, in_batches.changed) == (by_rows.known, by_rows.changed) == (3, 1)
+    assert in_batches.changes == by_rows.changes == ChangeCounts(known=3, changed=1)
 
 
 def _good(first: int) -> GoodRows:

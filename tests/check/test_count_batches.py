@@ -20,7 +20,7 @@ from uploader.check.column_sieve import ColumnSieve
 from uploader.check.count_batches import count_batches
 from uploader.check.joined_identities import JoinedIdentities, JoinedValue
 from uploader.check.joined_in_batches import JoinedInBatches
-from uploader.check.source_summary import CheckSummary
+from uploader.check.source_summary import CheckSummary, FoundColumns
 from uploader.mapping import Plan
 from uploader.mapping.identity_hashes import hashes_of
 from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule
@@ -136,9 +136,9 @@ class Found:
     def facts(self) -> dict[str, object]:
         one, profile = self.summary, self.summary.column_profile
         assert profile is not None
-        names = (one.unseen, one.seen, one.common) if one.unseen else None
+        names = one.columns if one.columns.unseen else None
         return {
-            "counts": (one.read, one.rejected, one.damaged, one.duplicates, one.duplicates_are_exact),
+            "counts": (one.read, one.rejected, one.damaged, one.duplicates),
             "names": names,
             "problems": one.problems.facts(),
             "warnings": one.warnings.facts(),
@@ -177,7 +177,7 @@ def begun(table: Table) -> tuple[Plan, Found]:
     """Return a plan, and an empty result; as in `prepare`, keys are unseen only where there are no columns."""
     plan = planned()
     has_keys = table.form == "json"
-    summary = CheckSummary(unseen={"id", "age", "gone", "a.b"} if has_keys else set())
+    summary = CheckSummary(FoundColumns({"id", "age", "gone", "a.b"} if has_keys else set()))
     summary.column_profile = ColumnProfile(
         None if has_keys else _NAMES, mapped=["id", "age", "a.b"], null_values=["", "-", 'é"\\']
     )

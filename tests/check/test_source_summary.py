@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.make import identity_rules
 from tests.plans import compile_plan
-from uploader.check.source_summary import CheckSummary
+from uploader.check.source_summary import CheckSummary, DuplicateCount, FoundColumns
 from uploader.counts import Problem
 from uploader.mapping import Plan, Repairs
 from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule
@@ -49,34 +49,34 @@ def test_every_record_is_counted_as_what_the_mapping_makes_of_it() -> None:
 
 
 def test_a_column_that_no_row_has_stays_unseen_beside_all_that_rows_do_have() -> None:
-    survey = CheckSummary(unseen={"mail", "name"})
+    survey = CheckSummary(FoundColumns({"mail", "name"}))
 
     note_sendable(survey, 1, "name", "city")
     note_rejected(survey, 2, "age")
     note_damaged(survey, 3)
 
-    assert survey.unseen == {"mail"}
-    assert survey.seen == {"name", "city", "age"}
+    assert survey.columns.unseen == {"mail"}
+    assert survey.columns.seen == {"name", "city", "age"}
 
 
 def test_nothing_is_unseen_when_each_column_stood_in_some_row() -> None:
-    survey = CheckSummary(unseen={"mail", "name"})
+    survey = CheckSummary(FoundColumns({"mail", "name"}))
 
     note_sendable(survey, 1, "name")
     note_sendable(survey, 2, "mail")
 
-    assert survey.unseen == set()
+    assert survey.columns.unseen == set()
 
 
 def test_a_path_is_seen_in_a_row_in_which_it_leads_somewhere() -> None:
-    survey = CheckSummary(unseen={"a.b", "a.c", "d.e", "f.g"})
+    survey = CheckSummary(FoundColumns({"a.b", "a.c", "d.e", "f.g"}))
 
     for fields in ({"a": {"b": None}}, {"a": 5, "d.e": "x"}, {"f": None}, {}):
         row = Row(1, fields)
         survey.add_row(row, Request(row, (), b"{}"))
 
-    assert survey.unseen == {"a.c", "f.g"}
-    assert survey.seen == {"a", "a.b", "d.e", "f"}
+    assert survey.columns.unseen == {"a.c", "f.g"}
+    assert survey.columns.seen == {"a", "a.b", "d.e", "f"}
 
 
 NOW = "2000-01-01T00:00:00.000Z"
@@ -111,7 +111,7 @@ def test_what_passes_is_counted_warned_of_and_known_whole_at_the_end() -> None:
     assert [record for record, _ in passed] == list(ROWS)
     assert (survey.read, survey.rejected, survey.damaged) == (5, 2, 1)
     assert survey.repairs == Repairs({"trim": 2, "thousands": 1})
-    assert (survey.duplicates, survey.duplicates_are_exact) == (1, True)
+    assert survey.duplicates == DuplicateCount(1, is_exact=True)
     assert survey.warnings.most_frequent() == [
         (ZERO, Problem(2, [(1, 2), (2, 3)])),
         (FORM, Problem(1, [(4, 5)])),
@@ -165,7 +165,7 @@ def test_exactly_the_share_is_never_too_much_and_one_row_more_always_is(
 
 
 def test_of_many_rows_a_key_that_one_row_alone_has_is_not_told() -> None:
-    survey = CheckSummary(unseen={"missing"})
+    survey = CheckSummary(FoundColumns({"missing"}))
     for number in range(1, 12):
         note_sendable(survey, number, "id", f"name-{number}")
 
@@ -173,7 +173,7 @@ def test_of_many_rows_a_key_that_one_row_alone_has_is_not_told() -> None:
 
 
 def test_of_a_few_rows_every_key_is_told() -> None:
-    survey = CheckSummary(unseen={"missing"})
+    survey = CheckSummary(FoundColumns({"missing"}))
     note_sendable(survey, 1, "id", "name")
     note_sendable(survey, 2, "id")
 

@@ -9,7 +9,7 @@ import pytest
 from tests.make import CONFIG
 from tests.watching import Lines, check
 from uploader.check.joined_identities import JoinedValue
-from uploader.check.source_summary import CheckSummary
+from uploader.check.source_summary import CheckSummary, DuplicateCount
 from uploader.cli.check_messages import check_lines, duplicate_lines, first_lines, problem_lines, warnings_alone
 from uploader.cli.printed_commands import CommandLine
 from uploader.cli.run_messages import run_lines
@@ -136,7 +136,7 @@ def test_a_check_tells_what_was_repaired_what_repeats_and_what_may_be_damaged(fo
 
 
 def test_the_number_of_repeats_is_called_an_estimate_where_it_is_one() -> None:
-    survey = CheckSummary(read=3, duplicates=1204, duplicates_are_exact=False)
+    survey = CheckSummary(read=3, duplicates=DuplicateCount(1204, is_exact=False))
 
     assert list(duplicate_lines(survey)) == ["  About 1,204 duplicate identity values: each is in more than one row."]
 

@@ -117,7 +117,7 @@ def both(loaded: Callable[[str], Settings], world: Environment) -> Callable[...,
 def facts(job: Job) -> dict[str, object]:
     one = job.summary
     return {
-        "counts": (one.read, one.rejected, one.damaged, one.duplicates, one.duplicates_are_exact),
+        "counts": (one.read, one.rejected, one.damaged, one.duplicates),
         "problems": one.problems.facts(),
         "warnings": one.warnings.facts(),
         "repairs": one.repairs.facts(),

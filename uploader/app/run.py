@@ -152,7 +152,7 @@ def _decided(run_plan: RunPlan, source_plans: Sequence[SourcePlan]) -> list[Sour
 def _to_send(source_plan: SourcePlan) -> int:
     """Return the maximum number of rows of *source_plan* that are still to be sent."""
     summary = source_plan.job.summary
-    unchanged = 0 if summary.changed is None or source_plan.header.full else summary.known - summary.changed
+    unchanged = 0 if summary.changes is None or source_plan.header.full else summary.changes.unchanged
     return min(summary.sendable - unchanged, source_plan.result.counts.not_attempted)
 
 

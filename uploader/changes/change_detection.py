@@ -11,7 +11,7 @@ from uploader.batch import Batch
 from uploader.changes.digest_store import DigestStore
 from uploader.changes.digests import Digests
 from uploader.changes.stores_by_service import DigestStores
-from uploader.check.source_summary import CheckSummary
+from uploader.check.source_summary import ChangeCounts, CheckSummary
 from uploader.clock import Clock
 from uploader.endpoints import USER_PROFILE, Endpoint
 from uploader.mapping.good_rows import GoodRows
@@ -169,8 +169,8 @@ class ChangeDetection:
 
     def counting_changes(self, summary: CheckSummary) -> "ChangesCounter":
         """Return what counts, in *summary*, the records of known people, and how many have changed."""
-        summary.changed = 0
-        return ChangesCounter(self, summary)
+        summary.changes = ChangeCounts()
+        return ChangesCounter(self, summary.changes)
 
     @cached_property
     def recorded_since(self) -> int:
@@ -231,15 +231,15 @@ class ChangeDetection:
 
 
 class ChangesCounter:
-    """Counts, in a summary, the records of known people in a check, and how many of them have changed.
+    """Counts the records of known people in a check, and how many of them have changed.
 
     The good rows of batches wait until there are many: each comparison of columns reads all digests that are stored.
     """
 
-    def __init__(self, changes: ChangeDetection, summary: CheckSummary) -> None:
-        """Count in *summary* what *changes* knows."""
+    def __init__(self, changes: ChangeDetection, counts: ChangeCounts) -> None:
+        """Count in *counts* what *changes* knows."""
         self._changes = changes
-        self._summary = summary
+        self._counts = counts
         self._waiting: list[tuple[pl.DataFrame, pl.Series]] = []
         self._rows = 0
 
@@ -273,6 +273,5 @@ class ChangesCounter:
         self._count(known=len(same) - same.null_count(), same=int(same.sum()))
 
     def _count(self, *, known: int, same: int) -> None:
-        if self._summary.changed is not None:
-            self._summary.known += known
-            self._summary.changed += known - same
+        self._counts.known += known
+        self._counts.changed += known - same

@@ -10,7 +10,7 @@ from uploader.check.batch_observers import BatchObserver, MapBatch, RowObserver
 from uploader.check.batch_rows import split_batch
 from uploader.check.duplicate_identities import DuplicateIdentities
 from uploader.check.joined_in_batches import JoinedInBatches
-from uploader.check.source_summary import CheckSummary
+from uploader.check.source_summary import CheckSummary, DuplicateCount
 from uploader.mapping import Plan
 from uploader.mapping.good_rows import GoodRows
 from uploader.mapping.identity_hashes import hashes_of, identity_of
@@ -99,7 +99,7 @@ class _Counting:
         self._pass_on()
         summary, duplicates = self._summary, self._duplicates
         summary.repairs = self._plan.repairs.copy()
-        summary.duplicates, summary.duplicates_are_exact = duplicates.count, duplicates.are_exact
+        summary.duplicates = DuplicateCount(duplicates.count, is_exact=duplicates.are_exact)
 
     def _wants_rows(self, batch: Batch) -> bool:
         if not batch.table.height:

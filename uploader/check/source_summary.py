@@ -1,6 +1,6 @@
 """Count what a source holds before the first request is sent."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -26,23 +26,66 @@ _MOST_NAMES: Final = 10_000
 
 
 @dataclass(slots=True)
-class CheckSummary:
-    """The totals of a whole source: how many records it has, how many can't be sent, and why.
+class FoundColumns:
+    """Which columns the rows have.
 
     *unseen* starts as the columns that the mapping reads, and ends as those that no row had. While some are unseen,
-    *seen* collects the columns that rows do have, and *common* those that are in more than one row. *warnings* are
-    about rows that can be sent. *known* counts the rows of people known from earlier runs, *changed* those of them that
-    differ (None: not compared). *column_profile* is None unless a baseline is wanted. *duplicates* counts the identity
-    values in more than one row; it is an estimate unless *duplicates_are_exact*. *joined* are the identity values that
-    would join different people, which *joined_identities* finds (None: not wanted).
-
-    States: counting, while `count_rows` or `count_batches` reads; and final, at the end of the records, when it sets
-    *repairs* and *duplicates*; *joined* is set after that.
+    *seen* collects the columns that rows do have, and *common* those that are in more than one row.
     """
 
     unseen: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
     common: set[str] = field(default_factory=set)
+
+    def add_row(self, fields: Mapping[str, object]) -> None:
+        """Add the columns of one row."""
+        paths = {column for column in self.unseen if "." in column and resolves(column, fields)}
+        self.add_names({*fields, *paths})
+        self.unseen.difference_update(fields, paths)
+
+    def add_names(self, names: set[str]) -> None:
+        """Add the *names* of columns that one row, or more than one, has."""
+        if names <= self.common:
+            return
+        self.common |= names & self.seen
+        if len(self.seen) < _MOST_NAMES:
+            self.seen |= names
+
+
+@dataclass(slots=True)
+class ChangeCounts:
+    """How many rows are of people *known* from earlier runs, and how many of them have *changed*."""
+
+    known: int = 0
+    changed: int = 0
+
+    @property
+    def unchanged(self) -> int:
+        """How many rows equal what was accepted last of their person."""
+        return self.known - self.changed
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateCount:
+    """How many identity values are in more than one row; an estimate unless it *is_exact*."""
+
+    count: int = 0
+    is_exact: bool = True
+
+
+@dataclass(slots=True)
+class CheckSummary:
+    """The totals of a whole source: how many records it has, how many can't be sent, and why.
+
+    *warnings* are about rows that can be sent. *changes* is None if they are not compared with what was sent before,
+    *column_profile* unless a baseline is wanted. *joined* are the identity values that would join different people,
+    which *joined_identities* finds (None: not wanted).
+
+    States: counting, while `count_rows` or `count_batches` reads; and final, at the end of the records, when it sets
+    *repairs* and *duplicates*; *joined* is set after that.
+    """
+
+    columns: FoundColumns = field(default_factory=FoundColumns)
     read: int = 0
     rejected: int = 0
     damaged: int = 0
@@ -50,10 +93,8 @@ class CheckSummary:
     warnings: Problems = field(default_factory=Problems)
     repairs: Repairs = field(default_factory=Repairs)
     column_profile: ColumnProfile | None = None
-    known: int = 0
-    changed: int | None = None
-    duplicates: int = 0
-    duplicates_are_exact: bool = True
+    changes: ChangeCounts | None = None
+    duplicates: DuplicateCount = DuplicateCount()
     joined_identities: JoinedIdentities | None = None
     joined: list[JoinedValue] = field(default_factory=list)
 
@@ -78,7 +119,7 @@ class CheckSummary:
             yield record, work
         self._add_people(people, sendable_people, duplicates)
         self.repairs = plan.repairs.copy()
-        self.duplicates, self.duplicates_are_exact = duplicates.count, duplicates.are_exact
+        self.duplicates = DuplicateCount(duplicates.count, is_exact=duplicates.are_exact)
 
     def _add_people(self, people: list[Person], sendable_people: list[Person], duplicates: DuplicateIdentities) -> None:
         """Add the identity values of some rows, and empty both lists."""
@@ -98,10 +139,8 @@ class CheckSummary:
             self.problems.note(work)
         match record:
             case Row(fields=fields):
-                if self.unseen:
-                    paths = {column for column in self.unseen if "." in column and resolves(column, fields)}
-                    self._add_names({*fields, *paths})
-                    self.unseen.difference_update(fields, paths)
+                if self.columns.unseen:
+                    self.columns.add_row(fields)
             case Damaged():
                 self.damaged += 1
             case _ as never:
@@ -112,29 +151,22 @@ class CheckSummary:
         profile = self.column_profile
         if profile is not None and profile.wants_rows(batch):
             return True
-        return has_cells(batch, self.unseen.intersection(batch.table.columns))
+        return has_cells(batch, self.columns.unseen.intersection(batch.table.columns))
 
     def add_good(self, good: GoodRows) -> None:
         """Count the good rows of a batch."""
         self.read += good.count
         if self.column_profile is not None:
             self.column_profile.add_good(good)
-        if self.unseen:
+        if self.columns.unseen:
             times = {column.name: good.count - column.null_count() for column in good.table.iter_columns()}
-            self._add_names({name for name, count in times.items() if count})
-            self._add_names({name for name, count in times.items() if count > 1})
+            self.columns.add_names({name for name, count in times.items() if count})
+            self.columns.add_names({name for name, count in times.items() if count > 1})
 
     @property
     def names(self) -> set[str]:
         """The column names that a message may show; among many rows, a key of only one may be a person's data."""
-        return self.common if self.read - self.damaged > _FEW_ROWS else self.seen
-
-    def _add_names(self, names: set[str]) -> None:
-        if names <= self.common:
-            return
-        self.common |= names & self.seen
-        if len(self.seen) < _MOST_NAMES:
-            self.seen |= names
+        return self.columns.common if self.read - self.damaged > _FEW_ROWS else self.columns.seen
 
     @property
     def sendable(self) -> int:
@@ -144,7 +176,7 @@ class CheckSummary:
     @property
     def to_send(self) -> int:
         """How many rows can be sent, without those that are unchanged."""
-        return self.sendable - (0 if self.changed is None else self.known - self.changed)
+        return self.sendable - (0 if self.changes is None else self.changes.unchanged)
 
     def exceeds(self, max_rejected: float) -> bool:
         """Whether more than the share *max_rejected*, and more than a few rows, are rejected."""

@@ -52,7 +52,7 @@ def check_lines(checked: Checked, values: ShownValues = no_values) -> Iterator[s
     yield from duplicate_lines(summary)
     yield from repair_lines(summary.repairs, values)
     yield from _warning_lines(summary.warnings, shown=None, values=values)
-    if summary.changed is not None:
+    if summary.changes is not None:
         yield f"  About {summary.to_send:,} changed since the service accepted them last; the others need no request."
     if summary.to_send:
         seconds = summary.to_send / checked.rows_per_second
@@ -111,10 +111,10 @@ def _reason_lines(reason: Reason, problem: Problem, values: Sequence[tuple[str, 
 
 def duplicate_lines(summary: CheckSummary) -> Iterator[str]:
     """Yield how many identity values are duplicates, if any; "About" marks an estimate."""
-    if summary.duplicates:
-        about = "" if summary.duplicates_are_exact else "About "
-        each = "it" if summary.duplicates == 1 else "each"
-        yield f"  {about}{count(summary.duplicates, 'duplicate identity value')}: {each} is in more than one row."
+    if summary.duplicates.count:
+        about = "" if summary.duplicates.is_exact else "About "
+        each = "it" if summary.duplicates.count == 1 else "each"
+        yield f"  {about}{count(summary.duplicates.count, 'duplicate identity value')}: {each} is in more than one row."
 
 
 def place(number: int, line: int) -> str:

@@ -47,8 +47,8 @@ def compare_with_baseline(
     bounds = DriftBounds(rows=guard.rows, empty=guard.empty, changed=guard.changed, consents=guard.consents)
     people = None
     # Another mapping makes other bodies of the same people: what is stored of them can't be compared.
-    if summary.changed is not None and baseline.mapping == reading_of(settings):
-        people = PeopleChanged(summary.known, summary.changed)
+    if summary.changes is not None and baseline.mapping == reading_of(settings):
+        people = PeopleChanged(summary.changes.known, summary.changes.changed)
     return DriftComparison(
         name, baseline.finished, differences(baseline.totals, column_profile.totals(), bounds, people)
     )

@@ -98,7 +98,7 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
     if events is not None and wants(events, "reason_found"):
         observers = [NotGoodObserver(_reporting_reasons(source.name, plan, events)), *observers]
     if source.columns is None:
-        summary.unseen.update(plan.columns)
+        summary.columns.unseen.update(plan.columns)
     if settings.guard is not None and _is_comparable(source, limit):
         summary.column_profile = ColumnProfile(
             None if source.columns is None else [*filter(is_mappable, source.columns)],

@@ -51,7 +51,7 @@ def refuse_unseen(source: Source, plan: Plan, settings: Settings, summary: Check
     """Refuse JSONL of which not one object has a key that the mapping reads; a few rows alone say nothing."""
     if source.columns is not None or source.is_retry or limit is not None or summary.read == summary.damaged:
         return
-    if summary.unseen:
+    if summary.columns.unseen:
         check_columns(plan.columns, sorted(summary.names), source=source.name, config=str(settings.file))
 
 
