@@ -28,6 +28,7 @@ source:
   null_values: [NULL, ~, "", no]
   skip_lines: 2
   columnar: off
+  name: members
 registered: {df_name: string}
 mapping:
   identity: {line_user_id: a, kakao_user_id: b, email: c, phone_no: d, external_id: e}
@@ -65,6 +66,7 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
             "ca_file": tmp_path / "company.pem",
         },
         "source": {
+            "name": "members",
             "format": "jsonl",
             "encoding": "cp949",
             "delimiter": "\t",
@@ -108,6 +110,7 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
             "ca_file": None,
         },
         "source": {
+            "name": "",
             "format": "auto",
             "encoding": "auto",
             "delimiter": ",",

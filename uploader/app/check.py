@@ -29,7 +29,8 @@ from uploader.run.preflight import (
     settings_of,
 )
 from uploader.run.proxy_and_certificates import route_of
-from uploader.run.results import SummarizedResults, new_source_results
+from uploader.run.recorded_start import RecordedStart
+from uploader.run.results import new_source_results
 from uploader.run.safe_callbacks import safe_callback, with_safe_callbacks
 from uploader.source import Source
 from uploader.state import BaselineStore
@@ -51,19 +52,28 @@ def check(
         UploaderError: a source, an option or the configuration is wrong.
     """
     environment, on_checked = with_safe_callbacks(environment), safe_callback(on_checked)
+    with RecordedStart(options, environment, [], keeps_history=False) as start:
+        _check(options, environment, on_checked, [] if reports is None else reports, start)
+    return start.exit_status
+
+
+def _check(
+    options: Options,
+    environment: Environment,
+    on_checked: Callable[[Job, Pace], None],
+    reports: list[CheckReport],
+    start: RecordedStart,
+) -> None:
     refuse_double_use(options)
     settings = settings_of(options, environment, credentials=False)
     refuse_foreign(settings.state_dir)
     route = route_of(settings, environment.environ)
     if environment.on_route is not None:
         environment.on_route(route)
-    source_results, pace = new_source_results(options), pace_of(settings)
-    reports = [] if reports is None else reports
-    reports.extend(CheckReport(source_result, CheckSummary(), pace) for source_result in source_results)
-    with (
-        SummarizedResults(source_results, summary=options.summary, clock=environment.clock.monotonic) as whole,
-        ExitStack() as stack,
-    ):
+    pace = pace_of(settings)
+    start.results += new_source_results(options)
+    reports += [CheckReport(source_result, CheckSummary(), pace) for source_result in start.results]
+    with start.ending(), ExitStack() as stack:
         changes = _changes(settings, stack, environment)
         for report in reports:
             source_result, summary = report.result, report.summary
@@ -78,7 +88,6 @@ def check(
             if summary.column_profile is not None and not options.full:
                 _refuse_drift(report, job.source, settings)
             source_result.finish()
-    return whole.exit_status
 
 
 def _checked(  # noqa: PLR0913 — what one source is checked with

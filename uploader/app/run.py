@@ -15,6 +15,7 @@ from uploader.run.connection import connect
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import mapping_of, service_of
 from uploader.run.flag_conflicts import refuse_double_use
+from uploader.run.jobs import job_of
 from uploader.run.mark_finished import RunEndings
 from uploader.run.open_change_detection import open_change_detection, open_stores
 from uploader.run.options import Options
@@ -22,7 +23,8 @@ from uploader.run.pending_retries import with_pending_retries
 from uploader.run.plan import RunPlan, SourcePlan, newest_ended_run
 from uploader.run.preflight import pace_of, refuse_if_too_bad, refuse_joined, settings_of
 from uploader.run.proxy_and_certificates import Route, route_of
-from uploader.run.results import SourceResult, SummarizedResults, new_source_results
+from uploader.run.recorded_start import RecordedStart
+from uploader.run.results import SourceResult, new_source_results
 from uploader.run.safe_callbacks import between_steps, with_safe_callbacks
 from uploader.run.sandbox_dry_run import sandbox_for, state_in, throwaway_folder
 from uploader.run.source_run import background_tasks, send
@@ -47,6 +49,12 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
         UploaderError: the error that ended the run; its exit status is that of the run.
     """
     environment = with_safe_callbacks(environment)
+    with RecordedStart(options, environment, result.results) as start:
+        _run(options, environment, result, start)
+    result.exit_status = start.exit_status
+
+
+def _run(options: Options, environment: Environment, result: RunResult, start: RecordedStart) -> None:
     refuse_double_use(options)
     settings = settings_of(options, environment, credentials=not options.sandbox)
     route = Route() if options.sandbox else route_of(settings, environment.environ)
@@ -55,14 +63,13 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
     with ExitStack() as stack:
         folder = stack.enter_context(throwaway_folder()) if options.sandbox else None
         run_store = RunStore(settings.state_dir if folder is None else state_in(folder))
+        start.open(run_store.state, job_of(options, settings))
         if settings.retry_last_failures and options.limit is None:
             options = with_pending_retries(options, settings, run_store)
         result.results.extend(new_source_results(options))
         changes = stack.enter_context(_open_changes(settings, run_store, environment))
         endings = stack.enter_context(RunEndings(run_store, journal_days=settings.journal_days))
-        with SummarizedResults(
-            result.results, summary=options.summary, clock=environment.clock.monotonic
-        ) as source_results:
+        with start.ending():
             # With only one identity field, no row can show that two values are the same person.
             same_person = (
                 stack.enter_context(SamePerson(run_store.state)) if len(settings.rules().identity) > 1 else None
@@ -80,6 +87,7 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
             run_plan.join_people(source_plans)
             source_plans = run_plan.decide_resume(source_plans)
             result.results[:] = [source_plan.result for source_plan in source_plans]
+            start.update(options)
             run_plan.refuse_drift(source_plans)
             if options.deadline is not None:
                 options.deadline.refuse_if_over()
@@ -96,7 +104,6 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
             else:
                 for source_result in result.results:
                     source_result.finish()
-        result.exit_status = source_results.exit_status
 
 
 def _open_changes(settings: Settings, run_store: RunStore, environment: Environment) -> ChangeDetection:

@@ -29,6 +29,7 @@ from uploader.config.value_parsers import (
     encoding,
     flag,
     joined_limit,
+    name,
     one_of,
     share,
     some_share,
@@ -68,6 +69,7 @@ Duration: TypeAlias = Annotated[float, BeforeValidator(duration)]
 Registered: TypeAlias = Annotated[
     dict[str, Annotated[PropertyType, BeforeValidator(registered_kind)]], BeforeValidator(registered)
 ]
+JobName: TypeAlias = Annotated[str, BeforeValidator(name)]
 Location: TypeAlias = Annotated[Path, BeforeValidator(_path)]
 
 
@@ -84,11 +86,13 @@ class ApiSettings(Section):
 
 
 class SourceSettings(Section):
-    """The format of the source. *skip_lines* is how many lines are above the header of a CSV.
+    """The name and the format of the source. *skip_lines* is how many lines are above the header of a CSV.
 
-    *columnar* is whether it is read in whole batches; "auto": from a certain size on.
+    *name* is that of its job ("": it is known by its path). *columnar* is whether it is read in whole batches; "auto":
+    from a certain size on.
     """
 
+    name: JobName = ""
     format: Annotated[
         Literal["auto", "csv", "jsonl", "parquet"], BeforeValidator(one_of("auto", "csv", "jsonl", "parquet"))
     ] = "auto"

@@ -11,6 +11,7 @@ class Options:
     """The flags of `run` and `check`; paths are relative to the working directory.
 
     *added_retry_files* are the sources that the user did not name: retry files of earlier runs (`retry_last_failures`).
+    *job* is the name of the job, over that of the configuration ("": none was given).
 
     It has no states.
     """
@@ -27,3 +28,4 @@ class Options:
     accept: bool = False
     deadline: Deadline | None = None
     added_retry_files: tuple[str, ...] = ()
+    job: str = ""

@@ -1,23 +1,24 @@
 """Keep the result of each source: what became of its rows, and how the run ended."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from uploader.counts import Counts, Problems, Traffic
 from uploader.errors import StorageError, UploaderError
 from uploader.mapping import Repairs
-from uploader.outputs.summary import try_summary, write_summary
 from uploader.run.options import Options
+from uploader.run_record import ReasonCount, SourceRecord
 
 FINISHED: Final = 0
 SOME_LEFT: Final = 3
 _BUG: Final = 1
-_NO_SUMMARY_AFTER: Final = frozenset({1, 2})
 _SIGINT: Final = 130
+_MOST_REASONS: Final = 100
+"""How many different reasons the history keeps of one source."""
 
 
 @dataclass(slots=True)
@@ -85,6 +86,27 @@ class SourceResult:
             "exit_status": self.exit_status,
         }
 
+    def record(self) -> SourceRecord:
+        """Return what the history keeps of the source: no value of any row."""
+        traffic = self.traffic
+        return SourceRecord(
+            source=self.source,
+            run_id=self.run_id,
+            exit_status=self.exit_status,
+            counts=self.counts,
+            requests=traffic.requests,
+            retries=traffic.retries,
+            limited=traffic.limited,
+            limited_seconds=round(self.limited_seconds, 3),
+            seconds=round(self.seconds, 3),
+            maybe_sent_twice=self.maybe_sent_twice,
+            reasons=tuple(
+                ReasonCount(reason.code, reason.phrase, problem.count)
+                for reason, problem in self.problems.most_frequent()[:_MOST_REASONS]
+            ),
+            retry_file=None if self.retry_file is None else str(self.retry_file),
+        )
+
 
 def new_source_results(options: Options) -> list[SourceResult]:
     """Return an empty result for each source of *options*, all started now.
@@ -99,51 +121,8 @@ def new_source_results(options: Options) -> list[SourceResult]:
     ]
 
 
-class SummarizedResults:
-    """The results of a run's sources; leaving it writes the summary, however the run ended (except with 1 and 2).
-
-    Without its summary no source is finished: the next run resumes it, sends nothing, and writes the summary.
-    """
-
-    def __init__(self, results: Sequence[SourceResult], *, summary: Path | None, clock: Callable[[], float]) -> None:
-        """Keep *results*, one for each source; *clock* is monotonic."""
-        self._source_results = results
-        self._summary = summary
-        self._clock = clock
-        self._began = clock()
-
-    def __enter__(self) -> Self:
-        """Check that the summary can be written; raises StorageError if it can't."""
-        if self._summary is not None:
-            try_summary(self._summary)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Close what is still open with the status of *error*, and write the summary."""
-        still_open = [result for result in self._source_results if result.exit_status is None]
-        for result in still_open:
-            result.exit_status = _status(error)
-            result.seconds = self._clock() - self._began
-        if still_open and isinstance(error, UploaderError):
-            still_open[0].error = str(error)
-        if self._summary is None or (error is not None and _status(error) in _NO_SUMMARY_AFTER):
-            return
-        try:
-            write_summary(self._summary, [result.summary() for result in self._source_results])
-        except StorageError as trouble:
-            # What ended the run is reported first, and not a summary that can't be written.
-            if error is None:
-                for result in self._source_results:
-                    result.exit_status = _status(trouble)
-                raise
-
-    @property
-    def exit_status(self) -> int:
-        """The status of a finished run: 3 when some row was not accepted, else 0."""
-        return max((result.exit_status or FINISHED for result in self._source_results), default=FINISHED)
-
-
-def _status(error: BaseException | None) -> int:
+def status_of(error: BaseException | None) -> int:
+    """Return the exit status of a run that *error* ended; None is its regular end."""
     match error:
         case None:
             return FINISHED
