@@ -29,6 +29,7 @@ source:
   skip_lines: 2
   columnar: off
   name: members
+  timezone: Asia/Seoul
 registered: {df_name: string}
 mapping:
   identity: {line_user_id: a, kakao_user_id: b, email: c, phone_no: d, external_id: e}
@@ -67,6 +68,7 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
         },
         "source": {
             "name": "members",
+            "timezone": "Asia/Seoul",
             "format": "jsonl",
             "encoding": "cp949",
             "delimiter": "\t",
@@ -111,6 +113,7 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
         },
         "source": {
             "name": "",
+            "timezone": None,
             "format": "auto",
             "encoding": "auto",
             "delimiter": ",",

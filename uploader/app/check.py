@@ -14,8 +14,10 @@ from uploader.rate import Pace
 from uploader.run.batch_reader import batch_reader
 from uploader.run.drift_check import compare_with_baseline, refuse_drift
 from uploader.run.environment import Environment
-from uploader.run.fingerprints import key_of, mapping_of, service_of
+from uploader.run.fingerprints import mapping_of, service_of
 from uploader.run.flag_conflicts import refuse_double_use
+from uploader.run.jobs import history_key_of
+from uploader.run.named_sources import with_found_sources
 from uploader.run.open_change_detection import open_change_detection, open_stores
 from uploader.run.options import Options
 from uploader.run.preflight import (
@@ -70,7 +72,8 @@ def _check(
     route = route_of(settings, environment.environ)
     if environment.on_route is not None:
         environment.on_route(route)
-    pace = pace_of(settings)
+    pace, options = pace_of(settings), with_found_sources(options, settings, environment)
+    refuse_double_use(options)
     start.results += new_source_results(options)
     reports += [CheckReport(source_result, CheckSummary(), pace) for source_result in start.results]
     with start.ending(), ExitStack() as stack:
@@ -86,7 +89,7 @@ def _check(
             refuse_if_too_bad(job, settings)
             refuse_joined(job, settings)
             if summary.column_profile is not None and not options.full:
-                _refuse_drift(report, job.source, settings)
+                _refuse_drift(report, job.source, settings, options)
             source_result.finish()
 
 
@@ -120,9 +123,9 @@ def _checked(  # noqa: PLR0913 — what one source is checked with
     return job
 
 
-def _refuse_drift(report: CheckReport, source: Source, settings: Settings) -> None:
+def _refuse_drift(report: CheckReport, source: Source, settings: Settings, options: Options) -> None:
     """Compare what the check of *source* found with its baseline; raises InputError if it differs too much."""
-    baselines, key = BaselineStore(settings.state_dir), key_of(settings, source)
+    baselines, key = BaselineStore(settings.state_dir), history_key_of(source, options, settings)
     report.comparison = compare_with_baseline(source.name, key, report.summary, settings, baselines)
     refuse_drift([report.comparison])
 

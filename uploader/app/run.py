@@ -17,6 +17,7 @@ from uploader.run.fingerprints import mapping_of, service_of
 from uploader.run.flag_conflicts import refuse_double_use
 from uploader.run.jobs import job_of
 from uploader.run.mark_finished import RunEndings
+from uploader.run.named_sources import with_found_sources, without_already_sent
 from uploader.run.open_change_detection import open_change_detection, open_stores
 from uploader.run.options import Options
 from uploader.run.pending_retries import with_pending_retries
@@ -64,6 +65,12 @@ def _run(options: Options, environment: Environment, result: RunResult, start: R
         folder = stack.enter_context(throwaway_folder()) if options.sandbox else None
         run_store = RunStore(settings.state_dir if folder is None else state_in(folder))
         start.open(run_store.state, job_of(options, settings))
+        options = with_found_sources(options, settings, environment)
+        refuse_double_use(options)
+        start.update(options)
+        options, start.skipped = without_already_sent(options, settings, run_store, environment)
+        if not options.sources:
+            return
         if settings.retry_last_failures and options.limit is None:
             options = with_pending_retries(options, settings, run_store)
         result.results.extend(new_source_results(options))

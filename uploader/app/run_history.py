@@ -93,7 +93,7 @@ def facts_of(starts: Iterable[PastStart]) -> list[Mapping[str, object]]:
             latest = found.setdefault(facts["run_id"], facts | {"earlier_starts": []})
             earlier = latest["earlier_starts"]
             if latest["start_id"] != facts["start_id"] and isinstance(earlier, list):
-                earlier.append(start.ending | {"started": start.record.started})
+                earlier.append({**start.ending, "started": start.record.started})
     return [*found.values()]
 
 

@@ -28,7 +28,13 @@ def _job(_: click.Context, __: click.Parameter, text: str) -> str:
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the arguments and flags that `run` and `check` share."""
     parts = (
-        click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
+        click.argument("sources", nargs=-1, metavar="SOURCE..."),
+        click.option(
+            "--newest",
+            multiple=True,
+            metavar="GLOB",
+            help="Take the newest file that matches GLOB as a SOURCE; may be repeated.",
+        ),
         config_flag(),
         set_flag(),
         click.option("--limit", type=_ROWS, metavar="N", help="Take the first N rows of each SOURCE."),

@@ -17,6 +17,7 @@ from uploader.config.mapping_settings import (
     MappingSettings,
     MomentSettings,
     PropertySettings,
+    Zone,
 )
 from uploader.config.proxy import proxy_url
 from uploader.config.registered_properties import registered, registered_kind
@@ -88,8 +89,8 @@ class ApiSettings(Section):
 class SourceSettings(Section):
     """The name and the format of the source. *skip_lines* is how many lines are above the header of a CSV.
 
-    *name* is that of its job ("": it is known by its path). *columnar* is whether it is read in whole batches; "auto":
-    from a certain size on.
+    *name* is that of its job ("": it is known by its path). *timezone* is that of `{today}` in a SOURCE (None: that of
+    this machine). *columnar* is whether it is read in whole batches; "auto": from a certain size on.
     """
 
     name: JobName = ""
@@ -100,6 +101,7 @@ class SourceSettings(Section):
     delimiter: Delimiter = ","
     skip_lines: Annotated[int, BeforeValidator(whole(0, 1000, "how many lines are above the header"))] = 0
     null_values: Annotated[tuple[Annotated[str, BeforeValidator(word)], ...], BeforeValidator(words)] = ("",)
+    timezone: Zone | None = None
     columnar: Annotated[Literal["auto", "on", "off"], BeforeValidator(one_of("auto", "on", "off"))] = "auto"
 
 

@@ -10,6 +10,8 @@ from uploader.source import descriptor
 
 def refuse_double_use(options: Options) -> None:
     """Raise ConfigError when the flags of *options* can't go together, InputError for a SOURCE that leads nowhere."""
+    if not options.sources and not options.newest:
+        raise ConfigError("No SOURCE is given. Name a file, or a pattern with --newest.")
     _refuse_loops(options)
     standard_inputs = [name for name in options.sources if descriptor(name) == 0]
     if len(standard_inputs) > 1:

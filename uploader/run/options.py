@@ -11,6 +11,7 @@ class Options:
     """The flags of `run` and `check`; paths are relative to the working directory.
 
     *added_retry_files* are the sources that the user did not name: retry files of earlier runs (`retry_last_failures`).
+    *newest* are patterns of which the newest file is a source as well, *patterned* the sources that a pattern found.
     *job* is the name of the job, over that of the configuration ("": none was given).
 
     It has no states.
@@ -29,3 +30,5 @@ class Options:
     deadline: Deadline | None = None
     added_retry_files: tuple[str, ...] = ()
     job: str = ""
+    newest: tuple[str, ...] = ()
+    patterned: tuple[str, ...] = ()

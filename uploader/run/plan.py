@@ -24,6 +24,7 @@ from uploader.run.drift_check import compare_with_baseline, refuse_drift
 from uploader.run.environment import Environment
 from uploader.run.fingerprints import inode_of, key_of, reading_of, service_of
 from uploader.run.finished_sources import CommandSource, interrupted_command
+from uploader.run.jobs import history_key_of, with_job
 from uploader.run.options import Options
 from uploader.run.output_paths import refuse_taken, retry_format, retry_path
 from uploader.run.preflight import Job, opened, prepare, registered_names
@@ -180,13 +181,14 @@ class RunPlan:
                 groups.seal()
         finally:
             result.counts = Counts(summary.read, not_attempted=summary.read)
-        full = options.full or self.changes.is_full_run_due(refresh_key(source, key))
+        refresh = refresh_key(source, history_key_of(source, options, settings))
+        full = options.full or self.changes.is_full_run_due(refresh)
         new = header_of(settings, job, result, key, origin=origin, full=full, from_number=from_number)
         retry.set_has_raw(damaged=summary.damaged > 0)
         return SourcePlan(
             job,
             result,
-            new,
+            with_job(new, source, options, settings),
             retry,
             old,
             before=rows_before,
@@ -414,7 +416,7 @@ class RunPlan:
         )
         comparisons = [
             compare_with_baseline(
-                one.job.source.name, one.header.key, one.job.summary, self.settings, self.run_store.baselines
+                one.job.source.name, one.header.history_key, one.job.summary, self.settings, self.run_store.baselines
             )
             for one in ([] if options.full else guarded)
         ]

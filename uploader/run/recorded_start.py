@@ -35,7 +35,10 @@ class RecordedStart:
     def __init__(
         self, options: Options, environment: Environment, results: list[SourceResult], *, keeps_history: bool = True
     ) -> None:
-        """Watch over *results*, which get one for each source; a dry run is in no history."""
+        """Watch over *results*, which get one for each source; a dry run is in no history.
+
+        `skipped` holds those of files that were sent already.
+        """
         self._options = options
         self._environment = environment
         self.results = results
@@ -43,6 +46,7 @@ class RecordedStart:
         self._stack = ExitStack()
         self._open: OpenRecord | None = None
         self._job = ""
+        self.skipped: list[SourceResult] = []
         self._written_status: int | None = None
         self._has_tried = False
         self._began = environment.clock.monotonic()
@@ -119,6 +123,10 @@ class RecordedStart:
         """The status of a finished run: 3 when some row was not accepted, else 0."""
         return max((result.exit_status or FINISHED for result in self.results), default=FINISHED)
 
+    @property
+    def _all(self) -> list[SourceResult]:
+        return [*self.skipped, *self.results]
+
     def _status(self, error: BaseException | None) -> int:
         return self.exit_status if error is None else status_of(error)
 
@@ -132,7 +140,7 @@ class RecordedStart:
 
     def _write(self, error: BaseException | None) -> None:
         """Close all results, and write the summary and the history; raises StorageError."""
-        if not self.results:
+        if not self.results and not self.skipped:
             self.results.extend(new_source_results(self._options))
         self._close_results(error)
         record = self._ended(error)
@@ -143,7 +151,7 @@ class RecordedStart:
             if path is not None and self._may_write_summary(error) and (is_first or path.is_file()):
                 if not self._has_tried:
                     try_summary(path)
-                write_summary(path, summary_facts(record, [one.summary() for one in self.results], _blank().summary()))
+                write_summary(path, summary_facts(record, [one.summary() for one in self._all], _blank().summary()))
         finally:
             if self._open is not None:
                 self._open.write(record)
@@ -183,7 +191,7 @@ class RecordedStart:
             self._first.start_id,
             self._first.started,
             job=self._job,
-            sources=tuple(result.record() for result in self.results or new_source_results(self._options)),
+            sources=tuple(result.record() for result in self._all or new_source_results(self._options)),
             ended=ended,
             seconds=seconds,
             exit_status=exit_status,

@@ -27,7 +27,7 @@ class SourceResult:
 
     *number* is that of its run, 0 before it has one. *blank_lines*, *repairs* and *warnings* are those that the check
     found.
-    *error* is what ended the run at this source.
+    *error* is what ended the run at this source. *already_sent_by* is the run that had sent it before.
 
     States: open, as long as *exit_status* is None; finished (0 or 3); and ended early, by *error* or by that of another
     source. Nothing is counted until the source is checked. Then all its rows are not attempted, and at the end the
@@ -51,6 +51,7 @@ class SourceResult:
     warnings: Problems = field(default_factory=Problems)
     error: str | None = None
     number: int = 0
+    already_sent_by: str | None = None
 
     def finish(self) -> None:
         """Close the result of a source whose rows all have an outcome.
@@ -105,6 +106,7 @@ class SourceResult:
                 for reason, problem in self.problems.most_frequent()[:_MOST_REASONS]
             ),
             retry_file=None if self.retry_file is None else str(self.retry_file),
+            already_sent_by=self.already_sent_by,
         )
 
 

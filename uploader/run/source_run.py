@@ -102,7 +102,7 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
     result.finish()
     if job.limit is None and not job.source.is_retry:
         run_plan.changes.record_full_run(
-            refresh_key(job.source, header.key), began=_seconds(header.started), whole=header.full
+            refresh_key(job.source, header.history_key), began=_seconds(header.started), whole=header.full
         )
 
 
