@@ -28,6 +28,7 @@ from uploader.run.recorded_start import RecordedStart
 from uploader.run.results import SourceResult, new_source_results
 from uploader.run.safe_callbacks import between_steps, with_safe_callbacks
 from uploader.run.sandbox_dry_run import sandbox_for, state_in, throwaway_folder
+from uploader.run.settled_retries import remove_settled_retries
 from uploader.run.source_run import background_tasks, send
 from uploader.sandbox import Report, serve
 from uploader.state import RunStore
@@ -111,6 +112,8 @@ def _run(options: Options, environment: Environment, result: RunResult, start: R
             else:
                 for source_result in result.results:
                     source_result.finish()
+    # The end of the run is marked by now: its retry file is the current one.
+    remove_settled_retries(result.results, settings, run_store, environment)
 
 
 def _open_changes(settings: Settings, run_store: RunStore, environment: Environment) -> ChangeDetection:
