@@ -139,7 +139,7 @@ MISUSED = [
 ]
 
 USAGES = [
-    ((), "Error: Missing argument 'SOURCE...'."),
+    ((), "No SOURCE is given. Name a file, or a pattern with --newest."),
     (
         ("people.csv", "--limit", "0"),
         "Error: Invalid value for '--limit': 0 is not in the range 1<=x<=1000000000000000.",
