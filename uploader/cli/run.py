@@ -76,7 +76,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     """
     if until is not None and within is not None:
         raise click.UsageError("--until and --for can't go together. Give one of them.")
-    given = CommandLine(config=words["config"], overrides=overrides, changed_only=changed_only)
+    given = CommandLine(config=words["config"], overrides=overrides, changed_only=changed_only, job=words["job"])
     if changed_only:
         overrides = (*overrides, "changed_only=true")
     options = Options(**words, overrides=overrides, deadline=until or within)

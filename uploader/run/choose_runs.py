@@ -118,7 +118,7 @@ def refuse_drifted(run_plan: RunPlan, source_plans: Sequence[SourcePlan]) -> Non
     settings, baselines = run_plan.settings, run_plan.run_store.baselines
     guarded = [one for one in source_plans if not (one.has_sent_rows or one.is_already_finished)]
     comparisons = [
-        compare_with_baseline(one.job.source.name, one.header.key, one.job.summary, settings, baselines)
+        compare_with_baseline(one.job.source.name, one.header.history_key, one.job.summary, settings, baselines)
         for one in ([] if run_plan.options.full else guarded)
     ]
     if not run_plan.options.accept:

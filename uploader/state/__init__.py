@@ -1,6 +1,7 @@
 """Keep the state of every run on disk: what became of each row, from which a run resumes and every total comes."""
 
 from uploader.state.baseline import BaselineStore
+from uploader.state.history import History, OpenRecord
 from uploader.state.in_flight import InFlightFile
 from uploader.state.journal import Journal
 from uploader.state.journal_records import RunHeader, spell_retry_identity
@@ -10,8 +11,10 @@ from uploader.state.run_store import RunStore, StoredRun, read_run
 
 __all__ = [
     "BaselineStore",
+    "History",
     "InFlightFile",
     "Journal",
+    "OpenRecord",
     "RowToResend",
     "RunHeader",
     "RunLock",

@@ -66,7 +66,8 @@ class RunHeader:
     check, of which *damaged* records can't be split into fields. *origin* is the run that the rows come from: that of
     a retry file, else this one. *from_number* is the number of the run that rows without an origin of their own come
     from (0: this one). *full* is whether unchanged rows are sent too. *command* is the command that started the run,
-    *next_key* the key of its next SOURCE. *endpoint* is that of the service.
+    *next_key* the key of its next SOURCE. *endpoint* is that of the service. *job* is the name of its job, *job_key*
+    the key of that; both are "" where the job has none, *job_key* also for a retry file.
 
     It has no states: it is written once, when the run starts.
     """
@@ -92,6 +93,13 @@ class RunHeader:
     command: str = ""
     next_key: str = ""
     endpoint: EndpointName = "user-profile"
+    job: str = ""
+    job_key: str = ""
+
+    @property
+    def history_key(self) -> str:
+        """The key by which later runs of the same job find it: that of the job, else of the file."""
+        return self.job_key or self.key
 
     @property
     def order(self) -> int:
