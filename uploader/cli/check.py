@@ -47,13 +47,19 @@ def check_command(
     observers += [Collecting(found)] if show_values else []
     observers += [RejectedRows(show_values=show_values)] if shows_details else []
     observers += [] if quiet else [all_findings(found if show_values else None)]
-    environment = Environment(environ=os.environ, stdin=standard_input(), events=Observers(observers))
+    given = CommandLine.by(words)
+    environment = Environment(
+        environ=os.environ,
+        stdin=standard_input(),
+        events=Observers(observers),
+        complete=lambda message: completed(message, given),
+    )
     with raise_on_signals():
         result = check(Options(**words), environment)
     if isinstance(result.error, UploaderError):
         # The error that ended the check decides the exit status; one of the output is only printed.
         try:
-            _show([_completed(report, CommandLine.by(words)) for report in result.reports] if as_json else [])
+            _show([_completed(report, given) for report in result.reports] if as_json else [])
         except StorageError as trouble:
             say(str(trouble))
     if result.error is not None:

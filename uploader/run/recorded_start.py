@@ -164,8 +164,12 @@ class RecordedStart:
             ended=moment.isoformat(timespec="seconds"),
             seconds=round(clock.monotonic() - self._began, 3),
             exit_status=self._status(error),
-            error=_message(error),
+            error=self._message(error),
         )
+
+    def _message(self, error: BaseException | None) -> str | None:
+        message = _message(error)
+        return None if message is None else self._environment.complete(message)
 
     def _record(self) -> RunRecord:
         """Return the record of the start while it runs."""
