@@ -184,6 +184,18 @@ class Reason:
 
 
 @frozen
+class Tolerance:
+    """How many rows may be rejected or failed in a run that counts as succeeded: *rows*, and *share* of all (of 1)."""
+
+    rows: int = 0
+    share: float = 0.0
+
+    def allows(self, left: int, *, read: int) -> bool:
+        """Whether *left* rows of those that were *read* may be missing."""
+        return left <= max(self.rows, self.share * read)
+
+
+@frozen
 class Damaged:
     """One record of the source that can't be split into fields: its unchanged *text*, and why."""
 

@@ -103,7 +103,8 @@ class RunRecord:
 
     *start_id* is that of this start alone. *job* is the name of the job; "" where it has none, and is known by its
     file. *error* is the message of what ended it early, without a value of any row. *ended* is None while it runs.
-    *consents_left* is the number of rows that give or take back a consent, and were rejected or failed.
+    *consents_left* is the number of rows that give or take back a consent, and were rejected or failed, where there
+    were so few such rows that `limits.tolerate` would have allowed them.
 
     States: running, without an end; ended, with an exit status; and killed (`is_killed`), which only a reader finds.
     """

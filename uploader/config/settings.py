@@ -36,6 +36,7 @@ from uploader.config.value_parsers import (
     one_of,
     share,
     some_share,
+    tolerance,
     unpacking,
     whole,
     word,
@@ -46,7 +47,7 @@ from uploader.config.yaml_document import KeyPath
 from uploader.errors import ConfigError
 from uploader.mapping.identity_values import is_nothing
 from uploader.mapping.rules import MappingRules
-from uploader.model import MaxJoined, Unpacking
+from uploader.model import MaxJoined, Tolerance, Unpacking
 
 _MANY = 10**9
 
@@ -203,6 +204,8 @@ class LimitsSettings(Section):
     """The first rows go one by one until one is accepted; when so many are rejected, the run stops (exit status 5)."""
     max_joined: Annotated[MaxJoined, BeforeValidator(joined_limit)] = field(default_factory=MaxJoined)
     """Beside how many different values of another identity field a value may stand; off: any number."""
+    tolerate: Annotated[Tolerance, BeforeValidator(tolerance)] = field(default_factory=Tolerance)
+    """How many rows (5 or 0.1%) may be rejected or failed in a run that ends with 0; none with a consent in it."""
     odd_identities: Annotated[Literal["reject", "send"], BeforeValidator(one_of("reject", "send"))] = "reject"
     """What becomes of identity values that no person has, such as 1001.0: reject the row, or send it with a warning."""
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from uploader.api import IDENTITY_FIELDS
 from uploader.config.error_messages import UnfitValueError, nearest
 from uploader.config.written_form import EMPTY_OR_TEXT, INNER, NAME, pattern, written_as
-from uploader.model import MaxJoined, Unpacking
+from uploader.model import MaxJoined, Tolerance, Unpacking
 from uploader.units import DURATION, SIZE, bytes_of, seconds_of
 
 _LONGEST_HOURS = 8784
@@ -108,6 +108,20 @@ def share(value: object) -> float:
     if part > 1:
         raise UnfitValueError("is more than the whole; write 10% or 0.1")
     return part
+
+
+@written_as({"type": "number", "minimum": 0}, pattern(_SHARE_TEXT))
+def tolerance(value: object) -> Tolerance:
+    """Return how many rows may be missing: `5` is a number of rows, `0.1%` and `0.001` are parts of all."""
+    if isinstance(value, Tolerance):
+        return value
+    rows = _whole(value)
+    if rows is not None and rows >= 0:
+        return Tolerance(rows=rows)
+    try:
+        return Tolerance(share=share(value))
+    except UnfitValueError:
+        raise UnfitValueError("is neither a number of rows nor a share; write 5 or 0.1%") from None
 
 
 @written_as({"type": "number", "exclusiveMinimum": 0, "maximum": 1}, _SHARE_FORMS[1])

@@ -161,6 +161,7 @@ class RecordedStart:
         return replace(
             self._record(),
             sources=tuple(source.record() for source in sources),
+            consents_left=sum(0 if source.ending is None else source.ending.consents_left for source in sources),
             ended=moment.isoformat(timespec="seconds"),
             seconds=round(clock.monotonic() - self._began, 3),
             exit_status=self._status(error),

@@ -47,12 +47,14 @@ class SourceFindings:
 class Ending:
     """How a source ended: with this exit status, and by this *error*, if one ended the run there.
 
-    *already_sent_by* is the run that had sent the file before, so that nothing of it was sent.
+    *already_sent_by* is the run that had sent the file before, so that nothing of it was sent. *consents_left* is the
+    number of rows with a consent among those that `limits.tolerate` would have allowed to be missing.
     """
 
     exit_status: int
     error: str | None = None
     already_sent_by: str | None = None
+    consents_left: int = 0
 
 
 @dataclass(frozen=True, slots=True)

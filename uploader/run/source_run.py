@@ -21,6 +21,7 @@ from uploader.run.retry_identities import noted_identities
 from uploader.run.row_events import RowEvents
 from uploader.run.session import Session
 from uploader.run.stages import stages_of, stale_retries_of, unchanged_in_batches, unchanged_rows_of
+from uploader.run.tolerated_rows import tolerated
 from uploader.state import RunHeader
 from uploader.stop import Stop
 
@@ -176,7 +177,7 @@ def _ended(line: _OpenLine, result: SourceResult, reason: BaseException | None) 
         run_plan.endings.add(result, stored_run, baseline_totals(job.summary))
     if reason is not None:
         return result
-    result = result.finished()
+    result = tolerated(result.finished(), run_plan.settings, run_plan.environment)
     if job.limit is None and not job.source.is_retry:
         began = datetime.fromisoformat(line.header.started).timestamp()
         refresh = refresh_key(job.source, line.header.history_key)
