@@ -111,9 +111,10 @@ class OpenRecord:
         self._close()
 
     def _close(self) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        # A signal may come in between: no handle is closed twice.
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
 
 
 def _number(path: Path) -> int:
