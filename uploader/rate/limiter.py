@@ -15,6 +15,7 @@ from uploader.model import Answer, Reply
 from uploader.rate.concurrency import ConcurrencyLimit, Permit
 from uploader.rate.estimated_limit import EstimatedLimit
 from uploader.rate.events import Lowered, Notice, Paused, Stalled, local_time
+from uploader.rate.observations import RequestObservations
 from uploader.rate.other_clients import OtherClients
 from uploader.rate.rate_within_limit import Pace
 from uploader.rate.server_window import ServerWindow
@@ -143,6 +144,7 @@ class Limiter:
         self.is_half_open = False
         """Whether the service may be out or throttle us, so that one request alone may be sent, as a probe."""
         self._probe: Permit | None = None
+        self.observations = RequestObservations()
         self._is_wary = False
         # What is left of a handful, until when it may be used, and how many may be in flight with it.
         self._granted_ahead = 0
@@ -299,7 +301,7 @@ class Limiter:
             raise Stopped
         _LOG.info("all requests wait %.1f s: another run was throttled", seconds)
         self._announce_pause(Paused(seconds, "another run"))
-        self.pause(seconds)
+        self.pause(seconds, by_another_run=True)
 
     def release(self, permit: Permit, reply: Reply | None) -> None:
         """Take back *permit*: its request got *reply*, or was abandoned (None).
@@ -312,6 +314,7 @@ class Limiter:
         if self._probe is permit:
             self._probe = None
         if isinstance(reply, Answer):
+            self.observations.add_latency(now - permit.at)
             counted = self._quota.granted - self._unused - self._concurrency.count
             if reply.window.remaining is None and self._estimated_limit is not None:
                 self._learn_limit(self._estimated_limit, now, counted, permit, refused=reply.is_limit)
@@ -332,11 +335,11 @@ class Limiter:
         if self._pace.rest or self._pace.concurrency == 1:
             self._quota.mark_answered()
 
-    def pause(self, seconds: float, *, everybody: bool = False) -> float:
+    def pause(self, seconds: float, *, everybody: bool = False, by_another_run: bool = False) -> float:
         """Send nothing for *seconds* from now on; return how many seconds that adds to the present pause.
 
         Of several pauses the longest counts. After it one request alone is sent, as a probe. *everybody* is whether the
-        other runs of this machine pause as well.
+        other runs of this machine pause as well, *by_another_run* whether one of them was throttled.
 
         Raises:
             StorageError: the quota's file fails.
@@ -348,6 +351,7 @@ class Limiter:
         self._paused_until = until
         self.is_half_open = True
         self._granted_ahead = 0
+        self.observations.begin_pause("throttled" if everybody or by_another_run else "outage", now)
         if everybody:
             self._announce_pause(Paused(until - now, "limit"))
             self._quota.pause(until)
@@ -367,6 +371,7 @@ class Limiter:
         self._is_wary = False
         self.is_half_open = False
         self._probe = None
+        self.observations.end_pause(self._clock())
 
     def reduce_concurrency(self, permit: Permit) -> bool:
         """Halve how many may be in flight: this machine had no socket or file for the request of *permit*.
@@ -389,6 +394,11 @@ class Limiter:
     def paused_seconds(self) -> float:
         """How long sending was paused so far, in seconds."""
         return self._paused_seconds - max(0.0, self._paused_until - self._clock())
+
+    @property
+    def window(self) -> ServerWindow:
+        """The service's window, as far as its replies state it."""
+        return self._window
 
     @property
     def pace(self) -> Pace:

@@ -29,6 +29,7 @@ from uploader.run.environment import Environment
 from uploader.run.mark_finished import RunEndings
 from uploader.run.plan import RunPlan, SourcePlan, refresh_key
 from uploader.run.preflight import Job
+from uploader.run.record_intervals import IntervalRecorder
 from uploader.run.retry_identities import noted_identities
 from uploader.run.session import Session
 from uploader.source import Fingerprint
@@ -87,15 +88,20 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
             must_resend=run_plan.rows_to_resend.has,
             settled=len(session.settled),
         )
+        intervals = _intervals_of(session, connection)
         try:
             async with background_tasks(
-                _show_progress(source_plan, session, connection, run_plan.environment), _sync(session, connection)
+                _show_progress(source_plan, session, connection, run_plan.environment),
+                _sync(session, connection),
+                intervals.record_regularly(connection.stop),
             ):
                 await pipeline.run(connection.pace.concurrency)
+            intervals.record()
             session.flush()
             session.sync()
             _raise_if_changed(job, reading)
         finally:
+            intervals.record_last()
             result.sending_seconds = clock.monotonic() - began
             result.seconds = stored_run.state.seconds + result.sending_seconds
             _close_result(source_plan, session, pipeline, endings, reason=connection.stop.reason)
@@ -104,6 +110,12 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         run_plan.changes.record_full_run(
             refresh_key(job.source, header.key), began=_seconds(header.started), whole=header.full
         )
+
+
+def _intervals_of(session: Session, connection: Connection) -> IntervalRecorder:
+    """Return what records the intervals of *session*, for the report of the run."""
+    rate = connection.settings.rate
+    return IntervalRecorder(session, connection.limiter, limit=rate.requests, per=rate.per, clock=connection.clock)
 
 
 def _raise_if_changed(job: Job, reading: "_ReadOnce") -> None:
