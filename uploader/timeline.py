@@ -77,8 +77,9 @@ class IntervalTotals:
 class Interval:
     """What a run did from *at* (seconds since 1970), for *seconds*.
 
-    *limit* is the configured limit, *pace* the fastest that this run sends, both in requests a second. *latencies*
-    counts the answers by the step of their latency (`latency_step`). *windows* are those that the quota had.
+    *limit* is the configured limit and *pace* the pace of this run, both in requests a second; the limit counts in
+    windows of *per* seconds. *latencies* counts the answers by the step of their latency (`latency_step`). *windows*
+    are those that the quota had.
     """
 
     at: float
@@ -86,6 +87,7 @@ class Interval:
     totals: IntervalTotals = field(default_factory=IntervalTotals)
     limit: float = 0.0
     pace: float = 0.0
+    per: float = 0.0
     latencies: Mapping[int, int] = field(default_factory=dict)
     pauses: tuple[Pause, ...] = ()
     windows: tuple[QuotaWindow, ...] = ()
@@ -129,7 +131,7 @@ def spell_interval(interval: Interval) -> bytes:
             "at": round(interval.at, 3),
             "s": round(interval.seconds, 3),
             "n": astuple(interval.totals),
-            "r": [round(interval.limit, 4), round(interval.pace, 4)],
+            "r": [round(interval.limit, 4), round(interval.pace, 4), interval.per],
             "l": sorted(interval.latencies.items()),
             "p": [[_LETTERS[one.kind], round(one.at, 3), round(one.seconds, 3)] for one in interval.pauses],
             "w": [[one.ends, one.used, one.limit, one.windows] for one in interval.windows],
@@ -142,13 +144,14 @@ def read_interval(text: bytes) -> Interval | None:
     """Return the interval that `spell_interval` has written; None if another version wrote something else."""
     try:
         facts = json.loads(text)
-        limit, pace = facts["r"]
+        limit, pace, per = map(float, facts["r"])
         return Interval(
             float(facts["at"]),
             float(facts["s"]),
             IntervalTotals(*map(int, facts["n"])),
-            limit=float(limit),
-            pace=float(pace),
+            limit=limit,
+            pace=pace,
+            per=per,
             latencies={int(step): int(count) for step, count in facts["l"]},
             pauses=tuple(Pause(_KINDS[kind], float(at), float(seconds)) for kind, at, seconds in facts["p"]),
             windows=tuple(QuotaWindow(float(ends), *map(int, counts)) for ends, *counts in facts["w"]),
@@ -197,6 +200,7 @@ def joined(intervals: Sequence[Interval]) -> Interval:
         totals=sum((one.totals for one in intervals), IntervalTotals()),
         limit=max(one.limit for one in intervals),
         pace=max(one.pace for one in intervals),
+        per=last.per,
         latencies=latencies,
         pauses=tuple(joined_pauses(pause for one in intervals for pause in one.pauses)),
         windows=fullest_windows(window for one in intervals for window in one.windows),

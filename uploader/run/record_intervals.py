@@ -71,6 +71,7 @@ class IntervalRecorder:
                 totals.since(self._before),
                 limit=self._limit / self._per,
                 pace=self._limiter.pace.rate,
+                per=self._per,
                 latencies=counted_latencies(observations.take_latencies()),
                 pauses=tuple(_dated(pause, since_1970) for pause in observations.take_pauses(now)),
                 windows=fullest_windows(self._own_windows.take(since_1970, stated=windows)),

@@ -90,13 +90,8 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         )
         intervals = _intervals_of(session, connection)
         try:
-            async with background_tasks(
-                _show_progress(source_plan, session, connection, run_plan.environment),
-                _sync(session, connection),
-                intervals.record_regularly(connection.stop),
-            ):
+            async with _meanwhile(source_plan, session, connection, run_plan.environment, intervals):
                 await pipeline.run(connection.pace.concurrency)
-            intervals.record()
             session.flush()
             session.sync()
             _raise_if_changed(job, reading)
@@ -110,6 +105,21 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         run_plan.changes.record_full_run(
             refresh_key(job.source, header.key), began=_seconds(header.started), whole=header.full
         )
+
+
+def _meanwhile(
+    source_plan: SourcePlan,
+    session: Session,
+    connection: Connection,
+    environment: Environment,
+    intervals: IntervalRecorder,
+) -> contextlib.AbstractAsyncContextManager[None]:
+    """Return the context in which the progress is shown, the journal synced, and the time line recorded."""
+    return background_tasks(
+        _show_progress(source_plan, session, connection, environment),
+        _sync(session, connection),
+        intervals.record_regularly(connection.stop),
+    )
 
 
 def _intervals_of(session: Session, connection: Connection) -> IntervalRecorder:
