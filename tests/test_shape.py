@@ -26,7 +26,6 @@ WINDOW_ARITHMETIC: Final = frozenset({"ServerWindow"})
 """Computes with all numbers of a window at once; its note says which go together."""
 
 TOO_MANY_FIELDS_UNTIL: Final[Mapping[str, str]] = {
-    "Settings": "until the text of a configuration is parted from its data",
     "CheckSummary": "until what is found of names, duplicates and joined people is a record each",
     "Column": "until its counts of texts, times and numbers are parted",
     "TextTraits": "until the traits of numbers, times and codes are parted",

@@ -8,9 +8,17 @@ from zlib import crc32
 from uploader.errors import StorageError
 from uploader.model import Outcome, Unchanged, Unsettled
 from uploader.private_files import open_private, sync_folder, trouble
-from uploader.state.journal_records import Word, spell_facts, spell_outcome, spell_pause, spell_unchanged
+from uploader.state.journal_records import (
+    Word,
+    spell_facts,
+    spell_metrics,
+    spell_outcome,
+    spell_pause,
+    spell_unchanged,
+)
 from uploader.state.line_checksums import LINE
 from uploader.state.replay import RunState
+from uploader.timeline import Interval
 
 
 class Journal:
@@ -77,6 +85,10 @@ class Journal:
     def record_pause(self, seconds: float) -> None:
         """Append that a throttled reply pauses all requests for *seconds* more; raises StorageError."""
         self.append(spell_pause(seconds))
+
+    def record_interval(self, interval: Interval) -> None:
+        """Append what the run did in *interval*, for its report; raises StorageError."""
+        self.append(spell_metrics(interval))
 
     def record_facts(self, word: Word, facts: dict[str, object]) -> None:
         """Append *facts* of the run; raises StorageError."""

@@ -18,6 +18,7 @@ from uploader.model import (
     number_of_old,
     record_of,
 )
+from uploader.timeline import Interval, spell_interval
 
 FORMAT: Final = 2
 """The version of these lines; a run that was started in another version is not resumed."""
@@ -51,6 +52,7 @@ AGAIN: Final = LETTERS["again"]
 UNSETTLED: Final = ord("u")
 RETRY_IDENTITY: Final = ord("i")
 PAUSED: Final = ord("h")
+INTERVAL: Final = ord("m")
 MERGED: Final = b"^"
 """Follows the attempts of a row that was merged into another one: they were made for that one."""
 
@@ -132,6 +134,11 @@ def has_ended(line: bytes) -> bool:
 def spell_pause(seconds: float) -> bytes:
     """Return the payload that says that a throttled reply paused all requests for *seconds* more."""
     return b"h %.3f" % seconds
+
+
+def spell_metrics(interval: Interval) -> bytes:
+    """Return the payload that says what the run did in *interval*, for its report; no total comes from it."""
+    return b"%c %b" % (INTERVAL, spell_interval(interval))
 
 
 def spell_unchanged(first: int, last: int) -> bytes:
