@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uploader.counts import Counts, Traffic
 from uploader.outputs.report_data import EarlierRun, Ending, ReasonRows, ReportedRun, RunReport, RunTotals
@@ -63,8 +63,8 @@ def report(**more: object) -> RunReport:
     facts.update(more)
     run, totals = ({one.name: facts.pop(one.name) for one in fields(part)} for part in (ReportedRun, RunTotals))
     # The facts have the names of the fields.
-    parts: tuple[Any, Any, Any] = run, totals, facts
-    return RunReport(ReportedRun(**parts[0]), RunTotals(**parts[1]), **parts[2])
+    of_run, of_totals, others = cast("tuple[Any, Any, Any]", (run, totals, facts))
+    return RunReport(ReportedRun(**of_run), RunTotals(**of_totals), **others)
 
 
 def longest_report() -> RunReport:
