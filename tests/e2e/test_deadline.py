@@ -128,7 +128,10 @@ def test_a_wait_for_the_service_ends_in_time_too(desk: Desk) -> None:
 
     assert (run.status, run.last_line) == (
         10,
-        "Stopped: the time limit (--for 1s) was reached. Run again to resume.",
+        (
+            "Stopped: the time limit (--for 1s) was reached during an outage: "
+            "no connection to the server. Run again to resume."
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings
 from uploader.counts import Counts
 from uploader.model import Record, Rejected, Request
+from uploader.outputs.spinner import spinner
 from uploader.rate import Pace
 from uploader.run.batch_reader import batch_reader
 from uploader.run.drift_check import compare_with_baseline, refuse_drift
@@ -93,16 +94,17 @@ def _checked(  # noqa: PLR0913 — what one source is checked with
     """Read *source* whole, and fill in *report* with what is known of it."""
     source_result, summary, report.source = report.result, report.summary, source
     counters = [] if changes is None else [changes.counting_changes(summary)]
-    job = prepare(
-        source,
-        settings,
-        limit=limit,
-        summary=summary,
-        today=environment.today(),
-        observers=[*registered_names(source, settings), *_problems(source, environment), *counters],
-        on_reason=environment.on_reason,
-        batches=batch_reader(source, settings, environment),
-    )
+    with spinner(lambda: summary.read, environment.terminal):
+        job = prepare(
+            source,
+            settings,
+            limit=limit,
+            summary=summary,
+            today=environment.today(),
+            observers=[*registered_names(source, settings), *_problems(source, environment), *counters],
+            on_reason=environment.on_reason,
+            batches=batch_reader(source, settings, environment),
+        )
     for counter in counters:
         counter.finish()
     report.identity_columns = job.plan.identity_columns

@@ -39,6 +39,11 @@ class RunResult:
     sandbox: Report | None = None
     exit_status: int = 0
 
+    @property
+    def has_started(self) -> bool:
+        """Whether any row was attempted or has an outcome."""
+        return any(source_result.has_started for source_result in self.results)
+
 
 def run(options: Options, environment: Environment, result: RunResult) -> None:
     """Check every source, then send them in order; *result* holds what is known, also when this raises.

@@ -15,7 +15,7 @@ from uploader.cli.common_flags import common
 from uploader.cli.found_values import FoundValues, no_values
 from uploader.cli.printed_commands import CommandLine, completed
 from uploader.cli.signals import raise_on_signals
-from uploader.cli.standard_streams import say, show, standard_input
+from uploader.cli.standard_streams import say, show, standard_input, terminal
 from uploader.errors import StorageError, UploaderError
 from uploader.model import Rejected
 from uploader.outputs.shown_values import phrase_with_values
@@ -51,6 +51,8 @@ def check_command(
         environ=os.environ,
         stdin=standard_input(),
         say=say,
+        # With -v, each problem is a line of its own while the file is read.
+        terminal=None if quiet or verbose else terminal(),
         quiet=quiet,
         on_problem=partial(_say_problem, show_values=show_values) if shows_details else None,
         on_reason=found.add if show_values else None,

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from uploader.cli.check_messages import first_lines, route_lines, row_by_row_lin
 from uploader.cli.common_flags import common
 from uploader.cli.found_values import FoundValues, no_values
 from uploader.cli.printed_commands import CommandLine
+from uploader.cli.resume_lines import correct_advice, resume_lines
 from uploader.cli.run_messages import quiet_lines, run_lines
 from uploader.cli.signals import raise_if_signalled, raise_on_signals, signals_stop
 from uploader.cli.standard_streams import is_terminal, say, say_detail, standard_input, terminal, use_output_thread
@@ -50,7 +53,7 @@ from uploader.run.time_limit import Deadline
     "--until",
     callback=until,
     metavar="TIME",
-    help="Stop at this local time, 05:00 or 2024-03-06T05:00; run again to resume.",
+    help="Stop at this local time, 05:00 or 2024-03-06T05:00, or in a zone, '05:00 Asia/Seoul'; run again to resume.",
 )
 @click.option("--for", "within", callback=within, metavar="DURATION", help="Stop after this time, 90m or 3h.")
 def run_command(  # noqa: PLR0913 — one for each flag that is more than a word of the options
@@ -103,17 +106,23 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
             run(options, environment, result)
         complete = True
     finally:
-        lines = run_lines(result, given, dry_run=options.sandbox, complete=complete, found=found)
+        flags = {**words, "until": until, "within": within, "overrides": given.overrides, "changed_only": changed_only}
+        correct_advice(sys.exception(), flags)
+        lines = chain(
+            run_lines(result, given, dry_run=options.sandbox, complete=complete, found=found),
+            () if complete else resume_lines(sys.exception(), flags, has_started=result.has_started),
+        )
         _tell(result, lines, complete=complete, quiet=quiet, watched=watched or verbose > 0)
     return result.exit_status
 
 
 def _tell(result: RunResult, lines: Iterator[str], *, complete: bool, quiet: bool, watched: bool) -> None:
     # Without a terminal, a run in which every row was accepted prints nothing: cron would mail it.
+    # The sandbox's report is what a dry run is for.
     is_empty = any(not source_result.counts.read for source_result in result.results)
     if quiet:
         lines = quiet_lines(result)
-    elif not (watched or result.exit_status or is_empty or not complete):
+    elif not (watched or result.exit_status or is_empty or result.sandbox is not None or not complete):
         return
     for line in lines:
         say(line)

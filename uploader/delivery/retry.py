@@ -145,8 +145,14 @@ class Delivery:
         # source may have left the limiter in trouble.
         self._is_circuit_closed = False
         self._trouble_since: float | None = None
+        self._trouble = ""
         self._paused_at = float("-inf")
         self._backoff = 1.0
+
+    @property
+    def outage(self) -> str | None:
+        """Why no request is served now; None if the service answers, or only throttles the run."""
+        return None if self._trouble_since is None or self._trouble == _THROTTLED else self._trouble
 
     async def deliver(self, request: Request) -> Outcome | Unsettled:
         """Return the outcome of *request*; Unsettled if the run was stopped before it had one.
@@ -343,6 +349,7 @@ class Delivery:
         now = self._clock()
         if self._trouble_since is None:
             self._trouble_since = now
+        self._trouble = why
         if now + seconds - self._trouble_since > self._wait_limits.outage_timeout + _ROUNDING:
             then = "Run again to resume"
             if everybody:

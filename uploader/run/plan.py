@@ -19,6 +19,7 @@ from uploader.delivery.rows_to_resend import RowsToResend
 from uploader.errors import ChangedError, InputError
 from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.outputs.retry_file import RetryFile
+from uploader.outputs.spinner import spinner
 from uploader.run.batch_reader import batch_reader
 from uploader.run.drift_check import compare_with_baseline, refuse_drift
 from uploader.run.environment import Environment
@@ -204,16 +205,17 @@ class RunPlan:
         return [self.changes.counting_changes(summary)] if asks else []
 
     def _prepare(self, source: Source, summary: CheckSummary, observers: Sequence[RowObserver]) -> Job:
-        return prepare(
-            source,
-            self.settings,
-            limit=self.options.limit,
-            summary=summary,
-            today=self.environment.today(),
-            observers=observers,
-            on_reason=self.environment.on_reason,
-            batches=batch_reader(source, self.settings, self.environment),
-        )
+        with spinner(lambda: summary.read, self.environment.terminal):
+            return prepare(
+                source,
+                self.settings,
+                limit=self.options.limit,
+                summary=summary,
+                today=self.environment.today(),
+                observers=observers,
+                on_reason=self.environment.on_reason,
+                batches=batch_reader(source, self.settings, self.environment),
+            )
 
     def _collecting_left(self, left: Container[int], left_to_resend: RowsToResend, since: int) -> RowObserver:
         """Return an observer that adds the people whose rows are *left* to *left_to_resend*."""

@@ -51,6 +51,11 @@ class SourceResult:
     error: str | None = None
     number: int = 0
 
+    @property
+    def has_started(self) -> bool:
+        """Whether any row was attempted or has an outcome."""
+        return self.traffic.requests > 0 or self.counts.not_attempted < self.counts.read
+
     def finish(self) -> None:
         """Close the result of a source whose rows all have an outcome.
 

@@ -19,10 +19,10 @@ from uploader.config import Settings
 from uploader.delivery.canary import Canary
 from uploader.delivery.pipeline import Pipeline
 from uploader.delivery.prefetch import prefetched
-from uploader.errors import ChangedError, InputError, StorageError, UploaderError
+from uploader.errors import ChangedError, InputError, StorageError, TimeUpError, UploaderError
 from uploader.mapping import Now
 from uploader.model import UNKNOWN_RUN, NoWork, Record, Rejected, Settled, Work
-from uploader.outputs.progress import Bar, Progress, plain_line
+from uploader.outputs.progress import Bar, Progress, may_colour, plain_line
 from uploader.run.connection import Connection
 from uploader.run.drift_check import baseline_totals
 from uploader.run.environment import Environment
@@ -31,6 +31,7 @@ from uploader.run.plan import RunPlan, SourcePlan, refresh_key
 from uploader.run.preflight import Job
 from uploader.run.retry_identities import noted_identities
 from uploader.run.session import Session
+from uploader.run.time_limit import cut_short
 from uploader.source import Fingerprint
 from uploader.state import RunHeader, StoredRun
 from uploader.state.settled_rows import SettledRows
@@ -75,9 +76,10 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         if run_plan.is_proven(source_plan, stored_run.state):
             connection.blocked_rows.mark_proven()
         outage_suspected = asyncio.Event()
+        delivery = connection.delivery(session, stale_retries, on_suspected_outage=outage_suspected.set)
         pipeline = Pipeline(
             works,
-            deliver=connection.delivery(session, stale_retries, on_suspected_outage=outage_suspected.set).deliver,
+            deliver=delivery.deliver,
             settle=session.settle,
             settle_unchanged=session.settle_unchanged,
             stop=connection.stop,
@@ -95,6 +97,8 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
             session.flush()
             session.sync()
             _raise_if_changed(job, reading)
+        except TimeUpError as error:
+            raise cut_short(error, delivery.outage) from None
         finally:
             result.sending_seconds = clock.monotonic() - began
             result.seconds = stored_run.state.seconds + result.sending_seconds
@@ -377,6 +381,8 @@ async def _show_progress(
             limit=limit,
             stream=environment.terminal,
             clock=connection.clock.monotonic,
+            began=progress(),
+            colour=may_colour(environment.environ),
         ) as bar:
             while True:
                 bar.show(progress())
