@@ -1,6 +1,7 @@
 """The one command that a user types after a run that was stopped."""
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,8 +24,11 @@ from uploader.run.time_limit import Deadline
 SIGINT = SignalledError("Stopped by SIGINT. Run again to resume.", 2)
 
 
-def after(error: BaseException | None, *, has_started: bool = True, **words: object) -> list[str]:
-    return list(resume_lines(error, {"sources": ("people.csv",), "config": USUAL, **words}, has_started=has_started))
+def after(
+    error: BaseException | None, words: Mapping[str, object] | None = None, *, has_started: bool = True
+) -> list[str]:
+    flags = {"sources": ("people.csv",), "config": USUAL, **(words or {})}
+    return list(resume_lines(error, flags, has_started=has_started))
 
 
 @pytest.mark.parametrize("error", [SIGINT, RefusedError(), OutageError(), StorageError(), TimeUpError()], ids=repr)
@@ -66,14 +70,14 @@ def test_the_command_has_every_flag_that_decides_what_is_sent() -> None:
         "quiet": True,
     }
 
-    assert after(SIGINT, **words)[1] == (
+    assert after(SIGINT, words)[1] == (
         "  uploader run 'a b.csv' ./-c.csv --config 'our config.yaml' --set rate.share=0.5 --changed-only "
         "--retry-file mine.csv --summary last.json --for 90m --full --accept"
     )
 
 
 def test_a_value_that_may_be_a_secret_is_left_to_the_user() -> None:
-    assert after(SIGINT, overrides=("api.access_token=linnet-4711",)) == [
+    assert after(SIGINT, {"overrides": ("api.access_token=linnet-4711",)}) == [
         "To resume, type:",
         "  uploader run people.csv --set 'api.access_token=…'",
         "(Replace … by what you gave with that --set: it may hold a secret.)",
@@ -81,7 +85,7 @@ def test_a_value_that_may_be_a_secret_is_left_to_the_user() -> None:
 
 
 def test_to_start_over_is_not_asked_for_twice() -> None:
-    assert after(SIGINT, fresh=True)[1] == "  uploader run people.csv"
+    assert after(SIGINT, {"fresh": True})[1] == "  uploader run people.csv"
 
 
 @pytest.mark.parametrize(
@@ -96,11 +100,11 @@ def test_to_start_over_is_not_asked_for_twice() -> None:
 def test_a_date_that_is_over_is_left_out(flag: str, seconds: float, kept: str) -> None:
     deadline = Deadline(flag, time.monotonic(), at=datetime.now(UTC) + timedelta(seconds=seconds))
 
-    assert after(TimeUpError(), until=deadline)[1] == f"  uploader run people.csv{kept}"
+    assert after(TimeUpError(), {"until": deadline})[1] == f"  uploader run people.csv{kept}"
 
 
 def test_a_run_of_the_first_rows_starts_over() -> None:
-    assert after(SIGINT, limit=5) == ["To run it again, type:", "  uploader run people.csv --limit 5"]
+    assert after(SIGINT, {"limit": 5}) == ["To run it again, type:", "  uploader run people.csv --limit 5"]
 
 
 @pytest.mark.parametrize(
@@ -131,4 +135,4 @@ def test_no_message_promises_to_resume_what_is_not_resumed(words: dict[str, obje
 
     correct_advice(error, words)
 
-    assert (str(error), after(error, **words) == []) == (message, "sandbox" in words)
+    assert (str(error), after(error, words) == []) == (message, "sandbox" in words)

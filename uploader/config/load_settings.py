@@ -55,8 +55,8 @@ def load(
 ) -> Settings:
     """Return the settings in *path*, changed by *overrides* and filled with the variables of *environ*.
 
-    Without *credentials*, the token file is not read, and a missing service id or token gets a placeholder, also if
-    only its variable is missing. Raise ConfigError, a line without any secret for each problem.
+    Without *credentials*, the token file is not read, the token command is not run, and a missing service id or token
+    gets a placeholder, also if only its variable is missing. Raise ConfigError, a line without a secret for each problem.
     """
     secrets = list(known_secrets({}, environ))
     try:
@@ -76,7 +76,7 @@ def _loaded(
     document = overridden(written, overrides)
     raw = filled(document.tree, environ)
     secrets += known_secrets(raw.tree, environ)
-    configuration = supplied(raw, folder, wanted=credentials)
+    configuration = supplied(raw, folder, environ, wanted=credentials)
     secrets += (one for one in known_secrets(configuration.tree, environ) if one != PLACEHOLDER)
     exposed = _exposed(written)
     strays = [_stray(key_path, secrets) for key_path in misplaced(configuration.tree, secrets)]

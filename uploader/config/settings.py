@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationInfo, model_validator
 
 from uploader.api import PropertyType
+from uploader.config.access_token_command import command_words
 from uploader.config.credentials import is_quoted
 from uploader.config.error_messages import PROPERTIES, MisfitError, UnfitValueError
 from uploader.config.mapping_settings import (
@@ -72,12 +73,18 @@ Location: TypeAlias = Annotated[Path, BeforeValidator(_path)]
 
 
 class ApiSettings(Section):
-    """The URL of the service and the credentials. *access_token* also holds the token from `access_token_file`."""
+    """The URL of the service and the credentials.
+
+    *access_token* also holds the token from `access_token_file` or of `access_token_command`.
+    """
 
     base_url: Url = "https://openapi.dfinery.ai"
     service_id: Annotated[str, BeforeValidator(_printable)] = Field(repr=False)
     access_token: Annotated[SecretStr, BeforeValidator(_printable)]
     access_token_file: Location | None = None
+    access_token_command: Annotated[tuple[str, ...] | None, BeforeValidator(command_words)] = Field(
+        default=None, repr=False
+    )
     timeout: Duration = 30.0
     proxy: Annotated[SecretStr | None, BeforeValidator(proxy_url)] = None
     ca_file: Location | None = None
