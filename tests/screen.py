@@ -5,14 +5,13 @@ import os
 import pty
 import re
 import select
-import signal
 import struct
 import subprocess
 import sys
 import termios
 import time
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
@@ -70,16 +69,19 @@ def columns_of(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
 
 
-class Terminal:
-    """The command in a pseudo-terminal of so many *columns*; `read_until` and `end` read what it writes."""
+UPLOADER: Final = (sys.executable, "-m", "uploader")
 
-    def __init__(self, words: tuple[str, ...], folder: Path, environ: Mapping[str, str], columns: int) -> None:
+
+class Terminal:
+    """A command in a pseudo-terminal of so many *columns*; `read_until` and `end` read what it writes."""
+
+    def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str], columns: int = 80) -> None:
         self.screen = Screen(columns)
         self.written = ""
         self._ours, theirs = pty.openpty()
         self.resize(columns)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "uploader", *words],
+            command,
             cwd=folder,
             env={**os.environ, "TERM": "xterm", **environ, "PYTHONPATH": str(Path(__file__).parents[1])},
             stdin=theirs,
@@ -104,13 +106,13 @@ class Terminal:
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, columns, 0, 0))
         self.screen.columns = columns
 
+    def press(self, keys: str) -> None:
+        """Send *keys*, as a keyboard does."""
+        os.write(self._ours, keys.encode())
+
     def press_ctrl_c(self) -> None:
         """Send what Ctrl-C sends."""
-        os.write(self._ours, b"\x03")
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send the signal *number* to the command."""
-        self._process.send_signal(number)
+        self.press("\x03")
 
     def read_until(self, found: Callable[[str], object], seconds: float = 60.0) -> str:
         """Read until *found* is true of what was written since; return that."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from tests.command import Desk, rules
-from tests.screen import Terminal, cells, columns_of, frames
+from tests.screen import UPLOADER, Terminal, cells, columns_of, frames
 from uploader.sandbox import RunningSandbox
 
 NAME = "회원_export_members_of_all_shops_20240305.csv"
@@ -17,7 +17,7 @@ CRAWLING = ("--set", "rate.requests=40", "--set", "rate.per=10s")
 
 
 def open_terminal(desk: Desk, *words: str, columns: int = 80, environ: Mapping[str, str] | None = None) -> Terminal:
-    return Terminal(words, desk.folder, {**desk.environ, **(environ or {})}, columns)
+    return Terminal((*UPLOADER, *words), desk.folder, {**desk.environ, **(environ or {})}, columns)
 
 
 @pytest.mark.slow

@@ -56,7 +56,8 @@ def load(
     """Return the settings in *path*, changed by *overrides* and filled with the variables of *environ*.
 
     Without *credentials*, the token file is not read, the token command is not run, and a missing service id or token
-    gets a placeholder, also if only its variable is missing. Raise ConfigError, a line without a secret for each problem.
+    gets a placeholder, also if only its variable is missing. Raise ConfigError, a line for each problem, none with a
+    secret.
     """
     secrets = list(known_secrets({}, environ))
     try:
