@@ -48,12 +48,13 @@ test-crash: .venv/.tools need-strace
 test-pace: .venv/.tools
 	@PACE=full $(BIN)/pytest -n auto -rP tests/rate tests/e2e/test_pace.py tests/e2e/test_outages.py
 
-# With it the long tests break processes off at chosen system calls; Debian's own package will do.
+# With strace the long tests break processes off at chosen system calls, with systemd-analyze they check the units of
+# examples/; Debian's own packages will do.
 need-strace:
-	@command -v strace >/dev/null || { echo "Installing strace …"; \
+	@{ command -v strace && command -v systemd-analyze; } >/dev/null || { echo "Installing strace and systemd …"; \
 	[ "$$(id -u)" = 0 ] || sudo=sudo; \
-	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq strace >/dev/null; } || \
-	{ echo "strace is needed by the long tests; install it, then run make again." >&2; exit 1; }
+	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq strace systemd >/dev/null; } || \
+	{ echo "strace and systemd are needed by the long tests; install them, then run make again." >&2; exit 1; }
 
 # Side by side with what else could send the file, about ten minutes on two idle cores; it installs what it needs, and
 # writes benchmarks/results.json and docs/performance.md. It fails when a figure that is wanted does not hold.

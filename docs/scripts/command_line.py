@@ -21,7 +21,8 @@ _HEAD: Final = """\
 
 `uploader --help` lists the commands, `uploader COMMAND --help` the options of one of them. `uploader --version` says
 the version. What people read goes to standard error, data (JSON) goes to standard output. All commands have the same
-[exit statuses](exit-statuses.md).
+[exit statuses](exit-statuses.md). A shell [completes](operations.md#in-a-terminal) commands, options, files, run
+IDs and keys.
 """
 
 

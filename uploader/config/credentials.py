@@ -32,6 +32,7 @@ _NO_SERVICE_ID = ConfigProblem(
 _NO_TOKEN = ConfigProblem(_TOKEN, " is missing; write access_token: ${DFINERY_ACCESS_TOKEN} below api", comes_last=True)
 
 _MOST_BYTES = 1 << 16
+_ALL_OTHERS = 0o077
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _QUOTES = ('""', "''", "``", "“”", "‘’")  # noqa: RUF001 — what a word processor makes of them
 
@@ -94,11 +95,13 @@ def _token(
     if "access_token_command" in api:
         return _from_command(configuration, api["access_token_command"], folder, environ)
     if "access_token_file" in api:
-        return _from_file(configuration, api["access_token_file"], folder)
+        return _from_file(configuration, api["access_token_file"], folder, environ)
     return PLACEHOLDER, (_NO_TOKEN,)
 
 
-def _from_file(configuration: Filled, written: Tree, folder: Path) -> tuple[Tree, tuple[ConfigProblem, ...]]:
+def _from_file(
+    configuration: Filled, written: Tree, folder: Path, environ: Mapping[str, str]
+) -> tuple[Tree, tuple[ConfigProblem, ...]]:
     if not isinstance(written, str):
         return PLACEHOLDER, ()
     try:
@@ -107,7 +110,8 @@ def _from_file(configuration: Filled, written: Tree, folder: Path) -> tuple[Tree
         # The settings report what is wrong with the path itself.
         return PLACEHOLDER, ()
     try:
-        return _read(file, _shown(file, configuration.variables.get(_TOKEN_FILE), written)), ()
+        name = _shown(file, configuration.variables.get(_TOKEN_FILE), written)
+        return _read(file, name, exposing=_exposing_bits(file, environ)), ()
     except UnfitValueError as error:
         return PLACEHOLDER, (ConfigProblem(_TOKEN_FILE, f": {error}"),)
 
@@ -136,8 +140,18 @@ def _shown(file: Path, variables: str | None, written: str) -> str | None:
     return str(file) if variables is None else variables
 
 
-def _read(file: Path, name: str | None) -> str:
-    """Return the token in *file*, which only its owner may read; *name* is its name for messages, if there is one."""
+def _exposing_bits(file: Path, environ: Mapping[str, str]) -> int:
+    """Return which bits of the mode of *file* open it to others.
+
+    In the folder that systemd gives to one service alone (`LoadCredential=`), the group's reading is that of an access
+    control list, which names this service.
+    """
+    private = environ.get("CREDENTIALS_DIRECTORY")
+    return _ALL_OTHERS if not private or Path(private) != file.parent else _ALL_OTHERS & ~stat.S_IRGRP
+
+
+def _read(file: Path, name: str | None, *, exposing: int) -> str:
+    """Return the token in *file*, whose mode has none of the bits *exposing*; *name* is for messages, if known."""
     if name is None:
         if not os.path.exists(file):  # noqa: PTH110 — a Path's own raises where the name is too long
             raise UnfitValueError(
@@ -147,7 +161,7 @@ def _read(file: Path, name: str | None) -> str:
         name = str(file)
     try:
         with open_at_once(file) as opened:
-            _refuse_exposed(os.fstat(opened.fileno()).st_mode, name)
+            _refuse_exposed(os.fstat(opened.fileno()).st_mode, name, exposing)
             written = opened.read(_MOST_BYTES)
     except FileNotFoundError:
         raise UnfitValueError(
@@ -172,10 +186,10 @@ def _sole_token(written: bytes, name: str) -> str:
     return token
 
 
-def _refuse_exposed(mode: int, name: str) -> None:
+def _refuse_exposed(mode: int, name: str, exposing: int) -> None:
     if not stat.S_ISREG(mode):
         raise UnfitValueError(f"{name} is not a file; name the file that holds the token")
-    if mode & 0o077:
+    if mode & exposing:
         raise UnfitValueError(
             f"{name} is open to other users (mode {stat.S_IMODE(mode):04o}); run `chmod 600 {_quoted(name)}`"
         )
