@@ -16,6 +16,7 @@ from uploader.coalesce.merge_rows import MergeStage
 from uploader.coalesce.person_groups import PersonGroups
 from uploader.coalesce.spill_to_disk import SpilledRows
 from uploader.config import Settings
+from uploader.delivery import Delivery
 from uploader.delivery.canary import Canary
 from uploader.delivery.pipeline import Pipeline
 from uploader.delivery.prefetch import prefetched
@@ -76,7 +77,7 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         if run_plan.is_proven(source_plan, stored_run.state):
             connection.blocked_rows.mark_proven()
         outage_suspected = asyncio.Event()
-        delivery = connection.delivery(session, stale_retries, on_suspected_outage=outage_suspected.set)
+        delivery = stack.enter_context(_delivery(connection, session, stale_retries, outage_suspected))
         pipeline = Pipeline(
             works,
             deliver=delivery.deliver,
@@ -97,8 +98,6 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
             session.flush()
             session.sync()
             _raise_if_changed(job, reading)
-        except TimeUpError as error:
-            raise cut_short(error, delivery.outage) from None
         finally:
             result.sending_seconds = clock.monotonic() - began
             result.seconds = stored_run.state.seconds + result.sending_seconds
@@ -108,6 +107,18 @@ async def send(source_plan: SourcePlan, connection: Connection, run_plan: RunPla
         run_plan.changes.record_full_run(
             refresh_key(job.source, header.key), began=_seconds(header.started), whole=header.full
         )
+
+
+@contextlib.contextmanager
+def _delivery(
+    connection: Connection, session: Session, stale_retries: StaleRetries, outage_suspected: asyncio.Event
+) -> Iterator[Delivery]:
+    """Yield the delivery of a source; a time limit that ends the run during an outage says so."""
+    delivery = connection.delivery(session, stale_retries, on_suspected_outage=outage_suspected.set)
+    try:
+        yield delivery
+    except TimeUpError as error:
+        raise cut_short(error, delivery.outage) from None
 
 
 def _raise_if_changed(job: Job, reading: "_ReadOnce") -> None:
