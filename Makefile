@@ -1,6 +1,6 @@
 # The newcomer's commands. Each sets up what it needs in .venv, the first time only.
-.PHONY: install demo test test-fast fuzz test-crash test-pace check lock docs examples need-strace need-chromium bench \
-	bench-full bench-against profile
+.PHONY: install demo test test-fast fuzz test-crash test-pace check lock docs examples need-strace need-chromium \
+	need-systemd bench bench-full bench-against profile
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
@@ -48,10 +48,10 @@ test-crash: .venv/.tools need-strace
 test-pace: .venv/.tools
 	@PACE=full $(BIN)/pytest -n auto -rP tests/rate tests/e2e/test_pace.py tests/e2e/test_outages.py
 
-# The long tests break processes off at chosen system calls (strace), and look at reports in a browser (chromium);
-# Debian's own packages will do.
-need-strace need-chromium: need-%:
-	@command -v $* >/dev/null || { echo "Installing $* …"; \
+# The long tests break processes off at chosen system calls (strace), look at reports in a browser (chromium), and check
+# the units of examples/ (systemd); Debian's own packages will do.
+need-strace need-chromium need-systemd: need-%:
+	@command -v $(subst systemd,systemd-analyze,$*) >/dev/null || { echo "Installing $* …"; \
 	[ "$$(id -u)" = 0 ] || sudo=sudo; \
 	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq $* >/dev/null; } || \
 	{ echo "$* is needed by the long tests; install it, then run make again." >&2; exit 1; }
@@ -86,7 +86,7 @@ examples: .venv/.docs
 
 # The tests come last, each once: those of `make test`, with coverage, and the long ones beside them, without; then
 # those that need time of the processor at certain moments, apart from what takes it, and one for each processor.
-check: .venv/.tools .venv/.docs need-strace need-chromium
+check: .venv/.tools .venv/.docs need-strace need-chromium need-systemd
 	@echo "check: format (ruff)" && $(BIN)/ruff format --check --quiet --output-format concise .
 	@echo "check: lint (ruff)" && $(BIN)/ruff check --quiet .
 	@echo "check: types (mypy)" && $(BIN)/mypy
