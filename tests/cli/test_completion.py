@@ -67,7 +67,7 @@ def test_the_table_is_what_the_commands_say() -> None:
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        (["r"], ["run", "runs"]),
+        (["r"], ["report", "run", "runs"]),
         (["--ver"], ["--version"]),
         (["run", "peo"], ["file"]),
         (["run", "people.csv", "peo"], ["file"]),
