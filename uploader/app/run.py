@@ -35,6 +35,7 @@ from uploader.run.remarks import route_lines
 from uploader.run.results import RunResult, SummarizedResults, new_source_results, status_of
 from uploader.run.sandbox_dry_run import sandbox_for, state_in, throwaway_folder
 from uploader.run.source_run import send
+from uploader.run.time_limit import cut_short
 from uploader.sandbox import Sandbox, serve
 from uploader.state import RunStore
 from uploader.stop import Stop
@@ -205,4 +206,4 @@ async def _send_all(
                 finally:
                     events.source_finished(run_plan.results.latest(source_plan.result))
                 if stop.reason is not None:
-                    raise stop.reason
+                    raise cut_short(stop.reason, connection.limiter.breaker.outage)

@@ -1,5 +1,6 @@
 """Read the command line."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -28,6 +29,9 @@ from uploader.errors import (
 )
 
 _BUG = 1
+_COMPLETION: Final = "_UPLOADER_COMPLETE"
+"""The environment variable by which a shell asks for completion."""
+
 _LAST_WORD_SECONDS: Final = 1.0
 _NO_THREAD = "can't start new thread"
 """Python's message when the machine refuses a thread."""
@@ -55,6 +59,8 @@ _ALIASES: Final = {"memory": "changes"}
 @handle_signals()
 def main() -> NoReturn:
     """Run the command, and end the process with its exit status."""
+    if _COMPLETION in os.environ:
+        import_module("uploader.cli.completion").complete()
     reserve_closed_streams()
     take_streams()
     try:

@@ -8,7 +8,7 @@ from datetime import datetime
 from uploader.delivery.canary import Canary
 from uploader.delivery.pipeline import HeldBackRows, Pipeline
 from uploader.errors import StorageError, UploaderError
-from uploader.run.background import background_tasks, keep_synced, report_outages, report_progress
+from uploader.run.background import background_tasks, keep_synced, progress_of, report_outages, report_progress
 from uploader.run.connection import Connection
 from uploader.run.drift_check import baseline_totals
 from uploader.run.events import Events, Started
@@ -156,6 +156,7 @@ def _started(line: _OpenLine, connection: Connection) -> Started:
         settled=len(line.session.settled),
         is_resumed=source_plan.resumes,
         requests_per_second=rate.requests / rate.per,
+        progress=progress_of(source_plan, line.session, connection),
     )
 
 
