@@ -20,7 +20,7 @@ from uploader.mapping import Plan, column_reader, compile_plan, expression_guard
 from uploader.mapping.column_expressions import ColumnExpression, fits
 from uploader.mapping.column_reader import ColumnReader
 from uploader.mapping.expression_guard import NASTY_TEXTS, NASTY_TOKENS, differing_expression
-from uploader.mapping.rules import CleaningRules, IdentityRule, MappingRules, MomentRule, PropertyRule
+from uploader.mapping.rules import CleaningRules, IdentityRule, MappingRules, MomentRule, PropertyRule, TimeRule
 
 VALUES: Final = int(os.environ.get("VALUES", "400"))
 """How many values each rule reads, for each seed and form."""
@@ -43,11 +43,16 @@ RULES: Final[dict[str, MappingRules]] = {
     **{kind: property_of(kind) for kind in ("string", "long", "double", "boolean", "date")},
     **{kind: property_of(kind, separator=",") for kind in ("array<string>", "array<long>", "array<double>")},
     "datetime": property_of("datetime"),
-    **{f"datetime {zone}": property_of("datetime", timezone=zone) for zone in ("Asia/Seoul", "America/New_York")},
-    "datetime Lord Howe": property_of("datetime", timezone="Australia/Lord_Howe"),
-    **{f"date {form}": property_of("date", formats=(form,)) for form in ("%Y%m%d", "%d.%m.%y", "unix", "excel")},
     **{
-        f"datetime {form}": property_of("datetime", formats=(form,), timezone="Asia/Seoul")
+        f"datetime {zone}": property_of("datetime", times=TimeRule(timezone=zone))
+        for zone in ("Asia/Seoul", "America/New_York")
+    },
+    "datetime Lord Howe": property_of("datetime", times=TimeRule(timezone="Australia/Lord_Howe")),
+    **{
+        f"date {form}": property_of("date", times=TimeRule((form,))) for form in ("%Y%m%d", "%d.%m.%y", "unix", "excel")
+    },
+    **{
+        f"datetime {form}": property_of("datetime", times=TimeRule((form,), timezone="Asia/Seoul"))
         for form in (
             "%Y-%m-%d %H:%M:%S",
             "%Y.%m.%d %H:%M",
