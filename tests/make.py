@@ -111,12 +111,13 @@ def settled(ledger: RunState, most: int = 200) -> list[int]:
 
 def totals(ledger: RunState) -> dict[str, object]:
     """Return all that *ledger* says but which accepted rows it knows, and where the next line goes."""
-    facts = asdict(replace(ledger, settled=None, unsure=None))  # type: ignore[arg-type]  # they are left out
-    left_out = ("settled", "unsure", "more_unsure", "size", "checksum")
+    facts = asdict(replace(ledger, settled=None))  # type: ignore[arg-type]  # it is left out
+    left_out = ("settled", "unsure", "sessions", "written")
     return {
         **{name: value for name, value in facts.items() if name not in left_out},
-        "held_seconds": round(ledger.held_seconds, 6),
-        "seconds": round(ledger.seconds, 6),
+        **facts["sessions"],
+        "held_seconds": round(ledger.sessions.held_seconds, 6),
+        "seconds": round(ledger.sessions.seconds, 6),
         "maybe_sent_twice": ledger.maybe_sent_twice,
     }
 

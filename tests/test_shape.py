@@ -27,7 +27,6 @@ WINDOW_ARITHMETIC: Final = frozenset({"ServerWindow"})
 
 TOO_MANY_FIELDS_UNTIL: Final[Mapping[str, str]] = {
     "RunHeader": "until what identifies a run is parted; its names are in the journal",
-    "RunState": "until the end of a run is parted from its rows",
 }
 """The classes that have more fields than they may, and until when: an entry that is no longer true fails."""
 

@@ -8,6 +8,7 @@ import pytest
 from tests.make import BEGUN
 from uploader.run.finished_sources import CommandSource, InterruptedCommand, interrupted_command
 from uploader.state import RunState
+from uploader.state.replay import RunEnd, Sessions
 
 NOTHING: Final = InterruptedCommand()
 
@@ -24,8 +25,8 @@ def member(  # noqa: PLR0913 — what a story tells of a source
 ) -> CommandSource:
     """Return the source known by *key*, whose last run, the *number*-th, is of *commands*."""
     begun = replace(BEGUN, key=key, number=number, command=(commands or ("1",))[0], next_key=next_key)
-    last = RunState(header=begun, commands=set(commands or ("1",)))
-    last.is_finished, last.is_abandoned = state == "finished", state == "abandoned"
+    end = RunEnd(is_finished=state == "finished", is_abandoned=state == "abandoned")
+    last = RunState(begun, sessions=Sessions(commands=set(commands or ("1",))), end=end)
     new = replace(begun, number=0, content="other" if changed else begun.content, from_number=1 if late else 0)
     return CommandSource(new, None if state == "never begun" else last, renewed)
 

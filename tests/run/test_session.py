@@ -352,7 +352,7 @@ def test_a_run_is_finished_only_when_every_row_has_an_outcome(shelf: RunStore, s
 
     ledger = read_run(volume.path).state
     assert (ledger.is_finished, ledger.is_interrupted) == (is_finished, not is_finished)
-    assert (ledger.status, ledger.seconds) == (status, 2.5)
+    assert (ledger.end.status, ledger.sessions.seconds) == (status, 2.5)
 
 
 def test_a_run_that_a_disk_ended_gets_no_mark_since_the_disk_is_not_tried_again(shelf: RunStore) -> None:

@@ -105,7 +105,7 @@ def test_no_line_has_a_line_end_in_it() -> None:
 def test_a_hold_counts_as_one_limit_reply_and_its_seconds() -> None:
     ledger = folded(chained([spell_pause(1.25), spell_pause(0.0)]))
 
-    assert (ledger.traffic.limited, ledger.held_seconds) == (2, 1.25)
+    assert (ledger.traffic.limited, ledger.sessions.held_seconds) == (2, 1.25)
 
 
 def test_a_field_that_a_later_version_added_is_passed_over() -> None:

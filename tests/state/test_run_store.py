@@ -233,7 +233,7 @@ def test_a_compacted_run_tells_the_same_of_itself_and_of_every_row_not_accepted(
     (small,) = shelf.runs()
     assert totals(small.state) == totals(whole.state)
     assert small.state.to_resend.keys() == {50, 51, 52}
-    assert small.state.size < whole.state.size
+    assert small.state.written.size < whole.state.written.size
     assert [path.name for path in (state / "runs").iterdir()] == [whole.path.name]
 
 
@@ -270,7 +270,7 @@ def test_a_run_whose_compacting_failed_is_whole_and_compacted_another_time(
 
 def test_what_a_crash_while_compacting_left_does_no_harm(shelf: RunStore) -> None:
     whole = finished(shelf)
-    whole.path.with_suffix(".new").write_bytes(whole.path.read_bytes()[: whole.state.size // 2] + b"\0" * 5000)
+    whole.path.with_suffix(".new").write_bytes(whole.path.read_bytes()[: whole.state.written.size // 2] + b"\0" * 5000)
 
     assert [settled(volume.state) for volume in shelf.runs()] == [settled(whole.state)]
     assert shelf.interrupted(BEGUN.key) is None

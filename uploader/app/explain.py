@@ -225,8 +225,8 @@ def _newest(run_store: RunStore, key: str, number: int) -> StoredRun | None:
 
 
 def _maybe_sent_twice(run_state: RunState, number: int) -> bool | None:
-    if number in run_state.unsure or number in run_state.to_resend or not run_state.more_unsure:
-        return number in run_state.unsure
+    if number in run_state.unsure.rows or number in run_state.to_resend or not run_state.unsure.dropped:
+        return number in run_state.unsure.rows
     return None
 
 

@@ -42,7 +42,7 @@ class CommandSource:
     def is_of(self, commands: AbstractSet[str]) -> bool:
         """Whether its last run was started or resumed by one of *commands*, and not abandoned."""
         last = self.last
-        return last is not None and not last.is_abandoned and not last.commands.isdisjoint(commands)
+        return last is not None and not last.is_abandoned and not last.sessions.commands.isdisjoint(commands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,12 @@ def _interrupted_at(place: int, sources: Sequence[CommandSource]) -> AbstractSet
     """Return the commands that were interrupted at the SOURCE at *place*: while it was sent, or before it started."""
     source = sources[place]
     if source.last is not None and source.last.is_interrupted:
-        return source.last.commands
+        return source.last.sessions.commands
     return {
         command
         for before in sources[:place]
         if before.last is not None and before.is_finished and _was_to_follow(source, before.last)
-        for command in before.last.commands
+        for command in before.last.sessions.commands
     }
 
 
@@ -99,7 +99,7 @@ def _was_to_follow(source: CommandSource, before: RunState) -> bool:
     if last is None or last.header is None:
         return True
     # A run that was resumed beside one that was started over has the lower number of the two.
-    return last.header.order < before.header.order and last.commands.isdisjoint(before.commands)
+    return last.header.order < before.header.order and last.sessions.commands.isdisjoint(before.sessions.commands)
 
 
 def _meaning(header: RunHeader) -> tuple[object, ...]:

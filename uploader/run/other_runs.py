@@ -86,4 +86,4 @@ def newest_ended_run(run_store: RunStore, settings: Settings) -> int:
 
 
 def _has_sent(run_state: RunState) -> bool:
-    return run_state.outcomes.sent + run_state.outcomes.unchanged + len(run_state.unsure) > 0
+    return run_state.outcomes.sent + run_state.outcomes.unchanged + len(run_state.unsure.rows) > 0

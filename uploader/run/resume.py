@@ -122,6 +122,7 @@ def result_of(result: SourceResult, run_state: RunState) -> SourceResult:
     if header is None:
         return result
     running_counts, traffic = counts_of(run_state)
+    sessions = run_state.sessions
     return replace(
         result,
         run_id=header.run_id,
@@ -130,7 +131,7 @@ def result_of(result: SourceResult, run_state: RunState) -> SourceResult:
         counts=run_state.counts,
         traffic=traffic,
         problems=running_counts.problems,
-        times=Times(run_state.seconds, run_state.seconds, run_state.held_seconds),
+        times=Times(sessions.seconds, sessions.seconds, sessions.held_seconds),
         maybe_sent_twice=run_state.maybe_sent_twice,
         retry_file=path_of(run_state.retry_file),
     ).finished()
@@ -138,7 +139,7 @@ def result_of(result: SourceResult, run_state: RunState) -> SourceResult:
 
 def counts_of(run_state: RunState) -> tuple[RunningCounts, Traffic]:
     """Return the totals of *run_state* as running ones: to resume the run, or to report a finished one."""
-    running_counts = RunningCounts(replace(run_state.outcomes), set(run_state.unsure))
+    running_counts = RunningCounts(replace(run_state.outcomes), set(run_state.unsure.rows))
     for number, row in run_state.to_resend.items():
         if row.kind != "again":
             running_counts.problems.add(row.reason, number)

@@ -147,7 +147,7 @@ class RunStore:
             theirs = other.state.header
             if header is None or theirs is None or theirs.run_id == header.run_id:
                 continue
-            if theirs.order > header.order or not mine.commands.isdisjoint(other.state.commands):
+            if theirs.order > header.order or not mine.sessions.commands.isdisjoint(other.state.sessions.commands):
                 yield other
 
     def interrupted(self, key: str) -> StoredRun | None:
@@ -184,9 +184,9 @@ class RunStore:
             StorageError: it can't be written; then the journal stays as it was, without the *ending*.
         """
         # Most often the journal was read to its end a moment ago.
-        is_known = _size_of(stored_run.path) == stored_run.state.size
+        is_known = _size_of(stored_run.path) == stored_run.state.written.size
         whole = stored_run.state if is_known else read_run(stored_run.path).state
-        last = [] if ending is None else [link(ending, whole.checksum)[0]]
+        last = [] if ending is None else [link(ending, whole.written.checksum)[0]]
         with _opened(stored_run.path) as old:
             write_private(stored_run.path, compacted(chain(old, last), whole))
         # A power cut that undoes the renaming leaves a run to be resumed, with nothing left to send.
@@ -209,7 +209,7 @@ class RunStore:
         return (
             stored_run.state.is_interrupted
             and holder is not None
-            and holder.startswith(f"process {stored_run.state.process},")
+            and holder.startswith(f"process {stored_run.state.sessions.process},")
         )
 
     def _holder(self, stored_run: StoredRun) -> str | None:
