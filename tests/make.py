@@ -14,7 +14,7 @@ from uploader.mapping.rules import IdentityRule
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent, Unpacking, Unsettled, Work
 from uploader.run.options import Options
 from uploader.source import Source, open_source
-from uploader.state import Journal, RunHeader, RunState, StoredRun, read_run
+from uploader.state import CheckedRows, Destination, Journal, RunBasis, RunHeader, RunState, StoredRun, read_run
 from uploader.state.line_checksums import link
 from uploader.state.replay import replay
 
@@ -79,15 +79,16 @@ BEGUN: Final = RunHeader(
     key="0123456789ab",
     source="people.csv",
     started="2026-01-01T00:00:00+00:00",
-    base_url="https://api.example",
-    service_id="svc",
-    content="content",
-    mapping="mapping",
-    rows=100,
-    damaged=0,
-    limit=None,
+    destination=Destination("https://api.example", "svc"),
+    basis=RunBasis("content", "mapping"),
+    rows=CheckedRows(100, 0, None),
     version="1.0",
 )
+
+
+def begun_with(header: RunHeader = BEGUN, **facts: object) -> RunHeader:
+    """Return *header* with other *facts*, named as in the journal."""
+    return RunHeader.from_facts({**header.facts(), **facts})
 
 
 def chained(payloads: Iterable[bytes]) -> bytes:

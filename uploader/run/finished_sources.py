@@ -32,12 +32,12 @@ class CommandSource:
     def still_stands(self) -> bool:
         """Whether what its last run did stands: content, mapping and format are the same; no flag starts it over."""
         header = None if self.last is None else self.last.header
-        return header is not None and _meaning(header) == _meaning(self.new) and not self.is_started_over
+        return header is not None and header.basis == self.new.basis and not self.is_started_over
 
     @property
     def is_of_earlier_run(self) -> bool:
         """Whether its rows are those of an earlier run, which overwrite nothing that a later one has set."""
-        return self.new.from_number != 0
+        return self.new.origin.number != 0
 
     def is_of(self, commands: AbstractSet[str]) -> bool:
         """Whether its last run was started or resumed by one of *commands*, and not abandoned."""
@@ -93,14 +93,10 @@ def _interrupted_at(place: int, sources: Sequence[CommandSource]) -> AbstractSet
 
 def _was_to_follow(source: CommandSource, before: RunState) -> bool:
     """Whether *source* was the next SOURCE after that of *before*, and was not started since."""
-    if before.header is None or before.header.next_key != source.new.key:
+    if before.header is None or before.header.place.next_key != source.new.key:
         return False
     last = source.last
     if last is None or last.header is None:
         return True
     # A run that was resumed beside one that was started over has the lower number of the two.
     return last.header.order < before.header.order and last.sessions.commands.isdisjoint(before.sessions.commands)
-
-
-def _meaning(header: RunHeader) -> tuple[object, ...]:
-    return header.content, header.mapping, header.format

@@ -30,21 +30,21 @@ def is_proven(source_plan: SourcePlan, run_state: RunState) -> bool:
 
 def has_older_to_continue(run_plan: RunPlan, header: RunHeader) -> bool:
     """Whether a run that is older than that of *header* may still send rows to the same service."""
-    service = service_of(header.base_url, header.service_id)
+    service = _service(header)
     return any(
         other.order < header.order
-        and service_of(other.base_url, other.service_id) == service
-        and (other.limit is None or run_plan.run_store.is_at_work(other))
+        and _service(other) == service
+        and (other.rows.limit is None or run_plan.run_store.is_at_work(other))
         for other in run_plan.run_store.unfinished()
     )
 
 
 def newest_other_run(run_plan: RunPlan, header: RunHeader) -> int:
     """Return the greatest number of another run that may have sent to the same service as that of *header*."""
-    service = service_of(header.base_url, header.service_id)
+    service = _service(header)
     known = list(run_plan.run_store.headers())
     others = (other for other in known if other.run_id != header.run_id)
-    same = (other.from_order for other in others if service_of(other.base_url, other.service_id) == service)
+    same = (other.from_order for other in others if _service(other) == service)
     # What the deleted runs sent is not known; they are older than all that are left.
     gone = min((other.order for other in known), default=header.order) - 1
     return max(gone, *same, UNKNOWN_RUN)
@@ -54,9 +54,9 @@ def prune(run_plan: RunPlan, source_plans: Sequence[SourcePlan]) -> None:
     """Delete what was recorded for runs that can no longer be resumed; raises StorageError."""
     if not run_plan.changes.is_open:
         return
-    services = {service_of(one.base_url, one.service_id) for one in run_plan.run_store.unfinished()}
+    services = {_service(one) for one in run_plan.run_store.unfinished()}
     header = source_plans[0].header
-    if service_of(header.base_url, header.service_id) not in services:
+    if _service(header) not in services:
         run_plan.changes.store().newer.forget_unwatched(before=header.order)
 
 
@@ -65,7 +65,7 @@ def _proves(run_plan: RunPlan, stored_run: StoredRun) -> bool:
     header, api = stored_run.state.header, run_plan.settings.api
     if header is None:
         return False
-    same = service_of(header.base_url, header.service_id) == service_of(api.base_url, api.service_id)
+    same = _service(header) == service_of(api.base_url, api.service_id)
     return same and has_proof(stored_run.state)
 
 
@@ -77,7 +77,7 @@ def newest_ended_run(run_store: RunStore, settings: Settings) -> int:
     """
     service, newest = service_of(settings.api.base_url, settings.api.service_id), UNKNOWN_RUN
     for header in run_store.headers():
-        is_of_service = service_of(header.base_url, header.service_id) == service
+        is_of_service = _service(header) == service
         # The journal that is resumed may have millions of lines, and is at work.
         if is_of_service and not run_store.is_at_work(header) and _has_sent(run_store.read(header).state):
             return header.order
@@ -87,3 +87,7 @@ def newest_ended_run(run_store: RunStore, settings: Settings) -> int:
 
 def _has_sent(run_state: RunState) -> bool:
     return run_state.outcomes.sent + run_state.outcomes.unchanged + len(run_state.unsure.rows) > 0
+
+
+def _service(header: RunHeader) -> str:
+    return service_of(header.destination.base_url, header.destination.service_id)

@@ -104,7 +104,7 @@ def _runs_of(key: str, finished: Sequence[StoredRun]) -> list[StoredRun]:
     return [
         stored_run
         for stored_run in finished
-        if (header := stored_run.state.header) and header.key == key and header.limit is None
+        if (header := stored_run.state.header) and header.key == key and header.rows.limit is None
     ]
 
 

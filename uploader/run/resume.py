@@ -13,7 +13,7 @@ from uploader.outputs.retry_file import RetryRemark
 from uploader.run.fingerprints import reading_of
 from uploader.run.job import Job
 from uploader.run.results import SourceResult, Times
-from uploader.state import RowToResend, RunHeader, RunState, StoredRun
+from uploader.state import CheckedRows, Destination, RowOrigin, RowToResend, RunBasis, RunHeader, RunState, StoredRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +52,12 @@ def header_of(  # noqa: PLR0913 — all that identifies a run
         key=key,
         source=job.source.name,
         started=result.started,
-        base_url=settings.api.base_url,
-        service_id=settings.api.service_id,
-        content="" if job.fingerprint is None else job.fingerprint.digest,
-        mapping=reading_of(settings),
-        rows=job.summary.read,
-        damaged=job.summary.damaged,
-        limit=job.limit,
+        destination=Destination(settings.api.base_url, settings.api.service_id),
+        basis=RunBasis("" if job.fingerprint is None else job.fingerprint.digest, reading_of(settings)),
+        rows=CheckedRows(job.summary.read, job.summary.damaged, job.limit),
         version=__version__,
-        origin=origin,
+        origin=RowOrigin(origin, from_number),
         full=full,
-        from_number=from_number,
     )
 
 
@@ -79,17 +74,16 @@ def refuse_or_start_over(
     before = old.header
     if before is None:
         return None
-    left = (
-        f"{old.counts.not_attempted:,} of {before.rows:,} rows of the interrupted run {before.run_id} were never sent"
-    )
+    rows = f"{old.counts.not_attempted:,} of {before.rows.total:,} rows"
+    left = f"{rows} of the interrupted run {before.run_id} were never sent"
     if fresh:
         return f"{new.source}: starting over as asked; {left}."
     changed = [
         what
         for what, then, now in (
-            ("the file", before.content, new.content),
-            ("the mapping", before.mapping, new.mapping),
-            ("the program", str(before.format), str(new.format)),
+            ("the file", before.basis.content, new.basis.content),
+            ("the mapping", before.basis.mapping, new.basis.mapping),
+            ("the program", str(before.basis.format), str(new.basis.format)),
             ("a SOURCE before it", False, not_resumable),
         )
         if then != now

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from uploader.counts import Counts, OutcomeCounts, Traffic
@@ -144,7 +144,7 @@ class RunState:
     @property
     def counts(self) -> Counts:
         """What became of every row; those without an outcome were not attempted."""
-        return self.outcomes.counts(read=self.header.rows if self.header is not None else 0)
+        return self.outcomes.counts(read=self.header.rows.total if self.header is not None else 0)
 
     def fate(self, number: int) -> Fate:
         """Return what became of the row *number*."""
@@ -270,8 +270,7 @@ def _chained(payloads: Iterable[bytes]) -> Iterator[bytes]:
 def _replay_facts(run_state: RunState, word: str, facts: dict[str, Any]) -> None:
     match word:
         case "started":
-            known = {one.name for one in fields(RunHeader)}
-            run_state.header = RunHeader(**{name: value for name, value in facts.items() if name in known})
+            run_state.header = RunHeader.from_facts(facts)
             run_state.sessions.commands.add(run_state.header.command_id)
         case "life":
             sessions = run_state.sessions

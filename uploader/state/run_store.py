@@ -73,8 +73,8 @@ class RunStore:
 
     def _last_number(self) -> LastNumber | None:
         """Return the ID of the state folder and the greatest run number, read from the journals."""
-        newest = next((header for header, _ in self._headers() if header.number and header.state), None)
-        return None if newest is None else LastNumber(newest.state, newest.number)
+        newest = next((header for header, _ in self._headers() if header.place.number and header.place.state), None)
+        return None if newest is None else LastNumber(newest.place.state, newest.place.number)
 
     def headers(self) -> Iterator[RunHeader]:
         """Yield the header of each run, the newest first."""
@@ -159,7 +159,7 @@ class RunStore:
         """Return the run of *key* that started last, without those with a limit; None if there is none."""
         latest: StoredRun | None = None
         for header, path in self._headers(key):
-            if header.limit is not None:
+            if header.rows.limit is not None:
                 continue
             if latest is not None and not _may_be_later(header, latest.state.header):
                 break
@@ -290,7 +290,7 @@ class _StayingRuns:
         self._followed: set[str] = set()
         self._last: dict[str, str] = {}
         for header in newest_first:
-            if header.limit is None:
+            if header.rows.limit is None:
                 self._last.setdefault(header.key, header.run_id)
         for header in staying:
             self.add(header)
@@ -299,7 +299,7 @@ class _StayingRuns:
         """Add the run of *header*."""
         if header is not None:
             self._lowest[header.key] = min(header.order, self._lowest.get(header.key, header.order))
-            self._followed.add(header.next_key)
+            self._followed.add(header.place.next_key)
 
     def need(self, header: RunHeader) -> bool:
         """Return whether one of them needs the run of *header*."""
@@ -364,7 +364,7 @@ def _may_be_later(header: RunHeader, ended: RunHeader | None) -> bool:
     An earlier version did not record the order of runs that it started within one second. Only the last of them can be
     interrupted.
     """
-    if ended is None or header.number or ended.number:
+    if ended is None or header.place.number or ended.place.number:
         return False
     return header.run_id.partition("-")[0] == ended.run_id.partition("-")[0]
 
