@@ -1,5 +1,5 @@
 # The newcomer's commands. Each sets up what it needs in .venv, the first time only.
-.PHONY: install demo test test-fast fuzz test-crash test-pace check lock docs examples need-strace bench bench-full bench-against \
+.PHONY: install demo test test-fast fuzz test-crash test-pace check lock docs examples need-tools bench bench-full bench-against \
 	profile
 
 BIN := .venv/bin
@@ -9,7 +9,9 @@ TESTS := -m "not long"
 # Many tests wait for a process, a socket or a clock: with one worker more than there are processors, none stands still.
 WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
-FAST := $(addprefix tests/,app changes check coalesce config delivery inference mapping outputs rate run sandbox source \
+PRISM := 5.14.2
+
+FAST := $(addprefix tests/,app changes check coalesce config delivery endpoints inference mapping outputs rate run sandbox source \
 	state test_counts.py test_layers.py test_private_files.py test_project.py test_shape.py test_stop.py test_units.py \
 	test_words.py cli/test_endings.py cli/test_messages.py cli/test_runs.py e2e/test_flags.py e2e/test_retry_file.py \
 	e2e/test_several.py)
@@ -40,7 +42,7 @@ fuzz: .venv/.tools
 	@FUZZ="$(FUZZ)" SEED="$(SEED)" $(BIN)/python tests/fuzz.py
 
 # The crash tests in their full size: hundreds of kills, stops and disks that fail, about half an hour.
-test-crash: .venv/.tools need-strace
+test-crash: .venv/.tools need-tools
 	@CRASH=full $(BIN)/pytest -n auto -rP tests/crash
 
 # The pace and the outages in their full size: thousands of simulated runs, 20 windows at each anchor, outages of a
@@ -48,12 +50,23 @@ test-crash: .venv/.tools need-strace
 test-pace: .venv/.tools
 	@PACE=full $(BIN)/pytest -n auto -rP tests/rate tests/e2e/test_pace.py tests/e2e/test_outages.py
 
-# With it the long tests break processes off at chosen system calls; Debian's own package will do.
-need-strace:
+# The long tests break processes off at chosen system calls (strace), and hold all bodies against a mock that others made
+# (Prism, which needs Node.js). Debian's own packages will do.
+need-tools: .venv/.prism
 	@command -v strace >/dev/null || { echo "Installing strace …"; \
 	[ "$$(id -u)" = 0 ] || sudo=sudo; \
 	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq strace >/dev/null; } || \
 	{ echo "strace is needed by the long tests; install it, then run make again." >&2; exit 1; }
+
+.venv/.prism: .venv/.packages
+	@command -v npm >/dev/null || { echo "Installing npm …"; \
+	[ "$$(id -u)" = 0 ] || sudo=sudo; \
+	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq npm >/dev/null; } || \
+	{ echo "Node.js and npm are needed by the long tests; install them, then run make again." >&2; exit 1; }
+	@echo "Adding Prism to .venv (a minute, once) …"
+	@mkdir -p .venv/prism && cd .venv/prism && npm install --silent --no-save --no-fund --no-audit --ignore-scripts \
+	--prefix . @stoplight/prism-cli@$(PRISM)
+	@touch $@
 
 # Side by side with what else could send the file, about ten minutes on two idle cores; it installs what it needs, and
 # writes benchmarks/results.json and docs/performance.md. It fails when a figure that is wanted does not hold.
@@ -85,7 +98,7 @@ examples: .venv/.docs
 
 # The tests come last, each once: those of `make test`, with coverage, and the long ones beside them, without; then
 # those that need time of the processor at certain moments, apart from what takes it, and one for each processor.
-check: .venv/.tools .venv/.docs need-strace
+check: .venv/.tools .venv/.docs need-tools
 	@echo "check: format (ruff)" && $(BIN)/ruff format --check --quiet --output-format concise .
 	@echo "check: lint (ruff)" && $(BIN)/ruff check --quiet .
 	@echo "check: types (mypy)" && $(BIN)/mypy

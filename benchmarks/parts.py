@@ -18,9 +18,11 @@ from uploader.clock import real_clock
 from uploader.config import Settings
 from uploader.counts import RunningCounts, Traffic
 from uploader.delivery import AttemptRecords, Delivery, Http, InFlightRows, ReplyJudge
+from uploader.delivery.outage_detection import OutageDetector
 from uploader.delivery.person_ordering import PersonQueue
 from uploader.delivery.pipeline import Pipeline
 from uploader.delivery.retry_policy import RetryPolicy
+from uploader.endpoints import USER_PROFILE
 from uploader.mapping import Now, Plan, compile_plan
 from uploader.model import Answer, Outcome, Record, Rejected, Reply, Request, Sent, Settled, Unsettled, record_of
 from uploader.outputs.rows_to_resend import RowsToResend
@@ -65,6 +67,7 @@ class Bench:
         with opened(str(path), settings, environment) as source:
             plan = compile_plan(
                 settings.rules(),
+                endpoint=USER_PROFILE,
                 source=source.name,
                 config="config.yaml",
                 columns=source.columns,
@@ -148,7 +151,7 @@ class Bench:
                 RetryPolicy(retry.attempts, retry.base, retry.cap),
                 breaker=limiter.breaker,
                 jitter=lambda: 0.5,
-                most_rows=CONCURRENCY,
+                outages=OutageDetector(CONCURRENCY),
             ),
             limiter=limiter,
             records=AttemptRecords(in_flight_rows, Traffic(), _ignore),

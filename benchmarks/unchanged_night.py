@@ -53,13 +53,15 @@ from itertools import islice
 from pathlib import Path
 from uploader.changes import Digests
 from uploader.config import load
+from uploader.endpoints import USER_PROFILE
 from uploader.mapping import compile_plan
 from uploader.model import Row
 from uploader.run.fingerprints import mapping_of, service_of
 from uploader.run.open_change_detection import open_stores
 
 settings = load(Path("config.yaml"), overrides=(), environ=os.environ)
-plan = compile_plan(settings.rules(), source="a.csv", config="config.yaml", columns=["id", "name", "age"], kinds={})
+columns = ["id", "name", "age"]
+plan = compile_plan(settings.rules(), endpoint=USER_PROFILE, source="a.csv", config="config.yaml", columns=columns)
 settings.state_dir.mkdir(mode=0o700)
 stores = open_stores(settings.state_dir, wall=time.time)
 digests = Digests(stores.key(), mapping_of(settings))

@@ -9,9 +9,9 @@ import polars as pl
 
 from tests.make import opened
 from uploader.batch import Batch, CellForm
+from uploader.endpoints import USER_PROFILE
 from uploader.mapping import Plan, Repairs
 from uploader.mapping.batch_works import MappedRows, works_of
-from uploader.mapping.body_layout import completed
 from uploader.mapping.column_reader import ColumnReader
 from uploader.mapping.columnar_plan import columnar_plan
 from uploader.mapping.compiled_plan import LoneValue
@@ -82,6 +82,7 @@ def works_in_batches(source: Source, plan: Plan, now: str) -> list[Work | NoWork
             batches,
             map_batch=columnar.map_batch,
             map_row=plan.map_row,
+            complete=plan.body_format.complete,
             now=lambda: now,
             settled=SettledRows(),
             unchanged=NoneUnchanged(),
@@ -117,7 +118,7 @@ def assert_agrees(mapped: MappedBatch, plan: Plan, batch: Batch, now: str) -> in
             missed += work is not None
             continue
         assert work is not None, batch.row(at)
-        assert completed(mapped.bodies[at].encode(), moments[at] or now) == work.body, batch.row(at)
+        assert USER_PROFILE.complete(mapped.bodies[at].encode(), moments[at] or now) == work.body, batch.row(at)
         person = tuple(f"{field}={value}" for field, value in identities[at].items() if value is not None)
         assert person == work.person, batch.row(at)
     assert mapped.repairs.steps == _repairs_of_good(plan, mapped, batch, now).steps

@@ -25,8 +25,8 @@ from benchmarks.sizes import chapter as sizes_chapter
 from benchmarks.startup import chapter as startup_chapter
 from benchmarks.unthrottled import Lap, Pair
 from benchmarks.unthrottled import chapter as unthrottled_chapter
+from tests.plans import compile_plan
 from uploader.config import load
-from uploader.mapping import compile_plan
 from uploader.model import Request, Row
 from uploader.source import open_source
 

@@ -22,8 +22,9 @@ import pytest
 from tests.batches import works_in_batches
 from tests.command import SERVICE, TOKEN, Desk, rules
 from tests.make import identity_rules, opened
+from tests.plans import compile_plan
 from uploader.errors import UploaderError
-from uploader.mapping import Plan, compile_plan
+from uploader.mapping import Plan
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import NoWork, Request, Work
 from uploader.sandbox import RunningSandbox

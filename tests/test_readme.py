@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.make import identity_rules
+from tests.plans import compile_plan
 from uploader import errors
 from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
 from uploader.app.check_report import CheckReport
@@ -24,7 +25,6 @@ from uploader.cli.entry_point import cli, every_command
 from uploader.config import Settings, load
 from uploader.config.settings import keys_of
 from uploader.errors import ConfigError, UploaderError
-from uploader.mapping import compile_plan
 from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule, TimeRule
 from uploader.model import Request, Row
 from uploader.rate import Pace

@@ -1,11 +1,14 @@
-"""Define the constants of the API: its path, identity fields, consents, types and codes."""
+"""Define the constants of the API: its calls, identity fields, consents, types and codes."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-PATH = "/api/v1/user-profile"
-"""The path of the call that creates or updates the properties of one user (`api.md`)."""
+EndpointName: TypeAlias = Literal["user-profile", "identities"]
+"""The name of a call of the API, which is the end of its path (`api.md`)."""
+
+TIME_KEY: Final = "request_datetime"
+"""The time of a request, in its body and in the configuration."""
 
 IDENTITY_FIELDS = ("external_id", "phone_no", "email", "kakao_user_id", "line_user_id")
 """The identity fields of `api.md`; each is a String."""

@@ -171,6 +171,11 @@ class Traffic:
     retries: int = 0
     limited: int = 0
 
+    def add_attempts(self, attempts: int) -> None:
+        """Count the *attempts* of one row, of which all but the first are retries."""
+        self.requests += attempts
+        self.retries += max(0, attempts - 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:

@@ -9,6 +9,7 @@ import polars as pl
 
 from uploader.batch import Batch, CellForm
 from uploader.mapping import Plan, Repairs
+from uploader.mapping.compiled_plan import RowNotes
 from uploader.mapping.mapped_batch import MappedBatch
 from uploader.model import Record, Request, Row
 
@@ -54,7 +55,7 @@ class FakeMapper:
     repairs: Repairs = field(default_factory=Repairs)
 
     def __post_init__(self) -> None:
-        self.plan = replace(self.plan, repairs=self.repairs, _changes=[])
+        self.plan = replace(self.plan, repairs=self.repairs, _noted=RowNotes())
 
     def __call__(self, batch: Batch) -> MappedBatch:
         plan, repairs = self.plan, Repairs()

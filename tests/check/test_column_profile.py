@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.make import identity_rules
+from tests.plans import compile_plan
 from uploader.api import CONSENTS
 from uploader.check.column_profile import ColumnProfile
 from uploader.check.drift import FileTotals
-from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Damaged, Reason, Record, Row
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.check.row_batches import NOW, FakeMapper, batches_of
 from tests.make import identity_rules
+from tests.plans import compile_plan
 from uploader.batch import Batch, CellForm
 from uploader.check import count_batches as counting
 from uploader.check.batch_observers import NotGoodObserver, NumberedObserver, RowObserver
@@ -20,7 +21,7 @@ from uploader.check.count_batches import count_batches
 from uploader.check.joined_identities import JoinedIdentities, JoinedValue
 from uploader.check.joined_in_batches import JoinedInBatches
 from uploader.check.source_summary import CheckSummary, FoundColumns
-from uploader.mapping import Plan, compile_plan
+from uploader.mapping import Plan
 from uploader.mapping.identity_hashes import hashes_of
 from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule
 from uploader.model import Damaged, MaxJoined, Reason, Record, Rejected, Request, Row

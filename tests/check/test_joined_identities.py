@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.make import identity_rules
+from tests.plans import compile_plan
 from uploader.check.joined_identities import SLOTS, JoinedIdentities, JoinedValue
-from uploader.mapping import Plan, compile_plan
+from uploader.mapping import Plan
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import MaxJoined, Record, Request, Row
 

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.make import identity_rules
+from tests.plans import compile_plan
 from uploader.check.source_summary import CheckSummary, DuplicateCount, FoundColumns
 from uploader.counts import Problem
-from uploader.mapping import Plan, Repairs, compile_plan
+from uploader.mapping import Plan, Repairs
 from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule
 from uploader.model import Damaged, Reason, Rejected, Request, Row
 

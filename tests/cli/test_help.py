@@ -32,6 +32,7 @@ def test_the_first_help_names_every_command_with_what_it_does(typed: Type) -> No
         "  run      Check, then send.",
         "  runs     List past runs, newest first.",
         "  sandbox  Run a mock server of the API, for dry runs.",
+        "  schema   Print the JSON Schema of the configuration.",
     ]
 
 

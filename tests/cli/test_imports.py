@@ -55,8 +55,8 @@ def test_a_command_loads_nothing_heavy_that_it_does_not_use(folder: Path, words:
 
 def test_a_command_that_is_like_the_one_typed_is_named_though_it_is_not_loaded(folder: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "uploader", "chekc"], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "uploader", "chek"], cwd=folder, capture_output=True, text=True, check=False, timeout=60
     )
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[-1] == "Error: No such command 'chekc'. Did you mean 'check'?"
+    assert done.stderr.splitlines()[-1] == "Error: No such command 'chek'. Did you mean 'check'?"

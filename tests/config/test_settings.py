@@ -18,6 +18,8 @@ api:
   base_url: http://127.0.0.1:8080/prefix/
   service_id: svc-2
   access_token: linnet-0815
+  endpoint: user-profile
+  register_first: true
   timeout: 500ms
   proxy: http://host:3128
   ca_file: company.pem
@@ -66,6 +68,8 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
             "access_token": "linnet-0815",
             "access_token_file": None,
             "timeout": 0.5,
+            "endpoint": "user-profile",
+            "register_first": True,
             "proxy": "http://host:3128",
             "ca_file": tmp_path / "company.pem",
         },
@@ -109,6 +113,8 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
             "access_token": "linnet-4711",
             "access_token_file": None,
             "timeout": 30.0,
+            "endpoint": "user-profile",
+            "register_first": False,
             "proxy": None,
             "ca_file": None,
         },

@@ -197,7 +197,8 @@ class Yard:
         return next(RunHistory(self.state).runs(), None)
 
     def _applied(self) -> list[tuple[int, str]]:
-        return [_spoken(request.body) for request in self.server.sandbox.requests() if request.applied]
+        requests = self.server.sandbox.requests()
+        return [_spoken(one.body) for one in requests if one.applied and one.call == "user-profile"]
 
     def _profiles(self) -> list[str]:
         found = self.server.sandbox.profiles()

@@ -14,6 +14,7 @@ from uploader.clock import Clock, real_clock
 from uploader.counts import Traffic
 from uploader.delivery import AttemptRecords, Delivery, Http, ReplyJudge
 from uploader.delivery.firewall_blocks import BlockedRows
+from uploader.delivery.outage_detection import OutageDetector
 from uploader.delivery.pipeline import Pipeline
 from uploader.delivery.retry_policy import RetryPolicy
 from uploader.model import (
@@ -198,7 +199,7 @@ class Stage:
                 RetryPolicy(self.attempts, base=0.5, cap=30.0),
                 breaker=self.limiter.breaker,
                 jitter=lambda: 1.0,
-                most_rows=self.most_rows,
+                outages=OutageDetector(self.most_rows),
                 blocked_rows=self.streak,
             ),
             limiter=self.limiter,
@@ -272,7 +273,7 @@ async def send_over_http(  # noqa: PLR0913 — what a test may want to be differ
         through = limiter(halt)
         delivery = Delivery(
             around(post),
-            judge=ReplyJudge(policy, breaker=through.breaker, jitter=dice.random, most_rows=workers),
+            judge=ReplyJudge(policy, breaker=through.breaker, jitter=dice.random, outages=OutageDetector(workers)),
             limiter=through,
             records=AttemptRecords(RowsInFlight(), Traffic(), lambda _: None),
             stop=halt,

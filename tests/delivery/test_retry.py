@@ -24,6 +24,7 @@ from tests.fakes import Leap
 from uploader.clock import Clock
 from uploader.counts import Traffic
 from uploader.delivery import AttemptRecords, Delivery, ReplyJudge
+from uploader.delivery.outage_detection import OutageDetector
 from uploader.delivery.retry_policy import RetryPolicy
 from uploader.errors import OutageError, RefusedError, StorageError
 from uploader.model import (
@@ -325,7 +326,9 @@ def test_what_was_in_flight_when_the_outage_began_does_not_end_it(leap: Leap) ->
 
         delivery = Delivery(
             post,
-            judge=ReplyJudge(RetryPolicy(3, 0.5, 30.0), breaker=play.limiter.breaker, jitter=lambda: 1.0, most_rows=32),
+            judge=ReplyJudge(
+                RetryPolicy(3, 0.5, 30.0), breaker=play.limiter.breaker, jitter=lambda: 1.0, outages=OutageDetector(32)
+            ),
             limiter=play.limiter,
             records=AttemptRecords(play.sky, play.traffic, play.held.append),
             stop=play.halt,

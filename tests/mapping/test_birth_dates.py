@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from uploader.api import PropertyType
+from uploader.endpoints import USER_PROFILE
 from uploader.mapping.birth_dates import BirthDates, is_birth_date
 from uploader.mapping.rules import PropertyRule
 from uploader.model import Reason, Request, Row
@@ -16,7 +17,7 @@ FUTURE, OLD, FORM, SHORT = "birth_in_future", "birth_before_1900", "birth_form",
 
 def warned(properties: dict[str, object], *rules: PropertyRule) -> list[Reason]:
     body = orjson.dumps({"identity": {"external_id": "1"}, "user_properties": properties})
-    dates = BirthDates(rules, today=TODAY, named={str(rule.column) for rule in rules})
+    dates = BirthDates(rules, USER_PROFILE, today=TODAY, named={str(rule.column) for rule in rules})
     return list(dates(Request(Row(1, {}), ("external_id=1",), body)))
 
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.make import identity_rules
+from tests.plans import compile_plan
 from uploader.api import PropertyType
-from uploader.mapping import Plan, Repairs, compile_plan
+from uploader.mapping import Plan, Repairs
 from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule
 from uploader.model import Json, Reason, Rejected, Row
 

@@ -13,8 +13,9 @@ from hypothesis import settings as search
 from hypothesis import strategies as st
 
 from tests.make import identity_rules
+from tests.plans import compile_plan
 from uploader.api import PropertyType
-from uploader.mapping import Plan, Repairs, compile_plan
+from uploader.mapping import Plan, Repairs
 from uploader.mapping.cleaning import OmittedValue, cleaner_of
 from uploader.mapping.invisible_characters import INVISIBLE, without_ends
 from uploader.mapping.phone_numbers import korean_number

@@ -14,9 +14,10 @@ import polars as pl
 import pytest
 
 from tests.batches import differing_cells
+from tests.plans import compile_plan
 from tests.seeds import seeds
 from uploader.batch import CellForm
-from uploader.mapping import Plan, column_reader, compile_plan, expression_guard, unique_values
+from uploader.mapping import Plan, column_reader, expression_guard, unique_values
 from uploader.mapping.column_expressions import ColumnExpression, fits
 from uploader.mapping.column_reader import ColumnReader
 from uploader.mapping.expression_guard import NASTY_TEXTS, NASTY_TOKENS, differing_expression

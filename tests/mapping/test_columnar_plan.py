@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from tests.batches import assert_agrees, json_batch, text_batch, typed_batch
 from tests.make import identity_rules
+from tests.plans import compile_plan
 from uploader.api import CONSENTS
 from uploader.batch import Batch
-from uploader.mapping import Plan, compile_plan
-from uploader.mapping.body_layout import IDENTITY_BEGIN, PROPERTIES_BEGIN, TIME_BEGIN, completed, encoded, member
+from uploader.endpoints import USER_PROFILE
+from uploader.mapping import Plan
 from uploader.mapping.columnar_plan import columnar_plan
 from uploader.mapping.mapped_batch import MappedBatch
 from uploader.mapping.rules import (
@@ -32,6 +33,7 @@ from uploader.mapping.rules import (
 from uploader.model import Json, Reason
 from uploader.source.parquet_types import kinds_of
 
+LAYOUT = USER_PROFILE.layout
 NOW: Final = "2024-06-24T06:42:25.394Z"
 TODAY: Final = date(2024, 6, 24)
 KEY: Final = b"canary-hash-key"
@@ -248,12 +250,13 @@ def test_the_parts_of_the_layout_make_the_body_of_a_row() -> None:
     identity: dict[str, str] = {"external_id": '"7"'}
     properties: dict[str, Json] = {"a\nb": "é", "c": 1}
 
+    member = USER_PROFILE.member_begin
     begin = (
-        f"{IDENTITY_BEGIN}{member('external_id')}{orjson.dumps(identity['external_id']).decode()}"
-        f'{PROPERTIES_BEGIN}{member("a" + chr(10) + "b")}"é",{member("c")}1{TIME_BEGIN}'
+        f"{LAYOUT.identity_begin}{member('external_id')}{orjson.dumps(identity['external_id']).decode()}"
+        f'{LAYOUT.properties_begin}{member("a" + chr(10) + "b")}"é",{member("c")}1{LAYOUT.time_begin}'
     )
 
-    assert completed(begin.encode(), NOW) == encoded(identity, properties, NOW)
+    assert USER_PROFILE.complete(begin.encode(), NOW) == USER_PROFILE.encode(identity, properties, NOW)
 
 
 @pytest.mark.parametrize("value", ["\x1ca", "a\x1f", "\x1d", "\x85a", "a\u3000"])
@@ -320,7 +323,7 @@ def test_a_zero_keeps_its_sign_in_a_column_of_floats_and_in_one_of_lists() -> No
     found = mapped(rules, typed_batch(table))
 
     assert found.good.to_list() == [True, True, False, True]
-    assert [body[body.index('"p":') : -len(TIME_BEGIN)] for body in found.bodies.drop_nulls()] == [
+    assert [body[body.index('"p":') : -len(LAYOUT.time_begin)] for body in found.bodies.drop_nulls()] == [
         '"p":0.0,"q":[0.0]',
         '"p":-0.0,"q":[-0.0]',
         '"p":0.0,"q":[-0.0]',
@@ -520,7 +523,7 @@ def test_other_columns_of_a_header_are_sent_as_columns() -> None:
     )
 
     assert found.bodies.to_list() == [
-        f'{{"identity":{{"external_id":"1"}},"user_properties":{{"a":"1","b":"2","{CONSENT}":true{TIME_BEGIN}'
+        f'{{"identity":{{"external_id":"1"}},"user_properties":{{"a":"1","b":"2","{CONSENT}":true{LAYOUT.time_begin}'
     ]
 
 

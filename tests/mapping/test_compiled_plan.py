@@ -8,9 +8,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.make import identity_rules
+from tests.plans import compile_plan
 from uploader.api import CONSENTS, IDENTITY_FIELDS, PropertyType
 from uploader.errors import ConfigError
-from uploader.mapping import Plan, compile_plan
+from uploader.mapping import Plan
 from uploader.mapping.rules import Emptiness, MappingRules, PropertyRule, TimeRule
 from uploader.model import Damaged, Json, Reason, Rejected, Request, Row
 

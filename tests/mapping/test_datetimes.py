@@ -14,8 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.make import identity_rules
+from tests.plans import compile_plan
 from uploader.api import PropertyType
-from uploader.mapping import Now, compile_plan
+from uploader.mapping import Now
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule, TimeRule
 from uploader.model import Reason, Request, Row
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.make import identity_rules
+from tests.plans import compile_plan
 from uploader.api import CONSENTS
 from uploader.errors import ConfigError, InputError
-from uploader.mapping import compile_plan, resolves
+from uploader.mapping import resolves
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
 from uploader.model import Json, Reason, Rejected, Request, Row
 

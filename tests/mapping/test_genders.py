@@ -3,7 +3,7 @@
 import pytest
 
 from tests.make import identity_rules
-from uploader.mapping import compile_plan
+from tests.plans import compile_plan
 from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule
 from uploader.model import Reason, Request, Row
 

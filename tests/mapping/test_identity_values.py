@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.make import identity_rules
-from uploader.mapping import compile_plan
+from tests.plans import compile_plan
 from uploader.mapping.identity_values import ODD_CODES, is_plain, odd_identity
 from uploader.mapping.rules import CleaningRules, IdentityRule, MappingRules, PropertyRule
 from uploader.model import Reason, Rejected, Request, Row

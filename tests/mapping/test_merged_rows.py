@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.make import identity_rules
-from uploader.mapping import Plan, compile_plan
+from tests.plans import compile_plan
+from uploader.mapping import Plan
 from uploader.mapping.rules import MappingRules, PropertyRule
 from uploader.model import Damaged, Json, Reason, Request, Row
 

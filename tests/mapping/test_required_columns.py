@@ -3,9 +3,9 @@
 import pytest
 
 from tests.make import identity_rules
+from tests.plans import compile_plan
 from uploader.api import PropertyType
 from uploader.errors import ConfigError, InputError
-from uploader.mapping import compile_plan
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule, TimeRule
 
 RULES = MappingRules(

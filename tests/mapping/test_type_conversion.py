@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.make import identity_rules
+from tests.plans import compile_plan
 from uploader.api import PropertyType
-from uploader.mapping import compile_plan
 from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule
 from uploader.model import Json, Reason, Request, Row, WrittenFloat
 

@@ -12,11 +12,12 @@ from typing import Final
 
 from tests.nights.scenario import Scenario, drawn
 from tests.nights.stories import STORIES
-from uploader.changes import DigestStore, digest_store, stale_retries
+from uploader.changes import DigestStore, digest_store
 from uploader.changes.newer_properties import NewerProperties
 from uploader.changes.stale_retries import Origins, StaleRetries
 from uploader.coalesce.same_person import SamePerson
 from uploader.delivery.person_ordering import PersonQueue, QueuedWork
+from uploader.endpoints.user_profile import UserProfile
 from uploader.model import Outcome, Request, RetryKind, Sent
 from uploader.outputs.rows_to_resend import RowsToResend
 from uploader.state import RunStore
@@ -59,10 +60,10 @@ def _never_forgets() -> None:
 def _whole_rows() -> None:
     """Supersede a whole row if anything of it was set since."""
 
-    def all_or_nothing(request: Request, names: Collection[str]) -> Request | None:
-        return None if names else request
+    def all_or_nothing(_: UserProfile, body: bytes, names: Collection[str]) -> bytes | None:
+        return None if names else body
 
-    stale_retries.without = all_or_nothing  # type: ignore[attr-defined, assignment]  # as above
+    UserProfile.without = all_or_nothing  # type: ignore[method-assign, assignment]  # as above
 
 
 def _by_the_clock() -> None:

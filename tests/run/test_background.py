@@ -2,10 +2,9 @@
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 from uploader.clock import Clock
-from uploader.delivery import Delivery
 from uploader.run.background import report_outages
 from uploader.run.events import Events, Outage
 
@@ -39,7 +38,7 @@ class Moments:
     async def reported(self) -> list[Outage]:
         events = Outages()
         clock = Clock(lambda: self.now + 1_000.0, lambda: self.now, self.sleep)
-        await asyncio.gather(report_outages(cast("Delivery", self.delivery), clock, events), return_exceptions=True)
+        await asyncio.gather(report_outages(self.delivery, clock, events), return_exceptions=True)
         return events.heard
 
 

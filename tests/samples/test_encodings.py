@@ -11,8 +11,8 @@ import pytest
 
 from tests.command import SERVICE, TOKEN, Desk, rules
 from tests.make import opened
+from tests.plans import compile_plan
 from uploader.config import load
-from uploader.mapping import compile_plan
 from uploader.model import Rejected
 from uploader.sandbox import RunningSandbox
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.plans import compile_plan
 from uploader.config import load
-from uploader.mapping import compile_plan
 from uploader.model import Reason, Rejected, Row
 
 ROOT = Path(__file__).parents[2]

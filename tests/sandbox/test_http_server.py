@@ -29,6 +29,7 @@ from uploader.sandbox import (
     running,
     serve,
 )
+from uploader.sandbox.calls import USER_PROFILE, Call
 from uploader.sandbox.service import Arrival
 
 BODY = orjson.dumps(
@@ -84,9 +85,9 @@ class Watched(Sandbox):
         super().__init__(rules)
         self.arrived = asyncio.Event()
 
-    def arrive(self) -> Arrival:
+    def arrive(self, call: Call = USER_PROFILE) -> Arrival:
         self.arrived.set()
-        return super().arrive()
+        return super().arrive(call)
 
 
 def fault(text: str) -> SandboxRules:
@@ -150,7 +151,8 @@ async def test_a_skewed_clock_shows_in_the_date() -> None:
     [
         ("GET", "/api/v1/user-profile", 405),
         ("PUT", "/api/v1/user-profile", 405),
-        ("POST", "/api/v1/identities", 404),
+        ("GET", "/api/v1/identities", 405),
+        ("POST", "/api/v1/identities/delete", 404),
         ("GET", "/", 404),
     ],
 )

@@ -1,5 +1,8 @@
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +18,7 @@ from uploader.sandbox import (
     SandboxRules,
     WindowCount,
 )
+from uploader.sandbox.calls import IDENTITIES
 from uploader.sandbox.service import IncomingRequest, PlannedReply
 
 NOW = "2024-06-24T06:42:25.394Z"
@@ -45,6 +49,75 @@ def ask(box: Sandbox, what: IncomingRequest | None = None) -> PlannedReply:
 
 def reply(act: PlannedReply) -> tuple[int, str]:
     return act.reply.status, act.reply.code
+
+
+def test_each_call_has_windows_and_bodies_of_its_own() -> None:
+    ann: Json = {"identity": {"external_id": "ann"}, "request_datetime": NOW}
+    with Sandbox(SandboxRules(limit=1, per=60), clock=FakeTime().clock()) as box:
+        profile = ask(box)
+        known = box.answer(box.arrive(IDENTITIES), letter(ann))
+        over = box.answer(box.arrive(IDENTITIES), letter(ann))
+        not_enough = box.answer(box.arrive(), letter(ann))
+
+        assert [reply(act) for act in (profile, known, over, not_enough)] == [
+            (200, "20000"),
+            (200, "20000"),
+            (429, ""),
+            (429, ""),
+        ]
+        assert [(request.call, request.applied) for request in box.requests()] == [
+            ("user-profile", True),
+            ("identities", True),
+            ("identities", False),
+            ("user-profile", False),
+        ]
+        assert box.report().windows == (
+            WindowCount(960.0, 2, 1, 1, "user-profile"),
+            WindowCount(960.0, 2, 1, 1, "identities"),
+        )
+        assert box.report().lines()[-1].endswith("1 over the limit of identities")
+
+
+def test_an_identity_makes_a_person_known_and_keeps_the_properties() -> None:
+    both: Json = {"identity": {"external_id": "ann", "email": "ann@x"}, "request_datetime": NOW}
+    bob: Json = {"identity": {"external_id": "bob"}, "request_datetime": NOW}
+    with Sandbox(SandboxRules(), clock=FakeTime().clock()) as box:
+        ask(box)
+        for content in (both, bob):
+            assert reply(box.answer(box.arrive(IDENTITIES), letter(content))) == (200, "20000")
+
+        assert box.profiles() == [
+            Profile({"external_id": "ann", "email": "ann@x"}, {"df_name": "Ann"}),
+            Profile({"external_id": "bob"}, {}),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"request_datetime": NOW}, (400, "")),
+        ({"identity": {"external_id": "ann"}}, (400, "")),
+        ({"identity": {}, "request_datetime": NOW}, (200, "40001")),
+        ({"identity": [], "request_datetime": NOW}, (200, "40000")),
+        ({"identity": {"external_id": "ann"}, "request_datetime": "now"}, (200, "40001")),
+    ],
+)
+def test_an_identity_that_is_wrong_is_refused(content: Json, expected: tuple[int, str]) -> None:
+    with Sandbox(SandboxRules(), clock=FakeTime().clock()) as box:
+        assert reply(box.answer(box.arrive(IDENTITIES), letter(content))) == expected
+        assert box.profiles() == []
+
+
+def test_a_store_that_was_made_for_one_call_is_opened(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with Sandbox(SandboxRules(), store, FakeTime().clock()) as box:
+        ask(box)
+    with closing(sqlite3.connect(store)) as database:
+        database.execute("ALTER TABLE requests DROP COLUMN call")
+
+    with Sandbox(SandboxRules(), store, FakeTime().clock()) as box:
+        assert [request.call for request in box.requests()] == ["user-profile"]
+        assert reply(ask(box)) == (200, "20000")
 
 
 def test_a_right_request_is_stored_and_remembered() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.batches import works_in_batches
 from tests.make import identity_rules, opened
-from uploader.mapping import compile_plan
+from tests.plans import compile_plan
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
 from uploader.model import Rejected
 

@@ -12,7 +12,7 @@ from uploader.run.batch_reader import batch_reader
 from uploader.run.drift_check import compare_with_baseline, refuse_drift
 from uploader.run.environment import Environment
 from uploader.run.events import Remark
-from uploader.run.fingerprints import key_of, mapping_of, service_of
+from uploader.run.fingerprints import key_of, mapping_of, service_of_settings
 from uploader.run.flag_conflicts import refuse_double_use
 from uploader.run.job import Job
 from uploader.run.observers import with_observers
@@ -127,7 +127,7 @@ def _checked(  # noqa: PLR0913 — what one source is checked with
 
 def _changes(settings: Settings, stack: ExitStack, environment: Environment) -> ChangeDetection | None:
     """Return change detection, read-only; None if it is off or has no data on this service."""
-    service = service_of(settings.api.base_url, settings.api.service_id)
+    service = service_of_settings(settings)
     stores = open_stores(settings.state_dir, wall=environment.clock.wall)
     if not settings.changed_only or not stores.exists(service):
         return None

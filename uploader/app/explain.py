@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 
 from yarl import URL
 
-from uploader.api import PATH
 from uploader.app.run_history import RunHistory
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, proxy_to
 from uploader.config.credentials import PLACEHOLDER
+from uploader.endpoints import ENDPOINTS
 from uploader.errors import ConfigError
 from uploader.mapping import CleanedValue, Now
 from uploader.model import UNKNOWN_RUN, Damaged, Reason, Record, Rejected, Request, Row, spoken_name
@@ -126,7 +126,7 @@ def _spoken_fields(row: Row) -> object:
 
 def curl(settings: Settings, body: bytes) -> str:
     """Return the curl command that sends *body* as a run does; the user's shell fills in the token."""
-    url = URL(settings.api.base_url) / PATH.lstrip("/")
+    url = URL(settings.api.base_url) / ENDPOINTS[settings.api.endpoint].path.lstrip("/")
     if _is_service_known(settings):
         address = shlex.quote(str(url.with_query(service_id=settings.api.service_id)))
     else:

@@ -17,7 +17,7 @@ from uploader.run.choose_runs import assign_numbers, choose_runs, refuse_drifted
 from uploader.run.connection import connect
 from uploader.run.environment import Environment
 from uploader.run.events import Remark
-from uploader.run.fingerprints import mapping_of, service_of
+from uploader.run.fingerprints import mapping_of, service_of_settings
 from uploader.run.flag_conflicts import refuse_double_use
 from uploader.run.link_people import join_people, link_joined_people, link_people_to_resend
 from uploader.run.mark_finished import RunEndings
@@ -113,7 +113,7 @@ def _open_changes(settings: Settings, run_store: RunStore, environment: Environm
     """Return change detection for the service of *settings*, a context manager."""
     return open_change_detection(
         open_stores(run_store.state, wall=environment.clock.wall, raise_if_stopped=environment.raise_if_stopped),
-        service_of(settings.api.base_url, settings.api.service_id),
+        service_of_settings(settings),
         settings,
         clock=environment.clock,
         mapping=mapping_of(settings),

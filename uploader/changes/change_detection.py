@@ -13,6 +13,7 @@ from uploader.changes.digests import Digests
 from uploader.changes.stores_by_service import DigestStores
 from uploader.check.source_summary import ChangeCounts, CheckSummary
 from uploader.clock import Clock
+from uploader.endpoints import USER_PROFILE, Endpoint
 from uploader.mapping.good_rows import GoodRows
 from uploader.model import UNKNOWN_RUN, Person, Record, Rejected, Request
 
@@ -30,9 +31,10 @@ _LOOK_SECONDS: Final = 0.1
 class DetectionSettings:
     """How the changes of one *service* (a digest) are detected; *facts* are written to a new store of it.
 
-    *mapping* is the fingerprint of the mapping. *changed_only* and *full_every* (seconds) are those of the
-    configuration. *newest_ended_run* returns the number of the latest run of the service that has ended: a new store
-    does not have what such runs set. *read_only* creates and changes nothing.
+    *mapping* is the fingerprint of the mapping, and *endpoint* knows what the bodies of requests mean. *changed_only*
+    and *full_every* (seconds) are those of the configuration. *newest_ended_run* returns the number of the latest run
+    of the service that has ended: a new store does not have what such runs set. *read_only* creates and changes
+    nothing.
     """
 
     service: str
@@ -42,6 +44,7 @@ class DetectionSettings:
     full_every: float | None
     newest_ended_run: Callable[[], int] = lambda: UNKNOWN_RUN
     read_only: bool = False
+    endpoint: Endpoint = USER_PROFILE
 
 
 class ChangeDetection:
@@ -124,13 +127,22 @@ class ChangeDetection:
     def digests(self) -> Digests:
         """The digests of people and bodies; raises StorageError."""
         if self._digests is None:
-            self._digests = Digests(self._stores.key(), self._settings.mapping)
+            self._digests = Digests(self._stores.key(), self._settings.mapping, self.endpoint)
         return self._digests
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint that the requests go to."""
+        return self._settings.endpoint
+
+    def names_in(self, request: Request) -> bytes:
+        """Return the digests of the names of the properties that *request* sets, sorted and joined."""
+        return self.digests.names(self.endpoint.property_names(request.body))
 
     def is_unchanged(self, person: Person, body: bytes) -> bool | None:
         """Whether *body* equals what was accepted last for *person*; None if no digest of them is stored.
 
-        It may end after the key of its `request_datetime`.
+        It may end after the key of its time.
         """
         if not self._is_recording:
             return None
@@ -141,7 +153,7 @@ class ChangeDetection:
         """Return for each row whether it equals what was accepted last for its person; null: no digest is stored.
 
         *identity* has a column of texts for each identity field, named by it, null where a row has no such value.
-        *bodies* are whole, or end within the value of `request_datetime`. Raises StorageError.
+        *bodies* are whole, or end after the key of their time. Raises StorageError.
         """
         from uploader.changes.digest_columns import nothing_known  # noqa: PLC0415 polars starts slowly
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from uploader.changes.newer_properties import NAME_BYTES
+from uploader.endpoints import USER_PROFILE, Endpoint
 from uploader.errors import StorageError
 from uploader.model import Person, Request, values_of
 from uploader.private_files import open_private, write_private
@@ -16,7 +17,6 @@ _KEY_BYTES: Final = 32
 _PERSON_BYTES: Final = 8
 BODY_BYTES: Final = 12
 _MAPPING_BYTES: Final = 16
-_DATETIME: Final = b',"request_datetime":'
 
 
 def private_key(path: Path) -> bytes:
@@ -45,8 +45,9 @@ def _read(path: Path) -> bytes | None:
 class Digests:
     """Keyed digests (BLAKE2b, RFC 7693) of people and bodies; those of bodies depend on the *mapping* too."""
 
-    def __init__(self, key: bytes, mapping: str) -> None:
-        """Use *key*; *mapping* is the fingerprint of the mapping."""
+    def __init__(self, key: bytes, mapping: str, endpoint: Endpoint = USER_PROFILE) -> None:
+        """Use *key*; *mapping* is the fingerprint of the mapping, *endpoint* knows what a body means."""
+        self._meaning = endpoint.meaning
         self._people = blake2b(key=key, digest_size=_PERSON_BYTES, person=b"person")
         meaning = blake2b(mapping.encode(), digest_size=_MAPPING_BYTES).digest()
         self._names = blake2b(key=key, digest_size=NAME_BYTES, person=b"property")
@@ -76,18 +77,18 @@ class Digests:
         return b"".join(sorted(map(self.name, names)))
 
     def body(self, request: Request) -> bytes:
-        """Return the digest of the body of *request* without its `request_datetime`."""
+        """Return the digest of the body of *request* without its time."""
         return self.begin_of_body(request.body)
 
     def begin_of_body(self, body: bytes) -> bytes:
-        """Return the same digest for a *body* that ends in or after the key of its `request_datetime`."""
+        """Return the same digest for a *body* that may end after the key of its time."""
         digest = self._bodies.copy()
-        digest.update(body.rpartition(_DATETIME)[0])
+        digest.update(self._meaning(body))
         return digest.digest()
 
     def bodies_of(self, bodies: Iterable[bytes | None]) -> list[bytes | None]:
         """Return what `begin_of_body` returns of each of *bodies*."""
-        return _digests(self._bodies, (None if body is None else body.rpartition(_DATETIME)[0] for body in bodies))
+        return _digests(self._bodies, (None if body is None else self._meaning(body) for body in bodies))
 
 
 def _digests(keyed: blake2b, values: Iterable[bytes | None]) -> list[bytes | None]:

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Container, Iterable, Iterator
+from dataclasses import replace
 from typing import Final, Protocol
 
 from uploader.api import CONSENTS
 from uploader.changes.change_detection import ChangeDetection
-from uploader.mapping.payload_properties import property_names, without
 from uploader.model import (
     UNKNOWN_RUN,
     NotNewest,
@@ -158,6 +158,7 @@ class StaleRetries:
 
     def _newest(self, request: Request) -> Request | NotNewest:
         changes, origin = self._changes, self._origins.of(request.row)
+        endpoint = changes.endpoint
         if not self._accept and self._is_unrecorded(request, origin):
             return Rejected(request.row, request.person, UNRECORDED)
         if not self._may_be_stale:
@@ -166,14 +167,15 @@ class StaleRetries:
         since = changes.store().newer.set_since(people, origin)
         if since.is_known and not since.names:
             return request
-        names = property_names(request)
+        names = endpoint.property_names(request.body)
         newer = {name for name in names if changes.digests.name(name) in since.names}
         if not self._accept and self._is_doubtful(names, newer, is_known=since.is_known, run=origin.run):
             return Rejected(request.row, request.person, DOUBTFUL)
         if not since.is_known and not self._accept:
             return Superseded(request)
         # With --accept, a row of unknown origin is sent as it is: somebody has compared it.
-        return without(request, set() if origin.run == UNKNOWN_RUN and self._accept else newer) or Superseded(request)
+        left = endpoint.without(request.body, set() if origin.run == UNKNOWN_RUN and self._accept else newer)
+        return Superseded(request) if left is None else replace(request, body=left)
 
     def record_before_journal(self, outcome: Outcome | Unsettled, *, must_resend: bool = False) -> None:
         """Record what other rows need to know of *outcome*, before the journal gets it; raises StorageError.
@@ -213,7 +215,7 @@ class StaleRetries:
         changes = self._changes
         if not self.link_values(request.person):
             return False
-        people, names = changes.digests.people(request.person), changes.digests.names(property_names(request))
+        people, names = changes.digests.people(request.person), changes.names_in(request)
         changes.store().newer.record(people, names, self._origins.of(request.row))
         return True
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from uploader.changes.digest_store import DigestStore, delete, pause, shared
-from uploader.changes.digests import private_key
+from uploader.changes.digests import Digests, private_key
+from uploader.changes.registered_people import RegisteredPeople
 from uploader.errors import StorageError
 from uploader.private_files import private_folder, trouble
 
 _SUFFIX: Final = ".memory"
+_REGISTERED: Final = "-registered.people"
 _KEY: Final = "key"
 
 
@@ -89,6 +91,11 @@ class DigestStores:
             raise_if_stopped=self._raise_if_stopped,
         )
 
+    def registered_people(self, service: str) -> RegisteredPeople:
+        """Return the people whom *service* (a digest) has registered, to be entered; raises StorageError."""
+        # No mapping: only people are asked for.
+        return RegisteredPeople(self._folder / f"{service}{_REGISTERED}", Digests(self.key(), ""), self._pause)
+
     def summaries(self) -> Iterator[StoreSummary]:
         """Yield a summary of each store; raises StorageError."""
         self._refuse_foreign_folder()
@@ -112,13 +119,15 @@ class DigestStores:
         """Delete every store here, and the key; return how many there were. Raises LockedError, StorageError."""
         self._refuse_foreign_folder()
         paths = sorted(self._folder.glob(f"*{_SUFFIX}"))
-        for path in paths:
+        registered = sorted(self._folder.glob(f"*{_REGISTERED}"))
+        for path in (*paths, *registered):
             delete(path)
         try:
             (self._folder / _KEY).unlink(missing_ok=True)
         except OSError as error:
             raise trouble(self._folder / _KEY, error) from None
-        return len(paths)
+        services = {path.name.removesuffix(_SUFFIX) for path in paths}
+        return len(services | {path.name.removesuffix(_REGISTERED) for path in registered})
 
     def _pause(self) -> None:
         self._raise_if_stopped()

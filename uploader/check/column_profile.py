@@ -7,6 +7,7 @@ from typing import Final
 from uploader.api import CONSENTS
 from uploader.batch import Batch, has_cells
 from uploader.check.drift import FileTotals
+from uploader.endpoints import USER_PROFILE, Endpoint
 from uploader.mapping.field_paths import MISSING, Take, is_path, reaching
 from uploader.mapping.good_rows import GoodRows
 from uploader.mapping.value_errors import Unreadable
@@ -21,11 +22,6 @@ _RARE: Final = 0.01
 _FEW: Final = 2
 """A key that fewer objects fill is not stored: it may be one person's data."""
 
-_ANY_TRUE: Final = b'":true'
-_ANY_TRUE_TEXT: Final = _ANY_TRUE.decode()
-_TRUE: Final = tuple((name, f'"{name}":true'.encode()) for name in CONSENTS)
-"""The bytes of a true consent in a body; no text can contain them, since its quotes are escaped."""
-
 
 class ColumnProfile:
     """The counts of one source: numbers and column names, no values of rows.
@@ -34,13 +30,23 @@ class ColumnProfile:
     counted so far.
     """
 
-    def __init__(self, columns: Sequence[str] | None, *, mapped: Iterable[str], null_values: Iterable[str]) -> None:
-        """Count *columns* (None where each record brings its own keys) and the *mapped* paths into objects."""
+    def __init__(
+        self,
+        columns: Sequence[str] | None,
+        *,
+        mapped: Iterable[str],
+        null_values: Iterable[str],
+        endpoint: Endpoint = USER_PROFILE,
+    ) -> None:
+        """Count *columns* (None where each record brings its own keys) and the *mapped* paths into objects.
+
+        *endpoint* knows which consents a body gives.
+        """
+        self._endpoint = endpoint
         known = _nameable(columns or (), set(mapped := tuple(mapped)))
         self._mapped = frozenset(mapped)
         self._has_keys = columns is None
         self._count_cells = self._count_keys if columns is None else self._count_columns
-        self._least_share = _RARE if columns is None else 0.0
         self._paths: dict[str, Take] = {name: reaching(name) for name in mapped if is_path(name) and name not in known}
         self._empty = frozenset(null_values)
         # Below a header the empty cells are counted, since they are few; of JSON keys the filled ones.
@@ -60,10 +66,8 @@ class ColumnProfile:
             self._count_paths(record.fields)
         if isinstance(work, Request):
             self._sendable += 1
-            if _ANY_TRUE in work.body:
-                for name, true in _TRUE:
-                    if true in work.body:
-                        self._true[name] += 1
+            for name in self._endpoint.consents_given(work.body):
+                self._true[name] += 1
 
     def wants_rows(self, batch: Batch) -> bool:
         """Whether *batch* has keys that are new: they are kept in the order in which the rows name them."""
@@ -86,9 +90,10 @@ class ColumnProfile:
         for name in self._paths.keys() - set(table.columns):
             # A row of JSON in a table has no objects, and a text is none.
             self._filled[name] += filled_at(table, name, self._empty) if form == "typed" else 0
-        true = good.bodies.filter(good.bodies.str.contains(_ANY_TRUE_TEXT, literal=True))
-        for name in CONSENTS if len(true) else ():
-            self._true[name] += int(true.str.contains(f'"{name}":true', literal=True).sum())
+        texts = self._endpoint.true_consents
+        true = good.bodies.filter(good.bodies.str.contains(self._endpoint.any_true_consent, literal=True))
+        for name, text in texts.items() if len(true) else ():
+            self._true[name] += int(true.str.contains(text, literal=True).sum())
 
     def totals(self) -> FileTotals:
         """Return the counts of all columns, without unmapped keys that look like data."""
@@ -103,7 +108,7 @@ class ColumnProfile:
         """Return the counts to be stored as the baseline: without JSON keys that hardly any object fills."""
         totals = self.totals()
         split = self._rows - self._damaged
-        least = max(_FEW, self._least_share * split) if self._least_share else 0.0
+        least = max(_FEW, _RARE * split) if self._has_keys else 0.0
         kept = {name: count for name, count in totals.columns.items() if split - count >= least}
         return replace(totals, columns=kept)
 

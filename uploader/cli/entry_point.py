@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import wraps
 from importlib import import_module
 from io import StringIO
@@ -115,11 +116,12 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that *args* begin with; an error suggests similar ones, loaded or not."""
+        """Return the command that *args* begin with; an error suggests the one most like it, loaded or not."""
         try:
             return super().resolve_command(ctx, [_ALIASES.get(args[0], args[0]), *args[1:]])
         except NoSuchCommand as error:
-            raise NoSuchCommand(error.command_name, possibilities=_COMMANDS, ctx=ctx) from None
+            nearest = get_close_matches(error.command_name, _COMMANDS, n=1)
+            raise NoSuchCommand(error.command_name, possibilities=nearest, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what each command does, without loading it."""

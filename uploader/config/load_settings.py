@@ -165,8 +165,10 @@ def _problems(
 
 def _misfits(tree: Mapping[str, Tree], misspelt: Container[KeyPath]) -> Iterator[ConfigProblem]:
     """Yield a problem for all in the mapping that does not fit together: pydantic stops at the first."""
-    mapping = tree.get("mapping")
-    for misfit in misfits_of_mapping(mapping) if isinstance(mapping, dict) else ():
+    mapping, api = tree.get("mapping"), tree.get("api")
+    needs_property = not isinstance(api, dict) or api.get("endpoint") != "identities"
+    found = misfits_of_mapping(mapping, needs_property=needs_property) if isinstance(mapping, dict) else ()
+    for misfit in found:
         if not any(("mapping", key) in misspelt for key in misfit.needs):
             yield ConfigProblem(("mapping", *misfit.below), str(misfit))
 

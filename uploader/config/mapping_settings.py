@@ -310,14 +310,17 @@ class MappingSettings(Section):
     """When the change was made: now, the time of sending, or a column."""
 
     def misfits(self) -> Iterator[MisfitError]:
-        """Yield that nothing would be sent, a hash without its key, and what does not fit together in a property."""
-        if not self.properties and self.other_columns == "ignore":
-            yield _nothing_to_send()
+        """Yield a hash without its key, and what does not fit together in a property."""
         hashed = [*_hashed("identity", vars(self.identity)), *_hashed("properties", self.properties)]
         if self.hash_key is None:
             yield from (_without_key(*place) for place in hashed)
         for key, settings in self.properties.items():
             yield from misfits_of(key, settings)
+
+    @property
+    def names_a_property(self) -> bool:
+        """Whether some property may be sent."""
+        return bool(self.properties) or self.other_columns == "send"
 
     def rules(self, null_values: tuple[str, ...]) -> MappingRules:
         """Return the mapping as plain data; a property without `when_empty` gets that of the mapping."""
@@ -335,10 +338,11 @@ class MappingSettings(Section):
         )
 
 
-def misfits_of_mapping(mapping: Mapping[str, object]) -> Iterator[MisfitError]:
+def misfits_of_mapping(mapping: Mapping[str, object], *, needs_property: bool) -> Iterator[MisfitError]:
     """Yield what does not fit together in *mapping*, the section as it is written.
 
-    Of a section with an error, pydantic reports only that: this finds the misfits beside it.
+    *needs_property* is whether nothing is sent without a property. Of a section with an error, pydantic reports only
+    that: this finds the misfits beside it.
     """
     identity, properties = (mapping.get(name) for name in ("identity", "properties"))
     if "hash_key" not in mapping:
@@ -348,18 +352,20 @@ def misfits_of_mapping(mapping: Mapping[str, object]) -> Iterator[MisfitError]:
     for name, written in ((name, fields[name]) for name in IDENTITY_FIELDS if name in fields):
         with suppress(ValidationError, UnfitValueError):
             yield from _misfits_of_identity(_read(IdentityFieldSettings, _identity_field(written)), "identity", name)
-    if properties in (None, {}) and "properties" in mapping and mapping.get("other_columns", "ignore") == "ignore":
-        yield _nothing_to_send()
+    if needs_property and properties in (None, {}) and mapping.get("other_columns", "ignore") == "ignore":
+        yield nothing_to_send()
     for key, written in properties.items() if isinstance(properties, dict) else ():
         settings = _without_errors(written)
         if settings is not None:
             yield from misfits_of(key, settings)
 
 
-def _nothing_to_send() -> MisfitError:
+def nothing_to_send(*below: str) -> MisfitError:
+    """Return the error of a mapping, the section at *below*, that has no property to send."""
     return MisfitError(
         " maps no column, and mapping.other_columns is ignore: nothing would be sent; "
         "map one, or write other_columns: send",
+        *below,
         "properties",
         needs=("properties", "other_columns"),
     )

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, ValidationInfo
 
-from uploader.api import PropertyType
+from uploader.api import EndpointName, PropertyType
 from uploader.config.credentials import PLACEHOLDER, is_quoted, token_in
 from uploader.config.error_messages import PROPERTIES, MisfitError, UnfitValueError
 from uploader.config.mapping_settings import (
@@ -18,6 +18,7 @@ from uploader.config.mapping_settings import (
     MappingSettings,
     MomentSettings,
     PropertySettings,
+    nothing_to_send,
 )
 from uploader.config.proxy import proxy_url
 from uploader.config.registered_properties import registered, registered_kind
@@ -78,7 +79,11 @@ Location: TypeAlias = Annotated[Path, BeforeValidator(_path)]
 
 @dataclass(frozen=True, kw_only=True)
 class ApiSettings(Section):
-    """The URL of the service and the credentials. *access_token* also holds the token from `access_token_file`."""
+    """The URL of the service, the endpoint and the credentials.
+
+    *access_token* also holds the token from `access_token_file`. *register_first* is whether each person who is not
+    known to be registered is sent to `identities` before their profile.
+    """
 
     key_path: ClassVar[KeyPath] = ("api",)
 
@@ -92,10 +97,21 @@ class ApiSettings(Section):
     """The file that holds the token, alone and with mode 0600."""
     timeout: Duration = 30.0
     """How long one request may take, its reply included."""
+    endpoint: Annotated[EndpointName, BeforeValidator(one_of("user-profile", "identities"))] = "user-profile"
+    """The call that rows are sent by: profiles with their properties, or identities alone."""
+    register_first: Annotated[bool, BeforeValidator(flag)] = False
+    """Whether people who are not known to be registered are sent to identities before their profile."""
     proxy: Annotated[str | None, BeforeValidator(proxy_url)] = field(default=None, repr=False)
     """The proxy through which the service is reached; else that of the environment."""
     ca_file: Location | None = None
     """The certificate authorities that are trusted alone (PEM); else those of SSL_CERT_FILE or the system."""
+
+    def misfits(self) -> Iterator[MisfitError]:
+        """Yield `register_first` where no profile is sent."""
+        if self.register_first and self.endpoint != "user-profile":
+            yield MisfitError(
+                f" is for profiles, and api.endpoint is {self.endpoint}; delete one of the two", "register_first"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,7 +339,9 @@ class Settings(SectionedSettings):
         return settings
 
     def misfits(self) -> Iterator[MisfitError]:
-        """Yield `values` for a word that is no identity before it could be mapped."""
+        """Yield that nothing would be sent, and `values` for a word that is no identity before it could be mapped."""
+        if self.api.endpoint == "user-profile" and not self.mapping.names_a_property:
+            yield nothing_to_send("mapping")
         rules = () if self.limits.odd_identities == "send" else self.mapping.identity.rules()
         for rule in rules:
             unsent = next((listed for listed, _ in rule.cleaning.values or () if is_nothing(listed)), None)
@@ -361,6 +379,9 @@ class Settings(SectionedSettings):
     def rules(self) -> MappingRules:
         """Return the mapping as plain data."""
         rules = self.mapping.rules(self.source.null_values)
+        if self.api.endpoint == "identities":
+            # No column is read, checked or sent for a property.
+            rules = replace(rules, properties=(), other_columns="ignore")
         return replace(rules, sends_odd_identities=self.limits.odd_identities == "send")
 
 

@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 from yarl import URL
 
-from uploader.api import DOCUMENTED_MESSAGES, PATH, SUCCESS, TIMEOUT_STATUS
+from uploader.api import DOCUMENTED_MESSAGES, SUCCESS, TIMEOUT_STATUS
 from uploader.delivery.connection_pool import (
     CheckedRequest,
     ConnectionPool,
@@ -25,6 +25,7 @@ from uploader.delivery.connection_pool import (
     UnsentError,
 )
 from uploader.delivery.timeouts import ExpiredError, Timeouts
+from uploader.endpoints import ENDPOINTS, USER_PROFILE, Endpoint
 from uploader.model import Answer, Reply, Silence
 from uploader.rate.headers import read_window
 from uploader.stop import Stopped
@@ -82,7 +83,10 @@ class Http:
 
         *trust* has the certificate authorities; None: those of the system.
         """
-        self._url = (URL(base_url) / PATH.lstrip("/")).with_query(service_id=service_id)
+        self._urls = {
+            name: (URL(base_url) / endpoint.path.lstrip("/")).with_query(service_id=service_id)
+            for name, endpoint in ENDPOINTS.items()
+        }
         self._token = access_token
         self._timeout = timeout
         self._timeouts = Timeouts(timeout)
@@ -128,21 +132,21 @@ class Http:
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, body: bytes) -> Reply:
-        """Send *body* once; return the Answer of the service, or the Silence in its place.
+    async def post(self, body: bytes, endpoint: Endpoint = USER_PROFILE) -> Reply:
+        """Send *body* once to *endpoint*; return the Answer of the service, or the Silence in its place.
 
         Raises:
             Stopped: it was abandoned after it may have left.
         """
         assert self._session is not None, "Http is entered before it is used"  # noqa: S101 — a bug otherwise
-        payload = _Payload(body)
+        payload, url = _Payload(body), self._urls[endpoint.name]
         try:
             with self._timeouts:
                 # Not as a context manager, which would wait though the whole reply is there.
                 try:
-                    response = await self._send(self._session, payload)
+                    response = await self._send(self._session, url, payload)
                 except UnsentError:
-                    response = await self._send_elsewhere(self._session, payload)
+                    response = await self._send_elsewhere(self._session, url, payload)
                 content = response.content
                 if content.is_eof() and content.total_bytes <= _MOST:
                     # A short reply is there with its headers, and its connection is most often free again.
@@ -169,15 +173,17 @@ class Http:
     def _is_on_its_way_to_proxy(self, payload: "_Payload") -> bool:
         return self._proxy is not None and not payload.has_connection
 
-    def _send(self, session: aiohttp.ClientSession, payload: "_Payload") -> Awaitable[aiohttp.ClientResponse]:
-        return session.post(self._url, data=payload, allow_redirects=False, **self._own)
+    def _send(self, session: aiohttp.ClientSession, url: URL, payload: "_Payload") -> Awaitable[aiohttp.ClientResponse]:
+        return session.post(url, data=payload, allow_redirects=False, **self._own)
 
-    async def _send_elsewhere(self, session: aiohttp.ClientSession, payload: "_Payload") -> aiohttp.ClientResponse:
+    async def _send_elsewhere(
+        self, session: aiohttp.ClientSession, url: URL, payload: "_Payload"
+    ) -> aiohttp.ClientResponse:
         """Send *payload*, none of which has left, over another connection; raise UnsentError if all are unusable."""
         for _ in range(_OTHER_CONNECTIONS - 1):
             with suppress(UnsentError):
-                return await self._send(session, payload)
-        return await self._send(session, payload)
+                return await self._send(session, url, payload)
+        return await self._send(session, url, payload)
 
     def abandon(self) -> None:
         """Cancel the requests in flight: the run was stopped, and their time to end is over."""

@@ -38,20 +38,20 @@ class ReplyJudge:
         *,
         breaker: Breaker,
         jitter: Callable[[], float],
-        most_rows: int,
+        outages: OutageDetector,
         blocked_rows: BlockedRows | None = None,
         on_suspected_outage: Callable[[], None] = lambda: None,
     ) -> None:
         """Judge by *policy*, and let *breaker* know of suspicion and recovery; *jitter* gives 0 to 1.
 
-        *most_rows* is how many rows may be delivered at once.
+        *outages* judges the service by its replies; judges that share it judge one service.
         *blocked_rows* counts blocked rows for all sources of the command. *on_suspected_outage* is called when bad
         replies may be the service's fault: the more rows are in delivery, the sooner that is known.
         """
         self._policy = policy
         self._breaker = breaker
         self.jitter = jitter
-        self._outages = OutageDetector(most_rows)
+        self._outages = outages
         self.blocked_rows = blocked_rows or BlockedRows()
         self._on_suspected_outage = on_suspected_outage
         self.is_calm = False

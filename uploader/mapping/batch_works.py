@@ -9,7 +9,6 @@ from typing import Final, NamedTuple, Protocol
 import polars as pl
 
 from uploader.batch import Batch, LateRow, records_of
-from uploader.mapping.body_layout import completed
 from uploader.mapping.good_rows import persons_of
 from uploader.mapping.mapped_batch import MappedBatch
 from uploader.model import NoWork, Person, Record, Rejected, Request, Settled, UnchangedRange, Work
@@ -71,7 +70,12 @@ class MappedRows:
         return cls(batch, mapped, good & is_open, done, left)
 
     def works(
-        self, unchanged: pl.Series | None, map_row: Callable[[Record, str], Request | Rejected], now: Callable[[], str]
+        self,
+        unchanged: pl.Series | None,
+        *,
+        map_row: Callable[[Record, str], Request | Rejected],
+        complete: Callable[[bytes, str], bytes],
+        now: Callable[[], str],
     ) -> Iterator[Work | NoWork]:
         """Yield the works of all rows, each made when it is taken; *unchanged* are those of which none is made."""
         batch = self.batch
@@ -83,7 +87,7 @@ class MappedRows:
             following = number + 1
             match one:
                 case _GoodRow():
-                    body = completed(one.body.encode(), one.moment or now())
+                    body = complete(one.body.encode(), one.moment or now())
                     yield Request(LateRow(number, batch, one.at), one.person, body)
                 case Settled():
                     yield one
@@ -130,13 +134,15 @@ def works_of(  # noqa: PLR0913 — what makes works, and of what
     *,
     map_batch: Callable[[Batch], MappedBatch],
     map_row: Callable[[Record, str], Request | Rejected],
+    complete: Callable[[bytes, str], bytes],
     now: Callable[[], str],
     settled: SettledNumbers,
     unchanged: FindUnchanged,
 ) -> Iterator[Work | NoWork]:
     """Yield the works of the rows of *batches*, each made at the time when it is taken.
 
-    Good rows become requests as *map_batch* has them, the others what *map_row* makes of them. What *batches* raises
+    Good rows become requests as *map_batch* has them, each body made whole by *complete* (see `BodyFormat`), the others
+    what *map_row* makes of them. What *batches* raises
     is raised after the works before it.
     """
     waiting: list[MappedRows] = []
@@ -153,7 +159,7 @@ def works_of(  # noqa: PLR0913 — what makes works, and of what
             break
         found = unchanged.find(waiting) if unchanged.is_wanted else [None] * len(waiting)
         for batch_rows, of_batch in zip(waiting, found, strict=True):
-            for work in batch_rows.works(of_batch, map_row, now):
+            for work in batch_rows.works(of_batch, map_row=map_row, complete=complete, now=now):
                 if isinstance(work, Request | Rejected):
                     unchanged.record_taken(work.person)
                 yield work

@@ -5,9 +5,8 @@ from collections.abc import Container, Sequence
 from datetime import date
 from typing import Final
 
-import orjson
-
 from uploader.api import BIRTH
+from uploader.mapping.body_format import BodyFormat
 from uploader.mapping.rules import PropertyRule, property_label
 from uploader.model import Reason, Request
 
@@ -39,17 +38,22 @@ class BirthDates:
     """Finds birth dates after today or before 1900: called with a request, it returns a reason for each.
 
     Looked at are the properties that may hold a date and that `is_birth_date` knows by their names; that of the API
-    must hold one. The body is searched for them as bytes; no text in it can contain a name with its quotes, which are
-    escaped.
+    must hold one. The body is searched for them as bytes.
     """
 
-    def __init__(self, properties: Sequence[PropertyRule], *, today: date, named: Container[str]) -> None:
-        """Look at those of *properties* that are birth dates; *named* are the columns that the mapping names."""
+    def __init__(
+        self, properties: Sequence[PropertyRule], body_format: BodyFormat, *, today: date, named: Container[str]
+    ) -> None:
+        """Look at those of *properties* that are birth dates, where *body_format* has them.
+
+        *named* are the columns that the mapping names.
+        """
         self._today = today.isoformat().encode()
         self._oldest = _OLDEST.encode()
         rules = [rule for rule in properties if rule.kind in _KINDS and is_birth_date(rule.key, rule.column)]
         self._rules = {rule.key: rule for rule in rules}
-        self._begins = [(orjson.dumps(rule.key) + b":", rule, property_label(rule, named)) for rule in rules]
+        begin_of = body_format.member_begin
+        self._begins = [(begin_of(rule.key).encode(), rule, property_label(rule, named)) for rule in rules]
 
     def __bool__(self) -> bool:
         """Return whether there is a birth date among the properties."""

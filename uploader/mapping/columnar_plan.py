@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from uploader.batch import Batch, CellForm
-from uploader.mapping.body_layout import IDENTITY_BEGIN, PROPERTIES_BEGIN, PROPERTIES_LIMIT, TIME_BEGIN, member
+from uploader.mapping.body_format import ColumnLayout
 from uploader.mapping.cleaning import Repairs, StepName
 from uploader.mapping.column_reader import ColumnReader, ColumnTexts
 from uploader.mapping.compiled_plan import LoneValue, Plan
@@ -40,7 +40,7 @@ class ColumnarPlan:
 
     def __init__(self, plan: Plan, form: CellForm, constants: dict[str, LoneValue]) -> None:
         """Prepare the readers of all columns."""
-        moment = plan.moment_step
+        moment, self._format = plan.moment_step, plan.body_format
         self._identity = [(step.field, ColumnReader(plan, step, form)) for step in plan.identity_steps]
         self._properties = [
             (step.key, _Constant(found.text or "null") if found else ColumnReader(plan, step, form))
@@ -51,7 +51,7 @@ class ColumnarPlan:
 
     def map_batch(self, batch: Batch) -> MappedBatch:
         """Return what can be sent of the table of *batch* as it is."""
-        table = batch.table
+        table, member = batch.table, self._format.member_begin
         identity = [_BodyMember(member(field), self._read(reader, table)) for field, reader in self._identity]
         properties = [
             _BodyMember(member(key), reader.texts if isinstance(reader, _Constant) else self._read(reader, table))
@@ -60,7 +60,7 @@ class ColumnarPlan:
         moment = None if self._moment is None else self._read(self._moment, table)
         columns = [one.values for one in (*identity, *properties) if isinstance(one.values, ColumnTexts)]
         good = _good([*columns, *([] if moment is None else [moment])], table.height)
-        bodies, good = _bodies(identity, properties, good)
+        bodies, good = _bodies(self._format.layout, identity, properties, good)
         return MappedBatch(
             good,
             pl.DataFrame({field: one.texts for (field, _), one in zip(self._identity, columns, strict=False)}),
@@ -131,13 +131,16 @@ def _good(columns: Sequence[ColumnTexts], height: int) -> pl.Series:
 
 
 def _bodies(
-    identity: Sequence[_BodyMember], properties: Sequence[_BodyMember], good: pl.Series
+    layout: ColumnLayout, identity: Sequence[_BodyMember], properties: Sequence[_BodyMember], good: pl.Series
 ) -> tuple[pl.Series, pl.Series]:
     """Return the bodies of the *good* rows up to their time; and which are good after all."""
-    if not properties or good.is_empty():
+    has_properties = layout.properties_begin is not None
+    if (has_properties and not properties) or good.is_empty():
         return pl.Series([None], dtype=pl.String).new_from_index(0, len(good)), good & False
     pieces = _Pieces()
-    for begin, members in ((IDENTITY_BEGIN, identity), (PROPERTIES_BEGIN, properties)):
+    for begin, members in ((layout.identity_begin, identity), (layout.properties_begin, properties)):
+        if begin is None:
+            continue
         pieces.add(begin)
         if all(member.may_be_absent for member in members):
             joined = _joined_if_any(members)
@@ -145,12 +148,12 @@ def _bodies(
             pieces.add(joined)
         else:
             pieces.add(*_with_commas(members))
-    pieces.add(TIME_BEGIN)
+    pieces.add(layout.time_begin)
     bodies = pieces.joined()
     sizes = bodies.str.len_bytes()
-    if (sizes.max() or 0) > PROPERTIES_LIMIT:  # type: ignore[operator] # a number of bytes
-        # The plan counts those of the properties alone.
-        good &= sizes.le(PROPERTIES_LIMIT).fill_null(value=False)
+    if (sizes.max() or 0) > layout.most_bytes:  # type: ignore[operator] # a number of bytes
+        # The plan measures the properties alone.
+        good &= sizes.le(layout.most_bytes).fill_null(value=False)
     if not good.all():
         bodies = pl.select(pl.when(good).then(bodies)).to_series()
     return bodies, good

@@ -1,14 +1,15 @@
 """Compile the mapping once, so that mapping a row takes a few microseconds."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from typing import Final, TypeAlias
 
 import orjson
 
-from uploader.mapping.body_layout import encoded
+from uploader.api import TIME_KEY
+from uploader.mapping.body_format import BodyFormat
 from uploader.mapping.cleaning import Change, OmittedValue, Repairs, StepChange, StepName
 from uploader.mapping.field_paths import MISSING, is_path, reaching, root_of
 from uploader.mapping.identity_values import dash_line, is_dashes, odd_identity
@@ -64,18 +65,27 @@ class CleanedValue:
 
 
 @dataclass(frozen=True, slots=True)
+class RowNotes:
+    """What is noted of the row at hand while it is mapped: the *changes* to it, and why its identity is *odd*."""
+
+    changes: list[Change] = field(default_factory=list)
+    odd: list[Reason] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The compiled mapping: `map_row` returns the request of a record, or its rejection.
 
     *columns* names the columns that the mapping reads, each with the key that reads it. *repairs* counts the values
-    cleaned so far. *refuse* returns why a row is not sent whatever it holds, or None.
+    cleaned so far. *body_format* is that of the endpoint that gets the requests. *refuse* returns why a row is not sent
+    whatever it holds, or None.
 
-    It has no states: only the counts of *repairs* change, and what is kept of the row at hand: the list of the changes
-    to it, and why its identity is odd.
+    It has no states: only the counts of *repairs* change, and what is noted of the row at hand.
     """
 
     columns: Mapping[str, str]
     repairs: Repairs
+    body_format: BodyFormat
     _warnings: ValueWarnings
     identity_steps: tuple[IdentityStep, ...]
     property_steps: tuple[PropertyStep, ...]
@@ -83,26 +93,25 @@ class Plan:
     _null_is_empty: bool
     moment_step: MomentStep | None
     _others: OtherColumns | None
-    _changes: list[Change]
-    _odd: list[Reason]
+    _noted: RowNotes
     refuse: Callable[[Row], Reason | None] | None = None
 
     def map_row(self, record: Record, now: str) -> Request | Rejected:
         """Return the request of *record*, made at *now* (ISO 8601, UTC), or its rejection with column and reason."""
-        self._odd.clear()
+        self._noted.odd.clear()
         if isinstance(record, Damaged):
             return Rejected(record, (), record.reason)
         if self.refuse is not None and (refused := self.refuse(record)) is not None:
             return Rejected(record, (), refused)
-        changes = self._changes
+        changes = self._noted.changes
         changes.clear()
-        identity, person, trouble = self._identify(record, changes, self._odd)
+        identity, person, trouble = self._identify(record, changes, self._noted.odd)
         if trouble is None:
             properties = self._properties(record)
             if isinstance(properties, Reason):
                 built: bytes | Reason = properties
             elif properties and self.moment_step is None:
-                built = encoded(identity, properties, now)
+                built = self.body_format.encode(identity, properties, now)
             else:
                 built = self._body(record, identity, properties, now)
             if isinstance(built, bytes):
@@ -134,7 +143,7 @@ class Plan:
         """Return why values were left out of *work*, which must be what `map_row` returned last."""
         if isinstance(work, Rejected):
             return []
-        return [change.reason for change in self._changes if isinstance(change, OmittedValue)]
+        return [change.reason for change in self._noted.changes if isinstance(change, OmittedValue)]
 
     def person(self, record: Record) -> Person:
         """Return only the person of *record*, the same as that of `map_row`."""
@@ -148,7 +157,7 @@ class Plan:
         It must be what `map_row` returned last.
         """
         found = self._warnings.of(request)
-        return [*self._odd, *found] if self._odd else found
+        return [*self._noted.odd, *found] if self._noted.odd else found
 
     def written_identity(self, row: Row) -> list[str]:
         """Return the identity columns of *row*, each followed by its value as it is written there, not cleaned."""
@@ -186,17 +195,16 @@ class Plan:
         properties: dict[str, Json] = {}
         now = ""
         for request in requests:
-            # orjson reads back exactly what it wrote, to the last digit.
-            body = orjson.loads(request.body)
-            identity |= body["identity"]
-            properties |= body["user_properties"]
-            now = body["request_datetime"]
+            parts = self.body_format.parts(request.body)
+            identity |= parts.identity
+            properties |= parts.properties
+            now = parts.time
         # The order is that of a single row, so that the same values make the same body.
         identity = {step.field: identity[step.field] for step in self.identity_steps if step.field in identity}
         properties = {
             step.key: properties[step.key] for step in self.property_steps if step.key in properties
         } | properties
-        built = encoded(identity, properties, now)
+        built = self.body_format.encode(identity, properties, now)
         last = requests[-1]
         return (
             replace(last, person=tuple(map("=".join, identity.items())), body=built, merged=tuple(requests[:-1]))
@@ -231,8 +239,8 @@ class Plan:
 
     def property_alone(self, step: PropertyStep) -> LoneReader:
         """Return a function that reads the value of *step* alone, by the same code as `map_row` and `suspect`."""
-        alone = replace(self, property_steps=(step,), _others=None, _changes=[])
-        changes, key, column = alone._changes, step.key, step.column  # noqa: SLF001 — another plan of this class
+        alone = replace(self, property_steps=(step,), _others=None, _noted=RowNotes())
+        changes, key, column = alone._noted.changes, step.key, step.column  # noqa: SLF001 — another plan of this class
         warnings = self._warnings
 
         def read(fields: Mapping[str, object]) -> LoneValue | None:
@@ -366,19 +374,19 @@ class Plan:
             try:
                 now = _moment_of(step, row.fields)
             except Unreadable as unreadable:
-                return unreadable.in_column(step.column, "request_datetime", self.columns)
+                return unreadable.in_column(step.column, TIME_KEY, self.columns)
         if not properties and (omitted := self._omitted_properties()):
             return _all_omitted(omitted)
-        return encoded(identity, properties, now)
+        return self.body_format.encode(identity, properties, now)
 
     def _omitted_properties(self) -> list[OmittedValue]:
         identity = {(step.field, step.column) for step in self.identity_steps}
-        omitted = [change for change in self._changes if isinstance(change, OmittedValue)]
+        omitted = [change for change in self._noted.changes if isinstance(change, OmittedValue)]
         return [change for change in omitted if (change.key, change.column) not in identity]
 
     def _properties(self, row: Row) -> dict[str, Json] | Reason:
         properties: dict[str, Json] = {}
-        fields, empty, changes = row.fields, self._empty, self._changes
+        fields, empty, changes = row.fields, self._empty, self._noted.changes
         column: str | None = None
         key = ""
         try:
@@ -426,9 +434,10 @@ class Plan:
             return MISSING
 
 
-def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, columns, their kinds, and what null means
+def compile_plan(  # noqa: PLR0913 — the endpoint, and the facts about a source: its name, columns, their kinds, and what null means
     rules: MappingRules,
     *,
+    endpoint: BodyFormat,
     source: str,
     config: str,
     columns: Sequence[str] | None,
@@ -438,7 +447,7 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
 ) -> Plan:
     """Compile *rules* for a source with *columns* (None where each record brings its own keys).
 
-    Birth dates are compared with *today* (None: they are not).
+    The requests are those of *endpoint*. Birth dates are compared with *today* (None: they are not).
 
     Raises:
         InputError: a column that the mapping needs is not in the source.
@@ -462,10 +471,11 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
     steps = tuple(property_step(rule, paths.get(rule.column or ""), rules) for rule in properties)
     empty = frozenset(rules.null_values)
     unsent = None if others is None else ignored | roots
-    warnings = ValueWarnings(properties, paths, unsent=unsent, named=needed, today=today)
+    warnings = ValueWarnings(properties, paths, endpoint, unsent=unsent, named=needed, today=today)
     return Plan(
         columns=needed,
         repairs=repairs,
+        body_format=endpoint,
         _warnings=warnings,
         identity_steps=identity,
         property_steps=steps,
@@ -473,8 +483,7 @@ def compile_plan(  # noqa: PLR0913 — the facts about a source: its name, colum
         _null_is_empty=null_is_empty,
         moment_step=time_step(rules, paths),
         _others=others,
-        _changes=[],
-        _odd=[],
+        _noted=RowNotes(),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import orjson
 import polars as pl
 
+from uploader.api import TIME_KEY
 from uploader.batch import CellForm
 from uploader.mapping.column_reader import ColumnReader
 from uploader.mapping.compiled_plan import LoneValue, Plan
@@ -150,7 +151,7 @@ def _name(step: ColumnStep) -> str:
         case PropertyStep():
             return step.rule.kind or "text"
         case MomentStep():
-            return "request_datetime"
+            return TIME_KEY
 
 
 def _nasty_cells(step: ColumnStep, form: CellForm, dtype: pl.DataType) -> pl.Series:

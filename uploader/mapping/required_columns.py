@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from uploader.api import TIME_KEY
 from uploader.errors import ConfigError, InputError
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
 from uploader.mapping.similar_names import alike_names, differences_of, exact
@@ -125,7 +126,7 @@ def check_kinds(properties: Sequence[PropertyRule], moment: MomentRule | None, k
             )
     formats = [(f"properties.{rule.key}", rule.column or "", rule.times.formats) for rule in properties]
     if moment is not None:
-        formats.append(("request_datetime", moment.column, moment.formats))
+        formats.append((TIME_KEY, moment.column, moment.formats))
     for key, column, given in formats:
         if given and kinds.get(column) in {"date", "datetime", "naive datetime"}:
             raise ConfigError(f"mapping.{key}.format: column '{column}' holds dates, not text. Remove `format`.")

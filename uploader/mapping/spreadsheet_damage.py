@@ -7,6 +7,7 @@ from typing import Final
 import orjson
 
 from uploader.api import CONSENTS
+from uploader.mapping.body_format import BodyFormat
 from uploader.mapping.field_paths import Take
 from uploader.mapping.mojibake import REPLACEMENT, is_mojibake
 from uploader.mapping.rules import PropertyRule
@@ -40,11 +41,12 @@ class Spreadsheet:
         self,
         properties: Sequence[PropertyRule],
         paths: Mapping[str, Take],
+        body_format: BodyFormat,
         *,
         unsent: frozenset[str] | None,
         named: Container[str],
     ) -> None:
-        """Check the columns of *properties*; *paths* reads those that are paths.
+        """Check the columns of *properties* in bodies of *body_format*; *paths* reads those that are paths.
 
         *unsent* names the columns that are never sent; None means that no other column is sent. *named* are the
         columns that the mapping names.
@@ -55,14 +57,15 @@ class Spreadsheet:
         self._paths = paths
         self._unsent = unsent
         self._named = named
+        self._error, self._formula, self._apostrophe = map(body_format.text_begin, ("#", "=", "'"))
 
     def __call__(self, request: Request) -> Sequence[Reason]:
         """Return a reason for each value that looks damaged in *request*."""
         body, fields = request.body, request.row.fields
         found: list[Reason] = []
-        if _HASH in body and b'"#' in body:
+        if _HASH in body and self._error in body:
             found.extend(self._errors(fields))
-        if (_EQUALS in body and b':"=' in body) or (_APOSTROPHE in body and b":\"'" in body):
+        if (_EQUALS in body and self._formula in body) or (_APOSTROPHE in body and self._apostrophe in body):
             found.extend(self._quoted(fields, body))
         if _FOREIGN.search(body) is not None:
             found.extend(self._misread(fields))

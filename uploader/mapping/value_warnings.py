@@ -5,6 +5,7 @@ from datetime import date
 
 from uploader.api import GENDER
 from uploader.mapping.birth_dates import BirthDates
+from uploader.mapping.body_format import BodyFormat
 from uploader.mapping.field_paths import Take
 from uploader.mapping.genders import genders_of, is_known_gender
 from uploader.mapping.rules import PropertyRule
@@ -18,22 +19,24 @@ class ValueWarnings:
     A request is asked as few questions as its properties need.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — what is looked at, and where it is
         self,
         properties: Sequence[PropertyRule],
         paths: Mapping[str, Take],
+        body_format: BodyFormat,
         *,
         unsent: frozenset[str] | None,
         named: Container[str],
         today: date | None,
     ) -> None:
-        """Look at *properties*; *paths*, *unsent* and *named* are as in `Spreadsheet`, *today* as in `BirthDates`.
+        """Look at *properties* in bodies of *body_format*.
 
-        Without *today*, no birth date is looked at.
+        *paths*, *unsent* and *named* are as in `Spreadsheet`, *today* as in `BirthDates`. Without *today*,
+        no birth date is looked at.
         """
-        self._spreadsheet = Spreadsheet(properties, paths, unsent=unsent, named=named)
-        self._genders = genders_of(properties, named=named)
-        self._births = None if today is None else BirthDates(properties, today=today, named=named) or None
+        self._spreadsheet = Spreadsheet(properties, paths, body_format, unsent=unsent, named=named)
+        self._genders = genders_of(properties, body_format, named=named)
+        self._births = None if today is None else BirthDates(properties, body_format, today=today, named=named) or None
         is_alone = self._genders is None and self._births is None
         self.of = self._spreadsheet if is_alone else self._of_all
         """Returns a reason for each odd value of a request."""

@@ -9,12 +9,12 @@ from typing import Final
 
 from uploader.clock import Clock
 from uploader.counts import Progress
-from uploader.delivery import Delivery
 from uploader.errors import StorageError
 from uploader.run.connection import Connection
 from uploader.run.events import Events, Outage, Progressed
 from uploader.run.observers import wants
 from uploader.run.plan import SourcePlan
+from uploader.run.registration import RowDelivery
 from uploader.run.session import Session
 
 _PROGRESS_SECONDS: Final = 0.5
@@ -68,7 +68,7 @@ async def _sync_by(thread: ThreadPoolExecutor, session: Session, connection: Con
                 raise
 
 
-async def report_outages(delivery: Delivery, clock: Clock, events: Events) -> None:
+async def report_outages(delivery: RowDelivery, clock: Clock, events: Events) -> None:
     """Report when the service is out, and when it is no longer or this is cancelled; look twice a second."""
     known: Outage | None = None
     try:

@@ -6,23 +6,30 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from uploader.changes.registered_people import RegisteredPeople
 from uploader.changes.stale_retries import StaleRetries
 from uploader.clock import Clock
 from uploader.config import Settings
 from uploader.delivery import AttemptRecords, Delivery, Http, HttpProxy, ReplyJudge
 from uploader.delivery.firewall_blocks import BlockedRows
+from uploader.delivery.outage_detection import OutageDetector
+from uploader.delivery.retry import InFlightRows
 from uploader.delivery.retry_policy import RetryPolicy
+from uploader.endpoints import ENDPOINTS, IDENTITIES, Endpoint
+from uploader.model import NotNewest, Request
 from uploader.rate import EstimatedLimit, Notice, OtherClients, Pace, Paused, ServerWindow, is_one_at_a_time
 from uploader.rate.limiter import Limiter
 from uploader.rate.shared_quota import SharedQuota
 from uploader.run.environment import Environment
 from uploader.run.events import OthersSeen, Remark, ThrottledPause
-from uploader.run.fingerprints import service_of
+from uploader.run.fingerprints import service_of, service_of_settings
+from uploader.run.open_change_detection import open_stores
 from uploader.run.open_file_limit import fit_to_open_files
 from uploader.run.preflight import pace_of
 from uploader.run.proxy_and_certificates import Route
 from uploader.run.rate_messages import message_of
-from uploader.run.row_events import RowEvents
+from uploader.run.registration import RegisterFirst, RowDelivery, Unmarked
+from uploader.run.row_events import Post, RowEvents
 from uploader.run.session import Session
 from uploader.state import RunStore
 from uploader.stop import Stop
@@ -32,8 +39,19 @@ _REPLY_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class Registration:
+    """How people are registered: the *limiter* of that call, which has a quota of its own, and who is registered."""
+
+    people: RegisteredPeople
+    limiter: Limiter
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
-    """What all sources of a run share: clock, stop, pace, limiter, the pool of connections, blocked rows."""
+    """What all sources of a run share: clock, stop, pace, limiter, the pool of connections, blocked rows.
+
+    *registration* is None where nobody is registered first.
+    """
 
     settings: Settings
     clock: Clock
@@ -42,6 +60,7 @@ class Connection:
     limiter: Limiter
     http: Http
     blocked_rows: BlockedRows
+    registration: Registration | None = None
 
     def delivery(
         self,
@@ -50,28 +69,51 @@ class Connection:
         row_events: RowEvents,
         *,
         on_suspected_outage: Callable[[], None],
-    ) -> Delivery:
+    ) -> RowDelivery:
         """Return a delivery whose attempts, pauses and counts *session* records; *on_suspected_outage* see there.
 
         Before each attempt, *stale_retries* says what of the row is still the newest. *row_events* reports its time.
+        Where people are registered first, so is whom the row is about.
         """
-        retry, post = self.settings.retry, self.http.post
-        judge = ReplyJudge(
+        # Rows that are registered and rows that are sent wait for the same service: together they show an outage.
+        outages = OutageDetector(self.pace.concurrency)
+
+        def delivery_to(
+            endpoint: Endpoint,
+            limiter: Limiter,
+            in_flight: InFlightRows,
+            newest: Callable[[Request], Request | NotNewest] = lambda request: request,
+        ) -> Delivery:
+            return Delivery(
+                row_events.timed(self._post_to(endpoint)),
+                judge=self._judge(limiter, outages, on_suspected_outage),
+                limiter=limiter,
+                records=AttemptRecords(in_flight, session.traffic, session.record_pause),
+                stop=self.stop,
+                clock=self.clock,
+                newest=newest,
+            )
+
+        endpoint, registration = ENDPOINTS[self.settings.api.endpoint], self.registration
+        send = delivery_to(endpoint, self.limiter, session.in_flight, stale_retries.newest)
+        if registration is None:
+            return send
+        register = delivery_to(IDENTITIES, registration.limiter, Unmarked())
+        return RegisterFirst(registration.people, register, send, session.record_registered)
+
+    def _post_to(self, endpoint: Endpoint) -> Post:
+        post = self.http.post
+        return lambda request: post(request.body, endpoint)
+
+    def _judge(self, limiter: Limiter, outages: OutageDetector, on_suspected_outage: Callable[[], None]) -> ReplyJudge:
+        retry = self.settings.retry
+        return ReplyJudge(
             RetryPolicy(retry.attempts, retry.base, retry.cap),
-            breaker=self.limiter.breaker,
+            breaker=limiter.breaker,
             jitter=random.random,
-            most_rows=self.pace.concurrency,
+            outages=outages,
             blocked_rows=self.blocked_rows,
             on_suspected_outage=on_suspected_outage,
-        )
-        return Delivery(
-            row_events.timed(lambda request: post(request.body)),
-            judge=judge,
-            limiter=self.limiter,
-            records=AttemptRecords(session.in_flight, session.traffic, session.record_pause),
-            stop=self.stop,
-            clock=self.clock,
-            newest=stale_retries.newest,
         )
 
 
@@ -88,26 +130,48 @@ async def connect(  # noqa: PLR0913 — where to, which way, and what the run ha
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(_http(settings, base_url, route, pace, wall=environment.clock.wall))
         stop.when_grace_is_over(http.abandon)
-        service = service_of(settings.api.base_url, settings.api.service_id)
-        alone = is_one_at_a_time(settings.rate.requests)
-        quota = stack.enter_context(
-            run_store.quota(
-                service,
-                clock=environment.clock,
-                window=settings.rate.per,
-                alone=settings.api.timeout + _REPLY_SECONDS if alone else 0.0,
-                rest=pace.rest,
-            )
-        )
+
+        def limiter_of(service: str) -> Limiter:
+            quota = stack.enter_context(_quota(settings, service, pace, run_store, environment))
+            return _limiter(settings, pace, stop, quota, environment)
+
         yield Connection(
             settings,
             environment.clock,
             stop,
             pace,
-            _limiter(settings, pace, stop, quota, environment),
+            limiter_of(service_of_settings(settings)),
             http,
             BlockedRows(),
+            _registration(settings, run_store, environment, stack, limiter_of) if settings.api.register_first else None,
         )
+
+
+def _quota(settings: Settings, service: str, pace: Pace, run_store: RunStore, environment: Environment) -> SharedQuota:
+    """Return the quota of *service* (a key), which all runs of this machine share."""
+    alone = is_one_at_a_time(settings.rate.requests)
+    return run_store.quota(
+        service,
+        clock=environment.clock,
+        window=settings.rate.per,
+        alone=settings.api.timeout + _REPLY_SECONDS if alone else 0.0,
+        rest=pace.rest,
+    )
+
+
+def _registration(
+    settings: Settings,
+    run_store: RunStore,
+    environment: Environment,
+    stack: AsyncExitStack,
+    limiter_of: Callable[[str], Limiter],
+) -> Registration:
+    """Return how people are registered, until *stack* ends; raises StorageError."""
+    api = settings.api
+    stores = open_stores(run_store.state, wall=environment.clock.wall, raise_if_stopped=environment.raise_if_stopped)
+    people = stores.registered_people(service_of(api.base_url, api.service_id))
+    limiter = limiter_of(service_of(api.base_url, api.service_id, IDENTITIES.name))
+    return Registration(stack.enter_context(people), limiter)
 
 
 def _limiter(settings: Settings, pace: Pace, stop: Stop, quota: SharedQuota, environment: Environment) -> Limiter:

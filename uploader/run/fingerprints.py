@@ -7,20 +7,22 @@ from pathlib import Path
 
 from uploader.config import Settings
 from uploader.config.service_url import one_spelling
+from uploader.endpoints import USER_PROFILE
 from uploader.mapping.rules import CleaningRules, IdentityRule, MappingRules, MomentRule, PropertyRule
 from uploader.source import Source
+from uploader.state import RunHeader
 
 
 def key_of(settings: Settings, source: Source) -> str:
-    """Return the key of a run of *source*: a digest of base_url, service_id, and the real path or the content."""
+    """Return the key of a run of *source*: a digest of the service's endpoint, and of the real path or the content."""
     if source.path is not None:
         return key_of_path(settings, source.path)
-    return _digest(one_spelling(settings.api.base_url), settings.api.service_id, source.digest())
+    return _digest(*_service(settings), source.digest())
 
 
 def key_of_path(settings: Settings, path: Path) -> str:
     """Return the key of a run of the file at *path*."""
-    return _digest(one_spelling(settings.api.base_url), settings.api.service_id, str(path.resolve()))
+    return _digest(*_service(settings), str(path.resolve()))
 
 
 def inode_of(settings: Settings, path: Path) -> str:
@@ -30,12 +32,32 @@ def inode_of(settings: Settings, path: Path) -> str:
         OSError: it is not there any more.
     """
     found = path.stat()
-    return _digest(one_spelling(settings.api.base_url), settings.api.service_id, f"inode {found.st_dev} {found.st_ino}")
+    return _digest(*_service(settings), f"inode {found.st_dev} {found.st_ino}")
 
 
-def service_of(base_url: str, service_id: str) -> str:
-    """Return the key of a service, however its URL is spelled."""
-    return _digest(one_spelling(base_url), service_id)
+def service_of(base_url: str, service_id: str, endpoint: str = USER_PROFILE.name) -> str:
+    """Return the key of one *endpoint* of a service, however its URL is spelled."""
+    return _digest(*_parts_of(base_url, service_id, endpoint))
+
+
+def service_of_settings(settings: Settings) -> str:
+    """Return the key of the endpoint of the service that *settings* name."""
+    return _digest(*_service(settings))
+
+
+def service_of_run(header: RunHeader) -> str:
+    """Return the key of the endpoint of the service that the run of *header* sends to."""
+    return service_of(header.destination.base_url, header.destination.service_id, header.destination.endpoint)
+
+
+def _service(settings: Settings) -> list[str]:
+    api = settings.api
+    return _parts_of(api.base_url, api.service_id, api.endpoint)
+
+
+def _parts_of(base_url: str, service_id: str, endpoint: str) -> list[str]:
+    """Return what identifies an endpoint of a service; that of profiles was the only one once, and needs no name."""
+    return [one_spelling(base_url), service_id, *([] if endpoint == USER_PROFILE.name else [endpoint])]
 
 
 def mapping_of(settings: Settings) -> str:
@@ -56,8 +78,8 @@ def _mapping_parts(settings: Settings) -> list[str]:
 
     So a mapping in which no later key is used has the same key for ever, and an upgrade sends nobody again.
     """
-    rules = settings.rules()
-    return [_spelled(rules), *_later_keys(rules)]
+    rules, endpoint = settings.rules(), settings.api.endpoint
+    return [_spelled(rules), *_later_keys(rules), *([] if endpoint == USER_PROFILE.name else [endpoint])]
 
 
 def _spelled(rules: MappingRules) -> str:

@@ -7,6 +7,7 @@ from uploader.changes import DigestStores
 from uploader.changes.change_detection import ChangeDetection, DetectionSettings
 from uploader.clock import Clock
 from uploader.config import Settings
+from uploader.endpoints import ENDPOINTS, USER_PROFILE
 from uploader.model import UNKNOWN_RUN
 
 
@@ -28,16 +29,20 @@ def open_change_detection(  # noqa: PLR0913 — what finds and makes the store, 
     read_only: bool = False,
 ) -> ChangeDetection:
     """Return the change detection of *service* (a digest) in *stores*, as *settings* want it; see `ChangeDetection`."""
+    endpoint = ENDPOINTS[settings.api.endpoint]
+    path = "" if endpoint is USER_PROFILE else endpoint.path
     return ChangeDetection(
         stores,
         DetectionSettings(
             service,
-            {"base_url": settings.api.base_url, "service_id": settings.api.service_id},
+            # The digests of another endpoint are in a store of their own, which its address names.
+            {"base_url": settings.api.base_url + path, "service_id": settings.api.service_id},
             mapping,
             settings.changed_only,
             settings.full_every,
             newest_ended_run,
             read_only,
+            endpoint,
         ),
         clock=clock,
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from uploader.config import Settings
 from uploader.model import UNKNOWN_RUN
-from uploader.run.fingerprints import service_of
+from uploader.run.fingerprints import service_of_run, service_of_settings
 from uploader.run.plan import RunPlan, SourcePlan
 from uploader.run.resume import ResumedRun, has_proof
 from uploader.state import RunHeader, RunState, RunStore, StoredRun
@@ -30,10 +30,10 @@ def is_proven(source_plan: SourcePlan, run_state: RunState) -> bool:
 
 def has_older_to_continue(run_plan: RunPlan, header: RunHeader) -> bool:
     """Whether a run that is older than that of *header* may still send rows to the same service."""
-    service = _service(header)
+    service = service_of_run(header)
     return any(
         other.order < header.order
-        and _service(other) == service
+        and service_of_run(other) == service
         and (other.rows.limit is None or run_plan.run_store.is_at_work(other))
         for other in run_plan.run_store.unfinished()
     )
@@ -41,10 +41,10 @@ def has_older_to_continue(run_plan: RunPlan, header: RunHeader) -> bool:
 
 def newest_other_run(run_plan: RunPlan, header: RunHeader) -> int:
     """Return the greatest number of another run that may have sent to the same service as that of *header*."""
-    service = _service(header)
+    service = service_of_run(header)
     known = list(run_plan.run_store.headers())
     others = (other for other in known if other.run_id != header.run_id)
-    same = (other.from_order for other in others if _service(other) == service)
+    same = (other.from_order for other in others if service_of_run(other) == service)
     # What the deleted runs sent is not known; they are older than all that are left.
     gone = min((other.order for other in known), default=header.order) - 1
     return max(gone, *same, UNKNOWN_RUN)
@@ -54,18 +54,18 @@ def prune(run_plan: RunPlan, source_plans: Sequence[SourcePlan]) -> None:
     """Delete what was recorded for runs that can no longer be resumed; raises StorageError."""
     if not run_plan.changes.is_open:
         return
-    services = {_service(one) for one in run_plan.run_store.unfinished()}
+    services = {service_of_run(one) for one in run_plan.run_store.unfinished()}
     header = source_plans[0].header
-    if _service(header) not in services:
+    if service_of_run(header) not in services:
         run_plan.changes.store().newer.forget_unwatched(before=header.order)
 
 
 def _proves(run_plan: RunPlan, stored_run: StoredRun) -> bool:
     """Whether *stored_run* sent to the same service, however its URL is spelled, and proves it."""
-    header, api = stored_run.state.header, run_plan.settings.api
+    header = stored_run.state.header
     if header is None:
         return False
-    same = _service(header) == service_of(api.base_url, api.service_id)
+    same = service_of_run(header) == service_of_settings(run_plan.settings)
     return same and has_proof(stored_run.state)
 
 
@@ -75,9 +75,9 @@ def newest_ended_run(run_store: RunStore, settings: Settings) -> int:
     Raises:
         StorageError: a journal can't be read.
     """
-    service, newest = service_of(settings.api.base_url, settings.api.service_id), UNKNOWN_RUN
+    service, newest = service_of_settings(settings), UNKNOWN_RUN
     for header in run_store.headers():
-        is_of_service = _service(header) == service
+        is_of_service = service_of_run(header) == service
         # The journal that is resumed may have millions of lines, and is at work.
         if is_of_service and not run_store.is_at_work(header) and _has_sent(run_store.read(header).state):
             return header.order
@@ -87,7 +87,3 @@ def newest_ended_run(run_store: RunStore, settings: Settings) -> int:
 
 def _has_sent(run_state: RunState) -> bool:
     return run_state.outcomes.sent + run_state.outcomes.unchanged + len(run_state.unsure.rows) > 0
-
-
-def _service(header: RunHeader) -> str:
-    return service_of(header.destination.base_url, header.destination.service_id)

@@ -11,6 +11,7 @@ from uploader.check.column_profile import ColumnProfile
 from uploader.check.joined_identities import JoinedIdentities, JoinedValue
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, load
+from uploader.endpoints import ENDPOINTS
 from uploader.mapping import Plan, compile_plan
 from uploader.model import Reason, Record, Rejected, Request, is_mappable
 from uploader.rate import Pace, pace
@@ -82,6 +83,7 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
     refuse_wrong_header(source, rules)
     plan = compile_plan(
         rules,
+        endpoint=ENDPOINTS[settings.api.endpoint],
         source=source.name,
         config=str(settings.file),
         columns=source.columns,
@@ -102,6 +104,7 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
             None if source.columns is None else [*filter(is_mappable, source.columns)],
             mapped=plan.columns,
             null_values=settings.source.null_values,
+            endpoint=ENDPOINTS[settings.api.endpoint],
         )
     mapped = None if batches is None else _mapped(batches, plan, source, limit)
     if mapped is None:

@@ -51,6 +51,7 @@ def read_requests(
         _until_changed(job, job.checked(in_batches)),
         map_batch=job.batches.map_batch,
         map_row=job.plan.map_row,
+        complete=job.plan.body_format.complete,
         now=Now(time.time_ns),
         settled=settled,
         unchanged=find_unchanged(),

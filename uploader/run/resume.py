@@ -52,7 +52,7 @@ def header_of(  # noqa: PLR0913 — all that identifies a run
         key=key,
         source=job.source.name,
         started=result.started,
-        destination=Destination(settings.api.base_url, settings.api.service_id),
+        destination=Destination(settings.api.base_url, settings.api.service_id, settings.api.endpoint),
         basis=RunBasis("" if job.fingerprint is None else job.fingerprint.digest, reading_of(settings)),
         rows=CheckedRows(job.summary.read, job.summary.damaged, job.limit),
         version=__version__,

@@ -151,6 +151,10 @@ class Session:
         """Record that a throttled reply pauses all requests for *seconds* more; raises StorageError."""
         self._journal.record_pause(seconds)
 
+    def record_registered(self, row: int, attempts: int) -> None:
+        """Record that the person of *row* was registered, with so many *attempts*; raises StorageError."""
+        self._journal.record_registered(row, attempts)
+
     def record_retry_path(self, path: Path) -> None:
         """Record where the retry file goes, before it is made; raises StorageError."""
         self._journal.record_facts("retry_file", {"path": str(path.absolute())})

@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from uploader.delivery import Delivery
 from uploader.delivery.canary import Canary
 from uploader.delivery.pipeline import HeldBackRows, Pipeline
 from uploader.errors import StorageError, UploaderError
@@ -16,6 +15,7 @@ from uploader.run.events import Events, Started
 from uploader.run.other_runs import is_proven
 from uploader.run.plan import SourcePlan, refresh_key
 from uploader.run.read_requests import ReadOnce, read_requests, refuse_changed, refuse_swapped
+from uploader.run.registration import RowDelivery
 from uploader.run.results import SourceResult, Times
 from uploader.run.retry_identities import noted_identities
 from uploader.run.row_events import RowEvents
@@ -60,7 +60,7 @@ class _OpenLine:
     header: RunHeader
     session: Session
     reading: ReadOnce
-    delivery: Delivery
+    delivery: RowDelivery
     pipeline: Pipeline
     began: float
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import islice
 
 from uploader.changes.change_detection import ChangeDetection
-from uploader.mapping.payload_properties import property_names
 from uploader.model import (
     Origin,
     Record,
@@ -32,7 +31,7 @@ def record_sent(job: Job, run_state: RunState, changes: ChangeDetection) -> None
                     people.update(person)
     with job.source.read() as records:
         for request in _sent_before(records, people, job, run_state):
-            found, names = changes.digests.people(request.person), changes.digests.names(property_names(request))
+            found, names = changes.digests.people(request.person), changes.names_in(request)
             changes.store().newer.record(found, names, Origin(header.from_order, request.row.number))
             changes.store().newer.link(found, found[0])
     changes.commit()

@@ -10,11 +10,10 @@ from pathlib import Path
 from aiohttp import web
 
 from uploader.sandbox.api_replies import ApiReply
+from uploader.sandbox.calls import CALLS
 from uploader.sandbox.fault_replies import send_reply
 from uploader.sandbox.service import Arrival, IncomingRequest, Sandbox
 from uploader.sandbox.sqlite_store import Stray
-
-PATH = "/api/v1/user-profile"
 
 # Long enough to finish a reply that is being written, short enough for a user who waits.
 _GRACE_SECONDS = 0.1
@@ -51,16 +50,17 @@ class _Handler:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         sandbox = self._sandbox
         token = request.headers.get("access_token", "")
-        if request.path != PATH or request.method != "POST":
+        call = CALLS.get(request.path)
+        if call is None or request.method != "POST":
             sandbox.record_stray(Stray(request.method, request.path, bool(token)))
-            verdict = ApiReply(404 if request.path != PATH else 405, "")
+            verdict = ApiReply(404 if call is None else 405, "")
             return web.Response(
                 status=verdict.status,
                 body=verdict.body_bytes(),
                 content_type="application/json",
                 headers=self._now(),
             )
-        arrival = sandbox.arrive()
+        arrival = sandbox.arrive(call)
         body = await self._body(request, arrival)
         act = sandbox.answer(
             arrival, IncomingRequest(body, request.query.get("service_id", ""), token, request.content_type)

@@ -5,14 +5,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from uploader.sandbox.calls import USER_PROFILE
+
 
 class WindowCount(NamedTuple):
-    """One window: its start (seconds since 1970), and how many requests it received, accepted and refused as over."""
+    """One window: its start (seconds since 1970), and how many requests it received, accepted and refused as over.
+
+    Each *call* has windows of its own.
+    """
 
     start: float
     received: int
     accepted: int
     over: int
+    call: str = USER_PROFILE.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Report:
             *(f"reply      {self.codes[code]:,} x {code}" for code in sorted(self.codes)),
             *(
                 f"window     {_time(window.start)}: {window.received:,} received, {window.accepted:,} applied, "
-                f"{window.over:,} over the limit"
+                f"{window.over:,} over the limit{_of(window.call)}"
                 for window in self.windows
             ),
             *(f"NOT STORED {self.not_stored[what]:,} x {what}" for what in sorted(self.not_stored)),
@@ -54,6 +60,10 @@ def reply_name(status: int, code: str) -> str:
     if status == 0:
         return "no reply"
     return code if status == 200 and code else f"HTTP {status}"  # noqa: PLR2004 - HTTP's own number for OK
+
+
+def _of(call: str) -> str:
+    return "" if call == USER_PROFILE.name else f" of {call}"
 
 
 def _time(seconds: float) -> str:

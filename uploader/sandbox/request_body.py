@@ -8,6 +8,7 @@ import orjson
 
 from uploader.model import Json
 from uploader.sandbox.api_replies import BATCH, INVALID, MALFORMED, ApiReply, because
+from uploader.sandbox.calls import USER_PROFILE, Call
 from uploader.sandbox.property_types import is_moment
 
 IDENTITY_FIELDS = ("external_id", "phone_no", "email", "kakao_user_id", "line_user_id")
@@ -15,7 +16,6 @@ PROPERTY_BYTES = 8 * 1024
 """The limit on all properties of a user together, in bytes."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_PARTS = ("identity", "user_properties", "request_datetime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class ParsedBody:
         return {name: value for name, value in self.identity.items() if isinstance(value, str)}
 
 
-def parse_body(body: bytes) -> ParsedBody:
-    """Parse *body*; an error in it is a refusal, never an exception."""
+def parse_body(body: bytes, call: Call = USER_PROFILE) -> ParsedBody:
+    """Parse *body*, which was sent to *call*; an error in it is a refusal, never an exception."""
     try:
         content = _parsed(body)
     except (ValueError, RecursionError):
@@ -49,11 +49,12 @@ def parse_body(body: bytes) -> ParsedBody:
         return ParsedBody(refusal=because(BATCH, "the body is an array: send one profile in a request"))
     if not isinstance(content, dict):
         return ParsedBody(refusal=because(MALFORMED, "the body is no object"))
-    identity, properties = content.get("identity"), content.get("user_properties")
+    identity = content.get("identity")
+    properties = content.get("user_properties") if "user_properties" in call.parts else None
     return ParsedBody(
         identity if isinstance(identity, dict) else {},
         properties if isinstance(properties, dict) else {},
-        _misshapen(content) or _invalid_identity(content["identity"]) or _invalid_rest(content, len(body)),
+        _misshapen(content, call) or _invalid_identity(content["identity"]) or _invalid_rest(content, len(body)),
     )
 
 
@@ -64,11 +65,11 @@ def _parsed(body: bytes) -> Json:
     return content
 
 
-def _misshapen(content: dict[str, Json]) -> ApiReply | None:
-    for part in _PARTS:
+def _misshapen(content: dict[str, Json], call: Call) -> ApiReply | None:
+    for part in call.parts:
         if part not in content:
             return because(MALFORMED, f"{part} is missing")
-    for part in ("identity", "user_properties"):
+    for part in call.objects:
         if isinstance(content[part], list):
             return because(BATCH, f"{part} is an array: send one profile in a request")
         if not isinstance(content[part], dict):
@@ -93,6 +94,6 @@ def _invalid_rest(content: dict[str, Json], size: int) -> ApiReply | None:
     if not is_moment(str(content["request_datetime"])):
         return because(INVALID, "request_datetime is not ISO 8601 in UTC")
     # A part of a small body is small, so few bodies need to be measured.
-    if size > PROPERTY_BYTES and len(_ENCODER.encode(content["user_properties"]).encode()) > PROPERTY_BYTES:
+    if size > PROPERTY_BYTES and len(_ENCODER.encode(content.get("user_properties")).encode()) > PROPERTY_BYTES:
         return because(INVALID, f"user_properties are over {PROPERTY_BYTES} bytes")
     return None

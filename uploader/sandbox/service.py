@@ -22,6 +22,7 @@ from uploader.sandbox.api_replies import (
     because,
     window_headers,
 )
+from uploader.sandbox.calls import CALLS, USER_PROFILE, Call
 from uploader.sandbox.customer_profiles import Profile
 from uploader.sandbox.fault_schedule import FaultSchedule
 from uploader.sandbox.faults import Fault
@@ -35,12 +36,16 @@ from uploader.sandbox.sqlite_store import RequestRecord, RequestWindow, SandboxS
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request that has arrived and is counted: its number, its time (since 1970 and monotonic), its window."""
+    """A request that has arrived and is counted: its number, its time (since 1970 and monotonic), its window.
+
+    *call* is the one that it is for, which has windows of its own.
+    """
 
     seq: int
     wall: float
     monotonic: float
     place: WindowPlace
+    call: Call = USER_PROFILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class Sandbox:
         # Only the monotonic clock, so that the windows stay even when the machine's clock is set.
         self._epoch = clock.wall() - clock.monotonic()
         self._kinds = rules.kinds
-        self._windows = Windows(rules.limit, rules.per, rules.anchor)
+        self._windows = {call: Windows(rules.limit, rules.per, rules.anchor) for call in CALLS.values()}
         self._schedule = FaultSchedule(rules.faults, rules.seed)
         self._random = random.Random(rules.seed)  # noqa: S311 - latencies must be the same in every run with this seed
         self._seq = self._store.last_seq()
@@ -104,25 +109,25 @@ class Sandbox:
         """Return the sandbox's time, in seconds since 1970, without the clock skew."""
         return self._epoch + self.clock.monotonic()
 
-    def arrive(self) -> Arrival:
-        """Count a request whose headers have arrived, before its body is read."""
+    def arrive(self, call: Call = USER_PROFILE) -> Arrival:
+        """Count a request for *call* whose headers have arrived, before its body is read."""
         with self._lock:
             monotonic = self.clock.monotonic()
             if self._first is None:
                 self._first = monotonic
             wall = self._epoch + monotonic
             self._seq += 1
-            return Arrival(self._seq, wall, monotonic, self._windows.arrive(wall))
+            return Arrival(self._seq, wall, monotonic, self._windows[call].arrive(wall), call)
 
     def answer(self, arrival: Arrival, incoming: IncomingRequest) -> PlannedReply:
         """Check, apply and record a request, and return how to reply."""
-        parsed = parse_body(incoming.body)
+        parsed = parse_body(incoming.body, arrival.call)
         with self._lock:
             place = arrival.place
             elapsed = 0.0 if self._first is None else arrival.monotonic - self._first
             fault = None if place.over else self._schedule.next_fault(parsed, elapsed=elapsed)
             if fault is not None and fault.kind == "limit":
-                place = self._windows.lock(self.now())
+                place = self._windows[arrival.call].lock(self.now())
             verdict = self._judge(arrival.seq, incoming, parsed, fault, over=place.over)
             shown = verdict if fault is None else _shown(verdict, fault)
             self._store.add_request(
@@ -138,6 +143,7 @@ class Sandbox:
                     applied=verdict is OK,
                     fault=str(fault or ""),
                     token_ok=self._token_ok(incoming.token),
+                    call=arrival.call.name,
                 )
             )
             delay = self._random.uniform(*self.rules.latency)
@@ -149,7 +155,7 @@ class Sandbox:
         """Record a request whose body did not arrive whole, answered with *status* (0: not at all)."""
         place = arrival.place
         window = RequestWindow(place.window, place.start, place.over)
-        record = RequestRecord(arrival.seq, arrival.wall, arrival.monotonic, window, status)
+        record = RequestRecord(arrival.seq, arrival.wall, arrival.monotonic, window, status, call=arrival.call.name)
         with self._lock:
             self._store.add_request(record)
 
@@ -159,9 +165,9 @@ class Sandbox:
             self._store.add_stray(stray)
 
     def use_up(self, requests: int) -> None:
-        """Count *requests* of another client in the current window."""
+        """Count *requests* of another client in the current window of profiles."""
         with self._lock:
-            self._windows.use_up(self.now(), requests)
+            self._windows[USER_PROFILE].use_up(self.now(), requests)
 
     def profiles(self) -> list[Profile]:
         """Return every profile, in the order of their first requests."""

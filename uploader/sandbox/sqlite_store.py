@@ -11,6 +11,7 @@ import orjson
 from uploader.errors import StorageError
 from uploader.model import Json
 from uploader.sandbox import customer_profiles
+from uploader.sandbox.calls import USER_PROFILE
 from uploader.sandbox.customer_profiles import Profile, Profiles
 from uploader.sandbox.report import Report, WindowCount, reply_name
 
@@ -29,7 +30,7 @@ class RequestRecord:
     """One request and its reply: the order and the time of its arrival, the window that counted it, its result.
 
     *arrived* is seconds since 1970, *monotonic* the same moment on the monotonic clock. *status* 0 is no reply.
-    *applied* is whether the profile was changed, *fault* the fault that happened ("": none).
+    *applied* is whether the profile was changed, *fault* the fault that happened ("": none), *call* what it was for.
 
     It has no states.
     """
@@ -45,6 +46,7 @@ class RequestRecord:
     applied: bool = False
     fault: str = ""
     token_ok: bool = False
+    call: str = USER_PROFILE.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,13 @@ class Stray:
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
     seq INTEGER PRIMARY KEY, arrived REAL, monotonic REAL, window INTEGER, window_start REAL, over INTEGER,
-    status INTEGER, code TEXT, identity TEXT, body BLOB, applied INTEGER, fault TEXT, token_ok INTEGER
+    status INTEGER, code TEXT, identity TEXT, body BLOB, applied INTEGER, fault TEXT, token_ok INTEGER,
+    call TEXT
 );
 CREATE TABLE IF NOT EXISTS strays (method TEXT, path TEXT, token INTEGER);
 CREATE TABLE IF NOT EXISTS not_stored (what TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID;
 """
-_INSERT = "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _BATCH = 1000
 
 
@@ -118,6 +121,7 @@ class SandboxStore:
                 record.applied,
                 record.fault,
                 record.token_ok,
+                record.call,
             ),
         )
 
@@ -153,8 +157,8 @@ class SandboxStore:
         windows = tuple(
             WindowCount(*counts)
             for counts in run(
-                "SELECT window_start, COUNT(*), SUM(applied), SUM(over) FROM requests "
-                "GROUP BY window_start ORDER BY window_start"
+                "SELECT window_start, COUNT(*), SUM(applied), SUM(over), call FROM requests "
+                "GROUP BY window_start, call ORDER BY window_start, call DESC"
             )
         )
         codes: dict[str, int] = {}
@@ -188,6 +192,10 @@ class SandboxStore:
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = OFF")
         self._database.executescript(_SCHEMA + customer_profiles.SCHEMA)
+        columns = [name for _, name, *_ in self._database.execute("PRAGMA table_info(requests)")]
+        if "call" not in columns:
+            # A store that was made when there was one call.
+            self._database.execute(f"ALTER TABLE requests ADD COLUMN call TEXT DEFAULT '{USER_PROFILE.name}'")
 
     def _count(self, query: str) -> int:
         count: int = self._database.execute(query).fetchone()[0]
@@ -202,7 +210,7 @@ class SandboxStore:
 
 
 def _record(row: tuple[Any, ...]) -> RequestRecord:
-    seq, arrived, monotonic, window, start, over, status, code, identity, body, applied, fault, token_ok = row
+    seq, arrived, monotonic, window, start, over, status, code, identity, body, applied, fault, token_ok, call = row
     return RequestRecord(
         seq,
         arrived,
@@ -215,6 +223,7 @@ def _record(row: tuple[Any, ...]) -> RequestRecord:
         applied=bool(applied),
         fault=fault,
         token_ok=bool(token_ok),
+        call=call,
     )
 
 

@@ -8,7 +8,14 @@ from zlib import crc32
 from uploader.errors import StorageError
 from uploader.model import Outcome, Unchanged, Unsettled
 from uploader.private_files import open_private, sync_folder, trouble
-from uploader.state.journal_records import Word, spell_facts, spell_outcome, spell_pause, spell_unchanged
+from uploader.state.journal_records import (
+    Word,
+    spell_facts,
+    spell_outcome,
+    spell_pause,
+    spell_registered,
+    spell_unchanged,
+)
 from uploader.state.line_checksums import LINE
 from uploader.state.replay import RunState
 
@@ -77,6 +84,10 @@ class Journal:
     def record_pause(self, seconds: float) -> None:
         """Append that a throttled reply pauses all requests for *seconds* more; raises StorageError."""
         self.append(spell_pause(seconds))
+
+    def record_registered(self, row: int, attempts: int) -> None:
+        """Append that the person of *row* was registered with so many *attempts*; raises StorageError."""
+        self.append(spell_registered(row, attempts))
 
     def record_facts(self, word: Word, facts: dict[str, object]) -> None:
         """Append *facts* of the run; raises StorageError."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self, TypeAlias
 
+from uploader.api import EndpointName
 from uploader.model import (
     Failed,
     Outcome,
@@ -51,16 +52,18 @@ AGAIN: Final = LETTERS["again"]
 UNSETTLED: Final = ord("u")
 RETRY_IDENTITY: Final = ord("i")
 PAUSED: Final = ord("h")
+REGISTERED: Final = ord("g")
 MERGED: Final = b"^"
 """Follows the attempts of a row that was merged into another one: they were made for that one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """The service that a run sends to."""
+    """The service that a run sends to, and the *endpoint* there."""
 
     base_url: str
     service_id: str
+    endpoint: EndpointName = "user-profile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ class RunHeader:
             key=facts["key"],
             source=facts["source"],
             started=facts["started"],
-            destination=Destination(facts["base_url"], facts["service_id"]),
+            destination=Destination(facts["base_url"], facts["service_id"], facts.get("endpoint", "user-profile")),
             basis=RunBasis(facts["content"], facts["mapping"], facts.get("format", FORMAT)),
             rows=CheckedRows(facts["rows"], facts["damaged"], facts["limit"]),
             version=facts["version"],
@@ -172,6 +175,7 @@ class RunHeader:
             "state": self.place.state,
             "command": self.place.command,
             "next_key": self.place.next_key,
+            "endpoint": self.destination.endpoint,
         }
 
     @property
@@ -216,6 +220,11 @@ def has_ended(line: bytes) -> bool:
 def spell_pause(seconds: float) -> bytes:
     """Return the payload that says that a throttled reply paused all requests for *seconds* more."""
     return b"h %.3f" % seconds
+
+
+def spell_registered(row: int, attempts: int) -> bytes:
+    """Return the payload that says that the person of *row* was registered, with so many *attempts* of their own."""
+    return b"%c %d %d" % (REGISTERED, row, attempts)
 
 
 def spell_unchanged(first: int, last: int) -> bytes:

@@ -11,6 +11,7 @@ from uploader.state.journal_records import (
     LETTERS,
     MERGED,
     PAUSED,
+    REGISTERED,
     RETRY_IDENTITY,
     SENT,
     UNSETTLED,
@@ -137,8 +138,7 @@ class RunState:
             counted = counted[:-1]
         attempts = int(counted.removesuffix(MERGED))
         if not counted.endswith(MERGED):
-            self.traffic.requests += attempts
-            self.traffic.retries += max(0, attempts - 1)
+            self.traffic.add_attempts(attempts)
         return attempts
 
     @property
@@ -177,9 +177,8 @@ def replay(lines: Iterable[bytes]) -> RunState:
                 _replay_unchanged(run_state, payload)
             elif kind == _SUPERSEDED:
                 _replay_superseded(run_state, payload)
-            elif kind == PAUSED:
-                run_state.sessions.held_seconds += float(payload[2:])
-                traffic.limited += 1
+            elif kind in {PAUSED, REGISTERED}:
+                _replay_traffic(run_state, kind, payload)
             elif kind == RETRY_IDENTITY:
                 origin, identity = map(bytes.fromhex, payload[2:].decode().split(" "))
                 run_state.retry_identities.setdefault(origin, set()).add(identity)
@@ -191,6 +190,15 @@ def replay(lines: Iterable[bytes]) -> RunState:
         written.size += len(payload) + 10
         written.checksum = checksum
     return run_state
+
+
+def _replay_traffic(run_state: RunState, kind: int, payload: bytes) -> None:
+    if kind == PAUSED:
+        run_state.sessions.held_seconds += float(payload[2:])
+        run_state.traffic.limited += 1
+    else:
+        _, attempts = payload[2:].split(b" ")
+        run_state.traffic.add_attempts(int(attempts))
 
 
 def _replay_unchanged(run_state: RunState, payload: bytes) -> None:
@@ -236,7 +244,7 @@ class _RowReplay:
                 run_state.outcomes.rejected += 1
 
 
-_DROPPED_KINDS: Final = frozenset({b"s", b"u", b"h", b"n"})
+_DROPPED_KINDS: Final = frozenset({b"s", b"u", b"h", b"n", b"g"})
 _DROPPED_OUTCOMES: Final = ("sent", "unchanged")
 _DROPPED_TRAFFIC: Final = ("requests", "retries", "limited")
 """What a compacted journal holds as totals, in place of the dropped lines."""
