@@ -1,6 +1,7 @@
 """Fold a journal into what it says, whatever it says."""
 
 import json
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
@@ -23,10 +24,12 @@ from tests.make import (
 from uploader.counts import Counts
 from uploader.model import Failed, Reason, Rejected, Sent, Superseded, Unsettled
 from uploader.state import RowToResend
-from uploader.state.journal_records import spell_facts, spell_outcome, spell_pause
-from uploader.state.replay import compacted
+from uploader.state.journal_records import has_ended, spell_facts, spell_metrics, spell_outcome, spell_pause
+from uploader.state.replay import compacted, intervals_of
+from uploader.timeline import Interval, IntervalTotals
 
 ROWS = 12
+SECOND = Interval(1.0, 1.0, IntervalTotals(10, 1, 0, 9, 0), limit=10.0, latencies={3: 10})
 
 
 @st.composite
@@ -217,3 +220,28 @@ def test_a_journal_that_does_not_say_how_its_run_began_can_not_be_continued() ->
     ledger = folded(chained([json.dumps("?").encode()]))
 
     assert (ledger.header, ledger.is_interrupted, ledger.counts) == (None, False, Counts(0))
+
+
+def test_what_a_run_did_over_time_changes_no_total() -> None:
+    payloads = [BEGUN.spell(), *(spell_outcome(sent(number), again=False) for number in (1, 2))]
+    with_intervals = [payloads[0], spell_metrics(SECOND), *payloads[1:], spell_metrics(replace(SECOND, at=2.0))]
+
+    assert totals(folded(chained(with_intervals))) == totals(folded(chained(payloads)))
+    assert intervals_of(BytesIO(chained(with_intervals))) == [SECOND, replace(SECOND, at=2.0)]
+
+
+def test_a_compacted_journal_keeps_the_intervals_and_only_so_many_of_them() -> None:
+    day = [replace(SECOND, at=float(number)) for number in range(5_000)]
+    content = chained([BEGUN.spell(), *map(spell_metrics, day), spell_facts("finished", {"status": 0, "at": "t"})])
+
+    kept = intervals_of(compacted(BytesIO(content), folded(content)))
+
+    assert 100 < len(kept) < 400
+    assert sum(one.totals.requests for one in kept) == 5_000 * SECOND.totals.requests
+    assert has_ended(list(compacted(BytesIO(content), folded(content)))[-1].rstrip())
+
+
+def test_an_interval_of_another_version_is_no_end_of_the_journal() -> None:
+    content = chained([BEGUN.spell(), b"m what?", spell_outcome(sent(1), again=False)])
+
+    assert (settled(folded(content)), intervals_of(BytesIO(content))) == ([1], [])

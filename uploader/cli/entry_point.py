@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "check": ("check_command", "Read and map everything, send nothing."),
     "explain": ("explain_command", "Show one row, from its fields to its request."),
     "init": ("init", "Write a configuration to start from."),
+    "report": ("report", "Write a report of a run to look at, as HTML."),
     "run": ("run_command", "Check, then send."),
     "runs": ("runs", "List past runs, newest first."),
     "sandbox": ("sandbox", "Run a mock server of the API, for dry runs."),

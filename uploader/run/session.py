@@ -22,6 +22,7 @@ from uploader.run.recorders import Recorder, Recorders
 from uploader.run.resume import RESEND_PHRASE, counts_of, path_of
 from uploader.state import InFlightFile, Journal, StoredRun, read_run
 from uploader.state.settled_rows import SettledRows
+from uploader.timeline import Interval
 
 
 class Session:
@@ -154,6 +155,10 @@ class Session:
     def record_registered(self, row: int, attempts: int) -> None:
         """Record that the person of *row* was registered, with so many *attempts*; raises StorageError."""
         self._journal.record_registered(row, attempts)
+
+    def record_interval(self, interval: Interval) -> None:
+        """Record what the run did in *interval*, for its report; raises StorageError."""
+        self._journal.record_interval(interval)
 
     def record_retry_path(self, path: Path) -> None:
         """Record where the retry file goes, before it is made; raises StorageError."""

@@ -15,6 +15,7 @@ from uploader.run.events import Events, Started
 from uploader.run.other_runs import is_proven
 from uploader.run.plan import SourcePlan, refresh_key
 from uploader.run.read_requests import ReadOnce, read_requests, refuse_changed, refuse_swapped
+from uploader.run.record_intervals import recorded_intervals
 from uploader.run.registration import RowDelivery
 from uploader.run.results import SourceResult, Times
 from uploader.run.retry_identities import noted_identities
@@ -37,11 +38,12 @@ async def send(source_plan: SourcePlan, connection: Connection, stop: Stop, even
     refuse_swapped(source_plan.job)
     with _opened(source_plan, connection, events) as line:
         events.started(_started(line, connection))
-        with _stopping(stop):
+        with _stopping(stop), recorded_intervals(line.session, connection) as intervals:
             async with background_tasks(
                 report_progress(source_plan, line.session, connection, events),
                 report_outages(line.delivery, connection.clock, events),
                 keep_synced(line.session, connection),
+                intervals.record_regularly(stop),
             ):
                 await line.pipeline.run(connection.pace.concurrency, settled=len(line.session.settled))
             line.session.flush()

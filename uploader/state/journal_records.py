@@ -19,6 +19,7 @@ from uploader.model import (
     number_of_old,
     record_of,
 )
+from uploader.timeline import Interval, spell_interval
 
 FORMAT: Final = 2
 """The version of these lines; a run that was started in another version is not resumed."""
@@ -53,6 +54,7 @@ UNSETTLED: Final = ord("u")
 RETRY_IDENTITY: Final = ord("i")
 PAUSED: Final = ord("h")
 REGISTERED: Final = ord("g")
+INTERVAL: Final = ord("m")
 MERGED: Final = b"^"
 """Follows the attempts of a row that was merged into another one: they were made for that one."""
 
@@ -225,6 +227,11 @@ def spell_pause(seconds: float) -> bytes:
 def spell_registered(row: int, attempts: int) -> bytes:
     """Return the payload that says that the person of *row* was registered, with so many *attempts* of their own."""
     return b"%c %d %d" % (REGISTERED, row, attempts)
+
+
+def spell_metrics(interval: Interval) -> bytes:
+    """Return the payload that says what the run did in *interval*, for its report; no total comes from it."""
+    return b"%c %b" % (INTERVAL, spell_interval(interval))
 
 
 def spell_unchanged(first: int, last: int) -> bytes:

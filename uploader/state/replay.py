@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 from uploader.counts import Counts, OutcomeCounts, Traffic
 from uploader.model import Reason, RetryKind
 from uploader.state.journal_records import (
+    INTERVAL,
     LETTERS,
     MERGED,
     PAUSED,
@@ -18,9 +19,11 @@ from uploader.state.journal_records import (
     WORDS,
     RunHeader,
     spell_facts,
+    spell_metrics,
 )
 from uploader.state.line_checksums import link, links
 from uploader.state.settled_rows import SettledRows
+from uploader.timeline import Interval, fewer_intervals, read_interval
 
 Fate: TypeAlias = RetryKind | Literal["accepted", "accepted or unchanged", "superseded", "not attempted"]
 """What became of a row, as far as its journal says; `again`: it was accepted, and is in the retry file too."""
@@ -201,6 +204,16 @@ def _replay_traffic(run_state: RunState, kind: int, payload: bytes) -> None:
         run_state.traffic.add_attempts(int(attempts))
 
 
+def intervals_of(lines: Iterable[bytes]) -> list[Interval]:
+    """Return what the run did over time, from the *lines* of its journal; earlier versions have recorded nothing."""
+    return _intervals(payload for payload, _ in links(lines))
+
+
+def _intervals(payloads: Iterable[bytes]) -> list[Interval]:
+    found = (read_interval(payload[2:]) for payload in payloads if payload[:1] == _INTERVAL)
+    return [interval for interval in found if interval is not None]
+
+
 def _replay_unchanged(run_state: RunState, payload: bytes) -> None:
     first, last = map(int, payload[2:].split(b" "))
     run_state.outcomes.unchanged += run_state.settled.add_range(first, last)
@@ -244,7 +257,11 @@ class _RowReplay:
                 run_state.outcomes.rejected += 1
 
 
+_INTERVAL: Final = bytes([INTERVAL])
 _DROPPED_KINDS: Final = frozenset({b"s", b"u", b"h", b"n", b"g"})
+_MOST_INTERVALS: Final = 360
+"""A compacted journal has about so many intervals: some 50 KB, however long the run was."""
+
 _DROPPED_OUTCOMES: Final = ("sent", "unchanged")
 _DROPPED_TRAFFIC: Final = ("requests", "retries", "limited")
 """What a compacted journal holds as totals, in place of the dropped lines."""
@@ -254,9 +271,11 @@ def compacted(lines: Iterable[bytes], whole: RunState) -> Iterator[bytes]:
     """Yield the lines of a compacted journal: those of the rows not accepted, and the totals of the rest.
 
     *whole* is the state that `replay` returns for all *lines*. The yielded lines give the same totals. Only the
-    accepted rows are no longer listed one by one.
+    accepted rows are no longer listed one by one, and neighbouring intervals are joined.
     """
-    kept = [payload for payload, _ in links(lines) if payload[:1] not in _DROPPED_KINDS]
+    listed = [payload for payload, _ in links(lines) if payload[:1] not in _DROPPED_KINDS]
+    kept = [payload for payload in listed if payload[:1] != _INTERVAL]
+    intervals = map(spell_metrics, fewer_intervals(_intervals(listed), _MOST_INTERVALS))
     kept_state = replay(_chained(kept))
     facts: dict[str, float] = {}
     for name in _DROPPED_OUTCOMES:
@@ -265,7 +284,7 @@ def compacted(lines: Iterable[bytes], whole: RunState) -> Iterator[bytes]:
         facts[name] = getattr(whole.traffic, name) - getattr(kept_state.traffic, name)
     facts["held_seconds"] = whole.sessions.held_seconds - kept_state.sessions.held_seconds
     facts["more_unsure"] = whole.maybe_sent_twice - kept_state.maybe_sent_twice
-    yield from _chained([*kept[:1], spell_facts("totals", facts), *kept[1:]])
+    yield from _chained([*kept[:1], spell_facts("totals", facts), *intervals, *kept[1:]])
 
 
 def _chained(payloads: Iterable[bytes]) -> Iterator[bytes]:

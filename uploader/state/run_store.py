@@ -17,10 +17,11 @@ from uploader.state.baseline import BaselineStore
 from uploader.state.journal import Journal
 from uploader.state.journal_records import RunHeader, has_ended
 from uploader.state.line_checksums import link
-from uploader.state.replay import RunState, compacted, replay
+from uploader.state.replay import RunState, compacted, intervals_of, replay
 from uploader.state.run_lock import RunLock
 from uploader.state.run_numbers import LastNumber, RunNumbers
 from uploader.state.state_folder import state_folder
+from uploader.timeline import Interval
 
 _JOURNAL: Final = ".journal"
 _IN_FLIGHT: Final = ".flight"
@@ -83,6 +84,12 @@ class RunStore:
     def read(self, header: RunHeader) -> StoredRun:
         """Return the run of *header*; raises StorageError if its journal can't be read."""
         return read_run(self._path(header))
+
+    def intervals(self, header: RunHeader) -> list[Interval]:
+        """Return what the run of *header* did over time, as far as its journal says; raises StorageError."""
+        path = self._path(header)
+        with _reading(path), _opened(path) as lines:
+            return intervals_of(lines)
 
     def _path(self, header: RunHeader) -> Path:
         return self._runs / f"{header.run_id}-{header.key}{_JOURNAL}"
