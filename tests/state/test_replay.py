@@ -114,8 +114,8 @@ def test_damage_anywhere_costs_only_what_lies_behind_it(
     ledger = folded(content[:place] + piece + content[place + cut :])
 
     whole_lines = content[: content.rfind(b"\n", 0, place) + 1]
-    assert ledger.size >= len(whole_lines)
-    assert totals(ledger) == totals(folded(content[: ledger.size]))
+    assert ledger.written.size >= len(whole_lines)
+    assert totals(ledger) == totals(folded(content[: ledger.written.size]))
 
 
 BEGINNINGS = st.sampled_from([b"", *(b"%c " % kind for kind in b"safruh+lopzxt?")])
@@ -138,7 +138,7 @@ def test_reading_ends_at_a_line_that_makes_no_sense(payload: bytes) -> None:
 
     ledger = folded(chained([BEGUN.spell(), spell_outcome(sent(1), again=False), payload, b"s 2 1"]))
 
-    assert (settled(ledger), ledger.size) == ([1], len(before))
+    assert (settled(ledger), ledger.written.size) == ([1], len(before))
 
 
 def test_the_books_count_every_row_of_the_check() -> None:
@@ -179,7 +179,7 @@ def test_the_attempts_of_a_request_are_counted_once_however_many_rows_it_spoke_f
     )
 
     assert ledger.counts == Counts(100, sent=1, superseded=2, failed=3, not_attempted=94)
-    assert (ledger.traffic.requests, ledger.traffic.retries, ledger.unsure) == (6, 4, {1})
+    assert (ledger.traffic.requests, ledger.traffic.retries, ledger.unsure.rows) == (6, 4, {1})
     assert ledger.to_resend == {number: RowToResend("failed", REASON, 5) for number in (1, 2, 3)}
     assert ledger.replaced_by == {4: 6, 5: 6}
 
@@ -195,7 +195,7 @@ def test_a_row_is_settled_by_its_first_outcome() -> None:
 def test_rows_in_flight_at_a_crash_were_sent_once_and_may_be_sent_twice() -> None:
     ledger = folded(chained([BEGUN.spell(), b'l {"pid":9,"in_flight":[3,4]}', b"s 3 1"]))
 
-    assert (ledger.unsure, ledger.traffic.requests, ledger.maybe_sent_twice) == ({3, 4}, 3, 2)
+    assert (ledger.unsure.rows, ledger.traffic.requests, ledger.maybe_sent_twice) == ({3, 4}, 3, 2)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_run_is_interrupted_until_it_is_finished_or_abandoned(
 ) -> None:
     ledger = folded(chained([BEGUN.spell(), *payloads]))
 
-    assert (ledger.is_interrupted, ledger.is_finished, ledger.is_abandoned, ledger.status) == expected
+    assert (ledger.is_interrupted, ledger.is_finished, ledger.is_abandoned, ledger.end.status) == expected
 
 
 def test_a_journal_that_does_not_say_how_its_run_began_can_not_be_continued() -> None:

@@ -31,19 +31,19 @@ def report_of(state: Path, run_id: str | None) -> RunReport:
         ReportedRun(
             run_id=header.run_id,
             source=header.source,
-            service=f"{header.base_url}, {header.service_id}",
+            service=f"{header.destination.base_url}, {header.destination.service_id}",
             started=header.started,
-            ended=run_state.ended,
+            ended=run_state.end.at,
             ending=_ending(run_store, stored_run),
-            exit_status=run_state.status,
-            sessions=run_state.sessions,
+            exit_status=run_state.end.status,
+            sessions=run_state.sessions.count,
             retry_file=run_state.retry_file,
         ),
         RunTotals(
             run_state.counts,
             run_state.traffic,
-            seconds=run_state.seconds,
-            limited_seconds=run_state.held_seconds,
+            seconds=run_state.sessions.seconds,
+            limited_seconds=run_state.sessions.held_seconds,
             maybe_sent_twice=run_state.maybe_sent_twice,
         ),
         reasons=_reasons(run_state),
@@ -78,9 +78,9 @@ def _earlier_run(run_store: RunStore, header: RunHeader) -> EarlierRun:
         run_id=header.run_id,
         started=header.started,
         ending=_ending(run_store, stored_run),
-        exit_status=run_state.status,
+        exit_status=run_state.end.status,
         counts=run_state.counts,
-        seconds=run_state.seconds,
+        seconds=run_state.sessions.seconds,
     )
 
 
@@ -92,7 +92,7 @@ def _ending(run_store: RunStore, stored_run: StoredRun) -> Ending:
         return "abandoned"
     if run_store.is_running(stored_run):
         return "running"
-    return "interrupted" if run_state.status is None else "stopped"
+    return "interrupted" if run_state.end.status is None else "stopped"
 
 
 def _reasons(run_state: RunState) -> Sequence[ReasonRows]:

@@ -189,7 +189,7 @@ class Session:
         self.flush()
         stored_run = read_run(self.stored_run.path)
         run_state, running_counts = stored_run.state, self.running_counts
-        folded = _totals(run_state.outcomes, run_state.traffic, run_state.unsure)
+        folded = _totals(run_state.outcomes, run_state.traffic, run_state.unsure.rows)
         running = _totals(running_counts.outcomes, self.traffic, running_counts.unsure)
         if must_agree and folded != running:
             raise UploaderError(

@@ -76,7 +76,7 @@ class _OpenLine:
             counts=running_counts.outcomes.counts(read=read, not_attempted=pipeline.without_outcome(read)),
             problems=running_counts.problems,
             traffic=session.traffic,
-            times=Times(session.stored_run.state.seconds + seconds, seconds),
+            times=Times(session.stored_run.state.sessions.seconds + seconds, seconds),
             maybe_sent_twice=len(running_counts.unsure),
             retry_file=plan.retry.path,
         )
@@ -175,7 +175,7 @@ def _ended(line: _OpenLine, result: SourceResult, reason: BaseException | None) 
     in_order = reason is None or (isinstance(reason, UploaderError) and not isinstance(reason, StorageError))
     with nullcontext() if in_order else suppress(StorageError):
         stored_run = line.session.final_state(must_agree=in_order)
-        result = replace(result, times=replace(result.times, limited=stored_run.state.held_seconds))
+        result = replace(result, times=replace(result.times, limited=stored_run.state.sessions.held_seconds))
         run_plan.endings.add(result, stored_run, baseline_totals(job.summary))
     if reason is not None:
         return result

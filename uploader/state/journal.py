@@ -36,14 +36,14 @@ class Journal:
             StorageError: the file can't be opened or cut.
         """
         self.path = path
-        self._checksum = run_state.checksum
+        self._checksum = run_state.written.checksum
         self._broken: StorageError | None = None
         self._is_dirty = False
         self._unchanged: tuple[int, int] | None = None
         self._handle = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
-            if os.fstat(self._handle).st_size != run_state.size:
-                os.ftruncate(self._handle, run_state.size)
+            if os.fstat(self._handle).st_size != run_state.written.size:
+                os.ftruncate(self._handle, run_state.written.size)
         except OSError as error:
             os.close(self._handle)
             raise trouble(path, error) from None

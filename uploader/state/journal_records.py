@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Final, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from uploader.api import EndpointName
 from uploader.model import (
@@ -60,15 +60,61 @@ MERGED: Final = b"^"
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """The service that a run sends to, and the *endpoint* there."""
+
+    base_url: str
+    service_id: str
+    endpoint: EndpointName = "user-profile"
+
+
+@dataclass(frozen=True, slots=True)
+class RunBasis:
+    """What must be the same for a run to be resumed: digests of *content* and *mapping*, the *format* of its lines."""
+
+    content: str
+    mapping: str
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRows:
+    """The *total* of the rows in the check, of which *damaged* can't be split into fields; *limit* is `--limit`."""
+
+    total: int
+    damaged: int
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowOrigin:
+    """Where the rows come from: the *run* that wrote a retry file ("": this one).
+
+    *number* is that of the run that rows without an origin of their own come from (0: this one).
+    """
+
+    run: str = ""
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """Where a run stands among others: its *number* in the folder with the ID *state*, its *command*.
+
+    *number* is 0 where an earlier version started it. *next_key* is the key of the next SOURCE of the command.
+    """
+
+    number: int = 0
+    state: str = ""
+    command: str = ""
+    next_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunHeader:
     """What a run sends: its source, its mapping and its destination; times as ISO 8601.
 
-    *number* orders the runs of a state folder (0: an earlier version started it). *state* is the ID of that folder.
-    *key* identifies the source and service of the run. *content* and *mapping* are digests. *rows* is the total of the
-    check, of which *damaged* records can't be split into fields. *origin* is the run that the rows come from: that of
-    a retry file, else this one. *from_number* is the number of the run that rows without an origin of their own come
-    from (0: this one). *full* is whether unchanged rows are sent too. *command* is the command that started the run,
-    *next_key* the key of its next SOURCE. *endpoint* is that of the service.
+    *key* identifies the source and service of the run. *full* is whether unchanged rows are sent too.
 
     It has no states: it is written once, when the run starts.
     """
@@ -77,23 +123,62 @@ class RunHeader:
     key: str
     source: str
     started: str
-    base_url: str
-    service_id: str
-    content: str
-    mapping: str
-    rows: int
-    damaged: int
-    limit: int | None
+    destination: Destination
+    basis: RunBasis
+    rows: CheckedRows
     version: str
-    origin: str = ""
+    origin: RowOrigin = RowOrigin()
     full: bool = False
-    format: int = FORMAT
-    number: int = 0
-    from_number: int = 0
-    state: str = ""
-    command: str = ""
-    next_key: str = ""
-    endpoint: EndpointName = "user-profile"
+    place: RunPlace = RunPlace()
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """Return the header that a journal has as *facts*; keys of later versions are left out.
+
+        Raises:
+            LookupError: one of the keys that every version has is missing.
+        """
+        return cls(
+            run_id=facts["run_id"],
+            key=facts["key"],
+            source=facts["source"],
+            started=facts["started"],
+            destination=Destination(facts["base_url"], facts["service_id"], facts.get("endpoint", "user-profile")),
+            basis=RunBasis(facts["content"], facts["mapping"], facts.get("format", FORMAT)),
+            rows=CheckedRows(facts["rows"], facts["damaged"], facts["limit"]),
+            version=facts["version"],
+            origin=RowOrigin(facts.get("origin", ""), facts.get("from_number", 0)),
+            full=facts.get("full", False),
+            place=RunPlace(
+                facts.get("number", 0), facts.get("state", ""), facts.get("command", ""), facts.get("next_key", "")
+            ),
+        )
+
+    def facts(self) -> dict[str, object]:
+        """Return the header as the journal has it: one key for each fact, which is part of the file format."""
+        return {
+            "run_id": self.run_id,
+            "key": self.key,
+            "source": self.source,
+            "started": self.started,
+            "base_url": self.destination.base_url,
+            "service_id": self.destination.service_id,
+            "content": self.basis.content,
+            "mapping": self.basis.mapping,
+            "rows": self.rows.total,
+            "damaged": self.rows.damaged,
+            "limit": self.rows.limit,
+            "version": self.version,
+            "origin": self.origin.run,
+            "full": self.full,
+            "format": self.basis.format,
+            "number": self.place.number,
+            "from_number": self.origin.number,
+            "state": self.place.state,
+            "command": self.place.command,
+            "next_key": self.place.next_key,
+            "endpoint": self.destination.endpoint,
+        }
 
     @property
     def order(self) -> int:
@@ -101,26 +186,26 @@ class RunHeader:
 
         So it is older than every numbered run. Among unnumbered runs, the one with the later ID is newer.
         """
-        return self.number or number_of_old(self.run_id)
+        return self.place.number or number_of_old(self.run_id)
 
     @property
     def command_id(self) -> str:
         """The command that started the run; for an earlier version, which recorded none, the time of the start."""
-        return self.command or self.started
+        return self.place.command or self.started
 
     @property
     def from_order(self) -> int:
         """The number of the run that rows without an origin of their own come from."""
-        return self.from_number or self.number or number_of_old(self.from_run)
+        return self.origin.number or self.place.number or number_of_old(self.from_run)
 
     @property
     def from_run(self) -> str:
         """The ID of the run that the rows come from; this one if no other is known."""
-        return self.origin or self.run_id
+        return self.origin.run or self.run_id
 
     def spell(self) -> bytes:
         """Return the line's payload."""
-        return spell_facts("started", asdict(self))
+        return spell_facts("started", self.facts())
 
 
 def spell_facts(word: Word, facts: Mapping[str, object]) -> bytes:
