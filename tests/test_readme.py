@@ -27,8 +27,10 @@ from uploader.config.settings import keys_of
 from uploader.errors import ConfigError, UploaderError
 from uploader.mapping.rules import CleaningRules, MappingRules, PropertyRule, TimeRule
 from uploader.model import Request, Row
+from uploader.outputs.summary import summary_facts
 from uploader.rate import Pace
 from uploader.run.results import SourceResult
+from uploader.run_record import RunRecord
 from uploader.sandbox import FAULT_KINDS, Fault
 
 ROOT = Path(__file__).parents[1]
@@ -399,7 +401,8 @@ def example_with(key: str) -> dict[str, object]:
 def test_the_summary_that_is_shown_has_the_keys_of_a_summary() -> None:
     shown = example_with("run_id")
 
-    assert list(shown) == list(SourceResult("run-1", "customers.csv", "2024-03-05T02:15:00+00:00").summary())
+    of_source = SourceResult("run-1", "customers.csv", "2024-03-05T02:15:00+00:00").summary()
+    assert list(shown) == list(summary_facts(RunRecord("", ""), [of_source], of_source))
 
 
 def test_the_findings_that_are_shown_have_the_keys_of_findings() -> None:

@@ -1,6 +1,8 @@
 """Define the errors that end a run, each with its exit status in the contract."""
 
 import os
+import traceback
+from pathlib import Path
 
 
 class UploaderError(Exception):
@@ -16,6 +18,10 @@ class ConfigError(UploaderError):
     """An option, a key of the configuration or an environment variable is wrong."""
 
     exit_status = 2
+
+
+class SummaryInTheWayError(ConfigError):
+    """The summary would replace a file that the run reads or keeps; no summary is written."""
 
 
 class InputError(UploaderError):
@@ -99,3 +105,10 @@ def refused_by_machine(error: OSError | MemoryError) -> StorageError:
     return StorageError(
         f"{where}this machine refused something: {why}. Make room or allow access there, then run again."
     )
+
+
+def place_of_bug(error: BaseException) -> str:
+    """Return what was raised and where, `ValueError at plan.py:12`, without its text: that may hold values of rows."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
+    return f"{type(error).__name__} at {where}"

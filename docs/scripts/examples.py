@@ -35,7 +35,8 @@ _BLOCK: Final = re.compile(
 _VARYING: Final = (
     (re.compile(r"/\S*uploader-dry-run-\w+"), "/tmp/uploader-dry-run-…"),
     (re.compile(r"\d{8}T\d{6}Z-[0-9a-f]+"), "RUN"),
-    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(Z|[+-]\d\d:\d\d)?"), "TIME"),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.]*(Z|[+-]\d\d:\d\d)?"), "TIME"),
+    (re.compile(r"(?<=TIME) +\d+ s\b"), " SECONDS"),
     (re.compile(r"\(\d{4}-\d\d-\d\d\)"), "(DATE)"),
     (re.compile(r"\bin [\d.]+ (ms|s|min)\b"), "in SECONDS"),
     (re.compile(r"\br(\d+)-[0-9a-f]{8}\b"), r"r\1-STATE"),

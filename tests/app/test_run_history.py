@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.make import begun_with, request
-from uploader.app.run_history import PastRun, RunHistory, Unaccepted
+from uploader.app.run_history import PastRun, RunHistory, StartFilter, Unaccepted
 from uploader.counts import Counts
 from uploader.errors import ConfigError
 from uploader.model import Failed, Reason, Rejected, Row, Sent, Superseded
 from uploader.run.fingerprints import service_of
-from uploader.state import Journal, RunStore, StoredRun, read_run
+from uploader.run_record import RunEnd, RunRecord, SourceRecord
+from uploader.state import History, Journal, RunStore, StoredRun, read_run
 
 BEGUN = begun_with(key="key", rows=10)
 SERVICE = service_of(BEGUN.destination.base_url, BEGUN.destination.service_id)
@@ -60,6 +61,7 @@ def test_a_past_run_has_its_books_and_every_row_not_accepted_in_their_order(stat
             Unaccepted(4, "again", "", "", 1),
             Unaccepted(7, "rejected", "type", PHRASE, 0),
         ),
+        seconds=1.0,
     )
 
 
@@ -169,3 +171,123 @@ def test_purging_spares_a_run_whose_file_is_being_sent(state: Path) -> None:
         assert RunHistory(state).purge(0) == 1
         assert [run.ended for run in RunHistory(state).runs()] == ["running"]
     assert RunHistory(state).purge(0) == 1
+
+
+def recorded(state: Path, day: int, record: RunRecord) -> str:
+    """Put *record* into the history as the start of that *day*, which has ended unless it has no exit status."""
+    start_id = f"202602{day:02}T020000Z-0"
+    started = f"2026-02-{day:02}T02:00:00+00:00"
+    with History(state).open(replace(record, start_id=start_id, started=started)):
+        pass
+    return start_id
+
+
+def ended(status: int, *, job: str = "members", source: str = "members.csv", run_id: str = "") -> RunRecord:
+    """Return the record of a start that ended with *status*."""
+    source_record = SourceRecord(source, run_id, status, Counts(3, sent=3))
+    return RunRecord("", "", job, (source_record,), ended="2026-02-01T02:00:09+00:00", exit_status=status)
+
+
+def test_every_start_is_listed_also_one_that_made_no_journal(state: Path) -> None:
+    one_life(RunStore(state).create(BEGUN))
+    recorded(state, 1, ended(6, run_id=BEGUN.run_id))
+    recorded(state, 2, ended(2, job="", source="others.csv"))
+    recorded(state, 3, replace(ended(0), ended=None, exit_status=None))
+
+    starts = [(one.record.job_name, one.record.end, len(one.runs)) for one in RunHistory(state).starts()]
+
+    assert starts == [
+        ("members", RunEnd.KILLED, 0),
+        ("others.csv", RunEnd.FAILED, 0),
+        ("members", RunEnd.FAILED, 1),
+    ]
+
+
+def test_a_run_of_an_earlier_version_is_listed_by_what_its_journal_says(state: Path) -> None:
+    one_life(RunStore(state).create(BEGUN))
+    _finish(RunStore(state).create(replace(BEGUN, run_id="20260102T000000Z-def456", key="other")))
+
+    finished, stopped = (one.record for one in RunHistory(state).starts())
+
+    assert (finished.end, finished.exit_status, finished.ended) == (
+        RunEnd.REJECTED,
+        3,
+        "2026-01-01T00:00:01+00:00",
+    )
+    assert (stopped.end, stopped.outcome) == (
+        RunEnd.FAILED,
+        "stopped: the service was unreachable, or throttled us for too long",
+    )
+    assert [(reason.code, reason.rows) for reason in stopped.reasons] == [("50000", 1), ("type", 1)]
+
+
+def test_the_journal_says_what_a_killed_start_had_done(state: Path) -> None:
+    one_life(RunStore(state).create(BEGUN))
+    recorded(state, 1, RunRecord("", "", "members", (SourceRecord("people.csv", BEGUN.run_id),)))
+
+    (start,) = RunHistory(state).starts()
+
+    assert (start.record.end, start.record.counts.sent, start.record.requests) == (RunEnd.KILLED, 2, 7)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "days"),
+    [
+        (StartFilter(), [4, 3, 2, 1]),
+        (StartFilter(job="members"), [3, 1]),
+        (StartFilter(job="others.csv"), [4, 2]),
+        (StartFilter(failed=True), [4, 3]),
+        (StartFilter(since=datetime(2026, 2, 3, tzinfo=UTC)), [4, 3]),
+        (StartFilter(most=3), [4, 3, 2]),
+        (StartFilter(job="members", failed=True, most=1), [3]),
+    ],
+)
+def test_only_those_starts_are_listed_that_are_asked_for(state: Path, wanted: StartFilter, days: list[int]) -> None:
+    RunStore(state)
+    recorded(state, 1, ended(0))
+    recorded(state, 2, ended(0, job="", source="others.csv"))
+    recorded(state, 3, ended(3))
+    recorded(state, 4, ended(4, job="", source="others.csv"))
+
+    listed = [one.record.start_id for one in RunHistory(state).starts(wanted)]
+
+    assert listed == [f"202602{day:02}T020000Z-0" for day in days]
+
+
+def test_a_start_is_found_by_its_id_by_that_of_its_run_and_as_the_last(state: Path) -> None:
+    RunStore(state)
+    first = recorded(state, 1, ended(6, run_id="20260131T235959Z-run"))
+    resumed = recorded(state, 2, ended(0, run_id="20260131T235959Z-run"))
+    last = recorded(state, 3, ended(2))
+    history = RunHistory(state)
+
+    found = [history.start(name).record.start_id for name in (first, resumed, "20260131", "20260203", "last")]
+
+    # Of the two that are one run, its ID means the later one: that knows what became of the run.
+    assert found == [first, resumed, resumed, last, last]
+    for name, what in (("2026", "2 runs"), ("2027", "no run")):
+        with pytest.raises(ConfigError, match=f"{what} with an ID that begins with '{name}'"):
+            history.start(name)
+
+
+def test_each_source_of_a_start_is_for_json_what_its_journal_says_and_how_the_start_ended(state: Path) -> None:
+    one_life(RunStore(state).create(BEGUN))
+    both = ended(6, run_id=BEGUN.run_id)
+    recorded(state, 1, replace(both, sources=(*both.sources, SourceRecord("b.csv", "run-b", 6)), error="away"))
+
+    (start,) = RunHistory(state).starts()
+
+    second, first = start.facts()
+    assert (first["source"], first["ended"], first["sent"], first["lives"]) == ("people.csv", "interrupted", 2, 1)
+    assert (second["source"], second["ended"], second["sent"]) == ("b.csv", "not started", 0)
+    assert {(facts["job"], facts["end"], facts["error"]) for facts in (first, second)} == {
+        ("members", "failed", "away")
+    }
+
+
+def test_purging_deletes_the_records_of_old_starts(state: Path) -> None:
+    RunStore(state)
+    recorded(state, 1, ended(0))
+
+    assert RunHistory(state).purge(0) == 0
+    assert list(RunHistory(state).starts()) == []

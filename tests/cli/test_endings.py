@@ -28,8 +28,8 @@ def people(folder: Path) -> Path:
     [
         (["chek", "people.csv"], "Error: No such command 'chek'. Did you mean 'check'?"),
         (["--nope"], "Error: No such option '--nope'."),
-        (["run"], "Error: Missing argument 'SOURCE...'."),
-        (["check"], "Error: Missing argument 'SOURCE...'."),
+        (["run"], "No SOURCE is given. Name a file, or a pattern with --newest."),
+        (["check"], "No SOURCE is given. Name a file, or a pattern with --newest."),
         (["run", "--nope", "people.csv"], "Error: No such option '--nope'."),
         (["run", "people.csv", "--config"], "Error: Option '--config' requires an argument."),
         (

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ from uploader.state import Journal, RunHeader, RunStore, StoredRun, read_run
 
 BEGUN = begun_with(key="key", rows=1500)
 CANARY = "canary-4711"
+BEGAN = f"{datetime.fromisoformat(BEGUN.started).astimezone():%Y-%m-%d %H:%M:%S}"
+KILLED = "killed, or its end could not be recorded"
 
 
 @pytest.fixture
@@ -54,15 +58,22 @@ def test_the_runs_are_listed_newest_first_with_how_each_ended_and_its_books(type
 
     run = typed("runs")
 
-    nothing = "  1,500 rows: 0 accepted, 0 rejected, 0 failed, 1,500 not attempted"
     assert (run.status, run.err) == (0, [])
-    assert run.out == [
-        "20260103T000000Z-c  -  interrupted",
-        nothing,
-        "20260102T000000Z-b  people.csv  abandoned",
-        nothing,
-        "20260101T000000Z-abc123  people.csv  finished with 3",
-        "  1,500 rows: 1,498 accepted, 1 rejected, 1 failed, 0 not attempted",
+    assert [re.split(r" {2,}", line.strip()) for line in run.out] == [
+        ["ID", "started", "took", "job", "sent", "unchanged", "rejected", "failed", "outcome"],
+        ["20260103T000000Z-c", BEGAN, "standard input", "0", "0", "0", "0", KILLED],
+        ["20260102T000000Z-b", BEGAN, "0 s", "people.csv", "0", "0", "0", "0", KILLED],
+        [
+            BEGUN.run_id,
+            BEGAN,
+            "9 s",
+            "people.csv",
+            "1,498",
+            "0",
+            "1",
+            "1",
+            "finished with 1 rejected and 1 failed rows",
+        ],
     ]
 
 
@@ -73,9 +84,11 @@ def test_one_run_is_shown_with_the_rows_not_accepted_and_their_reasons(typed: Ty
 
     assert (run.status, run.err) == (0, [])
     assert run.out == [
-        "20260101T000000Z-abc123  people.csv  finished with 3",
+        "20260101T000000Z-abc123  people.csv  finished with 1 rejected and 1 failed rows",
+        f"  started {BEGAN}, took 9 s",
+        "people.csv (run 20260101T000000Z-abc123)",
         "  1,500 rows: 1,498 accepted, 1 rejected, 1 failed, 0 not attempted",
-        "  started 2026-01-01T00:00:00+00:00, 1,503 requests",
+        "  1,503 requests",
         "  2 rows may have been sent twice",
         "  retry file: /people.retry.csv",
         "  row 1,498: failed: the service had a fault",
@@ -84,7 +97,7 @@ def test_one_run_is_shown_with_the_rows_not_accepted_and_their_reasons(typed: Ty
     ]
 
 
-@pytest.mark.parametrize(("sessions", "said"), [(1, ""), (2, "resumed 1 time, "), (3, "resumed 2 times, ")])
+@pytest.mark.parametrize(("sessions", "said"), [(1, ""), (2, ", resumed 1 time"), (3, ", resumed 2 times")])
 def test_one_run_says_how_often_it_was_resumed(typed: Type, shelf: RunStore, sessions: int, said: str) -> None:
     volume = shelf.create(BEGUN)
     with Journal(volume.path, volume.state) as journal:
@@ -93,7 +106,7 @@ def test_one_run_says_how_often_it_was_resumed(typed: Type, shelf: RunStore, ses
 
     shown = typed("runs", "20260101").out
 
-    assert shown[2] == f"  started 2026-01-01T00:00:00+00:00, {said}0 requests"
+    assert shown[4] == f"  0 requests{said}"
 
 
 def test_json_is_for_programs(typed: Type, shelf: RunStore) -> None:
@@ -119,7 +132,16 @@ def test_json_is_for_programs(typed: Type, shelf: RunStore) -> None:
         "rejected": 1,
         "failed": 1,
         "not_attempted": 0,
+        "start_id": BEGUN.run_id,
+        "job": None,
+        "end": "rejected",
+        "outcome": "finished with 1 rejected and 1 failed rows",
+        "error": None,
+        "ended_at": "2026-01-01T00:00:09+00:00",
+        "seconds": 9.0,
+        "earlier_starts": [],
     }
+    listed.pop("earlier_starts")
     assert {name: value for name, value in shown.items() if name != "rows"} == listed
     assert shown["rows"][1] == {
         "row": 1499,
@@ -148,7 +170,7 @@ def test_purging_says_how_many_runs_were_deleted(typed: Type, shelf: RunStore) -
 
     assert typed("runs", "--purge", "100000").err == ["0 runs deleted."]
     assert typed("runs", "--purge", "1").err == ["2 runs deleted."]
-    assert [line.split()[0] for line in typed("runs").out[::2]] == ["29990101T000000Z-c"]
+    assert [line.split()[0] for line in typed("runs").out[1:]] == ["29990101T000000Z-c"]
 
 
 def test_purging_needs_a_number_of_days_that_is_not_negative(typed: Type) -> None:
@@ -194,3 +216,44 @@ def test_a_state_folder_that_went_is_a_folder_without_runs(typed: Type, shelf: R
     shutil.rmtree(folder / ".uploader")
 
     assert typed("runs").out == ["No runs yet."]
+
+
+def test_a_start_that_failed_before_it_read_anything_says_why(typed: Type, shelf: RunStore, folder: Path) -> None:
+    assert shelf.state.is_dir()
+    missing = typed("run", "people.csv", "--set", "source.name=members")
+    config = (folder / "config.yaml").read_text(encoding="utf-8")
+    (folder / "config.yaml").write_text(config.replace("mapping:", "maping:"), encoding="utf-8")
+    wrong = typed("run", "people.csv")
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
+
+    listed, last = typed("runs").out, typed("runs", "last").out
+
+    assert (missing.status, wrong.status) == (4, 2)
+    assert listed[1].endswith("not started: an option or the configuration is wrong")
+    assert listed[2].strip() == wrong.err[0]
+    assert "members" in listed[3]
+    assert listed[4].strip() == missing.err[-1]
+    assert last[1].strip() == wrong.err[0]
+    failed = json.loads("\n".join(typed("runs", "--json", "--failed", "--job", "members").out))
+    assert [(one["ended"], one["exit_status"], one["error"]) for one in failed] == [("not started", 4, missing.err[-1])]
+
+
+@pytest.mark.parametrize(("flag", "lines"), [("7d", 1), ("2026-01-02", 2), ("2026-01-01T00:00", 3), ("10000d", 3)])
+def test_runs_since_a_time_or_a_while_ago(typed: Type, shelf: RunStore, flag: str, lines: int) -> None:
+    for day in (1, 4):
+        started = f"2026-01-{day:02}T12:00:00+00:00"
+        shelf.create(replace(BEGUN, run_id=f"202601{day:02}T120000Z-{day}", started=started))
+
+    assert len(typed("runs", "--since", flag).out) == lines
+
+
+def test_a_time_that_is_none_is_refused(typed: Type) -> None:
+    for text in ("yesterday", "2026-13-01", "-7d"):
+        assert typed("runs", "--since", text).status == 2
+
+
+def test_no_such_runs_is_said_of_runs_that_were_asked_for(typed: Type, shelf: RunStore) -> None:
+    finished(shelf)
+
+    assert typed("runs", "--job", "members").out == ["No such runs."]
+    assert len(typed("runs", "-n", "1").out) == 2

@@ -30,6 +30,8 @@ source:
   null_values: [NULL, ~, "", no]
   skip_lines: 2
   columnar: off
+  name: members
+  timezone: Asia/Seoul
 registered: {df_name: string}
 mapping:
   identity: {line_user_id: a, kakao_user_id: b, email: c, phone_no: d, external_id: e}
@@ -75,6 +77,8 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
             "ca_file": tmp_path / "company.pem",
         },
         "source": {
+            "name": "members",
+            "timezone": "Asia/Seoul",
             "format": "jsonl",
             "encoding": "cp949",
             "delimiter": "\t",
@@ -121,6 +125,8 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
             "ca_file": None,
         },
         "source": {
+            "name": "",
+            "timezone": None,
             "format": "auto",
             "encoding": "auto",
             "delimiter": ",",

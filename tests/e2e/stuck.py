@@ -19,7 +19,7 @@ import uvloop
 
 from uploader.changes import digest_store, stores_by_service
 from uploader.cli import main
-from uploader.run.results import SummarizedResults
+from uploader.run.recorded_start import RecordedStart
 
 
 def hang(*_: object, **__: object) -> NoReturn:
@@ -46,7 +46,7 @@ class Loop(uvloop.Loop):
 _KINDS: Final[dict[str, list[Any]]] = {
     "names": [patch.object(socket, "getaddrinfo", hang), patch.object(uvloop, "new_event_loop", Loop)],
     "sync": [patch.object(os, "fdatasync", hang)],
-    "end": [patch.object(SummarizedResults, "__exit__", hang)],
+    "end": [patch.object(RecordedStart, "_write", hang)],
     "locked": [patch.object(stores_by_service, "pause", pause)],
 }
 

@@ -210,7 +210,10 @@ def test_a_streak_that_goes_on_in_the_next_file_is_told_as_it_was(
         "The last of them does not count as rejected; those before, at the end of another source, do. Then run again"
         in ended.last_line
     )
-    assert [(account["rejected"], account["not_attempted"]) for account in desk.summary()] == [(4, 0), (0, 2)]
+    assert [(account["rejected"], account["not_attempted"]) for account in desk.summary()["sources"]] == [
+        (4, 0),
+        (0, 2),
+    ]
 
 
 @pytest.mark.parametrize("code", ["40101", "40201"])
@@ -277,7 +280,7 @@ def test_what_one_source_proves_holds_for_the_next(desk: Desk, sandbox: Callable
     ended = desk.type("run", "people.csv", "more.csv", "--summary", "summary.json")
 
     assert ended.status == 3
-    assert [account["exit_status"] for account in desk.summary()] == [0, 3]
+    assert [account["exit_status"] for account in desk.summary()["sources"]] == [0, 3]
 
 
 @pytest.mark.parametrize("stopped_before", [False, True])
@@ -331,8 +334,8 @@ def test_a_blocked_row_of_the_night_before_keeps_no_row_of_this_night_back(
     ended = desk.type(*RUN)
 
     assert ended.status == 3
-    assert [account["rejected"] for account in desk.summary()] == [1, 0]
-    assert desk.summary()[1]["sent"] == 2
+    assert [account["rejected"] for account in desk.summary()["sources"]] == [1, 0]
+    assert desk.summary()["sources"][1]["sent"] == 2
 
 
 def test_a_blocked_row_is_not_remembered_as_accepted(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:

@@ -308,7 +308,7 @@ def test_each_of_several_sources_is_merged_on_its_own(desk: Desk, sandbox: Calla
 
     # What follows a row that is owed is owed too, so that it keeps its place: row by row.
     assert run.status == 3
-    assert [books_of(summary) for summary in desk.summary()] == [
+    assert [books_of(summary) for summary in desk.summary()["sources"]] == [
         {"sent": 1, "superseded": 1, "failed": 2},
         {"sent": 3, "superseded": 1},
     ]

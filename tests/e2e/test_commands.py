@@ -30,11 +30,7 @@ def write(desk: Desk, name: str, word: str, count: int) -> Path:
 
 def books(desk: Desk) -> list[tuple[str, dict[str, int], int]]:
     """Return name, books and exit status of each source of the last command."""
-    found = desk.summary()
-    return [
-        (one["source"].rpartition("/")[2], books_of(one), one["exit_status"])
-        for one in (found if isinstance(found, list) else [found])
-    ]
+    return [(one["source"].rpartition("/")[2], books_of(one), one["exit_status"]) for one in desk.summary()["sources"]]
 
 
 def told(ended: Ended, what: str) -> list[str]:
@@ -52,14 +48,14 @@ def test_a_finished_source_is_passed_over_when_its_interrupted_command_is_typed_
     two.configure(server.url)
 
     first = two.type("run", "a.csv", "b.csv", *RUN)
-    run_ids = [one["run_id"] for one in two.summary()]
+    run_ids = [one["run_id"] for one in two.summary()["sources"]]
     again = two.type("run", "a.csv", "b.csv", *RUN)
 
     assert (first.status, again.status) == (5, 0)
     assert sent_ids(server) == ["1", "2", "3", "1", "2", "3", "4", "4", "5", "6"]
     assert names(server) == {str(number): "b" for number in range(1, 7)}
     assert books(two) == [("a.csv", {"sent": 3}, 0), ("b.csv", {"sent": 6}, 0)]
-    assert [one["run_id"] for one in two.summary()] == run_ids
+    assert [one["run_id"] for one in two.summary()["sources"]] == run_ids
     assert told(again, "a.csv") == [
         (
             f"a.csv: finished before its command was stopped (run {run_ids[0]}): not sent again. "
@@ -222,7 +218,7 @@ def test_rows_that_failed_in_a_source_passed_over_are_told_and_followed(
 
     assert again.status == 3
     assert books(two) == [("a.csv", {"sent": 1, "rejected": 1}, 3), ("b.csv", {"sent": 6}, 0)]
-    assert [one["retry_file"] and one["retry_file"].rpartition("/")[2] for one in two.summary()] == [
+    assert [one["retry_file"] and one["retry_file"].rpartition("/")[2] for one in two.summary()["sources"]] == [
         "a.retry.csv",
         "b.retry.csv",
     ]

@@ -130,7 +130,7 @@ def test_a_source_that_no_time_is_left_for_is_not_begun(desk: Desk, sandbox: Cal
 
     run = desk.type("run", "first.csv", "second.csv", *SLOW, "--for", "1s")
 
-    first, second = desk.summary()
+    first, second = desk.summary()["sources"]
     assert run.status == 10
     assert books_of(first).keys() == {"sent", "not_attempted"}
     assert (books_of(second), second["requests"]) == ({"not_attempted": 200}, 0)

@@ -16,6 +16,7 @@ KEYS = [
     *("run_id", "source", "started", "seconds", "read", "sent", "unchanged", "superseded", "rejected", "failed"),
     *("not_attempted", "blank_lines", "repairs", "warnings", "requests", "retries", "limited", "limited_seconds"),
     *("maybe_sent_twice", "requests_per_second", "retry_file", "exit_status"),
+    *("ended", "outcome", "error", "job", "sources"),
 ]
 
 
@@ -51,6 +52,8 @@ def test_limit_does_not_look_at_what_comes_after(desk: Desk, sandbox: Callable[.
     ("fault", "words", "status"),
     [
         ("number-code", (), 0),
+        ("number-code", ("--set", "rate.share=2"), 2),
+        ("number-code", ("--set", "rate.shaer=50%"), 2),
         ("code=40001 for external_id=2", (), 3),
         ("number-code", ("--set", "mapping.identity.external_id=nowhere"), 4),
         ("code=40201", (), 5),
@@ -68,9 +71,10 @@ def test_the_summary_is_written_whatever_the_status(
     summary = desk.summary("deep/down/summary.json")
     assert (ended.status, summary["exit_status"], list(summary)) == (status, status, KEYS)
     assert (summary["source"], summary["read"]) == ("people.csv", sum(books_of(summary).values()))
+    assert (summary["error"] is None) == (status in {0, 3})
 
 
-def test_the_summary_replaces_an_older_one_but_for_a_wrong_setting(
+def test_the_summary_replaces_an_older_one_also_for_a_wrong_setting(
     desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
     desk.configure(sandbox(rules()).url)
@@ -80,7 +84,7 @@ def test_the_summary_replaces_an_older_one_but_for_a_wrong_setting(
     refused = desk.type("run", "people.csv", "--summary", "summary.json", "--set", "rate.share=2")
 
     assert refused.status == 2
-    assert (desk.folder / "summary.json").read_text() == "an older one"
+    assert desk.summary()["error"] == refused.err.rstrip("\n")
     assert desk.type("run", "people.csv", "--summary", "summary.json").status == 0
     assert desk.books() == {"sent": 3}
 

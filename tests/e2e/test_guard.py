@@ -112,6 +112,36 @@ def test_each_guard_refuses_before_the_first_request_and_lets_pass_what_is_accep
     assert len(sent_ids(server)) == 10 + 2 * len(lines)
 
 
+def test_a_file_of_a_new_name_says_that_there_is_nothing_to_compare_it_with(desk: Desk, server: RunningSandbox) -> None:
+    usual(desk)
+    finish(desk)
+    usual(desk, 3, "people_2.csv")
+
+    ended = desk.type("run", "people_2.csv")
+
+    assert (ended.status, len(sent_ids(server))) == (0, 13)
+    assert ended.err == (
+        "people_2.csv: nothing to compare with: no run of a file of this name has finished before. "
+        "If its name changes every night, set source.name.\n"
+    )
+
+
+def test_a_job_is_compared_with_its_last_file_whatever_that_was_called(desk: Desk, server: RunningSandbox) -> None:
+    usual(desk)
+    finish(desk)
+    usual(desk, 10, "people_1.csv")
+    usual(desk, 3, "people_2.csv")
+
+    first = desk.type("run", "people_1.csv", "--job", "people")
+    second = refused(desk, "--job", "people", sources=("people_2.csv",))
+
+    assert first.err.splitlines() == [
+        "people_1.csv: nothing to compare with: no run of the job people has finished before."
+    ]
+    assert "people_2.csv differs too much" in second.err
+    assert len(sent_ids(server)) == 20
+
+
 def test_a_column_that_is_gone_refuses_a_csv_a_jsonl_and_a_parquet(desk: Desk, server: RunningSandbox) -> None:
     fields = [{"id": str(number), "name": "Kim", "email": "e", "wants": False} for number in range(1, 6)]
     fewer = [{name: value for name, value in one.items() if name != "email"} for one in fields]
@@ -329,9 +359,10 @@ def test_a_run_that_is_not_finished_is_no_measure(desk: Desk, sandbox: Callable[
     assert desk.type("run", "people.csv", "--accept", "--set", "rate.concurrency=1", "-q").status == 5
 
     usual(desk, 21)
-    ended = refused(desk)
+    ended = refused(desk, "--summary", "summary.json")
 
     assert "21 rows instead of 10" in ended.err
+    assert desk.summary()["error"] == ended.last_line
     assert [one["rows"] for one in remembered(desk)] == [10]
 
 

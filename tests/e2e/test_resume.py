@@ -333,16 +333,16 @@ def test_a_stop_in_the_first_of_several_is_continued_there(desk: Desk, sandbox: 
     words = three(desk)
 
     first = desk.type(*words)
-    assert (first.status, [books_of(account) for account in desk.summary()]) == (
+    assert (first.status, [books_of(account) for account in desk.summary()["sources"]]) == (
         5,
         [{"sent": 1, "not_attempted": 1}, {"not_attempted": 2}, {"not_attempted": 2}],
     )
     second = desk.type(*words)
 
     assert second.status == 0
-    assert second.err == f"a.csv: resuming run {desk.summary()[0]['run_id']}: 1 of 2 rows settled.\n"
+    assert second.err == f"a.csv: resuming run {desk.summary()['sources'][0]['run_id']}: 1 of 2 rows settled.\n"
     assert sent_ids(server) == ids(1, 2, 2, 3, 4, 5, 6)
-    assert [books_of(account) for account in desk.summary()] == [{"sent": 2}] * 3
+    assert [books_of(account) for account in desk.summary()["sources"]] == [{"sent": 2}] * 3
 
 
 def test_a_stop_in_the_second_of_several_is_continued_there_and_the_finished_first_is_passed_over(
@@ -353,7 +353,7 @@ def test_a_stop_in_the_second_of_several_is_continued_there_and_the_finished_fir
     words = three(desk)
 
     assert desk.type(*words).status == 5
-    first_ids = [account["run_id"] for account in desk.summary()]
+    first_ids = [account["run_id"] for account in desk.summary()["sources"]]
     second = desk.type(*words)
 
     assert second.status == 0
@@ -365,7 +365,7 @@ def test_a_stop_in_the_second_of_several_is_continued_there_and_the_finished_fir
         f"b.csv: resuming run {first_ids[1]}: 1 of 2 rows settled.",
     ]
     assert sent_ids(server) == ids(1, 2, 3, 4, 4, 5, 6)
-    assert [account["run_id"] == old for account, old in zip(desk.summary(), first_ids, strict=True)] == [
+    assert [account["run_id"] == old for account, old in zip(desk.summary()["sources"], first_ids, strict=True)] == [
         True,
         True,
         False,
@@ -521,7 +521,7 @@ def test_another_run_of_the_same_file_is_told_who_is_at_it(desk: Desk, sandbox: 
         first = ended(process)
         arrived = sent_ids(server)
 
-    since = running[0]["started"]
+    since = running[-1]["started"]
     assert (second.status, second.err) == (
         8,
         (
@@ -530,10 +530,10 @@ def test_another_run_of_the_same_file_is_told_who_is_at_it(desk: Desk, sandbox: 
         ),
     )
     assert len(arrived) == len(set(arrived))
-    assert [run["ended"] for run in running] == ["running"]
+    assert [run["ended"] for run in running] == ["not started", "running"]
     assert (desk.summary()["exit_status"], desk.summary()["requests"]) == (8, 0)
     assert first.status == -signal.SIGTERM
-    assert runs(desk)[0]["ended"] == "interrupted"
+    assert runs(desk)[-1]["ended"] == "interrupted"
     assert desk.type(*RUN, "-q", "--set", "rate.concurrency=32").status == 0
 
 
@@ -700,7 +700,7 @@ def test_a_run_whose_summary_could_not_be_written_is_not_finished(
     desk.people(3)
     full = StorageError("summary.json: the summary can't be written (No space left on device). Name another --summary.")
     with monkeypatch.context() as patch:
-        patch.setattr("uploader.run.results.write_summary", Mock(side_effect=full))
+        patch.setattr("uploader.run.recorded_start.write_summary", Mock(side_effect=full))
         first = desk.type(*RUN)
     second = desk.type(*RUN)
 

@@ -232,7 +232,9 @@ def test_an_existing_retry_file_is_never_overwritten(desk: Desk, sandbox: Callab
 
     assert found == ["people.retry.2.csv", "people.retry.3.csv"]
     assert (desk.folder / "people.retry.csv").read_text() == "an older one"
-    assert desk.retry_rows("people.retry.2.csv") == desk.retry_rows("people.retry.3.csv")
+    # The rows of the second stand in the third, too, so that only this one is left.
+    assert [row[:2] for row in desk.retry_rows("people.retry.3.csv")] == [(2, "rejected")]
+    assert not (desk.folder / "people.retry.2.csv").exists()
 
 
 def test_no_retry_file_is_made_when_nothing_is_to_retry(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> None:

@@ -45,8 +45,7 @@ def past_runs(desk: Desk) -> list[dict[str, Any]]:
 def send(desk: Desk, people: dict[str, str], *words: str) -> dict[str, int]:
     desk.write("people.csv", "id,name\n" + "".join(f"{who},{name}\n" for who, name in people.items()))
     desk.type("run", "people.csv", "--summary", "summary.json", *words)
-    found = desk.summary()
-    return books_of(found[-1] if isinstance(found, list) else found)
+    return books_of(desk.summary()["sources"][-1])
 
 
 @pytest.mark.parametrize("days", [-400, 400])

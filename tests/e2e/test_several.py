@@ -23,7 +23,7 @@ def three(desk: Desk) -> Desk:
 def _accounts(desk: Desk) -> list[tuple[object, ...]]:
     return [
         (account["source"], books_of(account), account["requests"], account["retry_file"], account["exit_status"])
-        for account in desk.summary()
+        for account in desk.summary()["sources"]
     ]
 
 
@@ -37,7 +37,7 @@ def test_sources_are_sent_in_their_order(three: Desk, sandbox: Callable[..., Run
     assert [set(sent_ids(server)[at : at + 2]) for at in (0, 2, 4)] == [{"1", "2"}, {"3", "4"}, {"5", "6"}]
     assert names(server) == names_of(range(1, 7))
     assert _accounts(three) == [(f"{name}.csv", {"sent": 2}, 2, None, 0) for name in ("first", "second", "third")]
-    assert len({account["run_id"] for account in three.summary()}) == 3
+    assert len({account["run_id"] for account in three.summary()["sources"]}) == 3
 
 
 def test_a_row_that_fails_in_one_source_leaves_the_others_as_they_are(
@@ -92,8 +92,8 @@ def test_one_broken_source_keeps_all_from_being_sent(
 
     assert (ended.status, ended.out, ended.last_line) == (4, "", line)
     assert server.sandbox.requests() == []
-    assert [account["exit_status"] for account in three.summary()] == [4, 4, 4]
-    assert books_of(three.summary()[0]) == {"not_attempted": 2}
+    assert [account["exit_status"] for account in three.summary()["sources"]] == [4, 4, 4]
+    assert books_of(three.summary()["sources"][0]) == {"not_attempted": 2}
 
 
 def test_a_stop_ends_the_sources_that_are_left(three: Desk, sandbox: Callable[..., RunningSandbox]) -> None:

@@ -25,10 +25,7 @@ def retry(desk: Desk, *names_of_files: str) -> dict[str, int]:
 
 def per_source(desk: Desk) -> list[tuple[str, dict[str, int]]]:
     """Return the books of each source of the last run, by the last part of its name."""
-    found = desk.summary()
-    return [
-        (one["source"].rpartition("/")[2], books_of(one)) for one in (found if isinstance(found, list) else [found])
-    ]
+    return [(one["source"].rpartition("/")[2], books_of(one)) for one in desk.summary()["sources"]]
 
 
 @pytest.mark.parametrize("more", BOTH)

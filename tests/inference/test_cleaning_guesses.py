@@ -7,7 +7,7 @@ import yaml
 
 from tests.inference.guessed import drafted, guessed, identity_lines, lines, lines_of, rule, written_identities
 from uploader.inference import SourceText, spell
-from uploader.inference.yaml_text import width
+from uploader.text_width import width
 
 
 def repeated(values: Sequence[str], times: int = 20) -> list[str]:

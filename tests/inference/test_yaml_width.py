@@ -7,7 +7,7 @@ import yaml
 
 from tests.inference.guessed import drafted, lines_of
 from uploader.inference import SourceText, spell
-from uploader.inference.yaml_text import width
+from uploader.text_width import width
 
 DATES: Final = ["19900102", "1990-01-02", "1990.01.02", "1990년 01월 02일", "90.01.02"]
 GENDERS: Final = ["남", "여", "남자", "여자", "남성", "여성", "M", "F", "male", "female", "Male", "Female"]

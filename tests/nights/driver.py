@@ -699,8 +699,8 @@ class _Player:
 def _accounts(summary: Path) -> Accounts | None:
     if not summary.exists():
         return None
-    found = json.loads(summary.read_text())
-    return found if isinstance(found, list) else [found]
+    found: Accounts = json.loads(summary.read_text())["sources"]
+    return found
 
 
 def _or(values: set[Value]) -> str:

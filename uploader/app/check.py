@@ -12,17 +12,20 @@ from uploader.run.batch_reader import batch_reader
 from uploader.run.drift_check import compare_with_baseline, refuse_drift
 from uploader.run.environment import Environment
 from uploader.run.events import Remark
-from uploader.run.fingerprints import key_of, mapping_of, service_of_settings
+from uploader.run.fingerprints import mapping_of, service_of_settings
 from uploader.run.flag_conflicts import refuse_double_use
 from uploader.run.job import Job
+from uploader.run.job_names import history_key_of
+from uploader.run.named_sources import with_found_sources
 from uploader.run.observers import with_observers
 from uploader.run.open_change_detection import open_change_detection, open_stores
 from uploader.run.options import Options
 from uploader.run.preflight import checked_event, opened, pace_of, prepare, settings_of
 from uploader.run.proxy_and_certificates import route_of
+from uploader.run.recorded_start import RecordedStart
 from uploader.run.refusals import refuse_if_too_bad, refuse_joined, registered_names
 from uploader.run.remarks import route_lines
-from uploader.run.results import SourceFindings, SummarizedResults, new_source_results, status_of
+from uploader.run.results import ResultsSoFar, SourceFindings, new_source_results, status_of
 from uploader.source import Source
 from uploader.state import BaselineStore
 from uploader.state.state_folder import refuse_foreign
@@ -47,11 +50,12 @@ def check(options: Options, environment: Environment) -> CheckResult:
     wrong.
     """
     environment = with_observers(environment)
-    results = SummarizedResults(summary=options.summary, clock=environment.clock.monotonic)
+    results = ResultsSoFar()
     reports: dict[str, CheckReport] = {}
     error: Exception | None = None
     try:
-        _check_sources(options, environment, results, reports)
+        with RecordedStart(options, environment, results, keeps_history=False) as start:
+            _check_sources(options, environment, start, reports)
     except Exception as trouble:  # noqa: BLE001 — it is returned
         error = trouble
     return CheckResult(
@@ -62,19 +66,22 @@ def check(options: Options, environment: Environment) -> CheckResult:
 
 
 def _check_sources(
-    options: Options, environment: Environment, results: SummarizedResults, reports: dict[str, CheckReport]
+    options: Options, environment: Environment, start: RecordedStart, reports: dict[str, CheckReport]
 ) -> None:
-    """Check every source of *options*; *results* and *reports* (by the source) have what is known if this raises."""
+    """Check every source of *options*; *reports* (by the source) have what is known if this raises, as *start* does."""
     refuse_double_use(options)
-    events, clock = environment.events, environment.clock
+    results, events, clock = start.results, environment.events, environment.clock
     settings = settings_of(options, environment, credentials=False)
     refuse_foreign(settings.state_dir)
     for line in route_lines(route_of(settings, environment.environ)):
         events.remark(Remark(line, "detail"))
+    options = with_found_sources(options, settings, environment)
+    refuse_double_use(options)
+    start.update(options)
     results.begin(new_source_results(options))
     pace = pace_of(settings)
     reports.update({result.source: CheckReport(result, CheckSummary(), pace) for result in results.results})
-    with results, ExitStack() as stack:
+    with start.ending(), ExitStack() as stack:
         changes = _changes(settings, stack, environment)
         for result in results.results:
             began, name, summary = clock.monotonic(), result.source, reports[result.source].summary
@@ -92,8 +99,8 @@ def _check_sources(
             refuse_if_too_bad(job, settings)
             refuse_joined(job, settings)
             if summary.column_profile is not None and not options.full:
-                baselines = BaselineStore(settings.state_dir)
-                comparison = compare_with_baseline(name, key_of(settings, source), summary, settings, baselines)
+                key, baselines = history_key_of(source, options, settings), BaselineStore(settings.state_dir)
+                comparison = compare_with_baseline(name, key, summary, settings, baselines)
                 reports[name] = replace(reports[name], comparison=comparison)
                 refuse_drift([comparison])
             results.keep(results.latest(result).finished())

@@ -19,8 +19,10 @@ from uploader.run.environment import Environment
 from uploader.run.events import Remark
 from uploader.run.fingerprints import mapping_of, service_of_settings
 from uploader.run.flag_conflicts import refuse_double_use
+from uploader.run.job_names import job_of
 from uploader.run.link_people import join_people, link_joined_people, link_people_to_resend
 from uploader.run.mark_finished import RunEndings
+from uploader.run.named_sources import with_found_sources, without_already_sent
 from uploader.run.observers import between_steps, with_observers
 from uploader.run.open_change_detection import open_change_detection, open_stores
 from uploader.run.open_file_limit import refuse_too_few_files
@@ -30,10 +32,12 @@ from uploader.run.pending_retries import with_pending_retries
 from uploader.run.plan import RunPlan, SourcePlan
 from uploader.run.preflight import checked_event, pace_of, settings_of
 from uploader.run.proxy_and_certificates import Route, route_of
+from uploader.run.recorded_start import RecordedStart
 from uploader.run.refusals import refuse_if_too_bad, refuse_joined
 from uploader.run.remarks import route_lines
-from uploader.run.results import RunResult, SummarizedResults, new_source_results, status_of
+from uploader.run.results import ResultsSoFar, RunResult, new_source_results, status_of
 from uploader.run.sandbox_dry_run import sandbox_for, state_in, throwaway_folder
+from uploader.run.settled_retries import remove_settled_retries
 from uploader.run.source_run import send
 from uploader.run.time_limit import cut_short
 from uploader.sandbox import Sandbox, serve
@@ -47,10 +51,10 @@ def run(options: Options, environment: Environment) -> RunResult:
     An error is not raised, but returned with the results; its exit status is that of the run.
     """
     environment = with_observers(environment)
-    results = SummarizedResults(summary=options.summary, clock=environment.clock.monotonic)
-    trouble: BaseException | None = None
+    results, trouble = ResultsSoFar(), None
     try:
-        _check_and_send(options, environment, results)
+        with RecordedStart(options, environment, results) as start:
+            _check_and_send(options, environment, start)
     except BaseException as error:  # noqa: BLE001 — it is returned
         trouble = error
     result = RunResult(
@@ -63,13 +67,14 @@ def run(options: Options, environment: Environment) -> RunResult:
     return result
 
 
-def _check_and_send(options: Options, environment: Environment, results: SummarizedResults) -> None:
-    """Check and send every source; *results* have what is known if this raises.
+def _check_and_send(options: Options, environment: Environment, start: RecordedStart) -> None:
+    """Check and send every source; the results of *start* have what is known if this raises.
 
     Raises:
         UploaderError: the error that ends the run.
     """
     refuse_double_use(options)
+    results = start.results
     settings = settings_of(options, environment, credentials=not options.sandbox)
     route = Route() if options.sandbox else route_of(settings, environment.environ)
     for line in () if options.sandbox else route_lines(route):
@@ -77,13 +82,20 @@ def _check_and_send(options: Options, environment: Environment, results: Summari
     with ExitStack() as stack:
         folder = stack.enter_context(throwaway_folder()) if options.sandbox else None
         run_store = RunStore(settings.state_dir if folder is None else state_in(folder))
+        start.open(run_store.state, job_of(options, settings))
+        options = with_found_sources(options, settings, environment)
+        refuse_double_use(options)
+        start.update(options)
+        options, results.skipped = without_already_sent(options, settings, run_store, environment)
+        if not options.sources:
+            return
         if settings.retry_last_failures and options.limit is None:
             options = with_pending_retries(options, settings, run_store)
         results.begin(new_source_results(options))
         changes = stack.enter_context(_open_changes(settings, run_store, environment))
         endings = RunEndings(run_store, journal_days=settings.journal_days, latest=results.latest)
         stack.enter_context(endings)
-        with results:
+        with start.ending():
             # With only one identity field, no row can show that two values are the same person.
             same_person = (
                 stack.enter_context(SamePerson(run_store.state)) if len(settings.rules().identity) > 1 else None
@@ -103,11 +115,14 @@ def _check_and_send(options: Options, environment: Environment, results: Summari
                 endings,
             )
             source_plans = _decided(run_plan, _checked(run_plan))
+            start.update(options)
             if any(source_plan.job.summary.read for source_plan in source_plans):
                 _send(run_plan, source_plans, route)
             else:
                 for result in results.results:
                     results.keep(result.finished())
+    # The end of the run is marked by now: its retry file is the current one.
+    remove_settled_retries(results.results, settings, run_store, environment)
 
 
 def _open_changes(settings: Settings, run_store: RunStore, environment: Environment) -> ChangeDetection:

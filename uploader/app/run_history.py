@@ -1,8 +1,8 @@
 """List the earlier runs in the state folder."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
 from typing import get_args
@@ -10,7 +10,8 @@ from typing import get_args
 from uploader.counts import Counts
 from uploader.errors import ConfigError
 from uploader.model import RetryKind
-from uploader.state import RunState, RunStore, StoredRun
+from uploader.run_record import ReasonCount, RunEnd, RunRecord, SourceRecord, TrafficRecord
+from uploader.state import History, RunState, RunStore, StoredRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Unaccepted:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """One run according to its journal; *ended* is `finished`, `running`, `interrupted` or `abandoned`.
+    """One run according to its journal; *ended* is `finished`, `running`, `interrupted`, `abandoned` or `not started`.
 
     It has no states: it is what the journal held when it was read.
     """
@@ -46,13 +47,74 @@ class PastRun:
     maybe_sent_twice: int
     retry_file: str | None
     rows: tuple[Unaccepted, ...]
+    seconds: float = 0.0
 
     def facts(self, *, rows: bool) -> Mapping[str, object]:
         """Return the run for JSON, with its unaccepted rows if *rows* is true."""
         facts = asdict(self)
-        counts = facts.pop("counts")
+        counts, _ = facts.pop("counts"), facts.pop("seconds")
         listed = [_without_by(row) for row in facts.pop("rows")]
         return {**facts, **counts} | ({"rows": listed} if rows else {})
+
+
+@dataclass(frozen=True, slots=True)
+class PastStart:
+    """One start of `uploader run`, and the journals of the runs that it started or resumed, as far as they are left."""
+
+    record: RunRecord
+    runs: Mapping[str, PastRun]
+
+    @property
+    def ending(self) -> Mapping[str, object]:
+        """How it ended, for JSON."""
+        record = self.record
+        return {
+            "start_id": record.start_id,
+            "job": record.job or None,
+            "end": str(record.end),
+            "outcome": record.outcome,
+            "error": record.error,
+            "ended_at": record.ended,
+            "seconds": record.seconds,
+        }
+
+    def facts(self, *, rows: bool = False) -> Iterator[dict[str, object]]:
+        """Yield each of its sources for JSON, the last one first: what the journal says, and how the start ended."""
+        for source in reversed(self.record.sources):
+            run = self.runs.get(source.run_id) or _without_journal(self.record, source)
+            yield {**run.facts(rows=rows), **self.ending}
+
+
+def facts_of(starts: Iterable[PastStart]) -> list[Mapping[str, object]]:
+    """Return all *starts* (the newest first) for JSON, each run once: with its last start, and the ones before it."""
+    found: dict[object, dict[str, object]] = {}
+    for start in starts:
+        for facts in start.facts():
+            latest = found.setdefault(facts["run_id"], facts | {"earlier_starts": []})
+            earlier = latest["earlier_starts"]
+            if latest["start_id"] != facts["start_id"] and isinstance(earlier, list):
+                earlier.append({**start.ending, "started": start.record.started})
+    return [*found.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class StartFilter:
+    """Which starts are listed: of one *job* or file, those that *failed*, since a time (UTC), the first *most*."""
+
+    job: str | None = None
+    failed: bool = False
+    since: datetime | None = None
+    most: int | None = None
+
+    def matches(self, record: RunRecord) -> bool:
+        """Whether *record* is listed, but for the number."""
+        names = {record.job, *(source.source for source in record.sources)}
+        is_fine = record.end in {RunEnd.RUNNING, RunEnd.SUCCEEDED}
+        return (
+            (self.job is None or self.job in names)
+            and not (self.failed and is_fine)
+            and (self.since is None or _moment(record.started) >= self.since)
+        )
 
 
 class RunHistory:
@@ -61,6 +123,37 @@ class RunHistory:
     def __init__(self, state: Path) -> None:
         """Use the folder *state*; raises StorageError."""
         self._run_store = RunStore(state)
+        self._history = History(state)
+
+    def starts(self, wanted: StartFilter = StartFilter()) -> Iterator[PastStart]:
+        """Yield the starts that are *wanted*, the newest first; raises StorageError.
+
+        A run that an earlier version started has no record: its journal says what is known. It comes last.
+        """
+        records = list(self._history.records())
+        runs = {run.run_id: run for run in self.runs()}
+        recorded = {source.run_id for record in records for source in record.sources}
+        records += [_record_of(run) for run in runs.values() if run.run_id not in recorded]
+        listed = 0
+        for record in records:
+            if wanted.matches(record) and (wanted.most is None or listed < wanted.most):
+                listed += 1
+                yield _completed(PastStart(record, {one: runs[one] for one in _run_ids(record) if one in runs}))
+
+    def start(self, start_id: str) -> PastStart:
+        """Return the start whose ID, or that of a run of it, begins with *start_id*; `last` is the newest.
+
+        Of several starts that resumed one run it is the newest. Raises ConfigError unless there is exactly one run.
+        """
+        starts = list(self.starts())
+        if start_id == "last" and starts:
+            return starts[0]
+        found = [one for one in starts if any(name.startswith(start_id) for name in _names(one.record))]
+        exact = [one for one in found if start_id in _names(one.record)]
+        different = {_run_ids(one.record) for one in found}
+        if exact or len(different) == 1:
+            return (exact or found)[0]
+        raise _not_one(len(different), start_id)
 
     def runs(self) -> Iterator[PastRun]:
         """Yield every run, the newest first."""
@@ -72,16 +165,17 @@ class RunHistory:
         found = [run for run in self.runs() if run.run_id.startswith(run_id)]
         if len(found) == 1:
             return found[0]
-        what = "no run" if not found else f"{len(found)} runs"
-        raise ConfigError(f"{what} with an ID that begins with '{run_id}'. `uploader runs` lists them.")
+        raise _not_one(len(found), run_id)
 
     def purge(self, days: int) -> int:
         """Delete the runs started more than *days* ago, interrupted ones too; return how many.
 
-        A run stays while a process is sending its file.
+        A run stays while a process is sending its file. The records of starts go with their time.
         """
+        now = datetime.now(UTC)
+        self._history.delete_older(now=now, days=days)
         return self._run_store.delete_older(
-            days, now=datetime.now(UTC), may_go=lambda stored_run: not self._run_store.is_busy(stored_run)
+            days, now=now, may_go=lambda stored_run: not self._run_store.is_busy(stored_run)
         )
 
     def _past(self, stored_run: StoredRun) -> PastRun:
@@ -100,6 +194,7 @@ class RunHistory:
             maybe_sent_twice=run_state.maybe_sent_twice,
             retry_file=run_state.retry_file,
             rows=_unaccepted(run_state),
+            seconds=round(run_state.sessions.seconds, 3),
         )
 
     def _ended(self, stored_run: StoredRun) -> str:
@@ -129,3 +224,95 @@ def _why_replaced(by: int) -> str:
 def _without_by(row: Mapping[str, object]) -> Mapping[str, object]:
     """Return *row* without *by* if it is in the retry file, where *by* has no meaning."""
     return {name: value for name, value in row.items() if name != "by" or row["kind"] not in get_args(RetryKind)}
+
+
+def _not_one(number: int, run_id: str) -> ConfigError:
+    what = f"{number} runs" if number else "no run"
+    return ConfigError(f"{what} with an ID that begins with '{run_id}'. `uploader runs` lists them.")
+
+
+def _moment(started: str) -> datetime:
+    try:
+        return datetime.fromisoformat(started)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _run_ids(record: RunRecord) -> tuple[str, ...]:
+    return tuple(source.run_id for source in record.sources)
+
+
+def _names(record: RunRecord) -> tuple[str, ...]:
+    return (record.start_id, *_run_ids(record))
+
+
+def _completed(start: PastStart) -> PastStart:
+    """Return *start*; what a process without an end had done by now, or before it was killed, the journals say."""
+    record = start.record
+    if record.ended is not None:
+        return start
+    sources = [
+        source if source.run_id not in start.runs else _source_of(start.runs[source.run_id], source.exit_status)
+        for source in record.sources
+    ]
+    return replace(start, record=replace(record, sources=tuple(sources)))
+
+
+def _record_of(run: PastRun) -> RunRecord:
+    """Return the record of a run of which there is only the journal."""
+    has_ended = run.ended not in {"running", "interrupted"}
+    status = run.exit_status if run.exit_status is not None else 0 if run.ended == "finished" else None
+    return RunRecord(
+        run.run_id,
+        run.started,
+        sources=(_source_of(run, status),),
+        ended=_ended_at(run) if has_ended or status is not None else None,
+        seconds=run.seconds,
+        exit_status=status,
+        is_killed=status is None and run.ended != "running",
+    )
+
+
+def _ended_at(run: PastRun) -> str:
+    return (_moment(run.started) + timedelta(seconds=run.seconds)).isoformat(timespec="seconds")
+
+
+def _source_of(run: PastRun, exit_status: int | None) -> SourceRecord:
+    reasons: dict[tuple[str, str], int] = {}
+    for row in run.rows:
+        if row.kind in {"failed", "rejected"}:
+            reasons[row.code, row.reason] = reasons.get((row.code, row.reason), 0) + 1
+    return SourceRecord(
+        run.source,
+        run.run_id,
+        exit_status,
+        run.counts,
+        TrafficRecord(requests=run.requests, maybe_sent_twice=run.maybe_sent_twice),
+        seconds=run.seconds,
+        reasons=tuple(ReasonCount(code, phrase, rows) for (code, phrase), rows in reasons.items()),
+        retry_file=run.retry_file,
+    )
+
+
+def _end_without_journal(source: SourceRecord) -> str:
+    if source.exit_status in {0, 3}:
+        return "finished"
+    return "interrupted" if source.traffic.requests else "not started"
+
+
+def _without_journal(record: RunRecord, source: SourceRecord) -> PastRun:
+    """Return what is known of the run of *source* without its journal: it was never created, or is deleted."""
+    return PastRun(
+        run_id=source.run_id,
+        source=source.source,
+        started=record.started,
+        ended=_end_without_journal(source),
+        exit_status=source.exit_status,
+        lives=1,
+        counts=source.counts,
+        requests=source.traffic.requests,
+        maybe_sent_twice=source.traffic.maybe_sent_twice,
+        retry_file=source.retry_file,
+        rows=(),
+        seconds=source.seconds,
+    )

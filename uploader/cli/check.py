@@ -50,13 +50,19 @@ def check_command(
     # With -v, each problem is a line of its own while the file is read.
     stream = None if quiet or verbose else terminal()
     observers += [] if stream is None else [CheckSpinner(stream)]
-    environment = Environment(environ=os.environ, stdin=standard_input(), events=Observers(observers))
+    given = CommandLine.by(words)
+    environment = Environment(
+        environ=os.environ,
+        stdin=standard_input(),
+        events=Observers(observers),
+        complete=lambda message: completed(message, given),
+    )
     with raise_on_signals():
         result = check(Options(**words), environment)
     if isinstance(result.error, UploaderError):
         # The error that ended the check decides the exit status; one of the output is only printed.
         try:
-            _show([_completed(report, CommandLine.by(words)) for report in result.reports] if as_json else [])
+            _show([_completed(report, given) for report in result.reports] if as_json else [])
         except StorageError as trouble:
             say(str(trouble))
     if result.error is not None:

@@ -15,10 +15,26 @@ _ROWS: Final = click.IntRange(1, 10**15)
 """More rows than any file has."""
 
 
+def _job(_: click.Context, __: click.Parameter, text: str) -> str:
+    from uploader.config.error_messages import UnfitValueError  # noqa: PLC0415 — slow to load, and seldom needed
+    from uploader.config.value_parsers import name  # noqa: PLC0415 — the same
+
+    try:
+        return name(text) if text else ""
+    except UnfitValueError as error:
+        raise click.BadParameter(f"{text!r} {error}") from None
+
+
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the arguments and flags that `run` and `check` share."""
     parts = (
-        click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
+        click.argument("sources", nargs=-1, metavar="SOURCE..."),
+        click.option(
+            "--newest",
+            multiple=True,
+            metavar="GLOB",
+            help="Take the newest file that matches GLOB as a SOURCE; may be repeated.",
+        ),
         config_flag(),
         set_flag(),
         click.option("--limit", type=_ROWS, metavar="N", help="Take the first N rows of each SOURCE."),
@@ -27,6 +43,13 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Path(path_type=Path, dir_okay=False),
             metavar="FILE",
             help="Write the summary to FILE, as JSON.",
+        ),
+        click.option(
+            "--job",
+            callback=_job,
+            default="",
+            metavar="NAME",
+            help="Name the job, as source.name does: its history does not depend on what the file is called.",
         ),
         click.option("--show-values", is_flag=True, help="Print the values of rows that a message is about."),
         click.option("-q", "--quiet", is_flag=True, help="Print only what went wrong."),

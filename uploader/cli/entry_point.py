@@ -2,13 +2,11 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import wraps
 from importlib import import_module
 from io import StringIO
-from pathlib import Path
 from typing import Final, NoReturn
 
 import click
@@ -25,6 +23,7 @@ from uploader.errors import (
     StorageError,
     UnsuitedError,
     UploaderError,
+    place_of_bug,
     refused_by_machine,
 )
 
@@ -167,6 +166,4 @@ def every_command() -> dict[str, click.Command]:
 
 def _bug(error: Exception) -> str:
     """Return where the bug occurred, without the error's own text: that may hold values of rows."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
-    return f"A bug in uploader {__version__}: {type(error).__name__} at {where}. Please report it with this line."
+    return f"A bug in uploader {__version__}: {place_of_bug(error)}. Please report it with this line."

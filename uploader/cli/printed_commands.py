@@ -26,6 +26,7 @@ class CommandLine:
     config: Path = USUAL
     overrides: Sequence[str] = ()
     changed_only: bool = False
+    job: str = ""
     others: Sequence[str] = ()
     """Further flags that only the same command gets again, each flag and value as a word of its own."""
 
@@ -39,6 +40,7 @@ class CommandLine:
             config=config if isinstance(config, Path) else USUAL,
             overrides=overrides if isinstance(overrides, tuple) else (),
             changed_only=words.get("changed_only") is True,
+            job=str(words.get("job") or "") if "newest" in words else "",
             # Only `run` has --accept. A flag of the same name of another command means something else.
             others=tuple(_others(words)) if "accept" in words else (),
         )
@@ -51,6 +53,8 @@ def command(name: str, sources: Sequence[str], given: CommandLine, *flags: str) 
         words += ["--config", named(str(given.config))]
     if name != "init":
         words += [word for override in given.overrides for word in ("--set", _safe(override, given.config))]
+    if name in {"run", "check"} and given.job:
+        words += ["--job", given.job]
     if name == "run" and given.changed_only:
         words.append("--changed-only")
     return " ".join(["uploader", name, *map(quoted, (*words, *flags))])
@@ -117,6 +121,9 @@ def _others(words: Mapping[str, object]) -> Iterator[str]:
         value = words.get(flag)
         if isinstance(value, Path):
             yield from (f"--{flag.replace('_', '-')}", named(str(value)))
+    newest = words.get("newest")
+    for pattern in newest if isinstance(newest, tuple) else ():
+        yield from ("--newest", pattern)
     for flag in ("until", "within"):
         deadline = words.get(flag)
         if deadline is not None:

@@ -16,7 +16,7 @@ from uploader.app.run import run
 from uploader.cli.common_flags import common
 from uploader.cli.found_values import FoundValues
 from uploader.cli.observers import CheckSpinner, Collecting, Remarks, first_findings, only_warnings
-from uploader.cli.printed_commands import CommandLine
+from uploader.cli.printed_commands import CommandLine, completed
 from uploader.cli.progress_observers import ProgressBar, ProgressLines, StopOnSignals
 from uploader.cli.resume_lines import correct_advice, resume_lines
 from uploader.cli.run_messages import quiet_lines, run_lines
@@ -79,7 +79,9 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     """
     if until is not None and within is not None:
         raise click.UsageError("--until and --for can't go together. Give one of them.")
-    given = CommandLine(config=words["config"], overrides=overrides, changed_only=changed_only)
+    given = CommandLine(config=words["config"], overrides=overrides, changed_only=changed_only, job=words["job"])
+    flags = {"overrides": overrides, "changed_only": changed_only, "until": until, "within": within}
+    whole = CommandLine.by({**words, **flags})
     if changed_only:
         overrides = (*overrides, "changed_only=true")
     options = Options(**words, overrides=overrides, deadline=until or within)
@@ -88,7 +90,11 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     watched, found = is_terminal(), FoundValues()
     observers = _observers(found if show_values else None, watched=watched, quiet=quiet, verbose=verbose > 0)
     environment = Environment(
-        environ=os.environ, stdin=standard_input(), events=Observers(observers), raise_if_stopped=raise_if_signalled
+        environ=os.environ,
+        stdin=standard_input(),
+        events=Observers(observers),
+        raise_if_stopped=raise_if_signalled,
+        complete=lambda message: completed(message, whole),
     )
     result, late = RunResult(), None
     try:

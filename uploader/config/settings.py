@@ -19,6 +19,7 @@ from uploader.config.mapping_settings import (
     MappingSettings,
     MomentSettings,
     PropertySettings,
+    Zone,
     nothing_to_send,
 )
 from uploader.config.proxy import proxy_url
@@ -32,6 +33,7 @@ from uploader.config.value_parsers import (
     encoding,
     flag,
     joined_limit,
+    name,
     one_of,
     share,
     some_share,
@@ -75,6 +77,7 @@ Duration: TypeAlias = Annotated[float, BeforeValidator(duration)]
 Registered: TypeAlias = Annotated[
     dict[str, Annotated[PropertyType, BeforeValidator(registered_kind)]], BeforeValidator(registered)
 ]
+JobName: TypeAlias = Annotated[str, BeforeValidator(name)]
 Location: TypeAlias = Annotated[Path, BeforeValidator(_path)]
 
 
@@ -121,13 +124,16 @@ class ApiSettings(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSettings(Section):
-    """The format of the source. *skip_lines* is how many lines are above the header of a CSV.
+    """The name and the format of the source. *skip_lines* is how many lines are above the header of a CSV.
 
-    *columnar* is whether it is read in whole batches; "auto": from a certain size on.
+    *name* is that of its job ("": it is known by its path). *timezone* is that of `{today}` in a SOURCE (None: that of
+    this machine). *columnar* is whether it is read in whole batches; "auto": from a certain size on.
     """
 
     key_path: ClassVar[KeyPath] = ("source",)
 
+    name: JobName = ""
+    """The name of the job, by which history, drift check and pending retries know it; else it is the path."""
     format: Annotated[
         Literal["auto", "csv", "jsonl", "parquet"], BeforeValidator(one_of("auto", "csv", "jsonl", "parquet"))
     ] = "auto"
@@ -140,6 +146,8 @@ class SourceSettings(Section):
     """How many lines are above the header of a CSV file, such as a title."""
     null_values: Annotated[tuple[Annotated[str, BeforeValidator(word)], ...], BeforeValidator(words)] = ("",)
     """Texts that count as empty."""
+    timezone: Zone | None = None
+    """The zone of {today} in a SOURCE, such as Asia/Seoul; else that of this machine."""
     columnar: Annotated[Literal["auto", "on", "off"], BeforeValidator(one_of("auto", "on", "off"))] = "auto"
     """Whether whole batches of rows are read and checked at once; auto: from 2 MB on."""
 

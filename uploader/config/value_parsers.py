@@ -16,6 +16,8 @@ from uploader.units import DURATION, SIZE, bytes_of, seconds_of
 _LONGEST_HOURS = 8784
 _HOUR = 3600.0
 
+_LONGEST_NAME = 100
+
 _SHARE = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<percent>%?)")
 _SHARE_TEXT = r"[0-9]{1,12}(?:\.[0-9]{1,12})?%?"
 _PERCENT = 100
@@ -45,6 +47,16 @@ def word(value: object) -> str:
     """Return *value* if it is a text, also an empty one."""
     if not isinstance(value, str):
         raise UnfitValueError("is not a text; write one value, an empty one as two quotes")
+    return value
+
+
+@written_as(NAME)
+def name(value: object) -> str:
+    """Return *value* if it is a name that people can read and type: printable, without blanks around it."""
+    if not isinstance(value, str) or not value.strip() or value != value.strip() or not value.isprintable():
+        raise UnfitValueError("is not a name; write one word or a few, for example members")
+    if len(value) > _LONGEST_NAME:
+        raise UnfitValueError(f"is longer than {_LONGEST_NAME} characters; write for example members")
     return value
 
 

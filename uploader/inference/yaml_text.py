@@ -1,7 +1,6 @@
 """Write a guessed mapping as the text of a configuration."""
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +12,7 @@ from uploader.inference.mapping_guess import MappingGuess
 from uploader.inference.reviews import Review
 from uploader.mapping.rules import FALSE_WORDS, TRUE_WORDS, CleaningRules, PropertyRule
 from uploader.model import Json
+from uploader.text_width import width
 
 _PLAIN: Final = re.compile(r"[^\W\d](?:[\w-]|[./ ](?=\w))*")
 _WORDS: Final = frozenset(["y", "n", "yes", "no", "true", "false", "on", "off", "null", "nan", "inf"])
@@ -82,14 +82,6 @@ def quoted(text: str) -> str:
     if _PLAIN.fullmatch(text) and text.isprintable() and text.casefold() not in _WORDS:
         return text
     return '"' + "".join(_NAMED.get(letter) or _escaped(letter) for letter in text) + '"'
-
-
-def width(text: str) -> int:
-    """Return how many columns of a terminal *text* takes: a wide letter, such as a Korean one, takes two."""
-    return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        for letter in text
-    )
 
 
 def _escaped(letter: str) -> str:

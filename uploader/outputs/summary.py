@@ -14,6 +14,7 @@ from secrets import token_hex
 from typing import Final
 
 from uploader.errors import StorageError
+from uploader.run_record import RunRecord
 
 _DESCRIPTOR: Final = re.compile(r"(?:/dev|/proc/self)/fd/([0-9]{1,9})", re.ASCII)
 
@@ -44,14 +45,44 @@ def try_summary(path: Path) -> None:
         raise _trouble(path, error) from None
 
 
-def write_summary(path: Path, summaries: Sequence[Mapping[str, object]]) -> None:
-    """Write the summary of one source, or a list of several, so that a reader never sees half of it.
+def summary_facts(
+    record: RunRecord, sources: Sequence[Mapping[str, object]], blank: Mapping[str, object]
+) -> Mapping[str, object]:
+    """Return what the summary says of a run: one object of the same keys, however it ended.
+
+    *sources* has an object for each source, *blank* is one of a source of which nothing is known. At the top stand the
+    values of the only source. Where there is none, or several, numbers are added, and what can't be added is None.
+    """
+    top = dict(sources[0]) if len(sources) == 1 else _totals(record, sources, blank)
+    ending = {"ended": record.ended, "outcome": record.outcome, "error": record.error, "job": record.job or None}
+    return {**top, "exit_status": record.exit_status, **ending, "sources": [dict(source) for source in sources]}
+
+
+def _totals(
+    record: RunRecord, sources: Sequence[Mapping[str, object]], blank: Mapping[str, object]
+) -> dict[str, object]:
+    added = {name: _total([source[name] for source in (*sources, blank)]) for name in blank}
+    per_second = record.requests / record.seconds if record.seconds else 0.0
+    return {
+        **added,
+        "started": record.started,
+        "seconds": record.seconds,
+        "requests_per_second": round(per_second, 1),
+    }
+
+
+def _total(values: Sequence[object]) -> float | None:
+    numbers = [value for value in values if isinstance(value, int | float)]
+    return round(sum(numbers), 3) if len(numbers) == len(values) else None
+
+
+def write_summary(path: Path, facts: Mapping[str, object]) -> None:
+    """Write the summary with *facts*, so that a reader never sees half of it.
 
     Raises:
         StorageError: it can't be written.
     """
-    whole = summaries[0] if len(summaries) == 1 else list(summaries)
-    text = json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
+    text = json.dumps(facts, ensure_ascii=False, indent=2) + "\n"
     try:
         # A lone surrogate is a byte of a file's name that is not UTF-8; JSON has an escape for it.
         data = text.encode(errors="backslashreplace")

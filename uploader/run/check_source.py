@@ -17,6 +17,7 @@ from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.outputs.retry_file import RetryFile
 from uploader.run.batch_reader import batch_reader
 from uploader.run.fingerprints import inode_of, key_of, reading_of
+from uploader.run.job_names import history_key_of, with_job
 from uploader.run.output_paths import refuse_taken, retry_format, retry_path
 from uploader.run.plan import EarlierRuns, RunPlan, SourcePlan, refresh_key
 from uploader.run.preflight import opened, prepare
@@ -69,14 +70,15 @@ def check_source(run_plan: RunPlan, result: SourceResult) -> SourcePlan:
         result = replace(result, counts=counts, findings=findings)
         run_plan.results.keep(result)
     origin, from_number = _origin(run_plan, source, result, earlier.of_whole_file)
-    full = options.full or changes.is_full_run_due(refresh_key(source, key))
+    refresh = refresh_key(source, history_key_of(source, options, settings))
+    full = options.full or changes.is_full_run_due(refresh)
     new = header_of(settings, job, result, key, origin=origin, full=full, from_number=from_number)
     retry.set_has_raw(damaged=summary.damaged > 0)
     return SourcePlan(
         run_plan,
         job,
         result,
-        new,
+        with_job(new, source, options, settings),
         retry,
         earlier,
         before=rows_before,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from uploader.run.check_source import retry_file_of
-from uploader.run.drift_check import compare_with_baseline, refuse_drift
+from uploader.run.drift_check import compare_with_baseline, nothing_to_compare_with, refuse_drift
 from uploader.run.events import Remark
 from uploader.run.finished_sources import interrupted_command
 from uploader.run.plan import RunPlan, SessionName, SourcePlan
@@ -117,8 +117,9 @@ def refuse_drifted(run_plan: RunPlan, source_plans: Sequence[SourcePlan]) -> Non
     """
     settings, baselines = run_plan.settings, run_plan.run_store.baselines
     guarded = [one for one in source_plans if not (one.has_sent_rows or one.is_already_finished)]
+    _remark_nothing_to_compare(run_plan, guarded)
     comparisons = [
-        compare_with_baseline(one.job.source.name, one.header.key, one.job.summary, settings, baselines)
+        compare_with_baseline(one.job.source.name, one.header.history_key, one.job.summary, settings, baselines)
         for one in ([] if run_plan.options.full else guarded)
     ]
     if not run_plan.options.accept:
@@ -128,3 +129,14 @@ def refuse_drifted(run_plan: RunPlan, source_plans: Sequence[SourcePlan]) -> Non
         if comparison is not None and comparison.found:
             text = f"{comparison} It is sent all the same (--accept)."
             run_plan.environment.events.remark(Remark(text, source=comparison.name))
+
+
+def _remark_nothing_to_compare(run_plan: RunPlan, guarded: Sequence[SourcePlan]) -> None:
+    """Report the sources that have no baseline, where other files have one: perhaps it is under last night's name."""
+    baselines = run_plan.run_store.baselines
+    if run_plan.settings.guard is None or run_plan.options.full or not baselines.has_any():
+        return
+    for source_plan in guarded:
+        is_compared = source_plan.job.summary.column_profile is not None
+        if is_compared and baselines.last(source_plan.header.history_key) is None:
+            _remark(source_plan, nothing_to_compare_with(source_plan.result.source, source_plan.header.job.name))

@@ -54,6 +54,16 @@ def compare_with_baseline(
     )
 
 
+def nothing_to_compare_with(name: str, job: str) -> str:
+    """Return the line that says that the source *name* has no earlier run to compare with, nor has its *job*."""
+    if job:
+        return f"{name}: nothing to compare with: no run of the job {job} has finished before."
+    return (
+        f"{name}: nothing to compare with: no run of a file of this name has finished before. "
+        "If its name changes every night, set source.name."
+    )
+
+
 def refuse_drift(comparisons: Sequence[DriftComparison | None]) -> None:
     """Raise InputError, which names all differences, when some of *comparisons* found any."""
     drifted = [str(comparison) for comparison in comparisons if comparison is not None and comparison.found]

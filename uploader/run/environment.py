@@ -19,6 +19,7 @@ class Environment:
 
     *settings* are those of a program; None where a configuration is to be read. *stdin* is None where it is closed.
     *raise_if_stopped* raises what the run was asked to stop with, also while the event loop is too busy to handle it.
+    *complete* returns a message whose commands have the flags that the user gave, for the summary and the history.
     """
 
     environ: Mapping[str, str]
@@ -27,6 +28,7 @@ class Environment:
     raise_if_stopped: Callable[[], None] = lambda: None
     clock: Clock = field(default_factory=real_clock)
     settings: "Settings | None" = None
+    complete: Callable[[str], str] = str
 
     def today(self) -> date:
         """Return the date of the clock in the zone of this machine."""

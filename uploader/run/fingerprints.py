@@ -25,6 +25,11 @@ def key_of_path(settings: Settings, path: Path) -> str:
     return _digest(*_service(settings), str(path.resolve()))
 
 
+def key_of_job(settings: Settings, job: str) -> str:
+    """Return the key of the runs of the *job* of this name, whatever their files are called."""
+    return _digest(one_spelling(settings.api.base_url), settings.api.service_id, "job", job)
+
+
 def inode_of(settings: Settings, path: Path) -> str:
     """Return the key of the file at *path*, the same under all its names: hard links, and mounts in other places.
 

@@ -3,13 +3,15 @@
 import errno
 from pathlib import Path
 
-from uploader.errors import ConfigError, InputError
+from uploader.errors import ConfigError, InputError, SummaryInTheWayError
 from uploader.run.options import Options
 from uploader.source import descriptor
 
 
 def refuse_double_use(options: Options) -> None:
     """Raise ConfigError when the flags of *options* can't go together, InputError for a SOURCE that leads nowhere."""
+    if not options.sources and not options.newest:
+        raise ConfigError("No SOURCE is given. Name a file, or a pattern with --newest.")
     _refuse_loops(options)
     standard_inputs = [name for name in options.sources if descriptor(name) == 0]
     if len(standard_inputs) > 1:
@@ -26,7 +28,24 @@ def refuse_double_use(options: Options) -> None:
             raise ConfigError(f"SOURCE '{name}' is given twice. Name it once.")
         seen.add(path)
     if options.summary is not None and options.summary.resolve() in {*seen, options.config.resolve()}:
-        raise ConfigError(f"--summary {options.summary} would replace a file that this run reads. Name another one.")
+        raise SummaryInTheWayError(
+            f"--summary {options.summary} would replace a file that this run reads. Name another one."
+        )
+
+
+def summary_is_apart(options: Options) -> bool:
+    """Whether the summary replaces no file that the command reads or keeps, also where its flags are wrong."""
+    summary = options.summary
+    if summary is None:
+        return False
+    others = [Path(name) for name in options.sources]
+    others += [path for path in (options.config, options.retry_file) if path is not None]
+    try:
+        path = summary.resolve()
+        return not any(path == other.resolve() or _is_same(path, other) for other in others)
+    except (OSError, RuntimeError):
+        # A link that leads back to itself, or a folder that can't be searched.
+        return False
 
 
 def _is_same(path: Path, other: Path) -> bool:

@@ -6,11 +6,24 @@ from pathlib import Path
 from uploader.run.time_limit import Deadline
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The flags of `run` and `check`; paths are relative to the working directory.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """What is known of the sources of a command besides their names.
 
-    *added_retry_files* are the sources that the user did not name: retry files of earlier runs (`retry_last_failures`).
+    *job* is the name of the job, over that of the configuration ("": none was given). *newest* are patterns of which
+    the newest file is a source as well, *patterned* the sources that a pattern found. *added_retry_files* are the
+    sources that the user did not name: retry files of earlier runs (`retry_last_failures`).
+    """
+
+    job: str = ""
+    newest: tuple[str, ...] = ()
+    patterned: tuple[str, ...] = ()
+    added_retry_files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Options(SourceOptions):
+    """The flags of `run` and `check`; paths are relative to the working directory.
 
     It has no states.
     """
@@ -26,4 +39,3 @@ class Options:
     full: bool = False
     accept: bool = False
     deadline: Deadline | None = None
-    added_retry_files: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from uploader.config import Settings
-from uploader.errors import ConfigError
+from uploader.errors import ConfigError, SummaryInTheWayError
 from uploader.outputs.retry_file import RetryFormat
 from uploader.outputs.shorten_file_names import MOST_BYTES, fitting
 from uploader.run.options import Options
@@ -84,7 +84,9 @@ def refuse_taken(path: Path, options: Options, *, may_exist: Callable[[], bool])
     if path.resolve() in sources and not may_exist():
         raise ConfigError(f"The retry file {path} is another SOURCE. Name another output.retry_file.")
     if options.summary is not None and path.resolve() == options.summary.resolve():
-        raise ConfigError(f"The retry file and the summary are both {path}. Name another --summary or --retry-file.")
+        raise SummaryInTheWayError(
+            f"The retry file and the summary are both {path}. Name another --summary or --retry-file."
+        )
 
 
 def retry_format(source: Source, *, damaged: bool) -> RetryFormat:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from uploader.config import Settings
 from uploader.model import UNKNOWN_RUN
-from uploader.run.fingerprints import key_of_path
+from uploader.run.fingerprints import key_of_job, key_of_path
+from uploader.run.job_names import job_of
 from uploader.run.options import Options
 from uploader.source import descriptor
 from uploader.state import RunStore, StoredRun
@@ -26,8 +27,13 @@ def with_pending_retries(options: Options, settings: Settings, run_store: RunSto
     names = {Path(name).resolve(): name for name in options.sources if descriptor(name) is None}
     sources: dict[str, None] = {}
 
+    job = job_of(options, settings)
+
     def add(name: str) -> None:
-        for path in [] if descriptor(name) is not None else _left_by(name, ended, settings):
+        # A retry file is known by its path, what the job sends each night by the job.
+        is_known_by_path = not job or any(_is_retry_of(name, one) for one in stored_runs)
+        key = key_of_path(settings, Path(name)) if is_known_by_path else key_of_job(settings, job)
+        for path in [] if descriptor(name) is not None else _left_by(key, ended, settings):
             if path.resolve() in being_made:
                 # A run that can be resumed writes its own file there; the other one was moved away.
                 continue
@@ -53,10 +59,15 @@ def _retry_files(stored_runs: Iterable[StoredRun]) -> set[Path]:
     return {Path(path).resolve() for stored_run in stored_runs if (path := stored_run.state.retry_file) is not None}
 
 
-def _left_by(name: str, ended: Sequence[StoredRun], settings: Settings) -> Iterator[Path]:
-    """Yield the retry files that runs of the source *name* have left; *ended* has the newest run first."""
+def _is_retry_of(name: str, stored_run: StoredRun) -> bool:
+    path = stored_run.state.retry_file
+    return path is not None and Path(path).resolve() == Path(name).resolve()
+
+
+def _left_by(key: str, ended: Sequence[StoredRun], settings: Settings) -> Iterator[Path]:
+    """Yield the retry files that runs of the source or job with the *key* have left; *ended* has the newest first."""
     finished = [stored_run for stored_run in ended if stored_run.state.is_finished]
-    runs = _runs_of(key_of_path(settings, Path(name)), ended)
+    runs = _runs_of(key, ended)
     waiting = _latest(runs)
     sent = [run for stored_run in runs for run in _sent(stored_run, finished, settings)]
     while sent:
@@ -104,7 +115,7 @@ def _runs_of(key: str, finished: Sequence[StoredRun]) -> list[StoredRun]:
     return [
         stored_run
         for stored_run in finished
-        if (header := stored_run.state.header) and header.key == key and header.rows.limit is None
+        if (header := stored_run.state.header) and key in {header.key, header.job.key} and header.rows.limit is None
     ]
 
 

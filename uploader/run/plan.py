@@ -18,7 +18,7 @@ from uploader.run.finished_sources import CommandSource
 from uploader.run.job import Job
 from uploader.run.mark_finished import RunEndings
 from uploader.run.options import Options
-from uploader.run.results import SourceResult, SummarizedResults
+from uploader.run.results import ResultsSoFar, SourceResult
 from uploader.run.resume import FinishedRun, NewRun, ResumedRun, RunChoice
 from uploader.source import Source
 from uploader.state import RunHeader, RunPlace, RunStore, StoredRun
@@ -44,7 +44,7 @@ class RunPlan:
     rows_to_resend: RowsToResend
     changes: ChangeDetection
     same_person: SamePerson | None
-    results: SummarizedResults
+    results: ResultsSoFar
     endings: RunEndings
 
     def origins(self, header: RunHeader) -> Origins:

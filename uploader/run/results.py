@@ -1,17 +1,17 @@
 """Keep the result of each source: what became of its rows, and how the run ended."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from uploader.counts import Counts, Problems, Traffic
 from uploader.errors import StorageError, UploaderError
 from uploader.mapping import Repairs
-from uploader.outputs.summary import try_summary, write_summary
 from uploader.run.options import Options
+from uploader.run_record import ReasonCount, SourceRecord, TrafficRecord
 
 if TYPE_CHECKING:
     # It starts slowly, and only a dry run has one.
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 FINISHED: Final = 0
 SOME_LEFT: Final = 3
 _BUG: Final = 1
-_NO_SUMMARY_AFTER: Final = frozenset({1, 2})
 _SIGINT: Final = 130
+_MOST_REASONS: Final = 100
+"""How many different reasons the history keeps of one source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,14 @@ class SourceFindings:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a source ended: with this exit status, and by this *error*, if one ended the run there."""
+    """How a source ended: with this exit status, and by this *error*, if one ended the run there.
+
+    *already_sent_by* is the run that had sent the file before, so that nothing of it was sent.
+    """
 
     exit_status: int
     error: str | None = None
+    already_sent_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,30 @@ class SourceResult:
             "exit_status": self.exit_status,
         }
 
+    def record(self) -> SourceRecord:
+        """Return what the history keeps of the source: no value of any row."""
+        traffic = self.traffic
+        return SourceRecord(
+            source=self.source,
+            run_id=self.run_id,
+            exit_status=self.exit_status,
+            counts=self.counts,
+            traffic=TrafficRecord(
+                requests=traffic.requests,
+                retries=traffic.retries,
+                limited=traffic.limited,
+                limited_seconds=round(self.times.limited, 3),
+                maybe_sent_twice=self.maybe_sent_twice,
+            ),
+            seconds=round(self.times.total, 3),
+            reasons=tuple(
+                ReasonCount(reason.code, reason.phrase, problem.count)
+                for reason, problem in self.problems.most_frequent()[:_MOST_REASONS]
+            ),
+            retry_file=None if self.retry_file is None else str(self.retry_file),
+            already_sent_by=None if self.ending is None else self.ending.already_sent_by,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
@@ -165,24 +194,17 @@ def new_source_results(options: Options) -> list[SourceResult]:
     ]
 
 
-class SummarizedResults:
-    """The results of a run's sources as far as they are known; leaving it writes the summary, however the run ended.
+class ResultsSoFar:
+    """The results of a run's sources as far as they are known, also when an error ends the run."""
 
-    (Except with 1 and 2.) Without its summary no source is finished: the next run resumes it, sends nothing, and writes
-    the summary.
-    """
-
-    def __init__(
-        self, results: Sequence[SourceResult] = (), *, summary: Path | None, clock: Callable[[], float]
-    ) -> None:
-        """Keep *results*, one for each source; *clock* is monotonic."""
+    def __init__(self, results: Sequence[SourceResult] = ()) -> None:
+        """Keep *results*, one for each source."""
         self._results = {result.source: result for result in results}
+        self.skipped: tuple[SourceResult, ...] = ()
+        """Those of files that were sent already; they are no sources of the run."""
+
         self.sandbox: Report | None = None
         """What the sandbox of a dry run reports."""
-
-        self._summary = summary
-        self._clock = clock
-        self._began = clock()
 
     @property
     def results(self) -> tuple[SourceResult, ...]:
@@ -201,36 +223,24 @@ class SummarizedResults:
         """Return the latest result of the source of *result*."""
         return self._results.get(result.source, result)
 
-    def __enter__(self) -> Self:
-        """Check that the summary can be written; raises StorageError if it can't."""
-        if self._summary is not None:
-            try_summary(self._summary)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Close what is still open with the status of *error*, and write the summary."""
-        message = str(error) if isinstance(error, UploaderError) else None
-        for result in self.results:
-            if result.ending is None:
-                seconds = self._clock() - self._began
-                ending = Ending(status_of(error), message)
-                self.keep(replace(result, ending=ending, times=replace(result.times, total=seconds)))
-                # The error ended the run at the first source that was still open.
-                message = None
-        if self._summary is None or (error is not None and status_of(error) in _NO_SUMMARY_AFTER):
-            return
-        try:
-            write_summary(self._summary, [result.summary() for result in self.results])
-        except StorageError as trouble:
-            # What ended the run is reported first, and not a summary that can't be written.
-            if error is None:
-                self.begin([replace(result, ending=Ending(trouble.exit_status)) for result in self.results])
-                raise
-
     @property
     def exit_status(self) -> int:
         """The status of a finished run: 3 when some row was not accepted, else 0."""
         return max((result.exit_status or FINISHED for result in self.results), default=FINISHED)
+
+
+def ended(results: Iterable[SourceResult], error: BaseException | None, seconds: float) -> Iterator[SourceResult]:
+    """Yield *results*, of which those that were open have ended with the status of *error*, after so many *seconds*.
+
+    The first of these keeps the message: there the error ended the run.
+    """
+    message = str(error) if isinstance(error, UploaderError) else None
+    for result in results:
+        if result.ending is not None:
+            yield result
+            continue
+        yield replace(result, ending=Ending(status_of(error), message), times=replace(result.times, total=seconds))
+        message = None
 
 
 def status_of(error: BaseException | None) -> int:

@@ -182,5 +182,6 @@ def _ended(line: _OpenLine, result: SourceResult, reason: BaseException | None) 
     result = result.finished()
     if job.limit is None and not job.source.is_retry:
         began = datetime.fromisoformat(line.header.started).timestamp()
-        run_plan.changes.record_full_run(refresh_key(job.source, line.header.key), began=began, whole=line.header.full)
+        refresh = refresh_key(job.source, line.header.history_key)
+        run_plan.changes.record_full_run(refresh, began=began, whole=line.header.full)
     return result

@@ -1,6 +1,7 @@
 """Keep the state of every run on disk: what became of each row, from which a run resumes and every total comes."""
 
 from uploader.state.baseline import BaselineStore
+from uploader.state.history import History, OpenRecord
 from uploader.state.in_flight import InFlightFile
 from uploader.state.journal import Journal
 from uploader.state.journal_records import (
@@ -9,6 +10,7 @@ from uploader.state.journal_records import (
     RowOrigin,
     RunBasis,
     RunHeader,
+    RunJob,
     RunPlace,
     spell_retry_identity,
 )
@@ -20,12 +22,15 @@ __all__ = [
     "BaselineStore",
     "CheckedRows",
     "Destination",
+    "History",
     "InFlightFile",
     "Journal",
+    "OpenRecord",
     "RowOrigin",
     "RowToResend",
     "RunBasis",
     "RunHeader",
+    "RunJob",
     "RunLock",
     "RunPlace",
     "RunState",

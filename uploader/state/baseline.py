@@ -47,6 +47,13 @@ class BaselineStore:
                 "before it. Delete it, and the next finished run is stored instead."
             ) from None
 
+    def has_any(self) -> bool:
+        """Whether there is a baseline of any source; raises StorageError."""
+        try:
+            return any(self._folder.glob("*.json"))
+        except OSError as error:
+            raise trouble(self._folder, error) from None
+
     def keep(self, key: str, baseline: Baseline) -> None:
         """Store *baseline* as that of the last run of *key*, whole or not at all; raises StorageError."""
         private_folder(self._folder)

@@ -111,6 +111,14 @@ class RunPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class RunJob:
+    """The *name* of a run's job, and the *key* of that; both are "" without a job, *key* also for a retry file."""
+
+    name: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunHeader:
     """What a run sends: its source, its mapping and its destination; times as ISO 8601.
 
@@ -130,6 +138,7 @@ class RunHeader:
     origin: RowOrigin = RowOrigin()
     full: bool = False
     place: RunPlace = RunPlace()
+    job: RunJob = RunJob()
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Self:
@@ -152,6 +161,7 @@ class RunHeader:
             place=RunPlace(
                 facts.get("number", 0), facts.get("state", ""), facts.get("command", ""), facts.get("next_key", "")
             ),
+            job=RunJob(facts.get("job", ""), facts.get("job_key", "")),
         )
 
     def facts(self) -> dict[str, object]:
@@ -178,7 +188,14 @@ class RunHeader:
             "command": self.place.command,
             "next_key": self.place.next_key,
             "endpoint": self.destination.endpoint,
+            "job": self.job.name,
+            "job_key": self.job.key,
         }
+
+    @property
+    def history_key(self) -> str:
+        """The key by which later runs of the same job find it: that of the job, else of the file."""
+        return self.job.key or self.key
 
     @property
     def order(self) -> int:

@@ -1,17 +1,18 @@
 """Refuse a state folder that holds anything else, and keep it private."""
 
+import os
 import stat
 from pathlib import Path
 from typing import Final
 
-from uploader.errors import ConfigError
+from uploader.errors import ConfigError, UploaderError
 from uploader.private_files import FOLDER_MODE, foreign_folder, private_folder, trouble
 
 _MADE_TOGETHER: Final = frozenset({"runs", "locks"})
 IDENTITY_KEY: Final = "identity_key"
 """The file of the key of the identities that journals keep of rows to be sent again."""
 
-_OURS: Final = frozenset({*_MADE_TOGETHER, "numbers", "quota", "totals", "memory", IDENTITY_KEY})
+_OURS: Final = frozenset({*_MADE_TOGETHER, "history", "numbers", "quota", "totals", "memory", IDENTITY_KEY})
 _NOBODYS: Final = frozenset({"lost+found"})
 
 
@@ -24,6 +25,16 @@ def state_folder(path: Path) -> Path:
     """
     refuse_foreign(path)
     return private_folder(path)
+
+
+def is_state_folder(path: Path) -> bool:
+    """Whether there is a state folder of this user at *path*; an empty folder is none. Nothing is changed."""
+    try:
+        refuse_foreign(path)
+        names = {inner.name for inner in path.iterdir()}
+        return names >= _MADE_TOGETHER and path.lstat().st_uid == os.geteuid()
+    except (OSError, UploaderError):
+        return False
 
 
 def refuse_foreign(path: Path) -> None:

@@ -1,0 +1,158 @@
+"""A job is known by its name, whatever its file is called tonight."""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.command import Desk, names, rules, sent_ids
+from uploader.sandbox import RunningSandbox
+
+RUN = ("--summary", "summary.json")
+
+
+@pytest.fixture
+def job(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> tuple[Desk, RunningSandbox]:
+    server = sandbox(rules("code=40001 for df_name=refused", "http=503 for df_name=old times 2"))
+    desk.configure(server.url)
+    return desk, server
+
+
+def write(desk: Desk, name: str, *people: str) -> None:
+    desk.write(name, "id,name\n" + "".join(f"{person},name{person}\n" for person in people))
+
+
+def test_a_file_of_today_is_found_by_its_date_in_the_zone_of_the_source(job: tuple[Desk, RunningSandbox]) -> None:
+    desk, server = job
+    today = datetime.now(UTC).astimezone(ZoneInfo("Pacific/Kiritimati"))
+    write(desk, f"members_{today:%Y%m%d}.csv", "1")
+
+    ended = desk.type("run", "members_{today:%Y%m%d}.csv", "--set", "source.timezone=Pacific/Kiritimati", "-v", *RUN)
+
+    assert (ended.status, sent_ids(server)) == (0, ["1"])
+    assert ended.err.splitlines()[0] == (
+        f"members_{{today:%Y%m%d}}.csv is members_{today:%Y%m%d}.csv "
+        f"where today is {today:%Y-%m-%d} (Pacific/Kiritimati)."
+    )
+    assert desk.summary()["source"] == f"members_{today:%Y%m%d}.csv"
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_file_of_today_that_is_missing_is_named_as_it_was_looked_for(
+    job: tuple[Desk, RunningSandbox], command: str
+) -> None:
+    desk, server = job
+
+    dated = desk.type(command, "members_{today:%Y}.csv", *RUN)
+    newest = desk.type(command, "--newest", "members_*.csv", *RUN)
+
+    year = datetime.now().astimezone()
+    assert (dated.status, newest.status, server.sandbox.requests()) == (4, 4, [])
+    assert dated.last_line == (
+        f"members_{year:%Y}.csv does not exist: that is members_{{today:%Y}}.csv where today is {year:%Y-%m-%d} "
+        "(the zone of this machine). Nothing was sent. See whether the export has run."
+    )
+    assert newest.last_line == "No file matches members_*.csv. Nothing was sent. See whether the export has run."
+    assert desk.summary()["error"] == newest.last_line
+
+
+def test_a_file_that_is_called_just_so_wins_over_a_pattern(job: tuple[Desk, RunningSandbox]) -> None:
+    desk, server = job
+    write(desk, "members_{today:%Y}.csv", "1")
+    write(desk, "members_*.csv", "2")
+
+    assert desk.type("run", "members_{today:%Y}.csv", "--newest", "members_*.csv").status == 0
+    assert sent_ids(server) == ["1", "2"]
+
+
+def test_the_newest_file_of_a_pattern_is_sent_and_no_retry_file(job: tuple[Desk, RunningSandbox]) -> None:
+    desk, server = job
+    for number, name in enumerate(("members_1.csv", "members_3.csv", "members_2.csv"), start=1):
+        write(desk, name, str(number))
+        os.utime(desk.folder / name, (number, number))
+    desk.write("members_9.retry.csv", "id,name,_row,_kind,_code,_reason,_attempts\n9,x,1,failed,1,why,1\n")
+
+    assert desk.type("run", "--newest", "members_*.csv", *RUN).status == 0
+    assert (sent_ids(server), desk.summary()["source"]) == (["3"], "members_2.csv")
+
+
+def test_a_file_that_was_sent_is_not_sent_again_by_its_pattern(job: tuple[Desk, RunningSandbox]) -> None:
+    desk, server = job
+    write(desk, "members_1.csv", "1")
+    first = desk.type("run", "--newest", "members_*.csv", *RUN)
+    run_id = desk.summary()["run_id"]
+
+    again = desk.type("run", "--newest", "members_*.csv", *RUN)
+
+    summary = desk.summary()
+    assert (first.status, again.status, again.last_line) == (
+        0,
+        0,
+        f"members_1.csv: already sent by run {run_id}: nothing is sent. To send it again, use --full.",
+    )
+    assert (summary["outcome"], summary["sent"]) == (f"nothing to send: already sent by run {run_id}", 0)
+    assert f"already sent by run {run_id}" in desk.type("runs", "last").out
+    assert sent_ids(server) == ["1"]
+
+    for words in (("--newest", "members_*.csv", "--full"), ("members_1.csv",)):
+        assert desk.type("run", *words).status == 0
+    write(desk, "members_1.csv", "2")
+    assert desk.type("run", "--newest", "members_*.csv").status == 0
+    assert sent_ids(server) == ["1", "1", "1", "2"]
+
+
+def test_no_source_is_a_wrong_command(job: tuple[Desk, RunningSandbox]) -> None:
+    desk, _ = job
+
+    ended = desk.type("run")
+
+    assert (ended.status, ended.last_line) == (2, "No SOURCE is given. Name a file, or a pattern with --newest.")
+
+
+@pytest.mark.parametrize("words", [("--job", "members"), ("--set", "source.name=members")])
+def test_the_drift_check_compares_with_the_last_file_of_the_job(
+    job: tuple[Desk, RunningSandbox], words: tuple[str, ...]
+) -> None:
+    desk, server = job
+    desk.configure(server.url, more="guard: {}\n")
+    write(desk, "members_1.csv", *map(str, range(100)))
+    write(desk, "members_2.csv", "1")
+    assert desk.type("run", "members_1.csv", *words).status == 0
+
+    checked = desk.type("check", "members_2.csv", *words)
+    ended = desk.type("run", "members_2.csv", *words)
+    nameless = desk.type("run", "members_2.csv")
+
+    assert (checked.status, ended.status, nameless.status) == (4, 4, 0)
+    assert "members_2.csv" in ended.last_line
+    assert "--job members" in ended.last_line or words[0] != "--job"
+    listed = desk.type("runs", "--job", "members").out.splitlines()
+    assert len([line for line in listed if "members" in line and not line.startswith(" ")]) == 2
+
+
+def test_pending_retries_of_the_job_are_sent_before_its_next_file(job: tuple[Desk, RunningSandbox]) -> None:
+    desk, server = job
+    desk.configure(server.url, more="retry_last_failures: true\nsource: {name: members}\n")
+    desk.write("members_1.csv", "id,name\n1,old\n2,name2\n")
+    write(desk, "members_2.csv", "3")
+    assert desk.type("run", "members_1.csv").status == 3
+
+    assert desk.type("run", "members_2.csv", *RUN).status == 0
+
+    assert [source["source"].rpartition("/")[2] for source in desk.summary()["sources"]] == [
+        "members_1.retry.csv",
+        "members_2.csv",
+    ]
+    assert names(server) == {"1": "old", "2": "name2", "3": "name3"}
+
+
+def test_a_full_night_of_the_job_counts_whatever_its_file_was_called(job: tuple[Desk, RunningSandbox]) -> None:
+    desk, server = job
+    desk.configure(server.url, more="changed_only: true\nfull_every: 30d\nsource: {name: members}\n")
+    for night in ("members_1.csv", "members_2.csv"):
+        write(desk, night, "1", "2")
+        assert desk.type("run", night, *RUN).status == 0
+
+    assert desk.books() == {"unchanged": 2}

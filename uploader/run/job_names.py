@@ -1,0 +1,29 @@
+"""Say which job a run belongs to: a name that outlasts the names of its files."""
+
+from dataclasses import replace
+
+from uploader.config import Settings
+from uploader.run.fingerprints import key_of, key_of_job
+from uploader.run.options import Options
+from uploader.source import Source
+from uploader.state import RunHeader, RunJob
+
+
+def job_of(options: Options, settings: Settings) -> str:
+    """Return the name of the job: of the command line, else of the configuration; "" where it has none."""
+    return options.job or settings.source.name
+
+
+def history_key_of(source: Source, options: Options, settings: Settings) -> str:
+    """Return the key by which earlier runs of the job of *source* are found: its name, else the path of the file.
+
+    A retry file is always known by its path: its rows are not those of a night.
+    """
+    job = job_of(options, settings)
+    return key_of_job(settings, job) if job and not source.is_retry else key_of(settings, source)
+
+
+def with_job(header: RunHeader, source: Source, options: Options, settings: Settings) -> RunHeader:
+    """Return *header* of a run of *source* with the name of its job, and the key of that."""
+    job = job_of(options, settings)
+    return replace(header, job=RunJob(job, key_of_job(settings, job) if job and not source.is_retry else ""))

@@ -1,0 +1,196 @@
+"""Record each start of a command in the history and in the summary, however it ends."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from uploader import __version__
+from uploader.config.readable_parts import readable_job, readable_parts, readable_state_dir
+from uploader.errors import StorageError, SummaryInTheWayError, UploaderError, place_of_bug, refused_by_machine
+from uploader.outputs.summary import summary_facts, try_summary, write_summary
+from uploader.run.environment import Environment
+from uploader.run.flag_conflicts import summary_is_apart
+from uploader.run.options import Options
+from uploader.run.results import Ending, ResultsSoFar, SourceResult, ended, new_source_results, status_of
+from uploader.run_record import RunRecord
+from uploader.state import History, OpenRecord
+from uploader.state.state_folder import is_state_folder
+
+
+class RecordedStart:
+    """One start of `run` or `check`; leaving it records its end, also where it failed before it had read anything.
+
+    Leaving `ending` writes the summary and then the history, before the run's end is marked in its journal: what could
+    not write one of them can be resumed. What fails outside of it, before or after, is written when the start is left.
+
+    States: without a history, until `open` (and for good, where the command keeps none); open; and ended. An ended
+    start whose status changes after all is written once more.
+    """
+
+    def __init__(
+        self, options: Options, environment: Environment, results: ResultsSoFar, *, keeps_history: bool = True
+    ) -> None:
+        """Watch over *results*, which get one for each source; a dry run is in no history."""
+        self._options = options
+        self._environment = environment
+        self.results = results
+        self._keeps_history = keeps_history and not options.sandbox
+        self._stack = ExitStack()
+        self._open: OpenRecord | None = None
+        self._job = ""
+        self._written_status: int | None = None
+        self._has_tried = False
+        self._began = environment.clock.monotonic()
+        moment = datetime.fromtimestamp(environment.clock.wall(), UTC)
+        self._first = RunRecord(
+            f"{moment:%Y%m%dT%H%M%SZ}-{moment.microsecond:06x}{secrets.token_hex(1)}",
+            moment.isoformat(timespec="seconds"),
+            dry_run=options.sandbox,
+        )
+
+    def __enter__(self) -> Self:
+        """Return the start; nothing is written before `open`."""
+        return self
+
+    def open(self, state: Path, job: str) -> None:
+        """Record in the state folder *state* that *job* ("": it has no name) has started; raises StorageError."""
+        self._job = job
+        if self._keeps_history:
+            history = History(state)
+            self._open = self._stack.enter_context(history.open(self._record()))
+            with suppress(StorageError):
+                history.delete_older(now=datetime.fromtimestamp(self._environment.clock.wall(), UTC))
+
+    def update(self, options: Options) -> None:
+        """Record which runs it starts or resumes, for what *options* have become; raises StorageError."""
+        self._options = options
+        if self._open is not None:
+            self._open.write(self._record())
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Try whether the summary can be written; at the end write it, and then the history.
+
+        Raises:
+            StorageError: one of them can't be written. What ended the run before is raised instead.
+        """
+        self._has_tried = True
+        if self._options.summary is not None:
+            try_summary(self._options.summary)
+        try:
+            yield
+        except BaseException as error:
+            with suppress(StorageError):
+                self._write(error)
+            raise
+        try:
+            self._write(None)
+        except StorageError as trouble:
+            failed = Ending(trouble.exit_status)
+            self.results.begin([replace(result, ending=failed) for result in self.results.results])
+            with suppress(StorageError):
+                self._write(trouble)
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what `ending` has not written, or with another status; raises StorageError only where nothing else."""
+        with self._stack:
+            if self._written_status == self._status(error):
+                return
+            if self._open is None and self._keeps_history:
+                with suppress(StorageError, UploaderError, OSError):
+                    self._open_readable()
+            try:
+                self._write(error)
+            except StorageError:
+                # What ended the run is reported first.
+                if error is None:
+                    raise
+
+    @property
+    def _all(self) -> Sequence[SourceResult]:
+        """The results of all sources; of those that the command names, as long as there are no others."""
+        return (*self.results.skipped, *self.results.results) or new_source_results(self._options)
+
+    def _status(self, error: BaseException | None) -> int:
+        return self.results.exit_status if error is None else status_of(error)
+
+    def _open_readable(self) -> None:
+        """Open the history where the configuration, which may be wrong, has its state folder, if that exists."""
+        options, settings = self._options, self._environment.settings
+        if settings is not None:
+            if is_state_folder(settings.state_dir):
+                self.open(settings.state_dir, options.job or settings.source.name)
+            return
+        parts = readable_parts(options.config, overrides=options.overrides, environ=self._environment.environ)
+        state = readable_state_dir(parts, options.config)
+        if state is not None and is_state_folder(state):
+            self.open(state, options.job or readable_job(parts))
+
+    def _write(self, error: BaseException | None) -> None:
+        """Close all results, and write the summary and the history; raises StorageError."""
+        seconds = self._environment.clock.monotonic() - self._began
+        self.results.begin(list(ended(self.results.results, error, seconds)))
+        sources = list(ended(self._all, error, seconds))
+        record = self._ended(error, sources)
+        is_first, self._written_status = self._written_status is None, record.exit_status
+        path = self._options.summary
+        try:
+            # Nothing is written twice into a pipe.
+            if path is not None and self._may_write_summary(error) and (is_first or path.is_file()):
+                if not self._has_tried:
+                    try_summary(path)
+                write_summary(path, summary_facts(record, [source.summary() for source in sources], _blank().summary()))
+        finally:
+            if self._open is not None:
+                self._open.write(record)
+
+    def _may_write_summary(self, error: BaseException | None) -> bool:
+        return not isinstance(error, SummaryInTheWayError) and summary_is_apart(self._options)
+
+    def _ended(self, error: BaseException | None, sources: Sequence[SourceResult]) -> RunRecord:
+        clock = self._environment.clock
+        moment = datetime.fromtimestamp(clock.wall(), UTC)
+        return replace(
+            self._record(),
+            sources=tuple(source.record() for source in sources),
+            ended=moment.isoformat(timespec="seconds"),
+            seconds=round(clock.monotonic() - self._began, 3),
+            exit_status=self._status(error),
+            error=self._message(error),
+        )
+
+    def _message(self, error: BaseException | None) -> str | None:
+        message = _message(error)
+        return None if message is None else self._environment.complete(message)
+
+    def _record(self) -> RunRecord:
+        """Return the record of the start while it runs."""
+        return replace(self._first, job=self._job, sources=tuple(result.record() for result in self._all))
+
+
+def _blank() -> SourceResult:
+    """Return the result of a source of which nothing is known."""
+    return SourceResult("", "", "")
+
+
+def _message(error: BaseException | None) -> str | None:
+    """Return why a run ended early, in words without a value of any row; None if it did not."""
+    match error:
+        case None:
+            return None
+        case UploaderError():
+            return str(error)
+        case OSError() | MemoryError():
+            return str(refused_by_machine(error))
+        case KeyboardInterrupt():
+            return "Stopped by SIGINT. Run again to resume."
+        case _:
+            return f"A bug in uploader {__version__}: {place_of_bug(error)}."
