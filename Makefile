@@ -1,6 +1,6 @@
 # The newcomer's commands. Each sets up what it needs in .venv, the first time only.
-.PHONY: install demo test test-fast fuzz test-crash test-pace check lock docs examples need-tools bench bench-full bench-against \
-	profile
+.PHONY: install demo test test-fast fuzz test-crash test-pace check lock docs examples need-tools need-strace need-chromium \
+	need-systemd bench bench-full bench-against profile
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
@@ -50,13 +50,16 @@ test-crash: .venv/.tools need-tools
 test-pace: .venv/.tools
 	@PACE=full $(BIN)/pytest -n auto -rP tests/rate tests/e2e/test_pace.py tests/e2e/test_outages.py
 
-# The long tests break processes off at chosen system calls (strace), and hold all bodies against a mock that others made
-# (Prism, which needs Node.js). Debian's own packages will do.
-need-tools: .venv/.prism
-	@command -v strace >/dev/null || { echo "Installing strace …"; \
+# The long tests break processes off at chosen system calls (strace), look at reports in a browser (chromium), check the
+# units of examples/ (systemd), and hold all bodies against a mock that others made (Prism, which needs Node.js).
+# Debian's own packages will do.
+need-tools: need-strace need-chromium need-systemd .venv/.prism
+
+need-strace need-chromium need-systemd: need-%:
+	@command -v $(subst systemd,systemd-analyze,$*) >/dev/null || { echo "Installing $* …"; \
 	[ "$$(id -u)" = 0 ] || sudo=sudo; \
-	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq strace >/dev/null; } || \
-	{ echo "strace is needed by the long tests; install it, then run make again." >&2; exit 1; }
+	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq $* >/dev/null; } || \
+	{ echo "$* is needed by the long tests; install it, then run make again." >&2; exit 1; }
 
 .venv/.prism: .venv/.packages
 	@command -v npm >/dev/null || { echo "Installing npm …"; \

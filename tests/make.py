@@ -14,7 +14,7 @@ from uploader.mapping.rules import IdentityRule
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent, Unpacking, Unsettled, Work
 from uploader.run.options import Options
 from uploader.source import Source, open_source
-from uploader.state import Journal, RunHeader, RunState, StoredRun, read_run
+from uploader.state import CheckedRows, Destination, Journal, RunBasis, RunHeader, RunState, StoredRun, read_run
 from uploader.state.line_checksums import link
 from uploader.state.replay import replay
 
@@ -79,15 +79,16 @@ BEGUN: Final = RunHeader(
     key="0123456789ab",
     source="people.csv",
     started="2026-01-01T00:00:00+00:00",
-    base_url="https://api.example",
-    service_id="svc",
-    content="content",
-    mapping="mapping",
-    rows=100,
-    damaged=0,
-    limit=None,
+    destination=Destination("https://api.example", "svc"),
+    basis=RunBasis("content", "mapping"),
+    rows=CheckedRows(100, 0, None),
     version="1.0",
 )
+
+
+def begun_with(header: RunHeader = BEGUN, **facts: object) -> RunHeader:
+    """Return *header* with other *facts*, named as in the journal."""
+    return RunHeader.from_facts({**header.facts(), **facts})
 
 
 def chained(payloads: Iterable[bytes]) -> bytes:
@@ -111,12 +112,13 @@ def settled(ledger: RunState, most: int = 200) -> list[int]:
 
 def totals(ledger: RunState) -> dict[str, object]:
     """Return all that *ledger* says but which accepted rows it knows, and where the next line goes."""
-    facts = asdict(replace(ledger, settled=None, unsure=None))  # type: ignore[arg-type]  # they are left out
-    left_out = ("settled", "unsure", "more_unsure", "size", "checksum")
+    facts = asdict(replace(ledger, settled=None))  # type: ignore[arg-type]  # it is left out
+    left_out = ("settled", "unsure", "sessions", "written")
     return {
         **{name: value for name, value in facts.items() if name not in left_out},
-        "held_seconds": round(ledger.held_seconds, 6),
-        "seconds": round(ledger.seconds, 6),
+        **facts["sessions"],
+        "held_seconds": round(ledger.sessions.held_seconds, 6),
+        "seconds": round(ledger.sessions.seconds, 6),
         "maybe_sent_twice": ledger.maybe_sent_twice,
     }
 

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
         ("cli/check_messages", "import aiohttp", "Only delivery and sandbox speak HTTP"),
         ("cli/explain", "from aiohttp import web", "Only delivery and sandbox speak HTTP"),
         ("outputs/retry_format", "import tqdm", "Only progress draws bars"),
+        ("outputs/report_page", "import leather", "Only the report draws charts"),
         ("delivery/retry", "import aiolimiter", "Only the limiter holds the bucket"),
         ("cli/init", "import polars", "Only what works on whole batches knows polars"),
         ("app/explain", "import yaml", "Only config knows pydantic and YAML"),

@@ -170,7 +170,7 @@ def test_every_example_of_a_configuration_loads(block: str, tmp_path: Path) -> N
 
     # The variables of the examples are nobody's, and a token file stands in the place of the token.
     api = {**LEAST["api"], **tree.get("api", {}), "service_id": "svc", "access_token": "canary"}
-    if "access_token_file" in api:
+    if {"access_token_file", "access_token_command"} & api.keys():
         del api["access_token"]
     settings = loaded(tmp_path, merged(LEAST, {**tree, "api": api}) | {"api": api})
 
@@ -221,7 +221,7 @@ def test_a_documented_example_is_taken_and_differs_from_the_default(row: Mapping
     elif key == "api.access_token_file":
         (tmp_path / example).touch(mode=0o600)
     tree = dict(LEAST)
-    if key == "api.access_token_file":
+    if key in {"api.access_token_file", "api.access_token_command"}:
         tree["api"] = {"service_id": "svc"}
 
     settings = loaded(tmp_path, tree, f"{key}={example}")

@@ -1,6 +1,7 @@
-"""Write docs/command-line.md from the commands themselves: python docs/scripts/command_line.py."""
+"""Write docs/command-line.md, and the words for shells, from the commands: python docs/scripts/command_line.py."""
 
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Final
 
 import click
 
+from uploader.cli.completion import TABLE
+from uploader.cli.completion_words import completion_words
 from uploader.cli.entry_point import cli, every_command
 
 PAGE: Final = Path(__file__).parents[1] / "command-line.md"
@@ -18,7 +21,8 @@ _HEAD: Final = """\
 
 `uploader --help` lists the commands, `uploader COMMAND --help` the options of one of them. `uploader --version` says
 the version. What people read goes to standard error, data (JSON) goes to standard output. All commands have the same
-[exit statuses](exit-statuses.md).
+[exit statuses](exit-statuses.md). A shell [completes](operations.md#in-a-terminal) commands, options, files, run
+IDs and keys.
 """
 
 
@@ -28,6 +32,11 @@ def text() -> str:
     overview = (f"| [`{name}`](#uploader-{name}) | {_cell(one.get_short_help_str(200))} |" for name, one in commands)
     sections = ("\n".join(_section(name, one)) for name, one in commands)
     return "\n".join((_HEAD, "| command | does |", "|---|---|", *overview, "", *sections))
+
+
+def words() -> str:
+    """Return the table of the words that a shell completes, as it should be."""
+    return json.dumps(completion_words(every_command()), indent=1) + "\n"
 
 
 def _section(name: str, command: click.Command) -> Iterator[str]:
@@ -61,3 +70,4 @@ def _cell(words: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(text(), encoding="utf-8")
+    TABLE.write_text(words(), encoding="utf-8")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.make import CONFIG, options, people, request
+from tests.make import CONFIG, begun_with, options, people, request
 from uploader.app.explain import Explanation, LastRun, curl, explain, plain, visible
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings, load
@@ -299,7 +299,7 @@ def test_an_interrupted_run_tells_which_rows_were_not_attempted_and_which_perhap
 def test_the_newest_run_that_had_the_row_is_the_one_that_is_told(world: Environment, settings: Load) -> None:
     whole = as_begun(settings(), world)
     run_of_five(whole)
-    RunStore(Path(STATE)).create(replace(whole, run_id="20260102T000000Z-b", rows=2, limit=2, content=""))
+    RunStore(Path(STATE)).create(begun_with(whole, run_id="20260102T000000Z-b", rows=2, limit=2, content=""))
     RunStore(Path(STATE)).create(replace(whole, run_id="20260103T000000Z-c", key="another"))
 
     found = [last_run(world, number) for number in (2, 3)]

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.make import BEGUN as JOURNAL_BEGUN
-from tests.make import request
+from tests.make import begun_with, request
 from uploader.app.run_history import PastRun, RunHistory, StartFilter, Unaccepted
 from uploader.counts import Counts
 from uploader.errors import ConfigError
@@ -18,8 +17,8 @@ from uploader.run.fingerprints import service_of
 from uploader.run_record import RunEnd, RunRecord, SourceRecord
 from uploader.state import History, Journal, RunStore, StoredRun, read_run
 
-BEGUN = replace(JOURNAL_BEGUN, key="key", rows=10)
-SERVICE = service_of(BEGUN.base_url, BEGUN.service_id)
+BEGUN = begun_with(key="key", rows=10)
+SERVICE = service_of(BEGUN.destination.base_url, BEGUN.destination.service_id)
 PHRASE = "the value of '나이' is not a number"
 
 

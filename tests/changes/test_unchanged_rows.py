@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from tests import make
-from tests.make import BEGUN
+from tests.make import BEGUN, begun_with
 from tests.seeds import seeds
 from uploader.changes import DigestStore, DigestStores, digest_store
 from uploader.changes import unchanged_rows as module
@@ -326,7 +326,7 @@ class Desk:
 
     def run(self, *works: Work, run: int, origin: int = 0, retry: bool = False, **how: bool) -> list[Outcome]:
         """Return what becomes of *works*: requests are accepted, but for those whose value is `fail`."""
-        begun = replace(BEGUN, number=run, from_number=origin)
+        begun = begun_with(number=run, from_number=origin)
         followup, outcomes = RowsToResend(), list[Outcome]()
         with open_change_detection(self.library, "svc", self.settings, clock=real_clock(), mapping="mapping") as recall:
             late = late_of(recall, begun, retry=retry)
@@ -415,7 +415,7 @@ def test_a_row_behind_one_whose_request_may_still_be_on_its_way_is_sent_again_th
 
 def test_a_retry_that_is_overtaken_while_it_waits_is_not_sent(desk: Desk) -> None:
     desk.run(request(1, "ann", "fail"), run=ONE)
-    begun = replace(BEGUN, number=THREE, from_number=ONE)
+    begun = begun_with(number=THREE, from_number=ONE)
     with open_change_detection(desk.library, "svc", desk.settings, clock=real_clock(), mapping="mapping") as recall:
         late = late_of(recall, begun, retry=True)
         (work,) = late.without_stale(iter([request(1, "ann", "old")]))

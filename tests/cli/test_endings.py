@@ -117,8 +117,16 @@ def test_a_check_that_is_told_to_be_quiet_says_nothing(typed: Type, people: Path
     assert (ended.status, ended.out, ended.err) == (3, [], [])
 
 
-def test_a_run_in_which_all_was_accepted_is_0_and_silent_where_nobody_watches(typed: Type, people: Path) -> None:
+def test_a_dry_run_prints_its_report_without_a_terminal_too(typed: Type, people: Path) -> None:
     ended = typed("run", people.name, "--sandbox", "--limit", "1")
+
+    assert (ended.status, ended.out) == (0, [])
+    assert ended.err[4:6] == ["The sandbox's report:", "  requests   1 received, 1 applied, 0 over the limit"]
+    assert ended.err[-1] == "This was a dry run: nothing left this machine."
+
+
+def test_a_dry_run_in_which_all_was_accepted_is_silent_if_it_is_to_be_quiet(typed: Type, people: Path) -> None:
+    ended = typed("run", people.name, "--sandbox", "--limit", "1", "-q")
 
     assert (ended.status, ended.out, ended.err) == (0, [], [])
 

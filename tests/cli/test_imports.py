@@ -10,7 +10,7 @@ import pytest
 
 from tests.make import CONFIG
 
-HEAVY: Final = frozenset({"aiohttp", "aiolimiter", "polars", "pydantic", "tqdm", "uvloop"})
+HEAVY: Final = frozenset({"aiohttp", "aiolimiter", "leather", "polars", "pydantic", "tqdm", "uvloop"})
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ HEAVY: Final = frozenset({"aiohttp", "aiolimiter", "polars", "pydantic", "tqdm",
         (["check", "people.parquet"], {"pydantic", "polars"}),
         (["check", "thousand.csv"], {"pydantic"}),
         (["check", "thousand.jsonl"], {"pydantic"}),
-        (["run", "thousand.csv", "--sandbox", "--limit", "1"], HEAVY - {"polars"}),
+        (["run", "thousand.csv", "--sandbox", "--limit", "1"], HEAVY - {"leather", "polars"}),
         (["check", "thousand.csv", "--set", "source.columnar=on"], {"pydantic", "polars"}),
     ],
 )

@@ -251,8 +251,10 @@ def test_a_run_tells_everything_that_happened() -> None:
             "row 1,002 (line 1,003), row 1,003 (line 1,004), …"
         ),
         "  column 'age': not a whole number: row 480 (line 481)",
-        "The rows not accepted so far are in people.retry.csv, each with its reason.",
-        "Fix them when the run has finished, not before: resuming it rewrites the file.",
+        (
+            "The rows not accepted so far are in people.retry.csv, each with its reason: "
+            "for later, when the run has finished."
+        ),
     ]
 
 

@@ -53,6 +53,20 @@ def test_what_is_said_is_heard_in_its_order(pipe: Pipe) -> None:
     assert pipe.all() == [f"{number} Zoë" for number in range(500)]
 
 
+def test_a_line_stands_where_a_frame_of_the_bar_stood(pipe: Pipe) -> None:
+    speaker = OutputThread()
+    speaker.start(pipe.stream)
+    for frame, line in ((b"\r 1%", "one"), (b"\r 2%", "two"), (b"\r    \r", "three")):
+        speaker.draw(frame)
+        speaker.say(line)
+    speaker.say("four")
+    speaker.stop(60)
+
+    pipe.stream.close()
+    with os.fdopen(pipe.read, "rb", closefd=False) as file:
+        assert file.read() == b"\r 1%\r\x1b[Kone\n\r 2%\r\x1b[Ktwo\n\r    \rthree\nfour\n"
+
+
 def test_what_nobody_reads_is_dropped_and_counted_and_the_last_words_are_not(pipe: Pipe) -> None:
     speaker = OutputThread()
     speaker.start(pipe.stream)

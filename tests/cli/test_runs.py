@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.command import Type
-from tests.make import BEGUN as JOURNAL_BEGUN
+from tests.make import begun_with
 from uploader.model import Failed, Reason, Rejected, Request, Row, Sent
 from uploader.sandbox import Fault, RunningSandbox, SandboxRules
 from uploader.state import Journal, RunHeader, RunStore, StoredRun, read_run
 
-BEGUN = replace(JOURNAL_BEGUN, key="key", rows=1500)
+BEGUN = begun_with(key="key", rows=1500)
 CANARY = "canary-4711"
 BEGAN = f"{datetime.fromisoformat(BEGUN.started).astimezone():%Y-%m-%d %H:%M:%S}"
 KILLED = "killed, or its end could not be recorded"

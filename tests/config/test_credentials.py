@@ -69,6 +69,22 @@ def test_a_token_file_without_one_token_is_refused(
     assert complaint(FROM_FILE) == f"config.yaml line 1: api.access_token_file: {file} {words}"
 
 
+def test_a_credential_of_systemd_may_be_read_by_the_access_control_list_of_its_service(
+    loaded: Load, complaint: Callable[..., str], tmp_path: Path
+) -> None:
+    token_file(tmp_path, mode=0o440)
+    text = FROM_FILE.replace("file: token", 'file: "${CREDENTIALS_DIRECTORY}/token"')
+
+    settings = loaded(text, environ={"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    elsewhere = complaint(FROM_FILE, environ={"CREDENTIALS_DIRECTORY": str(tmp_path / "other")})
+    (tmp_path / "token").chmod(0o444)
+    open_to_all = complaint(text, environ={"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+    assert settings.api.access_token == "linnet-4711"
+    assert "open to other users (mode 0440)" in elsewhere
+    assert "open to other users (mode 0444)" in open_to_all
+
+
 def test_a_token_file_that_is_missing_is_named_with_what_to_do(complaint: Callable[..., str], tmp_path: Path) -> None:
     assert complaint(FROM_FILE) == (
         f"config.yaml line 1: api.access_token_file: {tmp_path}/token does not exist; "

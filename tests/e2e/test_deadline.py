@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -88,6 +89,22 @@ def test_a_run_stops_at_an_hour_of_the_clock(desk: Desk, sandbox: Callable[..., 
     assert desk.books().keys() == {"sent", "not_attempted"}
 
 
+@pytest.mark.parametrize("spelling", ["%H:%M", "%Y-%m-%dT%H:%M"])
+def test_a_time_limit_may_name_its_zone(desk: Desk, sandbox: Callable[..., RunningSandbox], spelling: str) -> None:
+    desk.configure(sandbox(rules()).url)
+    desk.people(3)
+    at = datetime.now(ZoneInfo("Asia/Seoul")) + timedelta(hours=3)
+
+    run = desk.type("run", "people.csv", "--until", f"{at:{spelling}} Asia/Seoul")
+
+    assert run.status == 0
+    assert re.fullmatch(
+        rf"3 rows need about 0 s, and --until {at:{spelling}} Asia/Seoul \({at:%Y-%m-%d %H:%M} .*\) "
+        r"leaves (2 h 59 min|3 h 0 min): all fit\.",
+        run.last_line,
+    )
+
+
 def test_a_time_that_is_over_during_the_check_costs_no_request(
     desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
@@ -128,7 +145,10 @@ def test_a_wait_for_the_service_ends_in_time_too(desk: Desk) -> None:
 
     assert (run.status, run.last_line) == (
         10,
-        "Stopped: the time limit (--for 1s) was reached. Run again to resume.",
+        (
+            "Stopped: the time limit (--for 1s) was reached during an outage: "
+            "no connection to the server. Run again to resume."
+        ),
     )
 
 
@@ -156,6 +176,17 @@ def test_what_is_left_of_an_interrupted_run_is_what_has_to_fit(
         (("--until", "25:00"), "'25:00' is not a time; write 05:00, or 2024-03-06T05:00."),
         (("--until", "5"), "'5' is not a time; write 05:00, or 2024-03-06T05:00."),
         (("--until", "2099-01-01"), "'2099-01-01' is not a time; write 05:00, or 2024-03-06T05:00."),
+        (("--until", "05:00 Asia/Seol"), "'Asia/Seol' is not a time zone; write one as in 05:00 Asia/Seoul."),
+        (("--until", "05:00 Asia"), "'Asia' is not a time zone; write one as in 05:00 Asia/Seoul."),
+        (("--until", "25:00 Asia/Seoul"), "'25:00 Asia/Seoul' is not a time; write 05:00, or 2024-03-06T05:00."),
+        (
+            ("--until", "2099-03-06T05:00+01:00 UTC"),
+            "'2099-03-06T05:00+01:00 UTC' is not a time; write 05:00, or 2024-03-06T05:00.",
+        ),
+        (
+            ("--until", "2024-03-06T05:00 Asia/Seoul"),
+            "'2024-03-06T05:00 Asia/Seoul' is in the past; write a time in the future.",
+        ),
         (("--until", "2024-03-06T05:00"), "'2024-03-06T05:00' is in the past; write a time in the future."),
     ],
 )

@@ -1,13 +1,16 @@
 """What whoever watches a run is shown."""
 
 import re
+from dataclasses import replace
 from io import StringIO
 
 import pytest
+from tqdm.utils import disp_len
 
 from uploader.counts import Counts, Progress
+from uploader.outputs import progress as progress_module
 from uploader.outputs.duration_text import spell_seconds
-from uploader.outputs.progress import Bar, plain_line
+from uploader.outputs.progress import Bar, may_colour, plain_line
 
 
 @pytest.mark.parametrize(
@@ -114,3 +117,96 @@ def test_the_bar_takes_itself_away() -> None:
 
     assert screen.getvalue().endswith("\r")
     assert screen.getvalue().split("\r")[-2].strip() == ""
+
+
+class Utf8Screen(StringIO):
+    """A terminal that shows every character."""
+
+    encoding = "utf-8"
+
+
+def columns(monkeypatch: pytest.MonkeyPatch, *widths: int) -> None:
+    """Let the terminal have these widths, one after another, and the last one from then on."""
+    left = list(widths)
+
+    def width(_: object) -> int:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    monkeypatch.setattr(progress_module, "_columns", width)
+
+
+@pytest.mark.parametrize(
+    ("wide", "name", "held", "shown"),
+    [
+        (
+            120,
+            "people.csv",
+            12.0,
+            "people.csv  50%|▓▓| 500000/1000000 [TIME, 48% of the limit, 5 rejected, 0 failed, held 12 s]",
+        ),
+        (80, "people.csv", 12.0, "people.csv  50%|▓▓| [TIME, 5 rejected, held 12 s]"),
+        (80, "members_of_all_shops.csv", 0.0, "…ops.csv  50%|▓▓| [TIME, 48% of the limit, 5 rejected]"),
+        (80, "회원 전체 목록.csv", 0.0, "…록.csv  50%|▓▓| [TIME, 48% of the limit, 5 rejected]"),
+        (40, "members_of_all_shops.csv", 12.0, "…hops.csv  50%|▓▓| [TIME]"),
+        (20, "members_of_all_shops.csv", 12.0, "…ps.csv  50%|▓▓|"),
+        (8, "members_of_all_shops.csv", 12.0, "  50%|▓▓"),
+        (80, "{}\x1b.csv", 0.0, "{}?.csv  50%|▓▓| [TIME, 48% of the limit, 5 rejected]"),
+    ],
+)
+def test_the_name_is_shortened_first_and_the_bar_keeps_its_cells(
+    monkeypatch: pytest.MonkeyPatch, wide: int, name: str, held: float, shown: str
+) -> None:
+    columns(monkeypatch, wide)
+    screen, clock = Utf8Screen(), Clock()
+
+    with Bar(name, total=1_000_000, limit=100.0, stream=screen, clock=clock) as bar:
+        clock.now += 2
+        bar.show(Progress(Counts(1_000_000, sent=499_995, rejected=5), requests=95, paused_seconds=held))
+        frame = screen.getvalue().split("\r")[-1].rstrip()
+
+    found = re.sub(r"\d+:\d\d<[\d:]+|[\d:]+ left", "TIME", re.sub(r"\|[^|]*", "|▓▓", frame, count=1))
+    assert (found, disp_len(frame) < wide) == (shown, True)
+
+
+def test_a_narrower_terminal_gets_no_blanks_of_a_longer_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns(monkeypatch, 120, 120, 60)
+    screen, clock = StringIO(), Clock()
+
+    with Bar("people.csv", total=200, limit=100.0, stream=screen, clock=clock) as bar:
+        bar.show(Progress(Counts(200, sent=10), requests=10, paused_seconds=0.0))
+        bar.show(Progress(Counts(200, sent=20), requests=20, paused_seconds=0.0))
+        last = screen.getvalue().rpartition("\x1b[J")[2]
+
+    assert {len(frame) for frame in last.split("\r") if frame} == {59}
+
+
+def test_the_share_of_the_limit_is_never_more_than_all_of_it() -> None:
+    screen, clock = StringIO(), Clock()
+
+    with Bar("people.csv", total=200, limit=10.0, stream=screen, clock=clock) as bar:
+        clock.now += 1
+        bar.show(Progress(Counts(200, sent=26), requests=26, paused_seconds=0.0))
+        shown = frames(screen)[-1]
+
+    assert "100% of the limit" in shown
+
+
+def test_requests_and_rows_of_an_interrupted_run_are_no_part_of_the_speed() -> None:
+    screen, clock = StringIO(), Clock()
+    before = Progress(Counts(2000, sent=1900), requests=1900, paused_seconds=0.0)
+
+    with Bar("people.csv", total=2000, limit=100.0, stream=screen, clock=clock, began=before) as bar:
+        clock.now += 2
+        bar.show(replace(before, counts=Counts(2000, sent=1920), requests=1920))
+        shown = frames(screen)[-1]
+
+    assert "1920/2000" in shown
+    assert "10% of the limit" in shown
+
+
+@pytest.mark.parametrize(
+    ("environ", "may"),
+    [({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+)
+def test_colours_are_for_who_wants_them(environ: dict[str, str], *, may: bool) -> None:
+    assert may_colour(environ) is may

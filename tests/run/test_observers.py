@@ -86,7 +86,7 @@ def test_a_run_reports_what_happens_in_its_order(folder: Path, world: Environmen
     result = run(options("people.csv", sandbox=True), replace(world, events=heard))
 
     assert [name for name in heard.names() if name not in {"Progressed", "RowSettled"}] == [
-        *("RowReason", "Checked", "Stop", "Started", "SourceResult", "RunResult"),
+        *("Reading", "RowReason", "SourceRun", "Checked", "Stop", "Started", "SourceResult", "RunResult"),
     ]
     assert heard.events[-1] == result
     (checked,), (started,), (ended,) = heard.of(Checked), heard.of(Started), heard.of(SourceResult)

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import make
-from tests.make import BEGUN as JOURNAL_BEGUN
-from tests.make import people
+from tests.make import begun_with, people
 from uploader.check.source_summary import CheckSummary
 from uploader.config import Settings
 from uploader.counts import Counts, OutcomeCounts
@@ -27,7 +26,7 @@ from uploader.run.resume import header_of, refuse_or_start_over, remark_of
 from uploader.run.session import Session
 from uploader.state import RowToResend, RunHeader, RunState, RunStore, StoredRun, read_run
 
-BEGUN = replace(JOURNAL_BEGUN, key="key", rows=1500)
+BEGUN = begun_with(key="key", rows=1500)
 NEW = replace(BEGUN, run_id="20260102T000000Z-def456", source="./people.csv")
 OLD = RunState(header=BEGUN, outcomes=OutcomeCounts(sent=200, rejected=20, failed=3))
 LEFT = "1,277 of 1,500 rows of the interrupted run 20260101T000000Z-abc123 were never sent"
@@ -40,16 +39,18 @@ CANARY = "canary-4711"
 
 @pytest.mark.parametrize("when_changed", ["fresh", "refuse"])
 def test_a_run_of_the_same_file_and_mapping_goes_on(when_changed: str) -> None:
-    assert refuse_or_start_over(OLD, replace(NEW, rows=9, version="2"), when_changed=when_changed, fresh=False) is None
+    assert (
+        refuse_or_start_over(OLD, begun_with(NEW, rows=9, version="2"), when_changed=when_changed, fresh=False) is None
+    )
 
 
 @pytest.mark.parametrize(
     ("new", "what"),
     [
-        (replace(NEW, content="other"), "the file"),
-        (replace(NEW, mapping="other"), "the mapping"),
-        (replace(NEW, format=99), "the program"),
-        (replace(NEW, content="other", mapping="other"), "the file and the mapping"),
+        (begun_with(NEW, content="other"), "the file"),
+        (begun_with(NEW, mapping="other"), "the mapping"),
+        (begun_with(NEW, format=99), "the program"),
+        (begun_with(NEW, content="other", mapping="other"), "the file and the mapping"),
     ],
 )
 def test_what_changed_is_named_and_decides_by_when_changed(new: RunHeader, what: str) -> None:
@@ -67,7 +68,7 @@ def test_what_changed_is_named_and_decides_by_when_changed(new: RunHeader, what:
 
 @pytest.mark.parametrize("content", ["content", "other"])
 def test_fresh_begins_anew_whatever_changed(content: str) -> None:
-    told = refuse_or_start_over(OLD, replace(NEW, content=content), when_changed="refuse", fresh=True)
+    told = refuse_or_start_over(OLD, begun_with(NEW, content=content), when_changed="refuse", fresh=True)
 
     assert told == f"./people.csv: starting over as asked; {LEFT}."
 
@@ -129,7 +130,7 @@ def test_the_mapping_is_another_when_it_could_make_other_requests(
         with opened("people.csv", settings(), world) as source:
             job = prepare(source, settings(), limit=None, summary=CheckSummary())
             account = SourceResult("id", "people.csv", "now")
-            return header_of(settings(*overrides), job, account, "key", origin="id", full=False).mapping
+            return header_of(settings(*overrides), job, account, "key", origin="id", full=False).basis.mapping
 
     assert (digest(override) != digest()) == is_other
 
@@ -352,7 +353,7 @@ def test_a_run_is_finished_only_when_every_row_has_an_outcome(shelf: RunStore, s
 
     ledger = read_run(volume.path).state
     assert (ledger.is_finished, ledger.is_interrupted) == (is_finished, not is_finished)
-    assert (ledger.status, ledger.seconds) == (status, 2.5)
+    assert (ledger.end.status, ledger.sessions.seconds) == (status, 2.5)
 
 
 def test_a_run_that_a_disk_ended_gets_no_mark_since_the_disk_is_not_tried_again(shelf: RunStore) -> None:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections import Counter
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests import make
-from tests.make import BEGUN, NO_VALUE, REASON
+from tests.make import BEGUN, NO_VALUE, REASON, begun_with
 from uploader.errors import StorageError
 from uploader.model import Failed, Outcome, Rejected, Request, Sent, Unsettled
 from uploader.outputs.retry_file import RetryFile, RetryFormat
@@ -138,7 +138,7 @@ class Lives(RuleBasedStateMachine):
                 retry.rebuild(request(number).row, remark_of(owed))
                 followup.add(request(number).person)
         self.runs += 1
-        new = replace(BEGUN, run_id=f"20260101T{self.runs:06d}Z-a", rows=ROWS, content=f"version {self.version}")
+        new = begun_with(run_id=f"20260101T{self.runs:06d}Z-a", rows=ROWS, content=f"version {self.version}")
         is_anew = old is None or refuse_or_start_over(old.state, new, when_changed="fresh", fresh=False) is not None
         assert is_anew == (old is None or self.run_version != self.version)
         if is_anew:

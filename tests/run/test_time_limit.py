@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from uploader.clock import real_clock
 from uploader.errors import TimeUpError
 from uploader.rate import Pace
-from uploader.run.time_limit import Deadline, next_time
+from uploader.run.time_limit import Deadline, cut_short, moment_text, next_time
 from uploader.stop import Stop
 
 PACE = Pace(burst=4, rate=10.0, concurrency=8)
@@ -117,3 +118,59 @@ async def test_a_halt_is_given_when_the_time_is_up() -> None:
 
     assert isinstance(halt.reason, TimeUpError)
     assert halt.reason.exit_status == 10
+
+
+@pytest.mark.parametrize(
+    ("now", "hour", "comes"),
+    [
+        ("2024-03-05T19:59:00+00:00", 5, "2024-03-06T05:00:00+09:00"),
+        ("2024-03-05T20:00:00+00:00", 5, "2024-03-07T05:00:00+09:00"),
+        ("2024-03-05T02:00:00-08:00", 5, "2024-03-06T05:00:00+09:00"),
+    ],
+)
+def test_a_time_of_another_zones_clock_comes_next(now: str, hour: int, comes: str) -> None:
+    found = next_time(datetime.fromisoformat(now), hour=hour, minute=0, zone=ZoneInfo("Asia/Seoul"))
+
+    assert found.isoformat() == comes
+
+
+@pytest.mark.parametrize(
+    ("machine", "at", "text"),
+    [
+        ("Europe/Berlin", "2024-03-06T05:00:00+01:00", "2024-03-06 05:00 CET, UTC+01:00"),
+        ("Europe/Berlin", "2024-07-06T05:00:00+02:00", "2024-07-06 05:00 CEST, UTC+02:00"),
+        ("Asia/Seoul", "2024-03-06T05:00:00+09:00", "2024-03-06 05:00 KST, UTC+09:00"),
+        ("UTC", "2024-03-06T05:00:00+00:00", "2024-03-06 05:00 UTC"),
+        ("America/Sao_Paulo", "2024-03-06T05:00:00-03:00", "2024-03-06 05:00 UTC-03:00"),
+        ("UTC", "2024-03-06T05:00:00 Asia/Seoul", "2024-03-06 05:00 Asia/Seoul, here 2024-03-05 20:00 UTC"),
+        ("Asia/Seoul", "2024-03-06T05:00:00 Asia/Seoul", "2024-03-06 05:00 KST, UTC+09:00"),
+    ],
+)
+def test_a_time_limit_is_shown_with_its_day_and_zone(
+    zone: Callable[[str], None], machine: str, at: str, text: str
+) -> None:
+    zone(machine)
+    shown, _, name = at.partition(" ")
+    moment = datetime.fromisoformat(shown)
+
+    assert moment_text(moment.replace(tzinfo=ZoneInfo(name)) if name else moment) == text
+
+
+def test_a_forecast_says_which_time_is_meant(zone: Callable[[str], None]) -> None:
+    zone("Asia/Seoul")
+    at = datetime.fromisoformat("2024-03-06T05:00:00+09:00")
+    clock = replace(real_clock(), wall=lambda: at.timestamp() - 7200)
+
+    assert Deadline("--until 05:00", 0.0, at=at, clock=clock).forecast(600, PACE) == (
+        "600 rows need about 60 s, and --until 05:00 (2024-03-06 05:00 KST, UTC+09:00) leaves 2 h 0 min: all fit."
+    )
+
+
+def test_an_outage_that_the_time_limit_cut_short_is_named() -> None:
+    error = Deadline("--for 1s", 0.0).error()
+
+    assert str(cut_short(error, None)) == str(error)
+    assert str(cut_short(error, (1.0, "no connection to the server"))) == (
+        "Stopped: the time limit (--for 1s) was reached during an outage: no connection to the server. "
+        "Run again to resume."
+    )

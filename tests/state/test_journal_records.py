@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.make import BEGUN, NO_VALUE, chained, failed, folded, rejected, request, sent, unsettled
+from tests.make import BEGUN, NO_VALUE, begun_with, chained, failed, folded, rejected, request, sent, unsettled
 from uploader.model import (
     UNKNOWN_RUN,
     Damaged,
@@ -19,7 +19,7 @@ from uploader.model import (
     Unsettled,
     number_of_old,
 )
-from uploader.state import RowToResend, RunHeader
+from uploader.state import CheckedRows, Destination, RowOrigin, RowToResend, RunBasis, RunHeader, RunPlace
 from uploader.state.journal_records import spell_facts, spell_outcome, spell_pause
 
 TEXT = st.text(max_size=12)
@@ -53,18 +53,36 @@ def test_a_row_takes_one_short_line(outcome: Outcome | Unsettled, again: bool, l
         key=TEXT,
         source=st.text(st.characters(exclude_categories=()), max_size=12),
         started=TEXT,
-        base_url=TEXT,
-        service_id=TEXT,
-        content=TEXT,
-        mapping=TEXT,
-        rows=st.integers(0),
-        damaged=st.integers(0),
-        limit=st.none() | st.integers(1),
+        destination=st.builds(Destination, TEXT, TEXT),
+        basis=st.builds(RunBasis, TEXT, TEXT),
+        rows=st.builds(CheckedRows, st.integers(0), st.integers(0), st.none() | st.integers(1)),
         version=TEXT,
+        origin=st.builds(RowOrigin, TEXT, st.integers(0)),
+        full=st.booleans(),
+        place=st.builds(RunPlace, st.integers(0), TEXT, TEXT, TEXT),
     )
 )
 def test_how_a_run_began_is_read_back_equal(begun: RunHeader) -> None:
     assert folded(chained([begun.spell()])).header == begun
+
+
+def test_how_a_run_began_is_spelled_as_all_versions_read_it() -> None:
+    begun = begun_with(origin="o", full=True, number=7, from_number=5, state="s", command="c", next_key="n")
+
+    assert begun.spell() == (
+        b'+ {"run_id":"20260101T000000Z-abc123","key":"0123456789ab","source":"people.csv",'
+        b'"started":"2026-01-01T00:00:00+00:00","base_url":"https://api.example","service_id":"svc",'
+        b'"content":"content","mapping":"mapping","rows":100,"damaged":0,"limit":null,"version":"1.0",'
+        b'"origin":"o","full":true,"format":2,"number":7,"from_number":5,"state":"s","command":"c","next_key":"n",'
+        b'"endpoint":"user-profile"}'
+    )
+
+
+def test_what_a_run_of_the_first_version_did_not_say_has_its_default() -> None:
+    later = ("origin", "full", "format", "number", "from_number", "state", "command", "next_key", "endpoint")
+    facts = {name: fact for name, fact in BEGUN.facts().items() if name not in later}
+
+    assert folded(chained([spell_facts("started", facts)])).header == BEGUN
 
 
 @given(code=TEXT, phrase=TEXT, attempts=st.integers(0, 99))
@@ -105,7 +123,7 @@ def test_no_line_has_a_line_end_in_it() -> None:
 def test_a_hold_counts_as_one_limit_reply_and_its_seconds() -> None:
     ledger = folded(chained([spell_pause(1.25), spell_pause(0.0)]))
 
-    assert (ledger.traffic.limited, ledger.held_seconds) == (2, 1.25)
+    assert (ledger.traffic.limited, ledger.sessions.held_seconds) == (2, 1.25)
 
 
 def test_a_field_that_a_later_version_added_is_passed_over() -> None:

@@ -1,6 +1,7 @@
 """Fold a journal into what it says, whatever it says."""
 
 import json
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
@@ -23,10 +24,12 @@ from tests.make import (
 from uploader.counts import Counts
 from uploader.model import Failed, Reason, Rejected, Sent, Superseded, Unsettled
 from uploader.state import RowToResend
-from uploader.state.journal_records import spell_facts, spell_outcome, spell_pause
-from uploader.state.replay import compacted
+from uploader.state.journal_records import has_ended, spell_facts, spell_metrics, spell_outcome, spell_pause
+from uploader.state.replay import compacted, intervals_of
+from uploader.timeline import Interval, IntervalTotals
 
 ROWS = 12
+SECOND = Interval(1.0, 1.0, IntervalTotals(10, 1, 0, 9, 0), limit=10.0, latencies={3: 10})
 
 
 @st.composite
@@ -111,8 +114,8 @@ def test_damage_anywhere_costs_only_what_lies_behind_it(
     ledger = folded(content[:place] + piece + content[place + cut :])
 
     whole_lines = content[: content.rfind(b"\n", 0, place) + 1]
-    assert ledger.size >= len(whole_lines)
-    assert totals(ledger) == totals(folded(content[: ledger.size]))
+    assert ledger.written.size >= len(whole_lines)
+    assert totals(ledger) == totals(folded(content[: ledger.written.size]))
 
 
 BEGINNINGS = st.sampled_from([b"", *(b"%c " % kind for kind in b"safruh+lopzxt?")])
@@ -135,7 +138,7 @@ def test_reading_ends_at_a_line_that_makes_no_sense(payload: bytes) -> None:
 
     ledger = folded(chained([BEGUN.spell(), spell_outcome(sent(1), again=False), payload, b"s 2 1"]))
 
-    assert (settled(ledger), ledger.size) == ([1], len(before))
+    assert (settled(ledger), ledger.written.size) == ([1], len(before))
 
 
 def test_the_books_count_every_row_of_the_check() -> None:
@@ -176,7 +179,7 @@ def test_the_attempts_of_a_request_are_counted_once_however_many_rows_it_spoke_f
     )
 
     assert ledger.counts == Counts(100, sent=1, superseded=2, failed=3, not_attempted=94)
-    assert (ledger.traffic.requests, ledger.traffic.retries, ledger.unsure) == (6, 4, {1})
+    assert (ledger.traffic.requests, ledger.traffic.retries, ledger.unsure.rows) == (6, 4, {1})
     assert ledger.to_resend == {number: RowToResend("failed", REASON, 5) for number in (1, 2, 3)}
     assert ledger.replaced_by == {4: 6, 5: 6}
 
@@ -192,7 +195,7 @@ def test_a_row_is_settled_by_its_first_outcome() -> None:
 def test_rows_in_flight_at_a_crash_were_sent_once_and_may_be_sent_twice() -> None:
     ledger = folded(chained([BEGUN.spell(), b'l {"pid":9,"in_flight":[3,4]}', b"s 3 1"]))
 
-    assert (ledger.unsure, ledger.traffic.requests, ledger.maybe_sent_twice) == ({3, 4}, 3, 2)
+    assert (ledger.unsure.rows, ledger.traffic.requests, ledger.maybe_sent_twice) == ({3, 4}, 3, 2)
 
 
 @pytest.mark.parametrize(
@@ -210,10 +213,35 @@ def test_a_run_is_interrupted_until_it_is_finished_or_abandoned(
 ) -> None:
     ledger = folded(chained([BEGUN.spell(), *payloads]))
 
-    assert (ledger.is_interrupted, ledger.is_finished, ledger.is_abandoned, ledger.status) == expected
+    assert (ledger.is_interrupted, ledger.is_finished, ledger.is_abandoned, ledger.end.status) == expected
 
 
 def test_a_journal_that_does_not_say_how_its_run_began_can_not_be_continued() -> None:
     ledger = folded(chained([json.dumps("?").encode()]))
 
     assert (ledger.header, ledger.is_interrupted, ledger.counts) == (None, False, Counts(0))
+
+
+def test_what_a_run_did_over_time_changes_no_total() -> None:
+    payloads = [BEGUN.spell(), *(spell_outcome(sent(number), again=False) for number in (1, 2))]
+    with_intervals = [payloads[0], spell_metrics(SECOND), *payloads[1:], spell_metrics(replace(SECOND, at=2.0))]
+
+    assert totals(folded(chained(with_intervals))) == totals(folded(chained(payloads)))
+    assert intervals_of(BytesIO(chained(with_intervals))) == [SECOND, replace(SECOND, at=2.0)]
+
+
+def test_a_compacted_journal_keeps_the_intervals_and_only_so_many_of_them() -> None:
+    day = [replace(SECOND, at=float(number)) for number in range(5_000)]
+    content = chained([BEGUN.spell(), *map(spell_metrics, day), spell_facts("finished", {"status": 0, "at": "t"})])
+
+    kept = intervals_of(compacted(BytesIO(content), folded(content)))
+
+    assert 100 < len(kept) < 400
+    assert sum(one.totals.requests for one in kept) == 5_000 * SECOND.totals.requests
+    assert has_ended(list(compacted(BytesIO(content), folded(content)))[-1].rstrip())
+
+
+def test_an_interval_of_another_version_is_no_end_of_the_journal() -> None:
+    content = chained([BEGUN.spell(), b"m what?", spell_outcome(sent(1), again=False)])
+
+    assert (settled(folded(content)), intervals_of(BytesIO(content))) == ([1], [])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.make import BEGUN
+from tests.make import BEGUN, begun_with
 from uploader.errors import LockedError, StorageError
 from uploader.model import number_of_old
 from uploader.state import RunStore, run_numbers
@@ -26,7 +26,7 @@ def last(state: Path) -> Path:
 
 
 def begin(shelf: RunStore, number: int, run_id: str = BEGUN.run_id) -> None:
-    shelf.create(replace(BEGUN, run_id=run_id, key=f"key{number}", number=number, state=shelf.state_id))
+    shelf.create(begun_with(run_id=run_id, key=f"key{number}", number=number, state=shelf.state_id))
 
 
 def test_numbers_go_up_from_one_also_in_the_next_process(state: Path) -> None:

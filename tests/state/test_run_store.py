@@ -2,13 +2,12 @@
 
 import errno
 import os
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.make import BEGUN, failed, rejected, sent, settled, totals, unsettled
+from tests.make import BEGUN, begun_with, failed, rejected, sent, settled, totals, unsettled
 from uploader.counts import Counts
 from uploader.errors import StorageError
 from uploader.state import InFlightFile, Journal, RunStore, StoredRun, read_run
@@ -36,7 +35,7 @@ def run(
 ) -> StoredRun:
     """Put a run that settled one row and ended with *end* on the shelf."""
     started = datetime.strptime(run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    begun = replace(BEGUN, run_id=run_id, key=key, limit=limit, started=started.isoformat())
+    begun = begun_with(run_id=run_id, key=key, limit=limit, started=started.isoformat())
     volume = shelf.create(begun)
     with Journal(volume.path, volume.state) as journal:
         journal.record(sent(1))
@@ -127,7 +126,7 @@ def test_beside_a_run_are_those_of_its_commands_and_those_begun_since(shelf: Run
     def put(number: int, command: str, *more: str) -> StoredRun:
         # By the clock the later one began first.
         run_id = f"20260301T{20 - number}0000Z-abc123"
-        volume = shelf.create(replace(BEGUN, run_id=run_id, key=f"key{number}", number=number, command=command))
+        volume = shelf.create(begun_with(run_id=run_id, key=f"key{number}", number=number, command=command))
         with Journal(volume.path, volume.state) as journal:
             for one in (command, *more):
                 journal.record_facts("life", {"pid": 1, "at": "t", "in_flight": [], "command": one})
@@ -140,7 +139,9 @@ def test_beside_a_run_are_those_of_its_commands_and_those_begun_since(shelf: Run
     put(5, "five")
 
     beside = [
-        volume.state.header.number for volume in shelf.runs_of_same_command(mine) if volume.state.header is not None
+        volume.state.header.place.number
+        for volume in shelf.runs_of_same_command(mine)
+        if volume.state.header is not None
     ]
 
     assert beside == [5, 3, 2]
@@ -163,13 +164,13 @@ def test_runs_are_thrown_away_once_they_are_older_than_so_many_days(shelf: RunSt
 def test_a_run_that_began_when_the_clock_was_behind_stays_as_long_as_the_one_before_it(shelf: RunStore) -> None:
     for number, days in ((1, 40), (2, 2), (3, 400), (4, -5_000), (5, 1)):
         moment = NOW - timedelta(days=days)
-        shelf.create(replace(BEGUN, run_id=f"{moment:%Y%m%dT%H%M%SZ}-{number}", key=f"key{number}", number=number))
+        shelf.create(begun_with(run_id=f"{moment:%Y%m%dT%H%M%SZ}-{number}", key=f"key{number}", number=number))
 
     assert shelf.delete_older(30, now=NOW, may_go=lambda _: True) == 1
-    assert sorted(begun.number for begun in shelf.headers()) == [2, 3, 4, 5]
+    assert sorted(begun.place.number for begun in shelf.headers()) == [2, 3, 4, 5]
     # The one that began when the clock was ahead keeps nothing from going.
     assert shelf.delete_older(0, now=NOW, may_go=lambda _: True) == 3
-    assert [begun.number for begun in shelf.headers()] == [4]
+    assert [begun.place.number for begun in shelf.headers()] == [4]
 
 
 @pytest.mark.parametrize("days_of_the_first", [-1, -400])
@@ -191,12 +192,12 @@ def test_a_run_stays_with_an_earlier_one_of_its_source_and_the_last_with_one_of_
     for place, words in enumerate(runs):
         number, key, *next_key = words.split()
         moment = NOW - timedelta(days=40 if place else days_of_the_first)
-        header = replace(BEGUN, run_id=f"{moment:%Y%m%dT%H%M%SZ}-{number}", key=key, number=int(number))
-        shelf.create(replace(header, next_key="".join(next_key)))
+        header = begun_with(run_id=f"{moment:%Y%m%dT%H%M%SZ}-{number}", key=key, number=int(number))
+        shelf.create(begun_with(header, next_key="".join(next_key)))
 
     shelf.delete_older(30, now=NOW, may_go=lambda _: True)
 
-    assert sorted(header.number for header in shelf.headers()) == kept
+    assert sorted(header.place.number for header in shelf.headers()) == kept
 
 
 def test_locks_that_nobody_holds_and_no_journal_needs_are_thrown_away(shelf: RunStore, state: Path) -> None:
@@ -233,7 +234,7 @@ def test_a_compacted_run_tells_the_same_of_itself_and_of_every_row_not_accepted(
     (small,) = shelf.runs()
     assert totals(small.state) == totals(whole.state)
     assert small.state.to_resend.keys() == {50, 51, 52}
-    assert small.state.size < whole.state.size
+    assert small.state.written.size < whole.state.written.size
     assert [path.name for path in (state / "runs").iterdir()] == [whole.path.name]
 
 
@@ -270,7 +271,7 @@ def test_a_run_whose_compacting_failed_is_whole_and_compacted_another_time(
 
 def test_what_a_crash_while_compacting_left_does_no_harm(shelf: RunStore) -> None:
     whole = finished(shelf)
-    whole.path.with_suffix(".new").write_bytes(whole.path.read_bytes()[: whole.state.size // 2] + b"\0" * 5000)
+    whole.path.with_suffix(".new").write_bytes(whole.path.read_bytes()[: whole.state.written.size // 2] + b"\0" * 5000)
 
     assert [settled(volume.state) for volume in shelf.runs()] == [settled(whole.state)]
     assert shelf.interrupted(BEGUN.key) is None

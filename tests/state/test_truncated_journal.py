@@ -52,14 +52,14 @@ def tails(cut: int) -> Iterator[bytes]:
 
 def assert_nothing_lost_or_invented(content: bytes) -> None:
     ledger = folded(content)
-    assert ledger.size >= len(SYNCED)
-    assert WHOLE.startswith(content[: ledger.size])
-    assert WHOLE[: ledger.size].endswith(b"\n")
+    assert ledger.written.size >= len(SYNCED)
+    assert WHOLE.startswith(content[: ledger.written.size])
+    assert WHOLE[: ledger.written.size].endswith(b"\n")
 
 
 def test_the_fixture_is_one_chain() -> None:
     assert WHOLE.startswith(SYNCED)
-    assert folded(WHOLE).size == len(WHOLE)
+    assert folded(WHOLE).written.size == len(WHOLE)
     assert settled(folded(WHOLE), 2000) == [1, 2, 3, 4, 5, 12, 100, 1000]
 
 
@@ -98,7 +98,7 @@ def test_writing_goes_on_behind_the_last_whole_line_wherever_the_journal_is_cut(
             after = read_run(path)
 
             assert path.read_bytes().startswith(lines)
-            assert path.stat().st_size == after.state.size
+            assert path.stat().st_size == after.state.written.size
             assert settled(after.state, 2000) == sorted({*settled(folded(lines), 2000), 50})
 
 
@@ -108,4 +108,4 @@ def test_a_cut_inside_what_was_synced_still_does_not_make_the_reader_raise() -> 
         for tail in (b"", bytes(20), SYNCED, WHOLE[len(SYNCED) :]):
             content = SYNCED[:cut] + tail
             ledger = folded(content)
-            assert totals(ledger) == totals(folded(WHOLE[: ledger.size]))
+            assert totals(ledger) == totals(folded(WHOLE[: ledger.written.size]))

@@ -204,8 +204,8 @@ def _last_run(settings: Settings, job: Job, number: int) -> LastRun | None:
         reason="" if row is None else row.reason.phrase,
         attempts=None if row is None else row.attempts,
         maybe_sent_twice=_maybe_sent_twice(stored_run.state, number),
-        file_changed=before.content != job.source.digest() if before.content else None,
-        mapping_changed=before.mapping != reading_of(settings),
+        file_changed=before.basis.content != job.source.digest() if before.basis.content else None,
+        mapping_changed=before.basis.mapping != reading_of(settings),
     )
 
 
@@ -219,14 +219,16 @@ def _newest(run_store: RunStore, key: str, number: int) -> StoredRun | None:
 
     found = ((stored_run, stored_run.state.header) for stored_run in run_store.runs())
     had = (
-        stored_run for stored_run, before in found if before is not None and before.key == key and before.rows >= number
+        stored_run
+        for stored_run, before in found
+        if before is not None and before.key == key and before.rows.total >= number
     )
     return max(had, key=when, default=None)
 
 
 def _maybe_sent_twice(run_state: RunState, number: int) -> bool | None:
-    if number in run_state.unsure or number in run_state.to_resend or not run_state.more_unsure:
-        return number in run_state.unsure
+    if number in run_state.unsure.rows or number in run_state.to_resend or not run_state.unsure.dropped:
+        return number in run_state.unsure.rows
     return None
 
 

@@ -39,6 +39,7 @@ from uploader.run.results import ResultsSoFar, RunResult, new_source_results, st
 from uploader.run.sandbox_dry_run import sandbox_for, state_in, throwaway_folder
 from uploader.run.settled_retries import remove_settled_retries
 from uploader.run.source_run import send
+from uploader.run.time_limit import cut_short
 from uploader.sandbox import Sandbox, serve
 from uploader.state import RunStore
 from uploader.stop import Stop
@@ -220,4 +221,4 @@ async def _send_all(
                 finally:
                     events.source_finished(run_plan.results.latest(source_plan.result))
                 if stop.reason is not None:
-                    raise stop.reason
+                    raise cut_short(stop.reason, connection.limiter.breaker.outage)

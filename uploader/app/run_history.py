@@ -187,14 +187,14 @@ class RunHistory:
             source=header.source,
             started=header.started,
             ended=self._ended(stored_run),
-            exit_status=run_state.status,
-            lives=run_state.sessions,
+            exit_status=run_state.end.status,
+            lives=run_state.sessions.count,
             counts=run_state.counts,
             requests=run_state.traffic.requests,
             maybe_sent_twice=run_state.maybe_sent_twice,
             retry_file=run_state.retry_file,
             rows=_unaccepted(run_state),
-            seconds=round(run_state.seconds, 3),
+            seconds=round(run_state.sessions.seconds, 3),
         )
 
     def _ended(self, stored_run: StoredRun) -> str:

@@ -12,10 +12,10 @@ from uploader.app.check import check
 from uploader.app.check_report import CheckReport
 from uploader.cli.common_flags import common
 from uploader.cli.found_values import FoundValues
-from uploader.cli.observers import Collecting, RejectedRows, Remarks, all_findings
+from uploader.cli.observers import CheckSpinner, Collecting, RejectedRows, Remarks, all_findings
 from uploader.cli.printed_commands import CommandLine, completed
 from uploader.cli.signals import raise_on_signals
-from uploader.cli.standard_streams import say, show, standard_input
+from uploader.cli.standard_streams import say, show, standard_input, terminal
 from uploader.errors import StorageError, UploaderError
 from uploader.run.environment import Environment
 from uploader.run.events import Events
@@ -47,6 +47,9 @@ def check_command(
     observers += [Collecting(found)] if show_values else []
     observers += [RejectedRows(show_values=show_values)] if shows_details else []
     observers += [] if quiet else [all_findings(found if show_values else None)]
+    # With -v, each problem is a line of its own while the file is read.
+    stream = None if quiet or verbose else terminal()
+    observers += [] if stream is None else [CheckSpinner(stream)]
     given = CommandLine.by(words)
     environment = Environment(
         environ=os.environ,

@@ -1,5 +1,6 @@
 """Read the command line."""
 
+import os
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -27,6 +28,9 @@ from uploader.errors import (
 )
 
 _BUG = 1
+_COMPLETION: Final = "_UPLOADER_COMPLETE"
+"""The environment variable by which a shell asks for completion."""
+
 _LAST_WORD_SECONDS: Final = 1.0
 _NO_THREAD = "can't start new thread"
 """Python's message when the machine refuses a thread."""
@@ -36,6 +40,7 @@ _COMMANDS: Final = {
     "check": ("check_command", "Read and map everything, send nothing."),
     "explain": ("explain_command", "Show one row, from its fields to its request."),
     "init": ("init", "Write a configuration to start from."),
+    "report": ("report", "Write a report of a run to look at, as HTML."),
     "run": ("run_command", "Check, then send."),
     "runs": ("runs", "List past runs, newest first."),
     "sandbox": ("sandbox", "Run a mock server of the API, for dry runs."),
@@ -53,6 +58,8 @@ _ALIASES: Final = {"memory": "changes"}
 @handle_signals()
 def main() -> NoReturn:
     """Run the command, and end the process with its exit status."""
+    if _COMPLETION in os.environ:
+        import_module("uploader.cli.completion").complete()
     reserve_closed_streams()
     take_streams()
     try:

@@ -1,18 +1,23 @@
 """Print what a run or a check reports, for people."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TextIO
 
 from uploader.cli.check_messages import check_lines, first_lines, place, warnings_alone
 from uploader.cli.found_values import FoundValues, ShownValues, no_values
 from uploader.cli.standard_streams import say
 from uploader.outputs.shown_values import phrase_with_values
+from uploader.outputs.spinner import spinner
 from uploader.run.events import (
     Checked,
     Events,
     OthersSeen,
+    Reading,
     Remark,
     RemarkLevel,
     RowReason,
+    SourceRun,
     ThrottledPause,
 )
 from uploader.run.rate_messages import others_line, pause_line
@@ -102,3 +107,20 @@ class RejectedRows(Events):
             record, reason = found.record, found.reason
             phrase = phrase_with_values(record, reason) if self._show_values else reason.phrase
             say(f"{found.run.source}: {place(record.number, record.line)}: {phrase}")
+
+
+class CheckSpinner(Events):
+    """Shows on a terminal how far the check of each source is."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        """Draw on *terminal*."""
+        self._terminal = terminal
+        self._stack = ExitStack()
+
+    def reading(self, reading: Reading) -> None:
+        """Draw, if the check takes longer than a second."""
+        self._stack.enter_context(spinner(reading.rows, self._terminal))
+
+    def read(self, _: SourceRun) -> None:
+        """Remove what is drawn."""
+        self._stack.close()

@@ -20,6 +20,9 @@ _FOR_FRAMES: Final = select.PIPE_BUF
 _AT_ONCE: Final = select.PIPE_BUF
 """The most bytes of one write: within them, no other writer of the same pipe can interfere."""
 
+_ERASE_FRAME: Final = b"\r\x1b[K"
+"""Goes to the beginning of the line, and erases it: a frame has no end of line."""
+
 
 class OutputThread:
     """A thread that writes lines to a descriptor in order, from `start` to `stop`.
@@ -39,6 +42,7 @@ class OutputThread:
         self._size = 0
         self._dropped = 0
         self._written = 0
+        self._is_drawn = False
 
     def start(self, stream: TextIO | None) -> None:
         """Print to *stream* from now on; if it is not an open file, print nothing."""
@@ -80,6 +84,10 @@ class OutputThread:
             if self._size + len(data) > (_FOR_DETAILS if detail else _ROOM):
                 self._dropped += 1
                 return
+            if self._is_drawn:
+                # The next frame is drawn below the line.
+                self._add(_ERASE_FRAME)
+                self._is_drawn = False
             self._note_dropped()
             self._add(data)
 
@@ -88,6 +96,7 @@ class OutputThread:
         with self._moved:
             if self._size + len(frame) <= _FOR_FRAMES:
                 self._add(frame)
+                self._is_drawn = bool(frame.strip())
 
     def drawing(self) -> TextIO:
         """Return a stream that passes what is written to `draw`."""

@@ -25,9 +25,10 @@ class StopOnSignals(Events):
 class ProgressBar(Events):
     """Draws the progress of each source as a bar on a terminal."""
 
-    def __init__(self, terminal: TextIO, clock: Callable[[], float]) -> None:
+    def __init__(self, terminal: TextIO, clock: Callable[[], float], *, colour: bool = False) -> None:
         """Draw on *terminal*; *clock* is monotonic."""
         self._terminal = terminal
+        self._colour = colour
         self._clock = clock
         self._bar: Bar | None = None
         self._stack = ExitStack()
@@ -42,6 +43,8 @@ class ProgressBar(Events):
                 limit=started.requests_per_second,
                 stream=self._terminal,
                 clock=self._clock,
+                began=started.progress,
+                colour=self._colour,
             )
         )
 

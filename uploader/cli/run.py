@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ import click
 from uploader.app.run import run
 from uploader.cli.common_flags import common
 from uploader.cli.found_values import FoundValues
-from uploader.cli.observers import Collecting, Remarks, first_findings, only_warnings
+from uploader.cli.observers import CheckSpinner, Collecting, Remarks, first_findings, only_warnings
 from uploader.cli.printed_commands import CommandLine, completed
 from uploader.cli.progress_observers import ProgressBar, ProgressLines, StopOnSignals
+from uploader.cli.resume_lines import correct_advice, resume_lines
 from uploader.cli.run_messages import quiet_lines, run_lines
 from uploader.cli.signals import raise_if_signalled, raise_on_signals
 from uploader.cli.standard_streams import is_terminal, say, say_detail, standard_input, terminal, use_output_thread
 from uploader.cli.time_limit_flags import until, within
 from uploader.errors import SignalledError
+from uploader.outputs.progress import may_colour
 from uploader.run.environment import Environment
 from uploader.run.events import Events
 from uploader.run.observers import Observers
@@ -55,7 +58,7 @@ from uploader.run.time_limit import Deadline
     "--until",
     callback=until,
     metavar="TIME",
-    help="Stop at this local time, 05:00 or 2024-03-06T05:00; run again to resume.",
+    help="Stop at this local time, 05:00 or 2024-03-06T05:00, or in a zone, '05:00 Asia/Seoul'; run again to resume.",
 )
 @click.option("--for", "within", callback=within, metavar="DURATION", help="Stop after this time, 90m or 3h.")
 def run_command(  # noqa: PLR0913 — one for each flag that is more than a word of the options
@@ -93,17 +96,24 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
         raise_if_stopped=raise_if_signalled,
         complete=lambda message: completed(message, whole),
     )
-    result = RunResult()
+    result, late = RunResult(), None
     try:
         with raise_on_signals():
             result = run(options, environment)
     except SignalledError as error:
-        # It came when the run was over already.
-        result = replace(result, error=error, exit_status=error.exit_status)
-    lines = run_lines(result, given, dry_run=options.sandbox, found=found)
-    _print_end(result, lines, quiet=quiet, watched=watched or verbose > 0)
-    if result.error is not None:
-        raise result.error
+        # It came when the run was over already: where that finished, nothing has to be resumed.
+        late = error
+        result = result if result.sources else replace(result, error=error, exit_status=error.exit_status)
+    flags = {**words, "until": until, "within": within, "overrides": given.overrides, "changed_only": changed_only}
+    correct_advice(result.error, flags)
+    lines = chain(
+        run_lines(result, given, dry_run=options.sandbox, found=found),
+        resume_lines(result.error, flags, has_started=result.has_started),
+    )
+    _print_end(result, lines, quiet=quiet, watched=watched or verbose > 0 or late is not None)
+    ended = result.error or late
+    if ended is not None:
+        raise ended
     return result.exit_status
 
 
@@ -116,7 +126,7 @@ def _observers(found: FoundValues | None, *, watched: bool, quiet: bool, verbose
         observers.append(first_findings(found) if watched or verbose or found is not None else only_warnings())
     stream = None if quiet else terminal()
     if stream is not None:
-        observers.append(ProgressBar(stream, time.monotonic))
+        observers += [CheckSpinner(stream), ProgressBar(stream, time.monotonic, colour=may_colour(os.environ))]
     elif verbose:
         observers.append(ProgressLines(time.monotonic))
     return observers
@@ -124,10 +134,11 @@ def _observers(found: FoundValues | None, *, watched: bool, quiet: bool, verbose
 
 def _print_end(result: RunResult, lines: Iterator[str], *, quiet: bool, watched: bool) -> None:
     # Without a terminal, a run in which every row was accepted prints nothing: cron would mail it.
+    # The sandbox's report is what a dry run is for.
     is_empty = any(not source_result.counts.read for source_result in result.sources)
     if quiet:
         lines = quiet_lines(result)
-    elif not (watched or result.exit_status or is_empty):
+    elif not (watched or result.exit_status or is_empty or result.sandbox is not None):
         return
     for line in lines:
         say(line)

@@ -15,8 +15,7 @@ def run_lines(
 ) -> Iterator[str]:
     """Yield the summary of a run with the flags in *given*; the values in *found* are shown."""
     complete = result.error is None
-    has_started = complete or any(_has_started(source_result) for source_result in result.sources)
-    for source_result in result.sources if has_started else ():
+    for source_result in result.sources if complete or result.has_started else ():
         yield from _source_lines(source_result, no_values if found is None else found.in_source(source_result.source))
     kept = [source_result for source_result in result.sources if source_result.retry_file is not None]
     if dry_run:
@@ -44,7 +43,7 @@ def _source_lines(source_result: SourceResult, values: ShownValues) -> Iterator[
     if not counts.read:
         yield f"{name}: no rows, nothing to do."
         return
-    if not _has_started(source_result):
+    if not source_result.has_started:
         yield f"{name}: {count(counts.read, 'row')}, not attempted"
         return
     requests = count(source_result.traffic.requests, "request")
@@ -80,10 +79,12 @@ def _retry_lines(source_results: Sequence[SourceResult], given: CommandLine) -> 
 
 
 def _unfinished_lines(source_results: Sequence[SourceResult]) -> Iterator[str]:
-    # Resuming rewrites the retry file: a fix in it would be lost.
+    # To fix them comes later: a fix in the file would be lost.
     if source_results:
-        yield f"The rows not accepted so far are in {_names(source_results)}, each with its reason."
-        yield "Fix them when the run has finished, not before: resuming it rewrites the file."
+        yield (
+            f"The rows not accepted so far are in {_names(source_results)}, each with its reason: "
+            "for later, when the run has finished."
+        )
 
 
 def _dry_run_lines(source_results: Sequence[SourceResult]) -> Iterator[str]:
@@ -94,8 +95,3 @@ def _dry_run_lines(source_results: Sequence[SourceResult]) -> Iterator[str]:
 def _names(source_results: Sequence[SourceResult]) -> str:
     paths = [str(source_result.retry_file) for source_result in source_results]
     return " and ".join([", ".join(paths[:-1]), paths[-1]] if len(paths) > 1 else paths)
-
-
-def _has_started(source_result: SourceResult) -> bool:
-    """Whether any row of *source_result* was attempted or has an outcome."""
-    return source_result.traffic.requests > 0 or source_result.counts.not_attempted < source_result.counts.read

@@ -83,8 +83,8 @@ def drain_output(patience: float = 3.0) -> None:
 
 
 def terminal() -> TextIO | None:
-    """Return the terminal for a progress bar; None without one."""
-    if not is_terminal():
+    """Return the terminal for a progress bar; None without one, or where it can't draw over a line."""
+    if not is_terminal() or os.environ.get("TERM") == "dumb":
         return None
     return OUTPUT.drawing() if OUTPUT.is_on else sys.stderr
 

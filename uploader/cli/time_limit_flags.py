@@ -4,6 +4,7 @@ import re
 import time
 from datetime import datetime
 from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
@@ -14,16 +15,21 @@ _CLOCK: Final = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?"
 _DATE_LENGTH: Final = len("2024-03-06")
 
 
+_ZONED: Final = re.compile(r"(?P<time>.*\S)\s+(?P<zone>[A-Za-z][A-Za-z0-9_+/-]*)")
+
+
 def until(_: click.Context, __: click.Parameter, text: str | None) -> Deadline | None:
-    """Read `--until`: a time of day, of which the next one is meant, or a date and time."""
+    """Read `--until`: a time of day, of which the next one is meant, or a date and time; either may name its zone."""
     if text is None:
         return None
     now = datetime.now().astimezone()
-    match = _CLOCK.fullmatch(text)
+    zoned = _ZONED.fullmatch(text)
+    time_text, zone = (text, None) if zoned is None else (zoned["time"], _zone(zoned["zone"]))
+    match = _CLOCK.fullmatch(time_text)
     if match is not None:
-        at = next_time(now, hour=int(match[1]), minute=int(match[2]), second=int(match[3] or 0))
+        at = next_time(now, hour=int(match[1]), minute=int(match[2]), second=int(match[3] or 0), zone=zone)
     else:
-        at = _moment(text)
+        at = _moment(text, time_text, zone)
         if at <= now:
             raise click.BadParameter(f"'{text}' is in the past; write a time in the future.")
     return Deadline(f"--until {text}", time.monotonic(), at=at)
@@ -39,10 +45,20 @@ def within(_: click.Context, __: click.Parameter, text: str | None) -> Deadline 
     return Deadline(f"--for {text}", time.monotonic(), within=seconds)
 
 
-def _moment(text: str) -> datetime:
+def _zone(name: str) -> ZoneInfo:
     try:
-        if len(text) > _DATE_LENGTH:
-            return datetime.fromisoformat(text).astimezone()
+        return ZoneInfo(name)
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        raise click.BadParameter(f"'{name}' is not a time zone; write one as in 05:00 Asia/Seoul.") from None
+
+
+def _moment(text: str, time_text: str, zone: ZoneInfo | None) -> datetime:
+    try:
+        if len(time_text) > _DATE_LENGTH:
+            shown = datetime.fromisoformat(time_text)
+            # A time with an offset needs no zone, and gets none beside it.
+            if shown.tzinfo is None or zone is None:
+                return shown.astimezone() if zone is None else shown.replace(tzinfo=zone)
     except (ValueError, OverflowError):
         pass
     raise click.BadParameter(f"'{text}' is not a time; write 05:00, or 2024-03-06T05:00.")

@@ -4,10 +4,11 @@ import codecs
 import os
 import shlex
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from uploader.config.access_token_command import command_words, printed_by
 from uploader.config.environment_variables import Filled
 from uploader.config.error_messages import ConfigProblem, UnfitValueError
 from uploader.config.relative_paths import resolved
@@ -22,16 +23,17 @@ PLACEHOLDER = "dry-run"
 _SERVICE_ID: KeyPath = ("api", "service_id")
 _TOKEN: KeyPath = ("api", "access_token")
 _TOKEN_FILE: KeyPath = ("api", "access_token_file")
+_TOKEN_COMMAND: KeyPath = ("api", "access_token_command")
 
 _HASH_KEY: KeyPath = ("mapping", "hash_key")
 
-_BOTH = ConfigProblem(_TOKEN_FILE, " is given beside api.access_token; delete one of the two")
 _NO_SERVICE_ID = ConfigProblem(
     _SERVICE_ID, " is missing; write service_id: ${DFINERY_SERVICE_ID} below api", comes_last=True
 )
 _NO_TOKEN = ConfigProblem(_TOKEN, " is missing; write access_token: ${DFINERY_ACCESS_TOKEN} below api", comes_last=True)
 
 _MOST_BYTES = 1 << 16
+_ALL_OTHERS = 0o077
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _QUOTES = ('""', "''", "``", "“”", "‘’")  # noqa: RUF001 — what a word processor makes of them
 
@@ -41,27 +43,38 @@ def is_quoted(credential: str) -> bool:
     return len(credential) > 1 and credential[0] + credential[-1] in _QUOTES
 
 
-def supplied(configuration: Filled, folder: Path, *, wanted: bool) -> Filled:
+def supplied(configuration: Filled, folder: Path, environ: Mapping[str, str], *, wanted: bool) -> Filled:
     """Return *configuration* with a service id, a token, and the problems with them.
 
-    A token file is read only if the credentials are *wanted*. Otherwise missing ones become `PLACEHOLDER`, and an unset
-    variable of a credential or another secret is no problem.
+    A token file is read, or a token command run with *environ*, only if the credentials are *wanted*. Otherwise
+    missing ones become `PLACEHOLDER`, and an unset variable of a credential or another secret is no problem.
     """
     api = configuration.tree.get("api", {})
     if not isinstance(api, dict):
         return configuration
-    both = (_BOTH,) if {"access_token", "access_token_file"} <= api.keys() else ()
+    both = tuple(_doubled(api))
     if not wanted:
         return _placeheld(configuration, api, both)
-    token, troubles = _token(configuration, api, folder)
+    token, troubles = (PLACEHOLDER, ()) if both else _token(configuration, api, folder, environ)
     if "service_id" not in api:
         troubles = (*troubles, _NO_SERVICE_ID)
     api = {"service_id": PLACEHOLDER, **api, "access_token": token}
     return _with(configuration, api, (*configuration.problems, *both, *troubles))
 
 
+def _doubled(api: Mapping[str, Tree]) -> Iterator[ConfigProblem]:
+    """Yield a problem for each way to give the token after the first one."""
+    first, *others = [way for way in (_TOKEN, _TOKEN_FILE, _TOKEN_COMMAND) if way[-1] in api] or [_TOKEN]
+    for other in others:
+        yield ConfigProblem(other, f" is given beside api.{first[-1]}; delete one of the two")
+
+
 def _placeheld(configuration: Filled, api: Mapping[str, Tree], both: tuple[ConfigProblem, ...]) -> Filled:
-    unset = {problem.key_path for problem in configuration.problems} & {_SERVICE_ID, _TOKEN_FILE, *SECRETS}
+    # A word of the command may be a variable that only the run has.
+    of_command = {one.key_path for one in configuration.problems if one.key_path[:2] == _TOKEN_COMMAND}
+    if of_command:
+        api = {key: value for key, value in api.items() if key != _TOKEN_COMMAND[-1]}
+    unset = {problem.key_path for problem in configuration.problems} & {_SERVICE_ID, _TOKEN_FILE, *SECRETS, *of_command}
     kept = {key: value for key, value in api.items() if ("api", key) not in unset}
     problems = tuple(problem for problem in configuration.problems if problem.key_path not in unset)
     mapping = configuration.tree.get("mapping")
@@ -75,12 +88,21 @@ def _with(configuration: Filled, api: Mapping[str, Tree], problems: tuple[Config
     return replace(configuration, tree={**configuration.tree, "api": dict(api)}, problems=problems)
 
 
-def _token(configuration: Filled, api: Mapping[str, Tree], folder: Path) -> tuple[Tree, tuple[ConfigProblem, ...]]:
+def _token(
+    configuration: Filled, api: Mapping[str, Tree], folder: Path, environ: Mapping[str, str]
+) -> tuple[Tree, tuple[ConfigProblem, ...]]:
     if "access_token" in api:
         return api["access_token"], ()
-    if "access_token_file" not in api:
-        return PLACEHOLDER, (_NO_TOKEN,)
-    written = api["access_token_file"]
+    if "access_token_command" in api:
+        return _from_command(configuration, api["access_token_command"], folder, environ)
+    if "access_token_file" in api:
+        return _from_file(configuration, api["access_token_file"], folder, environ)
+    return PLACEHOLDER, (_NO_TOKEN,)
+
+
+def _from_file(
+    configuration: Filled, written: Tree, folder: Path, environ: Mapping[str, str]
+) -> tuple[Tree, tuple[ConfigProblem, ...]]:
     if not isinstance(written, str):
         return PLACEHOLDER, ()
     try:
@@ -89,7 +111,8 @@ def _token(configuration: Filled, api: Mapping[str, Tree], folder: Path) -> tupl
         # The settings report what is wrong with the path itself.
         return PLACEHOLDER, ()
     try:
-        return _read(file, _shown(file, configuration.variables.get(_TOKEN_FILE), written)), ()
+        name = _shown(file, configuration.variables.get(_TOKEN_FILE), written)
+        return _read(file, name, exposing=_exposing_bits(file, environ)), ()
     except UnfitValueError as error:
         return PLACEHOLDER, (ConfigProblem(_TOKEN_FILE, f": {error}"),)
 
@@ -97,10 +120,35 @@ def _token(configuration: Filled, api: Mapping[str, Tree], folder: Path) -> tupl
 def token_in(file: Path) -> str:
     """Return the token in *file*, which only its owner may read; raises ConfigError."""
     try:
-        return _read(file, _shown(file, None, str(file)))
+        return _read(file, _shown(file, None, str(file)), exposing=_ALL_OTHERS)
     except UnfitValueError as error:
         words = f"api.access_token_file: {error}"
     raise ConfigError(words)
+
+
+def token_of_command(words: Sequence[str], folder: Path, environ: Mapping[str, str]) -> str:
+    """Return the token that the command of these *words* prints, in *folder*, with *environ*; raises ConfigError."""
+    try:
+        return printed_by(words, folder, environ)
+    except UnfitValueError as error:
+        trouble = f"api.access_token_command: {error}"
+    raise ConfigError(trouble)
+
+
+def _from_command(
+    configuration: Filled, written: Tree, folder: Path, environ: Mapping[str, str]
+) -> tuple[Tree, tuple[ConfigProblem, ...]]:
+    if any(problem.key_path[:2] == _TOKEN_COMMAND for problem in configuration.problems):
+        return PLACEHOLDER, ()
+    try:
+        words = command_words(written)
+    except UnfitValueError:
+        # The settings report what is wrong with the words themselves.
+        return PLACEHOLDER, ()
+    try:
+        return printed_by(words, folder, environ), ()
+    except UnfitValueError as error:
+        return PLACEHOLDER, (ConfigProblem(_TOKEN_COMMAND, f": {error}"),)
 
 
 def _shown(file: Path, variables: str | None, written: str) -> str | None:
@@ -111,8 +159,18 @@ def _shown(file: Path, variables: str | None, written: str) -> str | None:
     return str(file) if variables is None else variables
 
 
-def _read(file: Path, name: str | None) -> str:
-    """Return the token in *file*, which only its owner may read; *name* is its name for messages, if there is one."""
+def _exposing_bits(file: Path, environ: Mapping[str, str]) -> int:
+    """Return which bits of the mode of *file* open it to others.
+
+    In the folder that systemd gives to one service alone (`LoadCredential=`), the group's reading is that of an access
+    control list, which names this service.
+    """
+    private = environ.get("CREDENTIALS_DIRECTORY")
+    return _ALL_OTHERS if not private or Path(private) != file.parent else _ALL_OTHERS & ~stat.S_IRGRP
+
+
+def _read(file: Path, name: str | None, *, exposing: int) -> str:
+    """Return the token in *file*, whose mode has none of the bits *exposing*; *name* is for messages, if known."""
     if name is None:
         if not os.path.exists(file):  # noqa: PTH110 — a Path's own raises where the name is too long
             raise UnfitValueError(
@@ -122,7 +180,7 @@ def _read(file: Path, name: str | None) -> str:
         name = str(file)
     try:
         with open_at_once(file) as opened:
-            _refuse_exposed(os.fstat(opened.fileno()).st_mode, name)
+            _refuse_exposed(os.fstat(opened.fileno()).st_mode, name, exposing)
             written = opened.read(_MOST_BYTES)
     except FileNotFoundError:
         raise UnfitValueError(
@@ -147,10 +205,10 @@ def _sole_token(written: bytes, name: str) -> str:
     return token
 
 
-def _refuse_exposed(mode: int, name: str) -> None:
+def _refuse_exposed(mode: int, name: str, exposing: int) -> None:
     if not stat.S_ISREG(mode):
         raise UnfitValueError(f"{name} is not a file; name the file that holds the token")
-    if mode & 0o077:
+    if mode & exposing:
         raise UnfitValueError(
             f"{name} is open to other users (mode {stat.S_IMODE(mode):04o}); run `chmod 600 {_quoted(name)}`"
         )

@@ -48,8 +48,9 @@ def load(
 ) -> Settings:
     """Return the settings in *path*, changed by *overrides* and filled with the variables of *environ*.
 
-    Without *credentials*, the token file is not read, and a missing service id or token gets a placeholder, also if
-    only its variable is missing. Raise ConfigError, a line without any secret for each problem.
+    Without *credentials*, the token file is not read, the token command is not run, and a missing service id or token
+    gets a placeholder, also if only its variable is missing. Raise ConfigError, a line for each problem, none with a
+    secret.
     """
     secrets = list(known_secrets({}, environ))
     try:
@@ -69,7 +70,7 @@ def _loaded(
     document = overridden(written, overrides)
     raw = filled(document.tree, environ)
     secrets += known_secrets(raw.tree, environ)
-    configuration = supplied(raw, folder, wanted=credentials)
+    configuration = supplied(raw, folder, environ, wanted=credentials)
     secrets += (one for one in known_secrets(configuration.tree, environ) if one != PLACEHOLDER)
     exposed = _exposed(written)
     strays = [_stray(key_path, secrets) for key_path in misplaced(configuration.tree, secrets)]
@@ -84,7 +85,7 @@ def _loaded(
 def settings_of_values(kind: type[S], values: Mapping[str, object], *, folder: Path, environ: Mapping[str, str]) -> S:
     """Return the settings that *values* of Python make; `Settings.of` says more. Raise ConfigError."""
     raw = filled(_tree(values), environ)
-    configuration = supplied(raw, folder, wanted=False)
+    configuration = supplied(raw, folder, environ, wanted=False)
     settings, problems = _read_or_problems(
         kind, configuration, SettingsOrigin(Path("Settings"), folder), _EXAMPLES_OF_PYTHON
     )

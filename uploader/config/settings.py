@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, ValidationInfo
 
 from uploader.api import EndpointName, PropertyType
-from uploader.config.credentials import PLACEHOLDER, is_quoted, token_in
+from uploader.config.access_token_command import command_words
+from uploader.config.credentials import PLACEHOLDER, is_quoted, token_in, token_of_command
 from uploader.config.error_messages import PROPERTIES, MisfitError, UnfitValueError
 from uploader.config.mapping_settings import (
     IdentityFieldSettings,
@@ -85,8 +86,8 @@ Location: TypeAlias = Annotated[Path, BeforeValidator(_path)]
 class ApiSettings(Section):
     """The URL of the service, the endpoint and the credentials.
 
-    *access_token* also holds the token from `access_token_file`. *register_first* is whether each person who is not
-    known to be registered is sent to `identities` before their profile.
+    *access_token* also holds the token from `access_token_file` or of `access_token_command`. *register_first* is
+    whether each person who is not known to be registered is sent to `identities` before their profile.
     """
 
     key_path: ClassVar[KeyPath] = ("api",)
@@ -99,6 +100,10 @@ class ApiSettings(Section):
     """The import API token; write `${DFINERY_ACCESS_TOKEN}`, or access_token_file in its place."""
     access_token_file: Location | None = None
     """The file that holds the token, alone and with mode 0600."""
+    access_token_command: Annotated[
+        tuple[Annotated[str, BeforeValidator(word)], ...] | None, BeforeValidator(command_words)
+    ] = field(default=None, repr=False)
+    """The program that prints the token, and its words; it is run once, without a shell."""
     timeout: Duration = 30.0
     """How long one request may take, its reply included."""
     endpoint: Annotated[EndpointName, BeforeValidator(one_of("user-profile", "identities"))] = "user-profile"
@@ -333,14 +338,17 @@ class Settings(SectionedSettings):
         return load(Path(file), overrides=overrides, environ=variables, credentials=credentials)
 
     def with_credentials(self) -> "Settings":
-        """Return the settings with the token of `api.access_token_file`, if that is where it stands.
+        """Return the settings with the token of `api.access_token_file` or `api.access_token_command`, if it is there.
 
         Raises:
-            ConfigError: the service ID or the token is missing, or its file can't be read.
+            ConfigError: the service ID or the token is missing, its file can't be read, or its command fails.
         """
         api = self.api
         if api.access_token == PLACEHOLDER and api.access_token_file is not None:
             api = replace(api, access_token=token_in(api.access_token_file))
+        elif api.access_token == PLACEHOLDER and api.access_token_command is not None:
+            token = token_of_command(api.access_token_command, self._found_in.folder, os.environ)
+            api = replace(api, access_token=token)
         missing = [key for key in ("service_id", "access_token") if getattr(api, key) == PLACEHOLDER]
         if missing:
             lines = (f"api.{key} is missing; a run needs it, unless it is a dry run (sandbox=True)" for key in missing)

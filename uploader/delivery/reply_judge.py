@@ -56,13 +56,15 @@ class ReplyJudge:
         self._on_suspected_outage = on_suspected_outage
         self.is_calm = False
 
-    def recover(self, sent: float, now: float) -> None:
-        """Record that the service answers *now*, to a request that was *sent* then: that ends an outage."""
+    def recover(self, sent: float, now: float) -> bool:
+        """Record that the service answers *now*, to a request that was *sent* then; return whether the trouble ends."""
         # Unresolved, it may not be the service that answered: one request at a time until a reply proves it.
         resolved = not self.blocked_rows.is_unresolved
-        if self._breaker.recover(sent, proven=resolved):
-            self.is_calm = resolved
-            self._outages.add_good_reply(now)
+        if not self._breaker.recover(sent, proven=resolved):
+            return False
+        self.is_calm = resolved
+        self._outages.add_good_reply(now)
+        return True
 
     def judge(self, reply: Reply, row: int, attempts: RowAttempts, *, sent: float, now: float) -> Verdict:
         """Judge the *reply* that came *now* to the request of *row* that was *sent* then, and was not accepted.

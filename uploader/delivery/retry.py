@@ -138,7 +138,7 @@ class Delivery:
                     judge.blocked_rows.add_served(permit.at)
                     if not judge.is_calm or limiter.breaker.state is not CLOSED:
                         judge.blocked_rows.add_good_reply()
-                        judge.recover(permit.at, self._clock.monotonic())
+                        self._recover(permit)
                     return Sent(request, attempts.posted, unsure)
                 attempts.unsure = unsure or _may_be_applied(reply)
                 verdict = judge.judge(reply, row, attempts, sent=permit.at, now=self._clock.monotonic())
@@ -155,12 +155,17 @@ class Delivery:
         except Stopped:
             return Unsettled(request, attempts.posted, attempts.unsure)
 
+    def _recover(self, permit: Permit) -> None:
+        """Record a good reply to the request of *permit*: the service answers again."""
+        if self._judge.recover(permit.at, self._clock.monotonic()):
+            self._limiter.end_pause()
+
     def _act_on(self, verdict: Verdict, permit: Permit) -> None:
         """Apply *verdict* on the attempt of *permit* to all requests: recover, pause or stop."""
         limiter = self._limiter
         match verdict:
             case Accept() | Reject():
-                self._judge.recover(permit.at, self._clock.monotonic())
+                self._recover(permit)
             case Throttled(window):
                 self._records.traffic.limited += 1
                 seconds = limiter.seconds_until_reset(window)

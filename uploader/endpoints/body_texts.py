@@ -1,6 +1,5 @@
 """Spell what the bodies of all endpoints have in common: the identity first, the time last."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import orjson
@@ -14,6 +13,9 @@ IDENTITY_BEGIN: Final = f'{{"{IDENTITY_KEY}":{{'
 
 TIME_BEGIN: Final = f'}},"{TIME_KEY}":"'
 """What is between the last member of the last part and the time, with the quote that begins it."""
+
+NOT_UNICODE: Final = Reason("not_unicode", "a value holds half of a surrogate pair, which is no text")
+"""Why parts that orjson can't encode are no body."""
 
 _TIME_MEMBER: Final = b',"%s":' % TIME_KEY.encode()
 _END: Final = b'"}'
@@ -41,11 +43,3 @@ class BodyTexts:
     def meaning(body: bytes) -> bytes:
         """Return *body* up to its time, which is the last member; no value can contain the key with its quotes."""
         return body.rpartition(_TIME_MEMBER)[0]
-
-
-def dumped(content: Mapping[str, object]) -> bytes | Reason:
-    """Return *content* as a body; or why it is none."""
-    try:
-        return orjson.dumps(content)
-    except orjson.JSONEncodeError:
-        return Reason("not_unicode", "a value holds half of a surrogate pair, which is no text")

@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from uploader.api import IDENTITY_FIELDS, TIME_KEY, EndpointName
-from uploader.endpoints.body_texts import IDENTITY_BEGIN, IDENTITY_KEY, TIME_BEGIN, BodyTexts, dumped
+from uploader.endpoints.body_texts import IDENTITY_BEGIN, IDENTITY_KEY, NOT_UNICODE, TIME_BEGIN, BodyTexts
 from uploader.mapping.body_format import BodyParts, ColumnLayout
 from uploader.model import Json, Reason
 
@@ -29,7 +29,10 @@ class Identities(BodyTexts):
     @staticmethod
     def encode(identity: Mapping[str, str], _properties: Mapping[str, Json], now: str) -> bytes | Reason:
         """Return the body of *identity*, made at *now*; or why it can't be sent. No property is sent."""
-        return dumped({IDENTITY_KEY: identity, TIME_KEY: now})
+        try:
+            return orjson.dumps({IDENTITY_KEY: identity, TIME_KEY: now})
+        except orjson.JSONEncodeError:
+            return NOT_UNICODE
 
     @staticmethod
     def parts(body: bytes) -> BodyParts:

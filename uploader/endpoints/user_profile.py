@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from uploader.api import CONSENTS, IDENTITY_FIELDS, TIME_KEY, EndpointName
-from uploader.endpoints.body_texts import IDENTITY_BEGIN, IDENTITY_KEY, TIME_BEGIN, BodyTexts, dumped
+from uploader.endpoints.body_texts import IDENTITY_BEGIN, IDENTITY_KEY, NOT_UNICODE, TIME_BEGIN, BodyTexts
 from uploader.mapping.body_format import BodyParts, ColumnLayout
 from uploader.model import Json, Reason
 
@@ -38,10 +38,12 @@ class UserProfile(BodyTexts):
         """Return the body of these parts, made at *now*; or why it can't be sent."""
         if not properties:
             return Reason("no_property", "no property: every mapped column is empty")
-        body = dumped({IDENTITY_KEY: identity, _PROPERTIES_KEY: properties, TIME_KEY: now})
+        try:
+            body = orjson.dumps({IDENTITY_KEY: identity, _PROPERTIES_KEY: properties, TIME_KEY: now})
+        except orjson.JSONEncodeError:
+            return NOT_UNICODE
         # A part of a small body is small, so few bodies need to be measured.
-        is_large = isinstance(body, bytes) and len(body) > PROPERTIES_LIMIT
-        if is_large and len(orjson.dumps(properties)) > PROPERTIES_LIMIT:
+        if len(body) > PROPERTIES_LIMIT and len(orjson.dumps(properties)) > PROPERTIES_LIMIT:
             return Reason("too_large", "the properties take more than 8 KB together")
         return body
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
+from uploader.rate.observations import RequestObservations
 from uploader.rate.other_clients import OtherClients
 
 _LONG_PAUSE_SECONDS: Final = 30.0
@@ -48,6 +49,7 @@ class RateReport:
         self._paused_until = float("-inf")
         self.paused_seconds = 0.0
         """How long sending was or will be paused, in seconds."""
+        self.observations = RequestObservations()
 
     def once(self, notice: Notice) -> bool:
         """Report *notice*, unless one of its kind was reported; return whether it is the first."""

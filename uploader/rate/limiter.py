@@ -16,6 +16,7 @@ from uploader.rate.circuit_breaker import CLOSED, WARY, Breaker
 from uploader.rate.concurrency import ConcurrencyLimit, Permit
 from uploader.rate.estimated_limit import EstimatedLimit, LearnedPace
 from uploader.rate.events import Lowered, Notice, Paused, RateReport, Stalled, local_time
+from uploader.rate.observations import RequestObservations
 from uploader.rate.quota_lease import Lease, LeasedPlaces, Quota
 from uploader.rate.rate_within_limit import Pace
 from uploader.rate.server_window import ServerWindow
@@ -219,6 +220,7 @@ class Limiter:
         now = self._clock.monotonic()
         self._report.add_pause(Paused(seconds, "another run"), now)
         self._report.paused_seconds += self.breaker.open(now, seconds, "another run was throttled", by_reply=False)
+        self.observations.begin_pause("throttled", now)
 
     def release(self, permit: Permit, reply: Reply | None) -> None:
         """Take back *permit*: its request got *reply*, or was abandoned (None).
@@ -231,6 +233,7 @@ class Limiter:
         if self.breaker.state is not CLOSED:
             self.breaker.add_reply(permit)
         if isinstance(reply, Answer):
+            self.observations.add_latency(now - permit.at)
             counted = self._quota.granted - self.leased.unused - concurrency.count
             if reply.window.remaining is None:
                 self._learn_limit(now, counted, permit, refused=reply.is_limit)
@@ -269,11 +272,18 @@ class Limiter:
         now = self._clock.monotonic()
         more = self.breaker.open(now, seconds, why, backs_off=not everybody)
         self._report.paused_seconds += more
+        self.observations.begin_pause("throttled" if everybody else "outage", now)
         if everybody:
             left = self.breaker.seconds(now)
             self._report.add_pause(Paused(left, "limit"), now)
             self._quota.pause(now + left)
         return more
+
+    def end_pause(self) -> None:
+        """Record that the service answers again, for the report of the run; not while a pause still lasts."""
+        now = self._clock.monotonic()
+        if not self.breaker.is_open(now):
+            self.observations.end_pause(now)
 
     def pause_all_runs(self, seconds: float) -> None:
         """Let no run of this machine send for *seconds*, though this one ends; raises StorageError."""
@@ -307,6 +317,16 @@ class Limiter:
         """How long sending was paused so far, in seconds."""
         now = self._clock.monotonic()
         return self._report.paused_seconds - (self.breaker.seconds(now) if self.breaker.is_open(now) else 0.0)
+
+    @property
+    def observations(self) -> RequestObservations:
+        """What the report of the run shows of its requests."""
+        return self._report.observations
+
+    @property
+    def window(self) -> ServerWindow:
+        """The service's window, as far as its replies state it."""
+        return self._window
 
     @property
     def pace(self) -> Pace:

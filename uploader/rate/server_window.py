@@ -1,10 +1,15 @@
 """Learn from the replies what the service's request window is, and what is left of it."""
 
 import math
+from collections import deque
 from typing import Final
 
 from uploader.model import WindowState
 from uploader.rate.other_clients import OtherClients, OthersUse, WindowUse
+from uploader.timeline import QuotaWindow
+
+_MOST_ENDED: Final = 1000
+"""So many ended windows are kept until they are taken; of more, the latest."""
 
 _PROOFS: Final = 8
 """This many replies of one window must agree before its state is trusted."""
@@ -72,6 +77,22 @@ class ServerWindow:
         self._sample = _sample_of(per)
         self._last_state: tuple[float | None, float, float | None] | None = None
         self._is_plausible = False
+        self._ended_windows: deque[QuotaWindow] = deque(maxlen=_MOST_ENDED)
+
+    def take_windows(self) -> list[QuotaWindow]:
+        """Return the windows that have ended since the last call, and the present one as it is now.
+
+        There are none where the replies do not state the window, or where it slides.
+        """
+        present = self._present_window()
+        taken = [*self._ended_windows, *([] if present is None else [present])]
+        self._ended_windows.clear()
+        return [] if self._slides else taken
+
+    def _present_window(self) -> QuotaWindow | None:
+        if self._reset is None or self._rolled_at is not None:
+            return None
+        return QuotaWindow(self._reset, max(0, self._real_limit - self._left), self._real_limit)
 
     def add_reply(  # noqa: PLR0913 — what a reply says, and all that is known of its request
         self,
@@ -218,6 +239,7 @@ class ServerWindow:
         """Start a new window: it ends by its own reset, and at the latest a period after its first reply."""
         if self._reset is not None:
             self._proven = True
+            self._end_window()
         whole = reset == int(reset)
         latest = reset + (_WHOLE_SECOND if whole else _MILLISECOND)
         known = self._clock_offset.earliest(latest)
@@ -231,6 +253,10 @@ class ServerWindow:
         self._agreeing = 0
         self._others.begin()
 
+    def _end_window(self) -> None:
+        if (ended := self._present_window()) is not None:
+            self._ended_windows.append(ended)
+
     def _judge(self) -> None:
         """Trust the state while it falls with every request, and no more when it does not."""
         fallen = self._most - self._left
@@ -243,6 +269,7 @@ class ServerWindow:
         """Take the window to be over before a reply of the next one; the second time in a row ends the trust."""
         if self._rolled_at is not None:
             self.is_trusted = False
+        self._end_window()
         self._rolled_at = now
         self._ends = now + self._period
         self._left = self._most = min(self._limit, self._real_limit)

@@ -87,12 +87,15 @@ async def report_outages(delivery: RowDelivery, clock: Clock, events: Events) ->
             events.outage(replace(known, until=clock.wall()))
 
 
+def progress_of(source_plan: SourcePlan, session: Session, connection: Connection) -> Progress:
+    """Return how far the source is now."""
+    counts = session.running_counts.outcomes.counts(read=source_plan.job.summary.read)
+    return Progress(counts, session.traffic.requests, connection.limiter.paused_seconds)
+
+
 async def report_progress(source_plan: SourcePlan, session: Session, connection: Connection, events: Events) -> None:
     """Report now and twice a second how far the source is, until cancelled; not at all if nobody wants it."""
-    run, read, limiter = source_plan.source_run, source_plan.job.summary.read, connection.limiter
     while wants(events, "progressed"):
-        progress = Progress(
-            session.running_counts.outcomes.counts(read=read), session.traffic.requests, limiter.paused_seconds
-        )
-        events.progressed(Progressed(run, progress, limiter.pace.rate))
+        progress = progress_of(source_plan, session, connection)
+        events.progressed(Progressed(source_plan.source_run, progress, connection.limiter.pace.rate))
         await connection.clock.sleep(_PROGRESS_SECONDS)

@@ -156,7 +156,10 @@ def _lock(run_plan: RunPlan, source: Source, key: str, result: SourceResult) -> 
 def _may_resume(run_plan: RunPlan, old: StoredRun, source: Source) -> bool:
     """Whether the run of *old* read *source* as it is now: in a changed file its rows are other people's."""
     header = old.state.header
-    return header is not None and (header.content, header.mapping) == (source.digest(), reading_of(run_plan.settings))
+    return header is not None and (header.basis.content, header.basis.mapping) == (
+        source.digest(),
+        reading_of(run_plan.settings),
+    )
 
 
 def _whole_file_run(run_plan: RunPlan, source: Source, key: str) -> StoredRun | None:
@@ -202,7 +205,7 @@ def retry_file_of(run_plan: RunPlan, source: Source, old: StoredRun | None) -> R
 
     refuse_taken(path, run_plan.options, may_exist=may_exist)
     header = None if old is None else old.state.header
-    retry = RetryFile(path, retry_format(source, damaged=header is not None and header.damaged > 0))
+    retry = RetryFile(path, retry_format(source, damaged=header is not None and header.rows.damaged > 0))
     if header is not None:
         retry.set_run(run_plan.origins(header).label)
     return retry

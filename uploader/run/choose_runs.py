@@ -139,4 +139,4 @@ def _remark_nothing_to_compare(run_plan: RunPlan, guarded: Sequence[SourcePlan])
     for source_plan in guarded:
         is_compared = source_plan.job.summary.column_profile is not None
         if is_compared and baselines.last(source_plan.header.history_key) is None:
-            _remark(source_plan, nothing_to_compare_with(source_plan.result.source, source_plan.header.job))
+            _remark(source_plan, nothing_to_compare_with(source_plan.result.source, source_plan.header.job.name))

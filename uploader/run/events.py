@@ -1,6 +1,6 @@
 """Define what a run reports while it works, as one class whose methods do nothing until they are overridden."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -34,6 +34,14 @@ class SourceRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """The check reads one source, before anything of it is sent; *rows* returns how many rows it has read so far."""
+
+    run: SourceRun
+    rows: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """One source was read whole, before anything of it is sent; *at* is in seconds since 1970.
 
@@ -54,7 +62,8 @@ class Checked:
 class Started:
     """A run starts to send one source, or resumes it; *at* is in seconds since 1970.
 
-    Of its *rows*, *settled* have an outcome of an earlier session. *requests_per_second* is the limit of the service.
+    Of its *rows*, *settled* have an outcome of an earlier session; *progress* is what those sessions did.
+    *requests_per_second* is the limit of the service.
     """
 
     run: SourceRun
@@ -63,6 +72,7 @@ class Started:
     settled: int
     is_resumed: bool
     requests_per_second: float
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +170,12 @@ class Events:
 
     def reason_found(self, found: RowReason, /) -> None:
         """Take each reason found in a row, by the check or by the service."""
+
+    def reading(self, reading: Reading, /) -> None:
+        """Take that the check begins to read one source."""
+
+    def read(self, run: SourceRun, /) -> None:
+        """Take that the check has read one source, or that something ended it."""
 
     def checked(self, checked: Checked, /) -> None:
         """Take what the check found in one source, before anything of any source is sent."""

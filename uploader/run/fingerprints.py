@@ -52,7 +52,7 @@ def service_of_settings(settings: Settings) -> str:
 
 def service_of_run(header: RunHeader) -> str:
     """Return the key of the endpoint of the service that the run of *header* sends to."""
-    return service_of(header.base_url, header.service_id, header.endpoint)
+    return service_of(header.destination.base_url, header.destination.service_id, header.destination.endpoint)
 
 
 def _service(settings: Settings) -> list[str]:

@@ -32,17 +32,17 @@ class CommandSource:
     def still_stands(self) -> bool:
         """Whether what its last run did stands: content, mapping and format are the same; no flag starts it over."""
         header = None if self.last is None else self.last.header
-        return header is not None and _meaning(header) == _meaning(self.new) and not self.is_started_over
+        return header is not None and header.basis == self.new.basis and not self.is_started_over
 
     @property
     def is_of_earlier_run(self) -> bool:
         """Whether its rows are those of an earlier run, which overwrite nothing that a later one has set."""
-        return self.new.from_number != 0
+        return self.new.origin.number != 0
 
     def is_of(self, commands: AbstractSet[str]) -> bool:
         """Whether its last run was started or resumed by one of *commands*, and not abandoned."""
         last = self.last
-        return last is not None and not last.is_abandoned and not last.commands.isdisjoint(commands)
+        return last is not None and not last.is_abandoned and not last.sessions.commands.isdisjoint(commands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +82,21 @@ def _interrupted_at(place: int, sources: Sequence[CommandSource]) -> AbstractSet
     """Return the commands that were interrupted at the SOURCE at *place*: while it was sent, or before it started."""
     source = sources[place]
     if source.last is not None and source.last.is_interrupted:
-        return source.last.commands
+        return source.last.sessions.commands
     return {
         command
         for before in sources[:place]
         if before.last is not None and before.is_finished and _was_to_follow(source, before.last)
-        for command in before.last.commands
+        for command in before.last.sessions.commands
     }
 
 
 def _was_to_follow(source: CommandSource, before: RunState) -> bool:
     """Whether *source* was the next SOURCE after that of *before*, and was not started since."""
-    if before.header is None or before.header.next_key != source.new.key:
+    if before.header is None or before.header.place.next_key != source.new.key:
         return False
     last = source.last
     if last is None or last.header is None:
         return True
     # A run that was resumed beside one that was started over has the lower number of the two.
-    return last.header.order < before.header.order and last.commands.isdisjoint(before.commands)
-
-
-def _meaning(header: RunHeader) -> tuple[object, ...]:
-    return header.content, header.mapping, header.format
+    return last.header.order < before.header.order and last.sessions.commands.isdisjoint(before.sessions.commands)

@@ -6,7 +6,7 @@ from uploader.config import Settings
 from uploader.run.fingerprints import key_of, key_of_job
 from uploader.run.options import Options
 from uploader.source import Source
-from uploader.state import RunHeader
+from uploader.state import RunHeader, RunJob
 
 
 def job_of(options: Options, settings: Settings) -> str:
@@ -26,4 +26,4 @@ def history_key_of(source: Source, options: Options, settings: Settings) -> str:
 def with_job(header: RunHeader, source: Source, options: Options, settings: Settings) -> RunHeader:
     """Return *header* of a run of *source* with the name of its job, and the key of that."""
     job = job_of(options, settings)
-    return replace(header, job=job, job_key=key_of_job(settings, job) if job and not source.is_retry else "")
+    return replace(header, job=RunJob(job, key_of_job(settings, job) if job and not source.is_retry else ""))

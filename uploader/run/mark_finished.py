@@ -59,7 +59,8 @@ class RunEndings:
         if result.exit_status in {FINISHED, SOME_LEFT}:
             if totals is not None and stored_run.state.header is not None:
                 began = stored_run.state.header
-                self._run_store.baselines.keep(began.history_key, Baseline(str(facts["at"]), began.mapping, totals))
+                baseline = Baseline(str(facts["at"]), began.basis.mapping, totals)
+                self._run_store.baselines.keep(began.history_key, baseline)
             # Nothing that can fail comes after this mark: a message that says to run again needs a run to resume.
             self._run_store.compact(stored_run, spell_facts("finished", facts))
             return

@@ -122,4 +122,4 @@ def _sent_by(name: str, settings: Settings, run_store: RunStore, environment: En
     if last is None or last.state.header is None or not last.state.is_finished:
         return None
     with opened(name, settings, environment) as source:
-        return last.state.header.run_id if source.digest() == last.state.header.content else None
+        return last.state.header.run_id if source.digest() == last.state.header.basis.content else None

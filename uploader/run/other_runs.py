@@ -34,7 +34,7 @@ def has_older_to_continue(run_plan: RunPlan, header: RunHeader) -> bool:
     return any(
         other.order < header.order
         and service_of_run(other) == service
-        and (other.limit is None or run_plan.run_store.is_at_work(other))
+        and (other.rows.limit is None or run_plan.run_store.is_at_work(other))
         for other in run_plan.run_store.unfinished()
     )
 
@@ -86,4 +86,4 @@ def newest_ended_run(run_store: RunStore, settings: Settings) -> int:
 
 
 def _has_sent(run_state: RunState) -> bool:
-    return run_state.outcomes.sent + run_state.outcomes.unchanged + len(run_state.unsure) > 0
+    return run_state.outcomes.sent + run_state.outcomes.unchanged + len(run_state.unsure.rows) > 0

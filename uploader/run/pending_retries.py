@@ -104,7 +104,9 @@ def _sent(stored_run: StoredRun, finished: Sequence[StoredRun], settings: Settin
     runs = _runs_of(key_of_path(settings, Path(path)), finished)
     # A run that was resumed since has written its retry file again.
     return [
-        run for run in runs[:1] if _order(run) > max(_order(stored_run), stored_run.state.last_number or UNKNOWN_RUN)
+        run
+        for run in runs[:1]
+        if _order(run) > max(_order(stored_run), stored_run.state.sessions.last_number or UNKNOWN_RUN)
     ]
 
 
@@ -113,7 +115,7 @@ def _runs_of(key: str, finished: Sequence[StoredRun]) -> list[StoredRun]:
     return [
         stored_run
         for stored_run in finished
-        if (header := stored_run.state.header) and key in {header.key, header.job_key} and header.limit is None
+        if (header := stored_run.state.header) and key in {header.key, header.job.key} and header.rows.limit is None
     ]
 
 

@@ -21,7 +21,7 @@ from uploader.run.options import Options
 from uploader.run.results import ResultsSoFar, SourceResult
 from uploader.run.resume import FinishedRun, NewRun, ResumedRun, RunChoice
 from uploader.source import Source
-from uploader.state import RunHeader, RunStore, StoredRun
+from uploader.state import RunHeader, RunPlace, RunStore, StoredRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class SourcePlan:
     def numbered(self, session: SessionName, state: str, next_key: str) -> "SourcePlan":
         """Return it as a new run of the state folder *state*, numbered as *session*; see `RunHeader` for the others."""
         number, command = session.number, session.command
-        header = replace(self.header, number=number, state=state, command=command, next_key=next_key)
+        header = replace(self.header, place=RunPlace(number, state, command, next_key))
         return replace(self, result=replace(self.result, number=number), header=header, session=session)
 
     def open_run(self) -> StoredRun:

@@ -1,6 +1,7 @@
 """Read and map a source whole, before anything of it is sent."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
@@ -16,7 +17,7 @@ from uploader.mapping import Plan, compile_plan
 from uploader.model import Reason, Record, Rejected, Request, is_mappable
 from uploader.rate import Pace, pace
 from uploader.run.environment import Environment
-from uploader.run.events import Checked, Events, ReasonKind, Remark, RowReason, SourceRun
+from uploader.run.events import Checked, Events, Reading, ReasonKind, Remark, RowReason, SourceRun
 from uploader.run.job import BatchReader, Job, MappedBatches
 from uploader.run.observers import wants
 from uploader.run.options import Options
@@ -107,16 +108,31 @@ def prepare(  # noqa: PLR0913 — the parts of one check: what is read, by which
             endpoint=ENDPOINTS[settings.api.endpoint],
         )
     mapped = None if batches is None else _mapped(batches, plan, source, limit)
-    if mapped is None:
-        read = _count_rows(source, limit, plan, settings, summary, observers)
-    else:
-        read = _count_batches(mapped, plan, settings, summary, observers)
+    with _reported(source, summary, events):
+        if mapped is None:
+            read = _count_rows(source, limit, plan, settings, summary, observers)
+        else:
+            read = _count_batches(mapped, plan, settings, summary, observers)
     if limit is None and source.suspicion is not None:
         summary.warnings.add(source.suspicion.reason, source.suspicion.row, source.suspicion.line)
     refuse_unseen(source, plan, settings, summary, limit)
     job = Job(source, plan, summary, read.fingerprint, limit, read.trace, earlier, mapped)
     summary.joined = read.find_joined(job)
     return job
+
+
+@contextmanager
+def _reported(source: Source, summary: CheckSummary, events: Events | None) -> Iterator[None]:
+    """Report to *events* that *source* is read into *summary*, as long as the context lasts."""
+    if events is None:
+        yield
+        return
+    run = SourceRun(source.name)
+    events.reading(Reading(run, lambda: summary.read))
+    try:
+        yield
+    finally:
+        events.read(run)
 
 
 def _mapped(batches: BatchReader, plan: Plan, source: Source, limit: int | None) -> MappedBatches | None:

@@ -83,6 +83,11 @@ class SourceResult:
     number: int = 0
 
     @property
+    def has_started(self) -> bool:
+        """Whether any row was attempted or has an outcome."""
+        return self.traffic.requests > 0 or self.counts.not_attempted < self.counts.read
+
+    @property
     def exit_status(self) -> int | None:
         """The exit status that the source ended with; None while it has not ended."""
         return None if self.ending is None else self.ending.exit_status
@@ -158,6 +163,11 @@ class RunResult:
     exit_status: int = 0
     error: BaseException | None = None
     sandbox: "Report | None" = None
+
+    @property
+    def has_started(self) -> bool:
+        """Whether any row was attempted or has an outcome."""
+        return any(source_result.has_started for source_result in self.sources)
 
 
 class RunError(UploaderError):

@@ -13,7 +13,7 @@ from uploader.outputs.retry_file import RetryRemark
 from uploader.run.fingerprints import reading_of
 from uploader.run.job import Job
 from uploader.run.results import SourceResult, Times
-from uploader.state import RowToResend, RunHeader, RunState, StoredRun
+from uploader.state import CheckedRows, Destination, RowOrigin, RowToResend, RunBasis, RunHeader, RunState, StoredRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +52,12 @@ def header_of(  # noqa: PLR0913 — all that identifies a run
         key=key,
         source=job.source.name,
         started=result.started,
-        base_url=settings.api.base_url,
-        service_id=settings.api.service_id,
-        content="" if job.fingerprint is None else job.fingerprint.digest,
-        mapping=reading_of(settings),
-        rows=job.summary.read,
-        damaged=job.summary.damaged,
-        limit=job.limit,
+        destination=Destination(settings.api.base_url, settings.api.service_id, settings.api.endpoint),
+        basis=RunBasis("" if job.fingerprint is None else job.fingerprint.digest, reading_of(settings)),
+        rows=CheckedRows(job.summary.read, job.summary.damaged, job.limit),
         version=__version__,
-        origin=origin,
+        origin=RowOrigin(origin, from_number),
         full=full,
-        from_number=from_number,
-        endpoint=settings.api.endpoint,
     )
 
 
@@ -80,17 +74,16 @@ def refuse_or_start_over(
     before = old.header
     if before is None:
         return None
-    left = (
-        f"{old.counts.not_attempted:,} of {before.rows:,} rows of the interrupted run {before.run_id} were never sent"
-    )
+    rows = f"{old.counts.not_attempted:,} of {before.rows.total:,} rows"
+    left = f"{rows} of the interrupted run {before.run_id} were never sent"
     if fresh:
         return f"{new.source}: starting over as asked; {left}."
     changed = [
         what
         for what, then, now in (
-            ("the file", before.content, new.content),
-            ("the mapping", before.mapping, new.mapping),
-            ("the program", str(before.format), str(new.format)),
+            ("the file", before.basis.content, new.basis.content),
+            ("the mapping", before.basis.mapping, new.basis.mapping),
+            ("the program", str(before.basis.format), str(new.basis.format)),
             ("a SOURCE before it", False, not_resumable),
         )
         if then != now
@@ -123,6 +116,7 @@ def result_of(result: SourceResult, run_state: RunState) -> SourceResult:
     if header is None:
         return result
     running_counts, traffic = counts_of(run_state)
+    sessions = run_state.sessions
     return replace(
         result,
         run_id=header.run_id,
@@ -131,7 +125,7 @@ def result_of(result: SourceResult, run_state: RunState) -> SourceResult:
         counts=run_state.counts,
         traffic=traffic,
         problems=running_counts.problems,
-        times=Times(run_state.seconds, run_state.seconds, run_state.held_seconds),
+        times=Times(sessions.seconds, sessions.seconds, sessions.held_seconds),
         maybe_sent_twice=run_state.maybe_sent_twice,
         retry_file=path_of(run_state.retry_file),
     ).finished()
@@ -139,7 +133,7 @@ def result_of(result: SourceResult, run_state: RunState) -> SourceResult:
 
 def counts_of(run_state: RunState) -> tuple[RunningCounts, Traffic]:
     """Return the totals of *run_state* as running ones: to resume the run, or to report a finished one."""
-    running_counts = RunningCounts(replace(run_state.outcomes), set(run_state.unsure))
+    running_counts = RunningCounts(replace(run_state.outcomes), set(run_state.unsure.rows))
     for number, row in run_state.to_resend.items():
         if row.kind != "again":
             running_counts.problems.add(row.reason, number)

@@ -22,6 +22,7 @@ from uploader.run.recorders import Recorder, Recorders
 from uploader.run.resume import RESEND_PHRASE, counts_of, path_of
 from uploader.state import InFlightFile, Journal, StoredRun, read_run
 from uploader.state.settled_rows import SettledRows
+from uploader.timeline import Interval
 
 
 class Session:
@@ -155,6 +156,10 @@ class Session:
         """Record that the person of *row* was registered, with so many *attempts*; raises StorageError."""
         self._journal.record_registered(row, attempts)
 
+    def record_interval(self, interval: Interval) -> None:
+        """Record what the run did in *interval*, for its report; raises StorageError."""
+        self._journal.record_interval(interval)
+
     def record_retry_path(self, path: Path) -> None:
         """Record where the retry file goes, before it is made; raises StorageError."""
         self._journal.record_facts("retry_file", {"path": str(path.absolute())})
@@ -184,7 +189,7 @@ class Session:
         self.flush()
         stored_run = read_run(self.stored_run.path)
         run_state, running_counts = stored_run.state, self.running_counts
-        folded = _totals(run_state.outcomes, run_state.traffic, run_state.unsure)
+        folded = _totals(run_state.outcomes, run_state.traffic, run_state.unsure.rows)
         running = _totals(running_counts.outcomes, self.traffic, running_counts.unsure)
         if must_agree and folded != running:
             raise UploaderError(

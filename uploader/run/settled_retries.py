@@ -42,7 +42,7 @@ def remove_settled_retries(
 def _older(current: StoredRun, path: Path, stored_runs: Sequence[StoredRun]) -> Iterator[Path]:
     """Yield the retry files that earlier finished runs of the job of *current* have left beside *path*, its own."""
     header = current.state.header
-    if header is None or header.limit is not None or not current.state.is_finished:
+    if header is None or header.rows.limit is not None or not current.state.is_finished:
         return
     seen = {path.resolve()}
     for run in stored_runs:

@@ -8,13 +8,14 @@ from datetime import datetime
 from uploader.delivery.canary import Canary
 from uploader.delivery.pipeline import HeldBackRows, Pipeline
 from uploader.errors import StorageError, UploaderError
-from uploader.run.background import background_tasks, keep_synced, report_outages, report_progress
+from uploader.run.background import background_tasks, keep_synced, progress_of, report_outages, report_progress
 from uploader.run.connection import Connection
 from uploader.run.drift_check import baseline_totals
 from uploader.run.events import Events, Started
 from uploader.run.other_runs import is_proven
 from uploader.run.plan import SourcePlan, refresh_key
 from uploader.run.read_requests import ReadOnce, read_requests, refuse_changed, refuse_swapped
+from uploader.run.record_intervals import recorded_intervals
 from uploader.run.registration import RowDelivery
 from uploader.run.results import SourceResult, Times
 from uploader.run.retry_identities import noted_identities
@@ -38,11 +39,12 @@ async def send(source_plan: SourcePlan, connection: Connection, stop: Stop, even
     refuse_swapped(source_plan.job)
     with _opened(source_plan, connection, events) as line:
         events.started(_started(line, connection))
-        with _stopping(stop):
+        with _stopping(stop), recorded_intervals(line.session, connection) as intervals:
             async with background_tasks(
                 report_progress(source_plan, line.session, connection, events),
                 report_outages(line.delivery, connection.clock, events),
                 keep_synced(line.session, connection),
+                intervals.record_regularly(stop),
             ):
                 await line.pipeline.run(connection.pace.concurrency, settled=len(line.session.settled))
             line.session.flush()
@@ -75,7 +77,7 @@ class _OpenLine:
             counts=running_counts.outcomes.counts(read=read, not_attempted=pipeline.without_outcome(read)),
             problems=running_counts.problems,
             traffic=session.traffic,
-            times=Times(session.stored_run.state.seconds + seconds, seconds),
+            times=Times(session.stored_run.state.sessions.seconds + seconds, seconds),
             maybe_sent_twice=len(running_counts.unsure),
             retry_file=plan.retry.path,
         )
@@ -155,6 +157,7 @@ def _started(line: _OpenLine, connection: Connection) -> Started:
         settled=len(line.session.settled),
         is_resumed=source_plan.resumes,
         requests_per_second=rate.requests / rate.per,
+        progress=progress_of(source_plan, line.session, connection),
     )
 
 
@@ -173,7 +176,7 @@ def _ended(line: _OpenLine, result: SourceResult, reason: BaseException | None) 
     in_order = reason is None or (isinstance(reason, UploaderError) and not isinstance(reason, StorageError))
     with nullcontext() if in_order else suppress(StorageError):
         stored_run = line.session.final_state(must_agree=in_order)
-        result = replace(result, times=replace(result.times, limited=stored_run.state.held_seconds))
+        result = replace(result, times=replace(result.times, limited=stored_run.state.sessions.held_seconds))
         run_plan.endings.add(result, stored_run, baseline_totals(job.summary))
     if reason is not None:
         return result

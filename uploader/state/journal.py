@@ -11,6 +11,7 @@ from uploader.private_files import open_private, sync_folder, trouble
 from uploader.state.journal_records import (
     Word,
     spell_facts,
+    spell_metrics,
     spell_outcome,
     spell_pause,
     spell_registered,
@@ -18,6 +19,7 @@ from uploader.state.journal_records import (
 )
 from uploader.state.line_checksums import LINE
 from uploader.state.replay import RunState
+from uploader.timeline import Interval
 
 
 class Journal:
@@ -34,14 +36,14 @@ class Journal:
             StorageError: the file can't be opened or cut.
         """
         self.path = path
-        self._checksum = run_state.checksum
+        self._checksum = run_state.written.checksum
         self._broken: StorageError | None = None
         self._is_dirty = False
         self._unchanged: tuple[int, int] | None = None
         self._handle = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
-            if os.fstat(self._handle).st_size != run_state.size:
-                os.ftruncate(self._handle, run_state.size)
+            if os.fstat(self._handle).st_size != run_state.written.size:
+                os.ftruncate(self._handle, run_state.written.size)
         except OSError as error:
             os.close(self._handle)
             raise trouble(path, error) from None
@@ -88,6 +90,10 @@ class Journal:
     def record_registered(self, row: int, attempts: int) -> None:
         """Append that the person of *row* was registered with so many *attempts*; raises StorageError."""
         self.append(spell_registered(row, attempts))
+
+    def record_interval(self, interval: Interval) -> None:
+        """Append what the run did in *interval*, for its report; raises StorageError."""
+        self.append(spell_metrics(interval))
 
     def record_facts(self, word: Word, facts: dict[str, object]) -> None:
         """Append *facts* of the run; raises StorageError."""

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Final, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from uploader.api import EndpointName
 from uploader.model import (
@@ -19,6 +19,7 @@ from uploader.model import (
     number_of_old,
     record_of,
 )
+from uploader.timeline import Interval, spell_interval
 
 FORMAT: Final = 2
 """The version of these lines; a run that was started in another version is not resumed."""
@@ -53,21 +54,75 @@ UNSETTLED: Final = ord("u")
 RETRY_IDENTITY: Final = ord("i")
 PAUSED: Final = ord("h")
 REGISTERED: Final = ord("g")
+INTERVAL: Final = ord("m")
 MERGED: Final = b"^"
 """Follows the attempts of a row that was merged into another one: they were made for that one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """The service that a run sends to, and the *endpoint* there."""
+
+    base_url: str
+    service_id: str
+    endpoint: EndpointName = "user-profile"
+
+
+@dataclass(frozen=True, slots=True)
+class RunBasis:
+    """What must be the same for a run to be resumed: digests of *content* and *mapping*, the *format* of its lines."""
+
+    content: str
+    mapping: str
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRows:
+    """The *total* of the rows in the check, of which *damaged* can't be split into fields; *limit* is `--limit`."""
+
+    total: int
+    damaged: int
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowOrigin:
+    """Where the rows come from: the *run* that wrote a retry file ("": this one).
+
+    *number* is that of the run that rows without an origin of their own come from (0: this one).
+    """
+
+    run: str = ""
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """Where a run stands among others: its *number* in the folder with the ID *state*, its *command*.
+
+    *number* is 0 where an earlier version started it. *next_key* is the key of the next SOURCE of the command.
+    """
+
+    number: int = 0
+    state: str = ""
+    command: str = ""
+    next_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunJob:
+    """The *name* of a run's job, and the *key* of that; both are "" without a job, *key* also for a retry file."""
+
+    name: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunHeader:
     """What a run sends: its source, its mapping and its destination; times as ISO 8601.
 
-    *number* orders the runs of a state folder (0: an earlier version started it). *state* is the ID of that folder.
-    *key* identifies the source and service of the run. *content* and *mapping* are digests. *rows* is the total of the
-    check, of which *damaged* records can't be split into fields. *origin* is the run that the rows come from: that of
-    a retry file, else this one. *from_number* is the number of the run that rows without an origin of their own come
-    from (0: this one). *full* is whether unchanged rows are sent too. *command* is the command that started the run,
-    *next_key* the key of its next SOURCE. *endpoint* is that of the service. *job* is the name of its job, *job_key*
-    the key of that; both are "" where the job has none, *job_key* also for a retry file.
+    *key* identifies the source and service of the run. *full* is whether unchanged rows are sent too.
 
     It has no states: it is written once, when the run starts.
     """
@@ -76,30 +131,71 @@ class RunHeader:
     key: str
     source: str
     started: str
-    base_url: str
-    service_id: str
-    content: str
-    mapping: str
-    rows: int
-    damaged: int
-    limit: int | None
+    destination: Destination
+    basis: RunBasis
+    rows: CheckedRows
     version: str
-    origin: str = ""
+    origin: RowOrigin = RowOrigin()
     full: bool = False
-    format: int = FORMAT
-    number: int = 0
-    from_number: int = 0
-    state: str = ""
-    command: str = ""
-    next_key: str = ""
-    endpoint: EndpointName = "user-profile"
-    job: str = ""
-    job_key: str = ""
+    place: RunPlace = RunPlace()
+    job: RunJob = RunJob()
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """Return the header that a journal has as *facts*; keys of later versions are left out.
+
+        Raises:
+            LookupError: one of the keys that every version has is missing.
+        """
+        return cls(
+            run_id=facts["run_id"],
+            key=facts["key"],
+            source=facts["source"],
+            started=facts["started"],
+            destination=Destination(facts["base_url"], facts["service_id"], facts.get("endpoint", "user-profile")),
+            basis=RunBasis(facts["content"], facts["mapping"], facts.get("format", FORMAT)),
+            rows=CheckedRows(facts["rows"], facts["damaged"], facts["limit"]),
+            version=facts["version"],
+            origin=RowOrigin(facts.get("origin", ""), facts.get("from_number", 0)),
+            full=facts.get("full", False),
+            place=RunPlace(
+                facts.get("number", 0), facts.get("state", ""), facts.get("command", ""), facts.get("next_key", "")
+            ),
+            job=RunJob(facts.get("job", ""), facts.get("job_key", "")),
+        )
+
+    def facts(self) -> dict[str, object]:
+        """Return the header as the journal has it: one key for each fact, which is part of the file format."""
+        return {
+            "run_id": self.run_id,
+            "key": self.key,
+            "source": self.source,
+            "started": self.started,
+            "base_url": self.destination.base_url,
+            "service_id": self.destination.service_id,
+            "content": self.basis.content,
+            "mapping": self.basis.mapping,
+            "rows": self.rows.total,
+            "damaged": self.rows.damaged,
+            "limit": self.rows.limit,
+            "version": self.version,
+            "origin": self.origin.run,
+            "full": self.full,
+            "format": self.basis.format,
+            "number": self.place.number,
+            "from_number": self.origin.number,
+            "state": self.place.state,
+            "command": self.place.command,
+            "next_key": self.place.next_key,
+            "endpoint": self.destination.endpoint,
+            "job": self.job.name,
+            "job_key": self.job.key,
+        }
 
     @property
     def history_key(self) -> str:
         """The key by which later runs of the same job find it: that of the job, else of the file."""
-        return self.job_key or self.key
+        return self.job.key or self.key
 
     @property
     def order(self) -> int:
@@ -107,26 +203,26 @@ class RunHeader:
 
         So it is older than every numbered run. Among unnumbered runs, the one with the later ID is newer.
         """
-        return self.number or number_of_old(self.run_id)
+        return self.place.number or number_of_old(self.run_id)
 
     @property
     def command_id(self) -> str:
         """The command that started the run; for an earlier version, which recorded none, the time of the start."""
-        return self.command or self.started
+        return self.place.command or self.started
 
     @property
     def from_order(self) -> int:
         """The number of the run that rows without an origin of their own come from."""
-        return self.from_number or self.number or number_of_old(self.from_run)
+        return self.origin.number or self.place.number or number_of_old(self.from_run)
 
     @property
     def from_run(self) -> str:
         """The ID of the run that the rows come from; this one if no other is known."""
-        return self.origin or self.run_id
+        return self.origin.run or self.run_id
 
     def spell(self) -> bytes:
         """Return the line's payload."""
-        return spell_facts("started", asdict(self))
+        return spell_facts("started", self.facts())
 
 
 def spell_facts(word: Word, facts: Mapping[str, object]) -> bytes:
@@ -148,6 +244,11 @@ def spell_pause(seconds: float) -> bytes:
 def spell_registered(row: int, attempts: int) -> bytes:
     """Return the payload that says that the person of *row* was registered, with so many *attempts* of their own."""
     return b"%c %d %d" % (REGISTERED, row, attempts)
+
+
+def spell_metrics(interval: Interval) -> bytes:
+    """Return the payload that says what the run did in *interval*, for its report; no total comes from it."""
+    return b"%c %b" % (INTERVAL, spell_interval(interval))
 
 
 def spell_unchanged(first: int, last: int) -> bytes:

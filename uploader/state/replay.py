@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from uploader.counts import Counts, OutcomeCounts, Traffic
 from uploader.model import Reason, RetryKind
 from uploader.state.journal_records import (
+    INTERVAL,
     LETTERS,
     MERGED,
     PAUSED,
@@ -18,9 +19,11 @@ from uploader.state.journal_records import (
     WORDS,
     RunHeader,
     spell_facts,
+    spell_metrics,
 )
 from uploader.state.line_checksums import link, links
 from uploader.state.settled_rows import SettledRows
+from uploader.timeline import Interval, fewer_intervals, read_interval
 
 Fate: TypeAlias = RetryKind | Literal["accepted", "accepted or unchanged", "superseded", "not attempted"]
 """What became of a row, as far as its journal says; `again`: it was accepted, and is in the retry file too."""
@@ -40,15 +43,59 @@ class RowToResend:
 
 
 @dataclass(slots=True)
+class Sessions:
+    """What the journal says of the sessions of a run: the commands that started or resumed it.
+
+    *process* is that of the last session, *last_number* the number that its run got. *seconds* is how long all took,
+    *held_seconds* how long of that a throttled reply paused all requests.
+    """
+
+    count: int = 0
+    process: int = 0
+    commands: set[str] = field(default_factory=set)
+    last_number: int = 0
+    seconds: float = 0.0
+    held_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class UnsureRows:
+    """The rows that may have been sent twice; *dropped* is how many such rows a compacted journal has dropped."""
+
+    rows: set[int] = field(default_factory=set)
+    dropped: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self.rows) + self.dropped
+
+
+@dataclass(slots=True)
+class RunEnd:
+    """How the run, or its last session, ended: the exit *status*, and the time *at* which (None: not at all)."""
+
+    status: int | None = None
+    at: str | None = None
+    is_finished: bool = False
+    is_abandoned: bool = False
+
+
+@dataclass(slots=True)
+class WrittenPart:
+    """Where the next line is appended: anything behind *size* was never written whole; *checksum* is the last one."""
+
+    size: int = 0
+    checksum: int = 0
+
+
+@dataclass(slots=True)
 class RunState:
     """Everything that one journal says.
 
     *settled* are the rows with an outcome, *to_resend* those that the retry file must hold. *replaced_by* gives for
-    each superseded row the newer row (0: one of a later run). *unsure* are the rows that may have been sent twice;
-    *more_unsure* is how many such rows a compacted journal has dropped. *outcomes* and *traffic* count rows and
-    requests. *commands* are those that started or resumed the run, *last_number* is the number that the last of them
-    got. *retry_identities* are keyed digests of the identities of rows to be sent again, by the digest of the row's
-    origin. *size* and *checksum* say where the next line is appended: anything behind was never written whole.
+    each superseded row the newer row (0: one of a later run). *outcomes* and *traffic* count rows and requests.
+    *retry_identities* are keyed digests of the identities of rows to be sent again, by the digest of the row's origin.
 
     States of the run: interrupted (it can be resumed), finished (a compacted journal has counts in place of accepted
     rows), and abandoned (another run was started in its place).
@@ -57,30 +104,30 @@ class RunState:
     header: RunHeader | None = None
     settled: SettledRows = field(default_factory=SettledRows)
     to_resend: dict[int, RowToResend] = field(default_factory=dict)
-    unsure: set[int] = field(default_factory=set)
-    more_unsure: int = 0
+    unsure: UnsureRows = field(default_factory=UnsureRows)
     outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
     replaced_by: dict[int, int] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
-    held_seconds: float = 0.0
-    seconds: float = 0.0
-    sessions: int = 0
-    process: int = 0
-    commands: set[str] = field(default_factory=set)
-    last_number: int = 0
+    sessions: Sessions = field(default_factory=Sessions)
     retry_file: str | None = None
     retry_identities: dict[bytes, set[bytes]] = field(default_factory=dict)
-    status: int | None = None
-    ended: str | None = None
-    is_finished: bool = False
-    is_abandoned: bool = False
-    size: int = 0
-    checksum: int = 0
+    end: RunEnd = field(default_factory=RunEnd)
+    written: WrittenPart = field(default_factory=WrittenPart)
 
     @property
     def maybe_sent_twice(self) -> int:
         """How many rows may have been sent twice."""
-        return len(self.unsure) + self.more_unsure
+        return self.unsure.count
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every row of the run has an outcome."""
+        return self.end.is_finished
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether another run was started in its place."""
+        return self.end.is_abandoned
 
     @property
     def is_interrupted(self) -> bool:
@@ -90,7 +137,7 @@ class RunState:
     def add_attempts(self, number: int, counted: bytes) -> int:
         """Add the attempts of row *number* from the field *counted* of its line; return how many they are."""
         if counted.endswith(b"!"):
-            self.unsure.add(number)
+            self.unsure.rows.add(number)
             counted = counted[:-1]
         attempts = int(counted.removesuffix(MERGED))
         if not counted.endswith(MERGED):
@@ -100,7 +147,7 @@ class RunState:
     @property
     def counts(self) -> Counts:
         """What became of every row; those without an outcome were not attempted."""
-        return self.outcomes.counts(read=self.header.rows if self.header is not None else 0)
+        return self.outcomes.counts(read=self.header.rows.total if self.header is not None else 0)
 
     def fate(self, number: int) -> Fate:
         """Return what became of the row *number*."""
@@ -119,7 +166,7 @@ def replay(lines: Iterable[bytes]) -> RunState:
     """Return the state of the run from *lines* (with line ends), up to the first that was not written whole."""
     run_state = RunState()
     replay_row, settle = _RowReplay(run_state).replay, run_state.settled.add
-    outcomes, traffic = run_state.outcomes, run_state.traffic
+    outcomes, traffic, written = run_state.outcomes, run_state.traffic, run_state.written
     for payload, checksum in links(lines):
         kind = payload[0] if payload else 0
         try:
@@ -143,18 +190,28 @@ def replay(lines: Iterable[bytes]) -> RunState:
         except (ValueError, LookupError, TypeError, AttributeError):
             # Only another version of the program can have written it, and its runs are not resumed.
             break
-        run_state.size += len(payload) + 10
-        run_state.checksum = checksum
+        written.size += len(payload) + 10
+        written.checksum = checksum
     return run_state
 
 
 def _replay_traffic(run_state: RunState, kind: int, payload: bytes) -> None:
     if kind == PAUSED:
-        run_state.held_seconds += float(payload[2:])
+        run_state.sessions.held_seconds += float(payload[2:])
         run_state.traffic.limited += 1
     else:
         _, attempts = payload[2:].split(b" ")
         run_state.traffic.add_attempts(int(attempts))
+
+
+def intervals_of(lines: Iterable[bytes]) -> list[Interval]:
+    """Return what the run did over time, from the *lines* of its journal; earlier versions have recorded nothing."""
+    return _intervals(payload for payload, _ in links(lines))
+
+
+def _intervals(payloads: Iterable[bytes]) -> list[Interval]:
+    found = (read_interval(payload[2:]) for payload in payloads if payload[:1] == _INTERVAL)
+    return [interval for interval in found if interval is not None]
 
 
 def _replay_unchanged(run_state: RunState, payload: bytes) -> None:
@@ -200,7 +257,11 @@ class _RowReplay:
                 run_state.outcomes.rejected += 1
 
 
+_INTERVAL: Final = bytes([INTERVAL])
 _DROPPED_KINDS: Final = frozenset({b"s", b"u", b"h", b"n", b"g"})
+_MOST_INTERVALS: Final = 360
+"""A compacted journal has about so many intervals: some 50 KB, however long the run was."""
+
 _DROPPED_OUTCOMES: Final = ("sent", "unchanged")
 _DROPPED_TRAFFIC: Final = ("requests", "retries", "limited")
 """What a compacted journal holds as totals, in place of the dropped lines."""
@@ -210,18 +271,20 @@ def compacted(lines: Iterable[bytes], whole: RunState) -> Iterator[bytes]:
     """Yield the lines of a compacted journal: those of the rows not accepted, and the totals of the rest.
 
     *whole* is the state that `replay` returns for all *lines*. The yielded lines give the same totals. Only the
-    accepted rows are no longer listed one by one.
+    accepted rows are no longer listed one by one, and neighbouring intervals are joined.
     """
-    kept = [payload for payload, _ in links(lines) if payload[:1] not in _DROPPED_KINDS]
+    listed = [payload for payload, _ in links(lines) if payload[:1] not in _DROPPED_KINDS]
+    kept = [payload for payload in listed if payload[:1] != _INTERVAL]
+    intervals = map(spell_metrics, fewer_intervals(_intervals(listed), _MOST_INTERVALS))
     kept_state = replay(_chained(kept))
     facts: dict[str, float] = {}
     for name in _DROPPED_OUTCOMES:
         facts[name] = getattr(whole.outcomes, name) - getattr(kept_state.outcomes, name)
     for name in _DROPPED_TRAFFIC:
         facts[name] = getattr(whole.traffic, name) - getattr(kept_state.traffic, name)
-    facts["held_seconds"] = whole.held_seconds - kept_state.held_seconds
+    facts["held_seconds"] = whole.sessions.held_seconds - kept_state.sessions.held_seconds
     facts["more_unsure"] = whole.maybe_sent_twice - kept_state.maybe_sent_twice
-    yield from _chained([*kept[:1], spell_facts("totals", facts), *kept[1:]])
+    yield from _chained([*kept[:1], spell_facts("totals", facts), *intervals, *kept[1:]])
 
 
 def _chained(payloads: Iterable[bytes]) -> Iterator[bytes]:
@@ -234,30 +297,30 @@ def _chained(payloads: Iterable[bytes]) -> Iterator[bytes]:
 def _replay_facts(run_state: RunState, word: str, facts: dict[str, Any]) -> None:
     match word:
         case "started":
-            known = {one.name for one in fields(RunHeader)}
-            run_state.header = RunHeader(**{name: value for name, value in facts.items() if name in known})
-            run_state.commands.add(run_state.header.command_id)
+            run_state.header = RunHeader.from_facts(facts)
+            run_state.sessions.commands.add(run_state.header.command_id)
         case "life":
-            run_state.sessions += 1
-            run_state.process = facts["pid"]
-            run_state.commands.update(filter(None, [facts.get("command")]))
-            run_state.last_number = max(run_state.last_number, facts.get("number", 0))
-            run_state.unsure.update(facts.get("in_flight", ()))
+            sessions = run_state.sessions
+            sessions.count += 1
+            sessions.process = facts["pid"]
+            sessions.commands.update(filter(None, [facts.get("command")]))
+            sessions.last_number = max(sessions.last_number, facts.get("number", 0))
+            run_state.unsure.rows.update(facts.get("in_flight", ()))
             run_state.traffic.requests += len(facts.get("in_flight", ()))
-            run_state.status = run_state.ended = None
+            run_state.end.status = run_state.end.at = None
         case "retry_file":
             run_state.retry_file = facts["path"]
         case "stopped" | "finished":
-            run_state.status, run_state.ended = facts["status"], facts["at"]
-            run_state.seconds += facts.get("seconds", 0.0)
-            run_state.is_finished = word == "finished"
+            run_state.end.status, run_state.end.at = facts["status"], facts["at"]
+            run_state.sessions.seconds += facts.get("seconds", 0.0)
+            run_state.end.is_finished = word == "finished"
         case "abandoned":
-            run_state.is_abandoned = True
+            run_state.end.is_abandoned = True
         case "totals":
             for counted, names in ((run_state.outcomes, _DROPPED_OUTCOMES), (run_state.traffic, _DROPPED_TRAFFIC)):
                 for name in names:
                     setattr(counted, name, getattr(counted, name) + facts[name])
-            run_state.held_seconds += facts["held_seconds"]
-            run_state.more_unsure += facts["more_unsure"]
+            run_state.sessions.held_seconds += facts["held_seconds"]
+            run_state.unsure.dropped += facts["more_unsure"]
         case _:
             pass

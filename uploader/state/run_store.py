@@ -17,10 +17,11 @@ from uploader.state.baseline import BaselineStore
 from uploader.state.journal import Journal
 from uploader.state.journal_records import RunHeader, has_ended
 from uploader.state.line_checksums import link
-from uploader.state.replay import RunState, compacted, replay
+from uploader.state.replay import RunState, compacted, intervals_of, replay
 from uploader.state.run_lock import RunLock
 from uploader.state.run_numbers import LastNumber, RunNumbers
 from uploader.state.state_folder import state_folder
+from uploader.timeline import Interval
 
 _JOURNAL: Final = ".journal"
 _IN_FLIGHT: Final = ".flight"
@@ -73,8 +74,8 @@ class RunStore:
 
     def _last_number(self) -> LastNumber | None:
         """Return the ID of the state folder and the greatest run number, read from the journals."""
-        newest = next((header for header, _ in self._headers() if header.number and header.state), None)
-        return None if newest is None else LastNumber(newest.state, newest.number)
+        newest = next((header for header, _ in self._headers() if header.place.number and header.place.state), None)
+        return None if newest is None else LastNumber(newest.place.state, newest.place.number)
 
     def headers(self) -> Iterator[RunHeader]:
         """Yield the header of each run, the newest first."""
@@ -83,6 +84,12 @@ class RunStore:
     def read(self, header: RunHeader) -> StoredRun:
         """Return the run of *header*; raises StorageError if its journal can't be read."""
         return read_run(self._path(header))
+
+    def intervals(self, header: RunHeader) -> list[Interval]:
+        """Return what the run of *header* did over time, as far as its journal says; raises StorageError."""
+        path = self._path(header)
+        with _reading(path), _opened(path) as lines:
+            return intervals_of(lines)
 
     def _path(self, header: RunHeader) -> Path:
         return self._runs / f"{header.run_id}-{header.key}{_JOURNAL}"
@@ -147,7 +154,7 @@ class RunStore:
             theirs = other.state.header
             if header is None or theirs is None or theirs.run_id == header.run_id:
                 continue
-            if theirs.order > header.order or not mine.commands.isdisjoint(other.state.commands):
+            if theirs.order > header.order or not mine.sessions.commands.isdisjoint(other.state.sessions.commands):
                 yield other
 
     def interrupted(self, key: str) -> StoredRun | None:
@@ -159,7 +166,7 @@ class RunStore:
         """Return the run of *key* that started last, without those with a limit; None if there is none."""
         latest: StoredRun | None = None
         for header, path in self._headers(key):
-            if header.limit is not None:
+            if header.rows.limit is not None:
                 continue
             if latest is not None and not _may_be_later(header, latest.state.header):
                 break
@@ -184,9 +191,9 @@ class RunStore:
             StorageError: it can't be written; then the journal stays as it was, without the *ending*.
         """
         # Most often the journal was read to its end a moment ago.
-        is_known = _size_of(stored_run.path) == stored_run.state.size
+        is_known = _size_of(stored_run.path) == stored_run.state.written.size
         whole = stored_run.state if is_known else read_run(stored_run.path).state
-        last = [] if ending is None else [link(ending, whole.checksum)[0]]
+        last = [] if ending is None else [link(ending, whole.written.checksum)[0]]
         with _opened(stored_run.path) as old:
             write_private(stored_run.path, compacted(chain(old, last), whole))
         # A power cut that undoes the renaming leaves a run to be resumed, with nothing left to send.
@@ -209,7 +216,7 @@ class RunStore:
         return (
             stored_run.state.is_interrupted
             and holder is not None
-            and holder.startswith(f"process {stored_run.state.process},")
+            and holder.startswith(f"process {stored_run.state.sessions.process},")
         )
 
     def _holder(self, stored_run: StoredRun) -> str | None:
@@ -290,7 +297,7 @@ class _StayingRuns:
         self._followed: set[str] = set()
         self._last: dict[str, str] = {}
         for header in newest_first:
-            if header.limit is None:
+            if header.rows.limit is None:
                 self._last.setdefault(header.key, header.run_id)
         for header in staying:
             self.add(header)
@@ -299,7 +306,7 @@ class _StayingRuns:
         """Add the run of *header*."""
         if header is not None:
             self._lowest[header.key] = min(header.order, self._lowest.get(header.key, header.order))
-            self._followed.add(header.next_key)
+            self._followed.add(header.place.next_key)
 
     def need(self, header: RunHeader) -> bool:
         """Return whether one of them needs the run of *header*."""
@@ -364,7 +371,7 @@ def _may_be_later(header: RunHeader, ended: RunHeader | None) -> bool:
     An earlier version did not record the order of runs that it started within one second. Only the last of them can be
     interrupted.
     """
-    if ended is None or header.number or ended.number:
+    if ended is None or header.place.number or ended.place.number:
         return False
     return header.run_id.partition("-")[0] == ended.run_id.partition("-")[0]
 

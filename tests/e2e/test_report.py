@@ -1,0 +1,188 @@
+"""The report of a run: its numbers are those of the summary, and it replaces nothing but a report."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.command import SERVICE, TOKEN, Desk, Ended, rules
+from tests.reports import numbers_in, numbers_of, reasons_of
+from uploader.outputs.report_page import BEGINNING
+from uploader.sandbox import RunningSandbox
+from uploader.state import RunStore
+
+Sandbox = Callable[..., RunningSandbox]
+
+
+@pytest.fixture
+def sent(desk: Desk, sandbox: Sandbox) -> Desk:
+    """Lend a working directory in which a run with rejects and retries has ended."""
+    server = sandbox(rules("code=40000 for 5%", "http=503 for 5%"))
+    desk.configure(server.url)
+    desk.people(400)
+    assert desk.type("run", "people.csv", "--summary", "summary.json").status == 3
+    return desk
+
+
+def page_of(desk: Desk, *words: str) -> str:
+    """Return the report that the command prints."""
+    run = desk.type("report", "--output", "-", *words)
+    assert (run.status, run.err) == (0, "")
+    return run.out
+
+
+def test_every_number_of_the_report_is_that_of_the_summary(sent: Desk) -> None:
+    page, summary = page_of(sent), sent.summary()
+
+    assert numbers_of(page) == numbers_in(summary)
+    assert reasons_of(page) == Counter(code for _, _, code, _, _ in sent.retry_rows())
+    assert sum(reasons_of(page).values()) == summary["rejected"] + summary["failed"] > 0
+
+
+def test_the_intervals_of_a_run_have_all_of_its_requests_and_rows(sent: Desk) -> None:
+    run_store, summary = RunStore(sent.folder / ".uploader"), sent.summary()
+    (header,) = run_store.headers()
+
+    intervals = run_store.intervals(header)
+
+    totals = [one.totals for one in intervals]
+    assert sum(one.requests for one in totals) == summary["requests"]
+    assert sum(one.retries for one in totals) == summary["retries"]
+    assert sum(one.accepted for one in totals) == summary["sent"]
+    assert sum(one.not_accepted for one in totals) == summary["rejected"] + summary["failed"]
+    assert all(one.limit == 100_000 and one.latencies for one in intervals)
+    assert intervals[-1].windows != ()
+
+
+def test_the_intervals_of_a_resumed_run_add_up_to_the_same(desk: Desk, sandbox: Sandbox) -> None:
+    server = sandbox(rules("http=503 after 150 until 4s"))
+    desk.configure(server.url, more="limits: {canary: 0}\n")
+    desk.people(300)
+    assert desk.type("run", "people.csv", "--set", "retry.outage_timeout=1s").status == 6
+    assert desk.type("run", "people.csv", "--summary", "summary.json").status == 0
+
+    page, summary = page_of(desk), desk.summary()
+
+    same = {name: number for name, number in numbers_in(summary).items() if name != "seconds"}
+    assert {name: number for name, number in numbers_of(page).items() if name != "seconds"} == same
+    run_store = RunStore(desk.folder / ".uploader")
+    (header,) = run_store.headers()
+    assert sum(one.totals.requests for one in run_store.intervals(header)) == summary["requests"]
+    assert "in no interval" not in page
+
+
+def test_without_an_id_the_last_run_is_shown_and_its_file_is_named_for_it(sent: Desk) -> None:
+    run_id = sent.summary()["run_id"]
+
+    run = sent.type("report")
+
+    assert (run.status, run.out) == (0, "")
+    assert run.err == f"report-{run_id}.html: the report of run {run_id} of people.csv. Open it in a browser.\n"
+    assert (sent.folder / f"report-{run_id}.html").read_text(encoding="utf-8") == page_of(sent)
+
+
+def test_the_beginning_of_an_id_is_enough(sent: Desk) -> None:
+    run_id = sent.summary()["run_id"]
+
+    assert page_of(sent, run_id[:12]) == page_of(sent, run_id)
+
+
+def test_an_unknown_run_is_refused_with_what_to_do(sent: Desk) -> None:
+    assert sent.type("report", "2019") == Ended(
+        2, "", "no run with an ID that begins with '2019'. `uploader runs` lists them.\n"
+    )
+
+
+def test_without_a_run_there_is_no_report(desk: Desk) -> None:
+    desk.configure("http://127.0.0.1:9")
+
+    run = desk.type("report")
+
+    assert (run.status, run.out) == (2, "")
+    state = desk.folder / ".uploader"
+    assert run.err == f"No run is stored in {state}. Start one with `uploader run`, or name the right --config.\n"
+
+
+def test_a_report_is_replaced_and_nothing_else_is(sent: Desk) -> None:
+    for name, content in (("old.html", BEGINNING + ">"), ("page.html", "<!doctype html>\n<html>"), ("empty.html", "")):
+        sent.write(name, content)
+
+    replaced = sent.type("report", "--output", "old.html")
+    refused = [sent.type("report", "--output", name) for name in ("page.html", "empty.html", "people.csv", ".")]
+
+    assert (replaced.status, (sent.folder / "old.html").read_text(encoding="utf-8")) == (0, page_of(sent))
+    assert [(run.status, run.err) for run in refused] == [
+        (2, f"{name} is there, and is no report: it is not replaced. Name another --output.\n")
+        for name in ("page.html", "empty.html", "people.csv", ".")
+    ]
+    assert (sent.folder / "page.html").read_text(encoding="utf-8") == "<!doctype html>\n<html>"
+
+
+def test_a_link_is_not_followed(sent: Desk) -> None:
+    sent.write("old.html", BEGINNING + ">")
+    (sent.folder / "link.html").symlink_to("old.html")
+
+    assert sent.type("report", "--output", "link.html").status == 2
+    assert (sent.folder / "old.html").read_text(encoding="utf-8") == BEGINNING + ">"
+
+
+def test_a_report_that_cannot_be_written_says_what_to_do(sent: Desk) -> None:
+    run = sent.type("report", "--output", "missing/report.html")
+
+    assert run.status == 7
+    assert run.err == (
+        "missing/report.html: the report can't be written (No such file or directory). Make room or allow access "
+        "there, or name another --output.\n"
+    )
+
+
+def test_the_language_is_that_of_the_flag_or_of_the_locale(sent: Desk) -> None:
+    sent.environ |= {"LC_ALL": "ko_KR.UTF-8"}
+
+    assert '<html data-made-by="uploader report" lang="ko">' in page_of(sent)
+    assert 'lang="en">' in page_of(sent, "--language", "en")
+
+
+def test_the_last_runs_are_those_of_the_same_source(sent: Desk) -> None:
+    sent.people(10, "others.csv")
+    for _ in range(2):
+        sent.type("run", "others.csv")
+
+    assert page_of(sent).count("<tr>") + page_of(sent).count('<tr class="this">') == 3
+    assert page_of(sent, sent.summary()["run_id"]).count('<tr class="this">') == 1
+
+
+def test_a_killed_run_has_a_report(sent: Desk) -> None:
+    (journal,) = (sent.folder / ".uploader" / "runs").glob("*.journal")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-1]))
+
+    assert "Interrupted, can be resumed" in page_of(sent)
+
+
+def test_no_token_and_no_value_of_a_row_is_in_the_report_or_in_the_intervals(sent: Desk) -> None:
+    (journal,) = (sent.folder / ".uploader" / "runs").glob("*.journal")
+    intervals = [line for line in journal.read_text(encoding="utf-8").splitlines() if " m " in line]
+
+    assert intervals
+    for text in (page_of(sent), *intervals):
+        assert TOKEN not in text
+        assert "name1" not in text
+    assert SERVICE in page_of(sent)
+
+
+def test_the_report_is_readable_to_those_whom_the_umask_allows(sent: Desk) -> None:
+    before = os.umask(0o027)
+    try:
+        sent.type("report", "--output", "report.html")
+    finally:
+        os.umask(before)
+
+    assert _mode(sent.folder / "report.html") == 0o640
+    assert [name for name in sent.files() if name.endswith(".new")] == []
+
+
+def _mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777

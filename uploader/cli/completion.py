@@ -1,0 +1,97 @@
+"""Complete a command line for a shell: commands, options, files, run IDs and keys, without loading any command."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class, shell_complete
+
+VARIABLE: Final = "_UPLOADER_COMPLETE"
+"""The environment variable by which a shell asks for completion."""
+
+TABLE: Final = Path(__file__).with_name("completion.json")
+"""What `completion_words` lists: loading the commands themselves would take a second."""
+
+_NAME: Final = "uploader"
+_SUFFIX: Final = "="
+
+
+class _Bash(BashComplete):
+    """bash, which puts no blank after a key and its equals sign."""
+
+    source_template = BashComplete.source_template.replace(
+        "COMPREPLY+=($value)", "COMPREPLY+=($value)\n            [[ $value == *= ]] && compopt -o nospace"
+    )
+
+
+def complete() -> NoReturn:
+    """Answer the shell that started this process, and end it."""
+    add_completion_class(_Bash)
+    words = json.loads(TABLE.read_text(encoding="utf-8"))
+    sys.exit(shell_complete(_commands(words), {}, _NAME, VARIABLE, os.environ[VARIABLE]))
+
+
+def _commands(words: Any) -> click.Group:  # noqa: ANN401 — the table, from JSON
+    group = click.Group(_NAME, context_settings={"help_option_names": ["-h", "--help"]})
+    group.params.append(click.Option(["--version"], is_flag=True))
+    for name, command in words["commands"].items():
+        completing = _completing(words["keys"])
+        params: list[click.Parameter] = [
+            click.Argument([f"argument{number}"], nargs=-1, shell_complete=completing[takes])
+            for number, takes in enumerate(command["arguments"])
+        ]
+        params += (_option(option, completing) for option in command["options"])
+        group.add_command(click.Command(name, params=params, short_help=command["help"]))
+    return group
+
+
+def _option(option: Any, completing: "dict[str, _Completes]") -> click.Option:  # noqa: ANN401 — a part of the table
+    takes = option["takes"]
+    if takes is None:
+        return click.Option(option["names"], is_flag=True, help=option["help"])
+    if isinstance(takes, list):
+        return click.Option(option["names"], type=click.Choice(takes), help=option["help"])
+    return click.Option(
+        option["names"], multiple=option["multiple"], shell_complete=completing[takes], help=option["help"]
+    )
+
+
+_Completes = Callable[[click.Context, click.Parameter, str], list[CompletionItem[str]]]
+
+
+def _completing(keys: list[str]) -> "dict[str, _Completes]":
+    """Return what completes each kind of word."""
+    return {
+        "file": lambda _context, _parameter, incomplete: [CompletionItem(incomplete, type="file")],
+        "key": lambda _context, _parameter, incomplete: [
+            CompletionItem(f"{key}{_SUFFIX}") for key in keys if key.startswith(incomplete)
+        ],
+        "run": _run_ids,
+        "text": lambda _context, _parameter, _incomplete: [],
+    }
+
+
+def _run_ids(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the run IDs in the state folder of the configuration, newest first; none where that is not known."""
+    from uploader.config import load  # noqa: PLC0415 — slow to load, and nothing else needs it
+    from uploader.errors import UploaderError  # noqa: PLC0415 — as above
+    from uploader.state import RunStore  # noqa: PLC0415 — as above
+
+    config = Path(context.params.get("config") or "config.yaml")
+    try:
+        state = load(config, environ=os.environ, credentials=False).state_dir
+        # A shell asks without a run: nothing is created.
+        if not (state / "runs").is_dir():
+            return []
+        headers = [*RunStore(state).headers()]
+    except (OSError, UploaderError):
+        return []
+    return [
+        CompletionItem(header.run_id, help=f"{header.source} {header.started}")
+        for header in headers
+        if header.run_id.startswith(incomplete)
+    ]
