@@ -80,7 +80,7 @@ class Session:
             Recorder(journal.record, lambda outcome, kind: journal.record(outcome, again=kind == "again")),
             Recorder.of_all(self._leave_flight),
             Recorder.of_resent(self._write_retry_row),
-            Recorder.of_all(self.running_counts.add),
+            Recorder.of_all(self._count),
             Recorder.of_all(self._record_change) if records_changes else None,
             None if self._report is None else Recorder.of_all(self._report),
         )
@@ -148,6 +148,13 @@ class Session:
             self.in_flight.clear(outcome.request.row.number)
         else:
             self.in_flight.release(record_of(outcome).number)
+
+    def _count(self, outcome: Outcome | Unsettled) -> None:
+        if isinstance(outcome, Sent) and not outcome.unsure:
+            # Nearly every row: nothing else is counted of it.
+            self.running_counts.outcomes.sent += 1
+        else:
+            self.running_counts.add(outcome)
 
     def _write_retry_row(self, outcome: Outcome, kind: RetryKind) -> None:
         if isinstance(outcome, Sent | Failed | Rejected):
