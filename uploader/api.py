@@ -48,6 +48,9 @@ BIRTH: Final = "df_birth"
 SUCCESS: Final = "20000"
 """The code of a request that was accepted (`api.md`, Replies)."""
 
+ACCEPTED: Final = (200, SUCCESS)
+"""HTTP status and code of the reply that says that a request is stored."""
+
 DOCUMENTED_MESSAGES: Final = frozenset(
     {
         *("OK", "BAD_REQUEST", "VALIDATION_FAILURE", "INVALID_SERVICE_ID", "INVALID_TOKEN", "TOO_MANY_REQUEST"),

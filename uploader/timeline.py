@@ -78,8 +78,8 @@ class Interval:
     """What a run did from *at* (seconds since 1970), for *seconds*.
 
     *limit* is the configured limit and *pace* the pace of this run, both in requests a second; the limit counts in
-    windows of *per* seconds. *latencies* counts the answers by the step of their latency (`latency_step`). *windows*
-    are those that the quota had.
+    windows of *per* seconds. *latencies* counts the answers by the step of their latency
+    (`counted_latencies`). *windows* are those that the quota had.
     """
 
     at: float
@@ -103,14 +103,9 @@ class Interval:
         return self.totals.requests / self.seconds if self.seconds else 0.0
 
 
-def latency_step(seconds: float) -> int:
-    """Return the step in which a latency of *seconds* is counted."""
-    return math.floor(math.log2(max(seconds, 1e-6) * 1000) * _STEPS)
-
-
 def counted_latencies(latencies: Iterable[float]) -> Mapping[int, int]:
     """Return how many of *latencies* (seconds) are in each step."""
-    return Counter(map(latency_step, latencies))
+    return Counter([math.floor(math.log2(max(seconds, 1e-6) * 1000) * _STEPS) for seconds in latencies])
 
 
 def percentile(latencies: Mapping[int, int], share: float) -> float | None:

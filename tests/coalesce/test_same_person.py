@@ -23,11 +23,15 @@ _PERSON: st.SearchStrategy[Person] = st.dictionaries(
 _ROWS = st.lists(_PERSON, max_size=40)
 
 
-def tied(rows: Sequence[Person], **sizes: int) -> list[list[int]]:
-    """Return the rows that have the same tie, of each tie that a row of *rows* has."""
+def tied(rows: Sequence[Person], *, at_once: int = 1, **sizes: int) -> list[list[int]]:
+    """Return the rows that have the same tie, of each tie that a row of *rows* has; they are added *at_once*."""
     with SamePerson(FOLDER, **sizes) as ties:
-        for person in rows:
-            ties.add_row(person)
+        if at_once > 1:
+            for first in range(0, len(rows), at_once):
+                ties.add_people(rows[first : first + at_once])
+        else:
+            for person in rows:
+                ties.add_row(person)
         ties.unite()
         ties.keep_indirect()
     found: dict[str, list[int]] = {}
@@ -54,6 +58,13 @@ def expected(rows: Sequence[Person]) -> list[list[int]]:
     return sorted(
         sorted(one) for one in people(rows) if len(one) > 1 and not set.intersection(*({*rows[row - 1]} for row in one))
     )
+
+
+@given(_ROWS, st.integers(2, 9), st.sampled_from([IN_MEMORY, ON_DISK]))
+def test_rows_have_the_same_ties_when_many_are_added_at_once(
+    rows: list[Person], at_once: int, sizes: dict[str, int]
+) -> None:
+    assert tied(rows, at_once=at_once, **sizes) == tied(rows, **sizes)
 
 
 @given(_ROWS)

@@ -18,7 +18,16 @@ FUTURE, OLD, FORM, SHORT = "birth_in_future", "birth_before_1900", "birth_form",
 def warned(properties: dict[str, object], *rules: PropertyRule) -> list[Reason]:
     body = orjson.dumps({"identity": {"external_id": "1"}, "user_properties": properties})
     dates = BirthDates(rules, USER_PROFILE, today=TODAY, named={str(rule.column) for rule in rules})
+    if dates.may_find(body) is None:
+        return []
     return list(dates(Request(Row(1, {}), ("external_id=1",), body)))
+
+
+@pytest.mark.parametrize(("day", "is_usual"), [("1984-03-01", True), ("2024-03-01", False), ("1899-12-31", False)])
+def test_most_birth_dates_are_cleared_by_one_search(day: str, *, is_usual: bool) -> None:
+    dates = BirthDates([PropertyRule("df_birth", "b", kind="date")], USER_PROFILE, today=TODAY, named={"b"})
+
+    assert (dates.may_find(b'{"df_birth":"%b"}' % day.encode()) is None) == is_usual
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,17 @@ def test_a_bookmark_is_a_set_of_rows_in_whatever_order_they_come(numbers: list[i
     assert len(bookmark) == len(model)
 
 
+@given(parts=st.lists(st.lists(st.integers(1, 900), max_size=20), max_size=9))
+def test_many_rows_at_once_are_each_of_them(parts: list[list[int]]) -> None:
+    at_once, one_by_one = SettledRows(), SettledRows()
+
+    for numbers in parts:
+        assert at_once.add_all(numbers) == sum(map(one_by_one.add, numbers))
+
+    assert [number in at_once for number in range(1_000)] == [number in one_by_one for number in range(1_000)]
+    assert len(at_once) == len(one_by_one)
+
+
 @given(ranges=st.lists(st.tuples(st.integers(1, 400), st.integers(-1, 60)), max_size=20))
 def test_a_range_of_rows_is_all_of_its_rows(ranges: list[tuple[int, int]]) -> None:
     at_once, one_by_one = SettledRows(), SettledRows()

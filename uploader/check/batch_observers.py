@@ -1,13 +1,13 @@
 """Watch the check of a source that is read in batches."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from uploader.batch import Batch
 from uploader.mapping.good_rows import GoodRows
 from uploader.mapping.mapped_batch import MappedBatch
-from uploader.model import Record, Rejected, Request
+from uploader.model import Person, Record, Rejected, Request
 
 RowObserver: TypeAlias = Callable[[Record, Request | Rejected], None]
 """Watches a check record by record. In a check of batches, it gets every record as well, which takes much longer."""
@@ -32,6 +32,14 @@ class BatchObserver(Protocol):
 
     def add_good(self, good: GoodRows) -> None:
         """Take the good rows of a batch."""
+
+
+@runtime_checkable
+class PeopleObserver(BatchObserver, Protocol):
+    """Watches only whom each record is about: in a check record by record, it gets the people of many at once."""
+
+    def add_people(self, people: Sequence[Person]) -> None:
+        """Take the *people* of the next records, in their order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Count what a source holds before the first request is sent."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from uploader.batch import Batch, has_cells
 from uploader.check.column_profile import ColumnProfile
@@ -23,6 +23,8 @@ _PEOPLE_AT_ONCE: Final = 1_000
 
 _MOST_NAMES: Final = 10_000
 """About this many column names are collected; a file with more has data in its keys."""
+
+AddPeople: TypeAlias = Callable[[Sequence[Person]], None]
 
 
 @dataclass(slots=True)
@@ -99,13 +101,19 @@ class CheckSummary:
     joined: list[JoinedValue] = field(default_factory=list)
 
     def count_rows(
-        self, records: Iterable[Record], plan: Plan, now: str
+        self,
+        records: Iterable[Record],
+        plan: Plan,
+        now: str,
+        *,
+        add_people: Sequence[AddPeople] = (),
     ) -> Iterator[tuple[Record, Request | Rejected]]:
         """Count and yield each of *records* with its request or rejection by *plan*; at their end all counts are final.
 
-        *now* is the time of the request in each body.
+        *now* is the time of the request in each body. *add_people* get whom the records are about, many at once.
         """
         duplicates, people, sendable_people = DuplicateIdentities(), list[Person](), list[Person]()
+        add_people = [duplicates.add_rows, *add_people]
         for record in records:
             work = plan.map_row(record, now)
             self.add_row(record, work)
@@ -115,15 +123,16 @@ class CheckSummary:
                 for reason in plan.suspect(work):
                     self.warnings.add(reason, record.number, record.line)
             if len(people) >= _PEOPLE_AT_ONCE:
-                self._add_people(people, sendable_people, duplicates)
+                self._add_people(people, sendable_people, add_people)
             yield record, work
-        self._add_people(people, sendable_people, duplicates)
+        self._add_people(people, sendable_people, add_people)
         self.repairs = plan.repairs.copy()
         self.duplicates = DuplicateCount(duplicates.count, is_exact=duplicates.are_exact)
 
-    def _add_people(self, people: list[Person], sendable_people: list[Person], duplicates: DuplicateIdentities) -> None:
+    def _add_people(self, people: list[Person], sendable_people: list[Person], add_people: Sequence[AddPeople]) -> None:
         """Add the identity values of some rows, and empty both lists."""
-        duplicates.add_rows(people)
+        for add in add_people:
+            add(people)
         if self.joined_identities is not None:
             self.joined_identities.add_rows(sendable_people)
         people.clear()

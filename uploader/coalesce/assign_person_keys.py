@@ -1,12 +1,12 @@
 """Give all rows of a person the same person key, where they need not share an identity value."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from uploader.batch import Batch
 from uploader.coalesce.same_person import SamePerson
 from uploader.mapping.good_rows import GoodRows
-from uploader.model import NoWork, Record, Rejected, Request, Work
+from uploader.model import NoWork, Person, Record, Rejected, Request, Work
 
 
 class PeopleCollector:
@@ -20,6 +20,10 @@ class PeopleCollector:
     def __call__(self, record: Record, work: Request | Rejected) -> None:
         """Add one row."""
         self._same_person.add_numbered(self._before + record.number, work.person)
+
+    def add_people(self, people: Sequence[Person]) -> None:
+        """Add the next rows, each about one of *people*."""
+        self._same_person.add_people(people)
 
     def wants_rows(self, _batch: Batch) -> bool:
         """Return False: columns are enough."""

@@ -100,6 +100,13 @@ class SamePerson:
         if len(self._pending) >= self._limits.batch:
             self._hash_pending()
 
+    def add_people(self, people: Sequence[Person]) -> None:
+        """Add the next rows, each about one of *people*; raises StorageError."""
+        self._pending.extend(enumerate(people, self._rows + 1))
+        self._rows += len(people)
+        if len(self._pending) >= self._limits.batch:
+            self._hash_pending()
+
     def add_numbered(self, row: int, person: Person) -> None:
         """Add the row with the number *row*, which is about *person*; raises StorageError."""
         self._pending.append((row, person))

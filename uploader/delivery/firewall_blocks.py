@@ -60,6 +60,8 @@ class BlockedRows:
         self._replies: set[str] = set()
         self._held_back: list[WorkOutcome] = []
         self._released: list[WorkOutcome] = []
+        self.is_over = True
+        """Whether nothing is held back, so that outcomes need no filter."""
 
     @property
     def is_proven(self) -> bool:
@@ -70,11 +72,6 @@ class BlockedRows:
     def is_unresolved(self) -> bool:
         """Whether rows were blocked since the last reply that proves token, service ID and URL."""
         return self._state in {_State.BLOCKED, _State.REFUSED}
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is held back, so that outcomes need no filter."""
-        return not self._rows and not self._released
 
     @property
     def is_run_refused(self) -> bool:
@@ -116,6 +113,7 @@ class BlockedRows:
         self._released += self._held_back
         self._held_back.clear()
         self._forget_rows()
+        self.is_over = not self._released
         self._count = 0
 
     def add_first_block(self, block: FirstBlock) -> None:
@@ -132,6 +130,7 @@ class BlockedRows:
         It is held back even if it does not count: requests may overtake one another on their way.
         """
         self._rows.add(row)
+        self.is_over = False
         if block is None or not self._was_served_after(block):
             self._count += 1
             self._counted.append(row)
@@ -147,6 +146,7 @@ class BlockedRows:
     def filter_outcome(self, work: Work, outcome: Outcome | Unsettled) -> list[WorkOutcome]:
         """Return what may be settled, in its order, now that *work* has its *outcome*."""
         released, self._released = self._released, []
+        self.is_over = not self._rows
         if not isinstance(outcome, Unsettled) and self._holds_back(work, outcome):
             self._held_back.append((work, outcome))
             return released
@@ -168,6 +168,7 @@ class BlockedRows:
         self._released.clear()
         self._held_back.clear()
         self._forget_rows()
+        self.is_over = True
         return released
 
     def _forget_rows(self) -> None:

@@ -26,7 +26,7 @@ from uploader.delivery.connection_pool import (
 )
 from uploader.delivery.timeouts import ExpiredError, Timeouts
 from uploader.endpoints import ENDPOINTS, USER_PROFILE, Endpoint
-from uploader.model import Answer, Reply, Silence
+from uploader.model import Answer, Reply, Request, Silence
 from uploader.rate.headers import read_window
 from uploader.stop import Stopped
 
@@ -131,6 +131,10 @@ class Http:
         """Close every connection."""
         if self._session is not None:
             await self._session.close()
+
+    def post_to(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Reply]]:
+        """Return what sends the body of a request to *endpoint*, as `post` does."""
+        return lambda request: self.post(request.body, endpoint)
 
     async def post(self, body: bytes, endpoint: Endpoint = USER_PROFILE) -> Reply:
         """Send *body* once to *endpoint*; return the Answer of the service, or the Silence in its place.

@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from uploader.model import Person, Work, merged_rows_of, person_of
+from uploader.model import Person, Request, Work, merged_rows_of, person_of
 
 
 @dataclass(slots=True, eq=False)
@@ -26,23 +26,20 @@ class PersonQueue:
     def __init__(self, room: int) -> None:
         """Create an empty queue with room for *room* waiting rows."""
         self._room = room
-        self._waiting = 0
-        self._ready: deque[QueuedWork] = deque()
+        self.waiting = 0
+        """How many rows wait for an earlier row of their person."""
+        self.ready: deque[QueuedWork] = deque()
+        """The parked rows whose person is free again."""
         self._last: dict[str, QueuedWork] = {}
 
     @property
     def has_room(self) -> bool:
         """Whether another row may be admitted."""
-        return self._waiting < self._room
-
-    @property
-    def waiting(self) -> int:
-        """How many rows wait for an earlier row of their person."""
-        return self._waiting
+        return self.waiting < self._room
 
     def admit(self, work: Work) -> QueuedWork | None:
         """Return *work* as queued if it may be sent now; otherwise park it and return None."""
-        person = person_of(work)
+        person = work.person if isinstance(work, Request) else person_of(work)
         queued = QueuedWork(work, person)
         last = self._last
         if last.keys().isdisjoint(person):
@@ -54,15 +51,15 @@ class PersonQueue:
             if earlier is not None and earlier is not queued and queued not in earlier.followers[-1:]:
                 earlier.followers += (queued,)
                 queued.waits_for += 1
-        self._waiting += rows_of(work)
+        self.waiting += rows_of(work)
         return None
 
     def next_ready(self) -> QueuedWork | None:
         """Return a parked row whose person is free again, or None."""
-        if not self._ready:
+        if not self.ready:
             return None
-        queued = self._ready.popleft()
-        self._waiting -= rows_of(queued.work)
+        queued = self.ready.popleft()
+        self.waiting -= rows_of(queued.work)
         return queued
 
     def settle(self, queued: QueuedWork) -> bool:
@@ -80,7 +77,7 @@ class PersonQueue:
         for follower in queued.followers:
             follower.waits_for -= 1
             if not follower.waits_for:
-                self._ready.append(follower)
+                self.ready.append(follower)
                 freed = True
         return freed
 

@@ -134,7 +134,7 @@ class Pipeline:
     async def _work(self) -> None:
         """Process rows until there are no more."""
         since_yield = 0
-        while not self._stop.is_requested:
+        while self._stop.reason is None:
             queued = self._next_queued()
             if queued is None:
                 if self._exhausted and not self._queue.waiting:
@@ -161,9 +161,8 @@ class Pipeline:
 
     def _next_queued(self) -> QueuedWork | None:
         """Return the next row whose person is free: a parked one first, else one of the source."""
-        queue = self._queue
-        queued = queue.next_ready()
-        seen = 0
+        queue, seen = self._queue, 0
+        queued = queue.next_ready() if queue.ready else None
         while queued is None and not self._exhausted and seen < _ROWS_BETWEEN_YIELDS and queue.has_room:
             seen += 1
             try:
@@ -224,7 +223,7 @@ class Pipeline:
 
     def _settle_whole(self, work: Work, outcome: Outcome | Unsettled) -> bool:
         """Settle a row and those merged into it; return whether that succeeded."""
-        if not merged_rows_of(work):
+        if not (work.merged if isinstance(work, Request) else merged_rows_of(work)):
             return self._settle_one(outcome)
         outcomes = outcomes_of_merged(work, outcome, must_resend=self._must_resend(person_of(work)))
         for done, one in enumerate(outcomes, start=1):

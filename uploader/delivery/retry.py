@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, assert_never
 
-from uploader.api import SUCCESS
+from uploader.api import ACCEPTED, SUCCESS
 from uploader.clock import Clock
 from uploader.counts import Traffic
 from uploader.delivery.firewall_blocks import FirstBlock
@@ -21,7 +21,6 @@ from uploader.delivery.retry_policy import (
     TryAgain,
     Unreachable,
     Verdict,
-    accepts,
 )
 from uploader.errors import OutageError, RefusedError, StorageError
 from uploader.model import Answer, Failed, NotNewest, Outcome, Rejected, Reply, Request, Sent, Unsettled
@@ -134,7 +133,7 @@ class Delivery:
                         limiter.release(permit, reply)
                     except StorageError as error:
                         self._stop.request(error)
-                if accepts(reply):
+                if isinstance(reply, Answer) and (reply.status, reply.code) == ACCEPTED:
                     judge.blocked_rows.add_served(permit.at)
                     if not judge.is_calm or limiter.breaker.state is not CLOSED:
                         judge.blocked_rows.add_good_reply()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, assert_never
 
-from uploader.api import SUCCESS, TIMEOUT_STATUS
+from uploader.api import ACCEPTED, SUCCESS, TIMEOUT_STATUS
 from uploader.model import Answer, Reason, Reply, Silence, WindowState, frozen
 
 
@@ -127,14 +127,9 @@ _REDIRECTS: Final = range(300, 400)
 _CLIENT_ERRORS: Final = range(400, 500)
 
 
-def accepts(reply: Reply) -> bool:
-    """Whether *reply* says that the row is stored: HTTP 200 with the code of success (`docs/api.md`, Replies)."""
-    return isinstance(reply, Answer) and reply.status == _OK and reply.code == SUCCESS
-
-
 def proves(reply: Reply) -> bool:
     """Whether *reply* proves token, service ID and URL: the API accepted the row, or rejected it by a code."""
-    return accepts(reply) or (isinstance(reply, Answer) and reply.status == _OK and proves_by(reply.code))
+    return isinstance(reply, Answer) and reply.status == _OK and (reply.code == SUCCESS or proves_by(reply.code))
 
 
 def proves_by(code: str) -> bool:
@@ -161,9 +156,9 @@ class RetryPolicy:
         refuses the request for them stops the run. With it, such a reply is about this row, and a connection that
         can't be trusted is an outage.
         """
-        if accepts(reply):
-            return _ACCEPT
         match reply:
+            case Answer(status, code) if (status, code) == ACCEPTED:
+                return _ACCEPT
             case Answer():
                 return self._judge_answer(reply, attempt, jitter, proven=proven)
             case Silence(fatal=True):

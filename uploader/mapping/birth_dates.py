@@ -12,6 +12,7 @@ from uploader.model import Reason, Request
 
 _BIRTH: Final = re.compile(r"birth|생년월일|생일|(?<![a-z])dob(?![a-z])", re.IGNORECASE)
 _OLDEST: Final = "1900-01-01"
+_OLDEST_DECADE: Final = 190
 _DATE: Final = re.compile(rb'"(\d{4}-\d{2}-\d{2})(?P<end>["T ])')
 _SHORT_YEAR: Final = re.compile(rb'"(?:\d{2}([-./ ])\d{1,2}\1\d{1,2}|\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))"')
 _NONE: Final = re.compile(rb"null[,}]")
@@ -54,10 +55,19 @@ class BirthDates:
         self._rules = {rule.key: rule for rule in rules}
         begin_of = body_format.member_begin
         self._begins = [(begin_of(rule.key).encode(), rule, property_label(rule, named)) for rule in rules]
+        decades = b"|".join(b"%d" % decade for decade in range(_OLDEST_DECADE, today.year // 10))
+        self._usual = b'(?!"(?:%b)[0-9]-[0-9]{2}-[0-9]{2}")' % decades
+        self.may_find = re.compile(b"|".join(self._unusual(begin, rule) for begin, rule, _ in self._begins)).search
+        """Returns None for a body without a birth date, or with one of an earlier decade, as nearly all are."""
 
     def __bool__(self) -> bool:
         """Return whether there is a birth date among the properties."""
         return bool(self._begins)
+
+    def _unusual(self, begin: bytes, rule: PropertyRule) -> bytes:
+        """Return the pattern of a value of *rule*, after its *begin*, that has to be looked at."""
+        # A date of another type may be no day of the calendar.
+        return re.escape(begin) + (self._usual if rule.kind == "date" else b"")
 
     def __contains__(self, key: str) -> bool:
         """Return whether the property *key* is a birth date."""

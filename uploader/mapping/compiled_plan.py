@@ -156,8 +156,11 @@ class Plan:
 
         It must be what `map_row` returned last.
         """
-        found = self._warnings.of(request)
-        return [*self._noted.odd, *found] if self._noted.odd else found
+        found = [*self._noted.odd]
+        for may_find, find in self._warnings.checks:
+            if may_find(request.body) is not None:
+                found += find(request)
+        return found
 
     def written_identity(self, row: Row) -> list[str]:
         """Return the identity columns of *row*, each followed by its value as it is written there, not cleaned."""

@@ -1,7 +1,7 @@
 """Find genders that are none of the API's constants."""
 
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 from uploader.api import GENDER, GENDERS
@@ -16,26 +16,26 @@ _EXPECTED: Final = (
 )
 
 
-def genders_of(
-    properties: Sequence[PropertyRule], body_format: BodyFormat, *, named: Container[str]
-) -> Callable[[Request], Reason | None] | None:
-    """Return what finds an unknown gender in a request; None if none of *properties* is the gender.
+class Genders:
+    """Finds an unknown gender: called with a request in whose body it `may_find` one, it returns the reason."""
 
-    *named* are the columns that the mapping names. The body is searched as bytes, as *body_format* says.
-    """
+    def __init__(self, rule: PropertyRule, body_format: BodyFormat, *, named: Container[str]) -> None:
+        """Look for the gender of *rule* in bodies of *body_format*; *named* are the columns that the mapping names."""
+        begin = re.escape(body_format.member_begin(GENDER).encode())
+        self.may_find = re.compile(b"%b(?!%b)" % (begin, _KNOWN.pattern)).search
+        self._found = (Reason.of_value("gender", property_label(rule, named), _EXPECTED, rule.column),)
+
+    def __call__(self, _request: Request) -> Sequence[Reason]:
+        """Return the reason: the body has a gender that is no constant."""
+        return self._found
+
+
+def genders_of(properties: Sequence[PropertyRule], body_format: BodyFormat, *, named: Container[str]) -> Genders | None:
+    """Return what finds an unknown gender; None if none of *properties* is the gender. *named* is as in `Genders`."""
     rule = next((rule for rule in properties if rule.key == GENDER), None)
-    if rule is None:
-        return None
-    begin = body_format.member_begin(GENDER).encode()
-    reason = Reason.of_value("gender", property_label(rule, named), _EXPECTED, rule.column)
-
-    def unknown_gender(request: Request) -> Reason | None:
-        place = request.body.find(begin)
-        return None if place < 0 or is_known_gender(request.body, place + len(begin)) else reason
-
-    return unknown_gender
+    return None if rule is None else Genders(rule, body_format, named=named)
 
 
-def is_known_gender(body: bytes, place: int = 0) -> bool:
-    """Whether the JSON at *place* of *body* is one of the API's constants, or null."""
-    return _KNOWN.match(body, place) is not None
+def is_known_gender(text: bytes) -> bool:
+    """Whether *text*, a JSON value, is one of the API's constants, or null."""
+    return _KNOWN.match(text) is not None

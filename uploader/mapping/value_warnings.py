@@ -1,6 +1,6 @@
 """Find what is odd about the values of a request that can be sent: the values of its properties."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import date
 
 from uploader.api import GENDER
@@ -16,7 +16,8 @@ from uploader.model import Reason, Request
 class ValueWarnings:
     """Warns of damaged texts, of unknown genders, and of birth dates that no customer can have.
 
-    A request is asked as few questions as its properties need.
+    *checks* are pairs of two functions: one searches a body, and returns None where there is nothing to warn of; the
+    other returns a reason for each odd value of its request.
     """
 
     def __init__(  # noqa: PLR0913 — what is looked at, and where it is
@@ -37,9 +38,10 @@ class ValueWarnings:
         self._spreadsheet = Spreadsheet(properties, paths, body_format, unsent=unsent, named=named)
         self._genders = genders_of(properties, body_format, named=named)
         self._births = None if today is None else BirthDates(properties, body_format, today=today, named=named) or None
-        is_alone = self._genders is None and self._births is None
-        self.of = self._spreadsheet if is_alone else self._of_all
-        """Returns a reason for each odd value of a request."""
+        checks = (self._spreadsheet, self._genders, self._births)
+        self.checks: Sequence[tuple[Callable[[bytes], object], Callable[[Request], Sequence[Reason]]]] = [
+            (check.may_find, check) for check in checks if check is not None
+        ]
 
     def may_be_damaged(self, column: str | None, fields: Mapping[str, object]) -> bool:
         """Whether the text of *column* in *fields* looks damaged, be it so only beside other values."""
@@ -54,11 +56,3 @@ class ValueWarnings:
     def ask_each_value(self, key: str) -> bool:
         """Whether some value of the property *key* `is_odd`."""
         return (key == GENDER and self._genders is not None) or (self._births is not None and key in self._births)
-
-    def _of_all(self, request: Request) -> Sequence[Reason]:
-        found = self._spreadsheet(request)
-        if self._genders is not None and (reason := self._genders(request)) is not None:
-            found = [*found, reason]
-        if self._births is not None and (of_births := self._births(request)):
-            found = [*found, *of_births]
-        return found

@@ -20,37 +20,36 @@ class RowsToResend:
     def __init__(self) -> None:
         """Start with nobody who has a row in the retry file."""
         self._people = _Hashes()
+        self.is_empty = True
+        """Whether nobody has a row in the retry file."""
 
     def add(self, person: Person) -> None:
         """Record that *person* has a row in the retry file already."""
         self._people.add(person)
+        self.is_empty = self.is_empty and not person
 
     def add_all(self, other: "RowsToResend") -> None:
         """Record that everybody in *other* has a row in the retry file already."""
         self._people.add_all(other._people)  # noqa: SLF001 — one of its own kind
+        self.is_empty = self.is_empty and other.is_empty
 
     def has(self, person: Person) -> bool:
         """Whether *person* has a row in the retry file."""
         return self._people.has_any(person)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nobody has a row in the retry file."""
-        return self._people.is_empty
-
     def kind(self, outcome: Outcome) -> RetryKind | None:
         """Return why the row of *outcome* must be sent again; None if it need not be."""
         match outcome:
             case Sent():
-                if self._people.is_empty or not self._people.has_any(outcome.request.person):
+                if self.is_empty or not self._people.has_any(outcome.request.person):
                     return None
-                self._people.add(outcome.request.person)
+                self.add(outcome.request.person)
                 return "again"
             case Failed():
-                self._people.add(outcome.request.person)
+                self.add(outcome.request.person)
                 return outcome.kind
             case Rejected():
-                self._people.add(outcome.person)
+                self.add(outcome.person)
                 return outcome.kind
             case _:
                 assert_type(outcome, NotSent)
@@ -64,7 +63,6 @@ class _Hashes:
     """
 
     def __init__(self) -> None:
-        self.is_empty = True
         self.few: set[int] = set()
         self.bits: bytearray | None = None
 
@@ -84,7 +82,6 @@ class _Hashes:
         if other.bits is None:
             self._add(other.few)
             return
-        self.is_empty = False
         self._keep_bits()
         assert self.bits is not None  # noqa: S101 — there are bits by now
         both = int.from_bytes(self.bits) | int.from_bytes(other.bits)
@@ -92,8 +89,6 @@ class _Hashes:
 
     def _add(self, hashes: Iterable[int]) -> None:
         found = list(hashes)
-        if found:
-            self.is_empty = False
         if self.bits is None:
             self.few.update(found)
             if len(self.few) > _FEW:

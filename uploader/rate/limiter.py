@@ -9,6 +9,7 @@ from typing import Final
 
 from aiolimiter import AsyncLimiter
 
+from uploader.api import ACCEPTED
 from uploader.clock import Clock
 from uploader.errors import OutageError
 from uploader.model import Answer, Reply, WindowState
@@ -180,7 +181,7 @@ class Limiter:
             if lease.taken > 1:
                 await self._through_bucket(lease.taken - 1)
             # A pause may have started meanwhile.
-            if self.breaker.seconds(self._clock.monotonic()) > 0:
+            if self.breaker.state is not CLOSED and self.breaker.seconds(self._clock.monotonic()) > 0:
                 return False
             if lease.taken:
                 leased.left, leased.until = lease.taken, now + _LEASE_SECONDS
@@ -235,15 +236,16 @@ class Limiter:
         if isinstance(reply, Answer):
             self.observations.add_latency(now - permit.at)
             counted = self._quota.granted - self.leased.unused - concurrency.count
+            accepted = (reply.status, reply.code) == ACCEPTED or not reply.is_limit
             if reply.window.remaining is None:
-                self._learn_limit(now, counted, permit, refused=reply.is_limit)
+                self._learn_limit(now, counted, permit, refused=not accepted)
             window.add_reply(
                 reply.window,
                 sent=permit.at,
                 received=now,
                 counted=counted,
                 in_flight=concurrency.count + concurrency.others,
-                accepted=not reply.is_limit,
+                accepted=accepted,
             )
         self._replied.set()
         # Notices come late, and the quota's file last: if it fails, the reply is counted already.

@@ -29,7 +29,7 @@ from uploader.run.preflight import pace_of
 from uploader.run.proxy_and_certificates import Route
 from uploader.run.rate_messages import message_of
 from uploader.run.registration import RegisterFirst, RowDelivery, Unmarked
-from uploader.run.row_events import Post, RowEvents
+from uploader.run.row_events import RowEvents
 from uploader.run.session import Session
 from uploader.state import RunStore
 from uploader.stop import Stop
@@ -85,7 +85,7 @@ class Connection:
             newest: Callable[[Request], Request | NotNewest] = lambda request: request,
         ) -> Delivery:
             return Delivery(
-                row_events.timed(self._post_to(endpoint)),
+                row_events.timed(self.http.post_to(endpoint)),
                 judge=self._judge(limiter, outages, on_suspected_outage),
                 limiter=limiter,
                 records=AttemptRecords(in_flight, session.traffic, session.record_pause),
@@ -100,10 +100,6 @@ class Connection:
             return send
         register = delivery_to(IDENTITIES, registration.limiter, Unmarked())
         return RegisterFirst(registration.people, register, send, session.record_registered)
-
-    def _post_to(self, endpoint: Endpoint) -> Post:
-        post = self.http.post
-        return lambda request: post(request.body, endpoint)
 
     def _judge(self, limiter: Limiter, outages: OutageDetector, on_suspected_outage: Callable[[], None]) -> ReplyJudge:
         retry = self.settings.retry

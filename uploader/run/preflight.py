@@ -7,7 +7,7 @@ from datetime import date
 from itertools import islice
 from typing import Final
 
-from uploader.check.batch_observers import MapBatch, NotGoodObserver, RowObserver
+from uploader.check.batch_observers import MapBatch, NotGoodObserver, PeopleObserver, RowObserver
 from uploader.check.column_profile import ColumnProfile
 from uploader.check.joined_identities import JoinedIdentities, JoinedValue
 from uploader.check.source_summary import CheckSummary
@@ -168,9 +168,11 @@ def _count_rows(  # noqa: PLR0913, PLR0917 — as for `prepare`
 ) -> _WholePass:
     joined = JoinedIdentities(settings.limits.max_joined, plan.identity_columns)
     summary.joined_identities = joined if plan.has_several_identities else None
+    add_people = [observer.add_people for observer in observers if isinstance(observer, PeopleObserver)]
+    of_rows = [observer for observer in observers if not isinstance(observer, PeopleObserver)]
     with source.read() as reading:
-        for record, work in summary.count_rows(islice(reading, limit), plan, _SOME_TIME):
-            for observe in observers:
+        for record, work in summary.count_rows(islice(reading, limit), plan, _SOME_TIME, add_people=add_people):
+            for observe in of_rows:
                 observe(record, work)
         fingerprint, trace = reading.fingerprint if limit is None else None, reading.trace
     summary.joined_identities = None

@@ -1,4 +1,4 @@
-"""Record the outcome of each row, with one recorder after the other."""
+"""Define what records the outcome of each row, one recorder after the other."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,18 +34,9 @@ class Recorder:
 class Recorders:
     """Several recorders in an order; each row costs only those that have something to do with it."""
 
-    __slots__ = ("_resent", "_usual")
-
     def __init__(self, in_order: Sequence[Recorder]) -> None:
-        """Call the recorders *in_order*."""
-        self._usual = tuple(recorder.usual for recorder in in_order if recorder.usual is not None)
-        self._resent = tuple(recorder.resent for recorder in in_order if recorder.resent is not None)
-
-    def record(self, outcome: Outcome | Unsettled, kind: RetryKind | None) -> None:
-        """Record *outcome*; *kind* is why its row must be sent again, None if it need not be."""
-        if kind is None or isinstance(outcome, Unsettled):
-            for record in self._usual:
-                record(outcome)
-        else:
-            for record_resent in self._resent:
-                record_resent(outcome, kind)
+        """Use the recorders *in_order*."""
+        self.usual = tuple(recorder.usual for recorder in in_order if recorder.usual is not None)
+        """What is called, one after another, with the outcome of a row."""
+        self.resent = tuple(recorder.resent for recorder in in_order if recorder.resent is not None)
+        """The same for a row that must be sent again."""

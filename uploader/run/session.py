@@ -80,7 +80,7 @@ class Session:
             Recorder(journal.record, lambda outcome, kind: journal.record(outcome, again=kind == "again")),
             Recorder.of_all(self._leave_flight),
             Recorder.of_resent(self._write_retry_row),
-            Recorder.of_all(self.running_counts.add),
+            Recorder.of_all(self._count),
             Recorder.of_all(self._record_change) if records_changes else None,
             None if self._report is None else Recorder.of_all(self._report),
         )
@@ -118,8 +118,17 @@ class Session:
 
     def settle(self, outcome: Outcome | Unsettled) -> None:
         """Record *outcome* in the journal, the retry file, the totals and change detection; raises StorageError."""
-        kind = None if isinstance(outcome, Unsettled) else self._rows_to_resend.kind(outcome)
-        self._recorders.record(outcome, kind)
+        resend = self._rows_to_resend
+        if isinstance(outcome, Unsettled) or (resend.is_empty and isinstance(outcome, Sent)):
+            kind = None
+        else:
+            kind = resend.kind(outcome)
+        if kind is None or isinstance(outcome, Unsettled):
+            for record in self._recorders.usual:
+                record(outcome)
+        else:
+            for record_resent in self._recorders.resent:
+                record_resent(outcome, kind)
 
     def settle_unchanged(self, rows: UnchangedRange) -> None:
         """Record that *rows* are unchanged, as `settle` does of each of them; raises StorageError."""
@@ -133,11 +142,19 @@ class Session:
             self._journal.append(payload)
 
     def _leave_flight(self, outcome: Outcome | Unsettled) -> None:
-        number = record_of(outcome).number
-        if isinstance(outcome, Unsettled):
-            self.in_flight.clear(number)
+        if isinstance(outcome, Sent):
+            self.in_flight.release(outcome.request.row.number)
+        elif isinstance(outcome, Unsettled):
+            self.in_flight.clear(outcome.request.row.number)
         else:
-            self.in_flight.release(number)
+            self.in_flight.release(record_of(outcome).number)
+
+    def _count(self, outcome: Outcome | Unsettled) -> None:
+        if isinstance(outcome, Sent) and not outcome.unsure:
+            # Nearly every row: nothing else is counted of it.
+            self.running_counts.outcomes.sent += 1
+        else:
+            self.running_counts.add(outcome)
 
     def _write_retry_row(self, outcome: Outcome, kind: RetryKind) -> None:
         if isinstance(outcome, Sent | Failed | Rejected):

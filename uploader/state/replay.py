@@ -164,35 +164,49 @@ class RunState:
 
 def replay(lines: Iterable[bytes]) -> RunState:
     """Return the state of the run from *lines* (with line ends), up to the first that was not written whole."""
-    run_state = RunState()
-    replay_row, settle = _RowReplay(run_state).replay, run_state.settled.add
-    outcomes, traffic, written = run_state.outcomes, run_state.traffic, run_state.written
+    run_state, at_once = RunState(), list[int]()
+    written = run_state.written
     for payload, checksum in links(lines):
         kind = payload[0] if payload else 0
         try:
             if kind == SENT and payload.endswith(_AT_ONCE):
                 # The fast path of nearly every line: accepted at the first attempt, and not marked as unsure.
-                outcomes.sent += settle(int(payload[2:-2]))
-                traffic.requests += 1
-            elif kind in _ROW_KINDS:
-                replay_row(kind, payload)
-            elif kind == _UNCHANGED:
-                _replay_unchanged(run_state, payload)
-            elif kind == _SUPERSEDED:
-                _replay_superseded(run_state, payload)
-            elif kind in {PAUSED, REGISTERED}:
-                _replay_traffic(run_state, kind, payload)
-            elif kind == RETRY_IDENTITY:
-                origin, identity = map(bytes.fromhex, payload[2:].decode().split(" "))
-                run_state.retry_identities.setdefault(origin, set()).add(identity)
-            elif kind in WORDS:
-                _replay_facts(run_state, WORDS[kind], json.loads(payload[2:]))
+                at_once.append(int(payload[2:-2]))
+                if len(at_once) >= _MANY:
+                    _settle_at_once(run_state, at_once)
+            else:
+                _settle_at_once(run_state, at_once)
+                _replay_line(run_state, kind, payload)
         except (ValueError, LookupError, TypeError, AttributeError):
             # Only another version of the program can have written it, and its runs are not resumed.
             break
         written.size += len(payload) + 10
         written.checksum = checksum
+    _settle_at_once(run_state, at_once)
     return run_state
+
+
+def _settle_at_once(run_state: RunState, numbers: list[int]) -> None:
+    """Settle the rows with these *numbers*, which were accepted at the first attempt, and empty the list."""
+    run_state.outcomes.sent += run_state.settled.add_all(numbers)
+    run_state.traffic.requests += len(numbers)
+    numbers.clear()
+
+
+def _replay_line(run_state: RunState, kind: int, payload: bytes) -> None:
+    if kind in _ROW_KINDS:
+        _replay_row(run_state, kind, payload)
+    elif kind == _UNCHANGED:
+        _replay_unchanged(run_state, payload)
+    elif kind == _SUPERSEDED:
+        _replay_superseded(run_state, payload)
+    elif kind in {PAUSED, REGISTERED}:
+        _replay_traffic(run_state, kind, payload)
+    elif kind == RETRY_IDENTITY:
+        origin, identity = map(bytes.fromhex, payload[2:].decode().split(" "))
+        run_state.retry_identities.setdefault(origin, set()).add(identity)
+    elif kind in WORDS:
+        _replay_facts(run_state, WORDS[kind], json.loads(payload[2:]))
 
 
 def _replay_traffic(run_state: RunState, kind: int, payload: bytes) -> None:
@@ -229,32 +243,30 @@ def _replay_superseded(run_state: RunState, payload: bytes) -> None:
 
 
 _AT_ONCE: Final = b" 1"
+_MANY: Final = 1_000
+"""So many rows are settled together."""
+
 _ROW_KINDS: Final = frozenset({SENT, UNSETTLED, *_TO_RESEND})
 _REASONED: Final = frozenset({LETTERS["failed"], LETTERS["rejected"]})
 
 
-class _RowReplay:
-    def __init__(self, run_state: RunState) -> None:
-        self._run_state = run_state
-
-    def replay(self, kind: int, payload: bytes) -> None:
-        run_state = self._run_state
-        parts = payload.split(b" ", 3)
-        number, counted = int(parts[1]), parts[2]
-        attempts = run_state.add_attempts(number, counted)
-        code, phrase = json.loads(parts[3]) if kind in _REASONED else ("", "")
-        if kind == UNSETTLED or not run_state.settled.add(number):
-            return
-        resend = _TO_RESEND.get(kind)
-        if resend is not None:
-            run_state.to_resend[number] = RowToResend(resend, Reason(code, phrase), attempts)
-        match resend:
-            case None | "again":
-                run_state.outcomes.sent += 1
-            case "failed":
-                run_state.outcomes.failed += 1
-            case "rejected":
-                run_state.outcomes.rejected += 1
+def _replay_row(run_state: RunState, kind: int, payload: bytes) -> None:
+    parts = payload.split(b" ", 3)
+    number, counted = int(parts[1]), parts[2]
+    attempts = run_state.add_attempts(number, counted)
+    code, phrase = json.loads(parts[3]) if kind in _REASONED else ("", "")
+    if kind == UNSETTLED or not run_state.settled.add(number):
+        return
+    resend = _TO_RESEND.get(kind)
+    if resend is not None:
+        run_state.to_resend[number] = RowToResend(resend, Reason(code, phrase), attempts)
+    match resend:
+        case None | "again":
+            run_state.outcomes.sent += 1
+        case "failed":
+            run_state.outcomes.failed += 1
+        case "rejected":
+            run_state.outcomes.rejected += 1
 
 
 _INTERVAL: Final = bytes([INTERVAL])

@@ -1,5 +1,7 @@
 """Store which rows are settled, in one bit each: rows finish out of order."""
 
+from collections.abc import Collection
+
 
 class SettledRows:
     """A set of row numbers (from 1), one bit each."""
@@ -29,6 +31,19 @@ class SettledRows:
         bits[place] |= bit
         self._count += 1
         return True
+
+    def add_all(self, numbers: Collection[int]) -> int:
+        """Mark the rows with these *numbers* as settled; return how many were not settled before."""
+        before, place = self._count, max(numbers, default=0) >> 3
+        if place >= len(self._bits):
+            self._grow(place)
+        bits = self._bits
+        for number in numbers:
+            place, bit = number >> 3, 1 << (number & 7)
+            if not bits[place] & bit:
+                bits[place] |= bit
+                self._count += 1
+        return self._count - before
 
     def add_range(self, first: int, last: int) -> int:
         """Mark the rows from *first* to *last* as settled; return how many were not settled before."""
