@@ -41,7 +41,9 @@ def stages_of(
     if same_person is not None and not same_person.is_empty:
         stages.append(partial(with_person_keys, same_person=same_person, before=source_plan.before))
     if groups is None and stale_retries.leaves_works:
-        return [*stages, partial(prefetched, clock=monotonic, look=unchanged_rows.watch_rejected)]
+        # The check has counted the rows that are rejected: where there are none, nobody looks for them.
+        look = unchanged_rows.watch_rejected if source_plan.job.summary.rejected else None
+        return [*stages, partial(prefetched, clock=monotonic, look=look)]
     stages += [partial(prefetched, clock=monotonic), stale_retries.without_stale]
     if groups is not None:
         waiting = stack.enter_context(SpilledRows(run_plan.run_store.state))
