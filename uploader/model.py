@@ -183,7 +183,7 @@ class Reason:
         return cls(code, f"{label}: {expected}", column, expected)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Tolerance:
     """How many rows may be rejected or failed in a run that counts as succeeded: *rows*, and *share* of all (of 1)."""
 

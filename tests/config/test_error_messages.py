@@ -150,7 +150,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path, written: bytes, word
             "limits: {zzz: 1}",
             (
                 "config.yaml line 7: limits.zzz is not a key; the keys of limits are: max_rejected, max_unpacked, "
-                "canary, max_joined, odd_identities"
+                "canary, max_joined, tolerate, odd_identities"
             ),
         ),
         (

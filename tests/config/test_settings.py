@@ -42,7 +42,8 @@ mapping:
 rate: {requests: 0012, per: 2h, share: 50%, burst: 3, concurrency: 1000}
 retry: {attempts: 7, base: 1.5s, cap: 1m, outage_timeout: 2h}
 limits:
-  {max_rejected: 0.25, max_unpacked: 1.5GiB, canary: 0, max_joined: {phone_no: 50, email: off}, odd_identities: send}
+  {max_rejected: 0.25, max_unpacked: 1.5GiB, canary: 0, max_joined: {phone_no: 50, email: off}, tolerate: 5,
+   odd_identities: send}
 guard: {rows: 10%, empty: 0.05, changed: 100%, consents: 0%}
 output: {retry_file: "{dir}/again{suffix}"}
 when_changed: refuse
@@ -94,6 +95,7 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
             "max_unpacked": {"times": None, "size": 1_610_612_736},
             "canary": 0,
             "max_joined": {"most": 5, "of_field": {"phone_no": 50, "email": None}},
+            "tolerate": {"rows": 5, "share": 0.0},
             "odd_identities": "send",
         },
         "guard": {"rows": 0.1, "empty": 0.05, "changed": 1.0, "consents": 0.0},
@@ -142,6 +144,7 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
             "max_unpacked": {"times": 200, "size": None},
             "canary": 20,
             "max_joined": {"most": 5, "of_field": {}},
+            "tolerate": {"rows": 0, "share": 0.0},
             "odd_identities": "reject",
         },
         "guard": None,

@@ -141,7 +141,7 @@ def test_a_report_that_cannot_be_written_says_what_to_do(sent: Desk) -> None:
 def test_the_language_is_that_of_the_flag_or_of_the_locale(sent: Desk) -> None:
     sent.environ |= {"LC_ALL": "ko_KR.UTF-8"}
 
-    assert '<html data-made-by="uploader report" lang="ko">' in page_of(sent)
+    assert '<html data-report-by="uploader" lang="ko">' in page_of(sent)
     assert 'lang="en">' in page_of(sent, "--language", "en")
 
 

@@ -108,7 +108,7 @@ def test_a_row_that_is_joined_in_another_source_follows_too(desk: Desk, sandbox:
     run = desk.type("run", "a.jsonl", "b.jsonl", "--summary", "summary.json")
 
     assert run.status == 3
-    assert [books_of(summary) for summary in desk.summary()] == [{"sent": 2, "failed": 1}, {"sent": 2}]
+    assert [books_of(summary) for summary in desk.summary()["sources"]] == [{"sent": 2, "failed": 1}, {"sent": 2}]
     assert (retry_rows(desk, "a.retry.jsonl"), retry_rows(desk, "b.retry.jsonl")) == ([(3, "failed")], [(2, "again")])
 
 

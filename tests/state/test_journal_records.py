@@ -67,19 +67,41 @@ def test_how_a_run_began_is_read_back_equal(begun: RunHeader) -> None:
 
 
 def test_how_a_run_began_is_spelled_as_all_versions_read_it() -> None:
-    begun = begun_with(origin="o", full=True, number=7, from_number=5, state="s", command="c", next_key="n")
+    begun = begun_with(
+        origin="o",
+        full=True,
+        number=7,
+        from_number=5,
+        state="s",
+        command="c",
+        next_key="n",
+        job="members",
+        job_key="0123",
+    )
 
     assert begun.spell() == (
         b'+ {"run_id":"20260101T000000Z-abc123","key":"0123456789ab","source":"people.csv",'
         b'"started":"2026-01-01T00:00:00+00:00","base_url":"https://api.example","service_id":"svc",'
         b'"content":"content","mapping":"mapping","rows":100,"damaged":0,"limit":null,"version":"1.0",'
         b'"origin":"o","full":true,"format":2,"number":7,"from_number":5,"state":"s","command":"c","next_key":"n",'
-        b'"endpoint":"user-profile"}'
+        b'"endpoint":"user-profile","job":"members","job_key":"0123"}'
     )
 
 
 def test_what_a_run_of_the_first_version_did_not_say_has_its_default() -> None:
-    later = ("origin", "full", "format", "number", "from_number", "state", "command", "next_key", "endpoint")
+    later = (
+        "origin",
+        "full",
+        "format",
+        "number",
+        "from_number",
+        "state",
+        "command",
+        "next_key",
+        "endpoint",
+        "job",
+        "job_key",
+    )
     facts = {name: fact for name, fact in BEGUN.facts().items() if name not in later}
 
     assert folded(chained([spell_facts("started", facts)])).header == BEGUN

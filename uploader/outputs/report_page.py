@@ -13,7 +13,7 @@ from uploader.outputs.report_data import EarlierRun, RunReport
 from uploader.outputs.report_words import Language, words_in
 from uploader.timeline import Pause, joined_pauses, windows_of
 
-BEGINNING: Final = '<!doctype html>\n<html data-made-by="uploader report"'
+BEGINNING: Final = '<!doctype html>\n<html data-report-by="uploader"'
 """How every report begins, of every version: what begins so may be replaced by a newer report."""
 
 _WIDTHS: Final = {"narrow": 328, "medium": 680, "wide": 1096}
