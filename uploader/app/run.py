@@ -25,6 +25,7 @@ from uploader.run.plan import RunPlan, SourcePlan, newest_ended_run
 from uploader.run.preflight import pace_of, refuse_if_too_bad, refuse_joined, settings_of
 from uploader.run.proxy_and_certificates import Route, route_of
 from uploader.run.recorded_start import RecordedStart
+from uploader.run.reports import RunReports, reported
 from uploader.run.results import SourceResult, new_source_results
 from uploader.run.safe_callbacks import between_steps, with_safe_callbacks
 from uploader.run.sandbox_dry_run import sandbox_for, state_in, throwaway_folder
@@ -51,12 +52,16 @@ def run(options: Options, environment: Environment, result: RunResult) -> None:
         UploaderError: the error that ended the run; its exit status is that of the run.
     """
     environment = with_safe_callbacks(environment)
-    with RecordedStart(options, environment, result.results) as start:
-        _run(options, environment, result, start)
+    start = RecordedStart(options, environment, result.results)
+    if environment.on_start is not None:
+        environment.on_start(start.start_id)
+    with reported(start, options, environment) as reports:
+        _run(options, environment, result, reports)
     result.exit_status = start.exit_status
 
 
-def _run(options: Options, environment: Environment, result: RunResult, start: RecordedStart) -> None:
+def _run(options: Options, environment: Environment, result: RunResult, reports: RunReports) -> None:
+    start = reports.start
     refuse_double_use(options)
     settings = settings_of(options, environment, credentials=not options.sandbox)
     route = Route() if options.sandbox else route_of(settings, environment.environ)
@@ -69,6 +74,7 @@ def _run(options: Options, environment: Environment, result: RunResult, start: R
         options = with_found_sources(options, settings, environment)
         refuse_double_use(options)
         start.update(options)
+        reports.begin(settings)
         options, start.skipped = without_already_sent(options, settings, run_store, environment)
         if not options.sources:
             return

@@ -2,10 +2,10 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -14,11 +14,14 @@ from uploader.check.source_summary import CheckSummary
 from uploader.cli.check_messages import first_lines, route_lines, row_by_row_line, warnings_alone
 from uploader.cli.common_flags import common
 from uploader.cli.found_values import FoundValues, no_values
+from uploader.cli.line_format import LINES, LineLevel
 from uploader.cli.printed_commands import CommandLine
 from uploader.cli.run_messages import quiet_lines, run_lines
-from uploader.cli.signals import raise_if_signalled, raise_on_signals, signals_stop
+from uploader.cli.signals import raise_if_signalled, raise_on_signals, seconds_left, signals_stop
 from uploader.cli.standard_streams import is_terminal, say, say_detail, standard_input, terminal, use_output_thread
 from uploader.cli.time_limit_flags import until, within
+from uploader.config.notify_settings import LOG_FORMATS, LogFormat, readable_log_format
+from uploader.config.readable_parts import readable_parts
 from uploader.run.environment import Environment
 from uploader.run.options import Options
 from uploader.run.proxy_and_certificates import Route
@@ -52,6 +55,12 @@ from uploader.run.time_limit import Deadline
     metavar="TIME",
     help="Stop at this local time, 05:00 or 2024-03-06T05:00; run again to resume.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(LOG_FORMATS),
+    envvar="UPLOADER_LOG_FORMAT",
+    help="Print lines that go to no terminal after their time and run ID, as JSON objects, or alone; over log_format.",
+)
 @click.option("--for", "within", callback=within, metavar="DURATION", help="Stop after this time, 90m or 3h.")
 def run_command(  # noqa: PLR0913 — one for each flag that is more than a word of the options
     *,
@@ -60,6 +69,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     until: Deadline | None,
     within: Deadline | None,
     changed_only: bool,
+    log_format: LogFormat | None,
     show_values: bool,
     overrides: tuple[str, ...],
     **words: Any,  # noqa: ANN401 — click's own words
@@ -76,6 +86,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
         overrides = (*overrides, "changed_only=true")
     options = Options(**words, overrides=overrides, deadline=until or within)
     use_output_thread()
+    _use_log_format(log_format, options)
     _log(verbose)
     result = RunResult([])
     watched, found = is_terminal(), FoundValues()
@@ -96,6 +107,8 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
         on_row_by_row=_say_row_by_row if verbose and not quiet else None,
         on_stop=signals_stop,
         raise_if_stopped=raise_if_signalled,
+        seconds_left=seconds_left,
+        on_start=LINES.set_run,
     )
     complete = False
     try:
@@ -116,7 +129,14 @@ def _tell(result: RunResult, lines: Iterator[str], *, complete: bool, quiet: boo
     elif not (watched or result.exit_status or is_empty or not complete):
         return
     for line in lines:
-        say(line)
+        say(line, "warning" if result.exit_status or not complete else "info")
+
+
+def _use_log_format(wanted: LogFormat | None, options: Options) -> None:
+    """Format lines as *wanted*, else as the configuration says, as far as it can be read; not on a terminal."""
+    if not is_terminal():
+        parts = {} if wanted else readable_parts(options.config, overrides=options.overrides, environ=os.environ)
+        LINES.use(wanted or readable_log_format(parts))
 
 
 def _saying_first(found: FoundValues | None) -> Callable[[str, CheckSummary], None]:
@@ -146,9 +166,17 @@ def _say_route(route: Route) -> None:
 def _log(verbose: int) -> None:
     log = logging.getLogger("uploader")
     handler = _OutputHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s" if LINES.is_plain else "%(message)s", "%H:%M:%S"))
     log.handlers[:] = [handler]
     log.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG))
+
+
+_LEVELS: Final[Mapping[int, LineLevel]] = {
+    logging.DEBUG: "debug",
+    logging.WARNING: "warning",
+    logging.ERROR: "error",
+    logging.CRITICAL: "error",
+}
 
 
 class _OutputHandler(logging.Handler):
@@ -157,4 +185,4 @@ class _OutputHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print *record* as one line."""
         with suppress(KeyError, TypeError, ValueError):
-            say_detail(self.format(record))
+            say_detail(self.format(record), _LEVELS.get(record.levelno, "info"))

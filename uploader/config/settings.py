@@ -19,6 +19,7 @@ from uploader.config.mapping_settings import (
     PropertySettings,
     Zone,
 )
+from uploader.config.notify_settings import LOG_FORMATS, LogFormat, NotifySettings
 from uploader.config.proxy import proxy_url
 from uploader.config.registered_properties import registered, registered_kind
 from uploader.config.relative_paths import resolved, template
@@ -158,6 +159,12 @@ class OutputSettings(Section):
     retry_file: Annotated[str, BeforeValidator(template)] = "{dir}/{stem}.retry{suffix}"
 
 
+class MetricsSettings(Section):
+    """Where the figures of the last run of each job are kept for Prometheus; None: nowhere."""
+
+    textfile: Location | None = None
+
+
 class Settings(Section):
     """Every setting of a run; durations in seconds, shares as parts of 1, paths absolute.
 
@@ -173,6 +180,9 @@ class Settings(Section):
     limits: LimitsSettings = LimitsSettings()
     guard: GuardSettings = GuardSettings()
     output: OutputSettings = OutputSettings()
+    notify: NotifySettings = NotifySettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log_format: Annotated[LogFormat, BeforeValidator(one_of(*LOG_FORMATS))] = "text"
     when_changed: Annotated[Literal["fresh", "refuse"], BeforeValidator(one_of("fresh", "refuse"))] = "fresh"
     changed_only: Annotated[bool, BeforeValidator(flag)] = False
     full_every: Duration | None = None
@@ -249,6 +259,8 @@ _SECTIONS: Mapping[KeyPath, type[Section]] = {
     ("limits",): LimitsSettings,
     ("guard",): GuardSettings,
     ("output",): OutputSettings,
+    ("notify",): NotifySettings,
+    ("metrics",): MetricsSettings,
 }
 
 

@@ -1,5 +1,6 @@
 """Hold what is outside of a run: environment variables, the clock, the input, and the user's terminal."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -27,7 +28,8 @@ class Environment:
     with its name, before anything is sent. *on_route* gets how the service is reached. *on_row_by_row* gets why a
     source is read row by row though it is large, with its name. *on_stop* gets the `Stop` of a run when it starts to
     send. *raise_if_stopped* raises what the run was asked to stop with, also while the event loop is too busy to
-    handle it.
+    handle it. *on_start* gets the ID of the start before anything is said. *seconds_left* returns how long the process
+    may still take: no limit before a signal came.
 
     It has no states.
     """
@@ -45,6 +47,8 @@ class Environment:
     on_row_by_row: Callable[[str, str], None] | None = None
     on_stop: Callable[[Stop], None] | None = None
     raise_if_stopped: Callable[[], None] = lambda: None
+    on_start: Callable[[str], None] | None = None
+    seconds_left: Callable[[], float] = lambda: math.inf
     clock: Clock = field(default_factory=real_clock)
 
     def today(self) -> date:
