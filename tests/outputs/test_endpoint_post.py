@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from tests.monitors import Manner, Monitor, monitor
-from uploader.outputs.endpoint_post import Endpoint, EndpointMessage, EndpointPost, EndpointReply, EndpointRoute
+from uploader.outputs.endpoint_post import EndpointMessage, EndpointPost, EndpointReply, EndpointRoute, NotifyEndpoint
 
 SECRET = "/services/canary-4711?key=canary-4712"
 DIRECT = EndpointRoute()
@@ -21,7 +21,7 @@ MARGIN = 20.0
 
 
 def message(url: str, *, suffix: str = "", route: EndpointRoute = DIRECT) -> EndpointMessage:
-    return EndpointMessage(Endpoint("notify.url", url, route), b"{}", "application/json", suffix)
+    return EndpointMessage(NotifyEndpoint("notify.url", url, route), b"{}", "application/json", suffix)
 
 
 def reply_to(*messages: EndpointMessage, seconds: float = MARGIN) -> list[EndpointReply]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from uploader.counts import Counts
-from uploader.outputs.endpoint_post import Endpoint
+from uploader.outputs.endpoint_post import NotifyEndpoint
 from uploader.outputs.notification import (
     events_of,
     notification_facts,
@@ -16,7 +16,7 @@ from uploader.outputs.notification import (
 )
 from uploader.run_record import ReasonCount, RunRecord, SourceRecord, TrafficRecord
 
-HOOK = Endpoint("notify.url", "https://monitor.example/hook")
+HOOK = NotifyEndpoint("notify.url", "https://monitor.example/hook")
 SOURCE = SourceRecord(
     "members_20240305.csv",
     "20240305T021500Z-7b2d24a1",
@@ -56,7 +56,7 @@ TOLERATED = replace(RECORD, exit_status=0)
 )
 def test_each_end_is_an_event_and_a_ping(record: RunRecord, events: list[str], suffix: str) -> None:
     assert [*events_of(record)] == events
-    assert ping_message(Endpoint("notify.ping", "https://monitor.example/p"), record).suffix == suffix
+    assert ping_message(NotifyEndpoint("notify.ping", "https://monitor.example/p"), record).suffix == suffix
 
 
 def test_only_what_is_wanted_goes_to_the_webhook() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.make import begun_with
 from uploader.run.finished_sources import CommandSource, InterruptedCommand, interrupted_command
 from uploader.state import RunState
-from uploader.state.replay import RunEnd, Sessions
+from uploader.state.replay import JournalEnd, Sessions
 
 NOTHING: Final = InterruptedCommand()
 
@@ -24,7 +24,7 @@ def member(  # noqa: PLR0913 — what a story tells of a source
 ) -> CommandSource:
     """Return the source known by *key*, whose last run, the *number*-th, is of *commands*."""
     begun = begun_with(key=key, number=number, command=(commands or ("1",))[0], next_key=next_key)
-    end = RunEnd(is_finished=state == "finished", is_abandoned=state == "abandoned")
+    end = JournalEnd(is_finished=state == "finished", is_abandoned=state == "abandoned")
     last = RunState(begun, sessions=Sessions(commands=set(commands or ("1",))), end=end)
     new = begun_with(begun, number=0, content="other" if changed else "content", from_number=1 if late else 0)
     return CommandSource(new, None if state == "never begun" else last, renewed)

@@ -30,7 +30,7 @@ class EndpointRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class NotifyEndpoint:
     """Where messages go: the *url*, of which only the host may be shown, and the *key* of the configuration for it."""
 
     key: str
@@ -47,7 +47,7 @@ class Endpoint:
 class EndpointMessage:
     """What is posted to an endpoint: *suffix* is added to the path of its URL."""
 
-    endpoint: Endpoint
+    endpoint: NotifyEndpoint
     body: bytes = field(repr=False)
     content_type: str
     suffix: str = ""
@@ -57,7 +57,7 @@ class EndpointMessage:
 class EndpointReply:
     """How an endpoint answered, in *words* without the path of its URL, and whether it accepted the message."""
 
-    endpoint: Endpoint
+    endpoint: NotifyEndpoint
     words: str
     is_success: bool = False
 

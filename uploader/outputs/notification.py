@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Final, Literal, TypeAlias
 
 from uploader.outputs.duration_text import spell_seconds
-from uploader.outputs.endpoint_post import Endpoint, EndpointMessage
+from uploader.outputs.endpoint_post import EndpointMessage, NotifyEndpoint
 from uploader.run_record import RunEnd, RunRecord
 
 ReportedEvent: TypeAlias = Literal["started", "success", "rejected", "failure", "test"]
@@ -36,13 +36,13 @@ def events_of(record: RunRecord) -> Sequence[ReportedEvent]:
             return ("failure",)
 
 
-def webhook_message(endpoint: Endpoint, record: RunRecord, wanted: Collection[str]) -> EndpointMessage | None:
+def webhook_message(endpoint: NotifyEndpoint, record: RunRecord, wanted: Collection[str]) -> EndpointMessage | None:
     """Return what a webhook gets for *record*; None where it is no event that is *wanted*."""
     event = next((one for one in events_of(record) if one in wanted), None)
     return None if event is None else _webhook(endpoint, record, event)
 
 
-def ping_message(endpoint: Endpoint, record: RunRecord) -> EndpointMessage:
+def ping_message(endpoint: NotifyEndpoint, record: RunRecord) -> EndpointMessage:
     """Return the ping for *record*, by the convention of healthchecks.io: `/start`, `/fail`, or the URL for a success.
 
     Rows that were not accepted are a failure, unless the run tolerates them: as its exit status has it.
@@ -51,7 +51,7 @@ def ping_message(endpoint: Endpoint, record: RunRecord) -> EndpointMessage:
     return _ping(endpoint, record, "failure" if event == "rejected" else event)
 
 
-def trial_messages(webhook: Endpoint | None, ping: Endpoint | None) -> Sequence[EndpointMessage]:
+def trial_messages(webhook: NotifyEndpoint | None, ping: NotifyEndpoint | None) -> Sequence[EndpointMessage]:
     """Return a test for each endpoint; that of a ping is a `/log`, which changes the state of no check."""
     record = RunRecord("test", "")
     return [
@@ -114,10 +114,10 @@ def notification_text(record: RunRecord, event: ReportedEvent) -> str:
     return "\n".join(lines)
 
 
-def _webhook(endpoint: Endpoint, record: RunRecord, event: ReportedEvent) -> EndpointMessage:
+def _webhook(endpoint: NotifyEndpoint, record: RunRecord, event: ReportedEvent) -> EndpointMessage:
     return EndpointMessage(endpoint, json.dumps(notification_facts(record, event)).encode(), _JSON)
 
 
-def _ping(endpoint: Endpoint, record: RunRecord, event: ReportedEvent) -> EndpointMessage:
+def _ping(endpoint: NotifyEndpoint, record: RunRecord, event: ReportedEvent) -> EndpointMessage:
     text = notification_text(record, event).encode(errors="backslashreplace")
     return EndpointMessage(endpoint, text, _TEXT, _SUFFIXES.get(event, ""))

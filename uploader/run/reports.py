@@ -10,7 +10,7 @@ from typing import Final
 from uploader.config import Settings
 from uploader.config.report_settings import EndpointAddress, ReportSettings
 from uploader.errors import SignalledError
-from uploader.outputs.endpoint_post import Endpoint, EndpointMessage, EndpointPost, EndpointReply, EndpointRoute
+from uploader.outputs.endpoint_post import EndpointMessage, EndpointPost, EndpointReply, EndpointRoute, NotifyEndpoint
 from uploader.outputs.metrics_file import write_metrics
 from uploader.outputs.notification import ping_message, webhook_message
 from uploader.run.environment import Environment
@@ -139,13 +139,13 @@ def _report(reports: RunReports, error: BaseException | None) -> None:
     reports.end(record if record.exit_status == status else replace(record, exit_status=status))
 
 
-def endpoint_at(address: EndpointAddress | None, ca_file: Path | None) -> Endpoint | None:
+def endpoint_at(address: EndpointAddress | None, ca_file: Path | None) -> NotifyEndpoint | None:
     """Return the endpoint at *address*; the authorities in *ca_file* are trusted as well."""
     if address is None:
         return None
     proxy = address.proxy
     way = EndpointRoute(ca_file=ca_file) if proxy is None else EndpointRoute(proxy.url, proxy.authorization, ca_file)
-    return Endpoint(address.key, address.url, way)
+    return NotifyEndpoint(address.key, address.url, way)
 
 
 def start_post(messages: Sequence[EndpointMessage], *, after: EndpointPost | None = None) -> EndpointPost:

@@ -72,7 +72,7 @@ class UnsureRows:
 
 
 @dataclass(slots=True)
-class RunEnd:
+class JournalEnd:
     """How the run, or its last session, ended: the exit *status*, and the time *at* which (None: not at all)."""
 
     status: int | None = None
@@ -111,7 +111,7 @@ class RunState:
     sessions: Sessions = field(default_factory=Sessions)
     retry_file: str | None = None
     retry_identities: dict[bytes, set[bytes]] = field(default_factory=dict)
-    end: RunEnd = field(default_factory=RunEnd)
+    end: JournalEnd = field(default_factory=JournalEnd)
     written: WrittenPart = field(default_factory=WrittenPart)
 
     @property
