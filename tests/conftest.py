@@ -1,6 +1,7 @@
 """Lend the tests a sandbox, a clock that leaps and a folder with a configuration; make every search find the same."""
 
 import asyncio
+import os
 import pkgutil
 import signal
 from collections.abc import Callable, Coroutine, Iterator
@@ -33,6 +34,11 @@ hypothesis.settings.load_profile("same")
 # order in which several workers take the tests, so that all are loaded here.
 for module in pkgutil.walk_packages(uploader.__path__, f"{uploader.__name__}."):
     import_module(module.name)
+
+
+# Tests read what people read: each line alone, as on a terminal, without its time and run ID. Those of the log's format
+# set another.
+os.environ["UPLOADER_LOG_FORMAT"] = "plain"
 
 
 # Whoever starts the tests by nohup, or in the background of a script, lets them ignore these; the processes that tests

@@ -29,6 +29,7 @@ def test_the_first_help_names_every_command_with_what_it_does(typed: Type) -> No
         "  check    Read and map everything, send nothing.",
         "  explain  Show one row, from its fields to its request.",
         "  init     Write a configuration to start from.",
+        "  notify   Test the notifications of runs.",
         "  report   Write a report of a run to look at, as HTML.",
         "  run      Check, then send.",
         "  runs     List past runs, newest first.",

@@ -267,6 +267,8 @@ def test_where_nothing_is_sent_no_variable_of_a_secret_need_be_set(loaded: Load,
     line = f"{place[1]}: '${{COMPANY_SECRET}}'"
     if place[0] == "mapping":
         text = "api: {service_id: svc}\n" + MAPPING.replace("mapping:", f"mapping:\n  {line}", 1)
+    elif place[0] == "notify":
+        text = f"api: {{service_id: svc}}\nnotify: {{{line}}}\n{MAPPING}"
     else:
         text = f"api: {{service_id: svc, {line}}}\n{MAPPING}"
 

@@ -13,8 +13,8 @@ HINT = "indent with spaces, and quote a value that holds one of : # [ {"
 URL = "write https://openapi.dfinery.ai"
 DURATION = "is not a duration; write a number and its unit, as 500ms, 30s, 1m or 2h"
 KEYS = (
-    "the keys here are: api, source, registered, mapping, rate, retry, limits, guard, output, when_changed, "
-    "changed_only, full_every, coalesce, retry_last_failures, journal_days, state_dir"
+    "the keys here are: api, source, registered, mapping, rate, retry, limits, guard, output, notify, metrics, "
+    "log_format, when_changed, changed_only, full_every, coalesce, retry_last_failures, journal_days, state_dir"
 )
 PLAINTEXT = "would send the token unencrypted; only loopback hosts may have http://"
 PLACEHOLDER = "has a placeholder other than {dir}, {stem} and {suffix}"
@@ -191,6 +191,7 @@ def test_every_key_is_suggested_for_its_misspelling(
 def test_every_section_knows_its_keys() -> None:
     plain = {
         "registered",
+        "log_format",
         "when_changed",
         "changed_only",
         "full_every",

@@ -46,6 +46,9 @@ limits:
    odd_identities: send}
 guard: {rows: 10%, empty: 0.05, changed: 100%, consents: 0%}
 output: {retry_file: "{dir}/again{suffix}"}
+notify: {on: [success], url: "https://monitor.example/hook", ping: "http://127.0.0.1/ping"}
+metrics: {textfile: uploader.prom}
+log_format: json
 when_changed: refuse
 changed_only: true
 full_every: 30d
@@ -100,6 +103,9 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
         },
         "guard": {"rows": 0.1, "empty": 0.05, "changed": 1.0, "consents": 0.0},
         "output": {"retry_file": "{dir}/again{suffix}"},
+        "notify": {"on": ("success",), "url": settings.notify.url, "ping": settings.notify.ping},
+        "metrics": {"textfile": tmp_path / "uploader.prom"},
+        "log_format": "json",
         "when_changed": "refuse",
         "changed_only": True,
         "full_every": 2592000.0,
@@ -149,6 +155,9 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
         },
         "guard": None,
         "output": {"retry_file": "{dir}/{stem}.retry{suffix}"},
+        "notify": {"on": ("failure", "rejected"), "url": None, "ping": None},
+        "metrics": {"textfile": None},
+        "log_format": "text",
         "when_changed": "fresh",
         "changed_only": False,
         "full_every": None,

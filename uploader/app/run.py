@@ -35,6 +35,7 @@ from uploader.run.proxy_and_certificates import Route, route_of
 from uploader.run.recorded_start import RecordedStart
 from uploader.run.refusals import refuse_if_too_bad, refuse_joined
 from uploader.run.remarks import route_lines
+from uploader.run.reports import RunReports, reported
 from uploader.run.results import ResultsSoFar, RunResult, new_source_results, status_of
 from uploader.run.sandbox_dry_run import sandbox_for, state_in, throwaway_folder
 from uploader.run.settled_retries import remove_settled_retries
@@ -53,8 +54,10 @@ def run(options: Options, environment: Environment) -> RunResult:
     environment = with_observers(environment)
     results, trouble = ResultsSoFar(), None
     try:
-        with RecordedStart(options, environment, results) as start:
-            _check_and_send(options, environment, start)
+        start = RecordedStart(options, environment, results)
+        environment.events.begun(start.start_id)
+        with reported(start, options, environment) as reports:
+            _check_and_send(options, environment, reports)
     except BaseException as error:  # noqa: BLE001 — it is returned
         trouble = error
     result = RunResult(
@@ -67,14 +70,14 @@ def run(options: Options, environment: Environment) -> RunResult:
     return result
 
 
-def _check_and_send(options: Options, environment: Environment, start: RecordedStart) -> None:
-    """Check and send every source; the results of *start* have what is known if this raises.
+def _check_and_send(options: Options, environment: Environment, reports: RunReports) -> None:
+    """Check and send every source; the results of the start have what is known if this raises.
 
     Raises:
         UploaderError: the error that ends the run.
     """
+    start, results = reports.start, reports.start.results
     refuse_double_use(options)
-    results = start.results
     settings = settings_of(options, environment, credentials=not options.sandbox)
     route = Route() if options.sandbox else route_of(settings, environment.environ)
     for line in () if options.sandbox else route_lines(route):
@@ -86,6 +89,7 @@ def _check_and_send(options: Options, environment: Environment, start: RecordedS
         options = with_found_sources(options, settings, environment)
         refuse_double_use(options)
         start.update(options)
+        reports.begin(settings)
         options, results.skipped = without_already_sent(options, settings, run_store, environment)
         if not options.sources:
             return

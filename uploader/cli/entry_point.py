@@ -13,6 +13,7 @@ import click
 from click.exceptions import NoSuchCommand
 
 from uploader import __version__
+from uploader.cli.line_format import LINES
 from uploader.cli.printed_commands import CommandLine, completed
 from uploader.cli.signals import end_by, handle_signals
 from uploader.cli.standard_streams import drain_output, reserve_closed_streams, say, take_streams, use_output_thread
@@ -40,6 +41,7 @@ _COMMANDS: Final = {
     "check": ("check_command", "Read and map everything, send nothing."),
     "explain": ("explain_command", "Show one row, from its fields to its request."),
     "init": ("init", "Write a configuration to start from."),
+    "notify": ("notify", "Test the notifications of runs."),
     "report": ("report", "Write a report of a run to look at, as HTML."),
     "run": ("run_command", "Check, then send."),
     "runs": ("runs", "List past runs, newest first."),
@@ -62,6 +64,7 @@ def main() -> NoReturn:
         import_module("uploader.cli.completion").complete()
     reserve_closed_streams()
     take_streams()
+    LINES.reset()
     try:
         status = cli.main(prog_name="uploader", standalone_mode=False)
     except click.ClickException as error:
@@ -74,16 +77,16 @@ def main() -> NoReturn:
         status = 130
     except SignalledError as error:
         use_output_thread()
-        say(str(error))
+        say(str(error), "error")
         drain_output(_LAST_WORD_SECONDS)
         end_by(error.number)
     except UploaderError as error:
         # Of a configuration every problem is shown, each on its line.
         for line in str(error).split("\n") if isinstance(error, (ConfigError, UnsuitedError)) else [str(error)]:
-            say(line)
+            say(line, "error")
         status = error.exit_status
     except Exception as error:  # noqa: BLE001 — no traceback reaches a user: it may hold values of rows
-        say(_bug(error))
+        say(_bug(error), "error")
         status = _BUG
     drain_output()
     sys.exit(status or 0)

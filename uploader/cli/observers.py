@@ -6,6 +6,7 @@ from typing import TextIO
 
 from uploader.cli.check_messages import check_lines, first_lines, place, warnings_alone
 from uploader.cli.found_values import FoundValues, ShownValues, no_values
+from uploader.cli.line_format import LINES
 from uploader.cli.standard_streams import say
 from uploader.outputs.shown_values import phrase_with_values
 from uploader.outputs.spinner import spinner
@@ -23,6 +24,14 @@ from uploader.run.events import (
 from uploader.run.rate_messages import others_line, pause_line
 
 
+class LineIds(Events):
+    """Puts the ID of the start into each line that goes to no terminal."""
+
+    def begun(self, start_id: str) -> None:
+        """Use the ID from now on."""
+        LINES.set_run(start_id)
+
+
 class Remarks(Events):
     """Prints what a run remarks, down to a level: with *quiet* only warnings, with *verbose* also details."""
 
@@ -37,7 +46,7 @@ class Remarks(Events):
     def remark(self, remark: Remark) -> None:
         """Print *remark*."""
         if remark.level in self._levels:
-            say(remark.text)
+            say(remark.text, "warning" if remark.level == "warning" else "info")
 
     def throttled(self, throttled: ThrottledPause) -> None:
         """Print how long all requests pause."""

@@ -9,6 +9,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, TextIO
 
+from uploader.cli.line_format import LINES
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -110,7 +112,8 @@ class OutputThread:
     def _note_dropped(self) -> None:
         if self._dropped:
             lines = "1 line was" if self._dropped == 1 else f"{self._dropped:,} lines were"
-            self._add(self._encoded(f"… {lines} dropped here: nobody read them in time.\n"))
+            text = LINES.line(f"… {lines} dropped here: nobody read them in time.", "warning")
+            self._add(self._encoded(f"{text}\n"))
             self._dropped = 0
 
     def _add(self, data: bytes) -> None:

@@ -3,26 +3,29 @@
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from uploader.app.run import run
 from uploader.cli.common_flags import common
 from uploader.cli.found_values import FoundValues
-from uploader.cli.observers import CheckSpinner, Collecting, Remarks, first_findings, only_warnings
+from uploader.cli.line_format import LINES, LineLevel
+from uploader.cli.observers import CheckSpinner, Collecting, LineIds, Remarks, first_findings, only_warnings
 from uploader.cli.printed_commands import CommandLine, completed
 from uploader.cli.progress_observers import ProgressBar, ProgressLines, StopOnSignals
 from uploader.cli.resume_lines import correct_advice, resume_lines
 from uploader.cli.run_messages import quiet_lines, run_lines
-from uploader.cli.signals import raise_if_signalled, raise_on_signals
+from uploader.cli.signals import raise_if_signalled, raise_on_signals, seconds_left
 from uploader.cli.standard_streams import is_terminal, say, say_detail, standard_input, terminal, use_output_thread
 from uploader.cli.time_limit_flags import until, within
+from uploader.config.notify_settings import LOG_FORMATS, LogFormat, readable_log_format
+from uploader.config.readable_parts import readable_parts
 from uploader.errors import SignalledError
 from uploader.outputs.progress import may_colour
 from uploader.run.environment import Environment
@@ -60,6 +63,12 @@ from uploader.run.time_limit import Deadline
     metavar="TIME",
     help="Stop at this local time, 05:00 or 2024-03-06T05:00, or in a zone, '05:00 Asia/Seoul'; run again to resume.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(LOG_FORMATS),
+    envvar="UPLOADER_LOG_FORMAT",
+    help="Print lines that go to no terminal after their time and run ID, as JSON objects, or alone; over log_format.",
+)
 @click.option("--for", "within", callback=within, metavar="DURATION", help="Stop after this time, 90m or 3h.")
 def run_command(  # noqa: PLR0913 — one for each flag that is more than a word of the options
     *,
@@ -79,6 +88,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     """
     if until is not None and within is not None:
         raise click.UsageError("--until and --for can't go together. Give one of them.")
+    log_format: LogFormat | None = words.pop("log_format")
     given = CommandLine(config=words["config"], overrides=overrides, changed_only=changed_only, job=words["job"])
     flags = {"overrides": overrides, "changed_only": changed_only, "until": until, "within": within}
     whole = CommandLine.by({**words, **flags})
@@ -86,6 +96,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
         overrides = (*overrides, "changed_only=true")
     options = Options(**words, overrides=overrides, deadline=until or within)
     use_output_thread()
+    _use_log_format(log_format, options)
     _log(verbose)
     watched, found = is_terminal(), FoundValues()
     observers = _observers(found if show_values else None, watched=watched, quiet=quiet, verbose=verbose > 0)
@@ -94,6 +105,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
         stdin=standard_input(),
         events=Observers(observers),
         raise_if_stopped=raise_if_signalled,
+        seconds_left=seconds_left,
         complete=lambda message: completed(message, whole),
     )
     result, late = RunResult(), None
@@ -119,7 +131,7 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
 
 def _observers(found: FoundValues | None, *, watched: bool, quiet: bool, verbose: bool) -> list[Events]:
     """Return what watches a run; the values that are wrong are collected in *found* and printed, unless it is None."""
-    observers = [StopOnSignals(), Remarks(quiet=quiet, verbose=verbose)]
+    observers = [StopOnSignals(), LineIds(), Remarks(quiet=quiet, verbose=verbose)]
     if found is not None:
         observers.append(Collecting(found))
     if not quiet:
@@ -141,15 +153,30 @@ def _print_end(result: RunResult, lines: Iterator[str], *, quiet: bool, watched:
     elif not (watched or result.exit_status or is_empty or result.sandbox is not None):
         return
     for line in lines:
-        say(line)
+        say(line, "warning" if result.exit_status else "info")
+
+
+def _use_log_format(wanted: LogFormat | None, options: Options) -> None:
+    """Format lines as *wanted*, else as the configuration says, as far as it can be read; not on a terminal."""
+    if not is_terminal():
+        parts = {} if wanted else readable_parts(options.config, overrides=options.overrides, environ=os.environ)
+        LINES.use(wanted or readable_log_format(parts))
 
 
 def _log(verbose: int) -> None:
     log = logging.getLogger("uploader")
     handler = _OutputHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s" if LINES.is_plain else "%(message)s", "%H:%M:%S"))
     log.handlers[:] = [handler]
     log.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG))
+
+
+_LEVELS: Final[Mapping[int, LineLevel]] = {
+    logging.DEBUG: "debug",
+    logging.WARNING: "warning",
+    logging.ERROR: "error",
+    logging.CRITICAL: "error",
+}
 
 
 class _OutputHandler(logging.Handler):
@@ -158,4 +185,4 @@ class _OutputHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print *record* as one line."""
         with suppress(KeyError, TypeError, ValueError):
-            say_detail(self.format(record))
+            say_detail(self.format(record), _LEVELS.get(record.levelno, "info"))

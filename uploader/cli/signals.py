@@ -1,6 +1,7 @@
 """Let a first signal end a command in order and in time, and a second one end it at once."""
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from uploader.cli.line_format import LINES
 from uploader.cli.output_thread import say_if_written
 from uploader.errors import SignalledError
 
@@ -24,6 +26,9 @@ _WAKE_SIGNAL: Final = signal.SIGURG
 
 _ORDERLY_SECONDS: Final = 9.5
 """Seconds that ending in order may take (contract: within 10 s)."""
+
+_LAST_LINES_SECONDS: Final = 1.5
+"""Seconds of them that are kept for the last lines, which a slow reader may delay."""
 
 _MOMENT_SECONDS: Final = 0.5
 """Seconds after the first signal in which another counts as the same: `timeout` and service managers send two."""
@@ -42,6 +47,7 @@ class _SignalThread:
 
     def __init__(self) -> None:
         self.error: SignalledError | None = None
+        self.received_at: float | None = None
         self._pass_on: Callable[[SignalledError], None] | None = None
         self._may_raise = False
         self._is_handed_over = False
@@ -55,7 +61,7 @@ class _SignalThread:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        self.error, self._pass_on = None, None
+        self.error, self.received_at, self._pass_on = None, None, None
         self._may_raise = self._is_handed_over = self._is_delivered = False
         self._numbers, self._over = numbers, threading.Event()
         handlers = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
@@ -84,12 +90,14 @@ class _SignalThread:
             # Another process may send it as well.
             if self._over.is_set():
                 return
+        self.received_at = time.monotonic()
         error = self.error = SignalledError(f"Stopped by {_name(number)}. Run again to resume.", number)
         if self._pass_on is not None:
             self._pass_on(error)
             if self._ends_in_order():
                 return
-            say_if_written(sys.stderr, f"Stopped by {_name(number)}, before everything was saved. Run again to resume.")
+            line = f"Stopped by {_name(number)}, before everything was saved. Run again to resume."
+            say_if_written(sys.stderr, LINES.line(line, "error"))
         self._end_at_once(number)
 
     def _ends_in_order(self) -> bool:
@@ -195,6 +203,13 @@ def call_on_signal(call: Callable[[], object]) -> None:
 def raise_if_signalled() -> None:
     """Raise the SignalledError of the received signal, if any, in code that blocks the loop."""
     _WATCH.raise_it()
+
+
+def seconds_left() -> float:
+    """Return how long this process may still take before it prints its last lines; no limit before a signal came."""
+    if _WATCH.received_at is None:
+        return math.inf
+    return max(0.0, _WATCH.received_at + _ORDERLY_SECONDS - _LAST_LINES_SECONDS - time.monotonic())
 
 
 def end_by(number: int) -> NoReturn:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import Any, BinaryIO, Final, TextIO, cast
 
+from uploader.cli.line_format import LINES, LineLevel
 from uploader.cli.output_thread import OUTPUT
 from uploader.errors import StorageError
 
@@ -51,25 +52,25 @@ def take_streams() -> None:
         sys.stderr = cast("TextIO", _PeopleStream(sys.stderr))
 
 
-def say(line: str) -> None:
-    """Print one line for people, or drop it if it can't be printed; never raises.
+def say(line: str, level: LineLevel = "info") -> None:
+    """Print one line for people of this *level*, or drop it if it can't be printed; never raises.
 
     Control and hidden characters become JSON escapes: names of columns and files come from outside, and a file may
     hold anything.
     """
-    text = spelled_out(line)
+    text = LINES.line(spelled_out(line), level)
     if OUTPUT.is_on:
         OUTPUT.say(text)
     else:
         _PeopleStream(sys.stderr).write(f"{text}\n")
 
 
-def say_detail(line: str) -> None:
-    """Print one of possibly very many lines for people."""
+def say_detail(line: str, level: LineLevel = "info") -> None:
+    """Print one of possibly very many lines for people, of this *level*."""
     if OUTPUT.is_on:
-        OUTPUT.say(spelled_out(line), detail=True)
+        OUTPUT.say(LINES.line(spelled_out(line), level), detail=True)
     else:
-        say(line)
+        say(line, level)
 
 
 def use_output_thread() -> None:

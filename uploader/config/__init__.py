@@ -8,11 +8,13 @@ from uploader.config.mapping_settings import (
     MomentSettings,
     PropertySettings,
 )
+from uploader.config.notify_settings import NotifySettings
 from uploader.config.proxy import Proxy, proxy_to
 from uploader.config.settings import (
     ApiSettings,
     GuardSettings,
     LimitsSettings,
+    MetricsSettings,
     OutputSettings,
     RateSettings,
     RetrySettings,
@@ -28,7 +30,9 @@ __all__ = [
     "IdentitySettings",
     "LimitsSettings",
     "MappingSettings",
+    "MetricsSettings",
     "MomentSettings",
+    "NotifySettings",
     "OutputSettings",
     "PropertySettings",
     "Proxy",

@@ -81,6 +81,10 @@ def _placeheld(configuration: Filled, api: Mapping[str, Tree], both: tuple[Confi
     if _HASH_KEY in unset and isinstance(mapping, dict):
         keyed = {**mapping, "hash_key": PLACEHOLDER}
         configuration = replace(configuration, tree={**configuration.tree, "mapping": keyed})
+    notify = configuration.tree.get("notify")
+    if isinstance(notify, dict):
+        named = {key: value for key, value in notify.items() if ("notify", key) not in unset}
+        configuration = replace(configuration, tree={**configuration.tree, "notify": named})
     return _with(configuration, {"service_id": PLACEHOLDER, "access_token": PLACEHOLDER, **kept}, (*problems, *both))
 
 

@@ -15,10 +15,19 @@ def _of_url(url: str) -> str:
     return "" if found is None else found["password"] or found["user"]
 
 
+def _path_of_url(url: str) -> str:
+    """Return the path and the query of the *url* of an endpoint, or the first variable in them."""
+    path = re.sub(r"^[a-zA-Z]+://[^/?#]*/?", "", url)
+    variable = _REFERENCE.search(path)
+    return path if variable is None else variable[0]
+
+
 SECRETS: Final[Mapping[KeyPath, Callable[[str], str]]] = {
     ("api", "access_token"): str,
     ("api", "proxy"): _of_url,
     ("mapping", "hash_key"): str,
+    ("notify", "url"): _path_of_url,
+    ("notify", "ping"): _path_of_url,
 }
 """The keys that hold a secret; each function returns the secret part of the text there, "" if there is none."""
 

@@ -91,9 +91,9 @@ def _refuse_secrets(key_path: KeyPath, value: Tree) -> None:
     for secret in written_out(_tree(key_path, value)):
         name = named(secret)
         file = "use api.access_token_file, or " if secret == ("api", "access_token") else "use "
+        what = "the token" if file != "use " else "a secret address" if secret[0] == "notify" else "a password"
         raise ConfigError(
-            f"--set {name} would show {'the token' if file != 'use ' else 'a password'} to anyone who lists processes; "
-            f"{file}a variable: --set '{name}=${{NAME}}'"
+            f"--set {name} would show {what} to anyone who lists processes; {file}a variable: --set '{name}=${{NAME}}'"
         )
 
 

@@ -22,6 +22,7 @@ from uploader.config.mapping_settings import (
     Zone,
     nothing_to_send,
 )
+from uploader.config.notify_settings import LOG_FORMATS, LogFormat, NotifySettings
 from uploader.config.proxy import proxy_url
 from uploader.config.registered_properties import registered, registered_kind
 from uploader.config.relative_paths import resolved, template
@@ -242,10 +243,22 @@ class OutputSettings(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MetricsSettings(Section):
+    """Where the figures of the last run of each job are kept for Prometheus; None: nowhere."""
+
+    key_path: ClassVar[KeyPath] = ("metrics",)
+
+    textfile: Location | None = None
+    """The file that node_exporter reads; each job replaces its own figures in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SectionedSettings(Section):
     """The sections of the settings; *registered* has the type of each property that the console shows.
 
     *guard* is None where the configuration does not have this section.
+
+    It has no states.
     """
 
     api: ApiSettings = field(default_factory=ApiSettings)
@@ -266,6 +279,10 @@ class SectionedSettings(Section):
     """How far a file may differ from the last one; without this section, files are not compared."""
     output: OutputSettings = field(default_factory=OutputSettings)
     """Where the retry file goes."""
+    notify: NotifySettings = field(default_factory=NotifySettings)
+    """Who learns of the start and the end of each run."""
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    """Where the figures of the last run of each job are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,6 +292,8 @@ class Settings(SectionedSettings):
     It has no states: it is frozen.
     """
 
+    log_format: Annotated[LogFormat, BeforeValidator(one_of(*LOG_FORMATS))] = "text"
+    """What a line looks like that goes to no terminal: after its time and run ID, as a JSON object, or alone."""
     when_changed: Annotated[Literal["fresh", "refuse"], BeforeValidator(one_of("fresh", "refuse"))] = "fresh"
     """What becomes of an interrupted run whose file or mapping has changed: start over, or refuse (exit status 9)."""
     changed_only: Annotated[bool, BeforeValidator(flag)] = False
@@ -418,6 +437,8 @@ _SECTIONS: Mapping[KeyPath, type[Section]] = {
     ("limits",): LimitsSettings,
     ("guard",): GuardSettings,
     ("output",): OutputSettings,
+    ("notify",): NotifySettings,
+    ("metrics",): MetricsSettings,
 }
 
 

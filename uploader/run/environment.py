@@ -1,5 +1,6 @@
 """Hold what is outside of a run: environment variables, the clock, the input, and the observers of its events."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -19,6 +20,7 @@ class Environment:
 
     *settings* are those of a program; None where a configuration is to be read. *stdin* is None where it is closed.
     *raise_if_stopped* raises what the run was asked to stop with, also while the event loop is too busy to handle it.
+    *seconds_left* returns how long the process may still take: no limit before a signal came.
     *complete* returns a message whose commands have the flags that the user gave, for the summary and the history.
     """
 
@@ -26,6 +28,7 @@ class Environment:
     stdin: BinaryIO | None
     events: Events = field(default_factory=Events)
     raise_if_stopped: Callable[[], None] = lambda: None
+    seconds_left: Callable[[], float] = lambda: math.inf
     clock: Clock = field(default_factory=real_clock)
     settings: "Settings | None" = None
     complete: Callable[[str], str] = str

@@ -165,6 +165,9 @@ class Events:
     for methods that nobody overrides, nothing is made.
     """
 
+    def begun(self, start_id: str, /) -> None:
+        """Take the ID of the start, by which the history knows it; everything else comes after it."""
+
     def remark(self, remark: Remark, /) -> None:
         """Take a line for people."""
 

@@ -42,8 +42,11 @@ class RecordedStart:
         self._keeps_history = keeps_history and not options.sandbox
         self._stack = ExitStack()
         self._open: OpenRecord | None = None
+        self._history: History | None = None
         self._job = ""
-        self._written_status: int | None = None
+        self.ended: RunRecord | None = None
+        """The record with its end, once that was written, or could not be."""
+
         self._has_tried = False
         self._began = environment.clock.monotonic()
         moment = datetime.fromtimestamp(environment.clock.wall(), UTC)
@@ -57,11 +60,34 @@ class RecordedStart:
         """Return the start; nothing is written before `open`."""
         return self
 
+    @property
+    def start_id(self) -> str:
+        """The ID of this start alone."""
+        return self._first.start_id
+
+    @property
+    def running(self) -> RunRecord:
+        """The record of the start while it has no end."""
+        return self._record()
+
+    def newly_killed(self) -> list[RunRecord]:
+        """Return the starts of the same job that were killed, and that no start before this one has found.
+
+        Where they can't be read or marked, there are none.
+        """
+        if self._history is None:
+            return []
+        running = self.running
+        try:
+            return self._history.newly_killed(lambda record: _is_same_job(record, running))
+        except StorageError:
+            return []
+
     def open(self, state: Path, job: str) -> None:
         """Record in the state folder *state* that *job* ("": it has no name) has started; raises StorageError."""
         self._job = job
         if self._keeps_history:
-            history = History(state)
+            self._history = history = History(state)
             self._open = self._stack.enter_context(history.open(self._record()))
             with suppress(StorageError):
                 history.delete_older(now=datetime.fromtimestamp(self._environment.clock.wall(), UTC))
@@ -102,7 +128,7 @@ class RecordedStart:
     ) -> None:
         """Write what `ending` has not written, or with another status; raises StorageError only where nothing else."""
         with self._stack:
-            if self._written_status == self._status(error):
+            if self.ended is not None and self.ended.exit_status == self._status(error):
                 return
             if self._open is None and self._keeps_history:
                 with suppress(StorageError, UploaderError, OSError):
@@ -126,13 +152,15 @@ class RecordedStart:
         """Open the history where the configuration, which may be wrong, has its state folder, if that exists."""
         options, settings = self._options, self._environment.settings
         if settings is not None:
+            self._job = options.job or settings.source.name
             if is_state_folder(settings.state_dir):
-                self.open(settings.state_dir, options.job or settings.source.name)
+                self.open(settings.state_dir, self._job)
             return
         parts = readable_parts(options.config, overrides=options.overrides, environ=self._environment.environ)
         state = readable_state_dir(parts, options.config)
+        self._job = options.job or readable_job(parts)
         if state is not None and is_state_folder(state):
-            self.open(state, options.job or readable_job(parts))
+            self.open(state, self._job)
 
     def _write(self, error: BaseException | None) -> None:
         """Close all results, and write the summary and the history; raises StorageError."""
@@ -140,7 +168,7 @@ class RecordedStart:
         self.results.begin(list(ended(self.results.results, error, seconds)))
         sources = list(ended(self._all, error, seconds))
         record = self._ended(error, sources)
-        is_first, self._written_status = self._written_status is None, record.exit_status
+        is_first, self.ended = self.ended is None, record
         path = self._options.summary
         try:
             # Nothing is written twice into a pipe.
@@ -175,6 +203,13 @@ class RecordedStart:
     def _record(self) -> RunRecord:
         """Return the record of the start while it runs."""
         return replace(self._first, job=self._job, sources=tuple(result.record() for result in self._all))
+
+
+def _is_same_job(one: RunRecord, other: RunRecord) -> bool:
+    """Whether two starts have the same name of a job, or a file in common where they have none."""
+    if one.job or other.job:
+        return one.job == other.job
+    return not {source.source for source in one.sources}.isdisjoint(source.source for source in other.sources)
 
 
 def _blank() -> SourceResult:

@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Final, Self
 
 from uploader.errors import StorageError
-from uploader.private_files import open_private, private_folder, sync_folder, trouble
+from uploader.private_files import open_private, private_folder, sync_folder, trouble, write_private
 from uploader.run_record import RunRecord
 
 _SUFFIX: Final = ".json"
 _DIGITS: Final = 9
+_SEARCHED: Final = 100
+"""In how many of the latest starts killed ones are searched: each start searches, so that older ones are known."""
+
 _KEPT_DAYS: Final = 400
 """How long records are kept: long enough for a job that comes once a year. They are small, and hold no row."""
 
@@ -48,6 +51,13 @@ class History:
             record = _read(path)
             if record is not None:
                 yield record
+
+    def newly_killed(self, is_wanted: Callable[[RunRecord], bool]) -> list[RunRecord]:
+        """Return the killed starts that are wanted, the newest first, and mark them: no later call returns them.
+
+        Only the latest starts are searched. Raises StorageError.
+        """
+        return [found for path in self._paths()[:_SEARCHED] if (found := _newly_killed(path, is_wanted)) is not None]
 
     def delete_older(self, *, now: datetime, days: int = _KEPT_DAYS) -> int:
         """Delete the records of starts more than *days* before *now*, but those that still run; return how many."""
@@ -141,6 +151,29 @@ def _read(path: Path) -> RunRecord | None:
     # It may have ended after it was read, and before its lock was tried.
     latest = _parsed(path)
     return latest if latest is None or latest.ended is not None else replace(latest, is_killed=True)
+
+
+def _newly_killed(path: Path, is_wanted: Callable[[RunRecord], bool]) -> RunRecord | None:
+    """Return the record at *path* if it is wanted, and found killed for the first time. Raises StorageError."""
+    stored = _parsed(path)
+    if stored is None or stored.ended is not None or stored.is_killed or not is_wanted(stored):
+        return None
+    try:
+        handle = open_private(path, os.O_RDONLY)
+        try:
+            # Of two starts at once, the one with the lock reports it.
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = _parsed(path)
+            if found is None or found.ended is not None or found.is_killed:
+                return None
+            killed = replace(found, is_killed=True)
+            write_private(path, [_spelled(killed)])
+        finally:
+            os.close(handle)
+    except OSError:
+        # Its process lives and holds the lock.
+        return None
+    return killed
 
 
 def _parsed(path: Path) -> RunRecord | None:
