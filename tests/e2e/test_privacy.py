@@ -288,7 +288,7 @@ def test_a_rehearsal_tells_no_value(desk: Desk, suffix: str) -> None:
         "uploader.delivery.http.Http.post",
         "uploader.rate.limiter.Limiter.acquire",
         "uploader.delivery.reply_judge.ReplyJudge.recover",
-        "uploader.counts.RunningCounts.add",
+        "uploader.run.session.Session._count",
         "uploader.run.session.Session.settle",
         "uploader.mapping.Plan.map_row",
         "uploader.check.source_summary.CheckSummary.add_row",
