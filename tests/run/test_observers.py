@@ -86,7 +86,7 @@ def test_a_run_reports_what_happens_in_its_order(folder: Path, world: Environmen
     result = run(options("people.csv", sandbox=True), replace(world, events=heard))
 
     assert [name for name in heard.names() if name not in {"Progressed", "RowSettled"}] == [
-        *("Reading", "RowReason", "SourceRun", "Checked", "Stop", "Started", "SourceResult", "RunResult"),
+        *("str", "Reading", "RowReason", "SourceRun", "Checked", "Stop", "Started", "SourceResult", "RunResult"),
     ]
     assert heard.events[-1] == result
     (checked,), (started,), (ended,) = heard.of(Checked), heard.of(Started), heard.of(SourceResult)
@@ -118,7 +118,8 @@ def test_a_run_that_is_refused_reports_its_result_with_the_error(folder: Path, w
 
     result = run(options("people.csv", sandbox=True), replace(world, events=heard))
 
-    assert heard.events == [result]
+    start_id, *others = heard.events
+    assert (type(start_id), others) == (str, [result])
     assert (type(result.error), result.exit_status, result.sources[0].exit_status) == (InputError, 4, 4)
     assert isinstance(result, RunResult)
 
