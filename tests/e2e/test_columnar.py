@@ -307,8 +307,9 @@ def unusual_nights(desk: Desk, server: RunningSandbox, way: str) -> list[tuple[i
         ended = desk.type("run", "people.csv", *words, *flags)
         sent = [without_times(request.body.decode()) for request in server.sandbox.requests()[before:]]
         said: Any = json.loads((desk.folder / "summary.json").read_text(encoding="utf-8"))
-        sources = said if isinstance(said, list) else [said]
-        counts = [{key: one[key] for key in ("read", "sent", "unchanged", "rejected", "requests")} for one in sources]
+        counts = [
+            {key: one[key] for key in ("read", "sent", "unchanged", "rejected", "requests")} for one in said["sources"]
+        ]
         found.append((ended.status, sent, counts, [without_runs(one) for one in sorted(desk.folder.glob("*.retry*"))]))
     return found
 

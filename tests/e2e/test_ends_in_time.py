@@ -270,7 +270,8 @@ def test_a_signal_ends_a_run_that_can_not_open_the_memory(
             run = stopped_and_read(process, within=5)
         os.close(lock)
 
-    assert (run.status, run.err.splitlines()) == (-signal.SIGTERM, [STOPPED])
+    next_step = ["To run it again, type:", f"  uploader {' '.join(words)}"]
+    assert (run.status, run.err.splitlines()) == (-signal.SIGTERM, [*next_step, STOPPED])
 
 
 @pytest.mark.long

@@ -5,11 +5,10 @@ from typing import Any
 
 import click
 
-from uploader.config.settings import keys_of
+from uploader.config.settings import IDENTITY_SECTION, keys_of
 
 _RUN_ID = "run_id"
 _OVERRIDES = "overrides"
-_IDENTITY = ("mapping", "identity")
 
 
 def completion_words(commands: Mapping[str, click.Command]) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def _keys(above: tuple[str, ...] = ()) -> Iterator[str]:
     """Yield every key of the configuration, with its sections; below an identity field none is listed."""
     for key in keys_of(above):
         path = (*above, key)
-        if above != _IDENTITY and keys_of(path):
+        if above != IDENTITY_SECTION and keys_of(path):
             yield from _keys(path)
         else:
             yield ".".join(path)

@@ -423,14 +423,15 @@ class Settings(SectionedSettings):
         return replace(rules, sends_odd_identities=self.limits.odd_identities == "send")
 
 
-_IDENTITY: KeyPath = ("mapping", "identity")
+IDENTITY_SECTION: KeyPath = ("mapping", "identity")
+"""The section whose keys are the identity fields."""
 
 _SECTIONS: Mapping[KeyPath, type[Section]] = {
     (): Settings,
     ("api",): ApiSettings,
     ("source",): SourceSettings,
     ("mapping",): MappingSettings,
-    _IDENTITY: IdentitySettings,
+    IDENTITY_SECTION: IdentitySettings,
     ("mapping", "request_datetime"): MomentSettings,
     ("rate",): RateSettings,
     ("retry",): RetrySettings,
@@ -446,7 +447,7 @@ def keys_of(key_path: KeyPath) -> tuple[str, ...]:
     """Return the keys that the section at *key_path* may have; none if there is no such section."""
     if key_path[:-1] == PROPERTIES:
         return names_of(PropertySettings)
-    if key_path[:-1] == _IDENTITY and key_path[-1] in names_of(IdentitySettings):
+    if key_path[:-1] == IDENTITY_SECTION and key_path[-1] in names_of(IdentitySettings):
         return names_of(IdentityFieldSettings)
     section = _SECTIONS.get(key_path)
     return () if section is None else names_of(section)

@@ -64,7 +64,11 @@ class RunReports:
 
     def _end(self, record: RunRecord) -> None:
         with self._warning():
-            settings = self._settings or self._readable_settings()
+            try:
+                settings = self._settings or self._readable_settings()
+            except FileNotFoundError:
+                # The working directory is gone, and with it what says where to report that.
+                return
             self._write_metrics(settings.textfile, record)
             self._post(settings, [record])
             seconds = min(LONGEST_SECONDS, self._environment.seconds_left())
