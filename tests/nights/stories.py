@@ -39,6 +39,10 @@ _FILLER: Final = tuple(_row(90 + number, f"e{number}", name="f") for number in (
 
 STORIES: Final[Mapping[str, Scenario]] = MappingProxyType(
     {
+        "0: a newer row waits while the one before it is tried again": _told(
+            Write("a.csv", (*_FILLER, _row(1, name="old"), _row(2, name="new"))),
+            Run(_A, trouble=Trouble(("http=503 for df_name=old times 1",))),
+        ),
         "1: a command of two files is broken off in the second, and repeated": _told(
             Write("a.csv", (_row(1, name="a"),)),
             Write("b.csv", (_row(2, name="b"), *_FILLER)),

@@ -108,7 +108,7 @@ VARIANTS: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
 
 CAUGHT: Final[Mapping[str, Scenario]] = MappingProxyType(
     {
-        "rows of one person at once": drawn(15),
+        "rows of one person at once": STORIES["0: a newer row waits while the one before it is tried again"],
         "nothing follows": STORIES["4: rows that only a later row joins"],
         "nothing is late": drawn(2),
         "never forgets": STORIES["6: what was accepted first comes back after a run was killed with another value"],
