@@ -26,7 +26,7 @@ SMALLEST: Final = 11.0
 PICTURES: Final = os.environ.get("PICTURES")
 """Where to put pictures of what was seen, for people (PICTURES=/tmp/pictures)."""
 
-FAULTS: Final = ("http=503 from 8s until 14s", "limit from 24s until 25s", "code=40000 for 0.3%", "http=503 for 0.2%")
+FAULTS: Final = ("http=503 from 8s until 14s", "limit from 24s until 27s", "code=40000 for 0.3%", "http=503 for 0.2%")
 
 
 @pytest_asyncio.fixture
