@@ -21,7 +21,7 @@ from uploader.state import History, RunStore
 ALL = "[failure, rejected, success, started]"
 SECRET = "canary-4711"
 LONGEST = 10.0
-MARGIN = 60.0  # for the start of processes on a busy machine; an endpoint that hangs does so for ever
+MARGIN = 5.0
 
 
 @pytest.fixture
@@ -200,16 +200,22 @@ def test_a_bad_certificate_is_one_warning_and_changes_no_status(
 def test_an_endpoint_that_hangs_costs_the_process_10_s_and_the_run_nothing(
     desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
+    configure(desk, sandbox(rules()).url, "")
+    desk.people(5)
+    began = time.monotonic()
+    assert desk.process("run", "people.csv").status == 0
+    unreported = time.monotonic() - began
     with monitor("hangs") as hook:
         configure(desk, sandbox(rules()).url, notify(hook))
-        desk.people(5)
         began = time.monotonic()
 
         run = desk.process("run", "people.csv", "--summary", "summary.json")
 
         took = time.monotonic() - began
     assert (run.status, run.out) == (0, "")
-    assert reports.LONGEST_SECONDS < took < LONGEST + MARGIN
+    # What a busy machine needs to start a process is no part of it.
+    assert took > reports.LONGEST_SECONDS
+    assert took - unreported < LONGEST + MARGIN
     assert desk.summary()["seconds"] < reports.LONGEST_SECONDS
 
 
