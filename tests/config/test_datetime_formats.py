@@ -89,6 +89,10 @@ def test_the_time_of_the_request_takes_a_list_and_a_pivot(loaded: Load) -> None:
             "{column: a, type: datetime, format: '%Y-%m-%d %p'}",
             ".format: '%Y-%m-%d %p' reads the half of the day (%p) without its hours of 12; add %I",
         ),
+        (
+            "{column: a, type: date, format: '%Y%y-%m-%d'}",
+            ".format: '%Y%y-%m-%d' reads the year twice, and the one of two digits (%y) is ignored; delete %y",
+        ),
         ("{column: a, type: date, format: [[x]]}", f".format[0]: a list is not a pattern; {EXAMPLE}"),
         ("{column: a, type: date, format: {x: y}}", f".format: a section is not a pattern; {EXAMPLE}"),
         (

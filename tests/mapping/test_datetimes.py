@@ -10,7 +10,7 @@ from struct import unpack_from
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.make import identity_rules
@@ -200,8 +200,19 @@ PATTERNS = st.lists(
 )
 
 
+def is_read_alike(pattern: str) -> bool:
+    """Whether strptime and the mapping give *pattern* one meaning.
+
+    strptime warns of a day without a year. Of a year in four and in two digits it takes the last, which the settings
+    refuse. The digits behind an offset it may take for seconds; here each of these numbers has its full width.
+    """
+    years = [form for form in ("%Y", "%y") if form in pattern]
+    has_year = len(years) == 1 or (not years and "%d" not in pattern)
+    return has_year and re.search(r"%z(%[YymdHMSfjI]|\d)", pattern) is None
+
+
 @given(
-    PATTERNS.filter(lambda pattern: "%d" not in pattern or "%Y" in pattern or "%y" in pattern),
+    PATTERNS.filter(is_read_alike),
     st.datetimes(datetime(1000, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 — hypothesis adds the zone
     st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["", "0", "1", "9", " ", "-", "x", "٣"])), max_size=3),
 )
@@ -210,8 +221,6 @@ PATTERNS = st.lists(
 def test_what_a_pattern_reads_is_what_strptime_reads(
     pattern: str, moment: datetime, changes: list[tuple[int, str]]
 ) -> None:
-    # strptime may take the digits behind an offset for its seconds; here each of these numbers has its full width.
-    assume(re.search(r"%z(%[YymdHMSfjI]|\d)", pattern) is None)
     text = moment.strftime(pattern)
     for at, new in changes:
         text = text[:at] + new + text[at + 1 :]

@@ -94,6 +94,8 @@ def pattern(value: object) -> str:
         raise UnfitValueError("reads the half of the day (%p) without its hours of 12; add %I")
     if "%Z" in found:
         raise UnfitValueError(f"reads the name of a zone (%Z), which is no offset; write %z, or timezone; {_EXAMPLE}")
+    if "%Y" in found and "%y" in found:
+        raise UnfitValueError("reads the year twice, and the one of two digits (%y) is ignored; delete %y")
     if not _reads_back(value):
         raise UnfitValueError(f"is not a pattern that reads year, month and day; {_EXAMPLE}")
     return value
