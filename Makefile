@@ -12,7 +12,7 @@ WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 PRISM := 5.14.2
 
 FAST := $(addprefix tests/,app changes check coalesce config delivery endpoints inference mapping outputs rate run sandbox source \
-	state test_counts.py test_layers.py test_private_files.py test_project.py test_shape.py test_stop.py test_units.py \
+	state test_counts.py test_layers.py test_observations.py test_private_files.py test_project.py test_shape.py test_stop.py test_units.py \
 	test_words.py cli/test_endings.py cli/test_messages.py cli/test_runs.py e2e/test_flags.py e2e/test_retry_file.py \
 	e2e/test_several.py)
 PACED := tests/crash tests/e2e

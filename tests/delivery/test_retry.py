@@ -21,7 +21,7 @@ from tests.delivery.harness import (
     stage,
 )
 from tests.fakes import Leap
-from uploader.clock import Clock
+from uploader.clock import Clock, local_time
 from uploader.counts import Traffic
 from uploader.delivery import AttemptRecords, Delivery, ReplyJudge
 from uploader.delivery.outage_detection import OutageDetector
@@ -39,7 +39,7 @@ from uploader.model import (
     Unsettled,
     WindowState,
 )
-from uploader.rate import Pace, Permit, local_time
+from uploader.rate import Pace, Permit
 from uploader.stop import Stopped
 
 ROUTE: Final = (

@@ -1,22 +1,19 @@
 """Make one attempt: send one POST, and return the reply."""
 
 import errno
-import json
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, Self
 
 import aiohttp
-import orjson
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 from yarl import URL
 
-from uploader.api import DOCUMENTED_MESSAGES, SUCCESS, TIMEOUT_STATUS
+from uploader.api import TIMEOUT_STATUS
 from uploader.delivery.connection_pool import (
     CheckedRequest,
     ConnectionPool,
@@ -26,15 +23,13 @@ from uploader.delivery.connection_pool import (
 )
 from uploader.delivery.timeouts import ExpiredError, Timeouts
 from uploader.endpoints import ENDPOINTS, USER_PROFILE, Endpoint
+from uploader.endpoints.replies import code_and_message
+from uploader.endpoints.window_headers import read_window
 from uploader.model import Answer, Reply, Request, Silence
-from uploader.rate.headers import read_window
 from uploader.stop import Stopped
 
 _MOST: Final = 64 * 1024
 """How many bytes of a reply are read; the API's own are under 200."""
-
-_LONGEST_MESSAGE: Final = 1_000
-"""How many characters of the service's own message are kept."""
 
 _AGENT: Final = "dfinery-uploader"
 _CONNECT_SECONDS: Final = 10.0
@@ -170,7 +165,7 @@ class Http:
             through_proxy = self._is_on_its_way_to_proxy(payload)
             return _silence(error, may_have_left=payload.may_have_left, through_proxy=through_proxy)
         status, headers = response.status, response.headers
-        code, message = _code_and_message(text)
+        code, message = code_and_message(text)
         crossed = status == TIMEOUT_STATUS and not code and payload.has_followed and _ends_connection(headers)
         return Answer(status, code, read_window(headers, now=self._wall), crossed, message)
 
@@ -235,43 +230,6 @@ async def _read_on(response: aiohttp.ClientResponse) -> bytes | None:
 
 def _ends_connection(headers: Mapping[str, str]) -> bool:
     return headers.get("Connection", "").lower() == "close"
-
-
-@lru_cache(maxsize=16)
-def _code_and_message(text: bytes | None) -> tuple[str, str]:
-    """Return the code in a reply of the API (`docs/api.md`, Replies), and what its words say beyond the code.
-
-    Each is "" if there is none. The words are those of the message, and of the data where it is a text.
-    """
-    reply = _unambiguous(text) if text else {}
-    found = (reply.get("message"), reply.get("data"))
-    words = [word for word in found if isinstance(word, str) and word and word not in DOCUMENTED_MESSAGES]
-    return _code(reply), ": ".join(dict.fromkeys(words))[:_LONGEST_MESSAGE]
-
-
-def _code(reply: Mapping[str, object]) -> str:
-    """Return the code of *reply*, text or number; "" if it is not the API's."""
-    code = reply.get("code")
-    if isinstance(code, int) and not isinstance(code, bool):
-        code = str(code)
-    # A code is a short number: anything else comes from another server, and could hold anything.
-    if not (isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 6):  # noqa: PLR2004 — the documented codes have five digits
-        return ""
-    # A code of success with a status of failure is neither.
-    return "" if code == SUCCESS and reply.get("status", True) is not True else code
-
-
-def _unambiguous(text: bytes) -> dict[str, object]:
-    """Return the JSON object in *text*; an empty one if there is none, or if "code" or "status" occurs twice."""
-    try:
-        reply = orjson.loads(text)
-        if not isinstance(reply, dict):
-            return {}
-        # orjson keeps only the last of equal keys; this list has all.
-        keys = [key for key, _ in json.loads(text, object_pairs_hook=tuple)]
-    except (ValueError, RecursionError):
-        return {}
-    return {} if any(keys.count(key) > 1 for key in ("code", "status")) else reply
 
 
 def _no_way_by_proxy(why: str) -> Silence:

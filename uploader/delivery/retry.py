@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol, assert_never
 
 from uploader.api import ACCEPTED, SUCCESS
-from uploader.clock import Clock
+from uploader.clock import Clock, local_time
 from uploader.counts import Traffic
 from uploader.delivery.firewall_blocks import FirstBlock
 from uploader.delivery.reply_judge import ReplyJudge, RowAttempts
@@ -24,7 +24,7 @@ from uploader.delivery.retry_policy import (
 )
 from uploader.errors import OutageError, RefusedError, StorageError
 from uploader.model import Answer, Failed, NotNewest, Outcome, Rejected, Reply, Request, Sent, Unsettled
-from uploader.rate import CLOSED, Permit, local_time
+from uploader.rate import CLOSED, Permit
 from uploader.rate.limiter import Limiter
 from uploader.stop import Stop, Stopped
 

@@ -1,4 +1,4 @@
-"""Own the bodies of requests: one file for each call of the API."""
+"""Own the bytes of the API: the bodies of requests, one file for each call, and what its replies say."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -3,7 +3,7 @@
 from uploader.rate.circuit_breaker import CLOSED, Breaker
 from uploader.rate.concurrency import ConcurrencyLimit, Permit
 from uploader.rate.estimated_limit import EstimatedLimit
-from uploader.rate.events import Lowered, Notice, Paused, Stalled, local_time
+from uploader.rate.events import Lowered, Notice, Paused, Stalled
 from uploader.rate.other_clients import OtherClients
 from uploader.rate.quota_lease import Lease, Quota
 from uploader.rate.rate_within_limit import Pace, is_one_at_a_time, pace
@@ -27,7 +27,6 @@ __all__ = [
     "ServerWindow",
     "Stalled",
     "is_one_at_a_time",
-    "local_time",
     "pace",
     "pause_after_throttling",
     "reserve",

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
-from uploader.rate.observations import RequestObservations
+from uploader.observations import RequestObservations
 from uploader.rate.other_clients import OtherClients
 
 _LONG_PAUSE_SECONDS: Final = 30.0
@@ -72,10 +71,3 @@ class RateReport:
     def _report(self, notice: Notice) -> None:
         with suppress(Exception):
             self._on_notice(notice)
-
-
-def local_time(seconds: float, *, now: float) -> str:
-    """Return the local time *seconds* after *now* (since 1970): `02:14:07`, with the date if on another day."""
-    today = datetime.fromtimestamp(now, UTC).astimezone()
-    then = datetime.fromtimestamp(now + seconds, UTC).astimezone()
-    return f"{then:%H:%M:%S}" if then.date() == today.date() else f"{then:%Y-%m-%d %H:%M:%S}"

@@ -10,14 +10,14 @@ from typing import Final
 from aiolimiter import AsyncLimiter
 
 from uploader.api import ACCEPTED
-from uploader.clock import Clock
+from uploader.clock import Clock, local_time
 from uploader.errors import OutageError
 from uploader.model import Answer, Reply, WindowState
+from uploader.observations import RequestObservations
 from uploader.rate.circuit_breaker import CLOSED, WARY, Breaker
 from uploader.rate.concurrency import ConcurrencyLimit, Permit
 from uploader.rate.estimated_limit import EstimatedLimit, LearnedPace
-from uploader.rate.events import Lowered, Notice, Paused, RateReport, Stalled, local_time
-from uploader.rate.observations import RequestObservations
+from uploader.rate.events import Lowered, Notice, Paused, RateReport, Stalled
 from uploader.rate.quota_lease import Lease, LeasedPlaces, Quota
 from uploader.rate.rate_within_limit import Pace
 from uploader.rate.server_window import ServerWindow

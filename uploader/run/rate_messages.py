@@ -2,8 +2,9 @@
 
 from typing import assert_never
 
+from uploader.clock import local_time
 from uploader.outputs.duration_text import spell_seconds
-from uploader.rate import Lowered, Notice, OtherClients, Paused, Stalled, local_time
+from uploader.rate import Lowered, Notice, OtherClients, Paused, Stalled
 from uploader.rate.events import PauseReason
 
 

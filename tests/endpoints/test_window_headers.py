@@ -5,8 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+from uploader.endpoints.window_headers import read_window
 from uploader.model import WindowState
-from uploader.rate.headers import read_window
 
 NOW = 1_719_397_700.0
 DATE = "Wed, 26 Jun 2024 10:29:29 GMT"

@@ -5,8 +5,8 @@ import asyncio
 from tests.fakes import Leap
 from tests.fakes import gate as gate_of
 from uploader.model import Answer, WindowState
+from uploader.observations import RequestObservations
 from uploader.rate import Pace, ServerWindow
-from uploader.rate.observations import RequestObservations
 from uploader.stop import Stop
 from uploader.timeline import Pause, QuotaWindow
 
