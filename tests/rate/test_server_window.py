@@ -94,6 +94,14 @@ def test_the_window_is_over_when_its_time_has_come_though_nobody_says_so() -> No
     assert telling.window.wait(61.0, in_flight=0) == 0.0
 
 
+def test_after_an_idle_window_a_limit_far_above_the_configured_one_leaves_room_at_once() -> None:
+    # Its reserve alone, a tenth of 200, is more than the configured limit.
+    telling = Telling(requests=10)
+
+    assert telling.tell(0.0, range(199, 189, -1))
+    assert telling.window.wait(100.0, in_flight=0) == 0.0
+
+
 def test_a_reply_of_the_next_window_begins_it() -> None:
     telling = Telling()
     telling.tell(1.0, range(19, 9, -1))

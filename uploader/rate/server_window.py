@@ -272,7 +272,8 @@ class ServerWindow:
         self._end_window()
         self._rolled_at = now
         self._ends = now + self._period
-        self._left = self._most = min(self._limit, self._real_limit)
+        # Also where that is more than the configured limit: the pace keeps to that one, and the reserve is of this one.
+        self._left = self._most = self._real_limit
         self._agreeing = self._without_state = 0
         self._others.begin()
 
