@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import uvloop
 
-from uploader.changes import digest_store, stores_by_service
+from uploader.changes import store_locks, stores_by_service
 from uploader.cli import main
 from uploader.run.recorded_start import RecordedStart
 
@@ -33,7 +33,7 @@ def hang(*_: object, **__: object) -> NoReturn:
 def pause() -> None:
     """Wait for the process that has the digests locked, as ever."""
     flag.touch()
-    digest_store.pause()
+    store_locks.pause()
 
 
 class Loop(uvloop.Loop):

@@ -1,10 +1,8 @@
 """Store, for one service, a digest of what it accepted last for each person."""
 
-import fcntl
 import os
 import secrets
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from uploader.changes.sorted_digests import (
     open_sorted,
     unlink_others,
 )
+from uploader.changes.store_locks import MOST_PAUSES, kept_locked, locked, pause, seized, share
 from uploader.errors import LockedError, StorageError
 from uploader.private_files import open_private, refusal
 
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
 _FORMAT: Final = "1"
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 """The endings of SQLite's own files beside the store."""
-_PAUSE_SECONDS: Final = 0.02
-_MOST_PAUSES: Final = 1_000
-"""How often to retry while another process has the file locked: for 20 s. A run locks it for milliseconds."""
-
 _LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _PRIMARY: Final = 0xFF
 """The bits of an extended error code that are the primary code (SQLite, result codes)."""
@@ -86,11 +81,6 @@ _SOME: Final = "SELECT person, body FROM accepted WHERE person BETWEEN ? AND ? O
 
 
 T = TypeVar("T")
-
-
-def pause() -> None:
-    """Wait a moment for another process."""
-    time.sleep(_PAUSE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,7 +446,7 @@ class DigestStore:
         """
         if self._gave_up_with is not None:
             raise self._gave_up_with
-        for left in range(_MOST_PAUSES, -1, -1):
+        for left in range(MOST_PAUSES, -1, -1):
             try:
                 return ask()
             except sqlite3.OperationalError as error:
@@ -481,51 +471,6 @@ class DigestStore:
 def _known(body: bytes | None) -> bytes | None:
     """Return the digest in the stored *body* of a person; None if it is a token."""
     return body[:BODY_BYTES] if body is not None and len(body) > _LONGEST_TOKEN else None
-
-
-def kept_locked(path: Path) -> StorageError:
-    """Return the error for a store that another process keeps locked."""
-    return StorageError(
-        f"{path} is kept locked by another process. End that one, or wait for its end, then run again to resume."
-    )
-
-
-def shared(path: Path, pause: Callable[[], None]) -> int:
-    """Return the lock file of the store at *path*, with a shared lock; raises OSError, StorageError."""
-    lock = locked(path)
-    try:
-        for left in range(_MOST_PAUSES, -1, -1):
-            try:
-                share(lock)
-            except BlockingIOError:
-                if left:
-                    pause()
-            else:
-                return lock
-    except BaseException:
-        os.close(lock)
-        raise
-    os.close(lock)
-    raise kept_locked(path)
-
-
-def locked(path: Path) -> int:
-    """Return the lock file of the store at *path*, open and not locked yet; raises StorageError."""
-    return open_private(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
-
-
-def share(lock: int) -> None:
-    """Take a shared *lock*; raises BlockingIOError while a process has it alone, or OSError."""
-    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-
-
-def seized(lock: int) -> bool:
-    """Take *lock* for this process alone; return whether no other process has it. Raises OSError."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def delete(path: Path) -> None:

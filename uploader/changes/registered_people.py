@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from uploader.changes.digest_store import shared
 from uploader.changes.digests import Digests
 from uploader.changes.sorted_digests import damaged
+from uploader.changes.store_locks import shared
 from uploader.errors import StorageError
 from uploader.model import Person
 from uploader.private_files import open_private, refusal

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from uploader.changes.digest_store import DigestStore, delete, pause, shared
+from uploader.changes.digest_store import DigestStore, delete
 from uploader.changes.digests import Digests, private_key
 from uploader.changes.registered_people import RegisteredPeople
+from uploader.changes.store_locks import pause, shared
 from uploader.errors import StorageError
 from uploader.private_files import private_folder, trouble
 
