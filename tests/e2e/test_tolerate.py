@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.command import Desk, rules
@@ -52,6 +53,20 @@ def test_a_row_that_has_a_consent_or_may_have_one_is_never_tolerated(desk: Desk,
 
     (record,) = [json.loads(path.read_text("utf-8")) for path in (desk.folder / ".uploader" / "history").iterdir()]
     assert (ended.status, record["exit_status"], record["consents_left"]) == (3, 3, 1)
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(("kind", "status"), [("jsonl", 3), ("parquet", 0)])
+def test_a_consent_that_is_null_is_one_in_jsonl_and_an_empty_cell_in_parquet(
+    desk: Desk, kind: str, status: int
+) -> None:
+    rows = [{"id": str(number), "age": "30", "push": True} for number in range(8)]
+    rows.append({"id": "a", "age": "old" if kind == "parquet" else "30", "push": None})
+    people = pl.DataFrame(rows, schema={"id": pl.String, "age": pl.String, "push": pl.Boolean})
+    path = desk.folder / f"people.{kind}"
+    people.write_ndjson(path) if kind == "jsonl" else people.write_parquet(path)
+
+    assert desk.type("run", path.name, "--set", "limits.tolerate=50%").status == status
 
 
 @pytest.mark.usefixtures("server")

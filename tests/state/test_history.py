@@ -1,5 +1,6 @@
 """The history knows of each start whether it runs, how it ended, or that its process is gone."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from uploader.errors import StorageError
+from uploader.errors import SignalledError, StorageError
 from uploader.run_record import RunEnd, RunRecord, SourceRecord
 from uploader.state import History
 
@@ -108,6 +109,39 @@ def test_a_record_that_cannot_be_written_leaves_the_one_before_it(tmp_path: Path
         with pytest.raises(StorageError):
             opened.write(ENDED)
 
+        assert ends(tmp_path) == [RunEnd.RUNNING]
+
+
+def test_a_signal_in_the_middle_of_a_write_does_not_prevent_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: int) -> None:
+        raise SignalledError("Stopped by SIGTERM.", signal.SIGTERM)
+
+    with History(tmp_path).open(START) as opened:
+        monkeypatch.setattr(os, "fsync", stop)
+        with pytest.raises(SignalledError):
+            opened.write(replace(START, job="buyers"))
+        monkeypatch.undo()
+        opened.write(ENDED)
+
+    assert list(History(tmp_path).records()) == [ENDED]
+
+
+def test_a_start_that_is_written_while_it_is_looked_at_is_not_called_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = fcntl.flock
+    with History(tmp_path).open(START) as opened:
+
+        def late(handle: int, how: int) -> None:
+            monkeypatch.setattr(fcntl, "flock", lock)
+            opened.write(replace(START, job="buyers"))
+            lock(handle, how)
+
+        monkeypatch.setattr(fcntl, "flock", late)
+
+        assert History(tmp_path).newly_killed(lambda _: True) == []
         assert ends(tmp_path) == [RunEnd.RUNNING]
 
 

@@ -26,8 +26,8 @@ def key_of_path(settings: Settings, path: Path) -> str:
 
 
 def key_of_job(settings: Settings, job: str) -> str:
-    """Return the key of the runs of the *job* of this name, whatever their files are called."""
-    return _digest(one_spelling(settings.api.base_url), settings.api.service_id, "job", job)
+    """Return the key of the runs of the *job* of this name at the endpoint, whatever their files are called."""
+    return _digest(*_service(settings), "job", job)
 
 
 def inode_of(settings: Settings, path: Path) -> str:

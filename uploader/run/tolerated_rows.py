@@ -63,4 +63,5 @@ def _has_value(column: str, fields: Mapping[str, object], rules: MappingRules) -
         value = reaching(column)(fields)
     except Unreadable:
         return True
-    return value is not MISSING and value not in rules.null_values and value is not None
+    # A null is a consent that is to be cleared: the empty cells of Parquet, which are null, are in no retry file.
+    return value is not MISSING and value not in rules.null_values

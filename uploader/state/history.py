@@ -107,11 +107,12 @@ class OpenRecord:
             _write_whole(handle, _spelled(record))
             os.fsync(handle)
             beside.replace(self._path)
-        except OSError as error:
+        except BaseException as error:  # noqa: BLE001 — raised again, in words where it is the machine's
+            # Also where a signal ends it: with the lock left behind, the record of the end could not be written.
             os.close(handle)
             with suppress(OSError):
                 beside.unlink()
-            raise trouble(self._path, error) from None
+            raise trouble(self._path, error) if isinstance(error, OSError) else error from None
         self._close()
         self._handle = handle
         sync_folder(self._path.parent)
@@ -165,6 +166,9 @@ def _newly_killed(path: Path, is_wanted: Callable[[RunRecord], bool]) -> RunReco
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             found = _parsed(path)
             if found is None or found.ended is not None or found.is_killed:
+                return None
+            if os.fstat(handle).st_ino != path.stat().st_ino:
+                # Its process, which lives, has written it again since it was opened here.
                 return None
             killed = replace(found, is_killed=True)
             write_private(path, [_spelled(killed)])
