@@ -46,6 +46,11 @@ class Ended:
         """The last line for people; "" where nothing was said."""
         return (self.err.splitlines() or [""])[-1]
 
+    @property
+    def stop(self) -> str:
+        """The last line, why a run stopped, without the command to type next that it ends with."""
+        return re.sub(r": uploader run .*$", ".", self.last_line)
+
 
 @dataclass(frozen=True, slots=True)
 class EndedLines:

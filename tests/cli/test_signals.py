@@ -65,11 +65,11 @@ def ended(script: str) -> tuple[int, str, str]:
 
 
 def test_a_stop_signal_is_heard_after_the_thread_that_hears_it_was_interrupted_from_outside() -> None:
-    assert ended(STRAY) == (0, "Stopped by SIGTERM. Run again to resume.\n", "")
+    assert ended(STRAY) == (0, "Stopped by SIGTERM. Run again.\n", "")
 
 
 def test_a_signal_that_comes_after_the_loop_is_raised_where_somebody_waits_for_it() -> None:
-    assert ended(CLOSED) == (0, "Stopped by SIGTERM. Run again to resume.\n", "")
+    assert ended(CLOSED) == (0, "Stopped by SIGTERM. Run again.\n", "")
 
 
 def test_a_signal_that_comes_after_the_loop_ends_the_process_where_nobody_waits_for_an_error() -> None:

@@ -101,7 +101,7 @@ def test_a_token_that_is_revoked_by_a_403_stops_the_run_and_rejects_no_row(
     # Of many in flight, not the first rows are those that the service saw first.
     first = re.search(r"the first of them row (\d+),", ended.last_line)
     assert first is not None
-    assert (ended.status, ended.last_line) == (5, STOPPED.format("HTTP 403", first[1]))
+    assert (ended.status, ended.stop) == (5, STOPPED.format("HTTP 403", first[1]))
     assert concurrency != "1" or first[1] == "21"
     assert desk.books() == {"sent": 20, "not_attempted": 280}
     assert desk.files() == ["config.yaml", "people.csv", "summary.json"]
@@ -255,7 +255,7 @@ def test_a_file_of_one_person_whose_token_is_revoked_has_no_row_rejected(
     ended = desk.type(*RUN)
 
     assert (ended.status, desk.books()) == (5, {"sent": 3, "not_attempted": ROWS - 3})
-    assert ended.last_line == STOPPED.format("HTTP 403", 4)
+    assert ended.stop == STOPPED.format("HTTP 403", 4)
 
 
 def test_rows_that_are_merged_are_rejected_together_when_their_request_is_blocked(
@@ -353,7 +353,7 @@ def test_a_blocked_row_is_not_remembered_as_accepted(desk: Desk, sandbox: Callab
 
 FORBIDDEN = (
     "Stopped: the server forbids these requests (HTTP 403). Correct api.access_token, or ask whether this host is "
-    "allowed. Then run again."
+    "allowed. Then run again to resume."
 )
 SCENARIOS = {
     "one body": (("http=403 for external_id=25",), 3, {"sent": ROWS - 1, "rejected": 1}, ""),
@@ -375,7 +375,7 @@ def complaints(desk: Desk, sandbox: Callable[..., RunningSandbox]) -> list[str]:
         desk.configure(server.url)
         desk.people(ROWS)
         ended = desk.type(*RUN, *ONE_BY_ONE)
-        if (ended.status, desk.books()) != (status, books) or line not in ended.last_line:
+        if (ended.status, desk.books()) != (status, books) or line not in ended.stop:
             wrong.append(name)
     return wrong
 

@@ -133,7 +133,7 @@ def test_tls_that_stays_broken_ends_the_run_as_an_outage(desk: Desk, authority: 
 
         run = desk.process(*RUN, "--set", "retry.outage_timeout=3s")
 
-    assert (run.status, run.last_line) == (
+    assert (run.status, run.stop) == (
         6,
         (
             "Stopped: no TLS connection can be made with this server, for longer than retry.outage_timeout (3 s). "
@@ -155,4 +155,4 @@ def test_tls_that_is_broken_from_the_start_stops_the_run(desk: Desk, authority: 
 
     assert (run.status, desk.books()) == (5, {"not_attempted": ROWS})
     assert "set api.ca_file" in run.last_line
-    assert run.last_line.endswith("set api.proxy. Then run again.")
+    assert run.stop.endswith("set api.proxy. Then run again to resume.")

@@ -14,6 +14,8 @@ from uploader.sandbox import RunningSandbox
 SLOW = ("--set", "rate.requests=400", "--set", "rate.per=10s", "--summary", "summary.json")
 """About 37 rows a second."""
 
+AGAIN = "uploader run people.csv --set rate.requests=400 --set rate.per=10s --summary summary.json"
+
 
 def told(line: str) -> str:
     """Return *line* with what differs from run to run made equal."""
@@ -39,7 +41,7 @@ def test_a_run_stops_when_its_time_is_over_and_the_same_command_goes_on(
     assert told(lines[0]) == (
         "100 rows need about 3 s, and --for 1500ms leaves 1 s: about N fit. Run again later to send the rest."
     )
-    assert lines[-1] == "Stopped: the time limit (--for 1500ms) was reached. Run again to resume."
+    assert lines[-1] == f"Stopped: the time limit (--for 1500ms) was reached. Run again to resume: {AGAIN} --for 1500ms"
     assert 1.4 <= seconds < 4
     assert 20 <= sent < 100
     assert books == {"sent": sent, "not_attempted": 100 - sent}
@@ -56,7 +58,7 @@ def test_the_summary_of_a_run_whose_time_is_over_says_so(desk: Desk, sandbox: Ca
 
     assert (run.status, run.err.splitlines()) == (
         10,
-        ["Stopped: the time limit (--for 500ms) was reached. Run again to resume."],
+        [f"Stopped: the time limit (--for 500ms) was reached. Run again to resume: {AGAIN} --for 500ms"],
     )
     assert desk.summary()["exit_status"] == 10
 
@@ -84,7 +86,10 @@ def test_a_run_stops_at_an_hour_of_the_clock(desk: Desk, sandbox: Callable[..., 
 
     assert (run.status, run.last_line) == (
         10,
-        f"Stopped: the time limit (--until {until}) was reached. Run again to resume.",
+        (
+            f"Stopped: the time limit (--until {until}) was reached. Run again to resume: {AGAIN}"
+            f"{'' if 'T' in until else f' --until {until}'}"
+        ),
     )
     assert desk.books().keys() == {"sent", "not_attempted"}
 
@@ -116,7 +121,7 @@ def test_a_time_that_is_over_during_the_check_costs_no_request(
 
     assert (run.status, run.last_line) == (
         10,
-        "Stopped: the time limit (--for 1ms) was reached. Run again to resume.",
+        f"Stopped: the time limit (--for 1ms) was reached. Run again: {AGAIN} --for 1ms",
     )
     assert server.sandbox.requests() == []
     assert (desk.books(), desk.summary()["exit_status"]) == ({"not_attempted": 2000}, 10)
@@ -147,7 +152,8 @@ def test_a_wait_for_the_service_ends_in_time_too(desk: Desk) -> None:
         10,
         (
             "Stopped: the time limit (--for 1s) was reached during an outage: "
-            "no connection to the server. Run again to resume."
+            "no connection to the server. Run again to resume: uploader run people.csv "
+            "--set retry.outage_timeout=1h --for 1s"
         ),
     )
 

@@ -21,8 +21,8 @@ PROMISED: Final = 10.0
 MARGIN: Final = 5.0
 """What a busy machine may take to start and to end a thread and a process."""
 
-STOPPED: Final = "Stopped by SIGTERM. Run again to resume."
-CUT_SHORT: Final = "Stopped by SIGTERM, before everything was saved. Run again to resume."
+STOPPED: Final = "Stopped by SIGTERM."
+CUT_SHORT: Final = "Stopped by SIGTERM, before everything was saved. Run again to resume: uploader run people.csv"
 SMALL: Final = 4096
 """The smallest pipe there is."""
 
@@ -97,7 +97,10 @@ def test_a_signal_ends_a_run_whose_resolver_never_answers(desk: Desk) -> None:
         until(flag.exists)
         run = stopped_and_read(process)
 
-    assert (run.status, run.last_line) == (-signal.SIGTERM, STOPPED)
+    assert (run.status, run.last_line) == (
+        -signal.SIGTERM,
+        f"{STOPPED} Run again to resume: uploader run people.csv --summary summary.json",
+    )
     assert desk.books() == {"not_attempted": 50}
 
 
@@ -198,8 +201,8 @@ def test_a_signal_ends_a_command_whose_source_has_no_writer(desk: Desk, words: l
         until(lambda: is_waiting(process))
         run = stopped_and_read(process, within=5)
 
-    next_step = ["To run it again, type:", "  uploader run fifo.csv"] if words == ["run"] else []
-    assert (run.status, run.out, run.err.splitlines()) == (-signal.SIGTERM, "", [*next_step, STOPPED])
+    next_step = "Run again: uploader run fifo.csv" if words == ["run"] else "Run again."
+    assert (run.status, run.out, run.err.splitlines()) == (-signal.SIGTERM, "", [f"{STOPPED} {next_step}"])
 
 
 @pytest.mark.parametrize("words", [["runs"], ["changes"]], ids=lambda words: words[0])
@@ -246,7 +249,10 @@ def test_a_signal_ends_a_run_whose_memory_another_process_has_locked(
         until(lambda: stands_still(server))
         run = stopped_and_read(process)
 
-    assert (run.status, run.last_line) == (-signal.SIGTERM, STOPPED)
+    assert (run.status, run.last_line) == (
+        -signal.SIGTERM,
+        f"{STOPPED} Run again to resume: uploader run people.csv --set rate.concurrency=2 --summary summary.json",
+    )
     assert desk.summary()["exit_status"] == 128 + signal.SIGTERM
 
 
@@ -270,8 +276,8 @@ def test_a_signal_ends_a_run_that_can_not_open_the_memory(
             run = stopped_and_read(process, within=5)
         os.close(lock)
 
-    next_step = ["To run it again, type:", f"  uploader {' '.join(words)}"]
-    assert (run.status, run.err.splitlines()) == (-signal.SIGTERM, [*next_step, STOPPED])
+    next_step = f"Run again: uploader {' '.join(words)}"
+    assert (run.status, run.err.splitlines()) == (-signal.SIGTERM, [f"{STOPPED} {next_step}"])
 
 
 @pytest.mark.long

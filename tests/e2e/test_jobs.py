@@ -24,19 +24,42 @@ def write(desk: Desk, name: str, *people: str) -> None:
     desk.write(name, "id,name\n" + "".join(f"{person},name{person}\n" for person in people))
 
 
-def test_a_file_of_today_is_found_by_its_date_in_the_zone_of_the_source(job: tuple[Desk, RunningSandbox]) -> None:
+@pytest.mark.parametrize("command", [("run",), ("run", "--sandbox"), ("check",)], ids=" ".join)
+def test_a_file_of_today_is_found_by_its_date_in_the_zone_of_the_source(
+    job: tuple[Desk, RunningSandbox], command: tuple[str, ...]
+) -> None:
     desk, server = job
     today = datetime.now(UTC).astimezone(ZoneInfo("Pacific/Kiritimati"))
     write(desk, f"members_{today:%Y%m%d}.csv", "1")
+    words = ("members_{today:%Y%m%d}.csv", "--set", "source.timezone=Pacific/Kiritimati", *RUN)
 
-    ended = desk.type("run", "members_{today:%Y%m%d}.csv", "--set", "source.timezone=Pacific/Kiritimati", "-v", *RUN)
+    ended, quiet = desk.type(*command, *words), desk.type(*command, *words, "-q")
 
-    assert (ended.status, sent_ids(server)) == (0, ["1"])
+    assert (ended.status, sent_ids(server)[:1]) == (0, ["1"] if command == ("run",) else [])
     assert ended.err.splitlines()[0] == (
         f"members_{{today:%Y%m%d}}.csv is members_{today:%Y%m%d}.csv "
         f"where today is {today:%Y-%m-%d} (Pacific/Kiritimati)."
     )
+    assert (quiet.status, quiet.err) == (0, "")
     assert desk.summary()["source"] == f"members_{today:%Y%m%d}.csv"
+
+
+def test_without_a_zone_of_the_source_a_run_says_that_today_is_that_of_the_machine(
+    job: tuple[Desk, RunningSandbox],
+) -> None:
+    desk, _ = job
+    today = datetime.now().astimezone()
+    write(desk, f"members_{today:%Y-%m}.csv", "1")
+
+    ended = desk.type("run", "members_{today:%Y-%m}.csv")
+
+    assert (ended.status, ended.err) == (
+        0,
+        (
+            f"members_{{today:%Y-%m}}.csv is members_{today:%Y-%m}.csv where today is {today:%Y-%m-%d} "
+            "(the zone of this machine).\n"
+        ),
+    )
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
@@ -74,7 +97,9 @@ def test_the_newest_file_of_a_pattern_is_sent_and_no_retry_file(job: tuple[Desk,
         os.utime(desk.folder / name, (number, number))
     desk.write("members_9.retry.csv", "id,name,_row,_kind,_code,_reason,_attempts\n9,x,1,failed,1,why,1\n")
 
-    assert desk.type("run", "--newest", "members_*.csv", *RUN).status == 0
+    ended = desk.type("run", "--newest", "members_*.csv", *RUN)
+
+    assert (ended.status, ended.err) == (0, "members_*.csv is members_2.csv.\n")
     assert (sent_ids(server), desk.summary()["source"]) == (["3"], "members_2.csv")
 
 

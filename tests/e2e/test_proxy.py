@@ -20,7 +20,7 @@ PASSWORD: Final = "pw-4711"
 RUN: Final = ("run", "people.csv", "-vv", "--set", "retry.outage_timeout=300ms", "--summary", "summary.json")
 ADVICE: Final = (
     "Correct api.proxy, or HTTPS_PROXY where that is not set (http://user:password@host:3128), or ask who runs it. "
-    "Then run again."
+    "Then run again to resume."
 )
 ROUTE: Final = (
     "for longer than retry.outage_timeout (0.3 s). If it is reached through a proxy, set api.proxy; if the proxy has a "
@@ -139,7 +139,7 @@ def test_a_run_goes_directly_to_what_no_proxy_lists(company: Company) -> None:
 
     ended = company.desk.type(*RUN)
 
-    assert (ended.status, ended.last_line) == (6, f"Stopped: the server's name can't be resolved, {ROUTE}")
+    assert (ended.status, ended.stop) == (6, f"Stopped: the server's name can't be resolved, {ROUTE}")
     assert "The service is reached without a proxy." in ended.err.splitlines()
     assert proxy.heads == []
 
@@ -197,7 +197,7 @@ def test_a_proxy_that_refuses_ends_the_run_and_no_row_is_in_doubt(
 
     ended = company.desk.type(*RUN)
 
-    assert (ended.status, ended.last_line) == (status, line)
+    assert (ended.status, ended.stop) == (status, line)
     assert (company.books(), company.desk.summary()["maybe_sent_twice"]) == ({"not_attempted": ROWS}, 0)
     assert company.server.sandbox.requests() == []
     assert "pw-4712" not in ended.err
@@ -209,7 +209,7 @@ def test_a_proxy_that_nobody_runs_is_named_as_what_is_away(company: Company) -> 
 
     ended = company.desk.type(*RUN)
 
-    assert (ended.status, ended.last_line) == (6, f"Stopped: no connection to the proxy, {AWAY}")
+    assert (ended.status, ended.stop) == (6, f"Stopped: no connection to the proxy, {AWAY}")
 
 
 def test_a_certificate_of_an_authority_that_nobody_named_is_told_with_both_settings(company: Company) -> None:
@@ -217,12 +217,12 @@ def test_a_certificate_of_an_authority_that_nobody_named_is_told_with_both_setti
 
     ended = company.desk.type(*RUN)
 
-    assert (ended.status, ended.last_line) == (
+    assert (ended.status, ended.stop) == (
         5,
         (
             "Stopped: the server's certificate can't be trusted. Correct api.base_url. If it is signed by a "
             "certificate authority of your own, set api.ca_file; if it is reached through a proxy, set api.proxy. "
-            "Then run again."
+            "Then run again to resume."
         ),
     )
     assert company.desk.summary()["maybe_sent_twice"] == 0

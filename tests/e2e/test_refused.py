@@ -31,7 +31,11 @@ def test_a_wrong_credential_stops_the_run_after_the_first_requests(
 
     ended = desk.type(*RUN)
 
-    assert (ended.status, ended.out, ended.last_line) == (5, "", f"Stopped: the service does not {why} Then run again.")
+    assert (ended.status, ended.out, ended.stop) == (
+        5,
+        "",
+        f"Stopped: the service does not {why} Then run again to resume.",
+    )
     assert 1 <= server.sandbox.report().requests <= CONCURRENCY
     assert desk.books() == {"not_attempted": ROWS}
     assert server.sandbox.profiles() == []
@@ -75,9 +79,9 @@ def test_a_wrong_path_in_the_url_stops_the_run(desk: Desk, sandbox: Callable[...
 
     ended = desk.type(*RUN)
 
-    assert (ended.status, ended.last_line) == (
+    assert (ended.status, ended.stop) == (
         5,
-        "Stopped: the server has nothing at this address (HTTP 404). Correct api.base_url. Then run again.",
+        "Stopped: the server has nothing at this address (HTTP 404). Correct api.base_url. Then run again to resume.",
     )
     assert 1 <= len(server.sandbox.strays()) <= CONCURRENCY
     assert desk.books() == {"not_attempted": ROWS}
@@ -92,11 +96,11 @@ def test_a_redirect_is_not_followed(desk: Desk, sandbox: Callable[..., RunningSa
 
     ended = desk.type(*RUN)
 
-    assert (ended.status, ended.last_line) == (
+    assert (ended.status, ended.stop) == (
         5,
         (
             f"Stopped: the server redirects elsewhere (HTTP {status}); no redirect is followed. Correct api.base_url. "
-            "Then run again."
+            "Then run again to resume."
         ),
     )
     assert (elsewhere.sandbox.requests(), elsewhere.sandbox.strays()) == ([], [])
@@ -119,12 +123,12 @@ def test_a_certificate_that_can_not_be_trusted_stops_the_run_before_anything_is_
 
     ended = desk.type(*RUN)
 
-    assert (ended.status, ended.last_line) == (
+    assert (ended.status, ended.stop) == (
         5,
         (
             "Stopped: the server's certificate can't be trusted. Correct api.base_url. If it is signed by a "
             "certificate authority of your own, set api.ca_file; if it is reached through a proxy, set api.proxy. "
-            "Then run again."
+            "Then run again to resume."
         ),
     ), why
     assert (server.sandbox.requests(), server.sandbox.strays()) == ([], [])
@@ -141,12 +145,12 @@ def test_a_server_that_speaks_no_tls_is_sent_nothing_over_https(
 
     ended = desk.type(*RUN)
 
-    assert (ended.status, ended.last_line) == (
+    assert (ended.status, ended.stop) == (
         5,
         (
             "Stopped: no TLS connection can be made with this server. Correct api.base_url. If it is signed by a "
             "certificate authority of your own, set api.ca_file; if it is reached through a proxy, set api.proxy. "
-            "Then run again."
+            "Then run again to resume."
         ),
     )
     assert (server.sandbox.requests(), server.sandbox.strays()) == ([], [])

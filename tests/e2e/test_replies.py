@@ -280,7 +280,7 @@ def test_a_reply_that_concerns_every_row_stops_the_run(
 
     ended = desk.type("run", "people.csv", "--set", "rate.concurrency=1", "--summary", "summary.json")
 
-    assert (ended.status, ended.out, ended.last_line) == (5, "", f"Stopped: {why} Then run again.")
+    assert (ended.status, ended.out, ended.stop) == (5, "", f"Stopped: {why} Then run again to resume.")
     assert desk.books() == {"sent": 2, "not_attempted": 4}
     assert sent_ids(server) == ["1", "2", "3"]
     assert desk.summary()["exit_status"] == 5
@@ -297,7 +297,7 @@ def test_a_reply_that_concerns_every_row_until_one_was_accepted_stops_the_run(
 
     ended = desk.type("run", "people.csv", "--set", "rate.concurrency=1", "--summary", "summary.json")
 
-    assert (ended.status, ended.out, ended.last_line) == (5, "", f"Stopped: {why} Then run again.")
+    assert (ended.status, ended.out, ended.stop) == (5, "", f"Stopped: {why} Then run again to resume.")
     assert desk.books() == {"not_attempted": ROWS}
     assert sent_ids(server) == ["1"]
     assert "people.retry.csv" not in desk.files()
@@ -317,7 +317,7 @@ def test_a_limit_that_never_ends_gives_up_after_the_outage_timeout(
     assert re.fullmatch(
         r"Stopped: the service throttles this run \(too many requests\), for longer than "
         r"retry\.outage_timeout \(0\.5 s\)\. Run again to resume, from [0-9: -]*[0-9]{2}:[0-9]{2}:[0-9]{2} on\.",
-        ended.last_line,
+        ended.stop,
     )
 
 
@@ -339,7 +339,7 @@ def test_a_limit_that_outlasts_a_run_gets_no_request_of_the_next(
         r"Stopped: another run was throttled, and no request may be sent for [0-9]+ s "
         r"\(until [0-9: -]*[0-9]{2}:[0-9]{2}:[0-9]{2}\), longer than retry\.outage_timeout \(0\.5 s\)\. "
         r"Run again after that to resume\.",
-        ended.last_line,
+        ended.stop,
     )
     assert desk.books() == {"not_attempted": ROWS}
 
@@ -350,7 +350,7 @@ def test_a_service_that_is_away_gives_up_after_the_outage_timeout(desk: Desk) ->
 
     ended = desk.type("run", "people.csv", "--set", "retry.outage_timeout=500ms", "--summary", "summary.json")
 
-    assert (ended.status, ended.last_line) == (
+    assert (ended.status, ended.stop) == (
         6,
         (
             "Stopped: no connection to the server, for longer than retry.outage_timeout (0.5 s). If it is reached "

@@ -166,5 +166,8 @@ def test_a_source_that_is_swapped_after_the_check_is_not_sent(
     run = ended(process)
 
     assert run.status == 9
-    assert run.err.splitlines()[-1] == "b.csv changed after it was checked; nothing of it was sent. Run again."
+    assert run.last_line == (
+        "b.csv changed after it was checked; nothing of it was sent. Run again to send the file as it is now: "
+        "uploader run a.csv b.csv --set rate.concurrency=1"
+    )
     assert len(server.sandbox.requests()) == 8

@@ -17,6 +17,7 @@ from tests.copies import nameless_in
 from uploader.sandbox import RunningSandbox
 
 SECONDS = 30.0
+AGAIN = "uploader run people.csv --set rate.concurrency=4 --summary summary.json"
 HEADER = "id,name\n"
 BLOCK = 1 << 20
 """When so many bytes of standard input were copied, the command waits for more."""
@@ -36,7 +37,7 @@ def test_a_signal_lets_requests_in_flight_land_and_ends_the_run(
         run = ended(process)
 
     assert (run.status, run.out) == (-number, "")
-    assert run.last_line == f"Stopped by {number.name}. Run again to resume."
+    assert run.last_line == f"Stopped by {number.name}. Run again to resume: {AGAIN}"
     report, books = server.sandbox.report(), desk.books()
     assert books == {"sent": report.applied, "rejected": 1, "not_attempted": 499 - report.applied}
     assert report.requests == report.applied + 1 < 100
@@ -65,7 +66,7 @@ def test_a_signal_that_comes_twice_within_a_moment_is_one_signal(
     # Of two signals that are both pending, POSIX leaves open which is delivered first: whichever it was is the one.
     first = signal.Signals(-run.status)
     assert first in {signal.SIGTERM, second}
-    assert run.last_line == f"Stopped by {first.name}. Run again to resume."
+    assert run.last_line == f"Stopped by {first.name}. Run again to resume: {AGAIN}"
     assert desk.summary()["exit_status"] == 128 + first
     applied = server.sandbox.report().applied
     assert desk.books() == {"sent": applied, "not_attempted": 500 - applied}
@@ -134,7 +135,8 @@ def test_a_signal_during_the_check_ends_the_command_before_anything_is_sent(
         run = ended(process)
 
     assert (run.status, run.out) == (-signal.SIGINT, "")
-    assert run.last_line == "Stopped by SIGINT. Run again to resume."
+    next_step = "Run again: uploader run - --summary summary.json" if command == "run" else "Run again."
+    assert run.last_line == f"Stopped by SIGINT. {next_step}"
     assert "Traceback" not in run.err
     assert server.sandbox.requests() == []
     assert set(tmp_path.iterdir()) == {desk.folder}

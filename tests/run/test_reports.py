@@ -239,7 +239,7 @@ def test_a_run_that_a_signal_stops_reports_it_and_ends_in_time_where_nobody_answ
     assert took < LONGEST + MARGIN
     assert desk.summary()["outcome"] == "stopped by SIGTERM"
     assert hook.events == ["started", "failure"]
-    assert "Stopped by SIGTERM. Run again to resume." in run.err
+    assert "Stopped by SIGTERM. Run again to resume: uploader run people.csv --summary summary.json" in run.err
 
 
 @pytest.mark.slow

@@ -152,5 +152,5 @@ def test_a_signal_while_standard_input_is_copied_leaves_no_copy(tmp_path: Path) 
     _, said = process.communicate(timeout=20)
 
     assert len(begun) == 1
-    assert (process.returncode, said) == (-signal.SIGTERM, b"Stopped by SIGTERM. Run again to resume.\n")
+    assert (process.returncode, said) == (-signal.SIGTERM, b"Stopped by SIGTERM. Run again.\n")
     assert (list(copies.iterdir()), nameless_in(copies)) == ([], [])

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +15,10 @@ from uploader.app.run import run
 from uploader.cli.common_flags import common
 from uploader.cli.found_values import FoundValues
 from uploader.cli.line_format import LINES, LineLevel
+from uploader.cli.next_step import add_next_step, same_command, say_that_it_finished
 from uploader.cli.observers import CheckSpinner, Collecting, LineIds, Remarks, first_findings, only_warnings
 from uploader.cli.printed_commands import CommandLine, completed
 from uploader.cli.progress_observers import ProgressBar, ProgressLines, StopOnSignals
-from uploader.cli.resume_lines import correct_advice, resume_lines
 from uploader.cli.run_messages import quiet_lines, run_lines
 from uploader.cli.signals import raise_if_signalled, raise_on_signals, seconds_left
 from uploader.cli.standard_streams import is_terminal, say, say_detail, standard_input, terminal, use_output_thread
@@ -108,20 +107,19 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
         seconds_left=seconds_left,
         complete=lambda message: completed(message, whole),
     )
+    flags = {**words, "until": until, "within": within, "overrides": given.overrides, "changed_only": changed_only}
     result, late = RunResult(), None
     try:
-        with raise_on_signals():
+        with raise_on_signals(resumed_by=lambda: same_command(flags)):
             result = run(options, environment)
     except SignalledError as error:
         # It came when the run was over already: where that finished, nothing has to be resumed.
         late = error
         result = result if result.sources else replace(result, error=error, exit_status=error.exit_status)
-    flags = {**words, "until": until, "within": within, "overrides": given.overrides, "changed_only": changed_only}
-    correct_advice(result.error, flags)
-    lines = chain(
-        run_lines(result, given, dry_run=options.sandbox, found=found),
-        resume_lines(result.error, flags, has_started=result.has_started),
-    )
+    add_next_step(result.error, flags, has_started=result.has_started)
+    if late is not None and result.error is None:
+        say_that_it_finished(late)
+    lines = run_lines(result, given, dry_run=options.sandbox, found=found)
     _print_end(result, lines, quiet=quiet, watched=watched or verbose > 0 or late is not None)
     ended = result.error or late
     if ended is not None:

@@ -49,6 +49,7 @@ class _SignalThread:
         self.error: SignalledError | None = None
         self.received_at: float | None = None
         self._pass_on: Callable[[SignalledError], None] | None = None
+        self._resumed_by: Callable[[], str] | None = None
         self._may_raise = False
         self._is_handed_over = False
         self._is_delivered = False
@@ -91,12 +92,16 @@ class _SignalThread:
             if self._over.is_set():
                 return
         self.received_at = time.monotonic()
-        error = self.error = SignalledError(f"Stopped by {_name(number)}. Run again to resume.", number)
+        resumed_by = self._resumed_by
+        then = "Run again." if resumed_by is None else "Run again to resume."
+        error = self.error = SignalledError(f"Stopped by {_name(number)}. {then}", number)
         if self._pass_on is not None:
             self._pass_on(error)
             if self._ends_in_order():
                 return
-            line = f"Stopped by {_name(number)}, before everything was saved. Run again to resume."
+            if resumed_by is not None:
+                then = f"Run again to resume: {resumed_by()}"
+            line = f"Stopped by {_name(number)}, before everything was saved. {then}"
             say_if_written(sys.stderr, LINES.line(line, "error"))
         self._end_at_once(number)
 
@@ -141,8 +146,9 @@ class _SignalThread:
             raise self.error
 
     @contextlib.contextmanager
-    def raising(self) -> Iterator[None]:
+    def raising(self, resumed_by: Callable[[], str] | None) -> Iterator[None]:
         """Interrupt the main thread with the error."""
+        self._resumed_by = resumed_by
         self._is_handed_over, self._pass_on = False, self._wake
         self._may_raise = True
         try:
@@ -185,9 +191,12 @@ def handle_signals() -> Iterator[None]:
         yield
 
 
-def raise_on_signals() -> contextlib.AbstractContextManager[None]:
-    """Raise the stop signals as `SignalledError` in the main thread, also during a wait."""
-    return _WATCH.raising()
+def raise_on_signals(resumed_by: Callable[[], str] | None = None) -> contextlib.AbstractContextManager[None]:
+    """Raise the stop signals as `SignalledError` in the main thread, also during a wait.
+
+    *resumed_by* returns the command that resumes what they stop; None: nothing is resumed.
+    """
+    return _WATCH.raising(resumed_by)
 
 
 def signals_stop(stop: "Stop") -> None:

@@ -26,7 +26,8 @@ _USUAL_FORM: Final = "%Y-%m-%d"
 def with_found_sources(options: Options, settings: Settings, environment: Environment) -> Options:
     """Return *options* whose SOURCEs are files: `{today:%Y%m%d}` in a name is a date, `--newest` means one file.
 
-    A file that is called just so wins over a pattern. Raises InputError where nothing is found.
+    A file that is called just so wins over a pattern. Which file it is, and which day, is said in a line for each.
+    Raises InputError where nothing is found.
     """
     found: dict[str, str] = {}
     for name in options.sources:
@@ -36,7 +37,7 @@ def with_found_sources(options: Options, settings: Settings, environment: Enviro
     patterned = tuple(name for name, typed in found.items() if name != typed or typed in options.newest)
     for name in patterned:
         text = f"{found[name]} is {name}{_zone_note(found[name], settings, environment)}."
-        environment.events.remark(Remark(text, "detail", name))
+        environment.events.remark(Remark(text, source=name))
     return replace(options, sources=tuple(found), newest=(), patterned=patterned)
 
 
