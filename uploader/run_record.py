@@ -177,6 +177,8 @@ class RunRecord:
                 return _ENDED_EARLY.get(self.exit_status, f"ended with {self.exit_status}")
 
     def _succeeded(self) -> str:
+        if not self.sources:
+            return "nothing to send: no retry file is pending"
         sent_before = [source.already_sent_by for source in self.sources if source.already_sent_by is not None]
         if sent_before and len(sent_before) == len(self.sources):
             return f"nothing to send: already sent by run {', '.join(sent_before)}"

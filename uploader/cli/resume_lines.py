@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from uploader.cli.printed_commands import WITHHELD, CommandLine, command
+from uploader.cli.printed_commands import WITHHELD, CommandLine, run_again
 from uploader.errors import (
     ChangedError,
     OutageError,
@@ -47,7 +47,7 @@ def resume_lines(error: BaseException | None, words: Mapping[str, object], *, ha
 
 
 def same_command(words: Mapping[str, object]) -> str:
-    """Return the `run` with the flags *words*, but for those that would start it over or end it at once."""
+    """Return the `run` or `retry` with the flags *words*, but for those that would start it over or end it at once."""
     deadline = words.get("until")
     kept = {**words, "fresh": False}
     if isinstance(deadline, Deadline) and _DATE.match(deadline.flag) and deadline.left() <= 0:
@@ -59,7 +59,7 @@ def same_command(words: Mapping[str, object]) -> str:
         flags += ["--limit", str(words["limit"])]
     if words.get("accept") is True:
         flags.append("--accept")
-    return command("run", given.sources, replace(given, others=()), *flags)
+    return run_again(replace(given, others=()), *flags)
 
 
 def correct_advice(error: BaseException | None, words: Mapping[str, object]) -> None:
