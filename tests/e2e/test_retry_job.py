@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.command import Desk, names, rules, sent_ids
 from uploader.run.results import SourceResult
+from uploader.run.settled_retries import remove_settled_retries
 from uploader.sandbox import RunningSandbox
 
 Job = tuple[Desk, RunningSandbox]
@@ -185,30 +187,37 @@ def test_a_file_that_was_sent_survives_a_crash_before_it_is_removed(
     assert retry_files(desk) == []
 
 
-def test_the_next_night_removes_what_a_crash_has_left(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
-    desk, _ = job("code=40001 for external_id=2 times 1")
-    assert desk.type("run", "members_1.csv").status == 3
-    with monkeypatch.context() as patch:
-        patch.setattr("uploader.app.run.remove_settled_retries", _crash)
-        desk.type("retry", "members")
-    desk.write("members_2.csv", "id,name\n7,gil\n")
-
-    assert (desk.type("run", "members_2.csv").status, retry_files(desk)) == (0, [])
-
-
 def test_a_file_that_was_changed_after_it_was_sent_stays(
     job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk, _ = job("code=40001 for external_id=2 times 1")
     assert desk.type("run", "members_1.csv").status == 3
-    with monkeypatch.context() as patch:
-        patch.setattr("uploader.app.run.remove_settled_retries", _crash)
-        desk.type("retry", "members")
     path = desk.folder / "members_1.retry.csv"
-    path.write_text(path.read_text(encoding="utf-8").replace("bob", "rob"), encoding="utf-8")
-    desk.write("members_2.csv", "id,name\n7,gil\n")
 
-    assert (desk.type("run", "members_2.csv").status, retry_files(desk)) == (0, ["members_1.retry.csv"])
+    def change_before(*arguments: Any) -> None:  # noqa: ANN401 — those of what it stands for
+        path.write_text(path.read_text(encoding="utf-8").replace("bob", "rob"), encoding="utf-8")
+        remove_settled_retries(*arguments)
+
+    monkeypatch.setattr("uploader.app.run.remove_settled_retries", change_before)
+
+    assert (desk.type("retry", "members").status, retry_files(desk)) == (0, ["members_1.retry.csv"])
+
+
+def test_a_file_that_went_first_is_removed_when_its_command_is_resumed(job: Callable[..., Job]) -> None:
+    desk, _ = job(
+        "code=40001 for external_id=2 times 1",
+        "code=50000 for external_id=3 times 2",
+        "code=40101 for external_id=8 times 1",
+        more=f"retry_last_failures: true\n{MEMBERS}",
+    )
+    assert desk.type("run", "members_1.csv").status == 3
+    desk.write("members_2.csv", "id,name\n7,gil\n8,hal\n")
+
+    stopped = desk.type("run", "members_2.csv")
+    kept = retry_files(desk)
+    resumed = desk.type("run", "members_2.csv")
+
+    assert (stopped.status, kept, resumed.status, retry_files(desk)) == (5, ["members_1.retry.csv"], 0, [])
 
 
 def test_only_a_part_of_a_file_settles_nothing(job: Callable[..., Job]) -> None:

@@ -100,19 +100,10 @@ class RetryFiles:
                 return sender
         return None
 
-    def is_command_over(self, run: StoredRun) -> bool:
-        """Whether all SOURCEs after that of *run* in its commands have been sent, or were started over."""
-        unfinished = (self._read(header) for header in self._run_store.unfinished())
-        commands = run.state.sessions.commands
-        return self._is_followed(run) and all(commands.isdisjoint(one.state.sessions.commands) for one in unfinished)
-
-    def _is_followed(self, run: StoredRun) -> bool:
-        """Whether the SOURCEs that were to follow that of *run* when it started have been sent."""
-        following = "" if run.state.header is None else run.state.header.place.next_key
-        if not following:
-            return True
-        later = (self._read(one) for one in self._by_key.get(following, ()) if one.order > _order(run))
-        return any(not one.state.is_interrupted and self._is_followed(one) for one in later)
+    def commands_of(self, run_ids: AbstractSet[str]) -> AbstractSet[str]:
+        """Return the commands that have started or resumed the runs with the IDs *run_ids*; raises StorageError."""
+        runs = (self._read(header) for header in self._newest_first if header.run_id in run_ids)
+        return {command for run in runs for command in run.state.sessions.commands}
 
     def _descendants(
         self, keys: AbstractSet[str] | None, before: datetime | None

@@ -24,7 +24,7 @@ def remove_settled_retries(
 ) -> None:
     """Delete the retry files of the jobs of *results* that no row is open in.
 
-    These are files that a finished run has sent whole, and files that say nothing more than the current one of their
+    These are files that their command has sent whole, and files that say nothing more than the current one of their
     job: the same bad rows of every night so leave one file, with the newest origin of each row. A file with an open
     row, or that anyone has changed, or that a process is sending, stays. Nothing is raised: what can't be removed now
     is removed another night.
@@ -33,7 +33,8 @@ def remove_settled_retries(
     with suppress(UploaderError, OSError):
         files = RetryFiles(run_store)
         left = [one for one in files.left_by_jobs_of(run_ids) if not _is_sent_now(one, run_store)]
-        _remove_sent(left, files, settings, env)
+        commands = files.commands_of(run_ids)
+        _remove_sent(left, commands, files, settings, env)
         for current in left:
             if run_id_of(current.maker) in run_ids and current.sent_by is None:
                 _remove_repeated(current.path, _older(current, left), settings, env)
@@ -45,18 +46,24 @@ def _is_sent_now(one: LeftRetryFile, run_store: RunStore) -> bool:
     return run_store.lock(key, since="").holder() is not None
 
 
-def _remove_sent(left: Sequence[LeftRetryFile], files: RetryFiles, settings: Settings, env: Environment) -> None:
-    """Remove those of *left* that a finished run has sent as they are.
+def _remove_sent(
+    left: Sequence[LeftRetryFile],
+    commands: AbstractSet[str],
+    files: RetryFiles,
+    settings: Settings,
+    env: Environment,
+) -> None:
+    """Remove those of *left* that a finished run of one of *commands* has sent as they are.
 
-    The end of that run is recorded by now. The file stays as long as another SOURCE of its command was not sent: the
-    same command resumes that one, and names this one as well.
+    These commands are over, and recorded. No other command does it: whoever resumes a command names all its SOURCEs.
     """
     by_maker = {run_id_of(one.maker): one for one in left}
     for one in left:
         sender = one.sent_by
-        if sender is None or not (files.is_command_over(sender) and _is_passed_on(sender, by_maker, files)):
+        if sender is None or commands.isdisjoint(sender.state.sessions.commands):
             continue
-        if one.path.exists() and _content(one.path, settings, env) == _content_sent(sender):
+        is_passed_on = _is_passed_on(sender, by_maker, files)
+        if is_passed_on and one.path.exists() and _content(one.path, settings, env) == _content_sent(sender):
             one.path.unlink(missing_ok=True)
             env.events.remark(Remark(f"{one.path} is removed: its rows were sent.", "detail"))
 
