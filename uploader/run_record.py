@@ -193,6 +193,8 @@ class RunRecord:
                 return _ENDED_EARLY.get(self.exit_status, f"ended with {self.exit_status}")
 
     def _succeeded(self) -> str:
+        if not self.sources:
+            return "nothing to send: no retry file is pending"
         if self.already_sent_by:
             return f"nothing to send: already sent by run {', '.join(self.already_sent_by)}"
         if self.counts.not_accepted:

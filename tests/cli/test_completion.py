@@ -13,10 +13,11 @@ from typing import Final
 import pytest
 
 from docs.scripts import command_line
-from tests.make import CONFIG
+from tests.make import CONFIG, begun_with
 from tests.screen import Terminal
 from uploader.cli.completion import TABLE
 from uploader.config.settings import keys_of
+from uploader.state import RunStore
 
 ROOT: Final = Path(__file__).parents[2]
 HEAVY: Final = {"aiohttp", "aiolimiter", "polars", "pydantic", "tqdm", "uvloop"}
@@ -67,7 +68,7 @@ def test_the_table_is_what_the_commands_say() -> None:
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        (["r"], ["report", "run", "runs"]),
+        (["r"], ["report", "retry", "run", "runs"]),
         (["--ver"], ["--version"]),
         (["run", "peo"], ["file"]),
         (["run", "people.csv", "peo"], ["file"]),
@@ -125,6 +126,17 @@ def test_a_run_is_completed_by_the_beginning_of_its_id(completed: Complete, fold
     assert completed("runs", found[:-1]) == [found]
     assert completed("runs", "x") == []
     assert completed("runs", "--config", "other.yaml", "") == []
+
+
+def test_a_job_is_completed_by_its_name_or_by_the_file_that_has_none(completed: Complete, folder: Path) -> None:
+    run_store = RunStore(folder / ".uploader")
+    run_store.create(begun_with(run_id="20260101T000000Z-1", source="members_1.csv", job="members"))
+    run_store.create(begun_with(run_id="20260102T000000Z-2", source="members_2.csv", job="members"))
+    run_store.create(begun_with(run_id="20260103T000000Z-3", source="memo.csv"))
+    run_store.create(begun_with(run_id="20260104T000000Z-4", source="buyers.csv"))
+
+    assert completed("retry", "mem") == ["memo.csv", "members"]
+    assert completed("retry", "members", "--ful") == ["--full"]
 
 
 def test_completion_creates_nothing_and_survives_a_wrong_configuration(completed: Complete, folder: Path) -> None:

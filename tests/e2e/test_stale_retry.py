@@ -104,7 +104,7 @@ def test_the_overtaken_row_is_told_in_the_summary_and_leaves_no_retry_file(desk:
         told = desk.type("run", "people.retry.csv", "-v")
 
         assert (told.status, "  superseded             1" in told.err) == (0, True)
-    assert desk.files() == ["config.yaml", "people.csv", "people.retry.csv", "summary.json"]
+    assert desk.files() == ["config.yaml", "people.csv", "summary.json"]
 
 
 # Last night's failures

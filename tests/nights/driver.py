@@ -159,6 +159,7 @@ class _Player:
         self._open_retries: set[str] = set()
         self._left: list[_Left] = []
         self._known: dict[str, tuple[int, int]] = {}
+        self._rows_before: dict[str, tuple[_Left, list[Row]]] = {}
         self._gave_up = False
         self._going_on: list[_Unit] = []
         self._runs: set[str] = set()
@@ -352,6 +353,7 @@ class _Player:
         self, sources: tuple[str, ...], *, trouble: Trouble, limit: int = 0, flag: str = "", patient: bool = False
     ) -> int:
         parts = [self._part(path, limit=limit, flag=flag) for path in sources]
+        self._rows_before = {left.path: (left, [row for row, _ in self._read(left.path)]) for left in self._left}
         words = ["run", *sources, "--summary", "summary.json"]
         words += ["--limit", str(limit)] if limit else []
         words += [flag] if flag else []
@@ -542,12 +544,16 @@ class _Player:
         # A command that was broken off is repeated with all that it names.
         names -= named if status not in _FINISHED else set()
         taken = [left for left in self._left if left.path in names]
+        there = {left.path for left in taken}
+        # What was sent is removed when its command is over.
+        taken += [left for path, (left, _) in self._rows_before.items() if path in names and path not in there]
         for left in taken:
-            for row, _ in self._read(left.path):
+            rows = [row for row, _ in self._read(left.path)] if left.path in there else self._rows_before[left.path][1]
+            for row in rows:
                 if not row.bad:
                     sure = row.tag not in again
                     self._model.say(left.origins.get(row.tag, ()), row.person, row.values, sure=sure)
-            self._left.remove(left)
+        self._left = [left for left in self._left if left.path not in there]
         # A command that was interrupted over such files alone is over with them.
         over = {left.path for left in taken}
         self._units = [unit for unit in self._units if not over.issuperset(unit.sources)]

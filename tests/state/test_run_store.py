@@ -161,6 +161,25 @@ def test_runs_are_thrown_away_once_they_are_older_than_so_many_days(shelf: RunSt
     assert len(list((state / "runs").iterdir())) == 4
 
 
+@pytest.mark.parametrize(("text", "kept"), [("id\n1\n", 1), ("", 0), (None, 0)])
+def test_a_run_stays_as_long_as_its_retry_file_has_rows_unless_it_may_go(
+    shelf: RunStore, tmp_path: Path, text: str | None, kept: int
+) -> None:
+    retry_file = tmp_path / "people.retry.csv"
+    if text is not None:
+        retry_file.write_text(text, encoding="utf-8")
+    stored_run = run(shelf, f"{NOW - timedelta(days=40):%Y%m%dT%H%M%SZ}-1")
+    with Journal(stored_run.path, stored_run.state) as journal:
+        journal.record_facts("retry_file", {"path": str(retry_file)})
+        journal.record_facts("finished", {"status": 3, "at": "t", "seconds": 1.0})
+
+    shelf.delete_older(30, now=NOW)
+    left = len(ids(shelf))
+    shelf.delete_older(30, now=NOW, may_go=lambda _: True)
+
+    assert (left, ids(shelf), retry_file.exists()) == (kept, [], text is not None)
+
+
 def test_a_run_that_began_when_the_clock_was_behind_stays_as_long_as_the_one_before_it(shelf: RunStore) -> None:
     for number, days in ((1, 40), (2, 2), (3, 400), (4, -5_000), (5, 1)):
         moment = NOW - timedelta(days=days)

@@ -37,6 +37,7 @@ from uploader.run.refusals import refuse_if_too_bad, refuse_joined
 from uploader.run.remarks import route_lines
 from uploader.run.reports import RunReports, reported
 from uploader.run.results import ResultsSoFar, RunResult, new_source_results, status_of
+from uploader.run.retries_of_job import remark_overdue, with_pending_of_job
 from uploader.run.sandbox_dry_run import sandbox_for, state_in, throwaway_folder
 from uploader.run.settled_retries import remove_settled_retries
 from uploader.run.source_run import send
@@ -85,15 +86,17 @@ def _check_and_send(options: Options, environment: Environment, reports: RunRepo
     with ExitStack() as stack:
         folder = stack.enter_context(throwaway_folder()) if options.sandbox else None
         run_store = RunStore(settings.state_dir if folder is None else state_in(folder))
-        start.open(run_store.state, job_of(options, settings))
+        start.open(run_store.state, options.retries_of or job_of(options, settings))
+        options = with_pending_of_job(options, settings, run_store, environment)
         options = with_found_sources(options, settings, environment)
         refuse_double_use(options)
         start.update(options)
         reports.begin(settings)
+        remark_overdue(options, settings, run_store, environment)
         options, results.skipped = without_already_sent(options, settings, run_store, environment)
         if not options.sources:
             return
-        if settings.retry_last_failures and options.limit is None:
+        if settings.retry_last_failures and options.limit is None and not options.retries_of:
             options = with_pending_retries(options, settings, run_store)
         results.begin(new_source_results(options))
         changes = stack.enter_context(_open_changes(settings, run_store, environment))

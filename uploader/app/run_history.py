@@ -7,9 +7,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import get_args
 
+from uploader.config import Settings
 from uploader.counts import Counts
 from uploader.errors import ConfigError
 from uploader.model import RetryKind
+from uploader.run.retries_of_job import overdue
+from uploader.run.retry_files import LeftRetryFile, RetryFiles
 from uploader.run_record import ReasonCount, RunEnd, RunRecord, SourceRecord, TrafficRecord
 from uploader.state import History, RunState, RunStore, StoredRun
 
@@ -166,6 +169,11 @@ class RunHistory:
         if len(found) == 1:
             return found[0]
         raise _not_one(len(found), run_id)
+
+    def overdue_retries(self, settings: Settings, job: str | None = None) -> list[LeftRetryFile]:
+        """Return the retry files, of *job* or of all, whose rows are open for longer than *settings* say."""
+        found = overdue(RetryFiles(self._run_store), None, settings, now=datetime.now(UTC).timestamp())
+        return [one for one in found if job in {None, one.root.job.name, one.root.source}]
 
     def purge(self, days: int) -> int:
         """Delete the runs started more than *days* ago, interrupted ones too; return how many.

@@ -5,10 +5,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, shell_complete
+
+if TYPE_CHECKING:
+    # It is slow to load, and only two kinds of words need it.
+    from uploader.state import RunHeader
 
 VARIABLE: Final = "_UPLOADER_COMPLETE"
 """The environment variable by which a shell asks for completion."""
@@ -71,12 +75,28 @@ def _completing(keys: list[str]) -> "dict[str, _Completes]":
             CompletionItem(f"{key}{_SUFFIX}") for key in keys if key.startswith(incomplete)
         ],
         "run": _run_ids,
+        "job": _jobs,
         "text": lambda _context, _parameter, _incomplete: [],
     }
 
 
 def _run_ids(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-    """Return the run IDs in the state folder of the configuration, newest first; none where that is not known."""
+    """Return the run IDs in the state folder of the configuration, newest first."""
+    return [
+        CompletionItem(header.run_id, help=f"{header.source} {header.started}")
+        for header in _headers(context)
+        if header.run_id.startswith(incomplete)
+    ]
+
+
+def _jobs(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the names of the jobs in the state folder of the configuration, and the files that have none."""
+    names = dict.fromkeys(header.job.name or header.source for header in _headers(context))
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _headers(context: click.Context) -> "list[RunHeader]":
+    """Return what is known of each run, newest first; nothing where the configuration or its state can't be read."""
     from uploader.config import load  # noqa: PLC0415 — slow to load, and nothing else needs it
     from uploader.errors import UploaderError  # noqa: PLC0415 — as above
     from uploader.state import RunStore  # noqa: PLC0415 — as above
@@ -87,11 +107,6 @@ def _run_ids(context: click.Context, _: click.Parameter, incomplete: str) -> lis
         # A shell asks without a run: nothing is created.
         if not (state / "runs").is_dir():
             return []
-        headers = [*RunStore(state).headers()]
+        return [*RunStore(state).headers()]
     except (OSError, UploaderError):
         return []
-    return [
-        CompletionItem(header.run_id, help=f"{header.source} {header.started}")
-        for header in headers
-        if header.run_id.startswith(incomplete)
-    ]

@@ -1,21 +1,21 @@
 """List the words of the command line that a shell can complete: commands, options, and what they take."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from uploader.config.settings import IDENTITY_SECTION, keys_of
 
-_RUN_ID = "run_id"
-_OVERRIDES = "overrides"
+_KINDS: Final = {"run_id": "run", "overrides": "key", "retries_of": "job"}
+"""What the parameters of these names take."""
 
 
 def completion_words(commands: Mapping[str, click.Command]) -> dict[str, Any]:
     """Return the table that `completion` reads: for each of *commands* what it does, its arguments and options.
 
-    What an argument or option takes is "file", "run" (the ID of one), "key" (of the configuration), "text", a list of
-    words, or None for a flag.
+    What an argument or option takes is "file", "run" (the ID of one), "job" (the name of one), "key" (of the
+    configuration), "text", a list of words, or None for a flag.
     """
     return {
         "commands": {
@@ -37,8 +37,8 @@ def completion_words(commands: Mapping[str, click.Command]) -> dict[str, Any]:
 def _takes(parameter: click.Parameter) -> str | list[str] | None:
     if isinstance(parameter, click.Option) and (parameter.is_flag or parameter.count):
         return None
-    if parameter.name in {_RUN_ID, _OVERRIDES}:
-        return "run" if parameter.name == _RUN_ID else "key"
+    if parameter.name in _KINDS:
+        return _KINDS[parameter.name]
     if isinstance(parameter.type, click.Choice):
         return [str(choice) for choice in parameter.type.choices]
     return "file" if isinstance(parameter, click.Argument) or isinstance(parameter.type, click.Path) else "text"

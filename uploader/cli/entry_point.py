@@ -43,6 +43,7 @@ _COMMANDS: Final = {
     "init": ("init", "Write a configuration to start from."),
     "notify": ("notify", "Test the notifications of runs."),
     "report": ("report", "Write a report of a run to look at, as HTML."),
+    "retry": ("retry", "Send the pending retry files of a job."),
     "run": ("run_command", "Check, then send."),
     "runs": ("runs", "List past runs, newest first."),
     "sandbox": ("sandbox", "Run a mock server of the API, for dry runs."),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from uploader.cli.printed_commands import WITHHELD, CommandLine, command
+from uploader.cli.printed_commands import WITHHELD, CommandLine, run_again
 from uploader.errors import (
     ChangedError,
     OutageError,
@@ -71,7 +71,7 @@ def _with_command(message: str, purpose: str, typed: str) -> str:
 
 
 def same_command(words: Mapping[str, object]) -> str:
-    """Return the `run` with the flags *words*, but for those that would start it over or end it at once."""
+    """Return the `run` or `retry` with the flags *words*, but for those that would start it over or end it at once."""
     deadline = words.get("until")
     kept = {**words, "fresh": False}
     if isinstance(deadline, Deadline) and _DATE.match(deadline.flag) and deadline.left() <= 0:
@@ -83,4 +83,4 @@ def same_command(words: Mapping[str, object]) -> str:
         flags += ["--limit", str(words["limit"])]
     if words.get("accept") is True:
         flags.append("--accept")
-    return command("run", given.sources, replace(given, others=()), *flags)
+    return run_again(replace(given, others=()), *flags)

@@ -27,6 +27,8 @@ class CommandLine:
     overrides: Sequence[str] = ()
     changed_only: bool = False
     job: str = ""
+    retries_of: str = ""
+    """The job whose retry files `uploader retry` sends; "" where the command is another one."""
     others: Sequence[str] = ()
     """Further flags that only the same command gets again, each flag and value as a word of its own."""
 
@@ -41,6 +43,7 @@ class CommandLine:
             overrides=overrides if isinstance(overrides, tuple) else (),
             changed_only=words.get("changed_only") is True,
             job=str(words.get("job") or "") if "newest" in words else "",
+            retries_of=str(words.get("retries_of") or ""),
             # Only `run` has --accept. A flag of the same name of another command means something else.
             others=tuple(_others(words)) if "accept" in words else (),
         )
@@ -55,9 +58,16 @@ def command(name: str, sources: Sequence[str], given: CommandLine, *flags: str) 
         words += [word for override in given.overrides for word in ("--set", _safe(override, given.config))]
     if name in {"run", "check"} and given.job:
         words += ["--job", given.job]
-    if name == "run" and given.changed_only:
+    if name in {"run", "retry"} and given.changed_only:
         words.append("--changed-only")
     return " ".join(["uploader", name, *map(quoted, (*words, *flags))])
+
+
+def run_again(given: CommandLine, *flags: str) -> str:
+    """Return the command that was *given*, `run` or `retry`, with its *flags*."""
+    if given.retries_of:
+        return command("retry", [given.retries_of], given, *flags)
+    return command("run", given.sources, given, *flags)
 
 
 def completed(message: str, given: CommandLine) -> str:
@@ -67,15 +77,27 @@ def completed(message: str, given: CommandLine) -> str:
     """
 
     def complete(found: re.Match[str]) -> str:
-        words = found["words"].split()
+        words = _words(found["words"])
         flags = [word for word in words if word not in {"SOURCE", "SOURCE..."}]
         sources = [word for word in words if word not in flags]
+        if found["name"] == "retry":
+            sources, flags = words, []
         if given.sources:
             sources = [*given.sources] if "SOURCE..." in words else [*given.sources[: len(sources)]]
         others = given.others if found["name"] == "run" else ()
+        if found["name"] == "run" and sources and given.retries_of:
+            return f"`{run_again(given, *others, *flags)}`"
         return f"`{command(found['name'], sources, given, *others, *flags)}`"
 
     return _COMMAND.sub(complete, message)
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a command as a shell has them; as they stand where no shell would take them."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
 
 
 def quoted(word: str) -> str:

@@ -69,7 +69,16 @@ from uploader.run.time_limit import Deadline
     help="Print lines that go to no terminal after their time and run ID, as JSON objects, or alone; over log_format.",
 )
 @click.option("--for", "within", callback=within, metavar="DURATION", help="Stop after this time, 90m or 3h.")
-def run_command(  # noqa: PLR0913 — one for each flag that is more than a word of the options
+def run_command(**words: Any) -> int:  # noqa: ANN401 — click's own words
+    """Check every SOURCE (CSV, JSONL or Parquet; `-` is standard input), then send one request for each row.
+
+    Nothing is sent before everything is checked. Rows that are not accepted go to a retry file, each with its reason.
+    The retry file is itself a SOURCE.
+    """
+    return start_run(**words)
+
+
+def start_run(  # noqa: PLR0913 — one for each flag that is more than a word of the options
     *,
     quiet: bool,
     verbose: int,
@@ -80,15 +89,21 @@ def run_command(  # noqa: PLR0913 — one for each flag that is more than a word
     overrides: tuple[str, ...],
     **words: Any,  # noqa: ANN401 — click's own words
 ) -> int:
-    """Check every SOURCE (CSV, JSONL or Parquet; `-` is standard input), then send one request for each row.
+    """Check and send as the flags say, which click parsed, print the result, and return the exit status.
 
-    Nothing is sent before everything is checked. Rows that are not accepted go to a retry file, each with its reason.
-    The retry file is itself a SOURCE.
+    Raises:
+        UploaderError: the error that ended the run.
     """
     if until is not None and within is not None:
         raise click.UsageError("--until and --for can't go together. Give one of them.")
     log_format: LogFormat | None = words.pop("log_format")
-    given = CommandLine(config=words["config"], overrides=overrides, changed_only=changed_only, job=words["job"])
+    given = CommandLine(
+        config=words["config"],
+        overrides=overrides,
+        changed_only=changed_only,
+        job=words["job"],
+        retries_of=words.get("retries_of", ""),
+    )
     flags = {"overrides": overrides, "changed_only": changed_only, "until": until, "within": within}
     whole = CommandLine.by({**words, **flags})
     if changed_only:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from uploader.cli.check_messages import count, problem_lines, repair_lines
 from uploader.cli.found_values import FoundValues, ShownValues, no_values
-from uploader.cli.printed_commands import WITHHELD, CommandLine, command
+from uploader.cli.printed_commands import WITHHELD, CommandLine, command, run_again
 from uploader.outputs.duration_text import spell_seconds
 from uploader.run.remarks import display_name
 from uploader.run.results import RunResult, SourceResult
@@ -72,7 +72,8 @@ def _retry_lines(source_results: Sequence[SourceResult], given: CommandLine) -> 
     then = "Fix the rejected ones, then type:" if fix else "To send them, type:"
     yield f"The rows to send again are in {_names(source_results)}, each with its reason. {then}"
     # One command, in this order: a row of a later file may have to follow one of an earlier file.
-    typed = command("run", [str(source_result.retry_file) for source_result in source_results], given)
+    files = [str(source_result.retry_file) for source_result in source_results]
+    typed = run_again(given) if given.retries_of else command("run", files, given)
     yield f"  {typed}"
     if WITHHELD in typed:
         yield f"(Replace {WITHHELD} by what you gave with that --set: it may hold a secret.)"

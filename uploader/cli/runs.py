@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -13,11 +13,14 @@ import click
 from uploader.app.run_history import PastRun, PastStart, RunHistory, StartFilter, facts_of
 from uploader.cli.check_messages import count
 from uploader.cli.common_flags import config_flag, set_flag
+from uploader.cli.printed_commands import CommandLine, command
 from uploader.cli.standard_streams import say, show
 from uploader.cli.text_table import table
 from uploader.config import load
 from uploader.outputs.duration_text import spell_seconds
 from uploader.run.remarks import display_name
+from uploader.run.retries_of_job import overdue_text
+from uploader.run.retry_files import LeftRetryFile
 from uploader.run_record import RunRecord
 from uploader.units import seconds_of
 
@@ -64,10 +67,14 @@ def runs(
     With an ID (its beginning is enough) or `last`, show one run, its rows that were not accepted, each with its reason,
     and the rows that were merged into another one.
     """
-    history = RunHistory(load(config, overrides=overrides, environ=os.environ, credentials=False).state_dir)
+    settings = load(config, overrides=overrides, environ=os.environ, credentials=False)
+    history = RunHistory(settings.state_dir)
     if purge is not None:
         say(f"{count(history.purge(purge), 'run')} deleted.")
         return 0
+    given = CommandLine(config=config, overrides=overrides)
+    for line in _overdue_lines(history.overdue_retries(settings, words["job"]), given):
+        say(line, "warning")
     if run_id is not None:
         _show_one(history.start(run_id), as_json=as_json)
         return 0
@@ -80,6 +87,15 @@ def runs(
     else:
         show("No such runs." if wanted != StartFilter(most=wanted.most) else "No runs yet.")
     return 0
+
+
+def _overdue_lines(overdue: Iterable[LeftRetryFile], given: CommandLine) -> Iterator[str]:
+    """Yield a line for each retry file that has waited too long, with the command that sends it."""
+    now = datetime.now(UTC).timestamp()
+    for one in overdue:
+        job = one.root.job.name
+        typed = command("retry", [job], given) if job else command("run", [str(one.path)], given)
+        yield overdue_text(one, f"`{typed}`", now=now)
 
 
 def _listed(records: list[RunRecord]) -> Iterator[str]:

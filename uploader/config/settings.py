@@ -234,12 +234,17 @@ class GuardSettings(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class OutputSettings(Section):
-    """Where the retry file goes: a template with {dir}, {stem} and {suffix} of the source."""
+    """Where the retry file goes: a template with {dir}, {stem} and {suffix} of the source.
+
+    *keep_retry_files* is in seconds.
+    """
 
     key_path: ClassVar[KeyPath] = ("output",)
 
     retry_file: Annotated[str, BeforeValidator(template)] = "{dir}/{stem}.retry{suffix}"
     """Where the rows to send again go; {dir}, {stem} and {suffix} are those of the source."""
+    keep_retry_files: Duration = 30 * 86400.0
+    """After how long each run, and `uploader runs`, name a retry file whose rows were not sent again."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Write the rows that must be sent again to a file that is itself a source."""
 
 import codecs
+import errno
 import glob
 import json
 import os
@@ -15,12 +16,15 @@ from uploader.errors import StorageError
 from uploader.model import Record, RetryOf
 from uploader.outputs.retry_format import RetryFormat, RetryRemark, encodable, header, origin_of, spell
 from uploader.outputs.shorten_file_names import MOST_BYTES, fitting
-from uploader.private_files import open_private
+from uploader.private_files import open_private, private_folder
 
 __all__ = ["RetryFile", "RetryFormat", "RetryRemark"]
 
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _MODE: Final = 0o600
+_FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+"""What the system says where this user may not write, or nobody may."""
+
 _ROOM: Final = len("..12345678.new") + 8
 """How many bytes of a name are reserved for the prefix and suffixes of the files beside it."""
 
@@ -32,13 +36,16 @@ class RetryFile:
     holds data of the source. When a run is resumed, the file is rebuilt from the rows that the journal lists
     (`rebuild`), and replaces the one from before (`put_in_place`): so each row is in it once, and whole.
 
+    Where the folder of its path can't be written by this user, it lies at *otherwise*, if there is such a path.
+
     States: without a file, until the first row; rebuilding, in a new file beside the one from before; and appending, to
     the file at *path*.
     """
 
-    def __init__(self, wanted: Path, retry_format: RetryFormat) -> None:
-        """Use the path *wanted*, or the next free one; nothing is made yet."""
+    def __init__(self, wanted: Path, retry_format: RetryFormat, *, otherwise: Path | None = None) -> None:
+        """Use the path *wanted* (else *otherwise*), or the next free one; nothing is made yet."""
         self._wanted = wanted
+        self._otherwise = None if otherwise == wanted else otherwise
         self._format = retry_format
         self._file: BinaryIO | None = None
         self._size = 0
@@ -56,6 +63,31 @@ class RetryFile:
         Raises:
             StorageError: it can't be made.
         """
+        try:
+            self._try_to_make()
+        except OSError as error:
+            if self._otherwise is None or error.errno not in _FORBIDDEN:
+                raise self._no_file(error) from None
+            private_folder(self._otherwise.parent)
+            self._wanted = self._otherwise
+            try:
+                self._try_to_make()
+            except OSError as trouble:
+                raise self._no_file(trouble) from None
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which the file is made."""
+        return self._wanted.parent
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it lies at *otherwise*, since the folder of the wanted path can't be written."""
+        return self._otherwise is not None and self._wanted == self._otherwise
+
+    def _try_to_make(self) -> None:
+        """Test that the file can be made, and leave nothing behind; raises OSError."""
         trial = self._wanted.with_name(f".{_hidden(self._wanted)}.{os.getpid()}.try")
         try:
             self._made = [folder for folder in trial.parents if not folder.exists()]
@@ -64,10 +96,9 @@ class RetryFile:
             os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
             trial.unlink()
             _clear_away(self._wanted)
-        except OSError as error:
+        except OSError:
             self._leave_no_empty_folder()
-            raise self._no_file(error) from None
-        return self
+            raise
 
     def __exit__(self, *_: object) -> None:
         """Close the file, if there is one; a rebuilt one that was not put in place is deleted."""

@@ -16,9 +16,10 @@ from uploader.counts import Counts
 from uploader.model import UNKNOWN_RUN, Record, Rejected, Request
 from uploader.outputs.retry_file import RetryFile
 from uploader.run.batch_reader import batch_reader
+from uploader.run.events import Remark
 from uploader.run.fingerprints import inode_of, key_of, reading_of
 from uploader.run.job_names import history_key_of, with_job
-from uploader.run.output_paths import refuse_taken, retry_format, retry_path
+from uploader.run.output_paths import goes_by_source, place_in_state, refuse_taken, retry_format, retry_path
 from uploader.run.plan import EarlierRuns, RunPlan, SourcePlan, refresh_key
 from uploader.run.preflight import opened, prepare
 from uploader.run.refusals import registered_names
@@ -41,6 +42,7 @@ def check_source(run_plan: RunPlan, result: SourceResult) -> SourcePlan:
         last = None if options.limit is not None else run_plan.run_store.latest(key)
         earlier = EarlierRuns(last, _whole_file_run(run_plan, source, key))
         retry = run_plan.stack.enter_context(retry_file_of(run_plan, source, earlier.interrupted))
+        _remark_place(run_plan, source, retry)
         rebuilding = _Rebuilding(run_plan, source, earlier, retry)
         groups = _groups(run_plan)
         counters = _change_counters(run_plan, source, summary)
@@ -191,24 +193,36 @@ def retry_file_of(run_plan: RunPlan, source: Source, old: StoredRun | None) -> R
     Raises:
         ConfigError, StorageError: its path is taken, or can't be written.
     """
-    resumed = None if old is None else old.state.retry_file
+    options, settings = run_plan.options, run_plan.settings
+    resumed, otherwise = None if old is None else old.state.retry_file, None
     if resumed is not None:
         path = Path(resumed)
     else:
-        is_added = source.name in run_plan.options.added_retry_files
-        named = None if is_added else run_plan.options.retry_file
-        path = retry_path(source, run_plan.settings, named=named, folder=run_plan.folder, beside=is_added)
+        is_added = source.name in options.added_retry_files
+        named = None if is_added else options.retry_file
+        is_pending = is_added or bool(options.retries_of)
+        path = retry_path(source, settings, named=named, folder=run_plan.folder, beside=is_pending)
+        if run_plan.folder is None and named is None and (is_pending or goes_by_source(settings)):
+            otherwise = place_in_state(path, run_plan.run_store.state)
 
     def may_exist() -> bool:
-        retries_earlier = run_plan.settings.retry_last_failures or run_plan.run_store.maker_of(path) is not None
+        retries_earlier = settings.retry_last_failures or run_plan.run_store.maker_of(path) is not None
         return resumed is None and retries_earlier
 
-    refuse_taken(path, run_plan.options, may_exist=may_exist)
+    refuse_taken(path, options, may_exist=may_exist)
     header = None if old is None else old.state.header
-    retry = RetryFile(path, retry_format(source, damaged=header is not None and header.rows.damaged > 0))
+    wanted = retry_format(source, damaged=header is not None and header.rows.damaged > 0)
+    retry = RetryFile(path, wanted, otherwise=otherwise)
     if header is not None:
         retry.set_run(run_plan.origins(header).label)
     return retry
+
+
+def _remark_place(run_plan: RunPlan, source: Source, retry: RetryFile) -> None:
+    """Report that the retry file goes into the state folder, as that of the source can't be written."""
+    if retry.is_elsewhere:
+        text = f"{source.name}: its folder can't be written. A retry file goes to {retry.folder}."
+        run_plan.environment.events.remark(Remark(text, "detail", source.name))
 
 
 def _reasons_before(old: StoredRun, source: Source, to_resend: Mapping[int, RowToResend]) -> RetryReasons:

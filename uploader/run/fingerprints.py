@@ -25,6 +25,12 @@ def key_of_path(settings: Settings, path: Path) -> str:
     return _digest(*_service(settings), str(path.resolve()))
 
 
+def key_of_retry_file(header: RunHeader, path: Path) -> str:
+    """Return the key of a run that sends the retry file at *path*, of the run of *header*, to the same service."""
+    to = header.destination
+    return _digest(*_parts_of(to.base_url, to.service_id, to.endpoint), str(path.resolve()))
+
+
 def key_of_job(settings: Settings, job: str) -> str:
     """Return the key of the runs of the *job* of this name at the endpoint, whatever their files are called."""
     return _digest(*_service(settings), "job", job)

@@ -10,7 +10,7 @@ from uploader.source import descriptor
 
 def refuse_double_use(options: Options) -> None:
     """Raise ConfigError when the flags of *options* can't go together, InputError for a SOURCE that leads nowhere."""
-    if not options.sources and not options.newest:
+    if not (options.sources or options.newest or options.retries_of):
         raise ConfigError("No SOURCE is given. Name a file, or a pattern with --newest.")
     _refuse_loops(options)
     standard_inputs = [name for name in options.sources if descriptor(name) == 0]

@@ -12,13 +12,15 @@ class SourceOptions:
 
     *job* is the name of the job, over that of the configuration ("": none was given). *newest* are patterns of which
     the newest file is a source as well, *patterned* the sources that a pattern found. *added_retry_files* are the
-    sources that the user did not name: retry files of earlier runs (`retry_last_failures`).
+    sources that the user did not name: retry files of earlier runs (`retry_last_failures`). *retries_of* is the job, or
+    the SOURCE, whose pending retry files are all that is sent (`uploader retry`); "": the sources are named.
     """
 
     job: str = ""
     newest: tuple[str, ...] = ()
     patterned: tuple[str, ...] = ()
     added_retry_files: tuple[str, ...] = ()
+    retries_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

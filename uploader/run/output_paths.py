@@ -26,12 +26,13 @@ def retry_path(
 ) -> Path:
     """Return the path for the retry file of *source*: as *named*, else in *folder*, else by `output.retry_file`.
 
-    The retry file of a retry file may go *beside* it: only the number in its name changes, run after run.
+    The retry file of a retry file may go *beside* it, where no other place is asked for: only the number in its name
+    changes, run after run.
 
     Raises:
         ConfigError: it is the source itself, or a folder.
     """
-    if beside and source.path is not None:
+    if beside and source.path is not None and named is None and folder is None:
         return _beside(source.path)
     stem, suffix = _name(source)
     if folder is not None:
@@ -44,7 +45,7 @@ def retry_path(
         path = Path(settings.output.retry_file.format(dir=where, stem=stem, suffix=suffix))
         if len(os.fsencode(path.name)) > MOST_BYTES - _ROOM:
             path = path.with_name(fitting(path.stem, MOST_BYTES - _ROOM - len(os.fsencode(path.suffix))) + path.suffix)
-        if "{dir}" not in settings.output.retry_file:
+        if not goes_by_source(settings):
             path = settings.folder / path
     if source.path is not None and path.resolve() == source.path.resolve():
         if source.is_retry and settings.retry_last_failures and named is None:
@@ -60,6 +61,16 @@ def retry_path(
             "Name a file with --retry-file or output.retry_file."
         )
     return path
+
+
+def goes_by_source(settings: Settings) -> bool:
+    """Whether `output.retry_file` puts retry files where their source is, or below."""
+    return "{dir}" in settings.output.retry_file
+
+
+def place_in_state(path: Path, state: Path) -> Path:
+    """Return where the retry file *path* lies if it can't lie there: in the state folder *state*."""
+    return state / "retries" / path.name
 
 
 def _beside(path: Path) -> Path:

@@ -9,6 +9,7 @@ from uploader.model import UNKNOWN_RUN
 from uploader.run.fingerprints import key_of_job, key_of_path
 from uploader.run.job_names import job_of
 from uploader.run.options import Options
+from uploader.run.retry_files import RetryFiles, has_rows, retry_file_of_run
 from uploader.source import descriptor
 from uploader.state import RunStore, StoredRun
 
@@ -23,6 +24,7 @@ def with_pending_retries(options: Options, settings: Settings, run_store: RunSto
     """
     stored_runs = list(run_store.runs())
     ended = [stored_run for stored_run in stored_runs if stored_run.state.is_finished or stored_run.state.is_abandoned]
+    files = RetryFiles(run_store)
     being_made = _retry_files(stored_run for stored_run in stored_runs if stored_run.state.is_interrupted)
     names = {Path(name).resolve(): name for name in options.sources if descriptor(name) is None}
     sources: dict[str, None] = {}
@@ -33,7 +35,7 @@ def with_pending_retries(options: Options, settings: Settings, run_store: RunSto
         # A retry file is known by its path, what the job sends each night by the job.
         is_known_by_path = not job or any(_is_retry_of(name, one) for one in stored_runs)
         key = key_of_path(settings, Path(name)) if is_known_by_path else key_of_job(settings, job)
-        for path in [] if descriptor(name) is not None else _left_by(key, ended, settings):
+        for path in [] if descriptor(name) is not None else _left_by(key, ended, files):
             if path.resolve() in being_made:
                 # A run that can be resumed writes its own file there; the other one was moved away.
                 continue
@@ -64,21 +66,21 @@ def _is_retry_of(name: str, stored_run: StoredRun) -> bool:
     return path is not None and Path(path).resolve() == Path(name).resolve()
 
 
-def _left_by(key: str, ended: Sequence[StoredRun], settings: Settings) -> Iterator[Path]:
+def _left_by(key: str, ended: Sequence[StoredRun], files: RetryFiles) -> Iterator[Path]:
     """Yield the retry files that runs of the source or job with the *key* have left; *ended* has the newest first."""
-    finished = [stored_run for stored_run in ended if stored_run.state.is_finished]
     runs = _runs_of(key, ended)
     waiting = _latest(runs)
-    sent = [run for stored_run in runs for run in _sent(stored_run, finished, settings)]
+    sent = [sender for stored_run in runs if (sender := files.sent_by(stored_run)) is not None]
     while sent:
         stored_run = sent.pop()
         if stored_run.state.outcomes.failed:
             waiting.append(stored_run)
-        sent += _sent(stored_run, finished, settings)
+        sender = files.sent_by(stored_run)
+        sent += [] if sender is None else [sender]
     for stored_run in sorted(waiting, key=_from_order):
-        path = stored_run.state.retry_file
-        if path is not None and _has_rows(Path(path)) and not _sent(stored_run, finished, settings):
-            yield Path(path)
+        path = retry_file_of_run(stored_run)
+        if path is not None and has_rows(path) and files.sent_by(stored_run) is None:
+            yield path
 
 
 def _latest(runs: Sequence[StoredRun]) -> list[StoredRun]:
@@ -91,25 +93,6 @@ def _latest(runs: Sequence[StoredRun]) -> list[StoredRun]:
     return latest
 
 
-def _has_rows(path: Path) -> bool:
-    """Whether there is anything in the file at *path*: one that is empty was handled by the user."""
-    return path.exists() and path.stat().st_size > 0
-
-
-def _sent(stored_run: StoredRun, finished: Sequence[StoredRun], settings: Settings) -> list[StoredRun]:
-    """Return, as a list of one or none, the last finished run of the retry file of *stored_run* that started later."""
-    path = stored_run.state.retry_file
-    if path is None:
-        return []
-    runs = _runs_of(key_of_path(settings, Path(path)), finished)
-    # A run that was resumed since has written its retry file again.
-    return [
-        run
-        for run in runs[:1]
-        if _order(run) > max(_order(stored_run), stored_run.state.sessions.last_number or UNKNOWN_RUN)
-    ]
-
-
 def _runs_of(key: str, finished: Sequence[StoredRun]) -> list[StoredRun]:
     """Return those of *finished* that sent the whole source with the *key*."""
     return [
@@ -117,10 +100,6 @@ def _runs_of(key: str, finished: Sequence[StoredRun]) -> list[StoredRun]:
         for stored_run in finished
         if (header := stored_run.state.header) and key in {header.key, header.job.key} and header.rows.limit is None
     ]
-
-
-def _order(stored_run: StoredRun) -> int:
-    return UNKNOWN_RUN if stored_run.state.header is None else stored_run.state.header.order
 
 
 def _from_order(stored_run: StoredRun) -> int:

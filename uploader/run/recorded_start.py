@@ -171,13 +171,13 @@ class RecordedStart:
         """Open the history where the configuration, which may be wrong, has its state folder, if that exists."""
         options, settings = self._options, self._environment.settings
         if settings is not None:
-            self._job = options.job or settings.source.name
+            self._job = options.retries_of or options.job or settings.source.name
             if is_state_folder(settings.state_dir):
                 self.open(settings.state_dir, self._job)
             return
         parts = readable_parts(options.config, overrides=options.overrides, environ=self._environment.environ)
         state = readable_state_dir(parts, options.config)
-        self._job = options.job or readable_job(parts)
+        self._job = options.retries_of or options.job or readable_job(parts)
         if state is not None and is_state_folder(state):
             self.open(state, self._job)
 

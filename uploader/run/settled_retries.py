@@ -1,8 +1,8 @@
-"""Remove older retry files of a job whose rows all stand in its current one."""
+"""Remove the retry files of a job whose rows are all settled: accepted, or in a newer retry file."""
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
@@ -12,61 +12,98 @@ from uploader.errors import UploaderError
 from uploader.model import OWN_COLUMNS, Damaged, Record
 from uploader.run.environment import Environment
 from uploader.run.events import Remark
-from uploader.run.fingerprints import key_of_path
+from uploader.run.fingerprints import key_of_retry_file
 from uploader.run.preflight import opened
 from uploader.run.results import SourceResult
+from uploader.run.retry_files import LeftRetryFile, RetryFiles, run_id_of
 from uploader.state import RunStore, StoredRun
 
 
 def remove_settled_retries(
     results: Sequence[SourceResult], settings: Settings, run_store: RunStore, env: Environment
 ) -> None:
-    """Delete the retry files of earlier runs of the jobs of *results* that say nothing more than the current ones.
+    """Delete the retry files of the jobs of *results* that no row is open in.
 
-    The same bad rows of every night so leave one file, with the newest origin of each row. A file with a row that is
-    not in the current one, or that anyone has changed, or that a process is sending, stays. Nothing is raised: what
-    can't be removed now is removed another night.
+    These are files that their command has sent whole, and files that say nothing more than the current one of their
+    job: the same bad rows of every night so leave one file, with the newest origin of each row. A file with an open
+    row, or that anyone has changed, or that a process is sending, stays. Nothing is raised: what can't be removed now
+    is removed another night.
     """
-    run_ids = {result.run_id for result in results if result.retry_file is not None}
-    if not run_ids:
-        return
+    run_ids = {result.run_id for result in results}
     with suppress(UploaderError, OSError):
-        stored_runs = list(run_store.runs())
-        for current in (one for one in stored_runs if one.state.header and one.state.header.run_id in run_ids):
-            path = _retry_file(current)
-            older = [] if path is None else list(_older(current, path, stored_runs))
-            if path is not None and older:
-                _remove_repeated(path, older, settings, run_store, env)
+        files = RetryFiles(run_store)
+        left = [one for one in files.left_by_jobs_of(run_ids) if not _is_sent_now(one, run_store)]
+        commands = files.commands_of(run_ids)
+        _remove_sent(left, commands, files, settings, env)
+        for current in left:
+            if run_id_of(current.maker) in run_ids and current.sent_by is None:
+                _remove_repeated(current.path, _older(current, left), settings, env)
 
 
-def _older(current: StoredRun, path: Path, stored_runs: Sequence[StoredRun]) -> Iterator[Path]:
-    """Yield the retry files that earlier finished runs of the job of *current* have left beside *path*, its own."""
-    header = current.state.header
-    if header is None or header.rows.limit is not None or not current.state.is_finished:
-        return
-    seen = {path.resolve()}
-    for run in stored_runs:
-        other, left = run.state.header, _retry_file(run)
-        is_earlier = other is not None and other.history_key == header.history_key and other.order < header.order
-        if is_earlier and run.state.is_finished and left is not None and left.resolve() not in seen:
-            seen.add(left.resolve())
-            yield left
+def _is_sent_now(one: LeftRetryFile, run_store: RunStore) -> bool:
+    header = one.maker.state.header
+    key = "" if header is None else key_of_retry_file(header, one.path)
+    return run_store.lock(key, since="").holder() is not None
 
 
-def _retry_file(run: StoredRun) -> Path | None:
-    """Return the retry file of *run*, if it is there and has something in it."""
-    path = None if run.state.retry_file is None else Path(run.state.retry_file)
-    return path if path is not None and path.is_file() and path.stat().st_size > 0 else None
-
-
-def _remove_repeated(
-    current: Path, older: Sequence[Path], settings: Settings, run_store: RunStore, env: Environment
+def _remove_sent(
+    left: Sequence[LeftRetryFile],
+    commands: AbstractSet[str],
+    files: RetryFiles,
+    settings: Settings,
+    env: Environment,
 ) -> None:
+    """Remove those of *left* that a finished run of one of *commands* has sent as they are.
+
+    These commands are over, and recorded. No other command does it: whoever resumes a command names all its SOURCEs.
+    """
+    by_maker = {run_id_of(one.maker): one for one in left}
+    for one in left:
+        sender = one.sent_by
+        if sender is None or commands.isdisjoint(sender.state.sessions.commands):
+            continue
+        is_passed_on = _is_passed_on(sender, by_maker, files)
+        if is_passed_on and one.path.exists() and _content(one.path, settings, env) == _content_sent(sender):
+            one.path.unlink(missing_ok=True)
+            env.events.remark(Remark(f"{one.path} is removed: its rows were sent.", "detail"))
+
+
+def _is_passed_on(sender: StoredRun, by_maker: Mapping[str, LeftRetryFile], files: RetryFiles) -> bool:
+    """Whether the rows that *sender* has left, if any, stand in its own retry file, or were sent from there in turn."""
+    if not sender.state.to_resend or run_id_of(sender) in by_maker:
+        return True
+    later = files.sent_by(sender)
+    return later is not None and _is_passed_on(later, by_maker, files)
+
+
+def _content(path: Path, settings: Settings, env: Environment) -> str:
+    """Return the digest of the file at *path*, as a run records it."""
+    with opened(str(path), settings, env) as source:
+        return source.digest()
+
+
+def _content_sent(sender: StoredRun) -> str | None:
+    return None if sender.state.header is None else sender.state.header.basis.content
+
+
+def _older(current: LeftRetryFile, left: Sequence[LeftRetryFile]) -> list[Path]:
+    """Return the retry files that earlier finished runs of the job of *current* have left."""
+    header, older = current.maker.state.header, list[Path]()
+    if header is None or not current.maker.state.is_finished:
+        return older
+    for one in left:
+        other = one.maker.state.header
+        is_earlier = other is not None and other.history_key == header.history_key and other.order < header.order
+        if is_earlier and one.maker.state.is_finished:
+            older.append(one.path)
+    return older
+
+
+def _remove_repeated(current: Path, older: Sequence[Path], settings: Settings, env: Environment) -> None:
     key = os.urandom(16)
-    kept = _digests(current, key, settings, env)
+    kept = _digests(current, key, settings, env) if older else frozenset()
     for path in older:
-        is_sent_now = run_store.lock(key_of_path(settings, path), since="").holder() is not None
-        if not is_sent_now and _digests(path, key, settings, env) <= kept:
+        if path.exists() and _digests(path, key, settings, env) <= kept:
             path.unlink(missing_ok=True)
             env.events.remark(Remark(f"{path} is removed: all its rows stand in {current}, too.", "detail"))
 

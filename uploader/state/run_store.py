@@ -224,7 +224,9 @@ class RunStore:
         return None if header is None else self.lock(header.key, since="").holder()
 
     def delete_older(self, days: int, *, now: datetime, may_go: Callable[[StoredRun], bool] = lambda _: False) -> int:
-        """Delete the runs started over *days* before *now* (interrupted ones only if they *may_go*); return how many.
+        """Delete the runs started over *days* before *now*; return how many.
+
+        A run that was interrupted, or whose retry file is still there, goes only if it *may_go*.
 
         A run stays as long as one with a lower number does, since the clock may have been wrong when it started:
         without it, an older run would be the last of its SOURCE. The last run of a SOURCE also stays as long as a run
@@ -252,7 +254,8 @@ class RunStore:
             is_needed = header is not None and (
                 (lowest_left is not None and header.order > lowest_left) or stays.need(header)
             )
-            if is_needed or (stored_run.state.is_interrupted and not may_go(stored_run)):
+            is_open = stored_run.state.is_interrupted or _has_retry_file(stored_run)
+            if is_needed or (is_open and not may_go(stored_run)):
                 stays.add(header)
             else:
                 self.delete(stored_run)
@@ -313,6 +316,15 @@ class _StayingRuns:
         if header.order > self._lowest.get(header.key, header.order):
             return True
         return header.key in self._followed and self._last.get(header.key) == header.run_id
+
+
+def _has_retry_file(stored_run: StoredRun) -> bool:
+    """Whether the retry file of *stored_run* is still there: its rows may wait to be sent again."""
+    path = stored_run.state.retry_file
+    try:
+        return path is not None and Path(path).is_file() and Path(path).stat().st_size > 0
+    except OSError:
+        return False
 
 
 def read_run(path: Path) -> StoredRun:

@@ -12,7 +12,7 @@ _MADE_TOGETHER: Final = frozenset({"runs", "locks"})
 IDENTITY_KEY: Final = "identity_key"
 """The file of the key of the identities that journals keep of rows to be sent again."""
 
-_OURS: Final = frozenset({*_MADE_TOGETHER, "history", "numbers", "quota", "totals", "memory", IDENTITY_KEY})
+_OURS: Final = frozenset({*_MADE_TOGETHER, "history", "numbers", "quota", "totals", "memory", "retries", IDENTITY_KEY})
 _NOBODYS: Final = frozenset({"lost+found"})
 
 
