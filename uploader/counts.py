@@ -181,7 +181,7 @@ class Traffic:
 class Progress:
     """The progress of one source: its rows, its requests, and for how many seconds all sending was paused.
 
-    Of the *requests*, *registrations* are those of this session that registered people: they have a limit of their own.
+    Of the *requests*, *registrations* are those of this process that registered people: they have a limit of their own.
     """
 
     counts: Counts

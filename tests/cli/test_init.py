@@ -378,7 +378,7 @@ def test_what_a_human_has_to_look_at_is_printed(typed: Type, empty_folder: Path)
 
     ended = typed("init", "people.csv")
 
-    assert ended.err[ended.err.index("  left out: '팩스'") : -3] == [
+    assert ended.err[ended.err.index("  left out: '팩스'") : -4] == [
         "  left out: '팩스'",
         "REVIEW these first, what can do most harm at the top:",
         (
@@ -441,7 +441,7 @@ def test_the_delimiter_is_named_as_its_key_has_it_and_a_missing_line_end_is_said
     ended = typed("init", "people.tsv")
 
     assert ended.err[1] == "  delimiter: tab"
-    assert ended.err[-4] == (
+    assert ended.err[-5] == (
         "  row 2 (line 3): column 'city': the last line has no line end, as all others have: if the file was cut off, "
         "this value may be shortened, and rows may be missing"
     )

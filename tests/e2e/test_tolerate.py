@@ -67,7 +67,7 @@ def outcome_of(desk: Desk, *words: str) -> tuple[int, list[int], int]:
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize(("consent", "status", "left"), [("", 0, 0), (', "push": null', 3, 1), (', "push": 7', 3, 1)])
 def test_a_consent_that_is_null_or_no_text_is_never_tolerated(desk: Desk, consent: str, status: int, left: int) -> None:
-    desk.write("people.jsonl", f'{{"id": "1", "age": 30}}\n{{"id": "a", "age": "old"{consent}}}\n')
+    desk.write("people.jsonl", f'{{"id": "1", "age": 30, "push": "y"}}\n{{"id": "a", "age": "old"{consent}}}\n')
 
     assert outcome_of(desk, "people.jsonl", "--set", "limits.tolerate=1") == (status, [status], left)
 

@@ -30,7 +30,6 @@ class CountingSession:
     running_counts: RunningCounts = field(default_factory=RunningCounts)
     intervals: list[Interval] = field(default_factory=list)
     trouble: StorageError | None = None
-    registrations: int = 0
 
     def record_interval(self, interval: Interval) -> None:
         if self.trouble is not None:
@@ -52,7 +51,7 @@ class Recording:
         self.session, self.stop = CountingSession(), Stop()
         self.limiter: Limiter = gate_of(PACE, self.stop, loop.time)
         self.recorder = IntervalRecorder(
-            cast("Session", self.session), [self.limiter], limit=limit, per=per, clock=clock
+            cast("Session", self.session), [self.limiter], lambda: 0, limit=limit, per=per, clock=clock
         )
         self.task = asyncio.create_task(self.recorder.record_regularly(self.stop))
 

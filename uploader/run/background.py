@@ -91,7 +91,7 @@ def progress_of(source_plan: SourcePlan, session: Session, connection: Connectio
     """Return how far the source is now."""
     counts = session.running_counts.outcomes.counts(read=source_plan.job.summary.read)
     paused = max(limiter.paused_seconds for limiter in connection.limiters)
-    return Progress(counts, session.traffic.requests, paused, session.registrations)
+    return Progress(counts, session.traffic.requests, paused, connection.registrations())
 
 
 async def report_progress(source_plan: SourcePlan, session: Session, connection: Connection, events: Events) -> None:

@@ -38,12 +38,16 @@ _REPLY_SECONDS: Final = 5.0
 """Seconds that a request may stay in flight beyond its timeout."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Registration:
-    """How people are registered: the *limiter* of that call, which has a quota of its own, and who is registered."""
+    """How people are registered: the *limiter* of that call, which has a quota of its own, and who is registered.
+
+    *requests* is how many requests of this run have registered people so far, each attempt counted.
+    """
 
     people: RegisteredPeople
     limiter: Limiter
+    requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,10 @@ class Connection:
     def limiters(self) -> tuple[Limiter, ...]:
         """The limiter of the rows' call, and that of registrations, if people are registered first."""
         return (self.limiter,) if self.registration is None else (self.limiter, self.registration.limiter)
+
+    def registrations(self) -> int:
+        """Return how many requests of this run have registered people so far, each attempt counted."""
+        return 0 if self.registration is None else self.registration.requests
 
     def delivery(
         self,
@@ -106,7 +114,7 @@ class Connection:
         post = self.http.post_to(IDENTITIES)
 
         def counted_post(request: Request) -> Awaitable[Reply]:
-            session.registrations += 1
+            registration.requests += 1
             return post(request)
 
         register = delivery_by(counted_post, registration.limiter, Unmarked())

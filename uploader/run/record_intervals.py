@@ -1,7 +1,7 @@
 """Record in the journal, every few seconds, what the run does: the report of the run is made from it."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -26,7 +26,14 @@ _LONGEST_PART: Final = 1 / 240
 def recorded_intervals(session: Session, connection: Connection) -> Iterator["IntervalRecorder"]:
     """Yield what records the intervals of *session*; at the end it records what is not recorded yet."""
     rate = connection.settings.rate
-    recorder = IntervalRecorder(session, connection.limiters, limit=rate.requests, per=rate.per, clock=connection.clock)
+    recorder = IntervalRecorder(
+        session,
+        connection.limiters,
+        connection.registrations,
+        limit=rate.requests,
+        per=rate.per,
+        clock=connection.clock,
+    )
     try:
         yield recorder
     finally:
@@ -42,14 +49,23 @@ class IntervalRecorder:
     States: recording; and broken, after a line that could not be written.
     """
 
-    def __init__(self, session: Session, limiters: Sequence[Limiter], *, limit: int, per: float, clock: Clock) -> None:
+    def __init__(  # noqa: PLR0913 — what it looks at, each asked for by name
+        self,
+        session: Session,
+        limiters: Sequence[Limiter],
+        registrations: Callable[[], int],
+        *,
+        limit: int,
+        per: float,
+        clock: Clock,
+    ) -> None:
         """Start now; *limit* is how many requests the configuration allows in *per* seconds.
 
-        The first of *limiters* is that of the rows' call.
+        The first of *limiters* is that of the rows' call. *registrations* is how many requests were sent to the other.
         """
         self._session = session
-        self._limiter = limiters[0]
         self._limiters = limiters
+        self._registrations = registrations
         self._limit = limit
         self._per = per
         self._clock = clock
@@ -78,7 +94,7 @@ class IntervalRecorder:
             return
         now, totals = self._clock.monotonic(), self._totals()
         since_1970 = self._since_1970
-        windows = self._limiter.window.take_windows()
+        windows = self._limiters[0].window.take_windows()
         self._own_windows.look(now, self._sent)
         self._is_broken = True
         self._session.record_interval(
@@ -87,9 +103,9 @@ class IntervalRecorder:
                 now - self._last,
                 totals.since(self._before),
                 limit=self._limit / self._per,
-                pace=self._limiter.pace.rate,
+                pace=self._limiters[0].pace.rate,
                 per=self._per,
-                latencies=counted_latencies(self._limiter.observations.take_latencies()),
+                latencies=counted_latencies(self._limiters[0].observations.take_latencies()),
                 pauses=tuple(_dated(pause, since_1970) for pause in self._take_pauses(now)),
                 windows=fullest_windows(self._own_windows.take(since_1970, stated=windows)),
             )
@@ -106,7 +122,7 @@ class IntervalRecorder:
     @property
     def _sent(self) -> int:
         """How many requests count for the limit of the rows' call."""
-        return self._session.traffic.requests - self._session.registrations
+        return self._session.traffic.requests - self._registrations()
 
     def _take_pauses(self, now: float) -> list[Pause]:
         pauses = [pause for limiter in self._limiters for pause in limiter.observations.take_pauses(now)]
@@ -120,7 +136,7 @@ class IntervalRecorder:
             traffic.limited,
             outcomes.sent,
             outcomes.rejected + outcomes.failed,
-            self._session.registrations,
+            self._registrations(),
         )
 
 

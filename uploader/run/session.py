@@ -57,9 +57,6 @@ class Session:
         self._report = report
         self.stored_run = stored_run
         self.running_counts, self.traffic = counts_of(stored_run.state)
-        self.registrations = 0
-        """How many of the requests of this session have registered people, each attempt counted."""
-
         self._retry = retry
         self._rows_to_resend = rows_to_resend
         self._journal = Journal(stored_run.path, stored_run.state)
