@@ -6,7 +6,8 @@ from dataclasses import fields
 from typing import Any, Final, cast
 
 from uploader.counts import Counts, Traffic
-from uploader.outputs.report_data import EarlierRun, Ending, ReasonRows, ReportedRun, RunReport, RunTotals
+from uploader.outputs.report_data import ReasonRows, ReportedRun, RunReport, RunTotals
+from uploader.run_record import RunRecord, SourceRecord
 from uploader.timeline import Interval, IntervalTotals, Pause, QuotaWindow, counted_latencies
 
 SHARED: Final = (
@@ -15,7 +16,7 @@ SHARED: Final = (
 )
 """The numbers that the report has as the summary has them."""
 
-_ENDINGS: Final[tuple[Ending, ...]] = ("interrupted", "finished with some left", "stopped")
+_STATUSES: Final = (None, 3, 6, 2, 7, 143)
 _NUMBER: Final = re.compile(r'data-value="(\w+)">(?:[^<]*<small>)?([\d,.]+)')
 _REASON: Final = re.compile(r'data-reason="([^"]*)">([\d,]+)<')
 
@@ -45,8 +46,7 @@ def report(**more: object) -> RunReport:
         "service": "https://api.example, svc",
         "started": started,
         "ended": "2026-01-01T00:00:20+00:00",
-        "ending": "finished with some left",
-        "exit_status": 3,
+        "latest": _start("20260101T000000Z-abc123", started, 3, counts, 20.123),
         "sessions": 1,
         "seconds": 20.123,
         "counts": counts,
@@ -57,7 +57,7 @@ def report(**more: object) -> RunReport:
         "reasons": [ReasonRows("50000", "the service had a fault", 1), ReasonRows("type", "'나이' is no number", 1)],
         "intervals": [_interval(1767225600.0 + number, 3) for number in range(4)],
         "last_runs": [
-            EarlierRun("20260101T000000Z-abc123", started, "finished with some left", 3, counts, 20.123),
+            _start("20260101T000000Z-abc123", started, 3, counts, 20.123),
         ],
     }
     facts.update(more)
@@ -76,8 +76,7 @@ def longest_report() -> RunReport:
     return report(
         source="/exports/" + "a-very-long-folder-name/" * 4 + "members_of_the_loyalty_programme_20260101.csv.zst",
         service="https://" + "gateway-" * 8 + "api.example, 1234567890abcdef1234567890abcdef",
-        ending="interrupted",
-        exit_status=None,
+        latest=_start("20260101T000000Z-abc123", "2026-01-01T00:00:00+00:00", None, counts, 1_234_567.8),
         sessions=1_234,
         seconds=1_234_567.891,
         counts=counts,
@@ -91,10 +90,18 @@ def longest_report() -> RunReport:
         ],
         intervals=intervals,
         last_runs=[
-            EarlierRun(f"{n}", f"2026-01-{n + 1:02d}T01:02:03+00:00", ending, 130, of_runs, 1_234_567.8)
+            _start(f"{n}", f"2026-01-{n + 1:02d}T01:02:03+00:00", _STATUSES[n % len(_STATUSES)], of_runs, 1_234_567.8)
             for n in range(30)
-            for ending in [_ENDINGS[n % 3]]
         ],
+    )
+
+
+def _start(run_id: str, started: str, status: int | None, counts: Counts, seconds: float) -> RunRecord:
+    """Return the record of a start of one source; without a *status* it was killed."""
+    source = SourceRecord("people.csv", run_id, status, counts, seconds=seconds)
+    ended = None if status is None else started
+    return RunRecord(
+        run_id, started, "", (source,), ended, seconds=seconds, exit_status=status, is_killed=status is None
     )
 
 

@@ -142,6 +142,22 @@ class RunRecord:
         return tuple(source.retry_file for source in self.sources if source.retry_file is not None)
 
     @property
+    def already_sent_by(self) -> tuple[str, ...]:
+        """The runs that had sent all files before, so that nothing was sent; empty where something was to be sent."""
+        found = tuple(source.already_sent_by for source in self.sources if source.already_sent_by is not None)
+        return found if len(found) == len(self.sources) else ()
+
+    def has_run(self, run_id: str) -> bool:
+        """Whether it started or resumed the run *run_id*."""
+        return any(source.run_id == run_id for source in self.sources)
+
+    def is_same_job(self, other: "RunRecord") -> bool:
+        """Whether both have the same name of a job, or a file in common where they have none."""
+        if self.job or other.job:
+            return self.job == other.job
+        return not {source.source for source in self.sources}.isdisjoint(source.source for source in other.sources)
+
+    @property
     def reasons(self) -> tuple[ReasonCount, ...]:
         """Why rows of all sources were rejected or failed, the most frequent reason first."""
         rows: Counter[tuple[str, str]] = Counter()
@@ -177,9 +193,8 @@ class RunRecord:
                 return _ENDED_EARLY.get(self.exit_status, f"ended with {self.exit_status}")
 
     def _succeeded(self) -> str:
-        sent_before = [source.already_sent_by for source in self.sources if source.already_sent_by is not None]
-        if sent_before and len(sent_before) == len(self.sources):
-            return f"nothing to send: already sent by run {', '.join(sent_before)}"
+        if self.already_sent_by:
+            return f"nothing to send: already sent by run {', '.join(self.already_sent_by)}"
         if self.counts.not_accepted:
             return f"succeeded with {_not_accepted(self.counts)}"
         return "succeeded" if self.counts.read else "nothing to send: no rows"

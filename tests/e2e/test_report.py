@@ -1,17 +1,21 @@
 """The report of a run: its numbers are those of the summary, and it replaces nothing but a report."""
 
+import html
+import json
 import os
+import re
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.command import SERVICE, TOKEN, Desk, Ended, rules
+from tests.command import SERVICE, TOKEN, Desk, Ended, rules, until
 from tests.reports import numbers_in, numbers_of, reasons_of
 from uploader.outputs.report_page import BEGINNING
 from uploader.sandbox import RunningSandbox
-from uploader.state import RunStore
+from uploader.state import History, RunStore
 
 Sandbox = Callable[..., RunningSandbox]
 
@@ -154,12 +158,71 @@ def test_the_last_runs_are_those_of_the_same_source(sent: Desk) -> None:
     assert page_of(sent, sent.summary()["run_id"]).count('<tr class="this">') == 1
 
 
-def test_a_killed_run_has_a_report(sent: Desk) -> None:
-    (journal,) = (sent.folder / ".uploader" / "runs").glob("*.journal")
-    lines = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(b"".join(lines[:-1]))
+def outcomes_in(page: str) -> list[str]:
+    """Return how the last starts of the job ended, the newest first, as the report *page* says it."""
+    rows = re.findall(r'<tr(?: class="this")?><td>[^<]*</td><td>([^<]*)</td>', page.partition('"last_runs"')[2])
+    return [html.unescape(row).rpartition(" (")[0] or row for row in rows]
 
-    assert "Interrupted, can be resumed" in page_of(sent)
+
+def test_every_night_stands_in_the_report_in_the_words_of_the_history(desk: Desk, sandbox: Sandbox) -> None:
+    server = sandbox(rules("code=40201 for external_id=41 times 1", latency=(0.3, 0.3)))
+    desk.configure(server.url, more="source: {name: members}\n")
+    desk.people(5)
+    assert desk.type("run", "people.csv").status == 0
+    assert desk.type("run", "people.csv", "--set", "retry.attempts=none").status == 2
+    assert desk.type("run", "missing.csv").status == 4
+    desk.people(200, "more.csv")
+    assert desk.type("run", "more.csv").status == 5
+    before = server.sandbox.report().requests
+    # One after the other, what is left takes 40 s at least.
+    with desk.start("run", "more.csv", "--set", "rate.concurrency=1") as process:
+        until(lambda: server.sandbox.report().requests > before)
+        assert desk.type("run", "more.csv").status == 8
+        process.kill()
+        process.wait()
+    killed = page_of(desk)
+    assert desk.type("run", "more.csv", "--summary", "summary.json").status == 0
+
+    page, listed = page_of(desk), json.loads(desk.type("runs", "--json").out)
+
+    outcomes = [record.outcome for record in History(desk.folder / ".uploader").records()]
+    assert outcomes == [
+        "succeeded",
+        "not started: another run was at work",
+        "killed, or its end could not be recorded",
+        "stopped: the service refuses us",
+        "refused: the input can't be read, or is wrong as a whole",
+        "not started: an option or the configuration is wrong",
+        "succeeded",
+    ]
+    assert outcomes_in(page) == outcomes
+    assert {one["outcome"] for one in listed} <= set(outcomes)
+    assert outcomes_in(killed) == outcomes[1:]
+    assert page.count('<tr class="this">') == 3
+    assert '<p class="outcome good">succeeded (exit status 0)</p>' in page
+    assert '<p class="outcome bad">killed, or its end could not be recorded</p>' in killed
+    same = {name: number for name, number in numbers_in(desk.summary()).items() if name != "seconds"}
+    assert {name: number for name, number in numbers_of(page).items() if name != "seconds"} == same
+
+
+def test_the_outcome_is_that_of_the_file_where_a_command_named_several(sent: Desk) -> None:
+    sent.people(3, "few.csv")
+    sent.people(400, "many.csv")
+    assert sent.type("run", "few.csv", "many.csv", "--summary", "summary.json").status == 3
+    few, many = ((source["run_id"], source["exit_status"]) for source in sent.summary()["sources"])
+
+    for run_id, status in (few, many):
+        assert f"(exit status {status})</p>" in page_of(sent, run_id)
+    assert outcomes_in(page_of(sent, few[0]))[0] == "succeeded"
+
+
+def test_a_run_whose_start_has_no_record_is_reported_by_its_journal(sent: Desk) -> None:
+    shutil.rmtree(sent.folder / ".uploader" / "history")
+
+    page = page_of(sent)
+
+    assert numbers_of(page) == numbers_in(sent.summary())
+    assert "(exit status 3)</p>" in page
 
 
 def test_no_token_and_no_value_of_a_row_is_in_the_report_or_in_the_intervals(sent: Desk) -> None:

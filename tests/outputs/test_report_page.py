@@ -8,9 +8,11 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.reports import longest_report, numbers_of, reasons_of, report
+from uploader.counts import Counts
 from uploader.outputs.report_data import ReasonRows
 from uploader.outputs.report_page import report_page
-from uploader.outputs.report_words import Language, language_of, words_in
+from uploader.outputs.report_words import Language, language_of, outcome_in, words_in
+from uploader.run_record import RunRecord, SourceRecord
 from uploader.timeline import Interval, IntervalTotals
 
 BOTH = pytest.mark.parametrize("language", ["en", "ko"])
@@ -97,7 +99,9 @@ def test_a_run_without_a_record_over_time_has_a_report_that_says_so(language: La
 def test_a_run_without_requests_has_a_report() -> None:
     idle = [Interval(1767225600.0, 1.0, limit=10.0, per=1.0)]
 
-    page = report_page(report(intervals=idle, reasons=[], ended=None, exit_status=None, ending="running"), "en")
+    page = report_page(
+        report(intervals=idle, reasons=[], ended=None, latest=RunRecord("1", "2026-01-01T00:00:00+00:00")), "en"
+    )
 
     assert re.findall(r'data-chart="(\w+)"', page) == ["throughput", "last_runs"]
     assert "No row was rejected or failed." in page
@@ -122,6 +126,50 @@ def test_a_line_of_every_color_has_dashes_of_its_own() -> None:
 
     dashes = re.findall(r'stroke-width="2.4" stroke-dasharray="([^"]+)"', page)
     assert len(set(dashes)) == len(set(re.findall(r'stroke="(#\w+)" stroke-width="2.4"', page))) == 4
+
+
+@pytest.mark.parametrize("status", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 129, 130, 143])
+@BOTH
+def test_each_outcome_has_words_of_its_own(language: Language, status: int) -> None:
+    outcome = outcome_in(language, record(status))
+
+    others = [outcome_in(language, record(other)) for other in (None, *range(11), 129, 130, 143) if other != status]
+    assert outcome not in others
+    assert bool(re.search("[가-힣]", outcome)) == (language == "ko")
+    assert language == "ko" or outcome == record(status).outcome
+
+
+@pytest.mark.parametrize(
+    ("started", "english", "korean"),
+    [
+        (RunRecord("1", ""), "running", "실행 중"),
+        (
+            RunRecord("1", "", is_killed=True),
+            "killed, or its end could not be recorded",
+            "강제 종료되었거나 종료를 기록하지 못함",
+        ),
+        (RunRecord("1", "", exit_status=0), "nothing to send: no rows", "전송할 것 없음: 행 없음"),
+        (
+            RunRecord("1", "", sources=(SourceRecord("a", counts=Counts(9, 6, rejected=2, failed=1)),), exit_status=0),
+            "succeeded with 2 rejected and 1 failed rows",
+            "성공, 거부 2행, 실패 1행",
+        ),
+        (
+            RunRecord("1", "", sources=(SourceRecord("a", already_sent_by="run-7"),), exit_status=0),
+            "nothing to send: already sent by run run-7",
+            "전송할 것 없음: 실행 run-7에서 이미 전송함",
+        ),
+    ],
+    ids=["running", "killed", "no rows", "tolerated", "sent before"],
+)
+def test_an_outcome_is_said_in_both_languages(started: RunRecord, english: str, korean: str) -> None:
+    assert (outcome_in("en", started), outcome_in("ko", started)) == (english, korean)
+
+
+def record(status: int | None) -> RunRecord:
+    """Return a start that ended with *status*, after a row that was rejected where that is 3."""
+    counts = Counts(2, 1, rejected=1) if status == 3 else Counts(1, 1)
+    return RunRecord("1", "", sources=(SourceRecord("a", counts=counts),), exit_status=status)
 
 
 def test_both_languages_say_the_same_things() -> None:

@@ -1,17 +1,19 @@
-"""Gather what the report of a run shows, from its journal and those of the last runs of its job."""
+"""Gather what the report of a run shows, from its journal and the history of its job."""
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from uploader.app.run_history import RunHistory
 from uploader.errors import ConfigError
-from uploader.outputs.report_data import EarlierRun, Ending, ReasonRows, ReportedRun, RunReport, RunTotals
-from uploader.state import RunHeader, RunState, RunStore, StoredRun
+from uploader.outputs.report_data import ReasonRows, ReportedRun, RunReport, RunTotals
+from uploader.run_record import RunRecord
+from uploader.state import RunHeader, RunState, RunStore
 
 MOST_RUNS: Final = 30
-"""How many runs of the job a report shows."""
+"""How many starts of the job a report shows."""
 
 
 def report_of(state: Path, run_id: str | None) -> RunReport:
@@ -21,12 +23,13 @@ def report_of(state: Path, run_id: str | None) -> RunReport:
 
     Raises:
         ConfigError: there is no such run, or more than one.
-        StorageError: a journal can't be read.
+        StorageError: a journal or the history can't be read.
     """
     run_store = RunStore(state)
     header = _header_of(run_store, state, run_id)
-    stored_run = run_store.read(header)
-    run_state = stored_run.state
+    run_state = run_store.read(header).state
+    starts = [_of_source(start.record, header) for start in RunHistory(state).starts()]
+    latest = next(record for record in starts if record.has_run(header.run_id))
     return RunReport(
         ReportedRun(
             run_id=header.run_id,
@@ -34,8 +37,7 @@ def report_of(state: Path, run_id: str | None) -> RunReport:
             service=f"{header.destination.base_url}, {header.destination.service_id}",
             started=header.started,
             ended=run_state.end.at,
-            ending=_ending(run_store, stored_run),
-            exit_status=run_state.end.status,
+            latest=latest,
             sessions=run_state.sessions.count,
             retry_file=run_state.retry_file,
         ),
@@ -48,7 +50,7 @@ def report_of(state: Path, run_id: str | None) -> RunReport:
         ),
         reasons=_reasons(run_state),
         intervals=run_store.intervals(header),
-        last_runs=_last_runs(run_store, header),
+        last_runs=[record for record in starts if record.is_same_job(latest)][:MOST_RUNS][::-1],
     )
 
 
@@ -65,34 +67,14 @@ def _header_of(run_store: RunStore, state: Path, run_id: str | None) -> RunHeade
     raise ConfigError(f"{what} with an ID that begins with '{run_id}'. `uploader runs` lists them.")
 
 
-def _last_runs(run_store: RunStore, header: RunHeader) -> Sequence[EarlierRun]:
-    """Return the last runs of the source and service of *header*, the newest last."""
-    of_job = (other for other in run_store.headers() if other.key == header.key)
-    return [_earlier_run(run_store, other) for other in reversed(list(islice(of_job, MOST_RUNS)))]
-
-
-def _earlier_run(run_store: RunStore, header: RunHeader) -> EarlierRun:
-    stored_run = run_store.read(header)
-    run_state = stored_run.state
-    return EarlierRun(
-        run_id=header.run_id,
-        started=header.started,
-        ending=_ending(run_store, stored_run),
-        exit_status=run_state.end.status,
-        counts=run_state.counts,
-        seconds=run_state.sessions.seconds,
-    )
-
-
-def _ending(run_store: RunStore, stored_run: StoredRun) -> Ending:
-    run_state = stored_run.state
-    if run_state.is_finished:
-        return "finished with some left" if run_state.counts.not_accepted else "finished"
-    if run_state.is_abandoned:
-        return "abandoned"
-    if run_store.is_running(stored_run):
-        return "running"
-    return "interrupted" if run_state.end.status is None else "stopped"
+def _of_source(record: RunRecord, header: RunHeader) -> RunRecord:
+    """Return what *record*, if it is of several sources, says of that of the run *header*; else *record* itself."""
+    found = [source for source in record.sources if header.run_id == source.run_id]
+    found = found or [source for source in record.sources if header.source == source.source]
+    if not found or len(record.sources) == 1:
+        return record
+    status = record.exit_status if found[0].exit_status is None else found[0].exit_status
+    return replace(record, sources=tuple(found[:1]), exit_status=status)
 
 
 def _reasons(run_state: RunState) -> Sequence[ReasonRows]:

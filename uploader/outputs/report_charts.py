@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import leather  # type: ignore[import-untyped]  # it has no types
 
-from uploader.outputs.report_data import EarlierRun
+from uploader.run_record import RunRecord
 from uploader.timeline import (
     Interval,
     Pause,
@@ -122,7 +122,7 @@ def windows_chart(windows: Sequence[QuotaWindow], width: int) -> str:
     return _chart([_Boxes(columns), _line(limits, LIMIT)], x, y, width)
 
 
-def last_runs_chart(runs: Sequence[EarlierRun], width: int) -> str:
+def last_runs_chart(runs: Sequence[RunRecord], width: int) -> str:
     """Return the chart of the rows of *runs*: accepted, unchanged, not accepted, one upon the other."""
     y = _count_axis(max(1, *(one.counts.settled for one in runs)))
     days = [f"{datetime.fromisoformat(one.started).astimezone():%m-%d}" for one in runs]

@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from uploader.counts import Counts, Traffic
+from uploader.run_record import RunRecord
 from uploader.timeline import Interval
-
-Ending: TypeAlias = Literal["finished", "finished with some left", "stopped", "running", "interrupted", "abandoned"]
-"""How a run ended: all rows accepted; some rejected or failed; stopped early, with a status; the others as they say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,28 +18,15 @@ class ReasonRows:
 
 
 @dataclass(frozen=True, slots=True)
-class EarlierRun:
-    """One of the last runs of a job; *started* is ISO 8601, *exit_status* is None until it ends."""
-
-    run_id: str
-    started: str
-    ending: Ending
-    exit_status: int | None
-    counts: Counts
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class ReportedRun:
-    """Which run it is, and how it ended; *started* and *ended* are ISO 8601, *exit_status* is None until it ends."""
+    """Which run it is; *started* and *ended* are ISO 8601, *latest* is its last start, which says how it ended."""
 
     run_id: str
     source: str
     service: str
     started: str
     ended: str | None
-    ending: Ending
-    exit_status: int | None
+    latest: RunRecord
     sessions: int
     retry_file: str | None
 
@@ -60,14 +44,14 @@ class RunTotals:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What the report of one run shows, from its journal and those of the last runs of its job.
+    """What the report of one run shows, from its journal and the history of its job.
 
     *reasons* have the most frequent first. *intervals* are what the run did over time; a run of an earlier version has
-    none. *last_runs* are in their order, the newest last, this run among them.
+    none. *last_runs* are the last starts of the job in their order, the newest last, those of this run among them.
     """
 
     run: ReportedRun
     totals: RunTotals
     reasons: Sequence[ReasonRows]
     intervals: Sequence[Interval]
-    last_runs: Sequence[EarlierRun]
+    last_runs: Sequence[RunRecord]

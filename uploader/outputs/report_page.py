@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from html import escape
-from typing import Final
+from typing import Final, assert_never
 
 from uploader import __version__
 from uploader.outputs import report_charts as charts
 from uploader.outputs.duration_text import spell_seconds
-from uploader.outputs.report_data import EarlierRun, RunReport
-from uploader.outputs.report_words import Language, words_in
+from uploader.outputs.report_data import RunReport
+from uploader.outputs.report_words import Language, outcome_in, words_in
+from uploader.run_record import RunEnd, RunRecord
 from uploader.timeline import Pause, joined_pauses, windows_of
 
 BEGINNING: Final = '<!doctype html>\n<html data-report-by="uploader"'
@@ -113,10 +114,10 @@ class _Page:
     def _heading(self) -> Iterator[str]:
         report, words = self.report, self.words
         yield f"<header>\n<h1>{escape(words['title'])}: {escape(report.run.source)}</h1>"
-        kind = {"finished": "good", "running": "open", "finished with some left": "open"}.get(report.run.ending, "bad")
-        status = "" if report.run.exit_status is None else words["exit_status"].format(status=report.run.exit_status)
-        ending = f"{words[report.run.ending]}{f' ({status})' if status else ''}"
-        yield f'<p class="outcome {kind}">{escape(ending)}</p>'
+        latest = report.run.latest
+        status = "" if latest.exit_status is None else words["exit_status"].format(status=latest.exit_status)
+        outcome = f"{outcome_in(self.language, latest)}{f' ({status})' if status else ''}"
+        yield f'<p class="outcome {_kind(latest)}">{escape(outcome)}</p>'
         facts = {
             "run": report.run.run_id,
             "service": report.run.service,
@@ -246,17 +247,17 @@ class _Page:
                 (words["took"], True),
             ],
             [self._run_cells(run) for run in reversed(runs)],
-            marked=[run.run_id == self.report.run.run_id for run in reversed(runs)],
+            marked=[run.has_run(self.report.run.run_id) for run in reversed(runs)],
         )
 
-    def _run_cells(self, run: EarlierRun) -> Sequence[str]:
+    def _run_cells(self, run: RunRecord) -> Sequence[str]:
         status = "" if run.exit_status is None else f" ({run.exit_status})"
+        numbers = (run.counts.sent, run.counts.not_accepted)
         return [
             _moment(run.started, has_seconds=False),
-            f"{self.words[run.ending]}{status}",
-            f"{run.counts.sent:,}",
-            f"{run.counts.not_accepted:,}",
-            spell_seconds(run.seconds),
+            f"{outcome_in(self.language, run)}{status}",
+            *(f"{number:,}" if run.counts.read else "-" for number in numbers),
+            "" if run.ended is None else spell_seconds(run.seconds),
         ]
 
     def _note(self, key: str, **values: str) -> str:
@@ -286,6 +287,19 @@ class _Page:
         ]
         legend = "".join(f"<li>{swatch}</li>" for swatch in swatches)
         return f'<figure data-chart="{name}">\n<ul class="legend">{legend}</ul>\n{drawn}\n</figure>'
+
+
+def _kind(record: RunRecord) -> str:
+    """Return the class of how a start ended: `good`, `open` where something is left or still runs, or `bad`."""
+    match record.end:
+        case RunEnd.SUCCEEDED:
+            return "open" if record.counts.not_accepted else "good"
+        case RunEnd.REJECTED | RunEnd.RUNNING:
+            return "open"
+        case RunEnd.FAILED | RunEnd.KILLED:
+            return "bad"
+        case _ as never:
+            assert_never(never)
 
 
 def _table(

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, assert_never
 
 from uploader.counts import Counts
+from uploader.run_record import RunEnd, RunRecord
 
 Language: TypeAlias = Literal["en", "ko"]
 
@@ -19,12 +20,6 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "retry_file": ("Retry file", "재시도 파일"),
     "outcome": ("Outcome", "결과"),
     "none": ("none", "없음"),
-    "finished": ("Succeeded", "성공"),
-    "finished with some left": ("Finished, with rows to send again", "완료, 다시 보낼 행 있음"),
-    "stopped": ("Stopped early, can be resumed", "중단됨, 이어서 실행 가능"),
-    "running": ("Still running", "실행 중"),
-    "interrupted": ("Interrupted, can be resumed", "강제 종료됨, 이어서 실행 가능"),
-    "abandoned": ("Not resumed: started over", "이어서 실행하지 않고 새로 시작함"),
     "exit_status": ("exit status {status}", "종료 상태 {status}"),
     "rows": ("Rows", "행"),
     "requests": ("Requests", "요청"),
@@ -73,8 +68,8 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "more_reasons": ("{rows} rows have {count} other reasons.", "그 밖의 사유 {count}개, {rows}행."),
     "last_runs": ("Last runs of this job", "이 작업의 최근 실행"),
     "last_runs_note": (
-        "Rows of the last runs, the newest on the right.",
-        "최근 실행의 행 수이며, 오른쪽이 최신입니다.",
+        "Rows of every start of the job, also of those that sent nothing; the newest on the right.",
+        "아무것도 전송하지 못한 경우를 포함한 모든 실행의 행 수이며, 오른쪽이 최신입니다.",
     ),
     "not_accepted": ("rejected or failed", "거부 또는 실패"),
     "this_run": ("this run", "이 실행"),
@@ -92,6 +87,21 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 
+_KOREAN_FAILURES: Final[Mapping[int, str]] = {
+    1: "프로그램 오류로 중단됨",
+    2: "시작하지 못함: 옵션 또는 설정 오류",
+    4: "거부됨: 입력을 읽을 수 없거나 전체가 잘못됨",
+    5: "중단됨: 서비스가 거부함",
+    6: "중단됨: 서비스에 연결할 수 없거나 한도 초과가 너무 오래 지속됨",
+    7: "중단됨: 디스크, 상태 파일 또는 이 컴퓨터의 오류",
+    8: "시작하지 못함: 다른 실행이 진행 중",
+    9: "중단됨: 입력이 변경됨",
+    10: "시간 제한으로 중단됨",
+    129: "SIGHUP으로 중단됨",
+    130: "SIGINT로 중단됨",
+    143: "SIGTERM으로 중단됨",
+}
+"""How starts ended early, by their exit statuses."""
 
 _COUNTS: Final = (
     ("read", "읽음"),
@@ -110,6 +120,38 @@ def words_in(language: Language) -> Mapping[str, str]:
     number = {"en": 0, "ko": 1}[language]
     counts = zip((one.name for one in fields(Counts)), _COUNTS, strict=True)
     return {key: texts[number] for key, texts in (*_TEXTS.items(), *counts)}
+
+
+def outcome_in(language: Language, record: RunRecord) -> str:
+    """Return how the start of *record* ended, in *language*; in English it is what `uploader runs` says."""
+    if language == "en":
+        return record.outcome
+    match record.end:
+        case RunEnd.RUNNING:
+            return "실행 중"
+        case RunEnd.KILLED:
+            return "강제 종료되었거나 종료를 기록하지 못함"
+        case RunEnd.SUCCEEDED:
+            return _korean_success(record)
+        case RunEnd.REJECTED:
+            return f"완료, {_korean_rows(record.counts)}"
+        case RunEnd.FAILED:
+            return _KOREAN_FAILURES.get(record.exit_status or 0, "비정상 종료")
+        case _ as never:
+            assert_never(never)
+
+
+def _korean_success(record: RunRecord) -> str:
+    if record.already_sent_by:
+        return f"전송할 것 없음: 실행 {', '.join(record.already_sent_by)}에서 이미 전송함"
+    if record.counts.not_accepted:
+        return f"성공, {_korean_rows(record.counts)}"
+    return "성공" if record.counts.read else "전송할 것 없음: 행 없음"
+
+
+def _korean_rows(counts: Counts) -> str:
+    kinds = (("거부", counts.rejected), ("실패", counts.failed))
+    return ", ".join(f"{kind} {number:,}행" for kind, number in kinds if number)
 
 
 def language_of(environ: Mapping[str, str]) -> Language:

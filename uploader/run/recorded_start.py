@@ -79,7 +79,7 @@ class RecordedStart:
             return []
         running = self.running
         try:
-            return self._history.newly_killed(lambda record: _is_same_job(record, running))
+            return self._history.newly_killed(running.is_same_job)
         except StorageError:
             return []
 
@@ -203,13 +203,6 @@ class RecordedStart:
     def _record(self) -> RunRecord:
         """Return the record of the start while it runs."""
         return replace(self._first, job=self._job, sources=tuple(result.record() for result in self._all))
-
-
-def _is_same_job(one: RunRecord, other: RunRecord) -> bool:
-    """Whether two starts have the same name of a job, or a file in common where they have none."""
-    if one.job or other.job:
-        return one.job == other.job
-    return not {source.source for source in one.sources}.isdisjoint(source.source for source in other.sources)
 
 
 def _blank() -> SourceResult:
