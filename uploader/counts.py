@@ -179,8 +179,12 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The progress of one source: its rows, its requests, and for how many seconds all sending was paused."""
+    """The progress of one source: its rows, its requests, and for how many seconds all sending was paused.
+
+    Of the *requests*, *registrations* are those of this process that registered people: they have a limit of their own.
+    """
 
     counts: Counts
     requests: int
     paused_seconds: float
+    registrations: int = 0

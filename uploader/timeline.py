@@ -56,13 +56,14 @@ class QuotaWindow:
 
 @dataclass(frozen=True, slots=True)
 class IntervalTotals:
-    """How much a run did: *requests*, *retries* and *limited* are as in `Traffic`, the others count rows."""
+    """How much a run did: the requests are as in `Traffic`, *accepted* and *not_accepted* count rows."""
 
     requests: int = 0
     retries: int = 0
     limited: int = 0
     accepted: int = 0
     not_accepted: int = 0
+    registrations: int = 0
 
     def __add__(self, other: "IntervalTotals") -> "IntervalTotals":
         """Return the sum of both."""
@@ -99,8 +100,9 @@ class Interval:
 
     @property
     def per_second(self) -> float:
-        """How many requests it sent a second."""
-        return self.totals.requests / self.seconds if self.seconds else 0.0
+        """How many requests it sent a second, without registrations: those have a limit of their own."""
+        sent = self.totals.requests - self.totals.registrations
+        return sent / self.seconds if self.seconds else 0.0
 
 
 def counted_latencies(latencies: Iterable[float]) -> Mapping[int, int]:

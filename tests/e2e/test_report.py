@@ -14,8 +14,9 @@ import pytest
 from tests.command import SERVICE, TOKEN, Desk, Ended, rules, until
 from tests.reports import numbers_in, numbers_of, reasons_of
 from uploader.outputs.report_page import BEGINNING
-from uploader.sandbox import RunningSandbox
+from uploader.sandbox import ReplyStyle, RunningSandbox
 from uploader.state import History, RunStore
+from uploader.timeline import windows_of
 
 Sandbox = Callable[..., RunningSandbox]
 
@@ -75,6 +76,30 @@ def test_the_intervals_of_a_resumed_run_add_up_to_the_same(desk: Desk, sandbox: 
     (header,) = run_store.headers()
     assert sum(one.totals.requests for one in run_store.intervals(header)) == summary["requests"]
     assert "in no interval" not in page
+
+
+@pytest.mark.parametrize("states_window", [True, False])
+def test_registrations_are_no_part_of_the_use_of_the_limit(
+    desk: Desk, sandbox: Sandbox, *, states_window: bool
+) -> None:
+    server = sandbox(rules(limit=40, per=1.0, replies=ReplyStyle(spelling="both" if states_window else "none")))
+    desk.configure(server.url)
+    (desk.folder / "config.yaml").write_text(
+        (desk.folder / "config.yaml").read_text("utf-8").replace("api:\n", "api:\n  register_first: true\n"), "utf-8"
+    )
+    desk.people(100)
+    words = ("--set", "rate.requests=40", "--set", "rate.per=1s", "--set", "rate.share=1")
+    assert desk.type("run", "people.csv", *words, "--summary", "summary.json").status == 0
+
+    page, summary = page_of(desk), desk.summary()
+
+    run_store = RunStore(desk.folder / ".uploader")
+    (header,) = run_store.headers()
+    intervals = run_store.intervals(header)
+    registrations = sum(one.totals.registrations for one in intervals)
+    assert (registrations, summary["requests"], numbers_of(page)) == (100, 200, numbers_in(summary))
+    assert "100 of the requests registered people" in page
+    assert max(one.used for one in windows_of(intervals)) <= 40
 
 
 def test_without_an_id_the_last_run_is_shown_and_its_file_is_named_for_it(sent: Desk) -> None:

@@ -109,6 +109,19 @@ def test_the_share_of_the_limit_is_that_of_the_time_since_it_was_last_shown() ->
     assert shares == ["50%", "50%", "20%", "100%"]
 
 
+def test_the_share_of_the_limit_is_that_of_the_call_that_is_nearer_to_its_own() -> None:
+    screen, clock = StringIO(), Clock()
+
+    with Bar("people.csv", total=200, limit=100.0, stream=screen, clock=clock) as bar:
+        shares = []
+        for registrations, requests in ((60, 100), (60, 170), (60, 180)):
+            clock.now += 1.0
+            bar.show(Progress(Counts(200), requests, 0.0, registrations))
+            shares += re.findall(r"(\d+%) of the limit", frames(screen)[-1])
+
+    assert shares == ["60%", "70%", "10%"]
+
+
 def test_the_bar_takes_itself_away() -> None:
     screen = StringIO()
 

@@ -114,6 +114,17 @@ def test_requests_that_no_interval_has_are_named() -> None:
     assert "in no interval" not in report_page(report(), "en")
 
 
+@BOTH
+def test_registrations_are_counted_apart_from_what_the_chart_shows(language: Language) -> None:
+    some = [Interval(1767225600.0, 2.0, IntervalTotals(12, registrations=4), limit=10.0, per=1.0)]
+
+    page = report_page(report(intervals=some), language)
+
+    assert words_in(language)["registrations"].format(count="4") in page
+    assert words_in(language)["registrations"].partition("{count}")[2] not in report_page(report(), language)
+    assert some[0].per_second == 4.0
+
+
 def test_of_many_pauses_and_reasons_the_rest_is_counted() -> None:
     page = report_page(longest_report(), "en")
 

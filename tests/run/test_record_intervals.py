@@ -50,7 +50,9 @@ class Recording:
         clock = Clock(lambda: 1_000_000.0 + loop.time() - began, loop.time, asyncio.sleep)
         self.session, self.stop = CountingSession(), Stop()
         self.limiter: Limiter = gate_of(PACE, self.stop, loop.time)
-        self.recorder = IntervalRecorder(cast("Session", self.session), self.limiter, limit=limit, per=per, clock=clock)
+        self.recorder = IntervalRecorder(
+            cast("Session", self.session), [self.limiter], lambda: 0, limit=limit, per=per, clock=clock
+        )
         self.task = asyncio.create_task(self.recorder.record_regularly(self.stop))
 
     def end(self) -> list[Interval]:

@@ -82,16 +82,19 @@ class Bar:
         self._colour = colour
         self._clock = clock
         self._since = clock()
-        self._requests = 0 if began is None else began.requests
+        self._sent = (0, 0) if began is None else _by_call(began)
         self._share = ""
 
     def show(self, progress: Progress) -> None:
         """Update the bar."""
         now, counts = self._clock(), progress.counts
         if now - self._since >= _SHARE_SECONDS:
-            # A burst after a pause is within the limit, though not within this second's part of it.
-            share = min(1.0, (progress.requests - self._requests) / (now - self._since) / self._limit)
-            self._since, self._requests = now, progress.requests
+            # Each call has a limit of its own: the share is that of the one that is nearer to it. A burst after a pause
+            # is within the limit, though not within this second's part of it.
+            sent = _by_call(progress)
+            most = max(after - before for after, before in zip(sent, self._sent, strict=True))
+            share = min(1.0, most / (now - self._since) / self._limit)
+            self._since, self._sent = now, sent
             self._share = f"{share:.0%} of the limit"
         paused = f"held {spell_seconds(progress.paused_seconds)}" if progress.paused_seconds else ""
         if self._colour and counts.not_accepted:
@@ -133,6 +136,11 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         """Remove the bar from the terminal."""
         self._bar.close()
+
+
+def _by_call(progress: Progress) -> tuple[int, int]:
+    """Return how many requests were sent to the rows' call, and how many registrations."""
+    return progress.requests - progress.registrations, progress.registrations
 
 
 def _forms(share: str, details: _Details) -> Iterator[str]:

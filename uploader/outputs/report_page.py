@@ -164,6 +164,8 @@ class _Page:
             return
         pauses = joined_pauses(charts.pauses_of(intervals))
         yield self._note("throughput_note", per=spell_seconds(intervals[-1].per))
+        if registrations := sum(one.totals.registrations for one in intervals):
+            yield self._note("registrations", count=f"{registrations:,}")
         legend = [(charts.BLUE, "per_second"), (charts.LIMIT, "per_second_limit")]
         bands = [(charts.PAUSE_COLORS[kind], kind) for kind in sorted({pause.kind for pause in pauses})]
         yield self._figure(

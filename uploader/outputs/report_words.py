@@ -34,6 +34,10 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "A moment may be above the line of the limit, which counts whole windows of {per}: see the use of the quota.",
         "한도는 {per} 구간 단위로 적용되므로 순간적으로 선을 넘을 수 있습니다. 구간별 사용량은 아래에 있습니다.",
     ),
+    "registrations": (
+        "{count} of the requests registered people. That call has its own limit; below, only its pauses are shown.",
+        "요청 중 {count}건은 사람 등록이며 한도가 따로 적용됩니다. 아래에는 그 대기 시간만 포함됩니다.",
+    ),
     "per_second": ("requests a second", "초당 요청"),
     "limit": ("limit", "한도"),
     "per_second_limit": ("limit, on average", "한도(평균)"),

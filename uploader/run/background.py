@@ -90,7 +90,8 @@ async def report_outages(delivery: RowDelivery, clock: Clock, events: Events) ->
 def progress_of(source_plan: SourcePlan, session: Session, connection: Connection) -> Progress:
     """Return how far the source is now."""
     counts = session.running_counts.outcomes.counts(read=source_plan.job.summary.read)
-    return Progress(counts, session.traffic.requests, connection.limiter.paused_seconds)
+    paused = max(limiter.paused_seconds for limiter in connection.limiters)
+    return Progress(counts, session.traffic.requests, paused, connection.registrations())
 
 
 async def report_progress(source_plan: SourcePlan, session: Session, connection: Connection, events: Events) -> None:

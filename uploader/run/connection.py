@@ -1,7 +1,7 @@
 """Open what all sources of a run share to reach the service."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -15,8 +15,8 @@ from uploader.delivery.firewall_blocks import BlockedRows
 from uploader.delivery.outage_detection import OutageDetector
 from uploader.delivery.retry import InFlightRows
 from uploader.delivery.retry_policy import RetryPolicy
-from uploader.endpoints import ENDPOINTS, IDENTITIES, Endpoint
-from uploader.model import NotNewest, Request
+from uploader.endpoints import ENDPOINTS, IDENTITIES
+from uploader.model import NotNewest, Reply, Request
 from uploader.rate import EstimatedLimit, Notice, OtherClients, Pace, Paused, ServerWindow, is_one_at_a_time
 from uploader.rate.limiter import Limiter
 from uploader.rate.shared_quota import SharedQuota
@@ -38,12 +38,16 @@ _REPLY_SECONDS: Final = 5.0
 """Seconds that a request may stay in flight beyond its timeout."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Registration:
-    """How people are registered: the *limiter* of that call, which has a quota of its own, and who is registered."""
+    """How people are registered: the *limiter* of that call, which has a quota of its own, and who is registered.
+
+    *requests* is how many requests of this run have registered people so far, each attempt counted.
+    """
 
     people: RegisteredPeople
     limiter: Limiter
+    requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,15 @@ class Connection:
     blocked_rows: BlockedRows
     registration: Registration | None = None
 
+    @property
+    def limiters(self) -> tuple[Limiter, ...]:
+        """The limiter of the rows' call, and that of registrations, if people are registered first."""
+        return (self.limiter,) if self.registration is None else (self.limiter, self.registration.limiter)
+
+    def registrations(self) -> int:
+        """Return how many requests of this run have registered people so far, each attempt counted."""
+        return 0 if self.registration is None else self.registration.requests
+
     def delivery(
         self,
         session: Session,
@@ -78,14 +91,14 @@ class Connection:
         # Rows that are registered and rows that are sent wait for the same service: together they show an outage.
         outages = OutageDetector(self.pace.concurrency)
 
-        def delivery_to(
-            endpoint: Endpoint,
+        def delivery_by(
+            post: Callable[[Request], Awaitable[Reply]],
             limiter: Limiter,
             in_flight: InFlightRows,
             newest: Callable[[Request], Request | NotNewest] = lambda request: request,
         ) -> Delivery:
             return Delivery(
-                row_events.timed(self.http.post_to(endpoint)),
+                row_events.timed(post),
                 judge=self._judge(limiter, outages, on_suspected_outage),
                 limiter=limiter,
                 records=AttemptRecords(in_flight, session.traffic, session.record_pause),
@@ -95,10 +108,16 @@ class Connection:
             )
 
         endpoint, registration = ENDPOINTS[self.settings.api.endpoint], self.registration
-        send = delivery_to(endpoint, self.limiter, session.in_flight, stale_retries.newest)
+        send = delivery_by(self.http.post_to(endpoint), self.limiter, session.in_flight, stale_retries.newest)
         if registration is None:
             return send
-        register = delivery_to(IDENTITIES, registration.limiter, Unmarked())
+        post = self.http.post_to(IDENTITIES)
+
+        def counted_post(request: Request) -> Awaitable[Reply]:
+            registration.requests += 1
+            return post(request)
+
+        register = delivery_by(counted_post, registration.limiter, Unmarked())
         return RegisterFirst(registration.people, register, send, session.record_registered)
 
     def _judge(self, limiter: Limiter, outages: OutageDetector, on_suspected_outage: Callable[[], None]) -> ReplyJudge:

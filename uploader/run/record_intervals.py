@@ -1,7 +1,7 @@
 """Record in the journal, every few seconds, what the run does: the report of the run is made from it."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -26,7 +26,14 @@ _LONGEST_PART: Final = 1 / 240
 def recorded_intervals(session: Session, connection: Connection) -> Iterator["IntervalRecorder"]:
     """Yield what records the intervals of *session*; at the end it records what is not recorded yet."""
     rate = connection.settings.rate
-    recorder = IntervalRecorder(session, connection.limiter, limit=rate.requests, per=rate.per, clock=connection.clock)
+    recorder = IntervalRecorder(
+        session,
+        connection.limiters,
+        connection.registrations,
+        limit=rate.requests,
+        per=rate.per,
+        clock=connection.clock,
+    )
     try:
         yield recorder
     finally:
@@ -36,22 +43,36 @@ def recorded_intervals(session: Session, connection: Connection) -> Iterator["In
 class IntervalRecorder:
     """Records what one session does in intervals that follow each other, longer ones in a longer session.
 
-    Nothing is done for each row: the totals, which are counted anyway, are looked at twice a second.
+    Nothing is done for each row: the totals, which are counted anyway, are looked at twice a second. Registrations have
+    a limit of their own: the windows and latencies are those of the rows' call alone, the pauses are those of both.
 
     States: recording; and broken, after a line that could not be written.
     """
 
-    def __init__(self, session: Session, limiter: Limiter, *, limit: int, per: float, clock: Clock) -> None:
-        """Start now; *limit* is how many requests the configuration allows in *per* seconds."""
+    def __init__(  # noqa: PLR0913 — what it looks at, each asked for by name
+        self,
+        session: Session,
+        limiters: Sequence[Limiter],
+        registrations: Callable[[], int],
+        *,
+        limit: int,
+        per: float,
+        clock: Clock,
+    ) -> None:
+        """Start now; *limit* is how many requests the configuration allows in *per* seconds.
+
+        The first of *limiters* is that of the rows' call. *registrations* is how many requests were sent to the other.
+        """
         self._session = session
-        self._limiter = limiter
+        self._limiters = limiters
+        self._registrations = registrations
         self._limit = limit
         self._per = per
         self._clock = clock
         self._since_1970 = clock.wall() - clock.monotonic()
         self._began = self._last = clock.monotonic()
         self._before = self._totals()
-        self._own_windows = _OwnWindows(limit=limit, per=per, now=self._last, requests=self._before.requests)
+        self._own_windows = _OwnWindows(limit=limit, per=per, now=self._last, requests=self._sent)
         self._is_broken = False
 
     async def record_regularly(self, stop: Stop) -> None:
@@ -59,7 +80,7 @@ class IntervalRecorder:
         while True:
             await self._clock.sleep(_LOOK_SECONDS)
             now = self._clock.monotonic()
-            self._own_windows.look(now, self._session.traffic.requests)
+            self._own_windows.look(now, self._sent)
             if now - self._last >= max(_LEAST_SECONDS, (now - self._began) * _LONGEST_PART):
                 try:
                     self.record()
@@ -72,10 +93,9 @@ class IntervalRecorder:
         if self._is_broken:
             return
         now, totals = self._clock.monotonic(), self._totals()
-        observations = self._limiter.observations
         since_1970 = self._since_1970
-        windows = self._limiter.window.take_windows()
-        self._own_windows.look(now, totals.requests)
+        windows = self._limiters[0].window.take_windows()
+        self._own_windows.look(now, self._sent)
         self._is_broken = True
         self._session.record_interval(
             Interval(
@@ -83,10 +103,10 @@ class IntervalRecorder:
                 now - self._last,
                 totals.since(self._before),
                 limit=self._limit / self._per,
-                pace=self._limiter.pace.rate,
+                pace=self._limiters[0].pace.rate,
                 per=self._per,
-                latencies=counted_latencies(observations.take_latencies()),
-                pauses=tuple(_dated(pause, since_1970) for pause in observations.take_pauses(now)),
+                latencies=counted_latencies(self._limiters[0].observations.take_latencies()),
+                pauses=tuple(_dated(pause, since_1970) for pause in self._take_pauses(now)),
                 windows=fullest_windows(self._own_windows.take(since_1970, stated=windows)),
             )
         )
@@ -96,13 +116,27 @@ class IntervalRecorder:
     def record_last(self) -> None:
         """Record what is not recorded yet, at the end of the session; where the disk fails, nothing."""
         with contextlib.suppress(StorageError):
-            self._own_windows.end(self._clock.monotonic(), self._session.traffic.requests)
+            self._own_windows.end(self._clock.monotonic(), self._sent)
             self.record()
+
+    @property
+    def _sent(self) -> int:
+        """How many requests count for the limit of the rows' call."""
+        return self._session.traffic.requests - self._registrations()
+
+    def _take_pauses(self, now: float) -> list[Pause]:
+        pauses = [pause for limiter in self._limiters for pause in limiter.observations.take_pauses(now)]
+        return sorted(pauses, key=lambda pause: pause.at)
 
     def _totals(self) -> IntervalTotals:
         traffic, outcomes = self._session.traffic, self._session.running_counts.outcomes
         return IntervalTotals(
-            traffic.requests, traffic.retries, traffic.limited, outcomes.sent, outcomes.rejected + outcomes.failed
+            traffic.requests,
+            traffic.retries,
+            traffic.limited,
+            outcomes.sent,
+            outcomes.rejected + outcomes.failed,
+            self._registrations(),
         )
 
 
