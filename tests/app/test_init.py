@@ -36,6 +36,23 @@ def test_where_files_can_not_be_linked_it_is_written_all_the_same(
     init_config(people, tmp_path / "config.yaml", WORLD)
 
     assert check(Options((people,), tmp_path / "config.yaml"), WORLD) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.schema.json", "config.yaml", "people.csv"]
+
+
+def test_a_schema_that_can_not_be_written_costs_no_configuration(
+    people: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync, synced = os.fsync, list[int]()
+
+    def full_the_second_time(file: int) -> None:
+        synced.append(file)
+        if len(synced) > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", full_the_second_time)
+
+    assert init_config(people, tmp_path / "config.yaml", WORLD).schema_file == "not written"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "people.csv"]
 
 

@@ -18,7 +18,7 @@ HEAVY: Final = frozenset({"aiohttp", "aiolimiter", "leather", "polars", "pydanti
     [
         (["--version"], set[str]()),
         (["--help"], set[str]()),
-        (["init", "people.csv", "--config", "new.yaml"], set[str]()),
+        (["init", "people.csv", "--config", "new.yaml"], {"pydantic"}),
         (["check", "people.csv"], {"pydantic"}),
         (["explain", "people.csv", "--row", "1"], {"pydantic"}),
         (["runs"], {"pydantic"}),

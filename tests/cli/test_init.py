@@ -133,6 +133,7 @@ def test_the_whole_configuration_is_as_it_is_meant(typed: Type, empty_folder: Pa
         "  '문자수신거부': by its name it says who refused, the opposite of a consent; if all others agreed, write",
         '    df_sms_ads_optin: {column: 문자수신거부, type: boolean, true: ["n"], false: ["y"]}',
         "  '가입일시': times without a zone are read as Asia/Seoul, a guess",
+        "config.schema.json is written too: editors complete and check config.yaml by it.",
         "Each guess says why in a comment. Look them through, then type:",
         "  uploader check people.csv",
         "  uploader run people.csv --sandbox",
@@ -226,7 +227,10 @@ def test_the_configuration_goes_where_it_is_wanted_and_the_next_commands_say_so(
         "  uploader check './-my people.csv' --config 'my config.yaml'",
         "  uploader run './-my people.csv' --config 'my config.yaml' --sandbox",
     ]
-    assert [path.name for path in empty_folder.iterdir() if path.suffix != ".csv"] == ["my config.yaml"]
+    assert sorted(path.name for path in empty_folder.iterdir() if path.suffix != ".csv") == [
+        "config.schema.json",
+        "my config.yaml",
+    ]
     assert stat.S_IMODE((empty_folder / "my config.yaml").stat().st_mode) & 0o600 == 0o600
 
 
@@ -276,6 +280,40 @@ def test_what_could_not_be_sent_is_refused_and_nothing_is_written(
     assert (ended.status, len(ended.err)) == (status, 1)
     assert ended.err[0].startswith(words)
     assert [path.name for path in empty_folder.iterdir()] == ["people.csv"]
+
+
+@pytest.mark.parametrize("content", ["", '{"type": "object"}', None])
+def test_another_file_in_the_place_of_the_schema_stays_and_is_named(
+    typed: Type, empty_folder: Path, content: str | None
+) -> None:
+    (empty_folder / "people.csv").write_text("user_id,city\n1,Seoul\n", encoding="utf-8")
+    there = empty_folder / "my files/config.schema.json"
+    there.parent.mkdir()
+    if content is None:
+        there.symlink_to("nowhere")
+    else:
+        there.write_text(content, encoding="utf-8")
+
+    ended = typed("init", "people.csv", "--config", "my files/config.yaml")
+
+    assert (ended.status, ended.err[3]) == (
+        0,
+        (
+            "my files/config.schema.json was there, differs from the schema of this version, and stays as it is. "
+            "To replace it, type: uploader schema > 'my files/config.schema.json'"
+        ),
+    )
+    assert there.is_symlink() or there.read_text(encoding="utf-8") == content
+    assert (there.parent / "config.yaml").is_file()
+
+
+def test_the_schema_of_an_earlier_configuration_is_that_of_the_next(typed: Type, empty_folder: Path) -> None:
+    (empty_folder / "people.csv").write_text("user_id,city\n1,Seoul\n", encoding="utf-8")
+
+    first, second = typed("init", "people.csv"), typed("init", "people.csv", "--config", "second.yaml")
+
+    assert (first.status, second.status) == (0, 0)
+    assert [line for line in second.err if "config.schema.json" in line] == []
 
 
 def test_a_folder_that_is_not_there_is_told(typed: Type, empty_folder: Path) -> None:
@@ -340,7 +378,7 @@ def test_what_a_human_has_to_look_at_is_printed(typed: Type, empty_folder: Path)
 
     ended = typed("init", "people.csv")
 
-    assert ended.err[ended.err.index("  left out: '팩스'") : -3] == [
+    assert ended.err[ended.err.index("  left out: '팩스'") : -4] == [
         "  left out: '팩스'",
         "REVIEW these first, what can do most harm at the top:",
         (
@@ -403,7 +441,7 @@ def test_the_delimiter_is_named_as_its_key_has_it_and_a_missing_line_end_is_said
     ended = typed("init", "people.tsv")
 
     assert ended.err[1] == "  delimiter: tab"
-    assert ended.err[-4] == (
+    assert ended.err[-5] == (
         "  row 2 (line 3): column 'city': the last line has no line end, as all others have: if the file was cut off, "
         "this value may be shortened, and rows may be missing"
     )

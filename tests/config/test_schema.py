@@ -14,10 +14,12 @@ import pytest
 import yaml
 
 from tests.make import Load
+from uploader.app.init import init_config
 from uploader.config.schema import json_schema
 from uploader.config.settings import Settings, homes_of, keys_of, names_of
 from uploader.config.value_parsers import one_of
 from uploader.config.written_form import forms_of
+from uploader.run.environment import Environment
 
 ROOT: Final = Path(__file__).parents[2]
 CASES: Final = ROOT / "tests/cases"
@@ -114,6 +116,20 @@ def test_an_example_names_the_schema_for_editors(name: str) -> None:
 
     assert found is not None
     assert ((ROOT / name).parent / found[1]).resolve() == ROOT / "docs/config.schema.json"
+
+
+def test_the_schema_that_init_names_stands_where_it_says_and_takes_what_init_wrote(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("user_id,name,push_optin,joined\n1,Kim,Y,2024-01-02 03:04:05\n", "utf-8")
+
+    init_config(str(tmp_path / "people.csv"), tmp_path / "config.yaml", Environment(environ={}, stdin=None))
+
+    text = (tmp_path / "config.yaml").read_text(encoding="utf-8")
+    named = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", text.partition("\n")[0])
+    assert named is not None
+    schema = json.loads((tmp_path / named[1]).read_text(encoding="utf-8"))
+    assert schema == json_schema()
+    assert list(jsonschema.Draft202012Validator(schema).iter_errors(read(text))) == []
+    assert list(jsonschema.Draft202012Validator(schema).iter_errors(read(text.replace("mapping:", "maping:")))) != []
 
 
 def test_the_example_is_taken_with_all_that_it_comments_out() -> None:

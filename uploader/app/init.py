@@ -7,10 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
-from uploader.errors import ConfigError, InputError, StorageError
+from uploader.errors import ConfigError, InputError, StorageError, UploaderError
 from uploader.inference import (
+    SCHEMA_FILE,
     FileProfile,
     MappingGuess,
     SharedValues,
@@ -32,18 +33,24 @@ _MOST_REASONS: Final = 5
 _BY_HAND: Final = "see docs/configuration.md for how to write a configuration by hand"
 
 
+SchemaFile: TypeAlias = Literal["written", "there", "different", "not written"]
+"""What became of the schema beside a configuration: a file that is there stays, also if it is *different*."""
+
+
 @dataclass(frozen=True, slots=True)
 class InitResult:
     """The mapping guessed for a source, the format in which it is written, and what looks wrong at its end."""
 
     guess: MappingGuess
     written: SourceText
+    schema_file: SchemaFile
     suspicion: Suspicion | None = None
 
 
 def init_config(source: str, config: Path, environment: Environment, *, columnar: Columnar = "auto") -> InitResult:
     """Read the whole *source*, guess its mapping, and write it to *config*, which must not exist.
 
+    Its first line names a schema for editors, which is written beside it unless a file of that name is there.
     *columnar* is whether the source is read in batches, which changes nothing but the time that it takes.
 
     Raises:
@@ -56,12 +63,27 @@ def init_config(source: str, config: Path, environment: Environment, *, columnar
     with opened:
         guess = _guessed(opened, environment.today(), columnar)
     _refuse_empty(source, guess)
-    result = InitResult(guess, _written(source, dialect), opened.suspicion)
-    text = spell(guess, result.written).encode()
+    written = _written(source, dialect)
+    text = spell(guess, written).encode()
     if len(text) > _MOST_BYTES:
         raise InputError(f"{source} has more columns than a configuration of 1 MiB can hold; {_BY_HAND}.")
     _write(config, text)
-    return result
+    return InitResult(guess, written, _schema_beside(config), opened.suspicion)
+
+
+def _schema_beside(config: Path) -> SchemaFile:
+    """Write the schema that the first line of *config* names, and return what became of it."""
+    from uploader.config.schema import schema_text  # noqa: PLC0415 pydantic starts slowly
+
+    path, text = config.with_name(SCHEMA_FILE), schema_text().encode()
+    try:
+        if os.path.lexists(path):
+            return "there" if path.is_file() and path.read_bytes() == text else "different"
+        _write(path, text)
+    except (UploaderError, OSError):
+        # The configuration is written, and means the same without it.
+        return "not written"
+    return "written"
 
 
 def _guessed(source: Source, today: date, columnar: Columnar) -> MappingGuess:

@@ -3,14 +3,15 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import assert_never
 
 import click
 
-from uploader.app.init import InitResult, init_config
-from uploader.cli.printed_commands import USUAL, CommandLine, command
+from uploader.app.init import InitResult, SchemaFile, init_config
+from uploader.cli.printed_commands import USUAL, CommandLine, command, quoted
 from uploader.cli.signals import raise_on_signals
 from uploader.cli.standard_streams import say, standard_input
-from uploader.inference import MappingGuess, property_line
+from uploader.inference import SCHEMA_FILE, MappingGuess, property_line
 from uploader.run.environment import Environment
 
 
@@ -27,7 +28,8 @@ from uploader.run.environment import Environment
 def init(*, source: str, config: Path) -> int:
     """Read the whole SOURCE, and write a configuration for it: columns, guessed identity fields and types.
 
-    Each guess says why in a comment. Look them through before you send anything. An existing file is never overwritten.
+    Each guess says why in a comment. Look them through before you send anything. Beside it stands config.schema.json,
+    by which editors complete and check it. An existing file is never overwritten.
     """
     environment = Environment(environ=os.environ, stdin=standard_input())
     with raise_on_signals():
@@ -54,10 +56,29 @@ def _lines(result: InitResult, config: Path) -> Iterator[str]:
     yield from _guess_lines(guess)
     if (odd := result.suspicion) is not None:
         yield f"  row {odd.row:,} (line {odd.line:,}): {odd.reason.phrase}"
+    yield from _schema_lines(result.schema_file, config)
     yield "Each guess says why in a comment. Look them through, then type:"
     given = CommandLine(config=config)
     yield f"  {command('check', [written.source], given)}"
     yield f"  {command('run', [written.source], given, '--sandbox')}"
+
+
+def _schema_lines(schema_file: SchemaFile, config: Path) -> Iterator[str]:
+    path = config.with_name(SCHEMA_FILE)
+    match schema_file:
+        case "there":
+            pass
+        case "written":
+            yield f"{path} is written too: editors complete and check {config.name} by it."
+        case "different":
+            yield (
+                f"{path} was there, differs from the schema of this version, and stays as it is. To replace it, type: "
+                f"uploader schema > {quoted(str(path))}"
+            )
+        case "not written":
+            yield f"{path} can't be written: editors do not check {config.name}. It is valid all the same."
+        case _ as never:
+            assert_never(never)
 
 
 def _guess_lines(guess: MappingGuess) -> Iterator[str]:

@@ -38,6 +38,11 @@ def json_schema() -> Mapping[str, Any]:
     return whole
 
 
+def schema_text() -> str:
+    """Return the JSON Schema of a configuration as the text of a file."""
+    return json.dumps(json_schema(), ensure_ascii=False, indent=2) + "\n"
+
+
 class _SettingsSchema(GenerateJsonSchema):
     """Makes the schema of what is written, not of what is read from it."""
 

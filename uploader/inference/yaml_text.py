@@ -28,7 +28,10 @@ _WIDTH: Final = 99
 _LEAST: Final = 40
 """So many columns a wrapped comment has at least."""
 
-_SCHEMA: Final = "# yaml-language-server: $schema=config.schema.json"
+SCHEMA_FILE: Final = "config.schema.json"
+"""The file beside a configuration, which says to an editor what may be written."""
+
+_SCHEMA: Final = f"# yaml-language-server: $schema={SCHEMA_FILE}"
 """Where an editor finds the keys and their values; `uploader schema` prints that file."""
 
 _API: Final = """\
