@@ -8,6 +8,7 @@ import pytest
 
 from tests.command import Desk, rules
 from uploader.sandbox import RunningSandbox
+from uploader.state import History
 
 MAPPING = """\
 mapping:
@@ -52,6 +53,88 @@ def test_a_row_that_has_a_consent_or_may_have_one_is_never_tolerated(desk: Desk,
 
     (record,) = [json.loads(path.read_text("utf-8")) for path in (desk.folder / ".uploader" / "history").iterdir()]
     assert (ended.status, record["exit_status"], record["consents_left"]) == (3, 3, 1)
+
+
+def outcome_of(desk: Desk, *words: str) -> tuple[int, list[int], int]:
+    """Return the status of a run with *words*, those of its SOURCEs, and how many rows with a consent it has left."""
+    ended = desk.type("run", *words, "--summary", "summary.json")
+    (record, *_) = History(desk.folder / ".uploader").records()
+    assert (ended.status, desk.summary()["exit_status"]) == (record.exit_status, record.exit_status)
+    return ended.status, [source["exit_status"] for source in desk.summary()["sources"]], record.consents_left
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(("consent", "status", "left"), [("", 0, 0), (', "push": null', 3, 1), (', "push": 7', 3, 1)])
+def test_a_consent_that_is_null_or_no_text_is_never_tolerated(desk: Desk, consent: str, status: int, left: int) -> None:
+    desk.write("people.jsonl", f'{{"id": "1", "age": 30, "push": "y"}}\n{{"id": "a", "age": "old"{consent}}}\n')
+
+    assert outcome_of(desk, "people.jsonl", "--set", "limits.tolerate=1") == (status, [status], left)
+
+
+@pytest.mark.parametrize(
+    ("tolerate", "consent", "end"),
+    [("2", "", (0, 0)), ("1", "", (3, 0)), ("2", "y", (3, 1)), ("50%", "n", (3, 1))],
+)
+def test_rows_that_were_merged_into_one_are_tolerated_as_many(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], tolerate: str, consent: str, end: tuple[int, int]
+) -> None:
+    desk.configure(sandbox(rules("code=40001 for external_id=a")).url, mapping=MAPPING, more="coalesce: true\n")
+    # The consent is in the first row alone: the request of the second one has it.
+    write(desk, f"a,30,{consent}", "a,31,")
+
+    status, left = end
+    assert outcome_of(desk, "people.csv", "--set", f"limits.tolerate={tolerate}") == (status, [status], left)
+    assert desk.books() == {"sent": 8, "rejected": 2}
+
+
+@pytest.mark.parametrize(
+    ("tolerate", "consent", "end"),
+    [("2", "", (0, 0)), ("1", "", (3, 0)), ("2", "y", (3, 1)), ("20%", "n", (3, 1))],
+)
+def test_the_rows_that_an_interrupted_run_has_left_are_tolerated_with_those_of_the_run_that_resumes_it(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], tolerate: str, consent: str, end: tuple[int, int]
+) -> None:
+    faults = ("code=40001 for external_id=a", "code=40201 for external_id=b times 1")
+    desk.configure(sandbox(rules(*faults)).url, mapping=MAPPING)
+    rows = (f"a,30,{consent}", *(f"{number},30,y" for number in range(6)), "b,30,y", "c,old,")
+    desk.write("people.csv", "\n".join(["id,age,push", "9,30,", *rows, ""]))
+    words = ("people.csv", "--set", f"limits.tolerate={tolerate}", "--set", "rate.concurrency=1")
+
+    assert outcome_of(desk, *words)[:2] == (5, [5])
+    stopped = desk.books()
+    status, left = end
+    assert outcome_of(desk, *words) == (status, [status], left)
+    assert (stopped["rejected"], desk.books()) == (1, {"sent": 8, "rejected": 2})
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(
+    ("tolerate", "consent", "ends", "left"),
+    [("1", "", [0, 0], 0), ("50%", "", [0, 0], 0), ("33%", "", [0, 3], 0), ("1", "y", [0, 3], 1), ("0", "", [3, 3], 0)],
+)
+def test_each_of_several_files_may_leave_as_many_as_are_tolerated(
+    desk: Desk, tolerate: str, consent: str, ends: list[int], left: int
+) -> None:
+    desk.write("many.csv", "id,age,push\n1,30,y\n2,30,y\n3,old,\n4,30,\n")
+    desk.write("few.csv", f"id,age,push\n5,30,y\n6,old,{consent}\n")
+
+    found = outcome_of(desk, "many.csv", "few.csv", "--set", f"limits.tolerate={tolerate}")
+
+    assert found == (max(ends), ends, left)
+
+
+@pytest.mark.parametrize(("consent", "status", "left"), [("", 0, 0), ("true", 3, 1), ("perhaps", 3, 1)])
+def test_a_consent_among_the_other_columns_is_never_tolerated(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], consent: str, status: int, left: int
+) -> None:
+    mapping = (
+        "mapping:\n  identity: {external_id: id}\n  other_columns: send\n"
+        "  properties: {age: {column: age, type: long}}\n"
+    )
+    desk.configure(sandbox(rules()).url, mapping=mapping)
+    desk.write("people.csv", f"id,age,df_push_ads_optin,city\n1,30,true,Seoul\na,old,{consent},Busan\n")
+
+    assert outcome_of(desk, "people.csv", "--set", "limits.tolerate=1") == (status, [status], left)
 
 
 @pytest.mark.usefixtures("server")
