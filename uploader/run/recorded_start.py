@@ -11,7 +11,14 @@ from typing import Self
 
 from uploader import __version__
 from uploader.config.readable_parts import readable_job, readable_parts, readable_state_dir
-from uploader.errors import StorageError, SummaryInTheWayError, UploaderError, place_of_bug, refused_by_machine
+from uploader.errors import (
+    SignalledError,
+    StorageError,
+    SummaryInTheWayError,
+    UploaderError,
+    place_of_bug,
+    refused_by_machine,
+)
 from uploader.outputs.summary import summary_facts, try_summary, write_summary
 from uploader.run.environment import Environment
 from uploader.run.flag_conflicts import summary_is_apart
@@ -88,7 +95,10 @@ class RecordedStart:
         self._job = job
         if self._keeps_history:
             self._history = history = History(state)
-            self._open = self._stack.enter_context(history.open(self._record()))
+            # A signal may come while it is written first: it is this start's record by then, and gets its end.
+            self._open = history.open(self._record())
+            self._stack.push(self._open)
+            self._open.__enter__()
             with suppress(StorageError):
                 history.delete_older(now=datetime.fromtimestamp(self._environment.clock.wall(), UTC))
 
@@ -127,7 +137,7 @@ class RecordedStart:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write what `ending` has not written, or with another status; raises StorageError only where nothing else."""
-        with self._stack:
+        with self._closing():
             if self.ended is not None and self.ended.exit_status == self._status(error):
                 return
             if self._open is None and self._keeps_history:
@@ -139,6 +149,15 @@ class RecordedStart:
                 # What ended the run is reported first.
                 if error is None:
                     raise
+
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Free the record at the end. A signal that comes then changes nothing: the run is over, and has its end."""
+        try:
+            yield
+        finally:
+            with suppress(SignalledError):
+                self._stack.close()
 
     @property
     def _all(self) -> Sequence[SourceResult]:

@@ -112,17 +112,18 @@ class OpenRecord:
             with suppress(OSError):
                 beside.unlink()
             raise trouble(self._path, error) from None
-        self._close()
-        self._handle = handle
+        before, self._handle = self._handle, handle
+        self._close(before)
         sync_folder(self._path.parent)
 
     def __exit__(self, *_: object) -> None:
         """Free the lock; a record without an end is then that of a killed process."""
-        self._close()
+        before, self._handle = self._handle, None
+        self._close(before)
 
-    def _close(self) -> None:
-        # A signal may come in between: no handle is closed twice.
-        handle, self._handle = self._handle, None
+    @staticmethod
+    def _close(handle: int | None) -> None:
+        # A signal may come in between: a handle that is closed here is kept nowhere, so that none is closed twice.
         if handle is not None:
             os.close(handle)
 
