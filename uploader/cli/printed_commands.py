@@ -78,10 +78,10 @@ def completed(message: str, given: CommandLine) -> str:
 
     def complete(found: re.Match[str]) -> str:
         words = _words(found["words"])
+        if found["name"] == "retry":
+            return f"`{command('retry', words, given)}`"
         flags = [word for word in words if word not in {"SOURCE", "SOURCE..."}]
         sources = [word for word in words if word not in flags]
-        if found["name"] == "retry":
-            sources, flags = words, []
         if given.sources:
             sources = [*given.sources] if "SOURCE..." in words else [*given.sources[: len(sources)]]
         others = given.others if found["name"] == "run" else ()

@@ -97,15 +97,9 @@ def start_run(  # noqa: PLR0913 — one for each flag that is more than a word o
     if until is not None and within is not None:
         raise click.UsageError("--until and --for can't go together. Give one of them.")
     log_format: LogFormat | None = words.pop("log_format")
-    given = CommandLine(
-        config=words["config"],
-        overrides=overrides,
-        changed_only=changed_only,
-        job=words["job"],
-        retries_of=words.get("retries_of", ""),
-    )
     flags = {"overrides": overrides, "changed_only": changed_only, "until": until, "within": within}
     whole = CommandLine.by({**words, **flags})
+    given = replace(whole, sources=(), others=())
     if changed_only:
         overrides = (*overrides, "changed_only=true")
     options = Options(**words, overrides=overrides, deadline=until or within)

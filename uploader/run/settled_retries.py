@@ -55,7 +55,7 @@ def _remove_sent(
 ) -> None:
     """Remove those of *left* that a finished run of one of *commands* has sent as they are.
 
-    These commands are over, and recorded. No other command does it: whoever resumes a command names all its SOURCEs.
+    These commands are over, and recorded. No other command does it: to resume a command, all its SOURCEs are named.
     """
     by_maker = {run_id_of(one.maker): one for one in left}
     for one in left:
