@@ -16,9 +16,12 @@ from uploader.cli.common_flags import config_flag, set_flag
 from uploader.cli.standard_streams import say, show
 from uploader.cli.text_table import table
 from uploader.config import load
+from uploader.config.readable_parts import readable_parts, readable_state_dir
+from uploader.errors import ConfigError
 from uploader.outputs.duration_text import spell_seconds
 from uploader.run.remarks import display_name
 from uploader.run_record import RunRecord
+from uploader.state.state_folder import is_state_folder
 from uploader.units import seconds_of
 
 _HEADER: Final = ("ID", "started", "took", "job", "sent", "unchanged", "rejected", "failed", "outcome")
@@ -64,7 +67,7 @@ def runs(
     With an ID (its beginning is enough) or `last`, show one run, its rows that were not accepted, each with its reason,
     and the rows that were merged into another one.
     """
-    history = RunHistory(load(config, overrides=overrides, environ=os.environ, credentials=False).state_dir)
+    history = RunHistory(_state_dir(config, overrides, is_to_purge=purge is not None))
     if purge is not None:
         say(f"{count(history.purge(purge), 'run')} deleted.")
         return 0
@@ -80,6 +83,25 @@ def runs(
     else:
         show("No such runs." if wanted != StartFilter(most=wanted.most) else "No runs yet.")
     return 0
+
+
+def _state_dir(config: Path, overrides: tuple[str, ...], *, is_to_purge: bool) -> Path:
+    """Return the state folder, also where the configuration is wrong: a start that failed for that is recorded there.
+
+    Raises ConfigError where it can't be read, or has no state; where an option may be what is wrong; and before runs
+    are deleted.
+    """
+    try:
+        return load(config, overrides=overrides, environ=os.environ, credentials=False).state_dir
+    except ConfigError as error:
+        if overrides or is_to_purge or not config.is_file():
+            raise
+        state = readable_state_dir(readable_parts(config, environ=os.environ), config)
+        if state is None or not is_state_folder(state):
+            raise
+        for line in str(error).split("\n"):
+            say(f"Warning: {line}", "warning")
+        return state
 
 
 def _listed(records: list[RunRecord]) -> Iterator[str]:
