@@ -19,6 +19,7 @@ from uploader.cli.line_format import LINES, LineLevel
 from uploader.cli.observers import CheckSpinner, Collecting, LineIds, Remarks, first_findings, only_warnings
 from uploader.cli.printed_commands import CommandLine, completed
 from uploader.cli.progress_observers import ProgressBar, ProgressLines, StopOnSignals
+from uploader.cli.recorded_command import RecordedCommand
 from uploader.cli.resume_lines import correct_advice, resume_lines
 from uploader.cli.run_messages import quiet_lines, run_lines
 from uploader.cli.signals import raise_if_signalled, raise_on_signals, seconds_left
@@ -36,7 +37,7 @@ from uploader.run.results import RunResult
 from uploader.run.time_limit import Deadline
 
 
-@click.command("run")
+@click.command("run", cls=RecordedCommand)
 @common
 @click.option("--sandbox", is_flag=True, help="Dry run: start the sandbox for this run, and send there.")
 @click.option(
