@@ -9,7 +9,9 @@ import pytest
 
 from tests.command import TOKEN, Desk, Ended, ended, rules, until
 from tests.monitors import Monitor, monitor
+from uploader.cli import signals
 from uploader.sandbox import RunningSandbox
+from uploader.stop import GRACE_SECONDS
 
 STARTED = re.compile(r"after (less than a second|\d+ s) \(run \S+, \S+\)")
 
@@ -78,6 +80,29 @@ def test_a_run_beside_another_is_reported_with_what_is_at_work(
         second.last_line,
     ]
     assert second.last_line.startswith("Another run sends people.csv to this service: ")
+
+
+def test_requests_that_hang_after_a_signal_leave_time_to_report_the_end() -> None:
+    """What is left is for the journal and for the answers to all notifications."""
+    assert signals._ORDERLY_SECONDS - signals._LAST_LINES_SECONDS - GRACE_SECONDS >= 1.0  # noqa: SLF001 — its parts
+
+
+@pytest.mark.long
+@pytest.mark.paced
+def test_a_run_that_a_signal_stops_while_its_requests_hang_is_reported(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], hook: Monitor
+) -> None:
+    server = sandbox(rules("hang"))
+    configure(desk, server.url, hook)
+    desk.people(3)
+
+    with desk.start("run", "people.csv") as process:
+        until(lambda: server.sandbox.requests() != [])
+        process.terminate()
+        run = ended(process)
+
+    assert (run.status, hook.events, hook.pings) == (-15, ["started", "failure"], ["/ping/start", "/ping/fail"])
+    assert "did not answer in time" not in run.err
 
 
 def test_a_time_limit_is_reported_with_the_rows_that_are_left(
