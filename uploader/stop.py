@@ -6,8 +6,11 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-GRACE_SECONDS: Final = 8.0
-"""How long requests in flight may take after a stop is requested (contract: the run ends within 10 s)."""
+GRACE_SECONDS: Final = 7.0
+"""How long requests in flight may take after a stop is requested (contract: the run ends within 10 s).
+
+What is left is for the journal, the notifications of the end and the last lines.
+"""
 
 
 class Stopped(Exception):  # noqa: N818 — a requested stop is not an error

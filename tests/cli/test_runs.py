@@ -238,6 +238,36 @@ def test_a_start_that_failed_before_it_read_anything_says_why(typed: Type, shelf
     assert [(one["ended"], one["exit_status"], one["error"]) for one in failed] == [("not started", 4, missing.err[-1])]
 
 
+def test_the_runs_are_listed_while_the_configuration_is_wrong(typed: Type, shelf: RunStore, folder: Path) -> None:
+    finished(shelf)
+    config = folder / "config.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("mapping:", "maping:"), encoding="utf-8")
+    wrong = typed("run", "people.csv")
+
+    listed, last = typed("runs"), typed("runs", "last")
+
+    assert (wrong.status, listed.status, last.status) == (2, 0, 0)
+    assert listed.err == last.err == [f"Warning: {line}" for line in wrong.err]
+    assert listed.out[2].strip() == wrong.err[0]
+    assert last.out[1].strip() == wrong.err[0]
+
+
+@pytest.mark.parametrize(
+    "words", [["--purge", "0"], ["--set", "state_dirr=elsewhere"], ["--set", "state_dir=.uploader"]]
+)
+def test_a_wrong_configuration_is_refused_where_runs_would_be_deleted_or_an_option_may_be_wrong(
+    typed: Type, shelf: RunStore, folder: Path, words: list[str]
+) -> None:
+    finished(shelf)
+    config = folder / "config.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("mapping:", "maping:"), encoding="utf-8")
+
+    run = typed("runs", *words)
+
+    assert (run.status, run.out) == (2, [])
+    assert len([*shelf.runs()]) == 1
+
+
 @pytest.mark.parametrize(("flag", "lines"), [("7d", 1), ("2026-01-02", 2), ("2026-01-01T00:00", 3), ("10000d", 3)])
 def test_runs_since_a_time_or_a_while_ago(typed: Type, shelf: RunStore, flag: str, lines: int) -> None:
     for day in (1, 4):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import replace
 
 import uvloop
@@ -10,6 +10,7 @@ import uvloop
 from uploader.changes.change_detection import ChangeDetection
 from uploader.coalesce.same_person import SamePerson
 from uploader.config import Settings
+from uploader.errors import ConfigError
 from uploader.outputs.rows_to_resend import RowsToResend
 from uploader.run.background import background_tasks
 from uploader.run.check_source import check_source
@@ -69,6 +70,13 @@ def run(options: Options, environment: Environment) -> RunResult:
     )
     environment.events.finished(result)
     return result
+
+
+def record_refused(options: Options, environment: Environment, error: ConfigError) -> None:
+    """Record and report a start that *error* has ended before its options were complete; what fails is a warning."""
+    environment = with_observers(environment)
+    with suppress(ConfigError), reported(RecordedStart(options, environment, ResultsSoFar()), options, environment):
+        raise error
 
 
 def _check_and_send(options: Options, environment: Environment, reports: RunReports) -> None:

@@ -4,13 +4,14 @@ from typing import Any, Final
 
 import click
 
+from uploader.cli.recorded_command import RecordedCommand
 from uploader.cli.run import run_command, start_run
 
 _NOT_FOR_IT: Final = frozenset({"sources", "newest", "job"})
 """The parameters of `run` that say what is sent."""
 
 
-@click.command("retry")
+@click.command("retry", cls=RecordedCommand)
 @click.argument("retries_of", metavar="JOB")
 def retry(**words: Any) -> int:  # noqa: ANN401 — click's own words
     """Send the pending retry files of JOB, as `uploader run` with these files does.

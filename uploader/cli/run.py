@@ -19,6 +19,7 @@ from uploader.cli.next_step import add_next_step, same_command, say_that_it_fini
 from uploader.cli.observers import CheckSpinner, Collecting, LineIds, Remarks, first_findings, only_warnings
 from uploader.cli.printed_commands import CommandLine, completed
 from uploader.cli.progress_observers import ProgressBar, ProgressLines, StopOnSignals
+from uploader.cli.recorded_command import RecordedCommand
 from uploader.cli.run_messages import quiet_lines, run_lines
 from uploader.cli.signals import raise_if_signalled, raise_on_signals, seconds_left
 from uploader.cli.standard_streams import is_terminal, say, say_detail, standard_input, terminal, use_output_thread
@@ -35,7 +36,7 @@ from uploader.run.results import RunResult
 from uploader.run.time_limit import Deadline
 
 
-@click.command("run")
+@click.command("run", cls=RecordedCommand)
 @common
 @click.option("--sandbox", is_flag=True, help="Dry run: start the sandbox for this run, and send there.")
 @click.option(

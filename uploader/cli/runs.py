@@ -16,12 +16,15 @@ from uploader.cli.common_flags import config_flag, set_flag
 from uploader.cli.printed_commands import CommandLine, command
 from uploader.cli.standard_streams import say, show
 from uploader.cli.text_table import table
-from uploader.config import load
+from uploader.config import Settings, load
+from uploader.config.readable_parts import readable_parts, readable_state_dir
+from uploader.errors import ConfigError
 from uploader.outputs.duration_text import spell_seconds
 from uploader.run.remarks import display_name
 from uploader.run.retries_of_job import overdue_text
 from uploader.run.retry_files import LeftRetryFile
 from uploader.run_record import RunRecord
+from uploader.state.state_folder import is_state_folder
 from uploader.units import seconds_of
 
 _HEADER: Final = ("ID", "started", "took", "job", "sent", "unchanged", "rejected", "failed", "outcome")
@@ -67,13 +70,14 @@ def runs(
     With an ID (its beginning is enough) or `last`, show one run, its rows that were not accepted, each with its reason,
     and the rows that were merged into another one.
     """
-    settings = load(config, overrides=overrides, environ=os.environ, credentials=False)
-    history = RunHistory(settings.state_dir)
+    state, settings = _state_and_settings(config, overrides, is_to_purge=purge is not None)
+    history = RunHistory(state)
     if purge is not None:
         say(f"{count(history.purge(purge), 'run')} deleted.")
         return 0
     given = CommandLine(config=config, overrides=overrides)
-    for line in _overdue_lines(history.overdue_retries(settings, words["job"]), given):
+    overdue = [] if settings is None else history.overdue_retries(settings, words["job"])
+    for line in _overdue_lines(overdue, given):
         say(line, "warning")
     if run_id is not None:
         _show_one(history.start(run_id), as_json=as_json)
@@ -96,6 +100,26 @@ def _overdue_lines(overdue: Iterable[LeftRetryFile], given: CommandLine) -> Iter
         job = one.root.job.name
         typed = command("retry", [job], given) if job else command("run", [str(one.path)], given)
         yield overdue_text(one, f"`{typed}`", now=now)
+
+
+def _state_and_settings(config: Path, overrides: tuple[str, ...], *, is_to_purge: bool) -> tuple[Path, Settings | None]:
+    """Return the state folder, and the settings; None where they are wrong: a start that failed for that is in there.
+
+    Raises ConfigError where it can't be read, or has no state; where an option may be what is wrong; and before runs
+    are deleted.
+    """
+    try:
+        settings = load(config, overrides=overrides, environ=os.environ, credentials=False)
+    except ConfigError as error:
+        if overrides or is_to_purge or not config.is_file():
+            raise
+        state = readable_state_dir(readable_parts(config, environ=os.environ), config)
+        if state is None or not is_state_folder(state):
+            raise
+        for line in str(error).split("\n"):
+            say(f"Warning: {line}", "warning")
+        return state, None
+    return settings.state_dir, settings
 
 
 def _listed(records: list[RunRecord]) -> Iterator[str]:
