@@ -7,7 +7,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,8 @@ ROOT: Final = Path(__file__).parents[2]
 DOCUMENT: Final = Path(__file__).with_name("openapi.json")
 PRISM: Final = ROOT / ".venv" / "prism" / "node_modules" / ".bin" / "prism"
 """Where `make need-tools` installs it."""
+
+SOME: Final = 10
 
 SETTINGS: Final = ("--set", "api.register_first=true", "--set", "rate.requests=10000", "--set", "rate.per=1s")
 
@@ -72,6 +74,27 @@ def sent(desk: Desk, *words: str) -> list[RequestRecord]:
         return server.sandbox.requests()
 
 
+def some_of_each_shape(requests: Iterable[RequestRecord]) -> Iterator[RequestRecord]:
+    """Yield SOME requests of each call and each shape: the document says of a value what type and pattern it has."""
+    seen = Counter[tuple[str, str]]()
+    for request in requests:
+        shape = (request.call, repr(shape_of(json.loads(request.body))))
+        seen[shape] += 1
+        if seen[shape] <= SOME:
+            yield request
+
+
+def shape_of(value: object) -> object:
+    """Return *value* with the types of what it has in place of that."""
+    match value:
+        case dict():
+            return {key: shape_of(below) for key, below in value.items()}
+        case list():
+            return [shape_of(below) for below in value[:1]]
+        case _:
+            return type(value).__name__
+
+
 def test_prism_accepts_every_body_of_both_calls(desk: Desk) -> None:
     sample, config = (os.path.relpath(ROOT / name, desk.folder) for name in ("samples/profiles.csv", "config.yaml"))
     profiles = sent(desk, "run", sample, "--config", config, "--retry-file", "left.csv", *SETTINGS)
@@ -82,11 +105,12 @@ def test_prism_accepts_every_body_of_both_calls(desk: Desk) -> None:
 
     with mocking() as url:
         found = Counter(
-            (request.call, status(url, paths[request.call], request.body)) for request in (*profiles, *identities)
+            (request.call, status(url, paths[request.call], request.body))
+            for request in some_of_each_shape((*profiles, *identities))
         )
 
     assert set(found) == {(call, (200, "20000")) for call in paths}
-    assert min(found.values()) >= 100
+    assert min(found.values()) >= SOME
 
 
 @pytest.mark.parametrize(
