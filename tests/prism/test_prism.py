@@ -8,7 +8,6 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -30,9 +29,9 @@ SETTINGS: Final = ("--set", "api.register_first=true", "--set", "rate.requests=1
 pytestmark = pytest.mark.long
 
 
-@contextmanager
-def mocking() -> Iterator[str]:
-    """Start Prism, which refuses what the document does not allow, and yield its base URL."""
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Start Prism, which refuses what the document does not allow, and lend its base URL."""
     command = [str(PRISM), "mock", "--errors", "--host", "127.0.0.1", "--port", "0", str(DOCUMENT)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
@@ -95,7 +94,7 @@ def shape_of(value: object) -> object:
             return type(value).__name__
 
 
-def test_prism_accepts_every_body_of_both_calls(desk: Desk) -> None:
+def test_prism_accepts_every_body_of_both_calls(desk: Desk, url: str) -> None:
     sample, config = (os.path.relpath(ROOT / name, desk.folder) for name in ("samples/profiles.csv", "config.yaml"))
     profiles = sent(desk, "run", sample, "--config", config, "--retry-file", "left.csv", *SETTINGS)
     identities = sent(
@@ -103,11 +102,10 @@ def test_prism_accepts_every_body_of_both_calls(desk: Desk) -> None:
     )
     paths: dict[str, str] = {endpoint.name: endpoint.path for endpoint in (USER_PROFILE, IDENTITIES)}
 
-    with mocking() as url:
-        found = Counter(
-            (request.call, status(url, paths[request.call], request.body))
-            for request in some_of_each_shape((*profiles, *identities))
-        )
+    found = Counter(
+        (request.call, status(url, paths[request.call], request.body))
+        for request in some_of_each_shape((*profiles, *identities))
+    )
 
     assert set(found) == {(call, (200, "20000")) for call in paths}
     assert min(found.values()) >= SOME
@@ -125,6 +123,5 @@ def test_prism_accepts_every_body_of_both_calls(desk: Desk) -> None:
         (USER_PROFILE.path, b'{"identity":{"email":"a"},"user_properties":{"a":1},"request_datetime":"now"}'),
     ],
 )
-def test_prism_refuses_what_is_no_body(path: str, body: bytes) -> None:
-    with mocking() as url:
-        assert status(url, path, body)[0] == 422
+def test_prism_refuses_what_is_no_body(url: str, path: str, body: bytes) -> None:
+    assert status(url, path, body)[0] == 422
