@@ -43,7 +43,7 @@ fuzz: .venv/.tools
 
 # The crash tests in their full size: hundreds of kills, stops and disks that fail, about half an hour.
 test-crash: .venv/.tools need-tools
-	@CRASH=full $(BIN)/pytest -n auto -rP tests/crash
+	@CRASH=full $(BIN)/pytest -n auto -rP tests/crash tests/changes/test_merge_kills.py
 
 # The pace and the outages in their full size: thousands of simulated runs, 20 windows at each anchor, outages of a
 # minute, about ten minutes.

@@ -51,11 +51,11 @@ for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Measure no coverage where it would double a long time, or slow down what a test measures.
 
-    What the long tests, searches and simulations go through, the other tests go through as well.
+    What the long and slow tests, searches and simulations go through, the other tests go through as well.
     """
     for item in items:
         searches = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-        if searches or item.get_closest_marker("long") is not None:
+        if searches or any(item.get_closest_marker(name) is not None for name in ("long", "slow", "seeded")):
             item.add_marker(pytest.mark.no_cover)
 
 

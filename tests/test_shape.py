@@ -3,12 +3,12 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final, TypeAlias
 
 PACKAGE: Final = Path(__file__).parent.parent / "uploader"
 TEXTS: Final = {path.relative_to(PACKAGE): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
-NODES: Final = [(path, node) for path, text in TEXTS.items() for node in ast.walk(ast.parse(text))]
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -24,6 +24,12 @@ NOTE: Final = re.compile(r"\bStates\b|\bhas (no|one) states?\b")
 
 WINDOW_ARITHMETIC: Final = frozenset({"ServerWindow"})
 """Computes with all numbers of a window at once; its note says which go together."""
+
+
+@cache
+def _nodes() -> list[tuple[Path, ast.AST]]:
+    """Return all nodes of the package's trees, of which only the worker that runs these tests parses any."""
+    return [(path, node) for path, text in TEXTS.items() for node in ast.walk(ast.parse(text))]
 
 
 def _lines(function: Function) -> int:
@@ -67,7 +73,7 @@ def _fields(class_: ast.ClassDef) -> Iterator[str]:
 def test_no_function_is_longer_than_a_screen() -> None:
     long = {
         f"{path}: {node.name}": _lines(node)
-        for path, node in NODES
+        for path, node in _nodes()
         if isinstance(node, Function) and _lines(node) > MOST_LINES
     }
 
@@ -77,7 +83,7 @@ def test_no_function_is_longer_than_a_screen() -> None:
 def test_a_class_of_many_fields_says_what_states_it_has() -> None:
     without = {
         node.name
-        for _, node in NODES
+        for _, node in _nodes()
         if isinstance(node, ast.ClassDef)
         and len(set(_fields(node))) > MOST_FIELDS_WITHOUT_NOTE
         and not NOTE.search(ast.get_docstring(node) or "")

@@ -99,6 +99,7 @@ def _replace(path: Path, _before: bytes, write: Write) -> None:
     beside.replace(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize(
     "change", [_append_rows, _append_half_a_row, _overwrite, _overwrite_unseen, _truncate, _replace]

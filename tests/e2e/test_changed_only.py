@@ -47,6 +47,7 @@ def stored(server: RunningSandbox, people: Mapping[str, str]) -> dict[str, objec
     return {who: found.get(who) for who in people}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.long)])
 def test_exactly_who_changed_or_is_new_is_sent(desk: Desk, count: int) -> None:
     if count > 2_000 and not FULL:
@@ -257,6 +258,7 @@ def test_the_service_has_what_the_file_says_after_nights_of_every_trouble(desk: 
             assert stored(server, people) == people
 
 
+@pytest.mark.slow
 def test_a_crash_costs_no_more_than_what_was_in_flight_and_one_batch(desk: Desk) -> None:
     people = {f"p{number}": "x" for number in range(1500)}
     crashes = 3
@@ -305,6 +307,7 @@ def _sent_and_killed(desk: Desk, server: RunningSandbox, rows: list[tuple[str, s
     return stored(server, dict(rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("only", ["", ONLY])
 def test_the_last_row_of_each_person_stands_after_kills_and_retries(desk: Desk, only: str) -> None:
     rows = _shared(7, 1200)
@@ -312,6 +315,7 @@ def test_the_last_row_of_each_person_stands_after_kills_and_retries(desk: Desk, 
         assert _sent_and_killed(desk, server, rows, 7) == dict(rows)
 
 
+@pytest.mark.slow
 def test_without_order_a_person_ends_with_an_older_row(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PersonQueue, "admit", _at_once)
     rows = _shared(7, 1200)

@@ -198,6 +198,7 @@ def a_person_with_very_many_rows() -> list[Record]:
     return rows
 
 
+@pytest.mark.slow
 def test_of_a_person_with_very_many_rows_all_follow_a_request_that_failed_and_none_is_lost(
     desk: Desk, sandbox: Callable[..., RunningSandbox]
 ) -> None:
@@ -421,6 +422,7 @@ def test_a_row_whose_members_failed_before_the_run_broke_off_follows_them_in_the
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_interrupted_again_and_again_stores_what_one_request_for_each_row_stores(
     desk: Desk, sandbox: Callable[..., RunningSandbox], number: signal.Signals

@@ -108,11 +108,11 @@ def test_a_dry_run_registers_people_too_and_keeps_nothing(desk: Desk) -> None:
 
 
 def test_both_calls_share_no_window(desk: Desk, sandbox: Serve) -> None:
-    server = sandbox(rules(limit=30, per=60.0))
+    server = sandbox(rules(limit=30, per=12.0))
     desk.configure(server.url)
     desk.people(20)
 
-    desk.type(*RUN, *FIRST, "--set", "rate.requests=30", "--set", "rate.per=60s", "--set", "rate.burst=25")
+    desk.type(*RUN, *FIRST, "--set", "rate.requests=30", "--set", "rate.per=12s", "--set", "rate.burst=25")
 
     assert (desk.summary()["sent"], desk.summary()["limited"], server.sandbox.report().over_limit) == (20, 0, 0)
 

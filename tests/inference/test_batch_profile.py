@@ -251,6 +251,7 @@ def shared(path: Path, size: int) -> tuple[object, object]:
         return SharedValues(rules, 5).find(records), SharedInBatches(rules, 5).find(lambda: source.batches(size=size))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", BLOCKS)
 @pytest.mark.parametrize("name", ["people.csv", "people.jsonl", "people.parquet"])
 def test_the_same_values_stand_beside_many_people(tmp_path: Path, name: str, size: int) -> None:

@@ -92,7 +92,7 @@ def written(table: Sequence[Sequence[str]], delimiter: str) -> bytes:
 
 
 @pytest.mark.long
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(table=tables(), delimiter=st.sampled_from(",;\t|"))
 def test_what_is_guessed_of_any_csv_passes_its_check(table: list[list[str]], delimiter: str) -> None:
     found = complaints("people.csv", written(table, delimiter))
@@ -101,7 +101,7 @@ def test_what_is_guessed_of_any_csv_passes_its_check(table: list[list[str]], del
 
 
 @pytest.mark.long
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(objects=st.lists(st.dictionaries(keys, values, max_size=4), min_size=1, max_size=12))
 def test_what_is_guessed_of_any_jsonl_passes_its_check(objects: list[dict[str, object]]) -> None:
     lines = [json.dumps({**each, "user_id": str(number), "kept": "k"}) for number, each in enumerate(objects)]

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import orjson
 import polars as pl
@@ -371,6 +373,10 @@ def test_a_time_that_is_none_is_left_to_the_plan(value: str) -> None:
     ]
 
 
+def offset(day: datetime, zone: str) -> timedelta | None:
+    return day.replace(tzinfo=ZoneInfo(zone)).utcoffset()
+
+
 @pytest.mark.parametrize(
     "zone",
     [
@@ -386,15 +392,16 @@ def test_a_time_that_is_none_is_left_to_the_plan(value: str) -> None:
         "Pacific/Apia",
     ],
 )
-def test_each_half_hour_of_a_year_is_read_by_the_rules_of_its_zone(zone: str) -> None:
-    begins = [
-        datetime.fromisoformat(f"{year}-{month:02}-01")
+def test_the_hours_around_each_change_of_the_clock_are_read_by_the_rules_of_their_zone(zone: str) -> None:
+    days = [
+        datetime.fromisoformat(f"{year}-01-01") + timedelta(days=day)
         for year in (1911, 1960, 1987, 2011, 2024, 2150)
-        for month in (3, 4, 9, 10, 11)
+        for day in range(365)
     ]
-    rows = [
-        {"c": (begin + timedelta(minutes=31 * step)).isoformat(" ")} for begin in begins for step in range(0, 1440, 5)
-    ]
+    changes = [day for day, after in pairwise(days) if offset(day, zone) != offset(after, zone)]
+    every_week = [day + timedelta(minutes=31 * number) for number, day in enumerate(days[::7])]
+    around = [day + timedelta(minutes=minutes) for day in changes for minutes in range(-120, 26 * 60, 17)]
+    rows = [{"c": moment.isoformat(" ")} for moment in (*every_week, *around)]
     rule = PropertyRule("p", "c", kind="datetime", times=TimeRule(timezone=zone))
 
     mapped(MappingRules(BY_ID, (rule,)), texts(*rows))

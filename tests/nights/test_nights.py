@@ -18,7 +18,7 @@ from tests.nights.variants import CAUGHT, VARIANTS
 from tests.seeds import FIRST
 
 ONE: Final = os.environ.get("NIGHT")
-COUNT: Final = int(os.environ.get("NIGHTS", "160"))
+COUNT: Final = int(os.environ.get("NIGHTS", "60"))
 TOGETHER: Final = 10
 FEW: Final = 2
 _PARTS: Final = [

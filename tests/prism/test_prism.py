@@ -7,8 +7,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -23,14 +22,16 @@ DOCUMENT: Final = Path(__file__).with_name("openapi.json")
 PRISM: Final = ROOT / ".venv" / "prism" / "node_modules" / ".bin" / "prism"
 """Where `make need-tools` installs it."""
 
+SOME: Final = 10
+
 SETTINGS: Final = ("--set", "api.register_first=true", "--set", "rate.requests=10000", "--set", "rate.per=1s")
 
 pytestmark = pytest.mark.long
 
 
-@contextmanager
-def mocking() -> Iterator[str]:
-    """Start Prism, which refuses what the document does not allow, and yield its base URL."""
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Start Prism, which refuses what the document does not allow, and lend its base URL."""
     command = [str(PRISM), "mock", "--errors", "--host", "127.0.0.1", "--port", "0", str(DOCUMENT)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
@@ -72,7 +73,28 @@ def sent(desk: Desk, *words: str) -> list[RequestRecord]:
         return server.sandbox.requests()
 
 
-def test_prism_accepts_every_body_of_both_calls(desk: Desk) -> None:
+def some_of_each_shape(requests: Iterable[RequestRecord]) -> Iterator[RequestRecord]:
+    """Yield SOME requests of each call and each shape: the document says of a value what type and pattern it has."""
+    seen = Counter[tuple[str, str]]()
+    for request in requests:
+        shape = (request.call, repr(shape_of(json.loads(request.body))))
+        seen[shape] += 1
+        if seen[shape] <= SOME:
+            yield request
+
+
+def shape_of(value: object) -> object:
+    """Return *value* with the types of what it has in place of that."""
+    match value:
+        case dict():
+            return {key: shape_of(below) for key, below in value.items()}
+        case list():
+            return [shape_of(below) for below in value[:1]]
+        case _:
+            return type(value).__name__
+
+
+def test_prism_accepts_every_body_of_both_calls(desk: Desk, url: str) -> None:
     sample, config = (os.path.relpath(ROOT / name, desk.folder) for name in ("samples/profiles.csv", "config.yaml"))
     profiles = sent(desk, "run", sample, "--config", config, "--retry-file", "left.csv", *SETTINGS)
     identities = sent(
@@ -80,13 +102,13 @@ def test_prism_accepts_every_body_of_both_calls(desk: Desk) -> None:
     )
     paths: dict[str, str] = {endpoint.name: endpoint.path for endpoint in (USER_PROFILE, IDENTITIES)}
 
-    with mocking() as url:
-        found = Counter(
-            (request.call, status(url, paths[request.call], request.body)) for request in (*profiles, *identities)
-        )
+    found = Counter(
+        (request.call, status(url, paths[request.call], request.body))
+        for request in some_of_each_shape((*profiles, *identities))
+    )
 
     assert set(found) == {(call, (200, "20000")) for call in paths}
-    assert min(found.values()) >= 100
+    assert min(found.values()) >= SOME
 
 
 @pytest.mark.parametrize(
@@ -101,6 +123,5 @@ def test_prism_accepts_every_body_of_both_calls(desk: Desk) -> None:
         (USER_PROFILE.path, b'{"identity":{"email":"a"},"user_properties":{"a":1},"request_datetime":"now"}'),
     ],
 )
-def test_prism_refuses_what_is_no_body(path: str, body: bytes) -> None:
-    with mocking() as url:
-        assert status(url, path, body)[0] == 422
+def test_prism_refuses_what_is_no_body(url: str, path: str, body: bytes) -> None:
+    assert status(url, path, body)[0] == 422

@@ -470,5 +470,5 @@ class Lives(RuleBasedStateMachine):
 
 
 TestLives = Lives.TestCase
-TestLives.settings = settings(max_examples=200, stateful_step_count=50)
+TestLives.settings = settings(max_examples=100, stateful_step_count=50)
 pytestmark = pytest.mark.long
