@@ -3,7 +3,7 @@
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,10 @@ IDs and keys.
 """
 
 
+_AS_RUN: Final = "retry"
+"""The command whose options are those of `run`, but for those that say what is sent."""
+
+
 def text() -> str:
     """Return the page as it should be."""
     commands = sorted(every_command().items())
@@ -46,13 +50,22 @@ def _section(name: str, command: click.Command) -> Iterator[str]:
     yield ""
     yield from ("```text", f"uploader {name} {' '.join(command.collect_usage_pieces(context))}", "```", "")
     yield from (inspect.cleandoc(command.help or ""), "")
-    yield from ("| option | means | default |", "|---|---|---|")
-    for parameter in command.get_params(context):
-        if isinstance(parameter, click.Option):
-            yield _row(parameter, context)
-    yield ""
+    options = [one for one in command.get_params(context) if isinstance(one, click.Option)]
+    if name == _AS_RUN:
+        yield from (f"Its options are those of [`run`](#uploader-run), but {_missing(options)}.", "")
+        return
+    yield from ("| option | means | default |", "|---|---|---|", *(_row(option, context) for option in options), "")
     if command.epilog:
         yield from ("```text", inspect.cleandoc(command.epilog.removeprefix("\b\n")), "```", "")
+
+
+def _missing(options: Iterable[click.Option]) -> str:
+    """Return the names of the options of `run` that are not among *options*."""
+    names = {one.name for one in options}
+    others = (
+        one.opts[0] for one in every_command()["run"].params if isinstance(one, click.Option) and one.name not in names
+    )
+    return " and ".join(f"`{name}`" for name in others)
 
 
 def _row(option: click.Option, context: click.Context) -> str:

@@ -31,6 +31,7 @@ def test_the_first_help_names_every_command_with_what_it_does(typed: Type) -> No
         "  init     Write a configuration to start from.",
         "  notify   Test the notifications of runs.",
         "  report   Write a report of a run to look at, as HTML.",
+        "  retry    Send the pending retry files of a job.",
         "  run      Check, then send.",
         "  runs     List past runs, newest first.",
         "  sandbox  Run a mock server of the API, for dry runs.",

@@ -49,11 +49,11 @@ def test_an_outage_is_reported_with_the_service_and_the_limit(desk: Desk, hook: 
     assert (run.status, hook.events, hook.pings) == (6, ["started", "failure"], ["/ping/start", "/ping/fail"])
     assert last_text(hook) == [
         "uploader: members: stopped: the service was unreachable, or throttled us for too long, after a while (run X).",
-        run.last_line,
+        run.stop,
         "3 rows: 3 not attempted.",
     ]
-    assert run.last_line.startswith("Stopped: ")
-    assert "longer than retry.outage_timeout (0.1 s)" in run.last_line
+    assert run.stop.startswith("Stopped: ")
+    assert "longer than retry.outage_timeout (0.1 s)" in run.stop
 
 
 def test_a_run_beside_another_is_reported_with_what_is_at_work(
