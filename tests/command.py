@@ -49,7 +49,7 @@ class Ended:
     @property
     def stop(self) -> str:
         """The last line, why a run stopped, without the command to type next that it ends with."""
-        return re.sub(r": uploader run .*$", ".", self.last_line)
+        return re.sub(r": uploader (?:run|retry) .*$", ".", self.last_line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,3 +181,73 @@ def test_a_full_night_of_the_job_counts_whatever_its_file_was_called(job: tuple[
         assert desk.type("run", night, *RUN).status == 0
 
     assert desk.books() == {"unchanged": 2}
+
+
+def test_pending_retries_of_the_time_before_the_job_had_a_name_are_sent(job: tuple[Desk, RunningSandbox]) -> None:
+    desk, server = job
+    desk.configure(server.url, more="retry_last_failures: true\n")
+    desk.write("members.csv", "id,name\n1,old\n2,name2\n")
+    assert desk.type("run", "members.csv").status == 3
+
+    assert desk.type("run", "members.csv", "--job", "members", *RUN).status == 0
+
+    assert len(desk.summary()["sources"]) == 2
+
+
+def test_pending_retries_are_sent_though_the_file_of_tonight_was_sent_already(job: tuple[Desk, RunningSandbox]) -> None:
+    desk, server = job
+    desk.configure(server.url, more="retry_last_failures: true\nsource: {name: members}\n")
+    desk.write("members_1.csv", "id,name\n1,old\n2,name2\n")
+    assert desk.type("run", "--newest", "members_*.csv").status == 3
+
+    again = desk.type("run", "--newest", "members_*.csv", *RUN)
+
+    assert (again.status, [source["sent"] for source in desk.summary()["sources"]]) == (0, [0, 1])
+    assert names(server) == {"1": "old", "2": "name2"}
+
+
+def test_files_of_a_pattern_without_a_job_are_said_to_know_no_earlier_retry_files(
+    job: tuple[Desk, RunningSandbox],
+) -> None:
+    desk, server = job
+    desk.configure(server.url, more="retry_last_failures: true\n")
+    write(desk, "members_1.csv", "1")
+
+    assert (
+        "members_1.csv: the job has no name, so that retry files of earlier files are not sent. "
+        "Set source.name, or give --job."
+    ) in desk.type("run", "--newest", "members_*.csv", "-v").err
+
+
+def test_an_interrupted_night_is_named_by_the_nights_after_it_until_its_file_is_sent(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
+    server = sandbox(rules("code=40201 for external_id=3 times 1"))
+    desk.configure(server.url, more="source: {name: members}\n")
+    write(desk, "members_1.csv", "1", "2", "3", "4")
+    write(desk, "members_2.csv", "5")
+    write(desk, "others.csv", "6")
+    assert desk.type("run", "members_1.csv", "--set", "rate.concurrency=1").status == 5
+    named = (
+        "members_1.csv: its run was interrupted, and 2 of 4 rows were never sent. "
+        "To send them, type `uploader run members_1.csv`."
+    )
+
+    assert named in desk.type("run", "members_2.csv", "-q").err
+    assert named in desk.type("run", "members_2.csv").err
+    assert named not in desk.type("run", "others.csv", "--job", "others").err
+    assert named not in desk.type("run", "members_1.csv").err
+    assert named not in desk.type("run", "members_2.csv").err
+    assert set(names(server)) == {"1", "2", "3", "4", "5", "6"}
+
+
+def test_a_summary_that_cannot_be_written_is_told_where_all_was_sent_already(job: tuple[Desk, RunningSandbox]) -> None:
+    desk, _ = job
+    write(desk, "members_1.csv", "1")
+    assert desk.type("run", "--newest", "members_*.csv").status == 0
+    (desk.folder / "no").write_text("a file", encoding="utf-8")
+
+    ended = desk.type("run", "--newest", "members_*.csv", "--summary", "no/summary.json")
+
+    assert ended.status == 7
+    assert "already sent" not in desk.type("runs", "last").out

@@ -24,6 +24,18 @@ def night(desk: Desk, number: int, *, more: str = "", first: int = 1) -> None:
     assert desk.type("run", f"members_{number}.csv").status == 3
 
 
+def test_nights_that_send_what_is_pending_first_leave_the_retry_files_of_the_last_one(job: Desk) -> None:
+    config = job.folder / "config.yaml"
+    config.write_text(f"{config.read_text('utf-8')}retry_last_failures: true\n", encoding="utf-8")
+    for number in range(1, 5):
+        night(job, number)
+
+    found = {name: sorted(row["id"] for row in job.retry_cells(name)) for name in retry_files(job)}
+
+    # Each has named in its end what it has made: what was left of the night before, and what was left of its own.
+    assert found == dict.fromkeys(["members_3.retry.2.csv", "members_4.retry.csv"], ["2", "5", "7"])
+
+
 def retry_files(desk: Desk) -> list[str]:
     return [name for name in desk.files() if "retry" in name]
 

@@ -20,6 +20,7 @@ from uploader.run.environment import Environment
 from uploader.run.events import Remark
 from uploader.run.fingerprints import mapping_of, service_of_settings
 from uploader.run.flag_conflicts import refuse_double_use
+from uploader.run.forgotten_runs import remark_forgotten
 from uploader.run.job_names import job_of
 from uploader.run.link_people import join_people, link_joined_people, link_people_to_resend
 from uploader.run.mark_finished import RunEndings
@@ -95,17 +96,10 @@ def _check_and_send(options: Options, environment: Environment, reports: RunRepo
         folder = stack.enter_context(throwaway_folder()) if options.sandbox else None
         run_store = RunStore(settings.state_dir if folder is None else state_in(folder))
         start.open(run_store.state, options.retries_of or job_of(options, settings))
-        options = with_pending_of_job(options, settings, run_store, environment)
-        options = with_found_sources(options, settings, environment)
-        refuse_double_use(options)
-        start.update(options)
-        reports.begin(settings)
-        remark_overdue(options, settings, run_store, environment)
-        options, results.skipped = without_already_sent(options, settings, run_store, environment)
+        options = _with_all_sources(options, settings, run_store, environment, reports)
         if not options.sources:
-            return
-        if settings.retry_last_failures and options.limit is None and not options.retries_of:
-            options = with_pending_retries(options, settings, run_store)
+            with start.ending():
+                return
         results.begin(new_source_results(options))
         changes = stack.enter_context(_open_changes(settings, run_store, environment))
         endings = RunEndings(run_store, journal_days=settings.journal_days, latest=results.latest)
@@ -138,6 +132,27 @@ def _check_and_send(options: Options, environment: Environment, reports: RunRepo
                     results.keep(result.finished())
     # The end of the run is marked by now: its retry file is the current one.
     remove_settled_retries(results.results, settings, run_store, environment)
+
+
+def _with_all_sources(
+    options: Options, settings: Settings, run_store: RunStore, environment: Environment, reports: RunReports
+) -> Options:
+    """Return *options* with the files that are to be sent, and report the start.
+
+    Files that were sent already are left out, with a result for each.
+    """
+    start = reports.start
+    options = with_pending_of_job(options, settings, run_store, environment)
+    options = with_found_sources(options, settings, environment)
+    refuse_double_use(options)
+    start.update(options)
+    reports.begin(settings)
+    remark_overdue(options, settings, run_store, environment)
+    if settings.retry_last_failures and options.limit is None and not options.retries_of:
+        # Also before a file that was sent already, which then is left out.
+        options = with_pending_retries(options, settings, run_store, environment)
+    options, start.results.skipped = without_already_sent(options, settings, run_store, environment)
+    return options
 
 
 def _open_changes(settings: Settings, run_store: RunStore, environment: Environment) -> ChangeDetection:
@@ -173,6 +188,7 @@ def _decided(run_plan: RunPlan, source_plans: Sequence[SourcePlan]) -> list[Sour
     chosen = choose_runs(run_plan, source_plans)
     run_plan.results.begin([source_plan.result for source_plan in chosen])
     refuse_drifted(run_plan, chosen)
+    remark_forgotten(run_plan, chosen)
     if options.deadline is not None:
         options.deadline.refuse_if_over()
         forecast = options.deadline.forecast(sum(map(_to_send, chosen)), pace_of(run_plan.settings))

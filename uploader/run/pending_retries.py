@@ -6,6 +6,8 @@ from pathlib import Path
 
 from uploader.config import Settings
 from uploader.model import UNKNOWN_RUN
+from uploader.run.environment import Environment
+from uploader.run.events import Remark
 from uploader.run.fingerprints import key_of_job, key_of_path
 from uploader.run.job_names import job_of
 from uploader.run.options import Options
@@ -14,28 +16,39 @@ from uploader.source import descriptor
 from uploader.state import RunStore, StoredRun
 
 
-def with_pending_retries(options: Options, settings: Settings, run_store: RunStore) -> Options:
+def with_pending_retries(
+    options: Options, settings: Settings, run_store: RunStore, environment: Environment
+) -> Options:
     """Return *options* with each source after the retry files that are to be sent before it, oldest first.
 
     These are the retry file of its last finished run; those of interrupted runs since the finished run before that one,
     if they were never resumed; and those that such files have left in turn. Of the last, only those count that hold
     rows that a retry can help: rows that were rejected again wait for the user to fix them. A retry file that the user
-    has named as well is sent once, before its source.
+    has named as well is sent once, before its source. That files found by a pattern belong to no job, so that nothing
+    is known of the files before them, is reported.
     """
     stored_runs = list(run_store.runs())
     ended = [stored_run for stored_run in stored_runs if stored_run.state.is_finished or stored_run.state.is_abandoned]
+    whole = [(one, one.state.header) for one in ended if one.state.header and one.state.header.rows.limit is None]
     files = RetryFiles(run_store)
     being_made = _retry_files(stored_run for stored_run in stored_runs if stored_run.state.is_interrupted)
     names = {Path(name).resolve(): name for name in options.sources if descriptor(name) is None}
     sources: dict[str, None] = {}
 
     job = job_of(options, settings)
+    for name in () if job else options.patterned:
+        text = "the job has no name, so that retry files of earlier files are not sent. Set source.name, or give --job."
+        environment.events.remark(Remark(f"{name}: {text}", source=name))
+
+    def runs_of(name: str) -> list[StoredRun]:
+        path = key_of_path(settings, Path(name))
+        if not job or any(_is_retry_of(name, one) for one in stored_runs):
+            return [one for one, header in whole if header.key == path]
+        # What the job sends each night is known by the job, and by its path before the job had a name.
+        return [one for one, header in whole if header.history_key in {key_of_job(settings, job), path}]
 
     def add(name: str) -> None:
-        # A retry file is known by its path, what the job sends each night by the job.
-        is_known_by_path = not job or any(_is_retry_of(name, one) for one in stored_runs)
-        key = key_of_path(settings, Path(name)) if is_known_by_path else key_of_job(settings, job)
-        for path in [] if descriptor(name) is not None else _left_by(key, ended, files):
+        for path in [] if descriptor(name) is not None else _left_by(runs_of(name), files):
             if path.resolve() in being_made:
                 # A run that can be resumed writes its own file there; the other one was moved away.
                 continue
@@ -66,9 +79,8 @@ def _is_retry_of(name: str, stored_run: StoredRun) -> bool:
     return path is not None and Path(path).resolve() == Path(name).resolve()
 
 
-def _left_by(key: str, ended: Sequence[StoredRun], files: RetryFiles) -> Iterator[Path]:
-    """Yield the retry files that runs of the source or job with the *key* have left; *ended* has the newest first."""
-    runs = _runs_of(key, ended)
+def _left_by(runs: Sequence[StoredRun], files: RetryFiles) -> Iterator[Path]:
+    """Yield the retry files that *runs* of one source or job (the newest first) have left."""
     waiting = _latest(runs)
     sent = [sender for stored_run in runs if (sender := files.sent_by(stored_run)) is not None]
     while sent:
@@ -91,15 +103,6 @@ def _latest(runs: Sequence[StoredRun]) -> list[StoredRun]:
             break
         latest.append(run)
     return latest
-
-
-def _runs_of(key: str, finished: Sequence[StoredRun]) -> list[StoredRun]:
-    """Return those of *finished* that sent the whole source with the *key*."""
-    return [
-        stored_run
-        for stored_run in finished
-        if (header := stored_run.state.header) and key in {header.key, header.job.key} and header.rows.limit is None
-    ]
 
 
 def _from_order(stored_run: StoredRun) -> int:

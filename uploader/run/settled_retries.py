@@ -37,7 +37,9 @@ def remove_settled_retries(
         _remove_sent(left, commands, files, settings, env)
         for current in left:
             if run_id_of(current.maker) in run_ids and current.sent_by is None:
-                _remove_repeated(current.path, _older(current, left), settings, env)
+                # What this command itself has just made, it names when it ends: another night removes that.
+                before = [one for one in left if run_id_of(one.maker) not in run_ids]
+                _remove_repeated(current.path, _older(current, before), settings, env)
 
 
 def _is_sent_now(one: LeftRetryFile, run_store: RunStore) -> bool:
@@ -87,13 +89,14 @@ def _content_sent(sender: StoredRun) -> str | None:
 
 
 def _older(current: LeftRetryFile, left: Sequence[LeftRetryFile]) -> list[Path]:
-    """Return the retry files that earlier finished runs of the job of *current* have left."""
+    """Return the retry files with rows of the job of *current* that finished runs before its own have left."""
     header, older = current.maker.state.header, list[Path]()
     if header is None or not current.maker.state.is_finished:
         return older
     for one in left:
         other = one.maker.state.header
-        is_earlier = other is not None and other.history_key == header.history_key and other.order < header.order
+        is_of_job = one.root.history_key == current.root.history_key
+        is_earlier = is_of_job and other is not None and other.order < header.order
         if is_earlier and one.maker.state.is_finished:
             older.append(one.path)
     return older
