@@ -33,7 +33,7 @@ def test_nights_that_send_what_is_pending_first_leave_the_retry_files_of_the_las
     found = {name: sorted(row["id"] for row in job.retry_cells(name)) for name in retry_files(job)}
 
     # Each has named in its end what it has made: what was left of the night before, and what was left of its own.
-    assert found == dict.fromkeys(["members_3.retry.2.csv", "members_4.retry.csv"], ["2", "5", "7"])
+    assert found == {"members_3.retry.2.csv": ["2", "5", "7"], "members_4.retry.csv": ["2", "5", "7"]}
 
 
 def retry_files(desk: Desk) -> list[str]:

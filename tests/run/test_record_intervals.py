@@ -144,13 +144,15 @@ def test_a_line_that_cannot_be_written_ends_the_run_and_no_other_is_tried(leap: 
     leap(story())
 
 
-def test_a_disk_that_is_full_at_the_end_costs_the_last_interval_alone(leap: Leap) -> None:
+def test_a_disk_that_is_full_at_the_end_fails_the_session(leap: Leap) -> None:
     async def story() -> None:
         recording = Recording()
         await asyncio.sleep(1.2)
         recording.session.trouble = StorageError("the disk is full")
 
-        assert len(recording.end()) == 1
+        with pytest.raises(StorageError, match="the disk is full"):
+            recording.end()
+        assert len(recording.session.intervals) == 1
 
     leap(story())
 

@@ -199,3 +199,8 @@ def test_who_only_looks_at_a_lock_keeps_nobody_from_taking_it(path: Path) -> Non
 
     with RunLock(path, since="now"):
         assert path.read_text(encoding="utf-8") == f"process {os.getpid()}, since now\n"
+
+
+def test_to_ask_for_the_holder_makes_no_file(path: Path) -> None:
+    assert RunLock(path, since="").holder() is None
+    assert not path.exists()

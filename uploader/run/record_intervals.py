@@ -24,7 +24,10 @@ _LONGEST_PART: Final = 1 / 240
 
 @contextlib.contextmanager
 def recorded_intervals(session: Session, connection: Connection) -> Iterator["IntervalRecorder"]:
-    """Yield what records the intervals of *session*; at the end it records what is not recorded yet."""
+    """Yield what records the intervals of *session*; at the end it records what is not recorded yet.
+
+    Raises StorageError where that fails, and nothing else has ended the session.
+    """
     rate = connection.settings.rate
     recorder = IntervalRecorder(
         session,
@@ -36,8 +39,11 @@ def recorded_intervals(session: Session, connection: Connection) -> Iterator["In
     )
     try:
         yield recorder
-    finally:
-        recorder.record_last()
+    except BaseException:
+        with contextlib.suppress(StorageError):
+            recorder.record_last()
+        raise
+    recorder.record_last()
 
 
 class IntervalRecorder:
@@ -114,10 +120,9 @@ class IntervalRecorder:
         self._last, self._before = now, totals
 
     def record_last(self) -> None:
-        """Record what is not recorded yet, at the end of the session; where the disk fails, nothing."""
-        with contextlib.suppress(StorageError):
-            self._own_windows.end(self._clock.monotonic(), self._sent)
-            self.record()
+        """Record what is not recorded yet, at the end of the session; raises StorageError."""
+        self._own_windows.end(self._clock.monotonic(), self._sent)
+        self.record()
 
     @property
     def _sent(self) -> int:

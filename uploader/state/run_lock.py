@@ -83,7 +83,12 @@ class RunLock:
 
     def holder(self) -> str | None:
         """Return a text that names the holder of the lock; None if nobody holds it. Raises StorageError."""
-        handle = open_private(self._path, os.O_RDWR | os.O_CREAT)
+        try:
+            handle = open_private(self._path, os.O_RDWR)
+        except StorageError:
+            if os.path.lexists(self._path):
+                raise
+            return None
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
