@@ -108,7 +108,7 @@ class StartFilter:
 
     def matches(self, record: RunRecord) -> bool:
         """Whether *record* is listed, but for the number."""
-        names = {record.job, *(source.source for source in record.sources)}
+        names = {record.job, *record.source_names, *(source.source for source in record.sources)}
         is_fine = record.end in {RunEnd.RUNNING, RunEnd.SUCCEEDED}
         return (
             (self.job is None or self.job in names)

@@ -100,7 +100,7 @@ def _cells(record: RunRecord) -> tuple[str, ...]:
         record.start_id,
         _local(record.started),
         "" if record.ended is None else spell_seconds(record.seconds),
-        record.job or ", ".join(display_name(source.source) for source in record.sources),
+        record.job or ", ".join(map(display_name, record.source_names)),
         *(f"{number:,}" if counts.read else "-" for number in numbers),
         record.outcome,
     )

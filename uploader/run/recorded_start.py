@@ -54,6 +54,8 @@ class RecordedStart:
             f"{moment:%Y%m%dT%H%M%SZ}-{moment.microsecond:06x}{secrets.token_hex(1)}",
             moment.isoformat(timespec="seconds"),
             dry_run=options.sandbox,
+            # Later, what is found tonight and what is added to it stand in their place.
+            named=(*options.sources, *options.newest),
         )
 
     def __enter__(self) -> Self:
@@ -206,10 +208,10 @@ class RecordedStart:
 
 
 def _is_same_job(one: RunRecord, other: RunRecord) -> bool:
-    """Whether two starts have the same name of a job, or a file in common where they have none."""
+    """Whether two starts have the same name of a job, or a SOURCE in common where they have none."""
     if one.job or other.job:
         return one.job == other.job
-    return not {source.source for source in one.sources}.isdisjoint(source.source for source in other.sources)
+    return not set(one.source_names).isdisjoint(other.source_names)
 
 
 def _blank() -> SourceResult:
