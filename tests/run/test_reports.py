@@ -4,17 +4,24 @@ import json
 import signal
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 import trustme
 
-from tests.command import Desk, ended, rules, until
+from tests.command import BALANCED, Desk, ended, rules, until
 from tests.monitors import Manner, Monitor, monitor
-from uploader.run import reports
-from uploader.run_record import RunRecord
+from uploader.counts import Counts
+from uploader.errors import StorageError
+from uploader.run import recorded_start, reports
+from uploader.run.environment import Environment
+from uploader.run.options import Options
+from uploader.run.recorded_start import RecordedStart
+from uploader.run.results import ResultsSoFar
+from uploader.run_record import RunEnd, RunRecord, SourceRecord
 from uploader.sandbox import RunningSandbox
 from uploader.state import History, RunStore
 
@@ -403,3 +410,51 @@ def test_no_thread_left_is_a_warning(
     run = desk.type("run", "people.csv")
 
     assert (run.status, run.err.splitlines()) == (0, ["Warning: this run could not be reported (RuntimeError)."])
+
+
+def past_run(desk: Desk) -> Mapping[str, object]:
+    """Return what `uploader runs --json` says of the only run."""
+    (found,) = json.loads(desk.type("runs", "--json").out)
+    return {name: found[name] for name in (*BALANCED, "read", "requests")}
+
+
+def test_the_report_of_a_killed_run_says_what_it_had_done(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], hook: Monitor
+) -> None:
+    server = sandbox(rules(latency=(0.1, 0.1)))
+    configure(desk, server.url, f"notify: {{on: [failure], url: {hook.url}/hook, ping: {hook.url}/ping/{SECRET}}}\n")
+    desk.people(400)
+    with desk.start("run", "people.csv") as process:
+        until(lambda: len(server.sandbox.requests()) > 100)
+        process.kill()
+    said = past_run(desk)
+    sent = said["sent"]
+    assert (said["read"], 0 < int(str(sent)) < 400) == (400, True)
+
+    assert desk.type("run", "people.csv").status == 0
+
+    killed = next(one.facts for one in hook.received if one.content_type == "application/json")
+    assert {name: killed[name] for name in said} == said
+    (ping,) = [one.body.decode() for one in hook.received if one.path.endswith("/fail")]
+    assert f"400 rows: {sent} sent, {said['not_attempted']} not attempted." in ping
+
+
+def test_the_report_of_a_killed_run_whose_journal_cannot_be_read_says_nothing_of_its_rows(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = RunStore(desk.folder / ".uploader").state
+    source = SourceRecord("people.csv", "run-0", counts=Counts(400, not_attempted=400))
+    with History(state).open(RunRecord("start-0", "2024-03-05T02:15:00+00:00", "members", (source,))):
+        pass
+
+    def refuse(*_: object) -> None:
+        raise StorageError("full")
+
+    options = Options(("people.csv",), desk.folder / "config.yaml")
+    environment = Environment(environ={}, stdin=BytesIO(b""))
+    with RecordedStart(options, environment, ResultsSoFar()) as start:
+        start.open(state, "members")
+        monkeypatch.setattr(recorded_start, "states_of", refuse)
+        (killed,) = start.newly_killed()
+
+    assert (killed.start_id, killed.end, killed.counts) == ("start-0", RunEnd.KILLED, Counts())

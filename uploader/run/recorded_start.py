@@ -18,7 +18,8 @@ from uploader.run.flag_conflicts import summary_is_apart
 from uploader.run.options import Options
 from uploader.run.results import Ending, ResultsSoFar, SourceResult, ended, new_source_results, status_of
 from uploader.run_record import RunRecord
-from uploader.state import History, OpenRecord
+from uploader.state import History, OpenRecord, RunStore
+from uploader.state.journal_results import completed, states_of
 from uploader.state.state_folder import is_state_folder
 
 
@@ -75,15 +76,16 @@ class RecordedStart:
     def newly_killed(self) -> list[RunRecord]:
         """Return the starts of the same job that were killed, and that no start before this one has found.
 
-        Where they can't be read or marked, there are none.
+        What they had done, their journals say. Where the starts can't be read or marked, there are none.
         """
         if self._history is None:
             return []
         running = self.running
         try:
-            return self._history.newly_killed(lambda record: _is_same_job(record, running))
+            found = self._history.newly_killed(lambda record: _is_same_job(record, running))
         except StorageError:
             return []
+        return [_completed(record, self._history.state) for record in found]
 
     def open(self, state: Path, job: str) -> None:
         """Record in the state folder *state* that *job* ("": it has no name) has started; raises StorageError."""
@@ -212,6 +214,14 @@ def _is_same_job(one: RunRecord, other: RunRecord) -> bool:
     if one.job or other.job:
         return one.job == other.job
     return not set(one.source_names).isdisjoint(other.source_names)
+
+
+def _completed(killed: RunRecord, state: Path) -> RunRecord:
+    """Return the record of a *killed* start with what it had done; without its sources where that can't be read."""
+    try:
+        return completed(killed, states_of(RunStore(state), {source.run_id for source in killed.sources}))
+    except UploaderError:
+        return replace(killed, sources=())
 
 
 def _blank() -> SourceResult:

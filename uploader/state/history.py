@@ -34,6 +34,7 @@ class History:
 
     def __init__(self, state: Path) -> None:
         """Use the state folder *state*; nothing is created before the first start."""
+        self.state = state
         self._folder = state / "history"
 
     def open(self, record: RunRecord) -> "OpenRecord":
