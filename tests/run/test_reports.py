@@ -4,10 +4,11 @@ import json
 import signal
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -16,6 +17,7 @@ from tests.command import BALANCED, Desk, ended, rules, until
 from tests.monitors import Manner, Monitor, monitor
 from uploader.counts import Counts
 from uploader.errors import StorageError
+from uploader.outputs.endpoint_post import EndpointReply
 from uploader.run import recorded_start, reports
 from uploader.run.environment import Environment
 from uploader.run.options import Options
@@ -458,3 +460,26 @@ def test_the_report_of_a_killed_run_whose_journal_cannot_be_read_says_nothing_of
         (killed,) = start.newly_killed()
 
     assert (killed.start_id, killed.end, killed.counts) == ("start-0", RunEnd.KILLED, Counts())
+
+
+def test_the_wait_for_the_metrics_file_is_part_of_the_time_for_all_endpoints(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], hook: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, waited = [100.0], list[float]()
+
+    def write_metrics(*_: object) -> None:
+        now[0] += 2.0
+
+    def replies_of(_: object, seconds: float) -> Sequence[EndpointReply]:
+        waited.append(seconds)
+        return []
+
+    monkeypatch.setattr(reports, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(reports, "write_metrics", write_metrics)
+    monkeypatch.setattr(reports, "replies_of", replies_of)
+    configure(desk, sandbox(rules()).url, notify(hook))
+    desk.people(1)
+
+    assert desk.type("run", "people.csv").status == 0
+
+    assert waited == [reports.LONGEST_SECONDS - 2.0]
