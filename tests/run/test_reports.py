@@ -483,3 +483,23 @@ def test_the_wait_for_the_metrics_file_is_part_of_the_time_for_all_endpoints(
     assert desk.type("run", "people.csv").status == 0
 
     assert waited == [reports.LONGEST_SECONDS - 2.0]
+
+
+def test_all_that_report_a_start_name_the_same_run_or_none(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], hook: Monitor
+) -> None:
+    configure(desk, sandbox(rules()).url, f"notify: {{on: {ALL}, url: {hook.url}/hook}}\n")
+    desk.write("people.csv", "name\nann\n")
+    for _ in range(2):
+        assert desk.type("run", "people.csv", "--summary", "summary.json").status != 0
+        assert desk.summary()["run_id"] == ""
+    last = desk.type("runs", "last").out
+    refused = json.loads(desk.type("runs", "--json").out)
+    desk.people(1)
+    assert desk.type("run", "people.csv", "--summary", "summary.json").status == 0
+
+    assert "people.csv (no run was started)" in last.splitlines()
+    assert [(one["run_id"], one["earlier_starts"]) for one in refused] == [("", []), ("", [])]
+    runs = [one.facts["sources"][0]["run_id"] for one in hook.received]
+    assert runs == ["", "", "", "", "", desk.summary()["run_id"]]
+    assert json.loads(desk.type("runs", "--json").out)[0]["run_id"] == desk.summary()["run_id"]

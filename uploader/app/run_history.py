@@ -91,7 +91,9 @@ def facts_of(starts: Iterable[PastStart]) -> list[Mapping[str, object]]:
     found: dict[object, dict[str, object]] = {}
     for start in starts:
         for facts in start.facts():
-            latest = found.setdefault(facts["run_id"], facts | {"earlier_starts": []})
+            # What no run was chosen for is no earlier start of another.
+            key = facts["run_id"] or (facts["start_id"], facts["source"])
+            latest = found.setdefault(key, facts | {"earlier_starts": []})
             earlier = latest["earlier_starts"]
             if latest["start_id"] != facts["start_id"] and isinstance(earlier, list):
                 earlier.append({**start.ending, "started": start.record.started})
@@ -156,7 +158,7 @@ class RunHistory:
             return starts[0]
         found = [one for one in starts if any(name.startswith(start_id) for name in _names(one.record))]
         exact = [one for one in found if start_id in _names(one.record)]
-        different = {_run_ids(one.record) for one in found}
+        different = {_run_ids(one.record) or one.record.start_id for one in found}
         if exact or len(different) == 1:
             return (exact or found)[0]
         raise _not_one(len(different), start_id)
@@ -245,7 +247,7 @@ def _moment(started: str) -> datetime:
 
 
 def _run_ids(record: RunRecord) -> tuple[str, ...]:
-    return tuple(source.run_id for source in record.sources)
+    return tuple(source.run_id for source in record.sources if source.run_id)
 
 
 def _names(record: RunRecord) -> tuple[str, ...]:

@@ -38,13 +38,13 @@ class RecordedStart:
     ) -> None:
         """Watch over *results*, which get one for each source; a dry run is in no history."""
         self._options = options
+        self._unread = new_source_results(options)
         self._environment = environment
         self.results = results
         self._keeps_history = keeps_history and not options.sandbox
         self._stack = ExitStack()
         self._open: OpenRecord | None = None
         self._history: History | None = None
-        self._job = ""
         self.ended: RunRecord | None = None
         """The record with its end, once that was written, or could not be."""
 
@@ -89,7 +89,7 @@ class RecordedStart:
 
     def open(self, state: Path, job: str) -> None:
         """Record in the state folder *state* that *job* ("": it has no name) has started; raises StorageError."""
-        self._job = job
+        self._first = replace(self._first, job=job)
         if self._keeps_history:
             self._history = history = History(state)
             self._open = self._stack.enter_context(history.open(self._record()))
@@ -98,7 +98,7 @@ class RecordedStart:
 
     def update(self, options: Options) -> None:
         """Record which runs it starts or resumes, for what *options* have become; raises StorageError."""
-        self._options = options
+        self._options, self._unread = options, new_source_results(options)
         if self._open is not None:
             self._open.write(self._record())
 
@@ -147,7 +147,7 @@ class RecordedStart:
     @property
     def _all(self) -> Sequence[SourceResult]:
         """The results of all sources; of those that the command names, as long as there are no others."""
-        return (*self.results.skipped, *self.results.results) or new_source_results(self._options)
+        return (*self.results.skipped, *self.results.results) or self._unread
 
     def _status(self, error: BaseException | None) -> int:
         return self.results.exit_status if error is None else status_of(error)
@@ -156,15 +156,15 @@ class RecordedStart:
         """Open the history where the configuration, which may be wrong, has its state folder, if that exists."""
         options, settings = self._options, self._environment.settings
         if settings is not None:
-            self._job = options.job or settings.source.name
+            self._first = replace(self._first, job=options.job or settings.source.name)
             if is_state_folder(settings.state_dir):
-                self.open(settings.state_dir, self._job)
+                self.open(settings.state_dir, self._first.job)
             return
         parts = readable_parts(options.config, overrides=options.overrides, environ=self._environment.environ)
         state = readable_state_dir(parts, options.config)
-        self._job = options.job or readable_job(parts)
+        self._first = replace(self._first, job=options.job or readable_job(parts))
         if state is not None and is_state_folder(state):
-            self.open(state, self._job)
+            self.open(state, self._first.job)
 
     def _write(self, error: BaseException | None) -> None:
         """Close all results, and write the summary and the history; raises StorageError."""
@@ -206,7 +206,7 @@ class RecordedStart:
 
     def _record(self) -> RunRecord:
         """Return the record of the start while it runs."""
-        return replace(self._first, job=self._job, sources=tuple(result.record() for result in self._all))
+        return replace(self._first, sources=tuple(result.record() for result in self._all))
 
 
 def _is_same_job(one: RunRecord, other: RunRecord) -> bool:
