@@ -107,6 +107,7 @@ class RunRecord:
     pattern found, and the retry files that were added. *error* is the message of what ended it early, without a value
     of any row. *ended* is None while it runs. *consents_left* is the number of rows that give or take back a consent,
     and were rejected or failed, where there were so few such rows that `limits.tolerate` would have allowed them.
+    *is_trial*: it was a dry run, or took only the first rows (`--limit`), and is not reported.
 
     States: running, without an end; ended, with an exit status; and killed (`is_killed`), which only a reader finds.
     """
@@ -120,7 +121,7 @@ class RunRecord:
     exit_status: int | None = None
     error: str | None = None
     consents_left: int = 0
-    dry_run: bool = False
+    is_trial: bool = False
     is_killed: bool = False
     named: tuple[str, ...] = ()
 

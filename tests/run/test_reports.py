@@ -144,6 +144,20 @@ def test_a_dry_run_reports_nothing(desk: Desk, hook: Monitor) -> None:
     assert not (desk.folder / "uploader.prom").exists()
 
 
+def test_a_run_of_the_first_rows_reports_nothing(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], hook: Monitor
+) -> None:
+    configure(desk, sandbox(rules()).url, notify(hook))
+    desk.people(5)
+
+    assert desk.type("run", "people.csv", "--limit", "3").status == 0
+    assert desk.type("run", "missing.csv", "--limit", "3").status == 4
+
+    assert hook.received == []
+    assert not (desk.folder / "uploader.prom").exists()
+    assert len(desk.type("runs").out.splitlines()) > 2
+
+
 def test_a_check_reports_nothing(desk: Desk, hook: Monitor) -> None:
     configure(desk, "http://127.0.0.1:9", notify(hook))
     desk.people(2)
@@ -306,6 +320,20 @@ def test_a_killed_run_of_another_job_is_left_to_that(
     assert hook.events == ["started", "success"]
     assert desk.type("run", "people.csv", "--job", "orders").status == 0
     assert hook.events == ["started", "success", "failure", "started", "success"]
+
+
+def test_a_killed_run_of_the_first_rows_is_not_reported(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], hook: Monitor
+) -> None:
+    configure(desk, sandbox(rules()).url, notify(hook))
+    desk.people(5)
+    record = RunRecord("start-0", "2024-03-05T02:15:00+00:00", "members", is_trial=True)
+    with History(RunStore(desk.folder / ".uploader").state).open(record):
+        pass
+
+    assert desk.type("run", "people.csv").status == 0
+
+    assert hook.events == ["started", "success"]
 
 
 def test_a_killed_run_stays_killed_in_the_history(desk: Desk, hook: Monitor) -> None:

@@ -54,7 +54,7 @@ class RecordedStart:
         self._first = RunRecord(
             f"{moment:%Y%m%dT%H%M%SZ}-{moment.microsecond:06x}{secrets.token_hex(1)}",
             moment.isoformat(timespec="seconds"),
-            dry_run=options.sandbox,
+            is_trial=options.sandbox or options.limit is not None,
             # Later, what is found tonight and what is added to it stand in their place.
             named=(*options.sources, *options.newest),
         )
@@ -67,6 +67,11 @@ class RecordedStart:
     def start_id(self) -> str:
         """The ID of this start alone."""
         return self._first.start_id
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it is not reported: a dry run, or one of only the first rows."""
+        return self._first.is_trial
 
     @property
     def running(self) -> RunRecord:
@@ -82,7 +87,7 @@ class RecordedStart:
             return []
         running = self.running
         try:
-            found = self._history.newly_killed(lambda record: _is_same_job(record, running))
+            found = self._history.newly_killed(lambda record: not record.is_trial and _is_same_job(record, running))
         except StorageError:
             return []
         return [_completed(record, self._history.state) for record in found]

@@ -29,7 +29,7 @@ _MOMENT_SECONDS: Final = 0.2
 
 
 class RunReports:
-    """Reports one run, by threads and files that change neither its status nor what it does.
+    """Reports one run, by threads and files that change neither its status nor what it does; a trial is not reported.
 
     States: without settings, where the configuration is wrong; and started, once `begin` has the settings.
     """
@@ -45,7 +45,7 @@ class RunReports:
 
     def begin(self, settings: Settings) -> None:
         """Report the start of the run, and which starts before it were killed, without waiting for an answer."""
-        if self._options.sandbox:
+        if self.start.is_trial:
             return
         self._settings = ReportSettings.of(settings)
         with self._warning():
@@ -55,7 +55,7 @@ class RunReports:
 
     def end(self, record: RunRecord) -> None:
         """Report how the run ended, and wait for the answers: at most 10 s, and no longer than a signal leaves."""
-        if self._options.sandbox:
+        if self.start.is_trial:
             return
         try:
             self._end(record)
