@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Final, Self
 from uploader.errors import StorageError
 from uploader.private_files import open_private, private_folder, sync_folder, trouble, write_private
 from uploader.run_record import RunRecord
+from uploader.whole_files import removed_on_failure
 
 _SUFFIX: Final = ".json"
 _DIGITS: Final = 9
@@ -103,16 +103,18 @@ class OpenRecord:
         beside = self._path.with_suffix(".new")
         handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
-            # The new file is locked before it has the name, so that a reader never finds it free.
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _write_whole(handle, _spelled(record))
-            os.fsync(handle)
-            beside.replace(self._path)
+            with removed_on_failure(beside):
+                # The new file is locked before it has the name, so that a reader never finds it free.
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _write_whole(handle, _spelled(record))
+                os.fsync(handle)
+                beside.replace(self._path)
         except OSError as error:
             os.close(handle)
-            with suppress(OSError):
-                beside.unlink()
             raise trouble(self._path, error) from None
+        except BaseException:
+            os.close(handle)
+            raise
         self._close()
         self._handle = handle
         sync_folder(self._path.parent)
