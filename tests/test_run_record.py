@@ -68,17 +68,20 @@ def test_the_numbers_of_all_sources_are_added_and_their_reasons_ordered() -> Non
     assert record.retry_files == ("people.retry.csv", "people.retry.csv")
 
 
-def test_a_job_without_a_name_is_called_after_its_files() -> None:
+def test_a_job_without_a_name_is_called_after_its_sources_as_they_were_named() -> None:
     nameless = replace(RECORD, job="", sources=(PEOPLE, replace(PEOPLE, source="-")))
 
     assert (RECORD.job_name, nameless.job_name) == ("members", "people.csv, -")
+    assert replace(nameless, named=("people_*.csv",)).job_name == "people_*.csv"
 
 
 def test_a_record_survives_json_and_keys_of_a_later_version() -> None:
-    facts = json.loads(json.dumps(RECORD.facts()))
+    record = replace(RECORD, named=("people_*.csv",))
+    facts = json.loads(json.dumps(record.facts()))
 
-    assert RunRecord.parse(facts) == RECORD
-    assert RunRecord.parse({**facts, "mood": "good"}) == RECORD
+    assert RunRecord.parse(facts) == record
+    assert RunRecord.parse({**facts, "mood": "good"}) == record
+    assert RunRecord.parse({name: fact for name, fact in facts.items() if name != "named"}) == RECORD
 
 
 @pytest.mark.parametrize("facts", [{}, {"start_id": "1"}, {"start_id": "1", "started": "t", "sources": [{}]}])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from uploader.errors import StorageError
+from uploader.whole_files import removed_on_failure
 
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
@@ -91,19 +92,18 @@ def write_private(path: Path, parts: Iterable[bytes], *, is_first: bool = False)
     beside = path.with_name(f".{path.name}.{os.getpid()}") if is_first else path.with_suffix(".new")
     handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        if is_first:
-            with suppress(FileExistsError):
-                os.link(beside, path)
-            beside.unlink()
-        else:
-            beside.replace(path)
+        with removed_on_failure(beside):
+            with os.fdopen(handle, "wb") as file:
+                file.writelines(parts)
+                file.flush()
+                os.fsync(file.fileno())
+            if is_first:
+                with suppress(FileExistsError):
+                    os.link(beside, path)
+                beside.unlink()
+            else:
+                beside.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
         raise trouble(path, error) from None
 
 

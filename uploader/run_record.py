@@ -67,7 +67,8 @@ class TrafficRecord:
 class SourceRecord:
     """What became of one SOURCE of a run; times in seconds.
 
-    *run_id* is that of its journal, which a resumed run shares with those before it. *counts* and all other numbers are
+    *run_id* is that of its journal, which a resumed run shares with those before it; "" where no run was chosen yet, or
+    ever. *counts* and all other numbers are
     then those of all of them. *already_sent_by* is the run that had sent the file before, so that nothing was sent.
 
     It has no states: it is written as a whole.
@@ -101,10 +102,12 @@ class SourceRecord:
 class RunRecord:
     """One start of `uploader run`: when, of what job, how it ended and why; times as ISO 8601 in UTC, or in seconds.
 
-    *start_id* is that of this start alone. *job* is the name of the job; "" where it has none, and is known by its
-    file. *error* is the message of what ended it early, without a value of any row. *ended* is None while it runs.
-    *consents_left* is the number of rows that give or take back a consent, and were rejected or failed, where there
-    were so few such rows that `limits.tolerate` would have allowed them.
+    *start_id* is that of this start alone. *job* is the name of the job; "" where it has none, and is known by what the
+    command *named*: its SOURCEs and patterns as they were typed. *sources* are the files of this start: those that a
+    pattern found, and the retry files that were added. *error* is the message of what ended it early, without a value
+    of any row. *ended* is None while it runs. *consents_left* is the number of rows that give or take back a consent,
+    and were rejected or failed, where there were so few such rows that `limits.tolerate` would have allowed them.
+    *is_trial*: it was a dry run, or took only the first rows (`--limit`), and is not reported.
 
     States: running, without an end; ended, with an exit status; and killed (`is_killed`), which only a reader finds.
     """
@@ -118,13 +121,19 @@ class RunRecord:
     exit_status: int | None = None
     error: str | None = None
     consents_left: int = 0
-    dry_run: bool = False
+    is_trial: bool = False
     is_killed: bool = False
+    named: tuple[str, ...] = ()
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """The SOURCEs as the command named them, the same each night; an earlier version kept only their files."""
+        return self.named or tuple(source.source for source in self.sources)
 
     @property
     def job_name(self) -> str:
-        """The name of the job for people: its own, or the names of its sources."""
-        return self.job or ", ".join(source.source for source in self.sources)
+        """The name of the job for people and for monitors: its own, or the names of its SOURCEs."""
+        return self.job or ", ".join(self.source_names)
 
     @property
     def counts(self) -> Counts:
@@ -152,10 +161,10 @@ class RunRecord:
         return any(source.run_id == run_id for source in self.sources)
 
     def is_same_job(self, other: "RunRecord") -> bool:
-        """Whether both have the same name of a job, or a file in common where they have none."""
+        """Whether both have the same name of a job, or a SOURCE in common, as it was named, where they have none."""
         if self.job or other.job:
             return self.job == other.job
-        return not {source.source for source in self.sources}.isdisjoint(source.source for source in other.sources)
+        return not set(self.source_names).isdisjoint(other.source_names)
 
     @property
     def reasons(self) -> tuple[ReasonCount, ...]:
@@ -213,6 +222,7 @@ class RunRecord:
             TypeError, ValueError: they are no record.
         """
         found = _known(cls, facts)
+        found["named"] = tuple(map(str, found.get("named", ())))
         sources = facts.get("sources")
         if isinstance(sources, Sequence):
             found["sources"] = tuple(SourceRecord.parse(source) for source in sources)

@@ -85,7 +85,7 @@ def test_the_bar_shows_rows_share_of_the_limit_and_trouble() -> None:
     assert shown == "people.csv  50%|#####     | 100/200 [TIME, 48% of the limit, 3 rejected, 2 failed]"
 
 
-def test_the_bar_says_how_long_sending_was_held() -> None:
+def test_the_bar_says_how_long_sending_was_paused() -> None:
     screen, clock = StringIO(), Clock()
 
     with Bar("people.csv", total=200, limit=100.0, stream=screen, clock=clock) as bar:
@@ -93,7 +93,7 @@ def test_the_bar_says_how_long_sending_was_held() -> None:
         bar.show(Progress(Counts(200, sent=200), requests=200, paused_seconds=12.4))
         shown = frames(screen)[-1]
 
-    assert shown == "people.csv 100%|##########| 200/200 [TIME, 100% of the limit, 0 rejected, 0 failed, held 12 s]"
+    assert shown == "people.csv 100%|##########| 200/200 [TIME, 100% of the limit, 0 rejected, 0 failed, paused 12 s]"
 
 
 def test_the_share_of_the_limit_is_that_of_the_time_since_it_was_last_shown() -> None:
@@ -149,15 +149,15 @@ def columns(monkeypatch: pytest.MonkeyPatch, *widths: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wide", "name", "held", "shown"),
+    ("wide", "name", "paused", "shown"),
     [
         (
             120,
             "people.csv",
             12.0,
-            "people.csv  50%|▓▓| 500000/1000000 [TIME, 48% of the limit, 5 rejected, 0 failed, held 12 s]",
+            "people.csv  50%|▓▓| 500000/1000000 [TIME, 48% of the limit, 5 rejected, 0 failed, paused 12 s]",
         ),
-        (80, "people.csv", 12.0, "people.csv  50%|▓▓| [TIME, 5 rejected, held 12 s]"),
+        (80, "people.csv", 12.0, "people.csv  50%|▓▓| [TIME, 5 rejected, paused 12 s]"),
         (80, "members_of_all_shops.csv", 0.0, "…ops.csv  50%|▓▓| [TIME, 48% of the limit, 5 rejected]"),
         (80, "회원 전체 목록.csv", 0.0, "…록.csv  50%|▓▓| [TIME, 48% of the limit, 5 rejected]"),
         (40, "members_of_all_shops.csv", 12.0, "…hops.csv  50%|▓▓| [TIME]"),
@@ -167,14 +167,14 @@ def columns(monkeypatch: pytest.MonkeyPatch, *widths: int) -> None:
     ],
 )
 def test_the_name_is_shortened_first_and_the_bar_keeps_its_cells(
-    monkeypatch: pytest.MonkeyPatch, wide: int, name: str, held: float, shown: str
+    monkeypatch: pytest.MonkeyPatch, wide: int, name: str, paused: float, shown: str
 ) -> None:
     columns(monkeypatch, wide)
     screen, clock = Utf8Screen(), Clock()
 
     with Bar(name, total=1_000_000, limit=100.0, stream=screen, clock=clock) as bar:
         clock.now += 2
-        bar.show(Progress(Counts(1_000_000, sent=499_995, rejected=5), requests=95, paused_seconds=held))
+        bar.show(Progress(Counts(1_000_000, sent=499_995, rejected=5), requests=95, paused_seconds=paused))
         frame = screen.getvalue().split("\r")[-1].rstrip()
 
     found = re.sub(r"\d+:\d\d<[\d:]+|[\d:]+ left", "TIME", re.sub(r"\|[^|]*", "|▓▓", frame, count=1))

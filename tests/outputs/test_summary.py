@@ -211,7 +211,7 @@ def test_a_file_that_is_planted_beside_the_summary_is_not_written_into(
     (tmp_path / "victim").write_text("precious", encoding="utf-8")
     for word in ("new", "try"):
         (tmp_path / f".summary.json.{os.getpid()}.{word}").symlink_to("victim")
-    monkeypatch.setattr("uploader.outputs.summary.token_hex", lambda _: "guessed")
+    monkeypatch.setattr("uploader.whole_files.token_hex", lambda _: "guessed")
     (tmp_path / ".guessed.new").symlink_to("victim")
 
     for touch in (try_summary, lambda path: write_summary(path, PEOPLE)):

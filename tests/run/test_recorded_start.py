@@ -189,7 +189,7 @@ def test_a_start_is_in_the_history_while_it_runs_and_killed_when_its_process_is_
     with start:
         start.open(state, "members")
         running = only(state)
-        start.results.begin([replace(EMPTY, run_id="run-0")])
+        start.results.begin([replace(EMPTY, run_id="run-0", number=1)])
         start.update(options)
         resumed = only(state)
         # As the end of a process does: it closes its files, and writes nothing more.
@@ -356,3 +356,14 @@ def test_a_flag_names_the_state_folder_also_where_the_configuration_is_wrong(opt
     end(options, ConfigError("bad key"), inside=False)
 
     assert only(state).job == "buyers"
+
+
+def test_a_start_names_no_run_before_one_is_chosen_and_says_the_same_each_time(options: Options) -> None:
+    start = RecordedStart(options, environment(0.0), ResultsSoFar())
+    named = start.running
+
+    start.results.begin([replace(EMPTY, run_id="run-0")])
+    checked = start.running
+    start.results.begin([replace(EMPTY, run_id="run-0", number=7)])
+
+    assert [record.sources[0].run_id for record in (named, checked, start.running)] == ["", "", "run-0"]

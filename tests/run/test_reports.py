@@ -4,17 +4,26 @@ import json
 import signal
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trustme
 
-from tests.command import Desk, ended, rules, until
+from tests.command import BALANCED, Desk, ended, rules, until
 from tests.monitors import Manner, Monitor, monitor
-from uploader.run import reports
-from uploader.run_record import RunRecord
+from uploader.counts import Counts
+from uploader.errors import StorageError
+from uploader.outputs.endpoint_post import EndpointReply
+from uploader.run import recorded_start, reports
+from uploader.run.environment import Environment
+from uploader.run.options import Options
+from uploader.run.recorded_start import RecordedStart
+from uploader.run.results import ResultsSoFar
+from uploader.run_record import RunEnd, RunRecord, SourceRecord
 from uploader.sandbox import RunningSandbox
 from uploader.state import History, RunStore
 
@@ -133,6 +142,20 @@ def test_a_dry_run_reports_nothing(desk: Desk, hook: Monitor) -> None:
     assert run.status == 0
     assert hook.received == []
     assert not (desk.folder / "uploader.prom").exists()
+
+
+def test_a_run_of_the_first_rows_reports_nothing(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], hook: Monitor
+) -> None:
+    configure(desk, sandbox(rules()).url, notify(hook))
+    desk.people(5)
+
+    assert desk.type("run", "people.csv", "--limit", "3").status == 0
+    assert desk.type("run", "missing.csv", "--limit", "3").status == 4
+
+    assert hook.received == []
+    assert not (desk.folder / "uploader.prom").exists()
+    assert len(desk.type("runs").out.splitlines()) > 2
 
 
 def test_a_check_reports_nothing(desk: Desk, hook: Monitor) -> None:
@@ -299,6 +322,20 @@ def test_a_killed_run_of_another_job_is_left_to_that(
     assert hook.events == ["started", "success", "failure", "started", "success"]
 
 
+def test_a_killed_run_of_the_first_rows_is_not_reported(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], hook: Monitor
+) -> None:
+    configure(desk, sandbox(rules()).url, notify(hook))
+    desk.people(5)
+    record = RunRecord("start-0", "2024-03-05T02:15:00+00:00", "members", is_trial=True)
+    with History(RunStore(desk.folder / ".uploader").state).open(record):
+        pass
+
+    assert desk.type("run", "people.csv").status == 0
+
+    assert hook.events == ["started", "success"]
+
+
 def test_a_killed_run_stays_killed_in_the_history(desk: Desk, hook: Monitor) -> None:
     configure(desk, "http://127.0.0.1:9", notify(hook))
     history = History(RunStore(desk.folder / ".uploader").state)
@@ -403,3 +440,94 @@ def test_no_thread_left_is_a_warning(
     run = desk.type("run", "people.csv")
 
     assert (run.status, run.err.splitlines()) == (0, ["Warning: this run could not be reported (RuntimeError)."])
+
+
+def past_run(desk: Desk) -> Mapping[str, object]:
+    """Return what `uploader runs --json` says of the only run."""
+    (found,) = json.loads(desk.type("runs", "--json").out)
+    return {name: found[name] for name in (*BALANCED, "read", "requests")}
+
+
+def test_the_report_of_a_killed_run_says_what_it_had_done(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], hook: Monitor
+) -> None:
+    server = sandbox(rules(latency=(0.1, 0.1)))
+    configure(desk, server.url, f"notify: {{on: [failure], url: {hook.url}/hook, ping: {hook.url}/ping/{SECRET}}}\n")
+    desk.people(400)
+    with desk.start("run", "people.csv") as process:
+        until(lambda: len(server.sandbox.requests()) > 100)
+        process.kill()
+    said = past_run(desk)
+    sent = said["sent"]
+    assert (said["read"], 0 < int(str(sent)) < 400) == (400, True)
+
+    assert desk.type("run", "people.csv").status == 0
+
+    killed = next(one.facts for one in hook.received if one.content_type == "application/json")
+    assert {name: killed[name] for name in said} == said
+    (ping,) = [one.body.decode() for one in hook.received if one.path.endswith("/fail")]
+    assert f"400 rows: {sent} sent, {said['not_attempted']} not attempted." in ping
+
+
+def test_the_report_of_a_killed_run_whose_journal_cannot_be_read_says_nothing_of_its_rows(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = RunStore(desk.folder / ".uploader").state
+    source = SourceRecord("people.csv", "run-0", counts=Counts(400, not_attempted=400))
+    with History(state).open(RunRecord("start-0", "2024-03-05T02:15:00+00:00", "members", (source,))):
+        pass
+
+    def refuse(*_: object) -> None:
+        raise StorageError("full")
+
+    options = Options(("people.csv",), desk.folder / "config.yaml")
+    environment = Environment(environ={}, stdin=BytesIO(b""))
+    with RecordedStart(options, environment, ResultsSoFar()) as start:
+        start.open(state, "members")
+        monkeypatch.setattr(recorded_start, "states_of", refuse)
+        (killed,) = start.newly_killed()
+
+    assert (killed.start_id, killed.end, killed.counts) == ("start-0", RunEnd.KILLED, Counts())
+
+
+def test_the_wait_for_the_metrics_file_is_part_of_the_time_for_all_endpoints(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], hook: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, waited = [100.0], list[float]()
+
+    def write_metrics(*_: object) -> None:
+        now[0] += 2.0
+
+    def replies_of(_: object, seconds: float) -> Sequence[EndpointReply]:
+        waited.append(seconds)
+        return []
+
+    monkeypatch.setattr(reports, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(reports, "write_metrics", write_metrics)
+    monkeypatch.setattr(reports, "replies_of", replies_of)
+    configure(desk, sandbox(rules()).url, notify(hook))
+    desk.people(1)
+
+    assert desk.type("run", "people.csv").status == 0
+
+    assert waited == [reports.LONGEST_SECONDS - 2.0]
+
+
+def test_all_that_report_a_start_name_the_same_run_or_none(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], hook: Monitor
+) -> None:
+    configure(desk, sandbox(rules()).url, f"notify: {{on: {ALL}, url: {hook.url}/hook}}\n")
+    desk.write("people.csv", "name\nann\n")
+    for _ in range(2):
+        assert desk.type("run", "people.csv", "--summary", "summary.json").status != 0
+        assert desk.summary()["run_id"] == ""
+    last = desk.type("runs", "last").out
+    refused = json.loads(desk.type("runs", "--json").out)
+    desk.people(1)
+    assert desk.type("run", "people.csv", "--summary", "summary.json").status == 0
+
+    assert "people.csv (no run was started)" in last.splitlines()
+    assert [(one["run_id"], one["earlier_starts"]) for one in refused] == [("", []), ("", [])]
+    runs = [one.facts["sources"][0]["run_id"] for one in hook.received]
+    assert runs == ["", "", "", "", "", desk.summary()["run_id"]]
+    assert json.loads(desk.type("runs", "--json").out)[0]["run_id"] == desk.summary()["run_id"]

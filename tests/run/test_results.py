@@ -26,6 +26,7 @@ def test_the_summary_has_the_keys_of_the_contract_in_their_order() -> None:
         maybe_sent_twice=1,
         retry_file=Path("people.retry.csv"),
         ending=Ending(3),
+        number=1,
     )
 
     assert list(account.summary().items()) == [

@@ -123,7 +123,7 @@ def _check_and_send(options: Options, environment: Environment, reports: RunRepo
                 results,
                 endings,
             )
-            source_plans = _decided(run_plan, _checked(run_plan))
+            source_plans = _numbered(run_plan, _decided(run_plan, _checked(run_plan)))
             start.update(options)
             if any(source_plan.job.summary.read for source_plan in source_plans):
                 _send(run_plan, source_plans, route)
@@ -196,6 +196,15 @@ def _decided(run_plan: RunPlan, source_plans: Sequence[SourcePlan]) -> list[Sour
     return chosen
 
 
+def _numbered(run_plan: RunPlan, source_plans: Sequence[SourcePlan]) -> Sequence[SourcePlan]:
+    """Return *source_plans* with the numbers of their runs, which makes them known; without any row there are none."""
+    if not any(source_plan.job.summary.read for source_plan in source_plans):
+        return source_plans
+    numbered = assign_numbers(run_plan, source_plans)
+    run_plan.results.begin([source_plan.result for source_plan in numbered])
+    return numbered
+
+
 def _to_send(source_plan: SourcePlan) -> int:
     """Return the maximum number of rows of *source_plan* that are still to be sent."""
     summary = source_plan.job.summary
@@ -206,8 +215,6 @@ def _to_send(source_plan: SourcePlan) -> int:
 def _send(run_plan: RunPlan, source_plans: Sequence[SourcePlan], route: Route) -> None:
     """Send *source_plans*, in their order, by *route*; a dry run sends to a sandbox."""
     options, results = run_plan.options, run_plan.results
-    source_plans = assign_numbers(run_plan, source_plans)
-    results.begin([source_plan.result for source_plan in source_plans])
     prune(run_plan, source_plans)
     link_joined_people(run_plan, source_plans)
     refuse_too_few_files(sandbox=options.sandbox)

@@ -1,7 +1,7 @@
 """List the earlier runs in the state folder."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
@@ -13,8 +13,9 @@ from uploader.errors import ConfigError
 from uploader.model import RetryKind
 from uploader.run.retries_of_job import overdue
 from uploader.run.retry_files import LeftRetryFile, RetryFiles
-from uploader.run_record import ReasonCount, RunEnd, RunRecord, SourceRecord, TrafficRecord
+from uploader.run_record import RunEnd, RunRecord, SourceRecord
 from uploader.state import History, RunState, RunStore, StoredRun
+from uploader.state.journal_results import completed, source_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,9 @@ def facts_of(starts: Iterable[PastStart]) -> list[Mapping[str, object]]:
     found: dict[object, dict[str, object]] = {}
     for start in starts:
         for facts in start.facts():
-            latest = found.setdefault(facts["run_id"], facts | {"earlier_starts": []})
+            # What no run was chosen for is no earlier start of another.
+            key = facts["run_id"] or (facts["start_id"], facts["source"])
+            latest = found.setdefault(key, facts | {"earlier_starts": []})
             earlier = latest["earlier_starts"]
             if latest["start_id"] != facts["start_id"] and isinstance(earlier, list):
                 earlier.append({**start.ending, "started": start.record.started})
@@ -111,7 +114,7 @@ class StartFilter:
 
     def matches(self, record: RunRecord) -> bool:
         """Whether *record* is listed, but for the number."""
-        names = {record.job, *(source.source for source in record.sources)}
+        names = {record.job, *record.source_names, *(source.source for source in record.sources)}
         is_fine = record.end in {RunEnd.RUNNING, RunEnd.SUCCEEDED}
         return (
             (self.job is None or self.job in names)
@@ -134,14 +137,19 @@ class RunHistory:
         A run that an earlier version started has no record: its journal says what is known. It comes last.
         """
         records = list(self._history.records())
-        runs = {run.run_id: run for run in self.runs()}
+        runs: dict[str, PastRun] = {}
+        states: dict[str, RunState] = {}
+        for stored_run in self._run_store.runs():
+            run = self._past(stored_run)
+            runs[run.run_id], states[run.run_id] = run, stored_run.state
         recorded = {source.run_id for record in records for source in record.sources}
-        records += [_record_of(run) for run in runs.values() if run.run_id not in recorded]
+        records += [_record_of(run, states[run.run_id]) for run in runs.values() if run.run_id not in recorded]
         listed = 0
         for record in records:
             if wanted.matches(record) and (wanted.most is None or listed < wanted.most):
                 listed += 1
-                yield _completed(PastStart(record, {one: runs[one] for one in _run_ids(record) if one in runs}))
+                found = {one: runs[one] for one in _run_ids(record) if one in runs}
+                yield PastStart(completed(record, states), found)
 
     def start(self, start_id: str) -> PastStart:
         """Return the start whose ID, or that of a run of it, begins with *start_id*; `last` is the newest.
@@ -153,7 +161,7 @@ class RunHistory:
             return starts[0]
         found = [one for one in starts if any(name.startswith(start_id) for name in _names(one.record))]
         exact = [one for one in found if start_id in _names(one.record)]
-        different = {_run_ids(one.record) for one in found}
+        different = {_run_ids(one.record) or one.record.start_id for one in found}
         if exact or len(different) == 1:
             return (exact or found)[0]
         raise _not_one(len(different), start_id)
@@ -247,33 +255,21 @@ def _moment(started: str) -> datetime:
 
 
 def _run_ids(record: RunRecord) -> tuple[str, ...]:
-    return tuple(source.run_id for source in record.sources)
+    return tuple(source.run_id for source in record.sources if source.run_id)
 
 
 def _names(record: RunRecord) -> tuple[str, ...]:
     return (record.start_id, *_run_ids(record))
 
 
-def _completed(start: PastStart) -> PastStart:
-    """Return *start*; what a process without an end had done by now, or before it was killed, the journals say."""
-    record = start.record
-    if record.ended is not None:
-        return start
-    sources = [
-        source if source.run_id not in start.runs else _source_of(start.runs[source.run_id], source.exit_status)
-        for source in record.sources
-    ]
-    return replace(start, record=replace(record, sources=tuple(sources)))
-
-
-def _record_of(run: PastRun) -> RunRecord:
+def _record_of(run: PastRun, run_state: RunState) -> RunRecord:
     """Return the record of a run of which there is only the journal."""
     has_ended = run.ended not in {"running", "interrupted"}
     status = run.exit_status if run.exit_status is not None else 0 if run.ended == "finished" else None
     return RunRecord(
         run.run_id,
         run.started,
-        sources=(_source_of(run, status),),
+        sources=(source_record(run_state, status),),
         ended=_ended_at(run) if has_ended or status is not None else None,
         seconds=run.seconds,
         exit_status=status,
@@ -283,23 +279,6 @@ def _record_of(run: PastRun) -> RunRecord:
 
 def _ended_at(run: PastRun) -> str:
     return (_moment(run.started) + timedelta(seconds=run.seconds)).isoformat(timespec="seconds")
-
-
-def _source_of(run: PastRun, exit_status: int | None) -> SourceRecord:
-    reasons: dict[tuple[str, str], int] = {}
-    for row in run.rows:
-        if row.kind in {"failed", "rejected"}:
-            reasons[row.code, row.reason] = reasons.get((row.code, row.reason), 0) + 1
-    return SourceRecord(
-        run.source,
-        run.run_id,
-        exit_status,
-        run.counts,
-        TrafficRecord(requests=run.requests, maybe_sent_twice=run.maybe_sent_twice),
-        seconds=run.seconds,
-        reasons=tuple(ReasonCount(code, phrase, rows) for (code, phrase), rows in reasons.items()),
-        retry_file=run.retry_file,
-    )
 
 
 def _end_without_journal(source: SourceRecord) -> str:

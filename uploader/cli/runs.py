@@ -140,7 +140,7 @@ def _cells(record: RunRecord) -> tuple[str, ...]:
         record.start_id,
         _local(record.started),
         "" if record.ended is None else spell_seconds(record.seconds),
-        record.job or ", ".join(display_name(source.source) for source in record.sources),
+        record.job or ", ".join(map(display_name, record.source_names)),
         *(f"{number:,}" if counts.read else "-" for number in numbers),
         record.outcome,
     )
@@ -173,7 +173,7 @@ def _whole(record: RunRecord, runs: list[PastRun]) -> Iterator[str]:
     for source in record.sources:
         counts = source.counts
         needless = "".join(f"{number:,} {kind}, " for kind, number in counts.not_sent().items())
-        yield f"{display_name(source.source)} (run {source.run_id})"
+        yield f"{display_name(source.source)} ({f'run {source.run_id}' if source.run_id else 'no run was started'})"
         yield (
             f"  {counts.read:,} rows: {counts.sent:,} accepted, {needless}{counts.rejected:,} rejected, "
             f"{counts.failed:,} failed, {counts.not_attempted:,} not attempted"

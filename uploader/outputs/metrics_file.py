@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from secrets import token_hex
 from typing import Final, TypeAlias
 
 from uploader.run_record import RunEnd, RunRecord
+from uploader.whole_files import replace_file
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """The names and values of the labels of one sample; the first is the job."""
@@ -61,7 +61,8 @@ def write_metrics(path: Path, record: RunRecord) -> None:
     with _locked(path.parent):
         samples = _samples(_read(path))
         _put(samples, record)
-        _replace(path, "".join(_lines(samples)).encode())
+        # node_exporter reads *.prom, and so never the file beside it.
+        replace_file(path, "".join(_lines(samples)).encode(), mode=_MODE)
 
 
 def _put(samples: Samples, record: RunRecord) -> None:
@@ -145,20 +146,6 @@ def _read(path: Path) -> str:
     if len(written) > _MOST_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return written.decode("utf-8", "replace")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    # node_exporter reads *.prom, and so never this one.
-    beside = path.parent / f".{token_hex(8)}.new"
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE), "wb") as file:
-        try:
-            os.fchmod(file.fileno(), _MODE)
-            file.write(data)
-            file.flush()
-            beside.replace(path)
-        except OSError:
-            beside.unlink(missing_ok=True)
-            raise
 
 
 @contextmanager

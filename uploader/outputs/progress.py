@@ -96,7 +96,7 @@ class Bar:
             share = min(1.0, most / (now - self._since) / self._limit)
             self._since, self._sent = now, sent
             self._share = f"{share:.0%} of the limit"
-        paused = f"held {spell_seconds(progress.paused_seconds)}" if progress.paused_seconds else ""
+        paused = f"paused {spell_seconds(progress.paused_seconds)}" if progress.paused_seconds else ""
         if self._colour and counts.not_accepted:
             self._bar.colour = "yellow"
         # The form comes first: to update the bar may draw it.

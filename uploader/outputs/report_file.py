@@ -1,11 +1,10 @@
 """Write the report of a run to a file, which replaces nothing but an earlier report."""
 
-import os
 from pathlib import Path
-from secrets import token_hex
 
 from uploader.errors import ConfigError, StorageError
 from uploader.outputs.report_page import BEGINNING
+from uploader.whole_files import replace_file
 
 
 def write_report(path: Path, page: str) -> None:
@@ -17,16 +16,8 @@ def write_report(path: Path, page: str) -> None:
     """
     try:
         _refuse_other_file(path)
-        beside = path.parent / f".{token_hex(8)}.new"
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:
-            try:
-                # A lone surrogate is a byte of a file's name that is not UTF-8.
-                file.write(page.encode(errors="replace"))
-                file.flush()
-                beside.replace(path)
-            except OSError:
-                beside.unlink(missing_ok=True)
-                raise
+        # A lone surrogate is a byte of a file's name that is not UTF-8.
+        replace_file(path, page.encode(errors="replace"))
     except OSError as error:
         raise StorageError(
             f"{path}: the report can't be written ({error.strerror}). Make room or allow access there, or name another "

@@ -10,11 +10,11 @@ import stat
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from secrets import token_hex
 from typing import Final
 
 from uploader.errors import StorageError
 from uploader.run_record import RunRecord
+from uploader.whole_files import create, name_beside, replace_file
 
 _DESCRIPTOR: Final = re.compile(r"(?:/dev|/proc/self)/fd/([0-9]{1,9})", re.ASCII)
 
@@ -22,7 +22,6 @@ _PATIENCE_SECONDS: Final = 30.0
 """How long the reader of a pipe may take to open it, or to read the next part."""
 
 _LOOK_SECONDS: Final = 0.05
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _PART: Final = select.PIPE_BUF
 """How many bytes a pipe accepts at once when it is ready for writing."""
 
@@ -38,8 +37,8 @@ def try_summary(path: Path) -> None:
         if target is not None:
             if not target.parent.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
-            trial = _beside(target)
-            os.close(os.open(trial, _NEW, 0o600))
+            trial = name_beside(target)
+            os.close(create(trial, 0o600))
             trial.unlink()
     except OSError as error:
         raise _trouble(path, error) from None
@@ -96,7 +95,7 @@ def write_summary(path: Path, facts: Mapping[str, object]) -> None:
             finally:
                 os.close(handle)
         else:
-            _replace(target, data)
+            replace_file(target, data)
     except OSError as error:
         raise _trouble(path, error) from None
 
@@ -160,23 +159,6 @@ def _open_already(path: Path) -> int | None:
     named = {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(path))
     found = _DESCRIPTOR.fullmatch(str(path))
     return int(found[1]) if found is not None else named
-
-
-def _replace(target: Path, data: bytes) -> None:
-    beside = _beside(target)
-    with os.fdopen(os.open(beside, _NEW, 0o666), "wb") as file:
-        try:
-            file.write(data)
-            file.flush()
-            beside.replace(target)
-        except OSError:
-            beside.unlink(missing_ok=True)
-            raise
-
-
-def _beside(target: Path) -> Path:
-    """Return a random name for a new file beside *target*, which no other process can have taken."""
-    return target.parent / f".{token_hex(8)}.new"
 
 
 def _trouble(path: Path, error: OSError) -> StorageError:

@@ -25,7 +25,8 @@ from uploader.run.flag_conflicts import summary_is_apart
 from uploader.run.options import Options
 from uploader.run.results import Ending, ResultsSoFar, SourceResult, ended, new_source_results, status_of
 from uploader.run_record import RunRecord
-from uploader.state import History, OpenRecord
+from uploader.state import History, OpenRecord, RunStore
+from uploader.state.journal_results import completed, states_of
 from uploader.state.state_folder import is_state_folder
 
 
@@ -44,13 +45,13 @@ class RecordedStart:
     ) -> None:
         """Watch over *results*, which get one for each source; a dry run is in no history."""
         self._options = options
+        self._unread = new_source_results(options)
         self._environment = environment
         self.results = results
         self._keeps_history = keeps_history and not options.sandbox
         self._stack = ExitStack()
         self._open: OpenRecord | None = None
         self._history: History | None = None
-        self._job = ""
         self.ended: RunRecord | None = None
         """The record with its end, once that was written, or could not be."""
 
@@ -60,7 +61,9 @@ class RecordedStart:
         self._first = RunRecord(
             f"{moment:%Y%m%dT%H%M%SZ}-{moment.microsecond:06x}{secrets.token_hex(1)}",
             moment.isoformat(timespec="seconds"),
-            dry_run=options.sandbox,
+            is_trial=options.sandbox or options.limit is not None,
+            # Later, what is found tonight and what is added to it stand in their place.
+            named=(*options.sources, *options.newest),
         )
 
     def __enter__(self) -> Self:
@@ -73,6 +76,11 @@ class RecordedStart:
         return self._first.start_id
 
     @property
+    def is_trial(self) -> bool:
+        """Whether it is not reported: a dry run, or one of only the first rows."""
+        return self._first.is_trial
+
+    @property
     def running(self) -> RunRecord:
         """The record of the start while it has no end."""
         return self._record()
@@ -80,19 +88,20 @@ class RecordedStart:
     def newly_killed(self) -> list[RunRecord]:
         """Return the starts of the same job that were killed, and that no start before this one has found.
 
-        Where they can't be read or marked, there are none.
+        What they had done, their journals say. Where the starts can't be read or marked, there are none.
         """
         if self._history is None:
             return []
         running = self.running
         try:
-            return self._history.newly_killed(running.is_same_job)
+            found = self._history.newly_killed(lambda record: not record.is_trial and record.is_same_job(running))
         except StorageError:
             return []
+        return [_completed(record, self._history.state) for record in found]
 
     def open(self, state: Path, job: str) -> None:
         """Record in the state folder *state* that *job* ("": it has no name) has started; raises StorageError."""
-        self._job = job
+        self._first = replace(self._first, job=job)
         if self._keeps_history:
             self._history = history = History(state)
             # A signal may come while it is written first: it is this start's record by then, and gets its end.
@@ -104,7 +113,7 @@ class RecordedStart:
 
     def update(self, options: Options) -> None:
         """Record which runs it starts or resumes, for what *options* have become; raises StorageError."""
-        self._options = options
+        self._options, self._unread = options, new_source_results(options)
         if self._open is not None:
             self._open.write(self._record())
 
@@ -162,7 +171,7 @@ class RecordedStart:
     @property
     def _all(self) -> Sequence[SourceResult]:
         """The results of all sources; of those that the command names, as long as there are no others."""
-        return (*self.results.skipped, *self.results.results) or new_source_results(self._options)
+        return (*self.results.skipped, *self.results.results) or self._unread
 
     def _status(self, error: BaseException | None) -> int:
         return self.results.exit_status if error is None else status_of(error)
@@ -171,15 +180,15 @@ class RecordedStart:
         """Open the history where the configuration, which may be wrong, has its state folder, if that exists."""
         options, settings = self._options, self._environment.settings
         if settings is not None:
-            self._job = options.retries_of or options.job or settings.source.name
+            self._first = replace(self._first, job=options.retries_of or options.job or settings.source.name)
             if is_state_folder(settings.state_dir):
-                self.open(settings.state_dir, self._job)
+                self.open(settings.state_dir, self._first.job)
             return
         parts = readable_parts(options.config, overrides=options.overrides, environ=self._environment.environ)
         state = readable_state_dir(parts, options.config)
-        self._job = options.retries_of or options.job or readable_job(parts)
+        self._first = replace(self._first, job=options.retries_of or options.job or readable_job(parts))
         if state is not None and is_state_folder(state):
-            self.open(state, self._job)
+            self.open(state, self._first.job)
 
     def _write(self, error: BaseException | None) -> None:
         """Close all results, and write the summary and the history; raises StorageError."""
@@ -221,7 +230,15 @@ class RecordedStart:
 
     def _record(self) -> RunRecord:
         """Return the record of the start while it runs."""
-        return replace(self._first, job=self._job, sources=tuple(result.record() for result in self._all))
+        return replace(self._first, sources=tuple(result.record() for result in self._all))
+
+
+def _completed(killed: RunRecord, state: Path) -> RunRecord:
+    """Return the record of a *killed* start with what it had done; without its sources where that can't be read."""
+    try:
+        return completed(killed, states_of(RunStore(state), {source.run_id for source in killed.sources}))
+    except UploaderError:
+        return replace(killed, sources=())
 
 
 def _blank() -> SourceResult:

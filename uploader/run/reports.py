@@ -21,14 +21,15 @@ from uploader.run.results import status_of
 from uploader.run_record import RunRecord
 
 LONGEST_SECONDS: Final = 9.5
-"""How long the end of a run waits for all endpoints together: with what is around it, less than 10 s."""
+"""How long the end of a run waits for the metrics file and all endpoints together: with what is around it, less than
+10 s."""
 
 _MOMENT_SECONDS: Final = 0.2
 """How long the threads of connections that were closed get to end."""
 
 
 class RunReports:
-    """Reports one run, by threads and files that change neither its status nor what it does.
+    """Reports one run, by threads and files that change neither its status nor what it does; a trial is not reported.
 
     States: without settings, where the configuration is wrong; and started, once `begin` has the settings.
     """
@@ -44,7 +45,7 @@ class RunReports:
 
     def begin(self, settings: Settings) -> None:
         """Report the start of the run, and which starts before it were killed, without waiting for an answer."""
-        if self._options.sandbox:
+        if self.start.is_trial:
             return
         self._settings = ReportSettings.of(settings)
         with self._warning():
@@ -54,7 +55,7 @@ class RunReports:
 
     def end(self, record: RunRecord) -> None:
         """Report how the run ended, and wait for the answers: at most 10 s, and no longer than a signal leaves."""
-        if self._options.sandbox:
+        if self.start.is_trial:
             return
         try:
             self._end(record)
@@ -69,9 +70,11 @@ class RunReports:
             except FileNotFoundError:
                 # The working directory is gone, and with it what says where to report that.
                 return
+            # The metrics file may wait for its lock.
+            until = time.monotonic() + LONGEST_SECONDS
             self._write_metrics(settings.textfile, record)
             self._post(settings, [record])
-            seconds = min(LONGEST_SECONDS, self._environment.seconds_left())
+            seconds = min(until - time.monotonic(), self._environment.seconds_left())
             failures = {reply.endpoint.key: reply for reply in replies_of(self._posts, seconds) if not reply.is_success}
             for reply in failures.values():
                 self._say(f"Warning: {reply.endpoint.name} {reply.words}: a notification of this run is missing there.")

@@ -61,7 +61,8 @@ class Ending:
 class SourceResult:
     """The result of one source, as far as it is known.
 
-    *number* is that of its run, 0 before it has one. *maybe_sent_twice* counts rows, *retry_file* is None where no row
+    *number* is that of its run. Before it has one it is 0: *run_id* is then what a new run would be called, and of no
+    run that is stored (`known_run_id` is ""). *maybe_sent_twice* counts rows, *retry_file* is None where no row
     has to be sent again.
 
     States: open, as long as *ending* is None; finished (0 or 3); and ended early, by an error here or at another
@@ -81,6 +82,11 @@ class SourceResult:
     retry_file: Path | None = None
     ending: Ending | None = None
     number: int = 0
+
+    @property
+    def known_run_id(self) -> str:
+        """The ID of its run; "" as long as none is chosen, or if none ever was."""
+        return self.run_id if self.number else ""
 
     @property
     def has_started(self) -> bool:
@@ -110,7 +116,7 @@ class SourceResult:
         traffic, times, findings = self.traffic, self.times, self.findings
         per_second = traffic.requests / times.sending if times.sending else 0.0
         return {
-            "run_id": self.run_id,
+            "run_id": self.known_run_id,
             "source": self.source,
             "started": self.started,
             "seconds": round(times.total, 3),
@@ -131,7 +137,7 @@ class SourceResult:
         traffic = self.traffic
         return SourceRecord(
             source=self.source,
-            run_id=self.run_id,
+            run_id=self.known_run_id,
             exit_status=self.exit_status,
             counts=self.counts,
             traffic=TrafficRecord(

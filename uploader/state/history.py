@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Final, Self
 from uploader.errors import StorageError
 from uploader.private_files import open_private, private_folder, sync_folder, trouble, write_private
 from uploader.run_record import RunRecord
+from uploader.whole_files import removed_on_failure
 
 _SUFFIX: Final = ".json"
 _DIGITS: Final = 9
@@ -34,6 +34,7 @@ class History:
 
     def __init__(self, state: Path) -> None:
         """Use the state folder *state*; nothing is created before the first start."""
+        self.state = state
         self._folder = state / "history"
 
     def open(self, record: RunRecord) -> "OpenRecord":
@@ -102,17 +103,18 @@ class OpenRecord:
         beside = self._path.with_suffix(".new")
         handle = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
-            # The new file is locked before it has the name, so that a reader never finds it free.
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _write_whole(handle, _spelled(record))
-            os.fsync(handle)
-            beside.replace(self._path)
-        except BaseException as error:  # noqa: BLE001 — raised again, in words where it is the machine's
+            with removed_on_failure(beside):
+                # The new file is locked before it has the name, so that a reader never finds it free.
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _write_whole(handle, _spelled(record))
+                os.fsync(handle)
+                beside.replace(self._path)
+        except BaseException as error:
             # Also where a signal ends it: with the lock left behind, the record of the end could not be written.
             os.close(handle)
-            with suppress(OSError):
-                beside.unlink()
-            raise trouble(self._path, error) if isinstance(error, OSError) else error from None
+            if isinstance(error, OSError):
+                raise trouble(self._path, error) from None
+            raise
         before, self._handle = self._handle, handle
         self._close(before)
         sync_folder(self._path.parent)
