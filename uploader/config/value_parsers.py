@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 
 from uploader.api import IDENTITY_FIELDS
 from uploader.config.error_messages import UnfitValueError, nearest
@@ -102,7 +103,8 @@ def flag(value: object) -> bool:
 def share(value: object) -> float:
     """Return *value*, such as `10%` or `0.1`, as a part of 1."""
     found = _SHARE.fullmatch(value) if isinstance(value, str) else None
-    part = number(value) if found is None else float(found["amount"]) / (_PERCENT if found["percent"] else 1)
+    # Divided before it becomes a float: 0.7% is 0.007 as a float of its own has it, so that 7 of 1,000 are no more.
+    part = number(value) if found is None else float(Decimal(found["amount"]) / (_PERCENT if found["percent"] else 1))
     if part is None or part < 0:
         raise UnfitValueError("is not a share; write 10% or 0.1")
     if part > 1:
@@ -119,9 +121,12 @@ def tolerance(value: object) -> Tolerance:
     if rows is not None and rows >= 0:
         return Tolerance(rows=rows)
     try:
-        return Tolerance(share=share(value))
+        part = share(value)
     except UnfitValueError:
         raise UnfitValueError("is neither a number of rows nor a share; write 5 or 0.1%") from None
+    if part == 1 and not (isinstance(value, str) and value.endswith("%")):
+        raise UnfitValueError("may mean one row or all rows; write 1 or 100%")
+    return Tolerance(share=part)
 
 
 @written_as({"type": "number", "exclusiveMinimum": 0, "maximum": 1}, _SHARE_FORMS[1])
