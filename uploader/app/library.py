@@ -186,8 +186,6 @@ class _RunInThread:
         """Start the run."""
         self.result: Future[RunResult] = Future()
         self._stop = _StopOnRequest()
-        if not options.sandbox:
-            settings = settings.with_credentials()
         environment = _environment(settings, Observers([self._stop, events]))
 
         def work() -> None:
