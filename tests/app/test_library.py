@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import logging
+import math
 import signal
 import subprocess
 import sys
@@ -17,8 +18,11 @@ import uploader
 from tests import make
 from tests.monitors import monitor
 from uploader import CheckResult, Events, RunError, RunResult, Settings, UploaderError, arun, check, explain, run
+from uploader.app import library
 from uploader.errors import ConfigError, SignalledError
+from uploader.run.environment import Environment
 from uploader.run.events import Checked, RowSettled, SourceRun
+from uploader.run.options import Options
 from uploader.state import History, RunStore
 
 MAPPING = {
@@ -270,6 +274,33 @@ async def test_a_run_that_is_cancelled_while_it_checks_sends_nothing(settings: S
         await task
 
     assert [source.counts.sent for source in results[0].sources] == [0]
+
+
+async def test_a_stop_leaves_notifications_what_is_left_of_ten_seconds(
+    settings: Settings, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = list[float]()
+    began, cancelled = threading.Event(), threading.Event()
+
+    def run_sources(options: Options, environment: Environment) -> RunResult:
+        del options
+        left.append(environment.seconds_left())
+        began.set()
+        assert cancelled.wait(30)
+        left.append(environment.seconds_left())
+        return RunResult(exit_status=143)
+
+    monkeypatch.setattr(library, "run_sources", run_sources)
+    task = asyncio.create_task(arun(settings, file, sandbox=True))
+    await asyncio.to_thread(began.wait, 30)
+    task.cancel()
+    # The task must have had its turn, in which it passes the cancellation on.
+    asyncio.get_running_loop().call_later(0.05, cancelled.set)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert left[0] == math.inf
+    assert 0 <= left[1] < 9.5
 
 
 SCRIPT = """\
