@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from uploader.config.error_messages import UnfitValueError
-from uploader.config.written_form import INNER, written_as
+from uploader.config.written_form import LIST, written_as
 
 COMMAND_SECONDS: Final = 30.0
 """How long the command may take; who has to unlock something does it before."""
@@ -17,7 +17,7 @@ COMMAND_SECONDS: Final = 30.0
 _BY_HAND: Final = "type it yourself to see why"
 
 
-@written_as(INNER)
+@written_as(LIST)
 def command_words(value: object) -> Sequence[str]:
     """Return *value* if it is a list of words, the first of them a program; else raise UnfitValueError."""
     if not isinstance(value, (list, tuple)) or not value:
