@@ -103,6 +103,19 @@ def test_a_file_that_was_sent_is_not_sent_again_by_its_pattern(job: tuple[Desk, 
     assert sent_ids(server) == ["1", "1", "1", "2"]
 
 
+@pytest.mark.parametrize("pattern", ["members_*.csv", "members_1.csv"])
+def test_a_file_that_is_named_is_sent_again_also_where_a_pattern_finds_it(
+    job: tuple[Desk, RunningSandbox], pattern: str
+) -> None:
+    desk, server = job
+    write(desk, "members_1.csv", "1")
+    desk.type("run", "members_1.csv")
+
+    ended = desk.type("run", "members_1.csv", "--newest", pattern)
+
+    assert (ended.status, sent_ids(server)) == (0, ["1", "1"])
+
+
 def test_no_source_is_a_wrong_command(job: tuple[Desk, RunningSandbox]) -> None:
     desk, _ = job
 

@@ -26,14 +26,16 @@ _USUAL_FORM: Final = "%Y-%m-%d"
 def with_found_sources(options: Options, settings: Settings, environment: Environment) -> Options:
     """Return *options* whose SOURCEs are files: `{today:%Y%m%d}` in a name is a date, `--newest` means one file.
 
-    A file that is called just so wins over a pattern. Raises InputError where nothing is found.
+    A file that is called just so wins over a pattern, and one that is named itself counts as named, also where a
+    pattern finds it as well. Raises InputError where nothing is found.
     """
+    named = {name for name in options.sources if not _is_pattern(name)}
     found: dict[str, str] = {}
     for name in options.sources:
-        found[_dated(name, settings, environment) if _is_pattern(name) else name] = name
+        found[name if name in named else _dated(name, settings, environment)] = name
     for pattern in options.newest:
         found[_newest(pattern, settings, environment)] = pattern
-    patterned = tuple(name for name, typed in found.items() if name != typed or typed in options.newest)
+    patterned = tuple(name for name in found if name not in named)
     for name in patterned:
         text = f"{found[name]} is {name}{_zone_note(found[name], settings, environment)}."
         environment.events.remark(Remark(text, "detail", name))
