@@ -2,6 +2,7 @@
 
 import glob
 import re
+import shlex
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
@@ -106,7 +107,21 @@ def _newest(pattern: str, settings: Settings, environment: Environment) -> str:
         except UploaderError:
             # The check says what is wrong with it: an older file is no answer.
             return name
-    raise InputError(f"No file matches {pattern}. Nothing was sent. See whether the export has run.")
+    advice = _with_escaped_folder(pattern) or "See whether the export has run."
+    raise InputError(f"No file matches {pattern}. Nothing was sent. {advice}")
+
+
+def _with_escaped_folder(pattern: str) -> str | None:
+    """Return the advice to escape a folder of *pattern* whose name has a [, the sign of a set of characters."""
+    path = Path(pattern)
+    folder = next((one for one in path.parents if "[" in str(one) and one.is_dir()), None)
+    if folder is None:
+        return None
+    escaped = Path(glob.escape(str(folder))) / path.relative_to(folder)
+    return (
+        f"In a pattern, [ ] hold characters of which one matches. If the folder {folder} is meant, "
+        f"type --newest {shlex.quote(str(escaped))}."
+    )
 
 
 def _newest_first(pattern: str) -> list[str]:
