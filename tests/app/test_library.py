@@ -162,7 +162,7 @@ def test_a_token_that_is_not_there_ends_a_run_that_is_recorded_and_reported(file
             "notify": {"on": ["failure"], "url": f"{hook.url}/hook", "ping": f"{hook.url}/ping"},
             "metrics": {"textfile": "uploader.prom"},
         }
-        with pytest.raises(RunError, match=r"^api\.access_token_file: there is no such file") as caught:
+        with pytest.raises(RunError, match=r"^api\.access_token_file: .*token\.txt does not exist") as caught:
             run(Settings.of(tree, folder=tmp_path, environ={}), file)
 
     (record,) = History(state).records()
