@@ -9,8 +9,8 @@ from airflow.sdk import dag, task
 from uploader import RunError, Settings, run
 
 HERE = Path(__file__).parent.parent
-RUN_AGAIN = {6, 7, 8, 10}
-"""The exit statuses after which the same command may go well: outage, disk, lock, time limit."""
+RUN_AGAIN = {6, 7, 10}
+"""The exit statuses after which the same command resumes the run: outage, disk, time limit."""
 
 
 @task(retries=3, retry_delay=timedelta(minutes=10))
@@ -22,7 +22,7 @@ def upload(file: str) -> dict[str, int]:
     except RunError as error:
         if error.exit_status in RUN_AGAIN:
             raise
-        # A retry would not help: the settings, the file or the token are wrong.
+        # A retry would not help: the settings, the file or the token are wrong, or another run sends the file.
         raise AirflowFailException(str(error)) from error
     return {"sent": result.sources[0].counts.sent, "rejected": result.sources[0].counts.rejected}
 

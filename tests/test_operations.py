@@ -101,6 +101,27 @@ def test_the_task_of_airflow_is_understood() -> None:
     assert ast.literal_eval(given["skip_on_exit_code"]) == [3]
 
 
+def test_all_pages_and_examples_name_the_same_statuses_for_another_try() -> None:
+    (row,) = re.findall(r"^\| ([0-9, ]+) \| stopped: the same command resumes", PAGE, re.MULTILINE)
+    others = re.findall(r"^\| ([0-9, ]+) \| (?!done|stopped)", PAGE, re.MULTILINE)
+    statuses = (ROOT / "docs" / "exit-statuses.md").read_text(encoding="utf-8")
+    (case,) = re.findall(r"^  ([0-9|]+)\) echo \"Run it again to resume", statuses, re.MULTILINE)
+    dag = ast.parse((ROOT / "examples" / "airflow_dag.py").read_text(encoding="utf-8"))
+    (run_again,) = [
+        ast.literal_eval(node.value)
+        for node in dag.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "RUN_AGAIN"
+    ]
+
+    assert {*map(int, row.split(","))} == RESUMED
+    assert {int(one) for listed in others for one in listed.split(",")} == STATUSES - RESUMED
+    assert {*map(int, case.split("|"))} == RESUMED
+    # A signal ends the program with its task.
+    assert run_again == {status for status in RESUMED if status < 128}
+    assert "only after 6, 7, 10\nand a signal" in statuses.lower()
+    assert [name for name in ("podFailurePolicy", "RestartPrevent", "skip_on_exit_code") if name in statuses] == []
+
+
 def test_the_line_of_cron_is_understood() -> None:
     (block,) = blocks("cron")
     (line,) = [line for line in block.splitlines() if "uploader" in line]

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import logging
+import math
 import signal
 import subprocess
 import sys
@@ -15,9 +16,14 @@ import pytest
 
 import uploader
 from tests import make
+from tests.monitors import monitor
 from uploader import CheckResult, Events, RunError, RunResult, Settings, UploaderError, arun, check, explain, run
+from uploader.app import library
 from uploader.errors import ConfigError, SignalledError
+from uploader.run.environment import Environment
 from uploader.run.events import Checked, RowSettled, SourceRun
+from uploader.run.options import Options
+from uploader.state import History, RunStore
 
 MAPPING = {
     "identity": {"external_id": "id"},
@@ -137,13 +143,32 @@ def test_an_error_that_ends_a_run_has_the_results_so_far(settings: Settings, tmp
 
 
 def test_a_run_that_sends_needs_the_credentials(settings: Settings, file: Path) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(RunError) as caught:
         run(settings, file)
 
+    assert caught.value.exit_status == 2
     assert str(caught.value) == (
         "api.service_id is missing; a run needs it, unless it is a dry run (sandbox=True)\n"
         "api.access_token is missing; a run needs it, unless it is a dry run (sandbox=True)"
     )
+
+
+def test_a_token_that_is_not_there_ends_a_run_that_is_recorded_and_reported(file: Path, tmp_path: Path) -> None:
+    state = RunStore(tmp_path / ".uploader").state
+    with monitor() as hook:
+        tree = {
+            "api": {"service_id": "svc", "access_token_file": "token.txt"},
+            "mapping": MAPPING,
+            "notify": {"on": ["failure"], "url": f"{hook.url}/hook", "ping": f"{hook.url}/ping"},
+            "metrics": {"textfile": "uploader.prom"},
+        }
+        with pytest.raises(RunError, match=r"^api\.access_token_file: .*token\.txt does not exist") as caught:
+            run(Settings.of(tree, folder=tmp_path, environ={}), file)
+
+    (record,) = History(state).records()
+    assert (caught.value.exit_status, record.exit_status, record.error) == (2, 2, str(caught.value))
+    assert (hook.events, hook.pings) == (["failure"], ["/ping/fail"])
+    assert "last_run_exit_status" in (tmp_path / "uploader.prom").read_text("utf-8")
 
 
 def test_the_token_of_a_file_is_read_when_a_run_needs_it(tmp_path: Path) -> None:
@@ -249,6 +274,33 @@ async def test_a_run_that_is_cancelled_while_it_checks_sends_nothing(settings: S
         await task
 
     assert [source.counts.sent for source in results[0].sources] == [0]
+
+
+async def test_a_stop_leaves_notifications_what_is_left_of_ten_seconds(
+    settings: Settings, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = list[float]()
+    began, cancelled = threading.Event(), threading.Event()
+
+    def run_sources(options: Options, environment: Environment) -> RunResult:
+        del options
+        left.append(environment.seconds_left())
+        began.set()
+        assert cancelled.wait(30)
+        left.append(environment.seconds_left())
+        return RunResult(exit_status=143)
+
+    monkeypatch.setattr(library, "run_sources", run_sources)
+    task = asyncio.create_task(arun(settings, file, sandbox=True))
+    await asyncio.to_thread(began.wait, 30)
+    task.cancel()
+    # The task must have had its turn, in which it passes the cancellation on.
+    asyncio.get_running_loop().call_later(0.05, cancelled.set)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert left[0] == math.inf
+    assert 0 <= left[1] < 9.5
 
 
 SCRIPT = """\

@@ -1,5 +1,6 @@
 """The token that a secret manager's command prints: as it is, in time, and in no message."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -95,6 +96,12 @@ def test_a_command_that_waits_for_somebody_is_ended() -> None:
 
     assert str(caught.value) == "it has not ended within 0.2 s; type it yourself to see why"
     assert time.monotonic() - began < 60
+
+
+def test_an_agent_that_the_command_leaves_behind_is_not_waited_for() -> None:
+    token = printed_by(["sh", "-c", "sleep 20 & echo swallow-4711"], Path(), os.environ, seconds=10)
+
+    assert token == "swallow-4711"
 
 
 @pytest.mark.parametrize(

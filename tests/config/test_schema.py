@@ -180,6 +180,17 @@ LEAST: Final = "mapping: {identity: {external_id: id}, properties: {df_name: nam
         "rate: {share: 1.5}",
         "rate: {share: a lot}",
         "rate: {share: 0}",
+        "rate: {share: 0%}",
+        "rate: {share: 00.0%}",
+        "rate: {share: 150%}",
+        "limits: {max_rejected: 100.5%}",
+        "limits: {max_rejected: '1.01'}",
+        "limits: {tolerate: 1.5}",
+        "limits: {tolerate: '1.5'}",
+        "limits: {tolerate: '1.0'}",
+        "limits: {tolerate: 150%}",
+        "limits: {tolerate: -1}",
+        "api: {service_id: svc, access_token_command: []}",
         "rate: {concurrency: 1001}",
         "rat: {requests: 5}",
         "rate: {request: 5}",
@@ -212,6 +223,7 @@ LEAST: Final = "mapping: {identity: {external_id: id}, properties: {df_name: nam
         "mapping: {identity: {external_id: id}, properties: {n: {column: n, type: double, decimal: ';'}}}",
         "mapping: {identity: {external_id: id}, properties: {n: name}, request_datetime: later}",
         "mapping: {properties: {n: name}}",
+        "mapping: {identity: {}, properties: {df_name: name}}",
     ],
 )
 def test_what_a_section_refuses_is_refused_by_the_schema(text: str, complaint: Callable[..., str]) -> None:
@@ -226,7 +238,19 @@ def test_what_a_section_refuses_is_refused_by_the_schema(text: str, complaint: C
     [
         "rate: {requests: 0012, per: 500ms, share: 95%, burst: '3'}",
         "rate: {requests: '${REQUESTS}'}",
+        "rate: {share: 100%}",
+        "rate: {share: '0.05'}",
+        "limits: {tolerate: 5, max_rejected: 0%}",
+        "limits: {tolerate: 0.001}",
+        "limits: {tolerate: '0.001'}",
+        "limits: {tolerate: 0.7%}",
+        "limits: {tolerate: 100%, max_rejected: 1}",
         "source: {null_values: [NULL, ~, '', no, 0], delimiter: tab}",
+        "source: {delimiter: 1, name: true}",
+        "api: {service_id: svc, base_url: 'HTTPS://host'}\nnotify: {url: 'HTTPS://host/hook', ping: 'Https://host'}",
+        "mapping: {identity: {external_id: true}, properties: {df_name: name}, when_empty: null}",
+        "mapping: {identity: {external_id: id}, properties: {a: {column: a, when_empty: null}, b: {value: null}}}",
+        "mapping: {identity: {external_id: id}, properties: {}, other_columns: send}",
         "limits: {max_joined: off, max_unpacked: 1.5GiB}",
         "limits: {max_joined: {phone_no: 50, email: off}}",
         "registered: {age: Long, tags: Array of String, more: 'string[]'}",
@@ -242,6 +266,15 @@ def test_what_the_settings_take_is_taken_by_the_schema(text: str, loaded: Load) 
     loaded(whole, environ={"REQUESTS": "5"}, credentials=False)
 
     assert refusals(read(whole)) == []
+
+
+@pytest.mark.parametrize("text", ["source: {skip_lines: 3.0}", "limits: {tolerate: 5.0}"])
+def test_that_a_whole_number_has_a_point_is_seen_by_the_settings_alone(
+    text: str, complaint: Callable[..., str]
+) -> None:
+    """In JSON, 3.0 and 3 are one number."""
+    assert complaint(f"{LEAST}{text}\n", credentials=False)
+    assert refusals(read(f"{LEAST}{text}\n")) == []
 
 
 def test_a_reader_that_does_not_say_its_forms_makes_no_schema() -> None:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tests.make import Load, identity_rules
 from uploader.config import ApiSettings, GuardSettings, Settings
 from uploader.config.error_messages import UnfitValueError
-from uploader.config.value_parsers import duration, share, unpacking
+from uploader.config.value_parsers import duration, share, tolerance, unpacking
 from uploader.mapping.rules import MappingRules, MomentRule, PropertyRule
-from uploader.model import Unpacking
+from uploader.model import Tolerance, Unpacking
 
 EVERY_KEY = """\
 api:
@@ -323,6 +323,25 @@ def test_a_duration_is_its_amount_times_its_unit(amount: int, unit: tuple[str, f
 @given(st.integers(0, 100))
 def test_a_percentage_and_its_fraction_are_the_same_share(percent: int) -> None:
     assert share(f"{percent}%") == share(f"{percent / 100:.2f}")
+
+
+@pytest.mark.parametrize("read", [1_000, 20_000, 200_000])
+def test_exactly_as_many_rows_as_a_percentage_says_may_be_missing(read: int) -> None:
+    for tenths in range(1, 1_000):
+        rows, percent = tenths * read // 1_000, f"{tenths // 10}.{tenths % 10}%"
+
+        tolerated = [tolerance(percent).allows(left, read=read) for left in (rows, rows + 1)]
+
+        assert tolerated == [True, False], percent
+        assert rows / read == share(percent)
+
+
+@pytest.mark.parametrize("all_or_one", ["1.0", "1.00", 1.0], ids=repr)
+def test_a_tolerance_of_one_row_or_of_all_rows_says_which(all_or_one: object) -> None:
+    with pytest.raises(UnfitValueError, match=r"^may mean one row or all rows; write 1 or 100%$"):
+        tolerance(all_or_one)
+
+    assert (tolerance("1"), tolerance("100%")) == (Tolerance(rows=1), Tolerance(share=1.0))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Settings that Python makes hold what the same configuration would, and are refused in the same words."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from tests import make
 from tests.make import Load
 from uploader.config import (
     ApiSettings,
@@ -233,3 +235,36 @@ def test_a_token_at_a_wrong_key_is_not_repeated() -> None:
         Settings.of(tree)
 
     assert "linnet" not in str(caught.value)
+
+
+def test_replaced_settings_keep_the_folder_of_their_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "below").mkdir()
+    make.config(tmp_path / "below", f"mapping: {json.dumps(MAPPING)}\n")
+    monkeypatch.chdir(tmp_path)
+    before = Settings.load("below/config.yaml", credentials=False)
+
+    after = replace(before, coalesce=True, state_dir=Path("state"))
+
+    assert (after.file, after.folder, after.warnings) == (before.file, before.folder, before.warnings)
+    assert after.state_dir == tmp_path / "below/state"
+    assert after == replace(before, coalesce=True, state_dir=tmp_path / "below/state")
+
+
+def test_the_token_command_of_replaced_settings_runs_in_the_folder_of_their_configuration(tmp_path: Path) -> None:
+    script = tmp_path / "token.sh"
+    script.write_text("#!/bin/sh\necho linnet\n", encoding="utf-8")
+    script.chmod(0o700)
+    api = {"service_id": "svc", "access_token_command": ["./token.sh"]}
+
+    settings = replace(Settings.of({"api": api, "mapping": MAPPING}, folder=tmp_path), coalesce=True)
+
+    assert settings.with_credentials().api.access_token == "linnet"
+
+
+@pytest.mark.parametrize("key", ["origin", "_origin"])
+def test_where_settings_come_from_is_no_key_of_a_configuration(complaint: Callable[..., str], key: str) -> None:
+    text = f"mapping: {json.dumps(MAPPING)}\n{key}: elsewhere\n"
+
+    assert f"{key} is not a key; the keys here are: api, source" in complaint(text, credentials=False)

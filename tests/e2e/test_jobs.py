@@ -81,6 +81,24 @@ def test_a_file_of_today_that_is_missing_is_named_as_it_was_looked_for(
     assert desk.summary()["error"] == newest.last_line
 
 
+def test_a_folder_with_brackets_in_its_name_is_found_by_the_pattern_that_the_message_says(
+    job: tuple[Desk, RunningSandbox],
+) -> None:
+    desk, server = job
+    (desk.folder / "[prod] 2").mkdir()
+    write(desk, "[prod] 2/members_1.csv", "1")
+
+    as_typed = desk.type("run", "--newest", "[prod] 2/members_*.csv")
+    as_advised = desk.type("run", "--newest", "[[]prod] 2/members_*.csv")
+
+    assert as_typed.status == 4
+    assert as_typed.last_line == (
+        "No file matches [prod] 2/members_*.csv. Nothing was sent. In a pattern, [ ] hold characters of which one "
+        "matches. If the folder [prod] 2 is meant, type --newest '[[]prod] 2/members_*.csv'."
+    )
+    assert (as_advised.status, sent_ids(server)) == (0, ["1"])
+
+
 def test_a_file_that_is_called_just_so_wins_over_a_pattern(job: tuple[Desk, RunningSandbox]) -> None:
     desk, server = job
     write(desk, "members_{today:%Y}.csv", "1")
@@ -126,6 +144,19 @@ def test_a_file_that_was_sent_is_not_sent_again_by_its_pattern(job: tuple[Desk, 
     write(desk, "members_1.csv", "2")
     assert desk.type("run", "--newest", "members_*.csv").status == 0
     assert sent_ids(server) == ["1", "1", "1", "2"]
+
+
+@pytest.mark.parametrize("pattern", ["members_*.csv", "members_1.csv"])
+def test_a_file_that_is_named_is_sent_again_also_where_a_pattern_finds_it(
+    job: tuple[Desk, RunningSandbox], pattern: str
+) -> None:
+    desk, server = job
+    write(desk, "members_1.csv", "1")
+    desk.type("run", "members_1.csv")
+
+    ended = desk.type("run", "members_1.csv", "--newest", pattern)
+
+    assert (ended.status, sent_ids(server)) == (0, ["1", "1"])
 
 
 def test_no_source_is_a_wrong_command(job: tuple[Desk, RunningSandbox]) -> None:

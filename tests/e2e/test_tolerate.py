@@ -46,6 +46,15 @@ def test_as_many_rows_as_are_tolerated_may_be_left(desk: Desk, tolerate: str, st
 
 
 @pytest.mark.usefixtures("server")
+def test_a_share_of_seven_in_a_thousand_tolerates_seven_rows_of_a_thousand(desk: Desk) -> None:
+    write(desk, *(f"bad-{number},old," for number in range(7)), good=993)
+
+    ended = desk.type("run", "people.csv", "--set", "limits.tolerate=0.7%")
+
+    assert ended.status == 0
+
+
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("bad", ["a,old,y", "a,old,n", "a,30,perhaps", "a,30,y,more"])
 def test_a_row_that_has_a_consent_or_may_have_one_is_never_tolerated(desk: Desk, bad: str) -> None:
     write(desk, "b,old,", bad)

@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -22,6 +25,7 @@ from uploader.run.environment import Environment
 from uploader.run.events import Events
 from uploader.run.observers import Observers
 from uploader.run.options import Options
+from uploader.run.reports import LONGEST_SECONDS
 from uploader.run.results import RunError, RunResult
 from uploader.stop import Stop
 
@@ -186,9 +190,9 @@ class _RunInThread:
         """Start the run."""
         self.result: Future[RunResult] = Future()
         self._stop = _StopOnRequest()
-        if not options.sandbox:
-            settings = settings.with_credentials()
-        environment = _environment(settings, Observers([self._stop, events]))
+        environment = replace(
+            _environment(settings, Observers([self._stop, events])), seconds_left=self._stop.seconds_left
+        )
 
         def work() -> None:
             try:
@@ -204,26 +208,35 @@ class _RunInThread:
 
 
 class _StopOnRequest(Events):
-    """Stops the run when it is asked to from another thread, at the latest when it starts to send."""
+    """Stops the run when it is asked to from another thread, at the latest when it starts to send.
+
+    States: `_requested_at` is None, or the time of the monotonic clock when a stop was requested.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._is_requested = False
+        self._requested_at: float | None = None
         self._give: Callable[[BaseException], object] | None = None
 
     def stoppable(self, stop: Stop, /) -> None:
         with self._lock:
             self._give = stop.request_from_thread()
-            if self._is_requested:
+            if self._requested_at is not None:
                 stop.request(_stopped())
 
     def request(self) -> None:
         with self._lock:
-            self._is_requested = True
+            if self._requested_at is None:
+                self._requested_at = time.monotonic()
             # A loop that is closed has nothing left to stop.
             with suppress(RuntimeError):
                 if self._give is not None:
                     self._give(_stopped())
+
+    def seconds_left(self) -> float:
+        """Return how long the run may still take, its notifications included; no limit before it is asked to stop."""
+        at = self._requested_at
+        return math.inf if at is None else max(0.0, at + LONGEST_SECONDS - time.monotonic())
 
 
 def _stopped() -> SignalledError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import BeforeValidator, ConfigDict, ValidationError
 
 from uploader.api import IDENTITY_FIELDS, PropertyType
 from uploader.config.datetime_formats import formats, pattern, zone
@@ -22,7 +22,7 @@ from uploader.config.property_rules import (
 from uploader.config.reading_errors import reading_errors
 from uploader.config.settings_section import S, Section, SettingsOrigin, read_section
 from uploader.config.value_parsers import flag, one_of, text, whole, word, words
-from uploader.config.written_form import INNER, NAME, TEXT, capitalized, written_as
+from uploader.config.written_form import EMPTY_OR_TEXT, INNER, NAME, TEXT, capitalized, written_as
 from uploader.config.yaml_document import KeyPath
 from uploader.mapping.rules import (
     CleaningRules,
@@ -52,7 +52,7 @@ def _kind(value: object) -> str:
     return one_of(*KINDS)(value.lower().replace(" ", "") if isinstance(value, str) else value)
 
 
-@written_as(TEXT, {"type": "array", "items": TEXT})
+@written_as(EMPTY_OR_TEXT, {"type": "array", "items": EMPTY_OR_TEXT})
 def _constant(value: object) -> str | tuple[str, ...]:
     if isinstance(value, str):
         return value
@@ -201,6 +201,10 @@ IdentityField: TypeAlias = Annotated[IdentityFieldSettings | None, BeforeValidat
 @dataclass(frozen=True, kw_only=True)
 class IdentitySettings(Section):
     """The column of each identity field of `api.IDENTITY_FIELDS`; at least one has a column."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        **Section.__pydantic_config__, json_schema_extra={"minProperties": 1}
+    )
 
     key_path: ClassVar[KeyPath] = ("mapping", "identity")
 

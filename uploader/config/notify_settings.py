@@ -14,7 +14,7 @@ from uploader.config.relative_paths import resolved
 from uploader.config.service_url import is_loopback
 from uploader.config.settings_section import Section, SettingsOrigin, read_section
 from uploader.config.value_parsers import one_of, words
-from uploader.config.written_form import pattern, written_as
+from uploader.config.written_form import URL, written_as
 from uploader.config.yaml_document import KeyPath, Tree
 
 _URL: Final = re.compile(r"[!-~]+")
@@ -33,7 +33,7 @@ _READABLE: Final = SettingsOrigin(Path("Settings"), Path())
 _EVENTS: Final = ("failure", "rejected", "success", "started")
 
 
-@written_as(pattern(r"https?://\S+"))
+@written_as(URL)
 def endpoint_url(value: object) -> str:
     """Return *value* if it is the URL of an endpoint for notifications; else raise UnfitValueError, without quoting it.
 

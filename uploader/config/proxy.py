@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 from uploader.config.error_messages import UnfitValueError
 from uploader.config.service_url import is_loopback
-from uploader.config.written_form import pattern, written_as
+from uploader.config.written_form import URL, written_as
 from uploader.errors import ConfigError
 
 _URL = re.compile(r"[!-~]+")
@@ -28,7 +28,7 @@ class Proxy:
     authorization: str | None = field(default=None, repr=False)
 
 
-@written_as(pattern(r"[Hh][Tt][Tt][Pp][Ss]?://\S+"))
+@written_as(URL)
 def proxy_url(value: object) -> str:
     """Return *value* if it is the URL of a proxy; else raise UnfitValueError, which never quotes it."""
     _split(value)

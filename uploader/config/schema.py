@@ -16,7 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from uploader.config.credentials import PLACEHOLDER
 from uploader.config.settings import Settings
 from uploader.config.settings_section import Section
-from uploader.config.written_form import INNER, TEXT, VARIABLE, Form, forms_of
+from uploader.config.written_form import TEXT, VARIABLE, Form, forms_of
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -49,10 +49,15 @@ class _SettingsSchema(GenerateJsonSchema):
     def function_before_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ANN401 — a schema of pydantic's core
         """Return how the values that a function of ours reads are written."""
         forms = forms_of(schema["function"]["function"])
-        written = [self.generate_inner(schema["schema"]) if form is INNER else _as_json(form) for form in forms]
-        if not any(form is TEXT or form is INNER for form in forms):
+        written = [self._in_json(form, schema["schema"]) for form in forms]
+        if not any(form is TEXT or "inner" in form for form in forms):
             written.append(_as_json(VARIABLE))
         return written[0] if len(written) == 1 else {"anyOf": written}
+
+    def _in_json(self, form: Form, inner: Any) -> JsonSchemaValue:  # noqa: ANN401 — a schema of pydantic's core
+        """Return *form* as it is, or with what is written of the value itself."""
+        said = _as_json(form)
+        return {**self.generate_inner(inner), **said} if said.pop("inner", False) else said
 
     def nullable_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ANN401 — a schema of pydantic's core
         """Return the schema of the value itself: a configuration leaves out what has none."""

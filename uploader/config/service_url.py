@@ -6,14 +6,14 @@ from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 from uploader.config.error_messages import UnfitValueError
-from uploader.config.written_form import pattern, written_as
+from uploader.config.written_form import URL, written_as
 
 _URL = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 _PORTS = {"http": 80, "https": 443}
 _EXAMPLE = "write https://openapi.dfinery.ai"
 
 
-@written_as(pattern(r"https?://\S+"))
+@written_as(URL)
 def base_url(value: object) -> str:
     """Return the URL *value* without slashes at its end; else raise UnfitValueError, which never quotes it.
 

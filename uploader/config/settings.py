@@ -2,10 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, ValidationInfo
 
@@ -313,13 +313,22 @@ class Settings(SectionedSettings):
     """For how many days finished runs are kept."""
     state_dir: Annotated[Location, Field(validate_default=True)] = Path(".uploader")
     """The folder where runs keep their state, so that they can be resumed."""
+    _origin: InitVar[SettingsOrigin | None] = None
+    """Where the settings come from. It is no setting: only `dataclasses.replace` passes it on."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, _origin: SettingsOrigin | None = None) -> None:  # noqa: RUF033 — pydantic passes none
         """Read the values, and keep where they come from."""
-        origin = origin_of_values() or SettingsOrigin(Path("Settings"), Path.cwd())
-        SectionedSettings.__post_init__(self)
-        # It is no setting, and no key has its name.
+        origin = origin_of_values() or _origin or SettingsOrigin(Path("Settings"), Path.cwd())
+        self._read_or_refuse(origin)
         vars(self)["_origin"] = origin
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Self], handler: Callable[[type[Self]], Any]) -> Any:  # noqa: ANN401 — a schema of pydantic's core
+        """Return how the keys are read: the origin is none of them."""
+        schema = handler(source)
+        arguments = schema["schema"]
+        arguments["fields"] = [one for one in arguments["fields"] if one["name"] != "_origin"]
+        return schema
 
     @classmethod
     def of(
@@ -377,9 +386,7 @@ class Settings(SectionedSettings):
         if missing:
             lines = (f"api.{key} is missing; a run needs it, unless it is a dry run (sandbox=True)" for key in missing)
             raise ConfigError("\n".join(lines))
-        settings = replace(self, api=api)
-        vars(settings)["_origin"] = self._found_in
-        return settings
+        return replace(self, api=api)
 
     def misfits(self) -> Iterator[MisfitError]:
         """Yield that nothing would be sent, and `values` for a word that is no identity before it could be mapped."""

@@ -47,8 +47,12 @@ class Section:
 
     def __post_init__(self) -> None:
         """Read the values that Python gave; of values that are read, refuse those that do not fit together."""
+        self._read_or_refuse(SettingsOrigin(Path("Settings"), Path.cwd()))
+
+    def _read_or_refuse(self, origin: SettingsOrigin) -> None:
+        """Do what `__post_init__` does; paths that Python gave start at the folder of *origin*."""
         if _ORIGIN.get() is None:
-            self._read()
+            self._read(origin)
             return
         for misfit in self.misfits():
             raise misfit
@@ -57,12 +61,12 @@ class Section:
         """Yield what does not fit together in the section."""
         yield from ()
 
-    def _read(self) -> None:
+    def _read(self, origin: SettingsOrigin) -> None:
         defaults = {one.name: one.default for one in fields(self)}
         given = {name: value for name, value in vars(self).items() if value is not defaults[name]}
         problem = None
         try:
-            read = read_section(type(self), given, SettingsOrigin(Path("Settings"), Path.cwd()))
+            read = read_section(type(self), given, origin)
         except ValidationError as error:
             problem = _refusal(self.key_path, error)
         else:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 
 from uploader.api import IDENTITY_FIELDS
 from uploader.config.error_messages import UnfitValueError, nearest
@@ -19,8 +20,10 @@ _HOUR = 3600.0
 _LONGEST_NAME = 100
 
 _SHARE = re.compile(r"(?P<amount>[0-9]{1,12}(\.[0-9]{1,12})?)(?P<percent>%?)")
-_SHARE_TEXT = r"[0-9]{1,12}(?:\.[0-9]{1,12})?%?"
 _PERCENT = 100
+_PERCENT_TEXT = r"(?:0{0,9}100(?:\.0{1,12})?|0{0,10}[0-9]{1,2}(?:\.[0-9]{1,12})?)%"
+_PART_TEXT = r"0{1,12}(?:\.[0-9]{1,12})?"
+_SHARE_TEXT = rf"{_PERCENT_TEXT}|{_PART_TEXT}|0{{0,11}}1(?:\.0{{1,12}})?"
 
 _TIMES = re.compile(r"(?P<times>[1-9][0-9]{0,8})x")
 
@@ -31,6 +34,15 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 
 _DURATION_FORM = pattern(DURATION)
 _SHARE_FORMS = ({"type": "number", "minimum": 0, "maximum": 1}, pattern(_SHARE_TEXT))
+_SOME_SHARE_FORMS = (
+    {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    pattern(rf"(?![0.]+%?$)(?:{_SHARE_TEXT})"),
+)
+_TOLERANCE_FORMS = (
+    {"type": "integer", "minimum": 0},
+    {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+    pattern(rf"\+?[0-9]{{1,18}}|{_PERCENT_TEXT}|{_PART_TEXT}"),
+)
 _MOST_JOINED = ({"type": "integer", "minimum": 1}, {"enum": ["off"]}, pattern("[1-9][0-9]{0,17}"))
 
 
@@ -102,7 +114,8 @@ def flag(value: object) -> bool:
 def share(value: object) -> float:
     """Return *value*, such as `10%` or `0.1`, as a part of 1."""
     found = _SHARE.fullmatch(value) if isinstance(value, str) else None
-    part = number(value) if found is None else float(found["amount"]) / (_PERCENT if found["percent"] else 1)
+    # Divided before it becomes a float: 0.7% is 0.007 as a float of its own has it, so that 7 of 1,000 are no more.
+    part = number(value) if found is None else float(Decimal(found["amount"]) / (_PERCENT if found["percent"] else 1))
     if part is None or part < 0:
         raise UnfitValueError("is not a share; write 10% or 0.1")
     if part > 1:
@@ -110,7 +123,7 @@ def share(value: object) -> float:
     return part
 
 
-@written_as({"type": "number", "minimum": 0}, pattern(_SHARE_TEXT))
+@written_as(*_TOLERANCE_FORMS)
 def tolerance(value: object) -> Tolerance:
     """Return how many rows may be missing: `5` is a number of rows, `0.1%` and `0.001` are parts of all."""
     if isinstance(value, Tolerance):
@@ -119,12 +132,15 @@ def tolerance(value: object) -> Tolerance:
     if rows is not None and rows >= 0:
         return Tolerance(rows=rows)
     try:
-        return Tolerance(share=share(value))
+        part = share(value)
     except UnfitValueError:
         raise UnfitValueError("is neither a number of rows nor a share; write 5 or 0.1%") from None
+    if part == 1 and not (isinstance(value, str) and value.endswith("%")):
+        raise UnfitValueError("may mean one row or all rows; write 1 or 100%")
+    return Tolerance(share=part)
 
 
-@written_as({"type": "number", "exclusiveMinimum": 0, "maximum": 1}, _SHARE_FORMS[1])
+@written_as(*_SOME_SHARE_FORMS)
 def some_share(value: object) -> float:
     """Return *value* as a part of 1, if it is above 0."""
     part = share(value)
@@ -200,7 +216,8 @@ def _most_joined(value: object, example: str) -> int | None:
 def one_of(*known: str) -> Callable[[object], str]:
     """Return a function that reads one of the words *known*."""
 
-    @written_as({"enum": known})
+    # YAML takes an unquoted null for nothing.
+    @written_as({"enum": (*known, None) if "null" in known else known})
     def read(value: object) -> str:
         if isinstance(value, str) and value in known:
             return value
@@ -210,7 +227,7 @@ def one_of(*known: str) -> Callable[[object], str]:
     return read
 
 
-@written_as(pattern(r"[\x01-\x7e]|tab|\\t"))
+@written_as({"type": "integer", "minimum": 0, "maximum": 9}, pattern(r"[\x01-\x7e]|tab|\\t"))
 def delimiter(value: object) -> str:
     r"""Return the character that separates fields; `tab` and `\t` mean a tab."""
     if value in ("tab", r"\t"):

@@ -15,11 +15,14 @@ INNER: Final[Form] = {"inner": True}
 TEXT: Final[Form] = {"type": ["string", "number", "boolean"]}
 """Any text: YAML takes some for numbers, or for true and false."""
 
-NAME: Final[Form] = {"type": ["string", "number"], "minLength": 1}
+NAME: Final[Form] = {"type": ["string", "number", "boolean"], "minLength": 1}
 """A text that is not empty, such as the name of a column."""
 
 EMPTY_OR_TEXT: Final[Form] = {"type": ["string", "number", "boolean", "null"]}
 """Any text, of which YAML takes some for nothing."""
+
+LIST: Final[Form] = {**INNER, "minItems": 1}
+"""The list itself, which is not empty."""
 
 PATH: Final[Form] = NAME
 
@@ -52,6 +55,10 @@ def forms_of(read: object) -> Sequence[Form]:
 def pattern(expression: str) -> Form:
     """Return the form of a text that all of the regular *expression* matches."""
     return {"type": "string", "pattern": f"^(?:{expression})$"}
+
+
+URL: Final = pattern(r"[Hh][Tt][Tt][Pp][Ss]?://\S+")
+"""The form of a URL; a scheme may be in capital letters."""
 
 
 def capitalized(*words: str) -> Form:

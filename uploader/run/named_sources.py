@@ -2,6 +2,7 @@
 
 import glob
 import re
+import shlex
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
@@ -26,15 +27,17 @@ _USUAL_FORM: Final = "%Y-%m-%d"
 def with_found_sources(options: Options, settings: Settings, environment: Environment) -> Options:
     """Return *options* whose SOURCEs are files: `{today:%Y%m%d}` in a name is a date, `--newest` means one file.
 
-    A file that is called just so wins over a pattern. Which file it is, and which day, is said in a line for each.
-    Raises InputError where nothing is found.
+    A file that is called just so wins over a pattern, and one that is named itself counts as named, also where a
+    pattern finds it as well. Which file it is, and which day, is said in a line for each. Raises InputError where
+    nothing is found.
     """
+    named = {name for name in options.sources if not _is_pattern(name)}
     found: dict[str, str] = {}
     for name in options.sources:
-        found[_dated(name, settings, environment) if _is_pattern(name) else name] = name
+        found[name if name in named else _dated(name, settings, environment)] = name
     for pattern in options.newest:
         found[_newest(pattern, settings, environment)] = pattern
-    patterned = tuple(name for name, typed in found.items() if name != typed or typed in options.newest)
+    patterned = tuple(name for name in found if name not in named)
     for name in patterned:
         text = f"{found[name]} is {name}{_zone_note(found[name], settings, environment)}."
         environment.events.remark(Remark(text, source=name))
@@ -105,7 +108,21 @@ def _newest(pattern: str, settings: Settings, environment: Environment) -> str:
         except UploaderError:
             # The check says what is wrong with it: an older file is no answer.
             return name
-    raise InputError(f"No file matches {pattern}. Nothing was sent. See whether the export has run.")
+    advice = _with_escaped_folder(pattern) or "See whether the export has run."
+    raise InputError(f"No file matches {pattern}. Nothing was sent. {advice}")
+
+
+def _with_escaped_folder(pattern: str) -> str | None:
+    """Return the advice to escape a folder of *pattern* whose name has a [, the sign of a set of characters."""
+    path = Path(pattern)
+    folder = next((one for one in path.parents if "[" in str(one) and one.is_dir()), None)
+    if folder is None:
+        return None
+    escaped = Path(glob.escape(str(folder))) / path.relative_to(folder)
+    return (
+        f"In a pattern, [ ] hold characters of which one matches. If the folder {folder} is meant, "
+        f"type --newest {shlex.quote(str(escaped))}."
+    )
 
 
 def _newest_first(pattern: str) -> list[str]:

@@ -30,9 +30,12 @@ _SOME_TIME: Final = "2000-01-01T00:00:00.000Z"
 
 
 def settings_of(options: Options, environment: Environment, *, credentials: bool) -> Settings:
-    """Return the settings that *options* and the environment give, and report their warnings; raises ConfigError."""
+    """Return the settings that *options* and the environment give, and report their warnings; raises ConfigError.
+
+    With *credentials*, they have the token: that of a program may still be in a file, or come from a command.
+    """
     if environment.settings is not None:
-        return environment.settings
+        return environment.settings.with_credentials() if credentials else environment.settings
     settings = load(options.config, overrides=options.overrides, environ=environment.environ, credentials=credentials)
     for warning in settings.warnings:
         environment.events.remark(Remark(f"Warning: {warning}"))
