@@ -12,7 +12,7 @@ from uploader.errors import ChangedError
 from uploader.outputs.retry_file import RetryRemark
 from uploader.run.fingerprints import reading_of
 from uploader.run.job import Job
-from uploader.run.results import SourceResult, Times
+from uploader.run.results import Ending, SourceResult, Times
 from uploader.state import CheckedRows, Destination, RowOrigin, RowToResend, RunBasis, RunHeader, RunState, StoredRun
 
 
@@ -111,13 +111,16 @@ def remark_of(row: RowToResend) -> RetryRemark:
 
 
 def result_of(result: SourceResult, run_state: RunState) -> SourceResult:
-    """Return *result* as that of the finished run of *run_state*."""
+    """Return *result* as that of the finished run of *run_state*, which keeps the exit status that it ended with.
+
+    Rows that `limits.tolerate` allowed to be missing stay tolerated.
+    """
     header = run_state.header
     if header is None:
         return result
     running_counts, traffic = counts_of(run_state)
-    sessions = run_state.sessions
-    return replace(
+    sessions, status = run_state.sessions, run_state.end.status
+    finished = replace(
         result,
         run_id=header.run_id,
         started=header.started,
@@ -129,6 +132,7 @@ def result_of(result: SourceResult, run_state: RunState) -> SourceResult:
         maybe_sent_twice=run_state.maybe_sent_twice,
         retry_file=path_of(run_state.retry_file),
     ).finished()
+    return finished if status is None else replace(finished, ending=Ending(status))
 
 
 def counts_of(run_state: RunState) -> tuple[RunningCounts, Traffic]:
