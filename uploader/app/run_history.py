@@ -210,7 +210,7 @@ class RunHistory:
             maybe_sent_twice=run_state.maybe_sent_twice,
             retry_file=run_state.retry_file,
             rows=_unaccepted(run_state),
-            seconds=round(run_state.sessions.seconds, 3),
+            seconds=round(run_state.sessions.all_seconds, 3),
         )
 
     def _ended(self, stored_run: StoredRun) -> str:

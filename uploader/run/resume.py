@@ -115,12 +115,18 @@ def result_of(result: SourceResult, run_state: RunState) -> SourceResult:
 
     Rows that `limits.tolerate` allowed to be missing stay tolerated.
     """
+    finished, status = result_so_far(result, run_state).finished(), run_state.end.status
+    return finished if status is None else replace(finished, ending=Ending(status))
+
+
+def result_so_far(result: SourceResult, run_state: RunState) -> SourceResult:
+    """Return *result* as that of the run of *run_state*, as far as its sessions have come."""
     header = run_state.header
     if header is None:
         return result
     running_counts, traffic = counts_of(run_state)
-    sessions, status = run_state.sessions, run_state.end.status
-    finished = replace(
+    sessions = run_state.sessions
+    return replace(
         result,
         run_id=header.run_id,
         started=header.started,
@@ -128,11 +134,10 @@ def result_of(result: SourceResult, run_state: RunState) -> SourceResult:
         counts=run_state.counts,
         traffic=traffic,
         problems=running_counts.problems,
-        times=Times(sessions.seconds, sessions.seconds, sessions.held_seconds),
+        times=Times(sessions.all_seconds, sessions.held_seconds),
         maybe_sent_twice=run_state.maybe_sent_twice,
         retry_file=path_of(run_state.retry_file),
-    ).finished()
-    return finished if status is None else replace(finished, ending=Ending(status))
+    )
 
 
 def counts_of(run_state: RunState) -> tuple[RunningCounts, Traffic]:

@@ -77,7 +77,7 @@ class _OpenLine:
             counts=running_counts.outcomes.counts(read=read, not_attempted=pipeline.without_outcome(read)),
             problems=running_counts.problems,
             traffic=session.traffic,
-            times=Times(session.stored_run.state.sessions.seconds + seconds, seconds),
+            times=Times(session.stored_run.state.sessions.all_seconds + seconds),
             maybe_sent_twice=len(running_counts.unsure),
             retry_file=plan.retry.path,
         )
