@@ -8,9 +8,6 @@ from typing import Any, Final, Self
 
 from uploader.counts import Counts
 
-_FINISHED: Final = 0
-_SOME_LEFT: Final = 3
-
 _ENDED_EARLY: Final[Mapping[int, str]] = {
     1: "stopped by a bug in this program",
     2: "not started: an option or the configuration is wrong",

@@ -142,18 +142,20 @@ def test_a_source_that_no_time_is_left_for_is_not_begun(desk: Desk, sandbox: Cal
     assert [account["exit_status"] for account in (first, second)] == [10, 10]
 
 
-def test_a_wait_for_the_service_ends_in_time_too(desk: Desk) -> None:
+@pytest.mark.parametrize("registers", ["false", "true"])
+def test_a_wait_for_the_service_ends_in_time_too(desk: Desk, registers: str) -> None:
     desk.configure("http://127.0.0.1:1")
     desk.people(5)
+    words = ("--set", "retry.outage_timeout=1h", "--set", f"api.register_first={registers}", "--for", "1s")
 
-    run = desk.type("run", "people.csv", "--set", "retry.outage_timeout=1h", "--for", "1s")
+    run = desk.type("run", "people.csv", *words)
 
     assert (run.status, run.last_line) == (
         10,
         (
             "Stopped: the time limit (--for 1s) was reached during an outage: "
             "no connection to the server. Run again to resume: uploader run people.csv "
-            "--set retry.outage_timeout=1h --for 1s"
+            f"{' '.join(words)}"
         ),
     )
 

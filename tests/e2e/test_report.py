@@ -70,12 +70,30 @@ def test_the_intervals_of_a_resumed_run_add_up_to_the_same(desk: Desk, sandbox: 
 
     page, summary = page_of(desk), desk.summary()
 
-    same = {name: number for name, number in numbers_in(summary).items() if name != "seconds"}
-    assert {name: number for name, number in numbers_of(page).items() if name != "seconds"} == same
+    assert numbers_of(page) == numbers_in(summary)
     run_store = RunStore(desk.folder / ".uploader")
     (header,) = run_store.headers()
     assert sum(one.totals.requests for one in run_store.intervals(header)) == summary["requests"]
     assert "in no interval" not in page
+
+
+def test_the_report_of_a_resumed_run_has_the_times_of_its_summary_after_each_session(
+    desk: Desk, sandbox: Sandbox
+) -> None:
+    stops = [f"code=40201 for external_id={number} times 1" for number in (5, 9)]
+    server = sandbox(rules(*stops, latency=(0.05, 0.05)))
+    desk.configure(server.url)
+    desk.people(12)
+    seconds = [0.0]
+    for status in (5, 5, 0):
+        words = ("run", "people.csv", "--set", "rate.concurrency=1", "--summary", "summary.json")
+        assert desk.type(*words).status == status
+        summary = desk.summary()
+
+        assert numbers_of(page_of(desk)) == numbers_in(summary)
+        assert summary["seconds"] >= seconds[-1] + 0.15
+        assert summary["requests_per_second"] == pytest.approx(summary["requests"] / summary["seconds"], rel=0.02)
+        seconds.append(summary["seconds"])
 
 
 @pytest.mark.parametrize("states_window", [True, False])
@@ -226,8 +244,7 @@ def test_every_night_stands_in_the_report_in_the_words_of_the_history(desk: Desk
     assert page.count('<tr class="this">') == 3
     assert '<p class="outcome good">succeeded (exit status 0)</p>' in page
     assert '<p class="outcome bad">killed, or its end could not be recorded</p>' in killed
-    same = {name: number for name, number in numbers_in(desk.summary()).items() if name != "seconds"}
-    assert {name: number for name, number in numbers_of(page).items() if name != "seconds"} == same
+    assert numbers_of(page) == numbers_in(desk.summary())
 
 
 def test_the_outcome_is_that_of_the_file_where_a_command_named_several(sent: Desk) -> None:

@@ -171,6 +171,24 @@ def test_the_retry_file_of_a_tolerated_night_is_sent_as_any_other(desk: Desk) ->
     assert (first.status, again.status) == (0, 3)
 
 
+def test_a_tolerated_source_stays_tolerated_when_its_interrupted_command_is_resumed(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
+    desk.configure(sandbox(rules("code=40201 for external_id=9 times 1")).url, mapping=MAPPING)
+    desk.write("a.csv", "id,age,push\n1,30,\n2,old,\n")
+    desk.write("b.csv", "id,age,push\n9,30,\n")
+    words = ("run", "a.csv", "b.csv", "--set", "limits.tolerate=1", "--summary", "summary.json")
+
+    stopped = desk.type(*words)
+    before = [source["exit_status"] for source in desk.summary()["sources"]]
+    resumed = desk.type(*words)
+
+    summary = desk.summary()
+    assert (stopped.status, before) == (5, [0, 5])
+    assert [source["exit_status"] for source in summary["sources"]] == [0, 0]
+    assert (resumed.status, summary["outcome"]) == (0, "succeeded with 1 rejected row")
+
+
 @pytest.mark.parametrize("wrong", ["-1", "many", "101%", "1.5"])
 def test_a_tolerance_that_is_neither_a_number_nor_a_share_is_refused(desk: Desk, wrong: str) -> None:
     desk.configure("http://localhost:1", mapping=MAPPING)

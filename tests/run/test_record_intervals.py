@@ -50,8 +50,14 @@ class Recording:
         clock = Clock(lambda: 1_000_000.0 + loop.time() - began, loop.time, asyncio.sleep)
         self.session, self.stop = CountingSession(), Stop()
         self.limiter: Limiter = gate_of(PACE, self.stop, loop.time)
+        self.registering: Limiter = gate_of(PACE, self.stop, loop.time)
         self.recorder = IntervalRecorder(
-            cast("Session", self.session), [self.limiter], lambda: 0, limit=limit, per=per, clock=clock
+            cast("Session", self.session),
+            [self.limiter, self.registering],
+            lambda: 0,
+            limit=limit,
+            per=per,
+            clock=clock,
         )
         self.task = asyncio.create_task(self.recorder.record_regularly(self.stop))
 
@@ -111,6 +117,20 @@ def test_pauses_and_latencies_are_those_of_the_limiter_in_wall_time(leap: Leap) 
         (pause,) = interval.pauses
         assert Pause(pause.kind, round(pause.at, 1), round(pause.seconds, 1)) == Pause("outage", 1_000_000.3, 0.2)
         assert sum(interval.latencies.values()) == 1
+
+    leap(story())
+
+
+def test_a_pause_of_the_registrations_is_one_of_the_run(leap: Leap) -> None:
+    async def story() -> None:
+        recording = Recording()
+        await asyncio.sleep(0.3)
+        recording.registering.pause(5.0)
+        await asyncio.sleep(0.2)
+
+        (interval,) = recording.end()
+
+        assert [(pause.kind, round(pause.at, 1)) for pause in interval.pauses] == [("outage", 1_000_000.3)]
 
     leap(story())
 

@@ -15,6 +15,7 @@ import trustme
 
 from tests.command import BALANCED, Desk, ended, rules, until
 from tests.monitors import Manner, Monitor, monitor
+from uploader.app.run_history import RunHistory
 from uploader.counts import Counts
 from uploader.errors import StorageError
 from uploader.outputs.endpoint_post import EndpointReply
@@ -465,6 +466,8 @@ def test_the_report_of_a_killed_run_says_what_it_had_done(
 
     killed = next(one.facts for one in hook.received if one.content_type == "application/json")
     assert {name: killed[name] for name in said} == said
+    resumed, before = (start.record for start in RunHistory(desk.folder / ".uploader").starts())
+    assert (before.end, before.counts.sent, resumed.counts.sent) == (RunEnd.KILLED, sent, 400)
     (ping,) = [one.body.decode() for one in hook.received if one.path.endswith("/fail")]
     assert f"400 rows: {sent} sent, {said['not_attempted']} not attempted." in ping
 

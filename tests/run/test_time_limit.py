@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from uploader.clock import real_clock
 from uploader.errors import TimeUpError
 from uploader.rate import Pace
-from uploader.run.time_limit import Deadline, cut_short, moment_text, next_time
+from uploader.run.time_limit import Deadline, moment_text, next_time
 from uploader.stop import Stop
 
 PACE = Pace(burst=4, rate=10.0, concurrency=8)
@@ -114,10 +114,11 @@ async def test_a_halt_is_given_when_the_time_is_up() -> None:
     deadline = Deadline("--for 50ms", time.monotonic(), within=0.05)
 
     async with asyncio.timeout(5):
-        await deadline.keep(halt)
+        await deadline.keep(halt, lambda: (1.0, "no connection to the server"))
 
     assert isinstance(halt.reason, TimeUpError)
     assert halt.reason.exit_status == 10
+    assert "during an outage: no connection to the server." in str(halt.reason)
 
 
 @pytest.mark.parametrize(
@@ -167,10 +168,10 @@ def test_a_forecast_says_which_time_is_meant(zone: Callable[[str], None]) -> Non
 
 
 def test_an_outage_that_the_time_limit_cut_short_is_named() -> None:
-    error = Deadline("--for 1s", 0.0).error()
+    deadline = Deadline("--for 1s", 0.0)
 
-    assert str(cut_short(error, None)) == str(error)
-    assert str(cut_short(error, (1.0, "no connection to the server"))) == (
+    assert str(deadline.error()) == "Stopped: the time limit (--for 1s) was reached. Run again to resume."
+    assert str(deadline.error((1.0, "no connection to the server"))) == (
         "Stopped: the time limit (--for 1s) was reached during an outage: no connection to the server. "
         "Run again to resume."
     )

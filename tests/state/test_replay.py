@@ -29,6 +29,8 @@ from uploader.state.replay import compacted, intervals_of
 from uploader.timeline import Interval, IntervalTotals
 
 ROWS = 12
+STOPPED = b'p {"status":6,"at":"t","seconds":4}'
+RESUMED = b'l {"pid":2}'
 SECOND = Interval(1.0, 1.0, IntervalTotals(10, 1, 0, 9, 0), limit=10.0, latencies={3: 10})
 
 
@@ -223,8 +225,14 @@ def test_a_journal_that_does_not_say_how_its_run_began_can_not_be_continued() ->
 
 
 def test_what_a_run_did_over_time_changes_no_total() -> None:
-    payloads = [BEGUN.spell(), *(spell_outcome(sent(number), again=False) for number in (1, 2))]
-    with_intervals = [payloads[0], spell_metrics(SECOND), *payloads[1:], spell_metrics(replace(SECOND, at=2.0))]
+    payloads = [BEGUN.spell(), *(spell_outcome(sent(number), again=False) for number in (1, 2)), STOPPED]
+    with_intervals = [
+        payloads[0],
+        spell_metrics(SECOND),
+        *payloads[1:3],
+        spell_metrics(replace(SECOND, at=2.0)),
+        STOPPED,
+    ]
 
     assert totals(folded(chained(with_intervals))) == totals(folded(chained(payloads)))
     assert intervals_of(BytesIO(chained(with_intervals))) == [SECOND, replace(SECOND, at=2.0)]
@@ -245,3 +253,23 @@ def test_an_interval_of_another_version_is_no_end_of_the_journal() -> None:
     content = chained([BEGUN.spell(), b"m what?", spell_outcome(sent(1), again=False)])
 
     assert (settled(folded(content)), intervals_of(BytesIO(content))) == ([1], [])
+
+
+@pytest.mark.parametrize(
+    ("payloads", "seconds"),
+    [
+        ([RESUMED], 0.0),
+        ([RESUMED, spell_metrics(SECOND)], 1.0),
+        ([RESUMED, spell_metrics(SECOND), STOPPED], 4.0),
+        ([RESUMED, STOPPED, RESUMED, spell_metrics(SECOND), STOPPED], 8.0),
+        ([RESUMED, spell_metrics(SECOND), RESUMED, spell_metrics(SECOND), STOPPED], 5.0),
+        ([RESUMED, STOPPED, RESUMED, b'z {"status":0,"at":"t","seconds":6}'], 6.0),
+    ],
+    ids=["running", "running for a second", "stopped", "stopped twice", "killed and stopped", "finished"],
+)
+def test_the_seconds_of_a_run_are_those_of_its_sessions_and_its_end_says_how_many_all_are(
+    payloads: list[bytes], seconds: float
+) -> None:
+    content = chained([BEGUN.spell(), *payloads])
+
+    assert folded(content).sessions.all_seconds == seconds

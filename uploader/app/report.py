@@ -44,7 +44,7 @@ def report_of(state: Path, run_id: str | None) -> RunReport:
         RunTotals(
             run_state.counts,
             run_state.traffic,
-            seconds=run_state.sessions.seconds,
+            seconds=run_state.sessions.all_seconds,
             limited_seconds=run_state.sessions.held_seconds,
             maybe_sent_twice=run_state.maybe_sent_twice,
         ),

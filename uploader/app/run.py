@@ -43,7 +43,6 @@ from uploader.run.retries_of_job import remark_overdue, with_pending_of_job
 from uploader.run.sandbox_dry_run import sandbox_for, state_in, throwaway_folder
 from uploader.run.settled_retries import remove_settled_retries
 from uploader.run.source_run import send
-from uploader.run.time_limit import cut_short
 from uploader.sandbox import Sandbox, serve
 from uploader.state import RunStore
 from uploader.stop import Stop
@@ -250,7 +249,8 @@ async def _send_all(
         )
         connection = await stack.enter_async_context(connecting)
         deadline = run_plan.options.deadline
-        async with background_tasks(*([] if deadline is None else [deadline.keep(stop)])):
+        watching = [] if deadline is None else [deadline.keep(stop, lambda: connection.outage)]
+        async with background_tasks(*watching):
             for source_plan in source_plans:
                 if source_plan.is_already_finished:
                     continue
@@ -259,4 +259,4 @@ async def _send_all(
                 finally:
                     events.source_finished(run_plan.results.latest(source_plan.result))
                 if stop.reason is not None:
-                    raise cut_short(stop.reason, connection.limiter.breaker.outage)
+                    raise stop.reason

@@ -136,12 +136,12 @@ class RunHistory:
 
         A run that an earlier version started has no record: its journal says what is known. It comes last.
         """
-        records = list(self._history.records())
         runs: dict[str, PastRun] = {}
         states: dict[str, RunState] = {}
         for stored_run in self._run_store.runs():
             run = self._past(stored_run)
             runs[run.run_id], states[run.run_id] = run, stored_run.state
+        records = list(self._history.records(lambda record: completed(record, states)))
         recorded = {source.run_id for record in records for source in record.sources}
         records += [_record_of(run, states[run.run_id]) for run in runs.values() if run.run_id not in recorded]
         listed = 0
@@ -149,7 +149,7 @@ class RunHistory:
             if wanted.matches(record) and (wanted.most is None or listed < wanted.most):
                 listed += 1
                 found = {one: runs[one] for one in _run_ids(record) if one in runs}
-                yield PastStart(completed(record, states), found)
+                yield PastStart(record, found)
 
     def start(self, start_id: str) -> PastStart:
         """Return the start whose ID, or that of a run of it, begins with *start_id*; `last` is the newest.
@@ -210,7 +210,7 @@ class RunHistory:
             maybe_sent_twice=run_state.maybe_sent_twice,
             retry_file=run_state.retry_file,
             rows=_unaccepted(run_state),
-            seconds=round(run_state.sessions.seconds, 3),
+            seconds=round(run_state.sessions.all_seconds, 3),
         )
 
     def _ended(self, stored_run: StoredRun) -> str:

@@ -18,9 +18,9 @@ from uploader.outputs.retry_file import RetryFile
 from uploader.run.batch_reader import batch_reader
 from uploader.run.events import Remark
 from uploader.run.fingerprints import inode_of, key_of, reading_of
-from uploader.run.job_names import history_key_of, with_job
+from uploader.run.job_names import refresh_key_of, with_job
 from uploader.run.output_paths import goes_by_source, place_in_state, refuse_taken, retry_format, retry_path
-from uploader.run.plan import EarlierRuns, RunPlan, SourcePlan, refresh_key
+from uploader.run.plan import EarlierRuns, RunPlan, SourcePlan
 from uploader.run.preflight import opened, prepare
 from uploader.run.refusals import registered_names
 from uploader.run.results import SourceFindings, SourceResult
@@ -72,8 +72,7 @@ def check_source(run_plan: RunPlan, result: SourceResult) -> SourcePlan:
         result = replace(result, counts=counts, findings=findings)
         run_plan.results.keep(result)
     origin, from_number = _origin(run_plan, source, result, earlier.of_whole_file)
-    refresh = refresh_key(source, history_key_of(source, options, settings))
-    full = options.full or changes.is_full_run_due(refresh)
+    full = options.full or changes.is_full_run_due(refresh_key_of(source, options, settings))
     new = header_of(settings, job, result, key, origin=origin, full=full, from_number=from_number)
     retry.set_has_raw(damaged=summary.damaged > 0)
     return SourcePlan(

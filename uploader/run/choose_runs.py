@@ -8,7 +8,7 @@ from uploader.run.drift_check import compare_with_baseline, nothing_to_compare_w
 from uploader.run.events import Remark
 from uploader.run.finished_sources import interrupted_command
 from uploader.run.plan import RunPlan, SessionName, SourcePlan
-from uploader.run.resume import FinishedRun, NewRun, ResumedRun, refuse_or_start_over, result_of
+from uploader.run.resume import FinishedRun, NewRun, ResumedRun, refuse_or_start_over, result_of, result_so_far
 from uploader.run.stale_retry_notes import record_sent
 
 
@@ -73,8 +73,7 @@ def _resumed_or_new(source_plan: SourcePlan, *, not_resumable: bool) -> SourcePl
         retry = run_plan.stack.enter_context(retry_file_of(run_plan, source_plan.job.source, None))
         retry.set_has_raw(damaged=source_plan.job.summary.damaged > 0)
         return replace(source_plan, retry=retry, choice=NewRun(old))
-    header, counts = old.state.header, old.state.counts
-    result = replace(result, run_id=header.run_id, started=header.started, number=header.order, counts=counts)
+    result, counts = result_so_far(result, old.state), old.state.counts
     settled = counts.read - counts.not_attempted
     _remark(source_plan, f"{result.source}: resuming run {result.run_id}: {settled:,} of {counts.read:,} rows settled.")
     return replace(source_plan, result=result, choice=ResumedRun(old))

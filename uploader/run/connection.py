@@ -71,6 +71,11 @@ class Connection:
         """The limiter of the rows' call, and that of registrations, if people are registered first."""
         return (self.limiter,) if self.registration is None else (self.limiter, self.registration.limiter)
 
+    @property
+    def outage(self) -> tuple[float, str] | None:
+        """Since when the service is out at the call that was out first, and why; None while all calls are served."""
+        return min(filter(None, (limiter.breaker.outage for limiter in self.limiters)), default=None)
+
     def registrations(self) -> int:
         """Return how many requests of this run have registered people so far, each attempt counted."""
         return 0 if self.registration is None else self.registration.requests

@@ -23,6 +23,15 @@ def history_key_of(source: Source, options: Options, settings: Settings) -> str:
     return key_of_job(settings, job) if job and not source.is_retry else key_of(settings, source)
 
 
+def refresh_key_of(source: Source, options: Options, settings: Settings) -> str:
+    """Return the key by which `full_every` knows the job of *source*: see `history_key_of`.
+
+    It is `-` for standard input whose job has no name: the content, by which its runs are found, changes every night.
+    """
+    is_nameless = source.path is None and not job_of(options, settings)
+    return "-" if is_nameless else history_key_of(source, options, settings)
+
+
 def with_job(header: RunHeader, source: Source, options: Options, settings: Settings) -> RunHeader:
     """Return *header* of a run of *source* with the name of its job, and the key of that."""
     job = job_of(options, settings)

@@ -55,7 +55,8 @@ class RunEndings:
         if result.exit_status == StorageError.exit_status:
             # A disk that failed is not tried again: without a mark in its journal the run counts as interrupted.
             return
-        facts: dict[str, object] = {"status": result.exit_status, "at": now(), "seconds": round(result.times.total, 3)}
+        total = result.times.total
+        facts: dict[str, object] = {"status": result.exit_status, "at": now(), "seconds": round(total, 3)}
         if result.exit_status in {FINISHED, SOME_LEFT}:
             if totals is not None and stored_run.state.header is not None:
                 began = stored_run.state.header
@@ -65,6 +66,8 @@ class RunEndings:
             self._run_store.compact(stored_run, spell_facts("finished", facts))
             return
         with Journal(stored_run.path, stored_run.state) as journal:
+            # Only a finished run has the seconds of all its sessions; each one that was stopped has its own.
+            facts["seconds"] = round(total - stored_run.state.sessions.seconds, 3)
             journal.record_facts("stopped", facts)
             journal.sync()
 

@@ -20,7 +20,6 @@ from uploader.run.mark_finished import RunEndings
 from uploader.run.options import Options
 from uploader.run.results import ResultsSoFar, SourceResult
 from uploader.run.resume import FinishedRun, NewRun, ResumedRun, RunChoice
-from uploader.source import Source
 from uploader.state import RunHeader, RunPlace, RunStore, StoredRun
 
 
@@ -169,8 +168,3 @@ class SourcePlan:
         if isinstance(self.choice, NewRun) and self.choice.replaced is not None:
             run_store.abandon(self.choice.replaced)
         return run_store.create(self.header)
-
-
-def refresh_key(source: Source, key: str) -> str:
-    """Return the key of *source* in change detection: the *key* of its runs, or `-` for standard input."""
-    return key if source.path is not None else "-"

@@ -24,7 +24,7 @@ from uploader.run.environment import Environment
 from uploader.run.flag_conflicts import summary_is_apart
 from uploader.run.options import Options
 from uploader.run.results import Ending, ResultsSoFar, SourceResult, ended, new_source_results, status_of
-from uploader.run_record import RunRecord
+from uploader.run_record import RunRecord, SourceRecord
 from uploader.state import History, OpenRecord, RunStore
 from uploader.state.journal_results import completed, states_of
 from uploader.state.state_folder import is_state_folder
@@ -88,16 +88,19 @@ class RecordedStart:
     def newly_killed(self) -> list[RunRecord]:
         """Return the starts of the same job that were killed, and that no start before this one has found.
 
-        What they had done, their journals say. Where the starts can't be read or marked, there are none.
+        What they had done, their journals say, before this start resumes their runs. Where the starts can't be read or
+        marked, there are none.
         """
         if self._history is None:
             return []
-        running = self.running
+        running, state = self.running, self._history.state
         try:
-            found = self._history.newly_killed(lambda record: not record.is_trial and record.is_same_job(running))
+            return self._history.newly_killed(
+                lambda record: not record.is_trial and record.is_same_job(running),
+                lambda record: _completed(record, state),
+            )
         except StorageError:
             return []
-        return [_completed(record, self._history.state) for record in found]
 
     def open(self, state: Path, job: str) -> None:
         """Record in the state folder *state* that *job* ("": it has no name) has started; raises StorageError."""
@@ -234,11 +237,11 @@ class RecordedStart:
 
 
 def _completed(killed: RunRecord, state: Path) -> RunRecord:
-    """Return the record of a *killed* start with what it had done; without its sources where that can't be read."""
+    """Return the record of a *killed* start with what it had done; without any counts where that can't be read."""
     try:
         return completed(killed, states_of(RunStore(state), {source.run_id for source in killed.sources}))
     except UploaderError:
-        return replace(killed, sources=())
+        return replace(killed, sources=tuple(SourceRecord(source.source, source.run_id) for source in killed.sources))
 
 
 def _blank() -> SourceResult:

@@ -27,10 +27,9 @@ _MOST_REASONS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds that a source took: *total* of all sessions, *sending* in this one, *limited* while it was throttled."""
+    """Seconds that all sessions of a run took to send a source: *total*, and *limited* while they were throttled."""
 
     total: float = 0.0
-    sending: float = 0.0
     limited: float = 0.0
 
 
@@ -114,7 +113,7 @@ class SourceResult:
     def summary(self) -> Mapping[str, object]:
         """Return what the summary file says of the source."""
         traffic, times, findings = self.traffic, self.times, self.findings
-        per_second = traffic.requests / times.sending if times.sending else 0.0
+        per_second = traffic.requests / times.total if times.total else 0.0
         return {
             "run_id": self.known_run_id,
             "source": self.source,
@@ -238,16 +237,18 @@ class ResultsSoFar:
 
 
 def ended(results: Iterable[SourceResult], error: BaseException | None, seconds: float) -> Iterator[SourceResult]:
-    """Yield *results*, of which those that were open have ended with the status of *error*, after so many *seconds*.
+    """Yield *results*, of which those that were open have ended with the status of *error*.
 
-    The first of these keeps the message: there the error ended the run.
+    The first of these keeps the message: there the error ended the run. Those of which no session has sent anything
+    took as many *seconds* as the start.
     """
     message = str(error) if isinstance(error, UploaderError) else None
     for result in results:
         if result.ending is not None:
             yield result
             continue
-        yield replace(result, ending=Ending(status_of(error), message), times=replace(result.times, total=seconds))
+        times = result.times if result.times.total else replace(result.times, total=seconds)
+        yield replace(result, ending=Ending(status_of(error), message), times=times)
         message = None
 
 

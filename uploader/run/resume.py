@@ -12,7 +12,7 @@ from uploader.errors import ChangedError
 from uploader.outputs.retry_file import RetryRemark
 from uploader.run.fingerprints import reading_of
 from uploader.run.job import Job
-from uploader.run.results import SourceResult, Times
+from uploader.run.results import Ending, SourceResult, Times
 from uploader.state import CheckedRows, Destination, RowOrigin, RowToResend, RunBasis, RunHeader, RunState, StoredRun
 
 
@@ -111,7 +111,16 @@ def remark_of(row: RowToResend) -> RetryRemark:
 
 
 def result_of(result: SourceResult, run_state: RunState) -> SourceResult:
-    """Return *result* as that of the finished run of *run_state*."""
+    """Return *result* as that of the finished run of *run_state*, which keeps the exit status that it ended with.
+
+    Rows that `limits.tolerate` allowed to be missing stay tolerated.
+    """
+    finished, status = result_so_far(result, run_state).finished(), run_state.end.status
+    return finished if status is None else replace(finished, ending=Ending(status))
+
+
+def result_so_far(result: SourceResult, run_state: RunState) -> SourceResult:
+    """Return *result* as that of the run of *run_state*, as far as its sessions have come."""
     header = run_state.header
     if header is None:
         return result
@@ -125,10 +134,10 @@ def result_of(result: SourceResult, run_state: RunState) -> SourceResult:
         counts=run_state.counts,
         traffic=traffic,
         problems=running_counts.problems,
-        times=Times(sessions.seconds, sessions.seconds, sessions.held_seconds),
+        times=Times(sessions.all_seconds, sessions.held_seconds),
         maybe_sent_twice=run_state.maybe_sent_twice,
         retry_file=path_of(run_state.retry_file),
-    ).finished()
+    )
 
 
 def counts_of(run_state: RunState) -> tuple[RunningCounts, Traffic]:

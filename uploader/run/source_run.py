@@ -12,8 +12,9 @@ from uploader.run.background import background_tasks, keep_synced, progress_of, 
 from uploader.run.connection import Connection
 from uploader.run.drift_check import baseline_totals
 from uploader.run.events import Events, Started
+from uploader.run.job_names import refresh_key_of
 from uploader.run.other_runs import is_proven
-from uploader.run.plan import SourcePlan, refresh_key
+from uploader.run.plan import SourcePlan
 from uploader.run.read_requests import ReadOnce, read_requests, refuse_changed, refuse_swapped
 from uploader.run.record_intervals import recorded_intervals
 from uploader.run.registration import RowDelivery
@@ -77,7 +78,7 @@ class _OpenLine:
             counts=running_counts.outcomes.counts(read=read, not_attempted=pipeline.without_outcome(read)),
             problems=running_counts.problems,
             traffic=session.traffic,
-            times=Times(session.stored_run.state.sessions.seconds + seconds, seconds),
+            times=Times(session.stored_run.state.sessions.all_seconds + seconds),
             maybe_sent_twice=len(running_counts.unsure),
             retry_file=plan.retry.path,
         )
@@ -183,6 +184,6 @@ def _ended(line: _OpenLine, result: SourceResult, reason: BaseException | None) 
     result = tolerated(result.finished(), run_plan.settings, run_plan.environment)
     if job.limit is None and not job.source.is_retry:
         began = datetime.fromisoformat(line.header.started).timestamp()
-        refresh = refresh_key(job.source, line.header.history_key)
+        refresh = refresh_key_of(job.source, run_plan.options, run_plan.settings)
         run_plan.changes.record_full_run(refresh, began=began, whole=line.header.full)
     return result

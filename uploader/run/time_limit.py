@@ -1,5 +1,6 @@
 """End a run in time: at a time of day, or after a while."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -34,9 +35,10 @@ class Deadline:
             return self.at.timestamp() - self.clock.wall()
         return self.began + self.within - self.clock.monotonic()
 
-    def error(self) -> TimeUpError:
-        """Return the error that the run ends with."""
-        return TimeUpError(f"Stopped: the time limit ({self.flag}) was reached. Run again to resume.")
+    def error(self, outage: tuple[float, str] | None = None) -> TimeUpError:
+        """Return the error that the run ends with, if need be in an *outage* (since when, and why)."""
+        during = "" if outage is None else f" during an outage: {outage[1]}"
+        return TimeUpError(f"Stopped: the time limit ({self.flag}) was reached{during}. Run again to resume.")
 
     def refuse_if_over(self) -> None:
         """Raise TimeUpError when no time is left."""
@@ -52,18 +54,11 @@ class Deadline:
             return f"{words}: all fit."
         return f"{words}: about {int(left * pace.rate):,} fit. Run again later to send the rest."
 
-    async def keep(self, stop: Stop) -> None:
-        """Request *stop* when the time is up."""
+    async def keep(self, stop: Stop, outage: Callable[[], tuple[float, str] | None]) -> None:
+        """Request *stop* when the time is up; *outage* says whether the service is out then."""
         while (left := self.left()) > 0:
             await self.clock.sleep(min(left, _LOOK_SECONDS))
-        stop.request(self.error())
-
-
-def cut_short(error: BaseException, outage: tuple[float, str] | None) -> BaseException:
-    """Return *error*; if it is a time limit that was reached in an *outage* (since when, and why), it says so."""
-    if outage is None or not isinstance(error, TimeUpError):
-        return error
-    return TimeUpError(str(error).replace(" was reached.", f" was reached during an outage: {outage[1]}.", 1))
+        stop.request(self.error(outage()))
 
 
 def moment_text(at: datetime) -> str:

@@ -46,19 +46,28 @@ class History:
         """Return the files of all records, the newest first."""
         return sorted(self._folder.glob(f"*{_SUFFIX}"), reverse=True)
 
-    def records(self) -> Iterator[RunRecord]:
-        """Yield the record of every start, the newest first; a damaged file is left out. Raises StorageError."""
+    def records(self, so_far: Callable[[RunRecord], RunRecord] = lambda record: record) -> Iterator[RunRecord]:
+        """Yield the record of every start, the newest first; a damaged file is left out. Raises StorageError.
+
+        *so_far* completes a record without an end by what its start has done. One that is marked as killed has that.
+        """
         for path in self._paths():
-            record = _read(path)
+            record = _read(path, so_far)
             if record is not None:
                 yield record
 
-    def newly_killed(self, is_wanted: Callable[[RunRecord], bool]) -> list[RunRecord]:
+    def newly_killed(
+        self,
+        is_wanted: Callable[[RunRecord], bool],
+        so_far: Callable[[RunRecord], RunRecord] = lambda record: record,
+    ) -> list[RunRecord]:
         """Return the killed starts that are wanted, the newest first, and mark them: no later call returns them.
 
+        They are stored as *so_far* completes them: later, the same run may have been resumed, and have done more.
         Only the latest starts are searched. Raises StorageError.
         """
-        return [found for path in self._paths()[:_SEARCHED] if (found := _newly_killed(path, is_wanted)) is not None]
+        found = (_newly_killed(path, is_wanted, so_far) for path in self._paths()[:_SEARCHED])
+        return [record for record in found if record is not None]
 
     def delete_older(self, *, now: datetime, days: int = _KEPT_DAYS) -> int:
         """Delete the records of starts more than *days* before *now*, but those that still run; return how many."""
@@ -147,20 +156,29 @@ def _spelled(record: RunRecord) -> bytes:
     return json.dumps(record.facts()).encode() + b"\n"
 
 
-def _read(path: Path) -> RunRecord | None:
+def _read(path: Path, so_far: Callable[[RunRecord], RunRecord]) -> RunRecord | None:
     """Return the record in the file at *path*; None if it is damaged or gone. Raises StorageError."""
     record = _parsed(path)
-    if record is None or record.ended is not None or _is_running(path):
+    if record is None or _is_over(record):
         return record
-    # It may have ended after it was read, and before its lock was tried.
+    if _is_running(path):
+        return so_far(record)
+    # It may have ended, or been marked as killed, after it was read, and before its lock was tried.
     latest = _parsed(path)
-    return latest if latest is None or latest.ended is not None else replace(latest, is_killed=True)
+    return latest if latest is None or _is_over(latest) else replace(so_far(latest), is_killed=True)
 
 
-def _newly_killed(path: Path, is_wanted: Callable[[RunRecord], bool]) -> RunRecord | None:
+def _is_over(record: RunRecord) -> bool:
+    """Whether *record* has all that is known of its start: its end, or the mark that it was killed."""
+    return record.ended is not None or record.is_killed
+
+
+def _newly_killed(
+    path: Path, is_wanted: Callable[[RunRecord], bool], so_far: Callable[[RunRecord], RunRecord]
+) -> RunRecord | None:
     """Return the record at *path* if it is wanted, and found killed for the first time. Raises StorageError."""
     stored = _parsed(path)
-    if stored is None or stored.ended is not None or stored.is_killed or not is_wanted(stored):
+    if stored is None or _is_over(stored) or not is_wanted(stored):
         return None
     try:
         handle = open_private(path, os.O_RDONLY)
@@ -168,12 +186,12 @@ def _newly_killed(path: Path, is_wanted: Callable[[RunRecord], bool]) -> RunReco
             # Of two starts at once, the one with the lock reports it.
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             found = _parsed(path)
-            if found is None or found.ended is not None or found.is_killed:
+            if found is None or _is_over(found):
                 return None
             if os.fstat(handle).st_ino != path.stat().st_ino:
                 # Its process, which lives, has written it again since it was opened here.
                 return None
-            killed = replace(found, is_killed=True)
+            killed = replace(so_far(found), is_killed=True)
             write_private(path, [_spelled(killed)])
         finally:
             os.close(handle)

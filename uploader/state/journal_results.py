@@ -15,12 +15,10 @@ def states_of(run_store: RunStore, run_ids: Collection[str]) -> Mapping[str, Run
 
 
 def completed(record: RunRecord, states: Mapping[str, RunState]) -> RunRecord:
-    """Return *record*; what a process without an end had done by now, or before it was killed, the journals say.
+    """Return *record* of a start without an end, with what the journals say that its runs have done.
 
     *states* is what they say, by run ID.
     """
-    if record.ended is not None:
-        return record
     sources = [
         replace(source_record(states[source.run_id], source.exit_status), source=source.source)
         if source.run_id in states

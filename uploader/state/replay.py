@@ -46,8 +46,9 @@ class RowToResend:
 class Sessions:
     """What the journal says of the sessions of a run: the commands that started or resumed it.
 
-    *process* is that of the last session, *last_number* the number that its run got. *seconds* is how long all took,
-    *held_seconds* how long of that a throttled reply paused all requests.
+    *process* is that of the last session, *last_number* the number that its run got. *seconds* is how long those took
+    that are over, *open_seconds* what is known of the last one as long as the journal has no end of it: it runs, or was
+    killed. *held_seconds* is how long a throttled reply paused all requests.
     """
 
     count: int = 0
@@ -55,7 +56,17 @@ class Sessions:
     commands: set[str] = field(default_factory=set)
     last_number: int = 0
     seconds: float = 0.0
+    open_seconds: float = 0.0
     held_seconds: float = 0.0
+
+    @property
+    def all_seconds(self) -> float:
+        """How long all of them took, as far as the journal knows."""
+        return self.seconds + self.open_seconds
+
+    def end(self, seconds: float) -> None:
+        """End the last one: *seconds* is how long all took until now."""
+        self.seconds, self.open_seconds = seconds, 0.0
 
 
 @dataclass(slots=True)
@@ -202,6 +213,9 @@ def _replay_line(run_state: RunState, kind: int, payload: bytes) -> None:
         _replay_superseded(run_state, payload)
     elif kind in {PAUSED, REGISTERED}:
         _replay_traffic(run_state, kind, payload)
+    elif kind == INTERVAL:
+        interval = read_interval(payload[2:])
+        run_state.sessions.open_seconds += 0.0 if interval is None else interval.seconds
     elif kind == RETRY_IDENTITY:
         origin, identity = map(bytes.fromhex, payload[2:].decode().split(" "))
         run_state.retry_identities.setdefault(origin, set()).add(identity)
@@ -314,6 +328,8 @@ def _replay_facts(run_state: RunState, word: str, facts: dict[str, Any]) -> None
         case "life":
             sessions = run_state.sessions
             sessions.count += 1
+            # A session before it that has no end was killed: its intervals say how long it took.
+            sessions.end(sessions.all_seconds)
             sessions.process = facts["pid"]
             sessions.commands.update(filter(None, [facts.get("command")]))
             sessions.last_number = max(sessions.last_number, facts.get("number", 0))
@@ -324,8 +340,10 @@ def _replay_facts(run_state: RunState, word: str, facts: dict[str, Any]) -> None
             run_state.retry_file = facts["path"]
         case "stopped" | "finished":
             run_state.end.status, run_state.end.at = facts["status"], facts["at"]
-            run_state.sessions.seconds += facts.get("seconds", 0.0)
             run_state.end.is_finished = word == "finished"
+            # A stopped session says how long it took itself, a finished run how long all its sessions took.
+            before = 0.0 if run_state.end.is_finished else run_state.sessions.seconds
+            run_state.sessions.end(before + facts.get("seconds", 0.0))
         case "abandoned":
             run_state.end.is_abandoned = True
         case "totals":
