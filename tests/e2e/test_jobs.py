@@ -107,7 +107,7 @@ def test_a_file_that_was_sent_is_not_sent_again_by_its_pattern(job: tuple[Desk, 
     desk, server = job
     write(desk, "members_1.csv", "1")
     first = desk.type("run", "--newest", "members_*.csv", *RUN)
-    run_id = desk.summary()["run_id"]
+    run_id = desk.type("runs").out.splitlines()[-1].split()[0]
 
     again = desk.type("run", "--newest", "members_*.csv", *RUN)
 
