@@ -219,6 +219,12 @@ class RunRecord:
         return cls(**found)
 
 
+def not_tolerated(consents: int) -> str:
+    """Return in words that `limits.tolerate` would have allowed the rows that are left, but for so many *consents*."""
+    rows = "1 row: it gives" if consents == 1 else f"{consents:,} rows: they give"
+    return f"limits.tolerate does not cover {rows} or may give a consent, or take one back."
+
+
 def _not_accepted(counts: Counts) -> str:
     """Return how many rows were rejected or failed, in words: `5 rejected rows`, `1 failed row`."""
     kinds = [

@@ -54,6 +54,24 @@ def test_a_row_that_has_a_consent_or_may_have_one_is_never_tolerated(desk: Desk,
 
     (record,) = [json.loads(path.read_text("utf-8")) for path in (desk.folder / ".uploader" / "history").iterdir()]
     assert (ended.status, record["exit_status"], record["consents_left"]) == (3, 3, 1)
+    assert (
+        "limits.tolerate does not cover 1 row: it gives or may give a consent, or take one back."
+        in ended.err.splitlines()
+    )
+
+
+@pytest.mark.usefixtures("server")
+def test_rows_that_are_not_tolerated_for_their_consents_are_counted_by_name_for_cron_too(desk: Desk) -> None:
+    write(desk, "a,old,y", "b,old,n", "c,old,")
+
+    quiet = desk.type("run", "people.csv", "--set", "limits.tolerate=50%", "-q")
+    without = desk.type("run", "people.csv", "--full", "-q")
+
+    assert quiet.err.splitlines() == [
+        "people.csv: 3 rows not accepted, see people.retry.csv",
+        "people.csv: limits.tolerate does not cover 2 rows: they give or may give a consent, or take one back.",
+    ]
+    assert "limits.tolerate" not in without.err
 
 
 def outcome_of(desk: Desk, *words: str) -> tuple[int, list[int], int]:

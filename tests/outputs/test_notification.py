@@ -129,6 +129,15 @@ def test_the_text_of_a_failure_has_its_message() -> None:
     assert notification_text(FAILED, "failure").splitlines()[1] == "members.csv does not exist."
 
 
+def test_rows_with_a_consent_that_are_not_tolerated_are_counted() -> None:
+    text = notification_text(replace(RECORD, consents_left=2), "rejected")
+
+    assert text.splitlines()[-2:] == [
+        "limits.tolerate does not cover 2 rows: they give or may give a consent, or take one back.",
+        "Retry file: members.retry.csv",
+    ]
+
+
 def test_a_name_is_no_markup_of_a_chat() -> None:
     record = replace(FAILED, job="<!channel> & <https://evil.example|click>")
 

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 from uploader.outputs.duration_text import spell_seconds
 from uploader.outputs.endpoint_post import EndpointMessage, NotifyEndpoint
-from uploader.run_record import RunEnd, RunRecord
+from uploader.run_record import RunEnd, RunRecord, not_tolerated
 
 ReportedEvent: TypeAlias = Literal["started", "success", "rejected", "failure", "test"]
 """What is reported: see `notify.on`; *test* asks whether the endpoint can be reached."""
@@ -110,6 +110,8 @@ def notification_text(record: RunRecord, event: ReportedEvent) -> str:
         f"{reason.phrase}: {reason.rows:,} {'row' if reason.rows == 1 else 'rows'}"
         for reason in record.reasons[:_MOST_REASONS]
     ]
+    if record.consents_left:
+        lines.append(not_tolerated(record.consents_left))
     lines += [f"Retry file: {name}" for name in record.retry_files]
     return "\n".join(lines)
 
