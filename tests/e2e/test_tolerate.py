@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.command import Desk, rules
+from tests.command import Desk, plain, rules
 from uploader.sandbox import RunningSandbox
 from uploader.state import History
 
@@ -178,6 +178,19 @@ def test_the_retry_file_of_a_tolerated_night_is_sent_as_any_other(desk: Desk) ->
     again = desk.type("run", "people.retry.csv", "--set", "limits.tolerate=0")
 
     assert (first.status, again.status) == (0, 3)
+
+
+@pytest.mark.usefixtures("server")
+def test_a_tolerated_night_says_without_a_terminal_too_what_it_left(desk: Desk) -> None:
+    write(desk, "a,old,", "b,old,")
+
+    ended = desk.type("run", "people.csv", "--set", "limits.tolerate=2")
+
+    assert (ended.status, plain(ended.err)[0]) == (0, "people.csv: 10 rows, 8 requests in 0 s")
+    assert "column 'age': not a whole number" in ended.err
+    assert "The rows to send again are in people.retry.csv, each with its reason." in ended.err
+    write(desk)
+    assert desk.type("run", "people.csv").err == ""
 
 
 @pytest.mark.parametrize("wrong", ["-1", "many", "101%", "1.5"])
