@@ -1,6 +1,8 @@
 """A job is known by its name, whatever its file is called tonight."""
 
 import os
+import re
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -155,6 +157,33 @@ def test_the_drift_check_compares_with_the_last_file_of_the_job(
     assert "--job members" in ended.last_line or words[0] != "--job"
     listed = desk.type("runs", "--job", "members").out.splitlines()
     assert len([line for line in listed if "members" in line and not line.startswith(" ")]) == 2
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_the_command_to_accept_a_drift_has_the_pattern_and_no_placeholder(
+    job: tuple[Desk, RunningSandbox], command: str
+) -> None:
+    desk, server = job
+    desk.configure(server.url, more="guard: {}\n")
+    words = ("--newest", "members_*.csv", "--job", "members")
+    write(desk, "members_1.csv", *map(str, range(100)))
+    assert desk.type("run", *words).status == 0
+    write(desk, "members_2.csv", "1")
+
+    ended = desk.type(command, *words)
+
+    assert ended.status == 4
+    assert ended.last_line.endswith(
+        "If it is meant so, type `uploader run --job members --newest 'members_*.csv' --accept`."
+    )
+    typed = re.findall("`uploader (.*)`", ended.last_line)[0]
+    assert desk.type(*shlex.split(typed)).status == 0
+
+
+def test_without_a_configuration_a_pattern_is_not_taken_for_the_source_of_init(desk: Desk) -> None:
+    ended = desk.type("run", "--newest", "members_*.csv")
+
+    assert "run `uploader init SOURCE` to write one" in ended.last_line
 
 
 def test_pending_retries_of_the_job_are_sent_before_its_next_file(job: tuple[Desk, RunningSandbox]) -> None:
