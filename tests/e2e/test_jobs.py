@@ -130,6 +130,25 @@ def test_a_file_that_was_sent_is_not_sent_again_by_its_pattern(job: tuple[Desk, 
     assert sent_ids(server) == ["1", "1", "1", "2"]
 
 
+def test_the_file_of_a_stopped_night_is_resumed_beside_the_newest_one(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
+    desk.configure(sandbox(rules("code=40201 for external_id=2 times 1")).url)
+    words = ("--job", "members", "--newest", "members_*.csv", "--set", "rate.concurrency=1", *RUN)
+    write(desk, "members_1.csv", "1", "2", "3")
+    stopped = desk.type("run", *words)
+    write(desk, "members_2.csv", "4")
+
+    ended = desk.type("run", "members_1.csv", *words)
+
+    assert (stopped.status, ended.status) == (5, 0)
+    assert re.search(r"^members_1.csv: resuming run \S+: 1 of 3 rows settled\.$", ended.err, re.MULTILINE)
+    assert [(one["source"], one["sent"]) for one in desk.summary()["sources"]] == [
+        ("members_1.csv", 3),
+        ("members_2.csv", 1),
+    ]
+
+
 def test_no_source_is_a_wrong_command(job: tuple[Desk, RunningSandbox]) -> None:
     desk, _ = job
 
