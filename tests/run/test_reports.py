@@ -112,6 +112,20 @@ def test_a_run_that_does_not_start_is_reported(
     assert f'last_run_exit_status{{job="members"}} {status}\n' in (desk.folder / "uploader.prom").read_text()
 
 
+@pytest.mark.parametrize(
+    ("words", "events"),
+    [(("missing.csv",), ["started", "failure"]), (("--newest", "missing*.csv"), ["failure"])],
+    ids=["plain", "pattern"],
+)
+def test_a_start_is_reported_once_its_patterns_have_found_their_files(
+    desk: Desk, hook: Monitor, words: tuple[str, ...], events: list[str]
+) -> None:
+    configure(desk, "http://127.0.0.1:9", notify(hook))
+
+    assert desk.type("run", *words).status == 4
+    assert hook.events == events
+
+
 def test_an_endpoint_that_is_wrong_itself_leaves_the_other(desk: Desk, hook: Monitor) -> None:
     configure(desk, "http://127.0.0.1:9", f"notify: {{url: ftp://{SECRET}, ping: {hook.url}/ping/{SECRET}}}\n")
     desk.people(1)
