@@ -117,6 +117,18 @@ def test_without_an_id_the_last_run_is_shown_and_its_file_is_named_for_it(sent: 
     assert (sent.folder / f"report-{start_id}.html").read_text(encoding="utf-8") == page_of(sent)
 
 
+@pytest.mark.parametrize(("language", "word"), [("en", "Job"), ("ko", "작업")])
+def test_the_report_names_its_job(sent: Desk, language: str, word: str) -> None:
+    nameless = page_of(sent, "--language", language)
+    assert sent.type("run", "people.csv", "--job", "members <1>").status == 3
+
+    said = sent.type("report", "--output", "named.html", "--language", language).err
+
+    assert "of job members <1> (people.csv). Open it in a browser.\n" in said
+    assert f"<dt>{word}</dt><dd>members &lt;1&gt;</dd>" in (sent.folder / "named.html").read_text(encoding="utf-8")
+    assert f"<dt>{word}</dt>" not in nameless
+
+
 def test_a_report_is_asked_for_by_the_id_that_the_history_lists_or_by_that_of_the_source(sent: Desk) -> None:
     (start_id,), run_id = listed_ids(sent), sent.summary()["run_id"]
 

@@ -50,7 +50,8 @@ def report(
         return 0
     path = Path(output or f"report-{found.run.listed_id}.html")
     write_report(path, page)
-    say(f"{path}: the report of run {found.run.listed_id} of {found.run.source}. Open it in a browser.")
+    of = f"job {found.run.job} ({found.run.source})" if found.run.job else found.run.source
+    say(f"{path}: the report of run {found.run.listed_id} of {of}. Open it in a browser.")
     if not found.run.is_only_source:
         say(f"Its start had other SOURCEs too: `uploader runs {found.run.latest.start_id}` shows the ID of each.")
     return 0

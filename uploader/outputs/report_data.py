@@ -41,6 +41,12 @@ class ReportedRun:
         """The ID by which `uploader runs` lists it; that of its run where its start had other SOURCEs too."""
         return self.latest.start_id if self.is_only_source else self.run_id
 
+    @property
+    def job(self) -> str:
+        """The name of the job; "" where it is known by this file alone."""
+        name = self.latest.job_name
+        return "" if name == self.source else name
+
 
 @dataclass(frozen=True, slots=True)
 class RunTotals:

@@ -120,6 +120,7 @@ class _Page:
         outcome = f"{outcome_in(self.language, latest)}{f' ({status})' if status else ''}"
         yield f'<p class="outcome {_kind(latest)}">{escape(outcome)}</p>'
         facts = {
+            **({"job": report.run.job} if report.run.job else {}),
             "run": report.run.listed_id,
             "service": report.run.service,
             "started": _moment(report.run.started),
