@@ -69,6 +69,7 @@ class SourceRecord:
 
     *run_id* is that of its journal, which a resumed run shares with those before it. *counts* and all other numbers are
     then those of all of them. *already_sent_by* is the run that had sent the file before, so that nothing was sent.
+    *is_retry* is whether it is a retry file.
 
     It has no states: it is written as a whole.
     """
@@ -82,6 +83,7 @@ class SourceRecord:
     reasons: tuple[ReasonCount, ...] = ()
     retry_file: str | None = None
     already_sent_by: str | None = None
+    is_retry: bool = False
 
     @classmethod
     def parse(cls, facts: Mapping[str, object]) -> Self:
@@ -146,6 +148,11 @@ class RunRecord:
         """The runs that had sent all files before, so that nothing was sent; empty where something was to be sent."""
         found = tuple(source.already_sent_by for source in self.sources if source.already_sent_by is not None)
         return found if len(found) == len(self.sources) else ()
+
+    @property
+    def is_of_retries(self) -> bool:
+        """Whether it had only retry files, and files that had been sent before: nothing new of its job."""
+        return bool(self.sources) and all(one.is_retry or one.already_sent_by is not None for one in self.sources)
 
     def has_run(self, run_id: str) -> bool:
         """Whether it started or resumed the run *run_id*."""

@@ -97,7 +97,7 @@ class RunReports:
     def _write_metrics(self, path: Path | None, record: RunRecord) -> None:
         if path is not None:
             try:
-                write_metrics(path, record)
+                write_metrics(path, record, is_limited=self._options.limit is not None)
             except OSError as error:
                 self._say(f"Warning: metrics.textfile: {path} can't be written ({error.strerror}).")
 
