@@ -15,7 +15,7 @@ RUN_AGAIN = {6, 7, 10}
 
 @task(retries=3, retry_delay=timedelta(minutes=10))
 def upload(file: str) -> dict[str, int]:
-    """Send *file* to the sandbox; in production without `sandbox=True`, and with the token's variable set."""
+    """Send *file* to the sandbox; in production without `sandbox=True`, and with the variables of the credentials."""
     settings = Settings.load(HERE / "config.yaml", credentials=False)
     try:
         result = run(settings, file, sandbox=True)

@@ -26,7 +26,7 @@ class Pauses(Events):
 
 @task(retries=3, retry_delay_seconds=600)
 async def upload(file: Path) -> dict[str, int]:
-    """Send *file* to the sandbox; in production without `sandbox=True`, and with the token's variable set."""
+    """Send *file* to the sandbox; in production without `sandbox=True`, and with the variables of the credentials."""
     settings = Settings.load(HERE / "config.yaml", credentials=False)
     pauses = Pauses()
     result = await arun(settings, file, sandbox=True, events=pauses)

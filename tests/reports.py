@@ -54,6 +54,7 @@ def report(**more: object) -> RunReport:
         "limited_seconds": 1.5,
         "maybe_sent_twice": 0,
         "retry_file": "people.retry.csv",
+        "is_only_source": True,
         "reasons": [ReasonRows("50000", "the service had a fault", 1), ReasonRows("type", "'나이' is no number", 1)],
         "intervals": [_interval(1767225600.0 + number, 3) for number in range(4)],
         "last_runs": [

@@ -68,6 +68,7 @@ def test_the_command_of_the_service_is_understood() -> None:
     (prevented,) = re.findall(r"^RestartPreventExitStatus=(.*)$", text, re.MULTILINE)
 
     assert understood(shlex.split(line)[1:])["sources"] == ("export/members.csv",)
+    assert re.search(r"^Environment=DFINERY_SERVICE_ID=\S+$", text, re.MULTILINE)
     # Signals are no exit statuses to systemd; a time limit waits for the next night.
     assert {*map(int, prevented.split())} == STATUSES - RESUMED | {10}
 
@@ -99,6 +100,7 @@ def test_the_task_of_airflow_is_understood() -> None:
 
     assert understood(words[1:])["sources"] == ("export/members.csv",)
     assert ast.literal_eval(given["skip_on_exit_code"]) == [3]
+    assert {*ast.literal_eval(given["env"])} == {"DFINERY_SERVICE_ID", "DFINERY_ACCESS_TOKEN"}
 
 
 def test_all_pages_and_examples_name_the_same_statuses_for_another_try() -> None:
@@ -131,6 +133,12 @@ def test_the_line_of_cron_is_understood() -> None:
     # In a crontab a % would end the command.
     assert "%" not in line
     assert understood(words)["until"].flag == "--until 05:00 Asia/Seoul"
+    variables = {found[1]: found[2] for found in re.finditer(r"^([A-Z_]+)=(.+)$", block, re.MULTILINE)}
+    assert {*variables} == {"MAILTO", "PATH", "DFINERY_SERVICE_ID"}
+    folders = variables["PATH"].split(":")
+    # Where `uv tool install` and `pipx install` put the command; cron replaces neither ~ nor $HOME.
+    assert any(folder.endswith("/.local/bin") for folder in folders)
+    assert all(folder.startswith("/") for folder in folders)
 
 
 def _name(call: ast.Call) -> str:

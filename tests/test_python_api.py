@@ -2,13 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from tests.command import Desk, rules
+from uploader.sandbox import RunningSandbox
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs/python-api.md"
@@ -85,6 +90,12 @@ settings.rate.requests = 5
 """
 
 
+@pytest.fixture
+def desk(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """Lend a working directory in which files can be written."""
+    return Desk(tmp_path, capfd, monkeypatch)
+
+
 def started(folder: Path, file: str, stand_ins: dict[str, str]) -> subprocess.CompletedProcess[str]:
     for name, text in stand_ins.items():
         (folder / "stand_ins" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -119,6 +130,32 @@ def test_a_job_of_a_scheduler_sends_the_sample(file: str, stand_ins: dict[str, s
     counts = json.loads(done.stdout)
     assert counts["sent"] + counts["rejected"] == 3000
     assert counts["sent"] > 2900
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [("customers.csv", "0 5\n"), ("others.csv", "4 customers.csv: no such file. Check the path.\n")],
+)
+def test_the_first_example_of_the_page_prints_how_it_ended(
+    name: str, printed: str, desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
+    (example,) = re.findall(
+        r"^```python\n(.*?check\(settings.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    desk.configure(sandbox(rules()).url)
+    desk.people(5, name)
+
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=desk.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "DFINERY_SERVICE_ID": "svc", "DFINERY_ACCESS_TOKEN": "canary"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
 
 
 @pytest.mark.parametrize("file", EXAMPLES)

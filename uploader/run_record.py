@@ -67,6 +67,7 @@ class SourceRecord:
     *run_id* is that of its journal, which a resumed run shares with those before it; "" where no run was chosen yet, or
     ever. *counts* and all other numbers are
     then those of all of them. *already_sent_by* is the run that had sent the file before, so that nothing was sent.
+    *is_retry* is whether it is a retry file.
 
     It has no states: it is written as a whole.
     """
@@ -80,6 +81,7 @@ class SourceRecord:
     reasons: tuple[ReasonCount, ...] = ()
     retry_file: str | None = None
     already_sent_by: str | None = None
+    is_retry: bool = False
 
     @classmethod
     def parse(cls, facts: Mapping[str, object]) -> Self:
@@ -153,6 +155,11 @@ class RunRecord:
         found = tuple(source.already_sent_by for source in self.sources if source.already_sent_by is not None)
         return found if len(found) == len(self.sources) else ()
 
+    @property
+    def is_of_retries(self) -> bool:
+        """Whether it had only retry files, and files that had been sent before: nothing new of its job."""
+        return bool(self.sources) and all(one.is_retry or one.already_sent_by is not None for one in self.sources)
+
     def has_run(self, run_id: str) -> bool:
         """Whether it started or resumed the run *run_id*."""
         return any(source.run_id == run_id for source in self.sources)
@@ -224,6 +231,12 @@ class RunRecord:
         if isinstance(sources, Sequence):
             found["sources"] = tuple(SourceRecord.parse(source) for source in sources)
         return cls(**found)
+
+
+def not_tolerated(consents: int) -> str:
+    """Return in words that `limits.tolerate` would have allowed the rows that are left, but for so many *consents*."""
+    rows = "1 row: it gives" if consents == 1 else f"{consents:,} rows: they give"
+    return f"limits.tolerate does not cover {rows} or may give a consent, or take one back."
 
 
 def _not_accepted(counts: Counts) -> str:

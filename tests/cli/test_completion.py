@@ -13,11 +13,11 @@ from typing import Final
 import pytest
 
 from docs.scripts import command_line
-from tests.make import CONFIG, begun_with
+from tests.make import BEGUN, CONFIG, begun_with
 from tests.screen import Terminal
 from uploader.cli.completion import TABLE
 from uploader.config.settings import keys_of
-from uploader.state import RunStore
+from uploader.state import History, RunStore
 
 ROOT: Final = Path(__file__).parents[2]
 HEAVY: Final = {"aiohttp", "aiolimiter", "polars", "pydantic", "tqdm", "uvloop"}
@@ -99,7 +99,9 @@ def test_every_key_of_the_configuration_is_completed() -> None:
     }
 
 
-def test_a_run_is_completed_by_the_beginning_of_its_id(completed: Complete, folder: Path) -> None:
+def test_a_run_is_completed_by_the_id_that_the_history_lists_and_a_job_by_its_name(
+    completed: Complete, folder: Path
+) -> None:
     (folder / "people.csv").write_text("id,name,age\n1,Kim,30\n", encoding="utf-8")
     subprocess.run(
         [
@@ -112,6 +114,8 @@ def test_a_run_is_completed_by_the_beginning_of_its_id(completed: Complete, fold
             "api.base_url=http://127.0.0.1:1",
             "--for",
             "1s",
+            "--job",
+            "members",
         ],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "DFINERY_SERVICE_ID": "svc", "DFINERY_ACCESS_TOKEN": "canary"},
@@ -120,12 +124,22 @@ def test_a_run_is_completed_by_the_beginning_of_its_id(completed: Complete, fold
         timeout=60,
     )
 
-    (found,) = completed("runs", "2")
+    (record,) = History(folder / ".uploader").records()
+    found = record.start_id
 
-    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]+", found)
-    assert completed("runs", found[:-1]) == [found]
+    assert completed("runs", "") == completed("report", "") == ["last", found]
+    assert completed("report", found[:-1]) == [found]
     assert completed("runs", "x") == []
     assert completed("runs", "--config", "other.yaml", "") == []
+    for command in ("run", "check", "runs"):
+        assert completed(command, "--job", "") == completed(command, "--job", "mem") == ["members"]
+    assert completed("runs", "--job", "x") == []
+
+
+def test_a_run_of_an_earlier_version_is_completed_by_the_id_of_its_journal(completed: Complete, folder: Path) -> None:
+    RunStore(folder / ".uploader").create(BEGUN)
+
+    assert completed("report", "2") == [BEGUN.run_id]
 
 
 def test_a_job_is_completed_by_its_name_or_by_the_file_that_has_none(completed: Complete, folder: Path) -> None:

@@ -1,6 +1,8 @@
 """A job is known by its name, whatever its file is called tonight."""
 
 import os
+import re
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -125,7 +127,7 @@ def test_a_file_that_was_sent_is_not_sent_again_by_its_pattern(job: tuple[Desk, 
     desk, server = job
     write(desk, "members_1.csv", "1")
     first = desk.type("run", "--newest", "members_*.csv", *RUN)
-    run_id = desk.summary()["run_id"]
+    run_id = desk.type("runs").out.splitlines()[-1].split()[0]
 
     again = desk.type("run", "--newest", "members_*.csv", *RUN)
 
@@ -159,6 +161,25 @@ def test_a_file_that_is_named_is_sent_again_also_where_a_pattern_finds_it(
     assert (ended.status, sent_ids(server)) == (0, ["1", "1"])
 
 
+def test_the_file_of_a_stopped_night_is_resumed_beside_the_newest_one(
+    desk: Desk, sandbox: Callable[..., RunningSandbox]
+) -> None:
+    desk.configure(sandbox(rules("code=40201 for external_id=2 times 1")).url)
+    words = ("--job", "members", "--newest", "members_*.csv", "--set", "rate.concurrency=1", *RUN)
+    write(desk, "members_1.csv", "1", "2", "3")
+    stopped = desk.type("run", *words)
+    write(desk, "members_2.csv", "4")
+
+    ended = desk.type("run", "members_1.csv", *words)
+
+    assert (stopped.status, ended.status) == (5, 0)
+    assert re.search(r"^members_1.csv: resuming run \S+: 1 of 3 rows settled\.$", ended.err, re.MULTILINE)
+    assert [(one["source"], one["sent"]) for one in desk.summary()["sources"]] == [
+        ("members_1.csv", 3),
+        ("members_2.csv", 1),
+    ]
+
+
 def test_no_source_is_a_wrong_command(job: tuple[Desk, RunningSandbox]) -> None:
     desk, _ = job
 
@@ -186,6 +207,33 @@ def test_the_drift_check_compares_with_the_last_file_of_the_job(
     assert "--job members" in ended.last_line or words[0] != "--job"
     listed = desk.type("runs", "--job", "members").out.splitlines()
     assert len([line for line in listed if "members" in line and not line.startswith(" ")]) == 2
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_the_command_to_accept_a_drift_has_the_pattern_and_no_placeholder(
+    job: tuple[Desk, RunningSandbox], command: str
+) -> None:
+    desk, server = job
+    desk.configure(server.url, more="guard: {}\n")
+    words = ("--newest", "members_*.csv", "--job", "members")
+    write(desk, "members_1.csv", *map(str, range(100)))
+    assert desk.type("run", *words).status == 0
+    write(desk, "members_2.csv", "1")
+
+    ended = desk.type(command, *words)
+
+    assert ended.status == 4
+    assert ended.last_line.endswith(
+        "If it is meant so, type `uploader run --job members --newest 'members_*.csv' --accept`."
+    )
+    typed = re.findall("`uploader (.*)`", ended.last_line)[0]
+    assert desk.type(*shlex.split(typed)).status == 0
+
+
+def test_without_a_configuration_a_pattern_is_not_taken_for_the_source_of_init(desk: Desk) -> None:
+    ended = desk.type("run", "--newest", "members_*.csv")
+
+    assert "run `uploader init SOURCE` to write one" in ended.last_line
 
 
 def test_pending_retries_of_the_job_are_sent_before_its_next_file(job: tuple[Desk, RunningSandbox]) -> None:

@@ -31,6 +31,11 @@ def sent(desk: Desk, sandbox: Sandbox) -> Desk:
     return desk
 
 
+def listed_ids(desk: Desk) -> list[str]:
+    """Return the IDs that `uploader runs` lists, the newest first."""
+    return [line.split()[0] for line in desk.type("runs").out.splitlines()[1:] if line[0].isdigit()]
+
+
 def page_of(desk: Desk, *words: str) -> str:
     """Return the report that the command prints."""
     run = desk.type("report", "--output", "-", *words)
@@ -121,19 +126,86 @@ def test_registrations_are_no_part_of_the_use_of_the_limit(
 
 
 def test_without_an_id_the_last_run_is_shown_and_its_file_is_named_for_it(sent: Desk) -> None:
-    run_id = sent.summary()["run_id"]
+    (start_id,) = listed_ids(sent)
 
     run = sent.type("report")
 
     assert (run.status, run.out) == (0, "")
-    assert run.err == f"report-{run_id}.html: the report of run {run_id} of people.csv. Open it in a browser.\n"
-    assert (sent.folder / f"report-{run_id}.html").read_text(encoding="utf-8") == page_of(sent)
+    assert run.err == f"report-{start_id}.html: the report of run {start_id} of people.csv. Open it in a browser.\n"
+    assert (sent.folder / f"report-{start_id}.html").read_text(encoding="utf-8") == page_of(sent)
 
 
-def test_the_beginning_of_an_id_is_enough(sent: Desk) -> None:
-    run_id = sent.summary()["run_id"]
+@pytest.mark.parametrize(("language", "word"), [("en", "Job"), ("ko", "작업")])
+def test_the_report_names_its_job(sent: Desk, language: str, word: str) -> None:
+    nameless = page_of(sent, "--language", language)
+    assert sent.type("run", "people.csv", "--job", "members <1>").status == 3
 
-    assert page_of(sent, run_id[:12]) == page_of(sent, run_id)
+    said = sent.type("report", "--output", "named.html", "--language", language).err
+
+    assert "of job members <1> (people.csv). Open it in a browser.\n" in said
+    assert f"<dt>{word}</dt><dd>members &lt;1&gt;</dd>" in (sent.folder / "named.html").read_text(encoding="utf-8")
+    assert f"<dt>{word}</dt>" not in nameless
+
+
+def test_a_report_is_asked_for_by_the_id_that_the_history_lists_or_by_that_of_the_source(sent: Desk) -> None:
+    (start_id,), run_id = listed_ids(sent), sent.summary()["run_id"]
+
+    pages = {page_of(sent, word) for word in (start_id, start_id[:12], start_id[:-1], "last", run_id, run_id[:-1])}
+
+    assert pages == {page_of(sent)}
+
+
+def test_of_several_files_of_one_start_the_last_is_shown_and_each_by_its_own_id(desk: Desk, sandbox: Sandbox) -> None:
+    desk.configure(sandbox(rules()).url)
+    desk.people(3, "a.csv")
+    desk.people(4, "b.csv")
+    assert desk.type("run", "a.csv", "b.csv", "--summary", "summary.json").status == 0
+    (start_id,), (first, second) = listed_ids(desk), (one["run_id"] for one in desk.summary()["sources"])
+
+    shown = desk.type("report", start_id)
+
+    assert shown.err.splitlines() == [
+        f"report-{second}.html: the report of run {second} of b.csv. Open it in a browser.",
+        f"Its start had other SOURCEs too: `uploader runs {start_id}` shows the ID of each.",
+    ]
+    assert page_of(desk, start_id) == page_of(desk, second)
+    assert numbers_of(page_of(desk, first))["read"] == 3
+
+
+def test_the_newest_start_is_shown_also_where_it_resumed_an_older_run(desk: Desk, sandbox: Sandbox) -> None:
+    desk.configure(sandbox(rules("code=40201 for external_id=3 times 1")).url)
+    desk.people(5, "k.csv")
+    words = ("run", "k.csv", "--set", "rate.concurrency=1")
+    assert desk.type(*words).status == 5
+    assert desk.type(*words, "--limit", "2").status == 0
+    resumed = desk.type(*words)
+    last, _, first = listed_ids(desk)
+
+    page = page_of(desk)
+
+    assert resumed.err.startswith(f"k.csv: resuming run {first}: 2 of 5 rows settled.")
+    assert numbers_of(page)["read"] == 5
+    assert page == page_of(desk, "last") == page_of(desk, last) == page_of(desk, first)
+
+
+def test_a_start_that_has_no_journal_has_no_report_and_is_no_newest_one(sent: Desk) -> None:
+    assert sent.type("run", "missing.csv").status == 4
+    start_id, before = listed_ids(sent)
+
+    refused = sent.type("report", "last")
+
+    assert (
+        refused
+        == sent.type("report", start_id)
+        == Ended(
+            2,
+            "",
+            f"run {start_id} has no report (refused: the input can't be read, or is wrong as a whole): it has no "
+            f"journal. `uploader runs {start_id}` shows what is known of it. Without an ID, `uploader report` takes "
+            "the newest run that has a journal.\n",
+        )
+    )
+    assert page_of(sent) == page_of(sent, before)
 
 
 def test_an_unknown_run_is_refused_with_what_to_do(sent: Desk) -> None:

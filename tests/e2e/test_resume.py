@@ -18,6 +18,7 @@ import pytest
 from tests.command import Desk, books_of, ended, names, names_of, rules, sent_ids, until
 from uploader.errors import StorageError
 from uploader.sandbox import RunningSandbox
+from uploader.state import History
 
 RUN = ("run", "people.csv", "--set", "rate.concurrency=1", "--summary", "summary.json")
 SECONDS = 30.0
@@ -28,8 +29,13 @@ def stop_at(number: int) -> str:
     return f"code=40201 for external_id={number} times 1"
 
 
-def continuing(desk: Desk, settled: int, rows: int, name: str = "people.csv") -> str:
-    return f"{name}: resuming run {desk.summary()['run_id']}: {settled:,} of {rows:,} rows settled."
+def continuing(desk: Desk, settled: int, rows: int, name: str = "people.csv", *, before: int = 1) -> str:
+    return f"{name}: resuming run {listed(desk, before)}: {settled:,} of {rows:,} rows settled."
+
+
+def listed(desk: Desk, before: int = 0) -> str:
+    """Return the ID by which `uploader runs` lists the last start, or that of so many before it."""
+    return [*History(desk.folder / ".uploader").records()][before].start_id
 
 
 def ids(*numbers: int) -> list[str]:
@@ -148,7 +154,7 @@ def test_standard_input_is_continued_when_the_same_content_comes_again(
     assert (other.status, other.err) == (0, "")
     again = desk.type(*words, stdin=content)
 
-    assert (again.status, again.err) == (0, f"{continuing(desk, 2, 4, '-')}\n")
+    assert (again.status, again.err) == (0, f"{continuing(desk, 2, 4, '-', before=2)}\n")
     assert sent_ids(server) == ids(1, 2, 3, 9, 3, 4)
 
 
@@ -177,7 +183,7 @@ def test_another_service_is_another_run(desk: Desk, sandbox: Callable[..., Runni
     assert desk.type(*RUN, "--set", "api.service_id=another").err == ""
     last = desk.type(*RUN)
 
-    assert last.err == f"{continuing(desk, 2, 4)}\n"
+    assert last.err == f"{continuing(desk, 2, 4, before=3)}\n"
     assert (sent_ids(other), sent_ids(server)) == (ids(1, 2, 3, 4), ids(1, 2, 3, 1, 2, 3, 4, 3, 4))
 
 
@@ -204,7 +210,7 @@ def test_fresh_begins_anew_and_says_what_was_never_sent(desk: Desk, sandbox: Cal
     run = desk.type(*RUN, "--fresh")
 
     assert run.err.splitlines()[0] == (
-        f"people.csv: starting over as asked; 2 of 4 rows of the interrupted run {old} were never sent."
+        f"people.csv: starting over as asked; 2 of 4 rows of the interrupted run {listed(desk, 1)} were never sent."
     )
     assert sent_ids(server) == ids(1, 2, 3, 1, 2, 3, 4)
     assert (run.status, desk.books()) == (3, {"sent": 3, "rejected": 1})
@@ -249,8 +255,8 @@ def test_what_changed_since_is_begun_anew(
     assert (run.status, run.err) == (
         0,
         (
-            f"people.csv: {what} changed since the interrupted run: 2 of 4 rows of the interrupted run {old} "
-            "were never sent. Starting over.\n"
+            f"people.csv: {what} changed since the interrupted run: 2 of 4 rows of the interrupted run "
+            f"{listed(desk, 1)} were never sent. Starting over.\n"
         ),
     )
     everybody = ids(*range(1, 6 if content else 5))
@@ -271,7 +277,6 @@ def test_what_changed_since_is_refused_if_that_is_wanted(
     before = desk.people(4).read_bytes()
 
     assert desk.type(*RUN).status == 5
-    old = desk.summary()["run_id"]
     if content:
         desk.write("people.csv", content)
     run = desk.type(*RUN, *words)
@@ -279,15 +284,15 @@ def test_what_changed_since_is_refused_if_that_is_wanted(
     assert (run.status, run.last_line) == (
         9,
         (
-            f"people.csv: {what} changed since the interrupted run: 2 of 4 rows of the interrupted run {old} "
-            "were never sent. Undo the change to resume, or use --fresh to start over."
+            f"people.csv: {what} changed since the interrupted run: 2 of 4 rows of the interrupted run "
+            f"{listed(desk, 1)} were never sent. Undo the change to resume, or use --fresh to start over."
         ),
     )
     assert (desk.summary()["exit_status"], len(server.sandbox.requests())) == (9, 3)
 
     desk.write("people.csv", before)
     back = desk.type(*RUN)
-    assert (back.status, back.err) == (0, f"{continuing(desk, 2, 4)}\n")
+    assert (back.status, back.err) == (0, f"{continuing(desk, 2, 4, before=2)}\n")
     assert sent_ids(server) == ids(1, 2, 3, 3, 4)
 
 
@@ -340,7 +345,7 @@ def test_a_stop_in_the_first_of_several_is_continued_there(desk: Desk, sandbox: 
     second = desk.type(*words)
 
     assert second.status == 0
-    assert second.err == f"a.csv: resuming run {desk.summary()['sources'][0]['run_id']}: 1 of 2 rows settled.\n"
+    assert second.err == f"a.csv: resuming run {listed(desk, 1)}: 1 of 2 rows settled.\n"
     assert sent_ids(server) == ids(1, 2, 2, 3, 4, 5, 6)
     assert [books_of(account) for account in desk.summary()["sources"]] == [{"sent": 2}] * 3
 
@@ -359,10 +364,10 @@ def test_a_stop_in_the_second_of_several_is_continued_there_and_the_finished_fir
     assert second.status == 0
     assert second.err.splitlines() == [
         (
-            f"a.csv: finished before its command was stopped (run {first_ids[0]}): not sent again. "
+            f"a.csv: finished before its command was stopped (run {listed(desk, 1)}): not sent again. "
             "To send everything, use --fresh."
         ),
-        f"b.csv: resuming run {first_ids[1]}: 1 of 2 rows settled.",
+        f"b.csv: resuming run {listed(desk, 1)}: 1 of 2 rows settled.",
     ]
     assert sent_ids(server) == ids(1, 2, 3, 4, 4, 5, 6)
     assert [account["run_id"] == old for account, old in zip(desk.summary()["sources"], first_ids, strict=True)] == [
@@ -837,7 +842,7 @@ def test_a_source_that_no_longer_can_be_read_leaves_the_interrupted_run_as_it_is
     desk.write("people.csv", content)
 
     run = desk.type(*RUN)
-    assert (run.status, run.err.splitlines()[0]) == (3, continuing(desk, 2, 4))
+    assert (run.status, run.err.splitlines()[0]) == (3, continuing(desk, 2, 4, before=2))
     assert desk.files() == ["config.yaml", "people.csv", "people.retry.csv", "summary.json"]
 
 

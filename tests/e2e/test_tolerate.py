@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.command import Desk, rules
+from tests.command import Desk, plain, rules
 from uploader.sandbox import RunningSandbox
 from uploader.state import History
 
@@ -63,6 +63,24 @@ def test_a_row_that_has_a_consent_or_may_have_one_is_never_tolerated(desk: Desk,
 
     (record,) = [json.loads(path.read_text("utf-8")) for path in (desk.folder / ".uploader" / "history").iterdir()]
     assert (ended.status, record["exit_status"], record["consents_left"]) == (3, 3, 1)
+    assert (
+        "limits.tolerate does not cover 1 row: it gives or may give a consent, or take one back."
+        in ended.err.splitlines()
+    )
+
+
+@pytest.mark.usefixtures("server")
+def test_rows_that_are_not_tolerated_for_their_consents_are_counted_by_name_for_cron_too(desk: Desk) -> None:
+    write(desk, "a,old,y", "b,old,n", "c,old,")
+
+    quiet = desk.type("run", "people.csv", "--set", "limits.tolerate=50%", "-q")
+    without = desk.type("run", "people.csv", "--full", "-q")
+
+    assert quiet.err.splitlines() == [
+        "people.csv: 3 rows not accepted, see people.retry.csv",
+        "people.csv: limits.tolerate does not cover 2 rows: they give or may give a consent, or take one back.",
+    ]
+    assert "limits.tolerate" not in without.err
 
 
 def outcome_of(desk: Desk, *words: str) -> tuple[int, list[int], int]:
@@ -187,6 +205,19 @@ def test_a_tolerated_source_stays_tolerated_when_its_interrupted_command_is_resu
     assert (stopped.status, before) == (5, [0, 5])
     assert [source["exit_status"] for source in summary["sources"]] == [0, 0]
     assert (resumed.status, summary["outcome"]) == (0, "succeeded with 1 rejected row")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_tolerated_night_says_without_a_terminal_too_what_it_left(desk: Desk) -> None:
+    write(desk, "a,old,", "b,old,")
+
+    ended = desk.type("run", "people.csv", "--set", "limits.tolerate=2")
+
+    assert (ended.status, plain(ended.err)[0]) == (0, "people.csv: 10 rows, 8 requests in 0 s")
+    assert "column 'age': not a whole number" in ended.err
+    assert "The rows to send again are in people.retry.csv, each with its reason." in ended.err
+    write(desk)
+    assert desk.type("run", "people.csv").err == ""
 
 
 @pytest.mark.parametrize("wrong", ["-1", "many", "101%", "1.5"])

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import stat
 import threading
 from dataclasses import replace
@@ -14,6 +15,7 @@ from uploader.counts import Counts
 from uploader.outputs.metrics_file import write_metrics
 from uploader.run_record import RunRecord, SourceRecord, TrafficRecord
 
+PAGE = Path(__file__).parents[2] / "docs/notifications.md"
 SOURCE = SourceRecord(
     "people.csv",
     counts=Counts(read=10, sent=7, unchanged=1, rejected=2),
@@ -68,6 +70,52 @@ def test_a_failure_keeps_when_the_job_succeeded_last(tmp_path: Path) -> None:
     assert found["last_success_timestamp_seconds", "members"] == ENDED
     assert found["last_run_timestamp_seconds", "members"] == ENDED + 86400
     assert found["last_run_exit_status", "members"] == 6
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        SourceRecord("people.csv", exit_status=0, already_sent_by="start-1"),
+        SourceRecord("people.retry.csv", counts=Counts(read=2, sent=2), is_retry=True),
+    ],
+    ids=["already sent", "retry file"],
+)
+def test_a_night_that_sends_nothing_new_is_no_upload(tmp_path: Path, source: SourceRecord) -> None:
+    path = tmp_path / "uploader.prom"
+    write_metrics(path, RECORD)
+    before = read(path)
+    later = "2024-03-06T02:15:00+00:00"
+
+    write_metrics(path, replace(RECORD, sources=(source,), started=later, ended=later, seconds=0.5))
+
+    moved = {key[0] for key, value in read(path).items() if before[key] != value}
+    assert moved == {"last_start_timestamp_seconds", "last_run_timestamp_seconds", "last_run_duration_seconds"}
+
+
+def test_a_retry_file_beside_a_new_file_is_part_of_an_upload(tmp_path: Path) -> None:
+    path = tmp_path / "uploader.prom"
+
+    write_metrics(path, replace(RECORD, sources=(SourceRecord("people.retry.csv", is_retry=True), SOURCE)))
+
+    assert read(path)["last_success_timestamp_seconds", "members"] == ENDED
+
+
+def test_the_alert_of_the_page_fires_for_a_job_that_stopped_and_for_one_that_never_succeeded(tmp_path: Path) -> None:
+    path = tmp_path / "uploader.prom"
+    write_metrics(path, RECORD)
+    write_metrics(path, replace(RECORD, job="never", exit_status=4))
+    (expression,) = re.findall(r"alert: UploadMissing\n +expr: (.*)\n", PAGE.read_text(encoding="utf-8"))
+    found = re.fullmatch(
+        r"time\(\) - \(dfinery_uploader_(\w+) or dfinery_uploader_(\w+) \* 0\) > 24 \* 3600", expression
+    )
+    assert found is not None
+
+    samples, since = read(path), {}
+    for job in ("members", "never"):
+        # `or` takes the right side for the jobs that the left side does not have.
+        since[job] = samples[found[1], job] if (found[1], job) in samples else samples[found[2], job] * 0
+
+    assert since == {"members": ENDED, "never": 0}
 
 
 def test_a_start_without_an_end_shows(tmp_path: Path) -> None:

@@ -129,6 +129,27 @@ def test_the_text_of_a_failure_has_its_message() -> None:
     assert notification_text(FAILED, "failure").splitlines()[1] == "members.csv does not exist."
 
 
+@pytest.mark.parametrize(
+    ("reasons", "left_out"),
+    [(5, []), (6, ["… and 1 other reason (2 rows)"]), (8, ["… and 3 other reasons (6 rows)"])],
+)
+def test_the_reasons_that_are_left_out_are_counted(reasons: int, left_out: list[str]) -> None:
+    source = replace(SOURCE, reasons=tuple(ReasonCount("x", f"reason {number}", 2) for number in range(reasons)))
+
+    lines = notification_text(replace(RECORD, sources=(source,)), "rejected").splitlines()
+
+    assert lines[6:-1] == ["reason 4: 2 rows", *left_out]
+
+
+def test_rows_with_a_consent_that_are_not_tolerated_are_counted() -> None:
+    text = notification_text(replace(RECORD, consents_left=2), "rejected")
+
+    assert text.splitlines()[-2:] == [
+        "limits.tolerate does not cover 2 rows: they give or may give a consent, or take one back.",
+        "Retry file: members.retry.csv",
+    ]
+
+
 def test_a_name_is_no_markup_of_a_chat() -> None:
     record = replace(FAILED, job="<!channel> & <https://evil.example|click>")
 

@@ -1,6 +1,7 @@
 """A run reports its start and its end to those who are not there, and no endpoint changes what the run does."""
 
 import json
+import re
 import signal
 import ssl
 import time
@@ -57,6 +58,12 @@ def notify(hook: Monitor, *, on: str = ALL) -> str:
 def configure(desk: Desk, url: str, more: str) -> None:
     desk.configure(url, more=more)
     (desk.folder / "config.yaml").chmod(0o600)
+
+
+def prometheus(desk: Desk) -> dict[str, str]:
+    """Return each sample of the metrics file with its value."""
+    lines = (desk.folder / "uploader.prom").read_text(encoding="utf-8").splitlines()
+    return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
 
 
 def pings(hook: Monitor) -> list[str]:
@@ -120,6 +127,47 @@ def test_a_run_that_does_not_start_is_reported(
     facts = next(one.facts for one in hook.received if one.content_type == "application/json")
     assert (facts["job"], facts["exit_status"], facts["error"]) == ("members", status, run.err.rstrip("\n"))
     assert f'last_run_exit_status{{job="members"}} {status}\n' in (desk.folder / "uploader.prom").read_text()
+
+
+def test_a_file_that_was_sent_before_is_a_ping_that_says_so_and_no_upload_to_prometheus(
+    desk: Desk, sandbox: Callable[..., RunningSandbox], hook: Monitor
+) -> None:
+    configure(desk, sandbox(rules("code=40001 for external_id=2")).url, notify(hook) + "limits: {tolerate: 1}\n")
+    desk.people(5, "m_1.csv")
+    assert desk.type("run", "--newest", "m_*.csv").status == 0
+    file, start_id = desk.folder / "uploader.prom", desk.type("runs").out.splitlines()[-1].split()[0]
+    # As if it had been long ago.
+    file.write_text(re.sub(r"(?<=_timestamp_seconds)(\{.*\}) .*", r"\1 1", file.read_text("utf-8")), "utf-8")
+    before = prometheus(desk)
+
+    again = desk.type("run", "--newest", "m_*.csv")
+    retried = desk.type("run", "m_1.retry.csv", "--set", "limits.tolerate=1")
+    limited = desk.type("run", "m_1.csv", "--limit", "1", "--full")
+
+    assert (again.status, retried.status, limited.status) == (0, 0, 0)
+    assert pings(hook) == ["/start", ""] * 4
+    bodies = [one.body.decode() for one in hook.received if one.content_type != "application/json"]
+    assert f"members: nothing to send: already sent by run {start_id}" in bodies[3]
+    moved = {name for name, value in prometheus(desk).items() if before[name] != value}
+    duration = 'dfinery_uploader_last_run_duration_seconds{job="members"}'
+    assert moved - {duration} == {
+        'dfinery_uploader_last_start_timestamp_seconds{job="members"}',
+        'dfinery_uploader_last_run_timestamp_seconds{job="members"}',
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "events"),
+    [(("missing.csv",), ["started", "failure"]), (("--newest", "missing*.csv"), ["failure"])],
+    ids=["plain", "pattern"],
+)
+def test_a_start_is_reported_once_its_patterns_have_found_their_files(
+    desk: Desk, hook: Monitor, words: tuple[str, ...], events: list[str]
+) -> None:
+    configure(desk, "http://127.0.0.1:9", notify(hook))
+
+    assert desk.type("run", *words).status == 4
+    assert hook.events == events
 
 
 def test_an_endpoint_that_is_wrong_itself_leaves_the_other(desk: Desk, hook: Monitor) -> None:

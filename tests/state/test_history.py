@@ -165,3 +165,14 @@ def test_a_name_that_is_no_text_is_kept(tmp_path: Path) -> None:
         pass
 
     assert list(History(tmp_path).records()) == [odd]
+
+
+def test_a_run_is_listed_by_its_latest_start_and_one_without_a_record_by_its_own_id(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    for start_id in ("first", "second"):
+        with history.open(
+            RunRecord(start_id, "", sources=(SourceRecord("a.csv", "run-a"), SourceRecord("b", "run-b")))
+        ):
+            pass
+
+    assert [history.listed_id(run_id) for run_id in ("run-a", "run-b", "run-c")] == ["second", "second", "run-c"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from uploader.app.run_history import RunHistory
+from uploader.app.run_history import LAST, PastStart, RunHistory, start_named
 from uploader.errors import ConfigError
 from uploader.outputs.report_data import ReasonRows, ReportedRun, RunReport, RunTotals
 from uploader.run_record import RunRecord
@@ -16,23 +16,26 @@ MOST_RUNS: Final = 30
 """How many starts of the job a report shows."""
 
 
-def report_of(state: Path, run_id: str | None) -> RunReport:
-    """Return what the report of a run in the folder *state* shows: of the one whose ID begins with *run_id*.
+def report_of(state: Path, wanted: str | None) -> RunReport:
+    """Return what the report of a run in the folder *state* shows: of the one that *wanted* names.
 
-    None is the run that was started last.
+    That is the beginning of an ID, of a start or of a source's run, or `last`. Of a start of several SOURCEs it is the
+    last one that was sent. None is the newest start with a journal.
 
     Raises:
-        ConfigError: there is no such run, or more than one.
+        ConfigError: there is no such run, or more than one, or it has no journal.
         StorageError: a journal or the history can't be read.
     """
-    run_store = RunStore(state)
-    header = _header_of(run_store, state, run_id)
+    run_store, found = RunStore(state), list(RunHistory(state).starts())
+    start = _start_of(found, state, wanted)
+    header = _header_of(run_store, start, wanted)
     run_state = run_store.read(header).state
-    starts = [_of_source(start.record, header) for start in RunHistory(state).starts()]
+    starts = [_of_source(one.record, header) for one in found]
     latest = next(record for record in starts if record.has_run(header.run_id))
     return RunReport(
         ReportedRun(
             run_id=header.run_id,
+            is_only_source=len(start.record.sources) == 1,
             source=header.source,
             service=f"{header.destination.base_url}, {header.destination.service_id}",
             started=header.started,
@@ -54,17 +57,28 @@ def report_of(state: Path, run_id: str | None) -> RunReport:
     )
 
 
-def _header_of(run_store: RunStore, state: Path, run_id: str | None) -> RunHeader:
-    headers = list(run_store.headers())
-    if not headers:
+def _start_of(starts: Sequence[PastStart], state: Path, wanted: str | None) -> PastStart:
+    """Return that of *starts*, the newest first, which *wanted* names; None is the first one with a journal."""
+    with_journal = [start for start in starts if start.runs]
+    if not with_journal:
         raise ConfigError(f"No run is stored in {state}. Start one with `uploader run`, or name the right --config.")
-    if run_id is None:
-        return headers[0]
-    found = [header for header in headers if header.run_id.startswith(run_id)]
-    if len(found) == 1:
-        return found[0]
-    what = "no run" if not found else f"{len(found)} runs"
-    raise ConfigError(f"{what} with an ID that begins with '{run_id}'. `uploader runs` lists them.")
+    start = with_journal[0] if wanted is None else start_named(starts, wanted)
+    if start.runs:
+        return start
+    raise ConfigError(
+        f"run {start.record.start_id} has no report ({start.record.outcome}): it has no journal. "
+        f"`uploader runs {start.record.start_id}` shows what is known of it. Without an ID, `uploader report` takes "
+        "the newest run that has a journal."
+    )
+
+
+def _header_of(run_store: RunStore, start: PastStart, wanted: str | None) -> RunHeader:
+    """Return the header of the source of *start* that *wanted* names; else that of the last one with a journal."""
+    with_journal = [source.run_id for source in start.record.sources if source.run_id in start.runs]
+    is_start = wanted is None or wanted == LAST or start.record.start_id.startswith(wanted)
+    named = [] if is_start else [run_id for run_id in with_journal if run_id.startswith(str(wanted))]
+    run_id = (named or with_journal)[-1]
+    return next(header for header in run_store.headers() if header.run_id == run_id)
 
 
 def _of_source(record: RunRecord, header: RunHeader) -> RunRecord:

@@ -1,11 +1,11 @@
 """List the earlier runs in the state folder."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 from uploader.config import Settings
 from uploader.counts import Counts
@@ -16,6 +16,9 @@ from uploader.run.retry_files import LeftRetryFile, RetryFiles
 from uploader.run_record import RunEnd, RunRecord, SourceRecord
 from uploader.state import History, RunState, RunStore, StoredRun
 from uploader.state.journal_results import completed, source_record
+
+LAST: Final = "last"
+"""Names the newest start, in the place of an ID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,18 @@ class StartFilter:
         )
 
 
+def start_named(starts: Sequence[PastStart], start_id: str) -> PastStart:
+    """Return that of *starts*, the newest first, which *start_id* names: see `RunHistory.start`."""
+    if start_id == LAST and starts:
+        return starts[0]
+    found = [one for one in starts if any(name.startswith(start_id) for name in _names(one.record))]
+    exact = [one for one in found if start_id in _names(one.record)]
+    different = {_run_ids(one.record) or one.record.start_id for one in found}
+    if exact or len(different) == 1:
+        return (exact or found)[0]
+    raise _not_one(len(different), start_id)
+
+
 class RunHistory:
     """The runs in a state folder."""
 
@@ -156,15 +171,7 @@ class RunHistory:
 
         Of several starts that resumed one run it is the newest. Raises ConfigError unless there is exactly one run.
         """
-        starts = list(self.starts())
-        if start_id == "last" and starts:
-            return starts[0]
-        found = [one for one in starts if any(name.startswith(start_id) for name in _names(one.record))]
-        exact = [one for one in found if start_id in _names(one.record)]
-        different = {_run_ids(one.record) or one.record.start_id for one in found}
-        if exact or len(different) == 1:
-            return (exact or found)[0]
-        raise _not_one(len(different), start_id)
+        return start_named(list(self.starts()), start_id)
 
     def runs(self) -> Iterator[PastRun]:
         """Yield every run, the newest first."""

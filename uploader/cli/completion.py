@@ -11,7 +11,8 @@ import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, shell_complete
 
 if TYPE_CHECKING:
-    # It is slow to load, and only two kinds of words need it.
+    # They are slow to load, and only three kinds of words need them.
+    from uploader.run_record import RunRecord
     from uploader.state import RunHeader
 
 VARIABLE: Final = "_UPLOADER_COMPLETE"
@@ -74,39 +75,49 @@ def _completing(keys: list[str]) -> "dict[str, _Completes]":
         "key": lambda _context, _parameter, incomplete: [
             CompletionItem(f"{key}{_SUFFIX}") for key in keys if key.startswith(incomplete)
         ],
-        "run": _run_ids,
+        "run": _ids,
         "job": _jobs,
+        "job name": _job_names,
         "text": lambda _context, _parameter, _incomplete: [],
     }
 
 
-def _run_ids(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-    """Return the run IDs in the state folder of the configuration, newest first."""
-    return [
-        CompletionItem(header.run_id, help=f"{header.source} {header.started}")
-        for header in _headers(context)
-        if header.run_id.startswith(incomplete)
-    ]
+def _ids(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return `last`, and each ID that `uploader runs` lists, newest first; none where no run is known."""
+    records, headers = _known(context)
+    recorded = {source.run_id for record in records for source in record.sources}
+    ids = {record.start_id: f"{record.job_name} {record.started}" for record in records}
+    # A run that an earlier version started has no record.
+    ids |= {run.run_id: f"{run.source} {run.started}" for run in headers if run.run_id not in recorded}
+    found = ({"last": "the newest"} if ids else {}) | ids
+    return [CompletionItem(name, help=text) for name, text in found.items() if name.startswith(incomplete)]
 
 
 def _jobs(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return the names of the jobs in the state folder of the configuration, and the files that have none."""
-    names = dict.fromkeys(header.job.name or header.source for header in _headers(context))
+    names = dict.fromkeys(header.job.name or header.source for header in _known(context)[1])
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-def _headers(context: click.Context) -> "list[RunHeader]":
-    """Return what is known of each run, newest first; nothing where the configuration or its state can't be read."""
+def _job_names(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the names of the jobs that ran, the latest first."""
+    records, headers = _known(context)
+    names = dict.fromkeys(name for name in (*(one.job for one in records), *(one.job.name for one in headers)) if name)
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _known(context: click.Context) -> "tuple[list[RunRecord], list[RunHeader]]":
+    """Return each start in the state folder of the configuration, and each run; nothing where they can't be read."""
     from uploader.config import load  # noqa: PLC0415 — slow to load, and nothing else needs it
     from uploader.errors import UploaderError  # noqa: PLC0415 — as above
-    from uploader.state import RunStore  # noqa: PLC0415 — as above
+    from uploader.state import History, RunStore  # noqa: PLC0415 — as above
 
     config = Path(context.params.get("config") or "config.yaml")
     try:
         state = load(config, environ=os.environ, credentials=False).state_dir
         # A shell asks without a run: nothing is created.
         if not (state / "runs").is_dir():
-            return []
-        return [*RunStore(state).headers()]
+            return [], []
+        return [*History(state).records()], [*RunStore(state).headers()]
     except (OSError, UploaderError):
-        return []
+        return [], []

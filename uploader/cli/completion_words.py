@@ -7,15 +7,15 @@ import click
 
 from uploader.config.settings import IDENTITY_SECTION, keys_of
 
-_KINDS: Final = {"run_id": "run", "overrides": "key", "retries_of": "job"}
+_KINDS: Final = {"run_id": "run", "overrides": "key", "retries_of": "job", "job": "job name"}
 """What the parameters of these names take."""
 
 
 def completion_words(commands: Mapping[str, click.Command]) -> dict[str, Any]:
     """Return the table that `completion` reads: for each of *commands* what it does, its arguments and options.
 
-    What an argument or option takes is "file", "run" (the ID of one), "job" (the name of one), "key" (of the
-    configuration), "text", a list of words, or None for a flag.
+    What an argument or option takes is "file", "run" (the ID of one), "job" (one, or a file that has none), "job name",
+    "key" (of the configuration), "text", a list of words, or None for a flag.
     """
     return {
         "commands": {

@@ -15,6 +15,7 @@ USUAL: Final = Path("config.yaml")
 WITHHELD: Final = "…"
 """Stands for the value of a `--set` that may hold a secret."""
 
+_NEWEST: Final = "--newest"
 _COMMAND: Final = re.compile(r"`uploader (?P<name>[a-z]+)(?P<words>(?: [^`]*)?)`")
 
 
@@ -44,8 +45,8 @@ class CommandLine:
             changed_only=words.get("changed_only") is True,
             job=str(words.get("job") or "") if "newest" in words else "",
             retries_of=str(words.get("retries_of") or ""),
-            # Only `run` has --accept. A flag of the same name of another command means something else.
-            others=tuple(_others(words)) if "accept" in words else (),
+            # Only `run` has --accept. But for patterns, a flag of another command means something else.
+            others=tuple(_others(words) if "accept" in words else _newest(words)),
         )
 
 
@@ -73,7 +74,7 @@ def run_again(given: CommandLine, *flags: str) -> str:
 def completed(message: str, given: CommandLine) -> str:
     """Return *message*; each command in it (`uploader …`, in backquotes) gets the flags in *given*.
 
-    `SOURCE` stands in it for the one source that was given, `SOURCE...` for all of them.
+    `SOURCE` stands in it for the one source that was given, `SOURCE...` for all of them, patterns too.
     """
 
     def complete(found: re.Match[str]) -> str:
@@ -82,8 +83,10 @@ def completed(message: str, given: CommandLine) -> str:
             return f"`{command('retry', words, given)}`"
         flags = [word for word in words if word not in {"SOURCE", "SOURCE..."}]
         sources = [word for word in words if word not in flags]
-        if given.sources:
-            sources = [*given.sources] if "SOURCE..." in words else [*given.sources[: len(sources)]]
+        if "SOURCE..." in words and (given.sources or _NEWEST in given.others):
+            sources = [*given.sources]
+        elif given.sources:
+            sources = [*given.sources[: len(sources)]]
         others = given.others if found["name"] == "run" else ()
         if found["name"] == "run" and sources and given.retries_of:
             return f"`{run_again(given, *others, *flags)}`"
@@ -143,11 +146,15 @@ def _others(words: Mapping[str, object]) -> Iterator[str]:
         value = words.get(flag)
         if isinstance(value, Path):
             yield from (f"--{flag.replace('_', '-')}", named(str(value)))
-    newest = words.get("newest")
-    for pattern in newest if isinstance(newest, tuple) else ():
-        yield from ("--newest", pattern)
+    yield from _newest(words)
     for flag in ("until", "within"):
         deadline = words.get(flag)
         if deadline is not None:
             yield from str(getattr(deadline, "flag", "")).split(" ", 1)
     yield from (f"--{flag}" for flag in ("fresh", "full") if words.get(flag) is True)
+
+
+def _newest(words: Mapping[str, object]) -> Iterator[str]:
+    newest = words.get("newest")
+    for pattern in newest if isinstance(newest, tuple) else ():
+        yield from (_NEWEST, pattern)

@@ -16,13 +16,13 @@ _STANDARD_OUTPUT: Final = "-"
 
 
 @click.command("report")
-@click.argument("run_id", required=False, metavar="[RUN]")
+@click.argument("run_id", required=False, metavar="[ID|last]")
 @config_flag("Read the configuration from FILE: its state_dir holds the runs.")
 @set_flag()
 @click.option(
     "--output",
     metavar="FILE",
-    help="Write the report to FILE; - is standard output.  [default: report-RUN.html in this folder]",
+    help="Write the report to FILE; - is standard output.  [default: report-ID.html in this folder]",
 )
 @click.option(
     "--language",
@@ -35,8 +35,9 @@ def report(
     """Write a report of a run to look at: one HTML file that needs no network and prints well.
 
     It shows the counts, the throughput beside the limit, the use of the quota, the latency, throttling and outages,
-    the reasons, and the last runs of the same job. RUN is the beginning of a run's ID; without it, the last run is
-    shown. An earlier report in FILE is replaced, any other file is not.
+    the reasons, and the last runs of the same job. ID is the beginning of an ID in `uploader runs`, or of that of one
+    SOURCE's run; without it, the newest run that has a journal is shown. An earlier report in FILE is replaced, any
+    other file is not.
     """
     found = report_of(load(config, overrides=overrides, environ=os.environ, credentials=False).state_dir, run_id)
     # They take a while to load: leather draws the charts.
@@ -47,7 +48,10 @@ def report(
     if output == _STANDARD_OUTPUT:
         show(page.removesuffix("\n"))
         return 0
-    path = Path(output or f"report-{found.run.run_id}.html")
+    path = Path(output or f"report-{found.run.listed_id}.html")
     write_report(path, page)
-    say(f"{path}: the report of run {found.run.run_id} of {found.run.source}. Open it in a browser.")
+    of = f"job {found.run.job} ({found.run.source})" if found.run.job else found.run.source
+    say(f"{path}: the report of run {found.run.listed_id} of {of}. Open it in a browser.")
+    if not found.run.is_only_source:
+        say(f"Its start had other SOURCEs too: `uploader runs {found.run.latest.start_id}` shows the ID of each.")
     return 0

@@ -155,10 +155,10 @@ def _observers(found: FoundValues | None, *, watched: bool, quiet: bool, verbose
 def _print_end(result: RunResult, lines: Iterator[str], *, quiet: bool, watched: bool) -> None:
     # Without a terminal, a run in which every row was accepted prints nothing: cron would mail it.
     # The sandbox's report is what a dry run is for.
-    is_empty = any(not source_result.counts.read for source_result in result.sources)
+    is_silent = all(one.counts.read and not one.counts.not_accepted for one in result.sources)
     if quiet:
         lines = quiet_lines(result)
-    elif not (watched or result.exit_status or is_empty or result.sandbox is not None):
+    elif is_silent and not (watched or result.exit_status or result.sandbox is not None):
         return
     for line in lines:
         say(line, "warning" if result.exit_status else "info")

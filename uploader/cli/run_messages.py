@@ -8,6 +8,7 @@ from uploader.cli.printed_commands import WITHHELD, CommandLine, command, run_ag
 from uploader.outputs.duration_text import spell_seconds
 from uploader.run.remarks import display_name
 from uploader.run.results import RunResult, SourceResult
+from uploader.run_record import not_tolerated
 
 
 def run_lines(
@@ -36,6 +37,7 @@ def quiet_lines(result: RunResult) -> Iterator[str]:
         if left and source_result.retry_file is not None:
             name = display_name(source_result.source)
             yield f"{name}: {count(left, 'row')} not accepted, see {source_result.retry_file}"
+            yield from (f"{name}: {line}" for line in _tolerance_lines(source_result))
 
 
 def _source_lines(source_result: SourceResult, values: ShownValues) -> Iterator[str]:
@@ -63,6 +65,13 @@ def _source_lines(source_result: SourceResult, values: ShownValues) -> Iterator[
     if counts.not_accepted:
         yield "Not accepted:"
         yield from problem_lines(source_result.problems, values=values)
+    yield from _tolerance_lines(source_result)
+
+
+def _tolerance_lines(source_result: SourceResult) -> Iterator[str]:
+    """Yield why the rows that are left are not tolerated, where only consents are the reason."""
+    if source_result.ending is not None and source_result.ending.consents_left:
+        yield not_tolerated(source_result.ending.consents_left)
 
 
 def _retry_lines(source_results: Sequence[SourceResult], given: CommandLine) -> Iterator[str]:

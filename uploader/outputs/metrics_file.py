@@ -28,11 +28,11 @@ _SUCCESS: Final = f"{_PREFIX}last_success_timestamp_seconds"
 _METRICS: Final[Mapping[str, str]] = {
     _STARTED: "When the last run of the job started; without an end after it, it runs, or was killed.",
     f"{_PREFIX}last_run_timestamp_seconds": "When the last run of the job ended, however it did.",
-    _SUCCESS: "When a run of the job last ended with exit status 0.",
+    _SUCCESS: "When a run of a whole file of the job last ended with exit status 0.",
     f"{_PREFIX}last_run_exit_status": "The exit status of the last run of the job.",
     f"{_PREFIX}last_run_duration_seconds": "How long the last run of the job took.",
-    f"{_PREFIX}last_run_rows": "What became of the rows of the last run of the job.",
-    f"{_PREFIX}last_run_requests": "Requests of the last run of the job, repeated ones included.",
+    f"{_PREFIX}last_run_rows": "What became of the rows of the last run of a whole file of the job.",
+    f"{_PREFIX}last_run_requests": "Requests of the last run of a whole file of the job, repeated ones included.",
 }
 """Each metric with its help. All are gauges: they are of one run, and no counter of all."""
 
@@ -52,6 +52,9 @@ _LOOK_SECONDS: Final = 0.02
 def write_metrics(path: Path, record: RunRecord) -> None:
     """Put the figures of *record*, of a start or an end, into the file at *path*; those of other jobs stay.
 
+    So do the last success, rows and requests of the job where nothing new of it was to be sent: an export that has
+    stopped must not look like one that was sent.
+
     A reader never sees half of it. Runs that end at once wait for each other.
 
     Raises:
@@ -60,12 +63,12 @@ def write_metrics(path: Path, record: RunRecord) -> None:
     path = path.resolve()
     with _locked(path.parent):
         samples = _samples(_read(path))
-        _put(samples, record)
+        _put(samples, record, is_whole=not record.is_of_retries)
         # node_exporter reads *.prom, and so never the file beside it.
         replace_file(path, "".join(_lines(samples)).encode(), mode=_MODE)
 
 
-def _put(samples: Samples, record: RunRecord) -> None:
+def _put(samples: Samples, record: RunRecord, *, is_whole: bool) -> None:
     """Replace the samples of the job of *record*; what it does not say stays as it was."""
     # A lone surrogate is a byte of a file's name that is not UTF-8.
     job = ("job", record.job_name.encode(errors="backslashreplace").decode())
@@ -73,16 +76,14 @@ def _put(samples: Samples, record: RunRecord) -> None:
     if record.ended is None or record.exit_status is None:
         return
     ended = _seconds(record.ended)
-    if record.end is RunEnd.SUCCEEDED:
-        samples.setdefault(_SUCCESS, {})[(job,)] = ended
-    single = {
-        "timestamp_seconds": ended,
-        "exit_status": record.exit_status,
-        "duration_seconds": record.seconds,
-        "requests": record.requests,
-    }
+    single = {"timestamp_seconds": ended, "exit_status": record.exit_status, "duration_seconds": record.seconds}
     for name, value in single.items():
         samples.setdefault(f"{_PREFIX}last_run_{name}", {})[(job,)] = value
+    if not is_whole:
+        return
+    if record.end is RunEnd.SUCCEEDED:
+        samples.setdefault(_SUCCESS, {})[(job,)] = ended
+    samples.setdefault(f"{_PREFIX}last_run_requests", {})[(job,)] = record.requests
     rows = samples.setdefault(f"{_PREFIX}last_run_rows", {})
     for outcome, number in asdict(record.counts).items():
         if outcome != "read":

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 from uploader.outputs.duration_text import spell_seconds
 from uploader.outputs.endpoint_post import EndpointMessage, NotifyEndpoint
-from uploader.run_record import RunEnd, RunRecord
+from uploader.run_record import RunEnd, RunRecord, not_tolerated
 
 ReportedEvent: TypeAlias = Literal["started", "success", "rejected", "failure", "test"]
 """What is reported: see `notify.on`; *test* asks whether the endpoint can be reached."""
@@ -105,13 +105,20 @@ def notification_text(record: RunRecord, event: ReportedEvent) -> str:
     if counts.read:
         numbers = asdict(counts).items()
         kinds = [f"{number:,} {name.replace('_', ' ')}" for name, number in numbers if number and name != "read"]
-        lines.append(f"{counts.read:,} {'row' if counts.read == 1 else 'rows'}: {', '.join(kinds)}.")
-    lines += [
-        f"{reason.phrase}: {reason.rows:,} {'row' if reason.rows == 1 else 'rows'}"
-        for reason in record.reasons[:_MOST_REASONS]
-    ]
+        lines.append(f"{_rows(counts.read)}: {', '.join(kinds)}.")
+    shown, left = record.reasons[:_MOST_REASONS], record.reasons[_MOST_REASONS:]
+    lines += [f"{reason.phrase}: {_rows(reason.rows)}" for reason in shown]
+    if left:
+        others = "1 other reason" if len(left) == 1 else f"{len(left):,} other reasons"
+        lines.append(f"… and {others} ({_rows(sum(reason.rows for reason in left))})")
+    if record.consents_left:
+        lines.append(not_tolerated(record.consents_left))
     lines += [f"Retry file: {name}" for name in record.retry_files]
     return "\n".join(lines)
+
+
+def _rows(number: int) -> str:
+    return f"{number:,} {'row' if number == 1 else 'rows'}"
 
 
 def _webhook(endpoint: NotifyEndpoint, record: RunRecord, event: ReportedEvent) -> EndpointMessage:

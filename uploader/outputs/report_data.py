@@ -19,7 +19,12 @@ class ReasonRows:
 
 @dataclass(frozen=True, slots=True)
 class ReportedRun:
-    """Which run it is; *started* and *ended* are ISO 8601, *latest* is its last start, which says how it ended."""
+    """Which run it is; *started* and *ended* are ISO 8601, *latest* is its last start, which says how it ended.
+
+    *is_only_source* is whether that start had no other SOURCE.
+
+    It has no states.
+    """
 
     run_id: str
     source: str
@@ -29,6 +34,18 @@ class ReportedRun:
     latest: RunRecord
     sessions: int
     retry_file: str | None
+    is_only_source: bool
+
+    @property
+    def listed_id(self) -> str:
+        """The ID by which `uploader runs` lists it; that of its run where its start had other SOURCEs too."""
+        return self.latest.start_id if self.is_only_source else self.run_id
+
+    @property
+    def job(self) -> str:
+        """The name of the job; "" where it is known by this file alone."""
+        name = self.latest.job_name
+        return "" if name == self.source else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,8 @@ class _Page:
             f'{BEGINNING} lang="{self.language}">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-            f"<title>{escape(words['title'])} {escape(report.run.run_id)}</title>\n<style>{_STYLE}</style>\n</head>\n"
+            f"<title>{escape(words['title'])} {escape(report.run.listed_id)}</title>\n"
+            f"<style>{_STYLE}</style>\n</head>\n"
             f"<body>\n{body}\n<footer><p>{escape(made_by)}</p></footer>\n</body>\n</html>\n"
         )
 
@@ -119,7 +120,8 @@ class _Page:
         outcome = f"{outcome_in(self.language, latest)}{f' ({status})' if status else ''}"
         yield f'<p class="outcome {_kind(latest)}">{escape(outcome)}</p>'
         facts = {
-            "run": report.run.run_id,
+            **({"job": report.run.job} if report.run.job else {}),
+            "run": report.run.listed_id,
             "service": report.run.service,
             "started": _moment(report.run.started),
             "ended": "—" if report.run.ended is None else _moment(report.run.ended),

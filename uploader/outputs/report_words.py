@@ -11,6 +11,7 @@ Language: TypeAlias = Literal["en", "ko"]
 
 _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "title": ("Upload report", "업로드 보고서"),
+    "job": ("Job", "작업"),
     "run": ("Run", "실행"),
     "service": ("Service", "서비스"),
     "started": ("Started", "시작"),

@@ -64,7 +64,7 @@ def check_source(run_plan: RunPlan, result: SourceResult) -> SourcePlan:
         )
         for counter in counters:
             counter.finish()
-        findings = SourceFindings(source.blank_lines, summary.repairs, summary.warnings)
+        findings = SourceFindings(source.blank_lines, summary.repairs, summary.warnings, source.is_retry)
         if groups is not None:
             groups.seal()
     finally:

@@ -10,6 +10,7 @@ from uploader.run.finished_sources import interrupted_command
 from uploader.run.plan import RunPlan, SessionName, SourcePlan
 from uploader.run.resume import FinishedRun, NewRun, ResumedRun, refuse_or_start_over, result_of, result_so_far
 from uploader.run.stale_retry_notes import record_sent
+from uploader.state import History
 
 
 def choose_runs(run_plan: RunPlan, source_plans: Sequence[SourcePlan]) -> list[SourcePlan]:
@@ -42,8 +43,8 @@ def _finished_before(source_plan: SourcePlan) -> SourcePlan:
     run_plan.rows_to_resend.add_all(source_plan.earlier.left_to_resend)
     _remark(
         source_plan,
-        f"{result.source}: finished before its command was stopped (run {result.run_id}): not sent again. "
-        "To send everything, use --fresh.",
+        f"{result.source}: finished before its command was stopped (run {_listed_id(source_plan, result.run_id)}): "
+        "not sent again. To send everything, use --fresh.",
     )
     return replace(source_plan, result=result, choice=FinishedRun(last))
 
@@ -60,12 +61,14 @@ def _resumed_or_new(source_plan: SourcePlan, *, not_resumable: bool) -> SourcePl
         return replace(source_plan, choice=NewRun(old))
     # If a source before it is started over, so is this one.
     fresh = source_plan.command_source().is_started_over or (run_plan.options.full and not_resumable)
+    listed_id = _listed_id(source_plan, old.state.header.run_id)
     changed = refuse_or_start_over(
         old.state,
         source_plan.header,
         when_changed=run_plan.settings.when_changed,
         fresh=fresh,
         not_resumable=not_resumable,
+        listed_id=listed_id,
     )
     if changed is not None:
         run_plan.environment.events.remark(Remark(changed, "warning", result.source))
@@ -75,8 +78,13 @@ def _resumed_or_new(source_plan: SourcePlan, *, not_resumable: bool) -> SourcePl
         return replace(source_plan, retry=retry, choice=NewRun(old))
     result, counts = result_so_far(result, old.state), old.state.counts
     settled = counts.read - counts.not_attempted
-    _remark(source_plan, f"{result.source}: resuming run {result.run_id}: {settled:,} of {counts.read:,} rows settled.")
+    _remark(source_plan, f"{result.source}: resuming run {listed_id}: {settled:,} of {counts.read:,} rows settled.")
     return replace(source_plan, result=result, choice=ResumedRun(old))
+
+
+def _listed_id(source_plan: SourcePlan, run_id: str) -> str:
+    """Return the ID by which `uploader runs` lists the run *run_id*, for messages."""
+    return History(source_plan.run_plan.run_store.state).listed_id(run_id)
 
 
 def _remark(source_plan: SourcePlan, text: str) -> None:

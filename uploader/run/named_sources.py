@@ -18,7 +18,7 @@ from uploader.run.fingerprints import key_of_path
 from uploader.run.options import Options
 from uploader.run.preflight import opened
 from uploader.run.results import FINISHED, Ending, SourceResult, new_source_results
-from uploader.state import RunStore
+from uploader.state import History, RunStore
 
 _TODAY: Final = re.compile(r"\{today(?::(?P<form>[^{}]*))?\}")
 _USUAL_FORM: Final = "%Y-%m-%d"
@@ -135,9 +135,14 @@ def _newest_first(pattern: str) -> list[str]:
 
 
 def _sent_by(name: str, settings: Settings, run_store: RunStore, environment: Environment) -> str | None:
-    """Return the ID of the last run of the file *name*, if that finished, and the file is the same since; else None."""
+    """Return the ID of the last run of the file *name*, if that finished, and the file is the same since; else None.
+
+    It is the ID by which `uploader runs` lists it.
+    """
     last = run_store.latest(key_of_path(settings, Path(name)))
     if last is None or last.state.header is None or not last.state.is_finished:
         return None
     with opened(name, settings, environment) as source:
-        return last.state.header.run_id if source.digest() == last.state.header.basis.content else None
+        if source.digest() != last.state.header.basis.content:
+            return None
+    return History(run_store.state).listed_id(last.state.header.run_id)

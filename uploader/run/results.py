@@ -35,11 +35,15 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class SourceFindings:
-    """What the check found in a source besides its rows: blank lines, values that were repaired, and warnings."""
+    """What the check found in a source besides its rows: blank lines, values that were repaired, and warnings.
+
+    *is_retry* is whether it is a retry file.
+    """
 
     blank_lines: int = 0
     repairs: Repairs = field(default_factory=Repairs)
     warnings: Problems = field(default_factory=Problems)
+    is_retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,7 @@ class SourceResult:
             ),
             retry_file=None if self.retry_file is None else str(self.retry_file),
             already_sent_by=None if self.ending is None else self.ending.already_sent_by,
+            is_retry=self.findings.is_retry,
         )
 
 

@@ -61,12 +61,19 @@ def header_of(  # noqa: PLR0913 — all that identifies a run
     )
 
 
-def refuse_or_start_over(
-    old: RunState, new: RunHeader, *, when_changed: str, fresh: bool, not_resumable: bool = False
+def refuse_or_start_over(  # noqa: PLR0913 — what decides it, each asked for by name
+    old: RunState,
+    new: RunHeader,
+    *,
+    when_changed: str,
+    fresh: bool,
+    not_resumable: bool = False,
+    listed_id: str = "",
 ) -> str | None:
     """Return None if *new* resumes the run of *old*; otherwise the message about the rows that were never sent.
 
-    *not_resumable* is whether a SOURCE before it, which the same command finished, has changed since.
+    *not_resumable* is whether a SOURCE before it, which the same command finished, has changed since. *listed_id* is
+    the ID by which `uploader runs` lists that run; "" where it is the run's own.
 
     Raises:
         ChangedError: the content or the mapping changed, and `when_changed` is `refuse`.
@@ -75,7 +82,7 @@ def refuse_or_start_over(
     if before is None:
         return None
     rows = f"{old.counts.not_attempted:,} of {before.rows.total:,} rows"
-    left = f"{rows} of the interrupted run {before.run_id} were never sent"
+    left = f"{rows} of the interrupted run {listed_id or before.run_id} were never sent"
     if fresh:
         return f"{new.source}: starting over as asked; {left}."
     changed = [

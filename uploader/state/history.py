@@ -56,6 +56,13 @@ class History:
             if record is not None:
                 yield record
 
+    def listed_id(self, run_id: str) -> str:
+        """Return the ID by which `uploader runs` lists the run *run_id*: that of its latest start, if one is recorded.
+
+        Raises StorageError.
+        """
+        return next((record.start_id for record in self.records() if record.has_run(run_id)), run_id)
+
     def newly_killed(
         self,
         is_wanted: Callable[[RunRecord], bool],
