@@ -45,7 +45,7 @@ limits:
   {max_rejected: 0.25, max_unpacked: 1.5GiB, canary: 0, max_joined: {phone_no: 50, email: off}, tolerate: 5,
    odd_identities: send}
 guard: {rows: 10%, empty: 0.05, changed: 100%, consents: 0%}
-output: {retry_file: "{dir}/again{suffix}"}
+output: {retry_file: "{dir}/again{suffix}", keep_retry_files: 7d}
 notify: {on: [success], url: "https://monitor.example/hook", ping: "http://127.0.0.1/ping"}
 metrics: {textfile: uploader.prom}
 log_format: json
@@ -102,7 +102,7 @@ def test_every_key_takes_its_value(loaded: Load, tmp_path: Path) -> None:
             "odd_identities": "send",
         },
         "guard": {"rows": 0.1, "empty": 0.05, "changed": 1.0, "consents": 0.0},
-        "output": {"retry_file": "{dir}/again{suffix}"},
+        "output": {"retry_file": "{dir}/again{suffix}", "keep_retry_files": 604_800.0},
         "notify": {"on": ("success",), "url": settings.notify.url, "ping": settings.notify.ping},
         "metrics": {"textfile": tmp_path / "uploader.prom"},
         "log_format": "json",
@@ -154,7 +154,7 @@ def test_every_key_that_is_left_out_has_the_default_of_the_contract(loaded: Load
             "odd_identities": "reject",
         },
         "guard": None,
-        "output": {"retry_file": "{dir}/{stem}.retry{suffix}"},
+        "output": {"retry_file": "{dir}/{stem}.retry{suffix}", "keep_retry_files": 2_592_000.0},
         "notify": {"on": ("failure", "rejected"), "url": None, "ping": None},
         "metrics": {"textfile": None},
         "log_format": "text",

@@ -45,7 +45,7 @@ def test_the_pending_retry_file_of_a_job_is_sent_as_a_run_of_that_job(job: Calla
     summary = desk.summary()
     assert (ended.status, summary["job"], summary["sent"]) == (0, "members", 1)
     assert summary["source"].endswith("/members_1.retry.csv")
-    assert (sent_ids(server), names(server)["2"]) == (["1", "2", "3", "4", "2"], "bob")
+    assert (sorted(map(str, sent_ids(server))), names(server)["2"]) == (["1", "2", "2", "3", "4"], "bob")
     assert retry_files(desk) == []
     assert "members_1.retry.csv" in desk.type("runs", "last", "--job", "members").out
 

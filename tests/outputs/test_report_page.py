@@ -159,7 +159,16 @@ def test_each_outcome_has_words_of_its_own(language: Language, status: int) -> N
             "killed, or its end could not be recorded",
             "강제 종료되었거나 종료를 기록하지 못함",
         ),
-        (RunRecord("1", "", exit_status=0), "nothing to send: no rows", "전송할 것 없음: 행 없음"),
+        (
+            RunRecord("1", "", exit_status=0),
+            "nothing to send: no retry file is pending",
+            "전송할 것 없음: 대기 중인 재시도 파일 없음",
+        ),
+        (
+            RunRecord("1", "", sources=(SourceRecord("a"),), exit_status=0),
+            "nothing to send: no rows",
+            "전송할 것 없음: 행 없음",
+        ),
         (
             RunRecord("1", "", sources=(SourceRecord("a", counts=Counts(9, 6, rejected=2, failed=1)),), exit_status=0),
             "succeeded with 2 rejected and 1 failed rows",
@@ -171,7 +180,7 @@ def test_each_outcome_has_words_of_its_own(language: Language, status: int) -> N
             "전송할 것 없음: 실행 run-7에서 이미 전송함",
         ),
     ],
-    ids=["running", "killed", "no rows", "tolerated", "sent before"],
+    ids=["running", "killed", "nothing pending", "no rows", "tolerated", "sent before"],
 )
 def test_an_outcome_is_said_in_both_languages(started: RunRecord, english: str, korean: str) -> None:
     assert (outcome_in("en", started), outcome_in("ko", started)) == (english, korean)

@@ -33,7 +33,7 @@ def printed_by(
     """Return the token that the command of these *words* prints; it runs in *folder*, with *environ* and no shell.
 
     Neither its words nor its output are in any message: either may hold the token. It gets no standard input, which may
-    be a SOURCE. Its end is all that is waited for: an agent that it starts may go on. Raises UnfitValueError.
+    be a SOURCE. Its end is all that is waited for: an agent that it starts may live longer. Raises UnfitValueError.
     """
     try:
         # Not a pipe, which would stay open as long as an agent has it.

@@ -43,8 +43,8 @@ class ReportedRun:
 
     @property
     def job(self) -> str:
-        """The name of the job; "" where it is known by this file alone."""
-        name = self.latest.job_name
+        """The name of the job, or the pattern that found its file; "" where it is known by the names of files alone."""
+        name = self.latest.job_name if self.latest.job or self.is_only_source else ""
         return "" if name == self.source else name
 
 

@@ -147,6 +147,8 @@ def outcome_in(language: Language, record: RunRecord) -> str:
 
 
 def _korean_success(record: RunRecord) -> str:
+    if not record.sources:
+        return "전송할 것 없음: 대기 중인 재시도 파일 없음"
     if record.already_sent_by:
         return f"전송할 것 없음: 실행 {', '.join(record.already_sent_by)}에서 이미 전송함"
     if record.counts.not_accepted:
