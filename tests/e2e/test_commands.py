@@ -49,6 +49,7 @@ def test_a_finished_source_is_passed_over_when_its_interrupted_command_is_typed_
 
     first = two.type("run", "a.csv", "b.csv", *RUN)
     run_ids = [one["run_id"] for one in two.summary()["sources"]]
+    start_id = two.type("runs").out.splitlines()[-1].split()[0]
     again = two.type("run", "a.csv", "b.csv", *RUN)
 
     assert (first.status, again.status) == (5, 0)
@@ -58,7 +59,7 @@ def test_a_finished_source_is_passed_over_when_its_interrupted_command_is_typed_
     assert [one["run_id"] for one in two.summary()["sources"]] == run_ids
     assert told(again, "a.csv") == [
         (
-            f"a.csv: finished before its command was stopped (run {run_ids[0]}): not sent again. "
+            f"a.csv: finished before its command was stopped (run {start_id}): not sent again. "
             "To send everything, use --fresh."
         )
     ]

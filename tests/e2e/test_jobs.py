@@ -330,3 +330,26 @@ def test_a_summary_that_cannot_be_written_is_told_where_all_was_sent_already(job
 
     assert ended.status == 7
     assert "already sent" not in desk.type("runs", "last").out
+
+
+def test_each_of_several_files_of_a_job_is_compared_with_itself_and_keeps_its_retries(
+    job: tuple[Desk, RunningSandbox],
+) -> None:
+    desk, server = job
+    desk.configure(server.url, more="retry_last_failures: true\nguard: {}\nsource: {name: members}\n")
+    desk.write("many.csv", "id,name\n1,old\n" + "".join(f"{number},name{number}\n" for number in range(100, 200)))
+    desk.write("few.csv", "id,name\n2,refused\n")
+    assert desk.type("run", "many.csv", "few.csv").status == 3
+    desk.write("many.csv", (desk.folder / "many.csv").read_text("utf-8").replace(",name1", ",new1"))
+
+    again = desk.type("run", "many.csv", "few.csv", *RUN)
+
+    assert again.status == 3
+    assert [source["source"].rpartition("/")[2] for source in desk.summary()["sources"]] == [
+        "many.retry.csv",
+        "many.csv",
+        "few.retry.csv",
+        "few.csv",
+    ]
+    assert desk.type("retry", "members", *RUN).status == 3
+    assert {source["source"].rpartition("/")[2][:4] for source in desk.summary()["sources"]} == {"few."}

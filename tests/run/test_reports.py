@@ -536,7 +536,7 @@ def test_the_report_of_a_killed_run_whose_journal_cannot_be_read_says_nothing_of
     environment = Environment(environ={}, stdin=BytesIO(b""))
     with RecordedStart(options, environment, ResultsSoFar()) as start:
         start.open(state, "members")
-        monkeypatch.setattr(recorded_start, "states_of", refuse)
+        monkeypatch.setattr(recorded_start, "sources_of", refuse)
         (killed,) = start.newly_killed()
 
     assert (killed.start_id, killed.end, killed.counts) == ("start-0", RunEnd.KILLED, Counts())

@@ -1,7 +1,7 @@
 """List the earlier runs in the state folder."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
@@ -152,13 +152,13 @@ class RunHistory:
         A run that an earlier version started has no record: its journal says what is known. It comes last.
         """
         runs: dict[str, PastRun] = {}
-        states: dict[str, RunState] = {}
+        sources: dict[str, SourceRecord] = {}
         for stored_run in self._run_store.runs():
             run = self._past(stored_run)
-            runs[run.run_id], states[run.run_id] = run, stored_run.state
-        records = list(self._history.records(lambda record: completed(record, states)))
+            runs[run.run_id], sources[run.run_id] = run, source_record(stored_run.state)
+        records = list(self._history.records(lambda record: completed(record, sources)))
         recorded = {source.run_id for record in records for source in record.sources}
-        records += [_record_of(run, states[run.run_id]) for run in runs.values() if run.run_id not in recorded]
+        records += [_record_of(run, sources[run.run_id]) for run in runs.values() if run.run_id not in recorded]
         listed = 0
         for record in records:
             if wanted.matches(record) and (wanted.most is None or listed < wanted.most):
@@ -269,14 +269,14 @@ def _names(record: RunRecord) -> tuple[str, ...]:
     return (record.start_id, *_run_ids(record))
 
 
-def _record_of(run: PastRun, run_state: RunState) -> RunRecord:
+def _record_of(run: PastRun, source: SourceRecord) -> RunRecord:
     """Return the record of a run of which there is only the journal."""
     has_ended = run.ended not in {"running", "interrupted"}
     status = run.exit_status if run.exit_status is not None else 0 if run.ended == "finished" else None
     return RunRecord(
         run.run_id,
         run.started,
-        sources=(source_record(run_state, status),),
+        sources=(replace(source, exit_status=status),),
         ended=_ended_at(run) if has_ended or status is not None else None,
         seconds=run.seconds,
         exit_status=status,

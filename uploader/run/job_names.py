@@ -15,12 +15,8 @@ def job_of(options: Options, settings: Settings) -> str:
 
 
 def history_key_of(source: Source, options: Options, settings: Settings) -> str:
-    """Return the key by which earlier runs of the job of *source* are found: its name, else the path of the file.
-
-    A retry file is always known by its path: its rows are not those of a night.
-    """
-    job = job_of(options, settings)
-    return key_of_job(settings, job) if job and not source.is_retry else key_of(settings, source)
+    """Return the key by which earlier runs of the job of *source* are found: its name, else the path of the file."""
+    return _job_key(source, options, settings) or key_of(settings, source)
 
 
 def refresh_key_of(source: Source, options: Options, settings: Settings) -> str:
@@ -34,5 +30,16 @@ def refresh_key_of(source: Source, options: Options, settings: Settings) -> str:
 
 def with_job(header: RunHeader, source: Source, options: Options, settings: Settings) -> RunHeader:
     """Return *header* of a run of *source* with the name of its job, and the key of that."""
+    return replace(header, job=RunJob(job_of(options, settings), _job_key(source, options, settings)))
+
+
+def _job_key(source: Source, options: Options, settings: Settings) -> str:
+    """Return the key of the name of the job of *source*; "" where it is known by its path.
+
+    That is so without a name; of a retry file, whose rows are not those of a night; and of each of several SOURCEs that
+    are named themselves, which the name of the job does not distinguish.
+    """
     job = job_of(options, settings)
-    return replace(header, job=RunJob(job, key_of_job(settings, job) if job and not source.is_retry else ""))
+    named = [name for name in options.sources if name not in options.added_retry_files]
+    is_told_apart = len(named) == 1 or source.name in options.patterned
+    return key_of_job(settings, job) if job and is_told_apart and not source.is_retry else ""

@@ -99,10 +99,16 @@ def _latest(runs: Sequence[StoredRun]) -> list[StoredRun]:
     """Return those of *runs* (the newest first) that came after the last but one that was finished."""
     latest: list[StoredRun] = []
     for run in runs:
-        if run.state.is_finished and any(other.state.is_finished for other in latest):
+        # One command may have sent several files of one job.
+        earlier = [other for other in latest if _command(other) != _command(run)]
+        if run.state.is_finished and any(other.state.is_finished for other in earlier):
             break
         latest.append(run)
     return latest
+
+
+def _command(stored_run: StoredRun) -> str:
+    return "" if stored_run.state.header is None else stored_run.state.header.command_id
 
 
 def _from_order(stored_run: StoredRun) -> int:

@@ -26,7 +26,7 @@ from uploader.run.options import Options
 from uploader.run.results import Ending, ResultsSoFar, SourceResult, ended, new_source_results, status_of
 from uploader.run_record import RunRecord, SourceRecord
 from uploader.state import History, OpenRecord, RunStore
-from uploader.state.journal_results import completed, states_of
+from uploader.state.journal_results import completed, sources_of
 from uploader.state.state_folder import is_state_folder
 
 
@@ -239,7 +239,7 @@ class RecordedStart:
 def _completed(killed: RunRecord, state: Path) -> RunRecord:
     """Return the record of a *killed* start with what it had done; without any counts where that can't be read."""
     try:
-        return completed(killed, states_of(RunStore(state), {source.run_id for source in killed.sources}))
+        return completed(killed, sources_of(RunStore(state), {source.run_id for source in killed.sources}))
     except UploaderError:
         return replace(killed, sources=tuple(SourceRecord(source.source, source.run_id) for source in killed.sources))
 

@@ -41,10 +41,11 @@ def with_pending_of_job(options: Options, settings: Settings, run_store: RunStor
         run_store = RunStore(settings.state_dir)
     headers = list(run_store.headers())
     key = _key_of(job, headers, settings)
-    pending = [one for one in RetryFiles(run_store).left({key}) if one.sent_by is None]
+    is_name = key == key_of_job(settings, job)
+    keys = {key, *(header.history_key for header in headers if is_name and header.job.name == job)}
+    pending = [one for one in RetryFiles(run_store).left(keys) if one.sent_by is None]
     if not pending:
         environment.events.remark(Remark(f"{job}: no retry file is pending. Nothing is sent."))
-    is_name = key == key_of_job(settings, job)
     return replace(options, sources=tuple(str(one.path) for one in pending), job=job if is_name else "")
 
 
@@ -55,7 +56,7 @@ def remark_overdue(options: Options, settings: Settings, run_store: RunStore, en
     """
     job, now = job_of(options, settings), environment.clock.wall()
     names = {key_of_path(settings, Path(name)): name for name in options.sources if descriptor(name) is None}
-    keys = {key_of_job(settings, job)} if job else set(names)
+    keys = {*names, *([key_of_job(settings, job)] if job else [])}
     sent_now = {Path(name).resolve() for name in options.sources}
     waiting = list[LeftRetryFile]()
     with suppress(StorageError, OSError):

@@ -9,34 +9,33 @@ from uploader.state.replay import RunState
 from uploader.state.run_store import RunStore
 
 
-def states_of(run_store: RunStore, run_ids: Collection[str]) -> Mapping[str, RunState]:
+def sources_of(run_store: RunStore, run_ids: Collection[str]) -> Mapping[str, SourceRecord]:
     """Return what the journals of the runs *run_ids* say, as far as they are left; raises StorageError."""
-    return {header.run_id: run_store.read(header).state for header in run_store.headers() if header.run_id in run_ids}
+    headers = [header for header in run_store.headers() if header.run_id in run_ids]
+    return {header.run_id: source_record(run_store.read(header).state) for header in headers}
 
 
-def completed(record: RunRecord, states: Mapping[str, RunState]) -> RunRecord:
+def completed(record: RunRecord, found: Mapping[str, SourceRecord]) -> RunRecord:
     """Return *record* of a start without an end, with what the journals say that its runs have done.
 
-    *states* is what they say, by run ID.
+    *found* is what they say, by run ID.
     """
-    sources = [
-        replace(source_record(states[source.run_id], source.exit_status), source=source.source)
-        if source.run_id in states
-        else source
+    sources = (
+        replace(found.get(source.run_id, source), source=source.source, exit_status=source.exit_status)
         for source in record.sources
-    ]
+    )
     return replace(record, sources=tuple(sources))
 
 
-def source_record(run_state: RunState, exit_status: int | None) -> SourceRecord:
-    """Return the record of the source of *run_state*, which has a header."""
+def source_record(run_state: RunState) -> SourceRecord:
+    """Return the record of the source of *run_state*, which has a header; its exit status is not known."""
     header, traffic, sessions = run_state.header, run_state.traffic, run_state.sessions
     assert header is not None  # noqa: S101 — the run store yields no others
     reasons = Counter(row.reason for _, row in sorted(run_state.to_resend.items()) if row.kind != "again")
     return SourceRecord(
         header.source,
         header.run_id,
-        exit_status,
+        None,
         run_state.counts,
         TrafficRecord(
             traffic.requests,
