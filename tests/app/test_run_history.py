@@ -16,6 +16,7 @@ from uploader.model import Failed, Reason, Rejected, Row, Sent, Superseded
 from uploader.run.fingerprints import service_of
 from uploader.run_record import RunEnd, RunRecord, SourceRecord
 from uploader.state import History, Journal, RunStore, StoredRun, read_run
+from uploader.timeline import Interval
 
 BEGUN = begun_with(key="key", rows=10)
 SERVICE = service_of(BEGUN.destination.base_url, BEGUN.destination.service_id)
@@ -222,12 +223,16 @@ def test_a_run_of_an_earlier_version_is_listed_by_what_its_journal_says(state: P
 
 
 def test_the_journal_says_what_a_killed_start_had_done(state: Path) -> None:
-    one_life(RunStore(state).create(BEGUN))
+    stopped = one_life(RunStore(state).create(BEGUN))
+    with Journal(stopped.path, stopped.state) as journal:
+        journal.record_facts("life", {"pid": os.getpid(), "at": "t", "in_flight": []})
+        journal.record_interval(Interval(5.0, 2.5))
     recorded(state, 1, RunRecord("", "", "members", (SourceRecord("people.csv", BEGUN.run_id),)))
 
     (start,) = RunHistory(state).starts()
 
     assert (start.record.end, start.record.counts.sent, start.record.requests) == (RunEnd.KILLED, 2, 7)
+    assert start.record.sources[0].seconds == 1.0 + 2.5
 
 
 @pytest.mark.parametrize(

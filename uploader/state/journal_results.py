@@ -44,7 +44,7 @@ def source_record(run_state: RunState) -> SourceRecord:
             round(sessions.held_seconds, 3),
             run_state.maybe_sent_twice,
         ),
-        seconds=round(sessions.seconds, 3),
+        seconds=round(sessions.all_seconds, 3),
         reasons=tuple(ReasonCount(reason.code, reason.phrase, rows) for reason, rows in reasons.items()),
         retry_file=run_state.retry_file,
     )
