@@ -1,5 +1,6 @@
 """A command over several SOURCEs is one unit: typed again after it was broken off, it goes on where it was."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -49,7 +50,7 @@ def test_a_finished_source_is_passed_over_when_its_interrupted_command_is_typed_
 
     first = two.type("run", "a.csv", "b.csv", *RUN)
     run_ids = [one["run_id"] for one in two.summary()["sources"]]
-    start_id = two.type("runs").out.splitlines()[-1].split()[0]
+    start_id = json.loads(two.type("runs", "--json").out)[0]["start_id"]
     again = two.type("run", "a.csv", "b.csv", *RUN)
 
     assert (first.status, again.status) == (5, 0)
