@@ -300,7 +300,7 @@ def test_another_file_in_the_place_of_the_schema_stays_and_is_named(
         0,
         (
             "my files/config.schema.json was there, differs from the schema of this version, and stays as it is. "
-            "To replace it, type: uploader schema > 'my files/config.schema.json'"
+            "To replace it, type `uploader schema > 'my files/config.schema.json'`."
         ),
     )
     assert there.is_symlink() or there.read_text(encoding="utf-8") == content

@@ -389,11 +389,12 @@ def test_a_retry_file_is_never_refused_for_its_bad_rows(desk: Desk, server: Runn
     _with_bad(desk, 30, 0)
     assert desk.type("run", "people.csv", "--set", "limits.max_rejected=100%").status == 3
 
+    assert desk.type("check", "people.retry.csv").status == 3
+
     ended = desk.type("run", "people.retry.csv", "--summary", "summary.json")
 
     assert ended.status == 3
     assert desk.books() == {"rejected": 30}
-    assert desk.type("check", "people.retry.csv").status == 3
     assert server.sandbox.requests() == []
 
 
@@ -430,8 +431,8 @@ def test_a_file_that_changes_while_it_is_sent_is_told(
 
     ended = desk.type("run", "people.csv", "--set", "rate.concurrency=1", "--summary", "summary.json")
 
-    assert (ended.status, ended.last_line) == (
+    assert (ended.status, ended.stop) == (
         9,
-        "people.csv changed while it was being sent. Run again with the file as it is now.",
+        "people.csv changed while it was being sent. Run again to send the file as it is now.",
     )
     assert desk.summary()["exit_status"] == 9

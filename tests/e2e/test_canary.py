@@ -13,7 +13,7 @@ RUN = ("run", "people.csv", "--summary", "summary.json")
 DEAD = (
     "Stopped: the service rejected every one of the first rows, the last of them for this: "
     "refused by the service: VALIDATION_FAILURE (40001). Fix the mapping or the file, then run again; none of these "
-    "rows is lost. If they are meant to be rejected, set limits.canary: 0."
+    "rows is lost. If they are meant to be rejected, set limits.canary: 0. Run again to resume."
 )
 
 
@@ -30,7 +30,7 @@ def test_a_run_whose_first_rows_are_all_rejected_stops_and_loses_none(
 
     run = desk.type(*RUN)
 
-    assert (run.status, run.last_line) == (5, DEAD)
+    assert (run.status, run.stop) == (5, DEAD)
     assert desk.books() == {"not_attempted": 100}
     assert sent_ids(server) == ids(20)
     assert desk.summary()["requests"] == 20
@@ -112,7 +112,7 @@ def test_rows_that_the_check_rejected_are_no_canaries(desk: Desk, sandbox: Calla
 
     run = desk.type(*RUN)
 
-    assert (run.status, run.last_line) == (5, DEAD)
+    assert (run.status, run.stop) == (5, DEAD)
     assert sent_ids(server) == ids(20)
     # Only the first stands before all rows that are sent.
     assert desk.books() == {"rejected": 1, "not_attempted": 41}

@@ -171,10 +171,11 @@ def test_when_a_request_is_not_accepted_all_its_rows_go_to_the_retry_file_which_
     first = desk.type(*RUN)
     books = desk.books()
     requests = desk.summary()["requests"]
+    left = retry_rows(desk)
     second = desk.type("run", "people.retry.jsonl", "--summary", "summary.json")
 
     assert (first.status, books, requests) == (3, {"sent": 1, "superseded": 1, kind: 3}, 1 + attempts)
-    assert retry_rows(desk) == [(2, kind, attempts), (4, kind, attempts), (5, kind, attempts)]
+    assert left == [(2, kind, attempts), (4, kind, attempts), (5, kind, attempts)]
     assert (second.status, desk.books()) == (0, {"sent": 1, "superseded": 2})
     assert profiles(server) == [
         ({"external_id": "ann", "email": "ann@example.com"}, {"df_name": "Anne", "df_push_optin": True}),

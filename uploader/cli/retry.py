@@ -17,7 +17,7 @@ def retry(**words: Any) -> int:  # noqa: ANN401 — click's own words
     """Send the pending retry files of JOB, as `uploader run` with these files does.
 
     JOB is the name of a job (`source.name`, `--job`); of a SOURCE without one, its path. The rows that are left go to a
-    new retry file beside the one that was sent, which is removed. Where none is pending, nothing is sent.
+    new retry file; one that was sent is removed when none of its rows is left. Where none is pending, nothing is sent.
     """
     return start_run(**words, sources=(), newest=(), job=words["retries_of"])
 

@@ -100,11 +100,6 @@ class RetryFiles:
                 return sender
         return None
 
-    def commands_of(self, run_ids: AbstractSet[str]) -> AbstractSet[str]:
-        """Return the commands that have started or resumed the runs with the IDs *run_ids*; raises StorageError."""
-        runs = (self._read(header) for header in self._newest_first if header.run_id in run_ids)
-        return {command for run in runs for command in run.state.sessions.commands}
-
     def _descendants(
         self, keys: AbstractSet[str] | None, before: datetime | None
     ) -> Iterator[tuple[RunHeader, StoredRun]]:

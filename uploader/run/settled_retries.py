@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +24,7 @@ def remove_settled_retries(
 ) -> None:
     """Delete the retry files of the jobs of *results* that no row is open in.
 
-    These are files that their command has sent whole, and files that say nothing more than the current one of their
+    These are files that were sent and have no row left, and files that say nothing more than the current one of their
     job: the same bad rows of every night so leave one file, with the newest origin of each row. A file with an open
     row, or that anyone has changed, or that a process is sending, stays. Nothing is raised: what can't be removed now
     is removed another night.
@@ -33,8 +33,8 @@ def remove_settled_retries(
     with suppress(UploaderError, OSError):
         files = RetryFiles(run_store)
         left = [one for one in files.left_by_jobs_of(run_ids) if not _is_sent_now(one, run_store)]
-        commands = files.commands_of(run_ids)
-        _remove_sent(left, commands, files, settings, env)
+        interrupted = {header.command_id for header in run_store.unfinished()}
+        _remove_sent(left, interrupted, files, settings, env)
         for current in left:
             if run_id_of(current.maker) in run_ids and current.sent_by is None:
                 # What this command itself has just made, it names when it ends: another night removes that.
@@ -50,32 +50,34 @@ def _is_sent_now(one: LeftRetryFile, run_store: RunStore) -> bool:
 
 def _remove_sent(
     left: Sequence[LeftRetryFile],
-    commands: AbstractSet[str],
+    interrupted: AbstractSet[str],
     files: RetryFiles,
     settings: Settings,
     env: Environment,
 ) -> None:
-    """Remove those of *left* that a finished run of one of *commands* has sent as they are.
+    """Remove those of *left* that a finished run has sent as they are, and of which no row is open any more.
 
-    These commands are over, and recorded. No other command does it: to resume a command, all its SOURCEs are named.
+    None goes that one of the *interrupted* commands has sent: to resume it, all its SOURCEs are named.
     """
-    by_maker = {run_id_of(one.maker): one for one in left}
     for one in left:
         sender = one.sent_by
-        if sender is None or commands.isdisjoint(sender.state.sessions.commands):
+        if sender is None or not interrupted.isdisjoint(sender.state.sessions.commands):
             continue
-        is_passed_on = _is_passed_on(sender, by_maker, files)
-        if is_passed_on and one.path.exists() and _content(one.path, settings, env) == _content_sent(sender):
+        if (
+            _is_settled(sender, files)
+            and one.path.exists()
+            and _content(one.path, settings, env) == _content_sent(sender)
+        ):
             one.path.unlink(missing_ok=True)
             env.events.remark(Remark(f"{one.path} is removed: its rows were sent.", "detail"))
 
 
-def _is_passed_on(sender: StoredRun, by_maker: Mapping[str, LeftRetryFile], files: RetryFiles) -> bool:
-    """Whether the rows that *sender* has left, if any, stand in its own retry file, or were sent from there in turn."""
-    if not sender.state.to_resend or run_id_of(sender) in by_maker:
+def _is_settled(sender: StoredRun, files: RetryFiles) -> bool:
+    """Whether *sender* has left no row, or what it has left was sent in turn and is settled."""
+    if not sender.state.to_resend:
         return True
     later = files.sent_by(sender)
-    return later is not None and _is_passed_on(later, by_maker, files)
+    return later is not None and _is_settled(later, files)
 
 
 def _content(path: Path, settings: Settings, env: Environment) -> str:
@@ -89,15 +91,15 @@ def _content_sent(sender: StoredRun) -> str | None:
 
 
 def _older(current: LeftRetryFile, left: Sequence[LeftRetryFile]) -> list[Path]:
-    """Return the retry files with rows of the job of *current* that finished runs before its own have left."""
+    """Return the retry files that earlier finished runs of the job of *current*, or of its retry files, have left."""
     header, older = current.maker.state.header, list[Path]()
     if header is None or not current.maker.state.is_finished:
         return older
     for one in left:
         other = one.maker.state.header
-        is_of_job = one.root.history_key == current.root.history_key
-        is_earlier = is_of_job and other is not None and other.order < header.order
-        if is_earlier and one.maker.state.is_finished:
+        is_earlier = other is not None and other.order < header.order
+        is_of_job = other is not None and header.history_key in {other.history_key, one.root.history_key}
+        if is_earlier and is_of_job and one.maker.state.is_finished:
             older.append(one.path)
     return older
 
