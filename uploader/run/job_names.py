@@ -41,5 +41,5 @@ def _job_key(source: Source, options: Options, settings: Settings) -> str:
     """
     job = job_of(options, settings)
     named = [name for name in options.sources if name not in options.added_retry_files]
-    is_told_apart = len(named) == 1 or source.name in options.patterned
-    return key_of_job(settings, job) if job and is_told_apart and not source.is_retry else ""
+    is_distinct = len(named) == 1 or source.name in options.patterned
+    return key_of_job(settings, job) if job and is_distinct and not source.is_retry else ""
