@@ -41,7 +41,7 @@ test-fast: .venv/.tools
 fuzz: .venv/.tools
 	@FUZZ="$(FUZZ)" SEED="$(SEED)" $(BIN)/python tests/fuzz.py
 
-# The crash tests in their full size: hundreds of kills, stops and disks that fail, about half an hour.
+# The crash tests in their full size: hundreds of kills, stops and disks that fail, an hour or more.
 test-crash: .venv/.tools need-tools
 	@CRASH=full $(BIN)/pytest -n auto -rP tests/crash tests/changes/test_merge_kills.py
 
