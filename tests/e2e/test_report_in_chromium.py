@@ -74,7 +74,9 @@ async def test_the_report_of_100000_rows_with_an_outage_and_a_throttled_window_r
     desk.people(100_000)
     with running(SandboxRules(limit=20_000, per=10.0, faults=tuple(map(Fault.parse, FAULTS)))) as server:
         desk.configure(server.url)
-        words = ("--set", "rate.requests=20000", "--set", "rate.per=10s", "--set", "retry.attempts=4")
+        # A throttled reply pauses the run until the window of 10 s is over, and the next one may be throttled, too.
+        rate, retry = ("rate.requests=20000", "rate.per=10s"), ("retry.attempts=4", "retry.outage_timeout=1m")
+        words = [word for setting in (*rate, *retry) for word in ("--set", setting)]
         with desk.start("run", "people.csv", "--summary", "summary.json", *words) as process:
             assert ended(process, 600).status == 3
     assert desk.process("report", "--output", "report.html").status == 0
