@@ -64,10 +64,9 @@ class TrafficRecord:
 class SourceRecord:
     """What became of one SOURCE of a run; times in seconds.
 
-    *run_id* is that of its journal, which a resumed run shares with those before it; "" where no run was chosen yet, or
-    ever. *counts* and all other numbers are
-    then those of all of them. *already_sent_by* is the run that had sent the file before, so that nothing was sent.
-    *is_retry* is whether it is a retry file.
+    *run_id* is that of its journal, which a resumed run shares with those before it: *counts* and all other numbers are
+    then those of all of them. It is "" where no run was chosen. *already_sent_by* is the run that had sent the file
+    before, so that nothing was sent. *is_retry* is whether it is a retry file.
 
     It has no states: it is written as a whole.
     """

@@ -74,7 +74,8 @@ def run_again(given: CommandLine, *flags: str) -> str:
 def completed(message: str, given: CommandLine) -> str:
     """Return *message*; each command in it (`uploader …`, in backquotes) gets the flags in *given*.
 
-    `SOURCE` stands in it for the one source that was given, `SOURCE...` for all of them, patterns too.
+    `SOURCE` stands in it for the one source that was given, `SOURCE...` for all of them, patterns too. A command for
+    another file gets only the flags that say with which service, state and mapping.
     """
 
     def complete(found: re.Match[str]) -> str:
@@ -87,7 +88,8 @@ def completed(message: str, given: CommandLine) -> str:
             sources = [*given.sources]
         elif given.sources:
             sources = [*given.sources[: len(sources)]]
-        others = given.others if found["name"] == "run" else ()
+        is_for_another = bool(words) and not words[0].startswith(("-", "SOURCE"))
+        others = given.others if found["name"] == "run" and not is_for_another else ()
         if found["name"] == "run" and sources and given.retries_of:
             return f"`{run_again(given, *others, *flags)}`"
         return f"`{command(found['name'], sources, given, *others, *flags)}`"
